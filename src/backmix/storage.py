@@ -1,0 +1,176 @@
+"""How anything is written to disk, and who may write.
+
+This module keeps files whole: a file is either the old one or the new one, never a torn one, and
+a folder has one writer at a time. Every stage that leaves something on disk goes through here.
+
+    write_atomic(path, content)    temporary file in the same folder, fsync, rename, fsync of the folder
+    hold(folder)                   the lock of a run folder; a second process is told who holds it
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from backmix.errors import BusyError, StorageError
+from backmix.text import say
+
+LOCK = ".lock"
+_PREFIX, _SUFFIX = ".partial-", ".tmp"
+_PATIENCE = 0.5  # seconds a newcomer waits for the holder to have written its name
+_REASONS = {
+    errno.ENOSPC: "storage.reason_full",
+    errno.EDQUOT: "storage.reason_quota",
+    errno.EFBIG: "storage.reason_too_large",
+    errno.EACCES: "storage.reason_permission",
+    errno.EPERM: "storage.reason_permission",
+    errno.EROFS: "storage.reason_read_only",
+    errno.ENOTDIR: "storage.reason_not_a_folder",
+    errno.EEXIST: "storage.reason_not_a_folder",
+    errno.EISDIR: "storage.reason_is_a_folder",
+    errno.EIO: "storage.reason_device",
+}
+
+
+def write_atomic(path: str | Path, content: bytes | str | Callable[[BinaryIO], None]) -> None:
+    """Write a whole file or leave the old one untouched, whatever happens in between.
+
+    ``content`` is the bytes, the text (UTF-8), or a function that writes into an open binary file.
+    Raises StorageError (storage.cannot_write) for anything the disk refuses; the temporary file is
+    removed then, and after a kill the next `hold` of the folder removes it.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_atomic(folder / "note.txt", "old")
+    >>> write_atomic(folder / "note.txt", lambda file: file.write(b"new") and None)
+    >>> (folder / "note.txt").read_text()
+    'new'
+    """
+    target = Path(path)
+    with _loud(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.parent / f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
+        try:
+            with open(draft, "xb") as file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(draft)
+            raise
+        _sync_folder(target.parent)
+
+
+def remove(path: str | Path) -> None:
+    """Delete a file if it is there; StorageError when the disk refuses."""
+    with _loud(Path(path)):
+        Path(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def hold(folder: str | Path) -> Iterator[Path]:
+    """Be the only writer of a folder inside a ``with`` block; the folder is created when missing.
+
+    The lock belongs to the operating system: it ends with the process, however that ends. Drafts
+    left behind by a killed writer are removed. Raises BusyError (storage.busy) that names the
+    holder when somebody else has it, StorageError when the folder cannot be written.
+    """
+    folder = Path(folder)
+    with _loud(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        with _loud(folder):
+            taken = _lock(lock)
+        if not taken:
+            raise BusyError("storage.busy", where=folder, **_holder(lock))
+        with _loud(folder):
+            # after the lock, so that nobody's live draft is taken for a dead one
+            for draft in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+                draft.unlink(missing_ok=True)
+            _sign(lock, json.dumps({"pid": os.getpid(), "host": socket.gethostname(),
+                                    "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}))
+        try:
+            yield folder
+        finally:
+            with suppress(OSError):  # the name is only a courtesy; closing releases the lock
+                os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _loud(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into a StorageError that a person can act on."""
+    try:
+        yield
+    except OSError as fault:
+        key = _REASONS.get(fault.errno or 0)
+        reason = say(key) if key else (fault.strerror or type(fault).__name__)
+        raise StorageError("storage.cannot_write", where=path, reason=reason) from fault
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; systems on which a folder cannot be opened need no such step."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sign(lock: int, text: str) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, text.encode(), 0) if hasattr(os, "pwrite") else os.write(lock, text.encode())
+
+
+def _holder(lock: int) -> dict[str, Any]:
+    """Who signed the lock; a holder that has just taken it gets a moment to sign."""
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        os.lseek(lock, 0, os.SEEK_SET)
+        with suppress(ValueError, KeyError, TypeError):
+            found = json.loads(os.read(lock, 4096))
+            return {"pid": int(found["pid"]), "host": str(found["host"]), "since": str(found["since"])}
+        time.sleep(0.02)
+    return {"pid": "?", "host": "?", "since": "?"}
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(lock: int) -> bool:
+        # one byte far behind the text, because a locked byte cannot be read by others
+        os.lseek(lock, 1 << 30, os.SEEK_SET)
+        try:
+            msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        os.lseek(lock, 0, os.SEEK_SET)
+        return True
+else:
+    import fcntl
+
+    def _lock(lock: int) -> bool:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
