@@ -1,0 +1,160 @@
+"""The shape of a network, as plain numbers and names.
+
+This module defines `Architecture`: all that `models.network.build` needs, and what a bundle keeps
+instead of a pickled or serialised model. `from_dict` is strict: unknown keys, values outside the
+allowed names and sizes outside the bounds are refused before anything is built or allocated.
+
+Feature names are not part of an architecture. A network sees F columns in one fixed order; who
+feeds it sorts the columns by name first, so that the order in a file means nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from backmix.errors import PlanError
+from backmix.models.cells import ACTIVATIONS, INITIALIZERS, cells
+from backmix.models.heads import MOST_OUTPUTS, heads
+
+MOST_UNITS = 4096
+MOST_LAYERS = 16
+MOST_FEATURES = 65_536
+MOST_ROWS = 1_000_000
+MOST_PARAMETERS = 100_000_000
+"""An architecture above this is refused: 100 million numbers are 400 MB, far beyond plant data."""
+MOST_DROPOUT = 0.9
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A recurrent network with a dense head: x (B, T, F) -> (B, O).
+
+    features: F
+    lookback: T in rows; None for windows of any length
+    cell: a registered cell, the same in all layers
+    units: H of every recurrent layer, from the input on
+    dropout, recurrent_dropout: in every recurrent layer, on x_t and on h_{t-1}
+    head_dropout: before every dense layer and before the head
+    dense: sizes of the dense layers between the last state and the head
+    head, outputs: a registered head and its number of outputs O
+    masked: the network takes a second input, mask (B, T), true where a row is real
+    summaries: statistics of the window stand beside the last state before the head
+
+    >>> Architecture(features=3, units=(32,)).lookback is None
+    True
+
+    Raises PlanError (models.bad_architecture) naming the field that is out of its bounds.
+    """
+
+    features: int
+    lookback: int | None = None
+    cell: str = "gru"
+    units: tuple[int, ...] = (32,)
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    head_dropout: float = 0.0
+    dense: tuple[int, ...] = ()
+    head: str = "number"
+    outputs: int = 1
+    masked: bool = False
+    summaries: bool = False
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    dense_activation: str = "relu"
+    initializer: str = "glorot_uniform"
+    dense_initializer: str = "he_uniform"
+    reset_after: bool = True
+
+    def __post_init__(self) -> None:
+        _whole(self, "features", 1, MOST_FEATURES)
+        if self.lookback is not None:
+            _whole(self, "lookback", 1, MOST_ROWS)
+        _whole(self, "outputs", 1, MOST_OUTPUTS)
+        _sizes(self, "units", 1)
+        _sizes(self, "dense", 0)
+        for name in ("dropout", "recurrent_dropout", "head_dropout"):
+            _rate(self, name)
+        for name in ("masked", "summaries", "reset_after"):
+            if not isinstance(getattr(self, name), bool):
+                raise _refusal(self, name, "true, false")
+        _one_of(self, "cell", cells.names())
+        _one_of(self, "head", heads.names())
+        for name in ("activation", "recurrent_activation", "dense_activation"):
+            _one_of(self, name, ACTIVATIONS)
+        for name in ("initializer", "dense_initializer"):
+            _one_of(self, name, INITIALIZERS)
+        heads.get(self.head).check(self.outputs)
+        from backmix.models.size import parameters
+
+        if parameters(self) > MOST_PARAMETERS:
+            raise PlanError("models.too_large", parameters=parameters(self), most=MOST_PARAMETERS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, ready for JSON; `from_dict` of it gives an equal architecture."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, fields: object) -> Self:
+        """An architecture from JSON of unknown origin.
+
+        Raises PlanError (models.bad_architecture, models.architecture_keys, models.too_large,
+        models.head_outputs) for anything that `to_dict` could not have written.
+        """
+        names = [f.name for f in dataclasses.fields(cls)]
+        if not isinstance(fields, Mapping):
+            raise PlanError("models.architecture_keys", got=type(fields).__name__, names=", ".join(names))
+        unknown = [_short(k) for k in fields if k not in names]
+        missing = [n for n in names if n not in fields]
+        if unknown or missing:
+            raise PlanError("models.architecture_keys", got=", ".join([*unknown, *missing][:5]),
+                            names=", ".join(names))
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return cls(**values)
+
+
+def _short(value: object) -> str:
+    """A value as it may stand in one line of a message, however long or odd it is."""
+    if isinstance(value, Mapping):
+        return "{...}"
+    if isinstance(value, list | tuple):
+        inside = ("[...]" if isinstance(v, list | tuple) else _short(v) for v in value[:6])
+        return f"[{', '.join(inside)}]"
+    if isinstance(value, int) and abs(value) > 10**15:
+        return "a huge number"
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _refusal(owner: Architecture, name: str, allowed: str) -> PlanError:
+    return PlanError("models.bad_architecture", field=name, got=_short(getattr(owner, name)), allowed=allowed)
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _whole(owner: Architecture, name: str, least: int, most: int) -> None:
+    if not _is_whole(getattr(owner, name), least, most):
+        raise _refusal(owner, name, f"{least} ... {most}")
+
+
+def _sizes(owner: Architecture, name: str, least: int) -> None:
+    sizes = getattr(owner, name)
+    if not (isinstance(sizes, tuple) and least <= len(sizes) <= MOST_LAYERS
+            and all(_is_whole(size, 1, MOST_UNITS) for size in sizes)):
+        raise _refusal(owner, name, f"{least} ... {MOST_LAYERS} layers of 1 ... {MOST_UNITS}")
+
+
+def _rate(owner: Architecture, name: str) -> None:
+    rate = getattr(owner, name)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= MOST_DROPOUT:
+        raise _refusal(owner, name, f"0 ... {MOST_DROPOUT}")
+
+
+def _one_of(owner: Architecture, name: str, allowed: Any) -> None:
+    value = getattr(owner, name)
+    if not isinstance(value, str) or value not in list(allowed):
+        raise _refusal(owner, name, ", ".join(allowed))

@@ -1,0 +1,41 @@
+"""The gated recurrent unit.
+
+This module is GRU in both its forms. Keras's convention is used, in which the update gate z says
+how much of the OLD state stays: z near 1 keeps, z near 0 renews. Some texts (and the first paper)
+write it the other way round, so a figure of gates must say which convention it shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backmix.models.cells import Cell, LayerSettings, cells, common
+from backmix.models.engine import use_engine
+
+CONVENTION = "h = z*h + (1-z)*candidate"
+"""What z means here and in Keras, for the captions of figures."""
+
+
+@cells.register("gru")
+class Gru(Cell):
+    """h_t = z_t * h_{t-1} + (1 - z_t) * candidate_t; kernel order z r candidate.
+
+    With ``reset_after`` (the default, also of Keras) the reset gate multiplies the recurrent
+    product and there are two biases; without it, the state before the product, and one bias.
+    """
+
+    title = "GRU"
+    states = ("h",)
+    gates = ("z", "r", "candidate")
+    kept = 5
+    source = ("Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014; the form "
+              "with reset_after is that of its first version, arXiv 1406.1078v1, and of cuDNN")
+
+    @staticmethod
+    def layer(units: int, settings: LayerSettings) -> Any:
+        return use_engine().layers.GRU(recurrent_activation=settings.recurrent_activation,
+                                       reset_after=settings.reset_after, **common(units, settings))
+
+    @staticmethod
+    def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:
+        return 3 * units * (units + inputs + (2 if reset_after else 1))

@@ -1,0 +1,33 @@
+"""The long short-term memory cell.
+
+This module is LSTM: a memory c_t that is kept (f), written (i) and shown (o) through gates. Along
+the memory the gradient is only multiplied by the forget gate, dc_t/dc_{t-1} = f_t.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backmix.models.cells import Cell, LayerSettings, cells, common
+from backmix.models.engine import use_engine
+
+
+@cells.register("lstm")
+class Lstm(Cell):
+    """c_t = f_t * c_{t-1} + i_t * tanh(...), h_t = o_t * tanh(c_t); kernel order i f c o."""
+
+    title = "LSTM"
+    states = ("h", "c")
+    gates = ("i", "f", "candidate", "o")
+    kept = 7
+    source = ("Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9 (1997); forget gate: "
+              "Gers, Schmidhuber & Cummins, Neural Computation 12 (2000)")
+
+    @staticmethod
+    def layer(units: int, settings: LayerSettings) -> Any:
+        return use_engine().layers.LSTM(recurrent_activation=settings.recurrent_activation,
+                                        unit_forget_bias=True, **common(units, settings))
+
+    @staticmethod
+    def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:
+        return 4 * units * (units + inputs + 1)

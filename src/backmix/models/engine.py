@@ -1,0 +1,80 @@
+"""The numerical engine below Keras.
+
+This module loads Keras on an engine that is really installed. `import keras` alone falls back to
+TensorFlow and dies about it when only JAX is there; `use_engine` looks first, and says in one line
+what to install when nothing is found.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from backmix.errors import PlanError
+
+ENGINES = ("jax", "torch", "tensorflow")
+"""The engines that can train, the preferred one first."""
+
+
+def choose_engine() -> str:
+    """The engine to load: ``KERAS_BACKEND``, else ``keras.json``, else the first one installed.
+
+    An engine named by the environment must be there: PlanError (models.engine_missing) if it is
+    not. ``keras.json`` is obeyed only when its engine is installed, because Keras writes
+    "tensorflow" into that file by itself on its first import. Raises PlanError
+    (models.no_engine) when no engine is installed at all.
+    """
+    asked = os.environ.get("KERAS_BACKEND", "")
+    if asked:
+        if asked not in ENGINES:
+            raise PlanError("models.engine_unknown", engine=asked, engines=", ".join(ENGINES))
+        if not _installed(asked):
+            raise PlanError("models.engine_missing", engine=asked)
+        return asked
+    configured = _configured()
+    if configured in ENGINES and _installed(configured):
+        return configured
+    for engine in ENGINES:
+        if _installed(engine):
+            return engine
+    raise PlanError("models.no_engine")
+
+
+def use_engine() -> Any:
+    """The ``keras`` module, loaded on the engine of `choose_engine`; the first call decides.
+
+    JAX's note that a GPU could be used is kept quiet; its settings (64-bit numbers, platform,
+    threads) stay as the user has them. Raises PlanError as `choose_engine`.
+    """
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = choose_engine()
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
+    return _load()
+
+
+@cache
+def _load() -> Any:
+    import keras
+
+    return keras
+
+
+def _installed(engine: str) -> bool:
+    return engine in sys.modules or find_spec(engine) is not None
+
+
+def _configured() -> str:
+    """The engine that the user's keras.json names, "" without a readable one."""
+    home = os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()
+    try:
+        found = json.loads((Path(home) / "keras.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("backend", "")) if isinstance(found, dict) else ""
