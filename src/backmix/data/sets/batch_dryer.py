@@ -28,7 +28,8 @@ _PHASES = ("Deagglomerate", "Heat", "Cooldown")
 _CLASSES = ("On-spec", "Off-Spec", "High-Solvent")
 _TRAJECTORY = (
     Column("phase", role="ignored", categories=_PHASES), Column("tank_level"),
-    Column("differential_pressure"), Column("dryer_pressure"), Column("power"), Column("torque"), Column("agitator_speed"),
+    Column("differential_pressure"), Column("dryer_pressure"), Column("power"),
+    Column("torque"), Column("agitator_speed"),
     Column("jacket_temperature_sp", "degC"), Column("jacket_temperature", "degC"),
     Column("dryer_temperature_sp", "degC"), Column("dryer_temperature", "degC"))
 _CHEMISTRY = (*(Column(f"Z{i}", role="ignored") for i in range(1, 12)), Column("cake_weight"))
@@ -83,7 +84,7 @@ sets.register("batch_dryer")(DataSet(
                                 "examples/Batch analysis/Batch Dryer Case Study.xlsx"),),
                     "ad3bda4bbf4e9f96072059421b6c3e0b13131b94f4c051ac2fed3f42d94ecdd4", 4359150),),
     licence="MIT",
-    citation="Garcia-Munoz, S., Kourti, T., MacGregor, J.F., Mateos, A.G., Murphy, G. (2003). Troubleshooting "
-             "of an industrial batch process using multivariate methods. Industrial & Engineering Chemistry "
-             "Research 42(15), 3592-3601. Carrier: Garcia-Munoz, S., pyphi.",
+    citation="Garcia-Munoz, S., Kourti, T., MacGregor, J.F., Mateos, A.G., Murphy, G. (2003). "
+             "Troubleshooting of an industrial batch process using multivariate methods. Industrial & Engineering "
+             "Chemistry Research 42(15), 3592-3601. Carrier: Garcia-Munoz, S., pyphi.",
     plans={target: _plan(target) for target in ("Y10", "Y2", "Y4", "solvent", "class")}))

@@ -38,5 +38,6 @@ sets.register("bibmon")(DataSet(
                                 "bibmon/real_process_data/real_process_data.csv"),),
                     "d360b9e7e0d9e1f7f824e9f0c4f7817c0205eaf3ada3089a4521bb57c30fa308", 2456554),),
     licence="CC BY 4.0",
-    citation="Melo, A., Lemos, T.S.M., Soares, R.M., et al. (2024). BibMon: an open source Python package for "
-             "process monitoring, soft sensing, and fault diagnosis. Digital Chemical Engineering 13, 100182."))
+    citation="Melo, A., Lemos, T.S.M., Soares, R.M., et al. (2024). BibMon: an open source Python package "
+             "for process monitoring, soft sensing, and fault diagnosis. Digital "
+             "Chemical Engineering 13, 100182."))

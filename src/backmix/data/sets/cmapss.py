@@ -89,8 +89,8 @@ def _set(part: str) -> DataSet:
         clock="none", tasks=("soft_sensor",),
         licence="NASA open data; carrier repository Apache-2.0",
         citation="Saxena, A., Goebel, K., Simon, D., Eklund, N. (2008). Damage propagation modeling for "
-                 "aircraft engine run-to-failure simulation. International Conference on Prognostics and Health "
-                 "Management.",
+                 "aircraft engine run-to-failure simulation. International Conference on Prognostics and "
+                 "Health Management.",
         plans={protocol: _plan(name, protocol) for protocol in ("capped", "uncapped")},
         read=lambda paths, protocol: _read(name, paths, protocol), family="cmapss")
 

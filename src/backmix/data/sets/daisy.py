@@ -43,7 +43,8 @@ CSTR = (
 EXCHANGER = (Column("liquid_flow"), Column("outlet_temperature", "degC", "target"))
 EVAPORATOR = (
     Column("feed_flow"), Column("vapour_flow"), Column("cooling_water_flow"),
-    Column("dry_matter", role="target"), Column("product_flow", role="ignored"), Column("product_temperature", role="ignored"))
+    Column("dry_matter", role="target"), Column("product_flow", role="ignored"),
+    Column("product_temperature", role="ignored"))
 _CSTR_ROLES: Mapping[str, Mapping[str, Role]] = {
     "coolant_flow": {"temperature": "ignored"}, "with_temperature": {}}
 
@@ -79,8 +80,8 @@ sets.register("daisy_exchanger")(DataSet(
     name="daisy_exchanger", columns=EXCHANGER, clock="nominal", tasks=("soft_sensor",), licence=_LICENCE,
     files=(_file("exchanger", "cfb5a447fb573f87de33760e156cbf5da1f9802ae8a03a1b3c39ce8eb656fa6c", 208000),),
     citation=_CITATION.format("set 97-002. Bittanti, S., Piroddi, L. (1997). Nonlinear identification and "
-                              "control of a heat exchanger: a neural network approach. Journal of the Franklin "
-                              "Institute 334."),
+                              "control of a heat exchanger: a neural network approach. Journal of the "
+                              "Franklin Institute 334."),
     plans={"liquid_flow": _plan("daisy_exchanger", "liquid_flow", "outlet_temperature", 4000)},
     read=_exchanger))
 
