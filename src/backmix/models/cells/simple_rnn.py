@@ -17,7 +17,7 @@ class SimpleRnn(Cell):
 
     title = "SimpleRNN"
     states = ("h",)
-    gates = ()
+    gates = ("candidate",)
     kept = 2
     source = "Elman, Finding structure in time, Cognitive Science 14 (1990)"
 

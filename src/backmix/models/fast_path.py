@@ -1,0 +1,35 @@
+"""What keeps a recurrent layer on the fast path of a GPU.
+
+This module knows when cuDNN's fused kernels cannot run a layer, so that the program can say so.
+Plain dropout does not take a layer off that path; recurrent dropout does. On a CPU it makes no
+difference.
+"""
+
+from __future__ import annotations
+
+from backmix.models.architecture import Architecture
+from backmix.models.choice import Choice
+
+
+def leaves_fast_path(architecture: Architecture) -> tuple[Choice, ...]:
+    """Why cuDNN cannot run the recurrent layers; empty when it can.
+
+    >>> leaves_fast_path(Architecture(features=2, dropout=0.2))
+    ()
+    >>> [c.setting for c in leaves_fast_path(Architecture(features=2, recurrent_dropout=0.2))]
+    ['model.recurrent_dropout']
+    """
+    a = architecture
+    if a.cell == "simple_rnn":
+        return (Choice(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
+    found = []
+    if a.recurrent_dropout:
+        found.append(Choice(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))
+    if a.activation != "tanh":
+        found.append(Choice(a.activation, "models.slow_activation", {"needed": "tanh"}, "model.activation"))
+    if a.recurrent_activation != "sigmoid":
+        found.append(Choice(a.recurrent_activation, "models.slow_activation", {"needed": "sigmoid"},
+                            "model.recurrent_activation"))
+    if a.cell == "gru" and not a.reset_after:
+        found.append(Choice(False, "models.slow_reset", {}, "model.reset_after"))
+    return tuple(found)

@@ -1,0 +1,12 @@
+"""Recurrent networks in plain NumPy, float64: forward pass and backpropagation through time.
+
+This module is the oracle: slow, written to be read beside the equations, and checked against
+finite differences and against Keras. Fast layers and kernels are compared with it, and figures of
+gates and of gradient flow are drawn from its `Trace` and `Gradients`.
+"""
+
+from backmix.models.reference.network import Network, NetworkGradients, NetworkTrace, summarise
+from backmix.models.reference.recurrent import Form, Gradients, Trace, Weights, backward, forward
+
+__all__ = ["Form", "Gradients", "Network", "NetworkGradients", "NetworkTrace", "Trace", "Weights",
+           "backward", "forward", "summarise"]

@@ -1,0 +1,197 @@
+"""A whole network in NumPy: stacked layers, window statistics, dense layers, head.
+
+This module computes what `models.network.build` builds, without dropout, from the same
+`Architecture` and the same weights, and its gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.architecture import Architecture
+from backmix.models.heads import heads
+from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
+from backmix.models.reference.recurrent import Form, Gradients, Mask, Trace, Weights, backward, forward
+from backmix.models.summaries import FLOOR
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A dense layer's weights: kernel (I, O), bias (O,)."""
+
+    kernel: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class NetworkTrace:
+    """All that a network computed: the layers' traces, what went into each dense layer, the output.
+
+    features: (B, I) into the first dense layer: last state, then the statistics of the window
+    inner: per dense layer and head its input and its pre-activation; outputs: (B, O)
+    """
+
+    x: Array
+    mask: Mask | None
+    layers: tuple[Trace, ...]
+    features: Array
+    inner: tuple[tuple[Array, Array], ...]
+    outputs: Array
+
+
+@dataclass(frozen=True)
+class NetworkGradients:
+    """dL/d(...) of inputs (B, T, F), of every recurrent layer, and of every dense layer."""
+
+    x: Array
+    layers: tuple[Gradients, ...]
+    dense: tuple[Dense, ...]
+
+    def flat(self) -> list[Array]:
+        """Gradients of all weights in the order of Keras's ``trainable_variables``."""
+        found = [g for layer in self.layers for g in (layer.kernel, layer.recurrent, layer.bias)]
+        return found + [g for layer in self.dense for g in (layer.kernel, layer.bias)]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network's architecture with its weights in float64; dense ends with the head."""
+
+    architecture: Architecture
+    layers: tuple[Weights, ...]
+    dense: tuple[Dense, ...]
+
+    @classmethod
+    def of(cls, architecture: Architecture, arrays: Sequence[NDArray[Any]]) -> Self:
+        """From weights in the order of Keras's ``trainable_variables``."""
+        wide = [np.asarray(a, dtype=np.float64) for a in arrays]
+        count = 3 * len(architecture.units)
+        layers = tuple(Weights(*wide[at:at + 3]) for at in range(0, count, 3))
+        return cls(architecture, layers, tuple(Dense(*wide[at:at + 2]) for at in range(count, len(wide), 2)))
+
+    @property
+    def form(self) -> Form:
+        """The form of the recurrent layers."""
+        a = self.architecture
+        return Form(a.cell, a.activation, a.recurrent_activation, a.reset_after)  # type: ignore[arg-type]
+
+    def forward(self, x: NDArray[Any], *, mask: Mask | None = None) -> NetworkTrace:
+        """Outputs for x (B, T, F), and all that was computed on the way."""
+        a = self.architecture
+        x = np.asarray(x, dtype=np.float64)
+        if mask is not None:
+            x = np.where(mask[:, :, None], x, 0.0)
+        traces: list[Trace] = []
+        y = x
+        for weights in self.layers:
+            traces.append(forward(self.form, weights, y, mask=mask))
+            y = traces[-1].h
+        features = y[:, -1] if not a.summaries else np.hstack([y[:, -1], summarise(x, mask)])
+        inner, y = [], features
+        for number, layer in enumerate(self.dense, 1):
+            z = y @ layer.kernel + layer.bias
+            inner.append((y, z))
+            y = _head(a, z) if number == len(self.dense) else VALUES[a.dense_activation](z)
+        return NetworkTrace(x, mask, tuple(traces), features, tuple(inner), y)
+
+    def backward(self, trace: NetworkTrace, doutputs: NDArray[Any]) -> NetworkGradients:
+        """All gradients, from dL/d(outputs) (B, O)."""
+        a = self.architecture
+        dz = _head_back(a, trace.outputs, np.asarray(doutputs, dtype=np.float64))
+        dense: list[Dense] = []
+        dy = dz
+        for number in reversed(range(len(self.dense))):
+            y, z = trace.inner[number]
+            if number < len(self.dense) - 1:
+                dz = dy * SLOPES[a.dense_activation](z)
+            dense.insert(0, Dense(y.T @ dz, dz.sum(axis=0)))
+            dy = dz @ self.dense[number].kernel.T
+        units = a.units[-1]
+        found: list[Gradients] = []
+        dh = dy[:, :units]
+        for layer in reversed(trace.layers):
+            found.insert(0, backward(layer, dh))
+            dh = found[0].x
+        if a.summaries:
+            dh = dh + summarise_back(trace.x, trace.mask, dy[:, units:])
+        if trace.mask is not None:
+            dh = np.where(trace.mask[:, :, None], dh, 0.0)
+        return NetworkGradients(dh, tuple(found), tuple(dense))
+
+
+def summarise(x: Array, mask: Mask | None = None) -> Array:
+    """Statistics (B, 5 F) of the rows of x (B, T, F) that count; see `models.summaries`."""
+    s = _statistics(x, mask)
+    return np.hstack([s.mean, 0.5 * np.log(s.variance + FLOOR**2), s.slope * (s.count - 1.0),
+                      np.log(s.step + FLOOR), (x * s.is_last).sum(axis=1)])
+
+
+def summarise_back(x: Array, mask: Mask | None, grads: Array) -> Array:
+    """dL/dx (B, T, F) from dL/d(statistics) (B, 5 F)."""
+    s = _statistics(x, mask)
+    mean, spread, slope, step, last = (g[:, None, :] for g in np.split(grads, 5, axis=1))
+    n = s.count[:, None, :]
+    dx = s.weight * mean / n + spread * s.off / (n * (s.variance[:, None, :] + FLOOR**2))
+    dx = dx + slope * s.away * (n - 1.0) / s.run[:, None, :] + last * s.is_last
+    jump = np.sign(np.diff(x, axis=1)) * s.weight[:, 1:] * step / (
+        np.maximum(n - 1.0, 1.0) * (s.step[:, None, :] + FLOOR))
+    dx[:, 1:] += jump
+    dx[:, :-1] -= jump
+    return dx
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    """Intermediate values of the window statistics; see `summarise`."""
+
+    weight: Array
+    count: Array
+    mean: Array
+    off: Array
+    variance: Array
+    away: Array
+    run: Array
+    slope: Array
+    step: Array
+    is_last: Array
+
+
+def _statistics(x: Array, mask: Mask | None) -> _Statistics:
+    rows = np.ones(x.shape[:2], dtype=bool) if mask is None else mask
+    weight = rows[:, :, None].astype(np.float64)
+    count = np.maximum(weight.sum(axis=1), 1.0)
+    mean = (x * weight).sum(axis=1) / count
+    off = (x - mean[:, None, :]) * weight
+    place = np.cumsum(weight, axis=1)
+    away = (place - (count[:, None, :] + 1.0) / 2.0) * weight
+    run = np.maximum((away**2).sum(axis=1), 1e-6)
+    step = (np.abs(np.diff(x, axis=1)) * weight[:, 1:]).sum(axis=1) / np.maximum(count - 1.0, 1.0)
+    return _Statistics(weight, count, mean, off, (off**2).sum(axis=1) / count, away, run,
+                       (away * off).sum(axis=1) / run, step, weight * (place == count[:, None, :]))
+
+
+def _head(architecture: Architecture, z: Array) -> Array:
+    match heads.get(architecture.head).activation:
+        case "sigmoid":
+            return sigmoid(z)
+        case "softmax":
+            return softmax(z)
+        case "linear":
+            return z
+
+
+def _head_back(architecture: Architecture, outputs: Array, grads: Array) -> Array:
+    """dL/dz of the head from dL/d(outputs)."""
+    match heads.get(architecture.head).activation:
+        case "sigmoid":
+            return grads * outputs * (1.0 - outputs)
+        case "softmax":
+            along: Array = (grads * outputs).sum(axis=-1, keepdims=True)
+            return outputs * (grads - along)
+        case "linear":
+            return grads
