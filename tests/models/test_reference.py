@@ -148,7 +148,7 @@ def test_gates_are_after_the_activation(form: Form) -> None:
 
 
 def test_lstm_gates_rebuild_the_states() -> None:
-    """Trap Q, course item 9: c_t = f c_{t-1} + i candidate and h_t = o tanh(c_t) hold for what is reported."""
+    """Trap Q, course item 9: the reported gates give c_t = f c_{t-1} + i candidate and h_t = o tanh(c_t)."""
     x = np.random.default_rng(5).normal(size=(B, T, F))
     trace = forward(Form("lstm"), random_weights(Form("lstm")), x)
     c = trace.states["c"]

@@ -24,7 +24,8 @@ def leaves_fast_path(architecture: Architecture) -> tuple[Choice, ...]:
         return (Choice(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
     found = []
     if a.recurrent_dropout:
-        found.append(Choice(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))
+        found.append(Choice(a.recurrent_dropout, "models.slow_recurrent_dropout", {},
+                            "model.recurrent_dropout"))
     if a.activation != "tanh":
         found.append(Choice(a.activation, "models.slow_activation", {"needed": "tanh"}, "model.activation"))
     if a.recurrent_activation != "sigmoid":

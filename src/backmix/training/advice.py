@@ -1,0 +1,269 @@
+"""What to choose when the user has not chosen.
+
+This module holds the rules of thumb for cell, size, dropout, batch size and summaries as data, a
+table each, and the functions that read them. Every answer is a `Choice` with its reason, and the
+reason says that a rule of thumb is one: the rules are starting points that a run with other
+settings can beat, never findings about the plant at hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from backmix.models.architecture import Architecture
+from backmix.models.choice import Choice
+from backmix.models.fast_path import leaves_fast_path
+from backmix.models.heads import heads
+from backmix.models.network import ModelPlan
+from backmix.models.size import parameters
+from backmix.training.settings import choose_learning_rate
+
+__all__ = ["Advice", "Budget", "Situation", "advise", "choose_batch_size", "choose_cell", "choose_dropout",
+           "choose_head_dropout", "choose_learning_rate", "choose_summaries", "choose_units"]
+
+Budget = Literal["tight", "ample"]
+"""Computing time: a laptop's processor, or patience and a GPU."""
+
+ANY = float("inf")
+
+
+@dataclass(frozen=True)
+class CellRule:
+    """A branch of the decision tree; it holds when both numbers lie below its bounds, in a budget."""
+
+    cell: str
+    reason_key: str
+    rows_below: float = ANY
+    samples_below: float = ANY
+    budget: Budget | None = None
+
+
+FEW = 1000
+"""Training windows below which a network is kept small and held back more strongly."""
+SHORT, LONG = 20, 100
+"""Rows below which a window is short, and above which it is long."""
+
+CELL_TREE = (
+    CellRule("gru", "advice.cell_few", samples_below=FEW),
+    CellRule("gru", "advice.cell_short", rows_below=SHORT),
+    CellRule("gru", "advice.cell_middle", rows_below=LONG + 1),
+    CellRule("gru", "advice.cell_tight", budget="tight"),
+    CellRule("lstm", "advice.cell_long"),
+)
+"""The decision tree; the first branch that holds gives the answer."""
+
+
+@dataclass(frozen=True)
+class UnitsRule:
+    """Units per layer for windows of fewer rows than ``rows_below``."""
+
+    rows_below: float
+    units: tuple[int, ...]
+
+
+UNITS_BY_ROWS = (
+    UnitsRule(20, (48,)),
+    UnitsRule(50, (64,)),
+    UnitsRule(101, (128, 64)),
+    UnitsRule(ANY, (128, 64)),
+)
+"""By length of the window: a longer one has more to remember."""
+
+
+@dataclass(frozen=True)
+class SamplesRule:
+    """The widest layer, and the number of layers, that fewer windows than ``samples_below`` can teach."""
+
+    samples_below: float
+    widest: int
+    layers: int
+
+
+SIZE_BY_SAMPLES = (
+    SamplesRule(300, 16, 1),
+    SamplesRule(2_000, 32, 1),
+    SamplesRule(20_000, 48, 1),
+    SamplesRule(100_000, 64, 2),
+    SamplesRule(ANY, 128, 2),
+)
+"""By number of training windows. Neighbouring windows overlap, so a thousand of them hold much
+less than a thousand independent examples."""
+
+
+@dataclass(frozen=True)
+class RateRule:
+    """A rate for fewer than ``below`` training windows."""
+
+    below: float
+    rate: float
+    reason_key: str
+
+
+DROPOUT_BY_SAMPLES = (
+    RateRule(FEW, 0.2, "advice.dropout_few"),
+    RateRule(ANY, 0.1, "advice.dropout_many"),
+)
+"""Dropout on the inputs of recurrent layers; used where there are more parameters than windows."""
+
+BATCH_BY_ROWS = ((50, 64), (100, 32), (ANY, 16))
+"""Batch size for windows of at most so many rows."""
+LEAST_STEPS = 20
+"""An epoch should have at least this many steps, so that a small table is not seen in a few gulps."""
+LARGE, LARGE_BATCH = 100_000, 256
+"""From this many windows on, larger batches: the time of an epoch counts more."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the advice looks at.
+
+    features: F; lookback: T in rows, None for whole batches of ``rows`` rows at most
+    samples: training windows; head, outputs: as the task says; masked: windows are padded
+    """
+
+    features: int
+    lookback: int | None
+    samples: int
+    head: str = "number"
+    outputs: int = 1
+    masked: bool = False
+    rows: int | None = None
+    budget: Budget = "tight"
+
+    @property
+    def length(self) -> int:
+        """Rows of the longest window."""
+        return self.lookback or self.rows or LONG
+
+
+@dataclass(frozen=True)
+class Advice:
+    """An architecture with nothing left open, and the reason for everything that was."""
+
+    architecture: Architecture
+    choices: tuple[Choice, ...]
+
+
+def advise(plan: ModelPlan, situation: Situation) -> Advice:
+    """Put the advice in the place of every "auto" of a ``[model]`` section.
+
+    >>> from backmix.models import ModelPlan
+    >>> found = advise(ModelPlan(), Situation(features=7, lookback=20, samples=800))
+    >>> found.architecture.cell, found.architecture.units
+    ('gru', (32,))
+    >>> [choice.setting for choice in found.choices][:3]
+    ['model.cell', 'model.units', 'model.summaries']
+
+    Raises PlanError (models.too_large) when what the plan asks for is beyond all bounds.
+    """
+    s, choices = situation, []
+
+    def take(asked: Any, choice: Choice) -> Any:
+        if asked != "auto":
+            return asked
+        choices.append(choice)
+        return choice.value
+
+    cell = take(plan.cell, choose_cell(s.length, s.samples, s.budget))
+    units = take(plan.units, choose_units(s.length, s.samples))
+    kind = heads.get(s.head).kind
+    summaries = take(plan.summaries, choose_summaries(kind))
+    head_dropout = take(plan.head_dropout, choose_head_dropout(kind, summaries=summaries))
+    shape = Architecture(
+        features=s.features, lookback=s.lookback, cell=cell, units=units, dense=plan.dense, head=s.head,
+        outputs=s.outputs, masked=s.masked, summaries=summaries, head_dropout=head_dropout,
+        recurrent_dropout=plan.recurrent_dropout, activation=plan.activation,
+        recurrent_activation=plan.recurrent_activation, dense_activation=plan.dense_activation,
+        initializer=plan.initializer, reset_after=plan.reset_after)
+    dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape)))
+    shape = replace(shape, dropout=dropout)
+    return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
+
+
+def choose_cell(lookback: int, samples: int, budget: Budget = "tight") -> Choice:
+    """The cell for windows of ``lookback`` rows, ``samples`` of them, in a budget of time.
+
+    >>> choose_cell(30, 5000).value
+    'gru'
+    >>> choose_cell(240, 50_000, "ample").value
+    'lstm'
+    """
+    for rule in CELL_TREE:
+        if (lookback < rule.rows_below and samples < rule.samples_below
+                and rule.budget in (None, budget)):
+            values = {"rows": lookback, "samples": samples, "few": FEW, "short": SHORT, "long": LONG}
+            return Choice(rule.cell, rule.reason_key, values, "model.cell")
+    raise AssertionError("the last branch of the tree always holds")
+
+
+def choose_units(lookback: int, samples: int) -> Choice:
+    """Units of each recurrent layer: what the length asks for, held to what the samples can teach.
+
+    >>> choose_units(60, 500).value, choose_units(60, 500_000).value
+    ((32,), (128, 64))
+    """
+    asked = next(rule.units for rule in UNITS_BY_ROWS if lookback < rule.rows_below)
+    limit = next(rule for rule in SIZE_BY_SAMPLES if samples < rule.samples_below)
+    units = tuple(min(size, limit.widest) for size in asked[:limit.layers])
+    key = "advice.units_rows" if units == asked else "advice.units_samples"
+    values = {"rows": lookback, "samples": samples, "asked": _spell(asked), "units": _spell(units)}
+    return Choice(units, key, values, "model.units")
+
+
+def choose_dropout(samples: int, parameters: int) -> Choice:
+    """Dropout on the inputs of recurrent layers, from windows and trainable numbers.
+
+    >>> choose_dropout(800, 5000).value, choose_dropout(50_000, 5000).value
+    (0.2, 0.0)
+    """
+    values = {"samples": samples, "parameters": parameters}
+    if samples >= parameters:
+        return Choice(0.0, "advice.dropout_none", values, "model.dropout")
+    rule = next(rule for rule in DROPOUT_BY_SAMPLES if samples < rule.below)
+    return Choice(rule.rate, rule.reason_key, values, "model.dropout")
+
+
+def choose_head_dropout(kind: str, *, summaries: bool) -> Choice:
+    """Dropout before the head: for classes with summaries, whose many columns are easy to learn by heart.
+
+    >>> choose_head_dropout("classes", summaries=True).value
+    0.3
+    """
+    if kind != "regression" and summaries:
+        return Choice(0.3, "advice.head_dropout_summaries", {}, "model.head_dropout")
+    return Choice(0.0, "advice.head_dropout_none", {}, "model.head_dropout")
+
+
+def choose_summaries(kind: str) -> Choice:
+    """Whether window statistics stand beside the last state.
+
+    >>> choose_summaries("classes").value, choose_summaries("regression").value
+    (True, False)
+    """
+    if kind == "regression":
+        return Choice(False, "advice.summaries_number", {}, "model.summaries")
+    return Choice(True, "advice.summaries_class", {}, "model.summaries")
+
+
+def choose_batch_size(lookback: int, *, samples: int | None = None) -> Choice:
+    """How many windows share one step of the optimiser.
+
+    >>> [choose_batch_size(rows).value for rows in (30, 80, 200)]
+    [64, 32, 16]
+    >>> choose_batch_size(30, samples=200).value
+    8
+    """
+    size = next(size for rows, size in BATCH_BY_ROWS if lookback <= rows)
+    values = {"rows": lookback, "usual": size, "samples": samples, "steps": LEAST_STEPS, "large": LARGE}
+    if samples is not None and samples >= LARGE:
+        return Choice(LARGE_BATCH, "advice.batch_large", values, "training.batch_size")
+    if samples is not None and samples < LEAST_STEPS * size:
+        while size > 8 and samples < LEAST_STEPS * size:
+            size //= 2
+        return Choice(size, "advice.batch_few", values, "training.batch_size")
+    return Choice(size, "advice.batch_rows", values, "training.batch_size")
+
+
+def _spell(units: tuple[int, ...]) -> str:
+    return "-".join(map(str, units))
