@@ -1,0 +1,378 @@
+"""Which rows teach, which choose, and which judge.
+
+This module divides the rows of a table into training, validation and test part, in time order, and
+purges the rows between two parts, so that no window of one part sees a row of another.
+
+Rows are purged from the part that stands before a boundary (or behind it, where the earlier part is
+the one that judges): the judging part keeps every row it was promised. Purged rows belong to no
+part; they serve the windows of the part behind them as a run-up, and nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from backmix.data.ledger import Note
+from backmix.data.segments import Mask, blocks
+from backmix.data.table import Table, missing_column
+from backmix.duration import DurationField
+from backmix.errors import InputError, PlanError
+from backmix.section import Section
+from backmix.text import say
+
+Codes = NDArray[np.uint8]
+
+
+class Part(IntEnum):
+    """What a row is for."""
+
+    PURGED = 0
+    TRAIN = 1
+    VALIDATION = 2
+    TEST = 3
+
+
+PARTS = (Part.TRAIN, Part.VALIDATION, Part.TEST)
+
+
+class SplitPlan(Section):
+    """``[split]``: how rows are divided.
+
+    kind: "chronological" cuts the table (or, ``within = "batch"``, every batch) in row order;
+        "batch" deals whole batches in their order; "named" takes the test (and validation) batches
+        by name; "blocked" deals ``blocks`` equal stretches of rows evenly over time
+    train, validation, test: shares of the rows or batches; they add up to 1
+    train_rows, validation_rows, test_rows: exact cuts instead of shares, as the last row number of
+        each part counted from 1 (1200, 1600, 2390); rows behind the last are left out
+    gap: rows purged between parts; None for what a window reaches over (lookback + horizon + dead
+        time + label delay)
+    """
+
+    kind: Literal["chronological", "batch", "named", "blocked"] = "chronological"
+    train: float = Field(0.6, gt=0, le=1)
+    validation: float = Field(0.2, ge=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1)
+    train_rows: int | None = Field(None, ge=1)
+    validation_rows: int | None = Field(None, ge=1)
+    test_rows: int | None = Field(None, ge=1)
+    within: Literal["table", "batch"] = "table"
+    test_batches: tuple[str, ...] = ()
+    validation_batches: tuple[str, ...] = ()
+    blocks: int = Field(10, ge=3, le=10_000)
+    gap: DurationField | None = None
+
+    @field_validator("test_batches", "validation_batches")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(say("windows.split_twice", names=", ".join(names)))
+        return names
+
+    @model_validator(mode="after")
+    def _sound(self) -> SplitPlan:
+        if abs(self.train + self.validation + self.test - 1) > 1e-6:
+            total = self.train + self.validation + self.test
+            raise ValueError(say("windows.split_shares", total=f"{total:g}"))
+        cuts = [cut for cut in (self.train_rows, self.validation_rows, self.test_rows) if cut is not None]
+        if cuts and self.train_rows is None:
+            raise ValueError(say("windows.split_first_cut"))
+        if sorted(set(cuts)) != cuts:
+            raise ValueError(say("windows.split_cuts", cuts=", ".join(map(str, cuts))))
+        both = sorted(set(self.test_batches) & set(self.validation_batches))
+        if both:
+            raise ValueError(say("windows.split_both", names=", ".join(both)))
+        if (self.kind == "named") != bool(self.test_batches):
+            raise ValueError(say("windows.split_named"))
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """The shares of training, validation and test."""
+        return self.train, self.validation, self.test
+
+
+class FoldPlan(Section):
+    """How a table is divided several times, for cross-validation.
+
+    kind: "expanding" trains on everything before each test stretch; "blocked" tests each stretch
+        once and trains on all others, before and behind; "batch" does the same with whole batches
+    folds: how many times; with "batch", the number of batches leaves one out at a time
+    validation: share of the training rows (or batches) that stops the training, the latest of them
+    """
+
+    kind: Literal["expanding", "blocked", "batch"] = "expanding"
+    folds: int = Field(5, ge=2, le=1000)
+    validation: float = Field(0.2, ge=0, lt=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The part of every row.
+
+    part: (N,) uint8 codes of `Part`
+    """
+
+    part: Codes
+
+    def __post_init__(self) -> None:
+        part = np.asarray(self.part, dtype=np.uint8).view()
+        part.flags.writeable = False
+        object.__setattr__(self, "part", part)
+
+    def rows(self, part: Part) -> Mask:
+        """The rows of one part, (N,) bool."""
+        mask: Mask = self.part == part
+        return mask
+
+    def count(self, part: Part) -> int:
+        """How many rows one part has."""
+        return int(np.count_nonzero(self.part == part))
+
+    @cached_property
+    def owner(self) -> Codes:
+        """The part whose windows may hold each row, (N,): purged rows serve the part behind them."""
+        owner = np.array(self.part)
+        behind = np.uint8(Part.PURGED)
+        for first, end in reversed(list(blocks(len(owner)))):
+            block = owner[first:end]
+            named = np.where(block != Part.PURGED, np.arange(end - first), end - first)
+            nearest = np.minimum.accumulate(named[::-1])[::-1]
+            block[:] = np.append(block, behind)[nearest]
+            behind = block[0]
+        return owner
+
+    @property
+    def ledger_notes(self) -> tuple[Note, ...]:
+        """Notes for the account of the table: none, as purged rows stay in it (see `count`)."""
+        return ()
+
+
+def split(table: Table, plan: SplitPlan, *, gap: int) -> Split:
+    """Divide the rows of a table as the plan says.
+
+    gap: rows purged between two parts unless the plan names a gap of its own.
+    Raises PlanError when the plan cannot apply to this table, InputError (windows.split_too_small)
+    when a part would be left without rows.
+
+    >>> from backmix.data.tag import Tag
+    >>> table = Table(np.zeros((10, 1)), (Tag("T101"),))
+    >>> split(table, SplitPlan(), gap=1).part.tolist()
+    [1, 1, 1, 1, 1, 0, 2, 0, 3, 3]
+    """
+    gap = gap if plan.gap is None else plan.gap.rows(table.step)
+    by_batch = plan.kind in ("batch", "named") or plan.within == "batch"
+    runs = batch_runs(table) if by_batch else []
+    if plan.kind == "named":
+        part = _named(table, plan, runs)
+    elif plan.kind == "batch":
+        part = _whole_batches(table, plan, runs)
+    elif plan.kind == "blocked":
+        part = _blocked(len(table), plan)
+    elif plan.within == "batch":
+        part = np.empty(len(table), dtype=np.uint8)
+        for first, end in runs:
+            part[first:end] = _cut(end - first, plan.shares)
+    else:
+        part = _chronological(table, plan)
+    found = purge(part, gap=gap, batch=table.batch)
+    wanted = {p for p in PARTS if np.any(part == p)}
+    if plan.train_rows is None:
+        wanted |= {p for p, share in zip(PARTS, plan.shares, strict=True) if share > 0}
+    _check_parts(table, found, wanted, gap)
+    return Split(found)
+
+
+def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
+    """One split per fold; every fold is purged, and scalers are to be fitted inside each.
+
+    Raises InputError (windows.split_too_small, windows.too_few_batches) when a fold would be empty.
+    """
+    if plan.kind == "batch":
+        return tuple(_batch_folds(table, plan))
+    rows = len(table)
+    if plan.kind == "expanding":
+        _check_order(table)
+    stretches = plan.folds + 1 if plan.kind == "expanding" else plan.folds
+    cuts = np.round(np.linspace(0, rows, stretches + 1)).astype(int)
+    made = []
+    for number in range(plan.folds):
+        low, high = cuts[-plan.folds - 1 + number], cuts[-plan.folds + number]
+        part = np.full(rows, Part.TRAIN, dtype=np.uint8)
+        if plan.kind == "expanding":
+            part[high:] = Part.PURGED
+        part[low:high] = Part.TEST
+        teaching = np.flatnonzero(part == Part.TRAIN)
+        part[teaching[len(teaching) - round(plan.validation * len(teaching)):]] = Part.VALIDATION
+        found = purge(part, gap=gap, batch=table.batch)
+        _check_parts(table, found, {p for p in PARTS if np.any(part == p)} | {Part.TRAIN, Part.TEST}, gap)
+        made.append(Split(found))
+    return tuple(made)
+
+
+def purge(part: Codes, *, gap: int, batch: NDArray[np.int32] | None = None) -> Codes:
+    """The same parts with ``gap`` rows set aside at every boundary between two of them.
+
+    The rows come from the part that judges less: training before validation before test. Between
+    batches nothing is purged, as no window crosses them.
+    """
+    found = part.copy()
+    if gap <= 0:
+        return found
+    edges = np.flatnonzero(part[1:] != part[:-1]) + 1
+    for edge in edges.tolist():
+        left, right = part[edge - 1], part[edge]
+        if Part.PURGED in (left, right) or (batch is not None and batch[edge] != batch[edge - 1]):
+            continue
+        near = slice(max(0, edge - gap), edge) if left < right else slice(edge, edge + gap)
+        lesser = found[near] < max(left, right)
+        if batch is not None:
+            lesser &= batch[near] == batch[edge]
+        found[near][lesser] = Part.PURGED
+    return found
+
+
+def batch_runs(table: Table) -> list[tuple[int, int]]:
+    """The batches as stretches of rows (first, behind the last), in table order.
+
+    Raises InputError (data.no_batches) without batches, (windows.batch_torn) when the rows of one
+    batch are not together.
+    """
+    if table.batch is None:
+        raise InputError("data.no_batches", where=table.source)
+    batch = np.asarray(table.batch)
+    if len(batch) == 0:
+        return []
+    edges = [0, *(np.flatnonzero(batch[1:] != batch[:-1]) + 1).tolist(), len(batch)]
+    runs = list(pairwise(edges))
+    codes = batch[edges[:-1]]
+    torn = np.flatnonzero(np.bincount(codes) > 1)
+    if len(torn):
+        raise InputError("windows.batch_torn", where=table.source, batch=table.batch_names[torn[0]])
+    return runs
+
+
+def _chronological(table: Table, plan: SplitPlan) -> Codes:
+    rows = len(table)
+    _check_order(table)
+    if plan.train_rows is None:
+        return _cut(rows, plan.shares)
+    part = np.zeros(rows, dtype=np.uint8)
+    first = 0
+    for code, cut in zip(PARTS, (plan.train_rows, plan.validation_rows, plan.test_rows), strict=True):
+        end = cut if cut is not None else (rows if code is Part.TEST else first)
+        if end > rows:
+            raise PlanError("windows.split_beyond", where=table.source, cut=end, rows=rows)
+        part[first:end] = code
+        first = max(first, end)
+    return part
+
+
+def _check_order(table: Table) -> None:
+    """A cut by rows is a cut in time only when time runs forward over the whole table."""
+    if table.time is None:
+        return
+    clock = np.asarray(table.time).view("int64")
+    for first, end in blocks(len(clock)):
+        seen = clock[max(first, 1) - 1:end]
+        if np.any(seen[1:] < seen[:-1]):
+            raise PlanError("windows.split_not_in_time", where=table.source)
+
+
+def _cut(rows: int, shares: tuple[float, float, float]) -> Codes:
+    """Shares of a stretch of rows, one behind the other."""
+    ends = np.round(np.cumsum(shares) * rows).astype(int)
+    ends[-1] = rows
+    part = np.full(rows, Part.TEST, dtype=np.uint8)
+    part[:ends[1]] = Part.VALIDATION
+    part[:ends[0]] = Part.TRAIN
+    return part
+
+
+def _deal(count: int, shares: tuple[float, float, float], *, evenly: bool) -> Codes:
+    """Parts of ``count`` equal things: one behind the other, or spread evenly."""
+    if not evenly:
+        part = _cut(count, shares)
+        for code, share in zip(reversed(PARTS), reversed(shares), strict=True):
+            if share > 0 and not np.any(part == code):  # a share too small for one still gets one
+                part[np.flatnonzero(part < code)[-1:]] = code
+        return part
+    given = np.zeros(3)
+    part = np.empty(count, dtype=np.uint8)
+    for number in range(count):
+        owed = np.array(shares) * (number + 1) - given
+        chosen = int(np.argmax(owed))
+        given[chosen] += 1
+        part[number] = PARTS[chosen]
+    return part
+
+
+def _blocked(rows: int, plan: SplitPlan) -> Codes:
+    cuts = np.round(np.linspace(0, rows, plan.blocks + 1)).astype(int)
+    return np.repeat(_deal(plan.blocks, plan.shares, evenly=True), np.diff(cuts))
+
+
+def _whole_batches(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
+    needed = sum(share > 0 for share in plan.shares)
+    if len(runs) < needed:
+        raise InputError("windows.too_few_batches", where=table.source, got=len(runs), needed=needed)
+    dealt = _deal(len(runs), plan.shares, evenly=False)
+    return np.repeat(dealt, [end - first for first, end in runs])
+
+
+def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
+    for name in (*plan.test_batches, *plan.validation_batches):
+        if name not in table.batch_names:
+            raise missing_column(name, table.batch_names, table.source)
+    part = np.full(len(table), Part.TRAIN, dtype=np.uint8)
+    kept = []
+    for first, end in runs:
+        assert table.batch is not None
+        name = table.batch_names[table.batch[first]]
+        if name in plan.test_batches:
+            part[first:end] = Part.TEST
+        elif name in plan.validation_batches:
+            part[first:end] = Part.VALIDATION
+        else:
+            kept.append((first, end))
+    if plan.validation_batches or plan.validation == 0 or not kept:
+        return part
+    share = plan.validation / (plan.train + plan.validation)
+    if plan.within == "batch":
+        for first, end in kept:
+            part[end - round(share * (end - first)):end] = Part.VALIDATION
+    else:
+        for first, end in kept[len(kept) - max(1, round(share * len(kept))):]:
+            part[first:end] = Part.VALIDATION
+    return part
+
+
+def _batch_folds(table: Table, plan: FoldPlan) -> Iterator[Split]:
+    runs = batch_runs(table)
+    needed = max(plan.folds, 2 + (plan.validation > 0))
+    if len(runs) < needed:
+        raise InputError("windows.too_few_batches", where=table.source, got=len(runs), needed=needed)
+    cuts = np.round(np.linspace(0, len(runs), plan.folds + 1)).astype(int)
+    for low, high in pairwise(cuts.tolist()):
+        dealt = np.full(len(runs), Part.TRAIN, dtype=np.uint8)
+        dealt[low:high] = Part.TEST
+        teaching = np.flatnonzero(dealt == Part.TRAIN)
+        held = 0 if plan.validation == 0 else max(1, round(plan.validation * len(teaching)))
+        dealt[teaching[len(teaching) - held:]] = Part.VALIDATION
+        yield Split(np.repeat(dealt, [end - first for first, end in runs]))
+
+
+def _check_parts(table: Table, part: Codes, wanted: set[Part], gap: int) -> None:
+    """Too little data: say which part is empty and how many rows would do."""
+    for code in sorted(wanted):
+        if not np.any(part == code):
+            raise InputError("windows.split_too_small", where=table.source, rows=len(table), gap=gap,
+                             part=say(f"windows.part_{code.name.lower()}"))

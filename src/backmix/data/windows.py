@@ -1,0 +1,392 @@
+"""What a network reads: stretches of a table's past, and the value each shall predict.
+
+This module defines `Windows`, the lazy noun between a `Table` and every model: it knows where each
+window lies and copies none of them until a batch is asked for. A window never crosses a batch, a
+gap, an unusable row or a split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from backmix.data.gather import gather_ragged, gather_windows
+from backmix.data.origins import Dropped, Place, find_batches, find_origins
+from backmix.data.scaling import Scaler, fit_scaler
+from backmix.data.segments import Mask, Rows, allowed_gap
+from backmix.data.split import Part, Split
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.duration import Duration, DurationField
+from backmix.errors import InputError, PlanError
+from backmix.section import Section
+from backmix.text import say
+
+
+class WindowPlan(Section):
+    """``[windows]``: the form of the windows, in time or rows.
+
+    lookback: how far back a window reaches; "auto" lets the training part decide; "batch" makes one
+        window of each whole batch
+    horizon: how far ahead of the moment of prediction the target lies
+    stride: distance between neighbouring windows
+    dead_time: age of the newest input that is known at the moment of prediction
+    """
+
+    lookback: DurationField | Literal["auto", "batch"] = "auto"
+    horizon: DurationField = Duration.parse(0)
+    stride: DurationField = Duration.parse(1)
+    dead_time: DurationField = Duration.parse(0)
+
+    @model_validator(mode="after")
+    def _sound(self) -> WindowPlan:
+        for name in ("lookback", "stride"):
+            value = getattr(self, name)
+            if isinstance(value, Duration) and 0 in (value.count, value.seconds):
+                raise ValueError(say("windows.plan_zero", name=name))
+        if self.lookback == "batch":
+            for name, usual in (("horizon", 0), ("stride", 1), ("dead_time", 0)):
+                if getattr(self, name).count != usual:
+                    raise ValueError(say("windows.plan_whole_batch", name=name))
+        return self
+
+
+@dataclass(frozen=True)
+class Known:
+    """Past target values that a window shows: those that were reported by then.
+
+    delay: age in rows of the newest one, at least 1; between labels the last reported value is held
+    count: how many rows of the window, the newest, show one; None for all
+    """
+
+    delay: int
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.delay < 1 or (self.count is not None and self.count < 1):
+            raise PlanError("windows.known_now", delay=self.delay, count=self.count)
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """The form of a window, in rows.
+
+    lookback: rows of inputs; None for one whole batch. max_gap: seconds between two rows that are
+    still neighbours; None for three steps of the table. need_target: False to keep windows whose
+    target is not known (yet).
+    """
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    lookback: int | None
+    horizon: int = 0
+    stride: int = 1
+    dead_time: int = 0
+    known: Known | None = None
+    max_gap: float | None = None
+    need_target: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "targets", tuple(self.targets))
+        for name, least in (("lookback", 1), ("horizon", 0), ("stride", 1), ("dead_time", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise PlanError("windows.spec_too_small", name=name, got=value, least=least)
+        if not self.inputs and self.known is None:
+            raise PlanError("windows.no_inputs")
+        if self.need_target and not self.targets:
+            raise PlanError("windows.no_targets")
+        others = (self.horizon, self.stride, self.dead_time, self.known)
+        if self.lookback is None and others != (0, 1, 0, None):
+            raise PlanError("windows.whole_batch_only")
+
+    @property
+    def reach(self) -> int:
+        """Rows from the oldest row a window looks at to its target; what a split must purge."""
+        if self.lookback is None:
+            return 0
+        return self.lookback + self.horizon + self.dead_time + (self.known.delay if self.known else 0)
+
+    def without_target(self) -> WindowSpec:
+        """The same windows, kept whether or not their target is known: for prediction."""
+        return replace(self, need_target=False)
+
+
+def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targets: tuple[str, ...],
+                known: Known | None = None, max_gap: float | None = None) -> WindowSpec:
+    """The plan in rows of this table; lookback "auto" must have been decided before.
+
+    max_gap: seconds; None for three steps of the table, which is then written into the spec.
+    """
+    assert plan.lookback != "auto"
+    lookback = plan.lookback.rows(table.step) if isinstance(plan.lookback, Duration) else None
+    step = table.step
+    return WindowSpec(inputs=inputs, targets=targets, lookback=lookback, horizon=plan.horizon.rows(step),
+                      stride=plan.stride.rows(step), dead_time=plan.dead_time.rows(step), known=known,
+                      max_gap=allowed_gap(table, max_gap))
+
+
+@dataclass(frozen=True, eq=False)
+class WindowBatch:
+    """B windows, ready for a network.
+
+    x: (B, T, F) float32, scaled; 0 where there is no row
+    y: (B, K) float32, scaled, or (B,) int32 class codes; None when targets are not needed
+    mask: (B, T) True where a row is real; None when all are
+    at: (B,) which windows these are
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32] | NDArray[np.int32] | None
+    mask: Mask | None
+    at: Rows
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes: what one gathered batch takes, and what all windows at once would take."""
+
+    batch: int
+    all: int
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """W windows of a table, none of them copied yet.
+
+    origins: (W,) the row at whose time the prediction is made
+    target_rows: (W,) the row that holds the target
+    lengths: (W,) rows of each window, when one window is one whole batch; else None
+    reported: per known target (N,) the row of its last reported value
+    scaler, target_scaler: None leaves plant units
+    dropped: rows (batches, when one window is one batch) without a window, by reason
+    excluded: names of the batches that have no window at all
+    """
+
+    table: Table
+    spec: WindowSpec
+    origins: Rows
+    target_rows: Rows
+    lengths: Rows | None = None
+    reported: tuple[Rows, ...] = ()
+    scaler: Scaler | None = None
+    target_scaler: Scaler | None = None
+    dropped: tuple[Dropped, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    @classmethod
+    def from_arrays(cls, x: NDArray[Any], y: NDArray[Any] | None = None, *, lengths: Rows | None = None,
+                    names: tuple[str, ...] | None = None, categories: tuple[str, ...] = ()) -> Windows:
+        """Windows that somebody has cut already: every sample is a batch of its own.
+
+        x: (B, T, F), finite. y: (B,) or (B, K) numbers, or (B,) class codes when ``categories`` names
+        the classes. lengths: (B,) real rows of each sample, the rest is padding.
+        Raises InputError (windows.array_shape, windows.array_not_finite).
+
+        >>> windows = Windows.from_arrays(np.zeros((4, 3, 2)), np.arange(4.0))
+        >>> windows.gather(windows.all_indices).x.shape
+        (4, 3, 2)
+        """
+        x = np.asarray(x)
+        if x.ndim != 3:
+            raise InputError("windows.array_shape", shape=x.shape)
+        count, steps, width = x.shape
+        goals = np.empty((count, 0)) if y is None else np.asarray(y).reshape(count, -1)
+        names = names or tuple(f"x{i + 1}" for i in range(width))
+        targets = tuple(f"y{i + 1}" for i in range(goals.shape[1]))
+        kind = np.result_type(x.dtype, goals.dtype if y is not None else np.float32, np.float32)
+        values = np.full((count, steps, width + len(targets)), np.nan, dtype=kind)
+        values[:, :, :width] = x
+        sizes = np.full(count, steps) if lengths is None else np.asarray(lengths)
+        ends = np.cumsum(sizes) - 1
+        values[np.arange(count), sizes - 1, width:] = goals
+        flat = values.reshape(-1, width + len(targets))
+        if lengths is not None:
+            flat = flat[(np.arange(steps) < sizes[:, None]).reshape(-1)]
+        missing = int(np.count_nonzero(~np.isfinite(flat[:, :width])))
+        if missing:
+            raise InputError("windows.array_not_finite", count=missing)
+        tags = (*(Tag(name) for name in names),
+                *(Tag(name, role="target", categories=categories) for name in targets))
+        table = Table(flat, tags, batch=np.repeat(np.arange(count, dtype=np.int32), sizes),
+                      batch_names=tuple(str(i + 1) for i in range(count)), source="array")
+        spec = WindowSpec(inputs=names, targets=targets, lookback=None if lengths is not None else steps,
+                          need_target=y is not None)
+        return cls(table, spec, ends, ends, lengths=None if lengths is None else sizes)
+
+    @property
+    def all_indices(self) -> NDArray[np.int64]:
+        """(W,) the indices of all windows, for `gather`."""
+        return np.arange(len(self))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The F features in order: the inputs, then the known past of each target."""
+        known = self.spec.targets if self.spec.known is not None else ()
+        return (*self.spec.inputs, *(f"{name} (known)" for name in known))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names when the target is a class, else ()."""
+        return self.table.tag(self.spec.targets[0]).categories if self.spec.targets else ()
+
+    @cached_property
+    def steps(self) -> int:
+        """T: rows of the longest window."""
+        if self.lengths is None:
+            assert self.spec.lookback is not None
+            return self.spec.lookback
+        return int(np.max(self.lengths, initial=0))
+
+    @property
+    def times(self) -> NDArray[np.datetime64] | None:
+        """(W,) the moment of each prediction; None without a clock."""
+        return None if self.table.time is None else self.table.time[self.origins]
+
+    @property
+    def batches(self) -> NDArray[np.object_] | None:
+        """(W,) the batch name of each window; None without batches."""
+        if self.table.batch is None:
+            return None
+        return np.array(self.table.batch_names, dtype=object)[self.table.batch[self.origins]]
+
+    def scaled(self, scaler: Scaler | None, target_scaler: Scaler | None = None) -> Windows:
+        """The same windows in scaled numbers; ``target_scaler`` also scales known past targets."""
+        for given, names in ((scaler, self.spec.inputs), (target_scaler, self.spec.targets)):
+            if given is not None and given.names != names:
+                raise ValueError(f"the scaler is for {given.names}, the windows have {names}")
+        return replace(self, scaler=scaler, target_scaler=target_scaler)
+
+    def subset(self, at: Rows | Mask) -> Windows:
+        """Some of the windows, by index or mask, in that order."""
+        return replace(self, origins=self.origins[at], target_rows=self.target_rows[at],
+                       lengths=None if self.lengths is None else self.lengths[at])
+
+    def gather(self, at: Rows) -> WindowBatch:
+        """Copy the windows ``at`` (B,) out of the table: fresh arrays, scaled, newest row last."""
+        at = np.asarray(at)
+        x = np.empty((len(at), self.steps, len(self.feature_names)), dtype=np.float32)
+        width = len(self.spec.inputs)
+        inputs = x if width == x.shape[2] else np.empty((*x.shape[:2], width), dtype=np.float32)
+        values = np.asarray(self.table.values)
+        center, scale = _both(self.scaler, width)
+        mask = None
+        first = self._first_rows(at)
+        if self.lengths is None:
+            gather_windows(values, first, self._columns, center=center, scale=scale, out=inputs)
+        else:
+            mask = gather_ragged(values, first, self.lengths[at], self._columns, center=center, scale=scale,
+                                 out=inputs)
+        if inputs is not x:
+            x[:, :, :width] = inputs
+            self._add_known(x[:, :, width:], first)
+        return WindowBatch(x=x, y=self._targets(at) if self.spec.need_target else None, mask=mask, at=at)
+
+    def truth(self) -> NDArray[np.float64]:
+        """(W, K) the target values in plant units (class codes for classes), NaN where not known."""
+        rows, ahead = self.target_rows, self.target_rows < len(self.table)
+        found = np.full((len(rows), len(self.spec.targets)), np.nan)
+        for k, name in enumerate(self.spec.targets):
+            found[ahead, k] = self.table.column(name)[rows[ahead]]
+        return found
+
+    def scaled_targets(self) -> NDArray[np.float64]:
+        """(W, K) the targets as the network sees them."""
+        truth = self.truth()
+        return truth if self.target_scaler is None or self.classes else self.target_scaler.transform(truth)
+
+    def bytes(self, batch: int) -> Need:
+        """What gathering takes: estimated before anything is allocated (x, y and mask)."""
+        window = 4 * self.steps * len(self.feature_names) + 4 * max(1, len(self.spec.targets))
+        window += self.steps if self.lengths is not None else 0
+        return Need(batch=window * min(batch, len(self)), all=window * len(self))
+
+    def _first_rows(self, at: Rows) -> Rows:
+        """The oldest row of each window, (B,)."""
+        if self.lengths is not None:
+            return self.origins[at] - self.lengths[at] + 1
+        return self.origins[at] - (self.spec.dead_time + self.steps - 1)
+
+    @cached_property
+    def _columns(self) -> Rows:
+        return np.array([self.table.index(name) for name in self.spec.inputs], dtype=np.intp)
+
+    def _targets(self, at: Rows) -> NDArray[np.float32] | NDArray[np.int32]:
+        rows = self.target_rows[at]
+        found = np.stack([np.asarray(self.table.column(name))[rows] for name in self.spec.targets], axis=1)
+        if self.classes:
+            return found[:, 0].astype(np.int32)
+        center, scale = _both(self.target_scaler, found.shape[1])
+        return ((found.astype(np.float64) - center) / scale).astype(np.float32)
+
+    def _add_known(self, out: NDArray[np.float32], first: Rows) -> None:
+        """Fill (B, T, K) with the last values that were reported ``delay`` rows before each row."""
+        known = self.spec.known
+        assert known is not None
+        carried = min(known.count or self.steps, self.steps)
+        center, scale = _both(self.target_scaler, out.shape[2])
+        out[:, :self.steps - carried] = 0.0
+        rows = first[:, None] + np.arange(self.steps - carried, self.steps) - known.delay
+        for k, (name, last) in enumerate(zip(self.spec.targets, self.reported, strict=True)):
+            held = np.asarray(self.table.column(name))[last[rows]].astype(np.float64)
+            out[:, self.steps - carried:, k] = (held - center[k]) / scale[k]
+
+
+def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
+                  part: Part | Mask | None = None) -> Windows:
+    """All windows of one part of a table, in row order.
+
+    Give ``split`` and ``part``, or ``part`` alone as a mask (N,) of rows, or neither for all rows. A
+    window belongs to the part of its target row. Raises InputError when there is none, with the
+    minimum needed and what would fit; PlanError for windows that cannot be.
+
+    >>> table = Table(np.arange(12.0).reshape(6, 2), (Tag("T101"), Tag("C_A", role="target")))
+    >>> windows = build_windows(table, WindowSpec(inputs=("T101",), targets=("C_A",), lookback=3))
+    >>> windows.gather(np.array([0])).x[0, :, 0].tolist(), windows.truth()[0].tolist()
+    ([0.0, 2.0, 4.0], [5.0])
+    """
+    names = (*spec.inputs, *(spec.targets if spec.need_target or spec.known else ()))
+    classes = [name for name in names if table.tag(name).categories]
+    if any(name in spec.inputs for name in classes):
+        raise PlanError("windows.class_input", tag=next(name for name in classes if name in spec.inputs))
+    if classes and (len(spec.targets) > 1 or spec.known):
+        raise PlanError("windows.class_target", tag=classes[0])
+    place = _place(split, part)
+    found = (find_batches if spec.lookback is None else find_origins)(table, spec, place)
+    return Windows(table, spec, origins=found.origins, target_rows=found.target_rows, lengths=found.lengths,
+                   reported=found.reported, dropped=found.dropped, excluded=found.excluded)
+
+
+def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "standard",
+                target: str = "standard") -> tuple[Scaler, Scaler | None]:
+    """Scalers for the inputs and for the targets (None for classes), from these rows alone."""
+    def one(kind: str, names: tuple[str, ...]) -> Scaler:
+        return fit_scaler(kind, table.select(names).values, names, rows=rows)
+
+    classes = bool(spec.targets) and bool(table.tag(spec.targets[0]).categories)
+    return one(inputs, spec.inputs), None if classes or not spec.targets else one(target, spec.targets)
+
+
+def _place(split: Split | None, part: Part | Mask | None) -> Place:
+    if isinstance(part, np.ndarray):
+        codes = np.asarray(part, dtype=np.uint8)
+        return Place(part=codes, owner=codes)
+    if split is None:
+        return Place()
+    code = Part.TRAIN if part is None else part
+    name = say(f"windows.part_{code.name.lower()}")
+    return Place(part=split.part, owner=split.owner, code=int(code), name=name)
+
+
+def _both(scaler: Scaler | None, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre (F,) and scale (F,); plant units without a scaler."""
+    return (np.zeros(width), np.ones(width)) if scaler is None else (scaler.center, scaler.scale)
