@@ -57,7 +57,7 @@ def write_atomic(path: str | Path, content: bytes | str | Callable[[BinaryIO], N
     'new'
     """
     target = Path(path)
-    with _loud(target):
+    with loud(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.parent / f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
         try:
@@ -78,7 +78,7 @@ def write_atomic(path: str | Path, content: bytes | str | Callable[[BinaryIO], N
 
 def remove(path: str | Path) -> None:
     """Delete a file if it is there; StorageError when the disk refuses."""
-    with _loud(Path(path)):
+    with loud(Path(path)):
         Path(path).unlink(missing_ok=True)
 
 
@@ -91,15 +91,15 @@ def hold(folder: str | Path) -> Iterator[Path]:
     holder when somebody else has it, StorageError when the folder cannot be written.
     """
     folder = Path(folder)
-    with _loud(folder):
+    with loud(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        with _loud(folder):
+        with loud(folder):
             taken = _lock(lock)
         if not taken:
             raise BusyError("storage.busy", where=folder, **_holder(lock))
-        with _loud(folder):
+        with loud(folder):
             # after the lock, so that nobody's live draft is taken for a dead one
             for draft in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
                 draft.unlink(missing_ok=True)
@@ -115,8 +115,8 @@ def hold(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _loud(path: Path) -> Iterator[None]:
-    """Turn what the operating system says into a StorageError that a person can act on."""
+def loud(path: str | Path) -> Iterator[None]:
+    """Turn what the operating system says into a StorageError (storage.cannot_write) about ``path``."""
     try:
         yield
     except OSError as fault:

@@ -1,0 +1,260 @@
+"""From windows to a trained network.
+
+This module is training itself: Keras's ``fit`` over batches that are gathered as they are needed,
+watched step by step, saved at the end of every epoch, and resumed as if it had never stopped.
+
+    fit_network(architecture, train, validation, settings=...)  ->  Fitted
+    predict_network(model, windows)                             ->  (W, O)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backmix.data.windows import Windows
+from backmix.errors import Interrupted, PlanError, TrainingError
+from backmix.models.architecture import Architecture
+from backmix.models.engine import use_engine
+from backmix.models.heads import heads
+from backmix.models.losses import losses
+from backmix.models.network import build
+from backmix.models.size import memory_predict
+from backmix.storage import hold, remove
+from backmix.training.callbacks import recommended
+from backmix.training.checkpoint import CHECKPOINT, Snapshot, load_snapshot
+from backmix.training.feed import Feed, dataset
+from backmix.training.keeper import Gate, Keeper
+from backmix.training.memory import KEEP, budget, check_memory
+from backmix.training.predict import predict_network
+from backmix.training.progress import Watch
+from backmix.training.settings import FitSettings, TrainingPlan, resolve
+from backmix.training.steps import (
+    TOGETHER,
+    BatchWatch,
+    Diverged,
+    Guard,
+    StepInterrupted,
+    Steps,
+    finishing_steps,
+    listens_to_batches,
+)
+
+__all__ = ["Diverged", "FitSettings", "Fitted", "TrainingPlan", "fit_network", "predict_network", "resolve"]
+
+CHECK_BATCH = 1024
+"""Windows per validation step at most; validation keeps nothing for a way back."""
+FREE = ("epochs", "memory_limit", "resume", "tensorboard", "checkpoint")
+"""Settings that may change between a training and its resumption: they change no number of it."""
+METRICS = {
+    "regression": {"mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "rmse": "RootMeanSquaredError"},
+    "binary": {"accuracy": "BinaryAccuracy", "precision": "Precision", "recall": "Recall", "auc": "AUC"},
+    "classes": {"accuracy": "SparseCategoricalAccuracy"},
+}
+"""Metrics that fit a kind of output: name in a plan -> Keras class."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network and how it came about.
+
+    model: the Keras model with the best weights
+    history: a value per epoch, by name: loss, val_loss, learning_rate, metrics
+    best_epoch: the epoch of the weights, counted from 1
+    seconds: time spent training, earlier parts of a resumed training included
+    stopped: "patience", "epochs", "callback" or "diverged"
+    resumed: how many epochs had been finished before this process went on
+    """
+
+    model: Any
+    history: dict[str, list[float]]
+    best_epoch: int
+    seconds: float
+    stopped: str
+    resumed: int = 0
+
+
+def fit_network(architecture: Architecture, train: Windows, validation: Windows, *,
+                settings: FitSettings, folder: Path | None = None, watch: Watch | None = None,
+                callbacks: Sequence[Any] = ()) -> Fitted:
+    """Train a network on one part of the windows and watch it on another.
+
+    The same arguments give the same network, bit for bit. With a ``folder`` (held by this call
+    alone) every finished epoch is saved, and a later call goes on where this one ended.
+    ``callbacks``: Keras callbacks, run after `recommended` ones in their order; one that has
+    ``state()`` and ``restore()`` is resumed, too.
+
+    Raises TrainingError: training.no_windows, training.no_validation, training.memory,
+    training.not_a_number (before the batch is trained on), training.diverged (as `Diverged`),
+    training.other_run, training.damaged_checkpoint, training.no_tensorboard. BusyError when
+    another process holds the folder, StorageError when it cannot be written, Interrupted after
+    Ctrl-C.
+    """
+    if not len(train):
+        raise TrainingError("training.no_windows", where=train.table.source)
+    if not len(validation):
+        raise TrainingError("training.no_validation", where=validation.table.source)
+    feed, check = _feeds(architecture, train, validation, settings)
+    job = _Job(architecture, settings, feed, check, folder, watch)
+    if folder is None:
+        return _fit(job, callbacks)
+    with hold(folder):
+        return _fit(job, callbacks)
+
+
+@dataclass(frozen=True)
+class _Job:
+    architecture: Architecture
+    settings: FitSettings
+    feed: Feed
+    check: Feed
+    folder: Path | None
+    watch: Watch | None
+
+
+def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
+    settings, folder = job.settings, job.folder
+    others = (*recommended(settings, folder), *callbacks)
+    guard = Guard(job.feed, settings, job.watch)
+    keeper = Keeper(others, guard, epochs=settings.epochs, folder=folder, watch=job.watch,
+                    fingerprint=fingerprint(job.architecture, settings, job.feed, job.check))
+    snapshot = _earlier(job, keeper.fingerprint)
+    model = compiled(job.architecture, settings)
+    keeper.set_model(model)
+    if snapshot is not None:
+        keeper.resume(snapshot)
+        more = snapshot.stopped == "epochs" and snapshot.epoch < settings.epochs
+        if snapshot.stopped is not None and not more:
+            return _fitted(keeper, snapshot.stopped)
+    with finishing_steps() as pressed:
+        keeper.pressed = pressed
+        steps = None
+        if use_engine().backend.backend() == "jax":
+            steps = Steps(model, guard, pressed, steps=len(job.feed), together=_together(callbacks))
+        gate = Gate(job.feed, job.check, guard, steps=steps, cut=snapshot)
+        first = (gate, BatchWatch(guard, pressed)) if steps is None else (gate,)
+        job.feed.begin_epoch(keeper.done)
+        if job.watch is not None:
+            job.watch.begin(settings.epochs, len(job.feed), keeper.done)
+        why = "error"
+        try:
+            model.fit(dataset(job.feed), validation_data=dataset(job.check), verbose=0, shuffle=False,
+                      epochs=settings.epochs, initial_epoch=keeper.done, callbacks=[*first, *others, keeper])
+            why = keeper.stopped or "epochs"
+        except StepInterrupted as cut:
+            why = "interrupted"
+            if cut.state is not None:
+                keeper.save(step=cut.step, state=cut.state)
+            key = "training.interrupted" if folder is not None else "training.interrupted_unsaved"
+            raise Interrupted(key, epoch=keeper.done + (cut.step > 0), step=cut.step or len(job.feed),
+                              steps=len(job.feed), where=folder) from None
+        except Diverged as fault:
+            fault.fitted = _fitted(keeper, "diverged") if keeper.best_epoch is not None else None
+            raise
+        finally:
+            # Keras's own step again: ours holds the feed, and with it the table
+            model.train_function, model.steps_per_execution = None, 1
+            if job.watch is not None:
+                job.watch.end(keeper.done, keeper.best, why)
+    return _fitted(keeper, why)
+
+
+def compiled(architecture: Architecture, settings: FitSettings) -> Any:
+    """A new network with its optimiser, loss and metrics, ready to be trained."""
+    kind = heads.get(architecture.head).kind
+    model = build(architecture, seed=settings.seed)
+    model.compile(optimizer=optimizer(settings), loss=losses.get(settings.loss).make(),
+                  weighted_metrics=[metric(name, kind) for name in settings.metrics])
+    # the variables must be there before a checkpoint is put into them
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def optimizer(settings: FitSettings) -> Any:
+    """The Keras optimiser of these settings."""
+    keras = use_engine()
+    clip = {"clipnorm": settings.clipnorm, "clipvalue": settings.clipvalue}
+    rate = settings.learning_rate
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(rate, **clip)
+    if settings.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(rate, **clip)
+    return keras.optimizers.SGD(rate, momentum=settings.momentum, **clip)
+
+
+def metric(name: str, kind: str) -> Any:
+    """A Keras metric by the name that it has in a plan, and in the history.
+
+    Raises PlanError (training.metric_kind) when it does not fit the outputs: precision, recall and
+    AUC are for two classes.
+    """
+    fitting = METRICS[kind]
+    if name not in fitting:
+        raise PlanError("training.metric_kind", metric=name, kind=kind, fitting=", ".join(fitting))
+    return getattr(use_engine().metrics, fitting[name])(name=name)
+
+
+def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: Feed) -> str:
+    """A short mark of what is trained on what; a checkpoint of another mark is not resumed.
+
+    Of the windows it takes the number, the features and the content of 256 of them.
+    """
+    fixed = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    mark = hashlib.sha256(json.dumps([architecture.to_dict(), fixed], sort_keys=True, default=str).encode())
+    for feed in feeds:
+        windows = feed.windows
+        some = windows.gather(np.unique(np.linspace(0, len(windows) - 1, 256).astype(np.int64)))
+        mark.update(f"{len(windows)} {windows.feature_names} {feed.batch_size}".encode())
+        mark.update(np.ascontiguousarray(some.x).tobytes())
+        mark.update(np.ascontiguousarray(some.y).tobytes())
+    return mark.hexdigest()[:32]
+
+
+def _feeds(architecture: Architecture, train: Windows, validation: Windows,
+           settings: FitSettings) -> tuple[Feed, Feed]:
+    """Both parts as batches that fit into memory; what is small is gathered once and for all."""
+    batch_size = min(settings.batch_size, len(train))
+    rows = architecture.lookback or max(train.steps, validation.steps)
+    free = budget(settings.memory_limit)
+    need = check_memory(architecture, batch_size, rows=rows, free=free)
+    many = min(CHECK_BATCH, len(validation))
+    while many > batch_size and memory_predict(architecture, many, rows=rows) > need:
+        many //= 2
+    feed = Feed(train, architecture, batch_size=batch_size, class_weights=settings.class_weights,
+                seed=settings.seed if settings.shuffle else None)
+    check = Feed(validation, architecture, batch_size=many, class_weights=settings.class_weights)
+    for part in (feed, check):
+        if part.bytes() <= KEEP and need + 2 * part.bytes() <= free:
+            part.keep()
+            need += part.bytes()
+    return feed, check
+
+
+def _earlier(job: _Job, mark: str) -> Snapshot | None:
+    """The checkpoint to go on from, if there is one and it is of this very training."""
+    if job.folder is None:
+        return None
+    if not job.settings.resume:
+        remove(job.folder / CHECKPOINT)
+        return None
+    snapshot = load_snapshot(job.folder)
+    if snapshot is not None and snapshot.fingerprint != mark:
+        raise TrainingError("training.other_run", where=job.folder)
+    return snapshot
+
+
+def _fitted(keeper: Keeper, why: str) -> Fitted:
+    keeper.restore_best()
+    return Fitted(model=keeper.model, history=keeper.history, best_epoch=(keeper.best_epoch or 0) + 1,
+                  seconds=keeper.seconds, stopped=why, resumed=keeper.resumed)
+
+
+def _together(callbacks: Sequence[Any]) -> int:
+    """Steps per call: one when somebody wants to hear of every batch."""
+    return 1 if any(listens_to_batches(callback) for callback in callbacks) else TOGETHER

@@ -1,0 +1,230 @@
+"""What happens between two epochs: steps, watched one by one.
+
+This module runs Keras's compiled training step several times per call (its bookkeeping costs as
+much as a small network), reads every loss a little later so that the engine never waits, stops
+after the step in which Ctrl-C came, and finds out why a loss exploded.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.errors import TrainingError
+from backmix.text import say
+from backmix.training.callbacks import Hooks
+from backmix.training.feed import Feed, moment, row_name
+from backmix.training.progress import Watch
+from backmix.training.settings import FitSettings
+
+TOGETHER = 16
+"""Steps per call of Keras's bookkeeping."""
+EXPLODED = 1e4
+"""A mean loss this many times the first losses of the training has exploded."""
+FIRST = 10
+"""Steps whose largest loss is the measure for an explosion."""
+HUGE = 50.0
+"""A scaled value above this is no measurement: 50 standard deviations."""
+LAG = 2
+
+
+class Interruption:
+    """Whether Ctrl-C was pressed; the first one asks to finish the step, the second one kills."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+
+@contextmanager
+def finishing_steps() -> Iterator[Interruption]:
+    """Inside this block Ctrl-C only asks; outside the main thread signals are left alone."""
+    pressed = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        pressed.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class StepInterrupted(Exception):
+    """Leaves Keras's loop after a step; ``step`` batches of the epoch are done, ``state`` is theirs."""
+
+    def __init__(self, step: int, state: Any) -> None:
+        super().__init__(step)
+        self.step, self.state = step, state
+
+
+class Diverged(TrainingError):
+    """The loss became NaN, infinite or enormous; ``fitted`` has the last good weights, if any."""
+
+    fitted: Any = None
+
+
+class Guard:
+    """Sees the running mean loss of every step and stops a training that has diverged."""
+
+    def __init__(self, feed: Feed, settings: FitSettings, watch: Watch | None) -> None:
+        self._feed, self._settings, self._watch = feed, settings, watch
+        self.measure = 0.0
+        self._seen = 0
+
+    def see(self, step: int, loss: float) -> None:
+        """Take notice of the mean loss after batch ``step`` of the current epoch.
+
+        Raises Diverged (training.diverged) naming the batch and the likely cause.
+        """
+        if self._seen < FIRST and math.isfinite(loss):
+            self.measure = max(self.measure, loss)
+            self._seen += 1
+        if not math.isfinite(loss) or loss > EXPLODED * self.measure > 0:
+            raise self.diverged(step, loss)
+        if self._watch is not None:
+            self._watch.step(self._feed.epoch, step, loss)
+
+    def diverged(self, step: int, loss: float) -> Diverged:
+        """The error for a loss that is NaN, infinite or enormous at a batch."""
+        # the step that poisons the weights has a finite loss itself: look at the one before, too
+        suspects = [(step - back, *extreme(self._feed, step - back)) for back in (0, 1) if step >= back]
+        step, size, tag, place = max(suspects, key=lambda suspect: suspect[1])
+        s = self._settings
+        if size > HUGE:
+            cause, values = "training.cause_huge", {"tag": tag, "place": place, "size": f"{size:.3g}"}
+        elif s.clipnorm is None and s.clipvalue is None:
+            cause, values = "training.cause_no_clipping", {}
+        else:
+            rate = s.learning_rate
+            cause, values = "training.cause_rate", {"rate": f"{rate:g}", "lower": f"{rate / 10:g}"}
+        return Diverged("training.diverged", epoch=self._feed.epoch + 1, batch=step + 1, loss=f"{loss:.4g}",
+                        first=moment_of(self._feed, step, 0), last=moment_of(self._feed, step, -1),
+                        cause=say(cause, **values))
+
+    def state(self) -> dict[str, float]:
+        """What a resumed training must know."""
+        return {"measure": self.measure, "seen": self._seen}
+
+    def restore(self, state: Any) -> None:
+        """Go on from a state."""
+        self.measure, self._seen = float(state["measure"]), int(state["seen"])
+
+
+class BatchWatch(Hooks):
+    """The same watch for engines whose steps Keras keeps to itself; an epoch cut short is repeated."""
+
+    def __init__(self, guard: Guard, pressed: Interruption) -> None:
+        self._guard, self._pressed = guard, pressed
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._guard.see(batch, float((logs or {})["loss"]))
+        if self._pressed.asked:
+            raise StepInterrupted(0, None)
+
+
+class Steps:
+    """Keras's compiled step for JAX, run several times per call.
+
+    Keras keeps the weights of an epoch outside the model while the epoch lasts: ``state`` is
+    (trainable, non-trainable, optimizer, metrics) and is in hand here after every step.
+    """
+
+    def __init__(self, model: Any, guard: Guard, pressed: Interruption, *, steps: int, together: int) -> None:
+        model.make_train_function()
+        self._step = model.train_function
+        self._guard, self._pressed, self._together = guard, pressed, together
+        self._steps = steps
+        model.train_function = self
+        model.steps_per_execution = together
+        self._done = 0
+        self._skip = 0
+        self._metrics: list[NDArray[Any]] | None = None
+        self._late: deque[tuple[int, Any]] = deque()
+
+    def begin_epoch(self, *, skip: int = 0, metrics: list[NDArray[Any]] | None = None) -> None:
+        """An epoch begins; its first ``skip`` batches were done before, with these metrics."""
+        self._done, self._skip, self._metrics = 0, skip, metrics
+        self._late.clear()
+
+    def __call__(self, state: Any, iterator: Iterator[Any]) -> tuple[Any, Any]:
+        logs: Any = {}
+        if self._metrics is not None:
+            import jax.numpy as jnp
+
+            state = (*state[:3], [jnp.asarray(array) for array in self._metrics])
+            self._metrics = None
+        for turn in range(self._together):
+            if self._done < self._skip:
+                if next(iterator, None) is None:
+                    break
+                self._done += 1
+                continue
+            try:
+                logs, state = self._step(state, iterator)
+            except StopIteration:
+                if turn == 0:
+                    raise
+                break
+            self._late.append((self._done, logs["loss"]))
+            self._done += 1
+            if len(self._late) > LAG:
+                self._look()
+            if self._pressed.asked and self._done < self._steps:
+                self._look_at_all()
+                raise StepInterrupted(self._done, state)
+        self._look_at_all()
+        return logs, state
+
+    def _look_at_all(self) -> None:
+        while self._late:
+            self._look()
+
+    def _look(self) -> None:
+        step, loss = self._late.popleft()
+        self._guard.see(step, float(loss))
+
+
+def listens_to_batches(callback: Any) -> bool:
+    """Whether a callback does something before or after single steps."""
+    for name in ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"):
+        method = getattr(type(callback), name, None)
+        if method is not getattr(Hooks, name) and not getattr(method, "_is_default", False):
+            return True
+    return False
+
+
+def extreme(feed: Feed, number: int) -> tuple[float, str, str]:
+    """The largest absolute scaled value of a batch, its tag and when it was measured."""
+    at = feed.positions(number)
+    found = feed.windows.gather(at)
+    window, row, column = (int(i) for i in np.unravel_index(np.argmax(np.abs(found.x)), found.x.shape))
+    size, tag = float(abs(found.x[window, row, column])), feed.windows.feature_names[column]
+    place = row_name(feed.windows, int(at[window]), row)
+    if found.y is not None and found.y.dtype.kind == "f":
+        y = np.abs(found.y.reshape(len(found.y), -1))
+        if float(y.max()) > size:
+            window, column = (int(i) for i in np.unravel_index(np.argmax(y), y.shape))
+            size, tag = float(y.max()), feed.windows.spec.targets[column]
+            place = moment(feed.windows, int(feed.windows.target_rows[at[window]]))
+    return size, tag, place
+
+
+def moment_of(feed: Feed, number: int, which: int) -> str:
+    """When the earliest (0) or latest (-1) window of a batch was due."""
+    rows = np.sort(feed.windows.origins[feed.positions(number)])
+    return moment(feed.windows, int(rows[which]))
