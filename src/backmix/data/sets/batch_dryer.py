@@ -85,6 +85,6 @@ sets.register("batch_dryer")(DataSet(
                     "ad3bda4bbf4e9f96072059421b6c3e0b13131b94f4c051ac2fed3f42d94ecdd4", 4359150),),
     licence="MIT",
     citation="Garcia-Munoz, S., Kourti, T., MacGregor, J.F., Mateos, A.G., Murphy, G. (2003). "
-             "Troubleshooting of an industrial batch process using multivariate methods. Industrial & Engineering "
-             "Chemistry Research 42(15), 3592-3601. Carrier: Garcia-Munoz, S., pyphi.",
+             "Troubleshooting of an industrial batch process using multivariate methods. Industrial & "
+             "Engineering Chemistry Research 42(15), 3592-3601. Carrier: Garcia-Munoz, S., pyphi.",
     plans={target: _plan(target) for target in ("Y10", "Y2", "Y4", "solvent", "class")}))

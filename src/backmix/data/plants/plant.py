@@ -1,0 +1,93 @@
+"""What a simulated plant is, and what a run of it returns.
+
+This module defines `Plant`, `Simulation` and the check of a plant's settings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.sets.dataset import Column, tags
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.errors import PlanError
+from backmix.text import LANGUAGES, Language, say
+
+Plans = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A run of a simulated plant.
+
+    table: what the historian holds
+    truth: what no historian knows, by name: states and disturbances without noise (N,), class codes
+        (N,), and per input column the masks ``bad``, ``frozen``, ``spike`` (N, F) and ``drift`` (N, F)
+    plans: task -> plan sections; the first is the standard one
+    """
+
+    table: Table
+    truth: dict[str, NDArray[Any]]
+    plans: Plans
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A simulated plant.
+
+    settings: frozen dataclass of what may be changed, each field with its bounds (`bounded`)
+    columns: the columns of its table
+    plans: (seed, settings) -> task -> plan sections
+    run: (seed, settings) -> simulation
+    """
+
+    name: str
+    settings: type[Any]
+    columns: tuple[Column, ...]
+    plans: Callable[[int, Any], Plans]
+    run: Callable[[int, Any], Simulation]
+
+    @property
+    def title(self) -> dict[Language, str]:
+        """Its name for people, by language."""
+        return {lang: say(f"sets.{self.name}", lang) for lang in LANGUAGES}
+
+    @property
+    def about(self) -> dict[Language, str]:
+        """What is simulated, one paragraph by language."""
+        return {lang: say(f"sets.{self.name}_about", lang) for lang in LANGUAGES}
+
+    @property
+    def tags(self) -> tuple[Tag, ...]:
+        """The columns as tags, described in the language of the moment."""
+        return tags(self.name, self.columns)
+
+
+def bounded(default: float, low: float, high: float) -> Any:
+    """A settings field with a default and its bounds; whole numbers stay whole, booleans too."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def settle(plant: Plant, wanted: Mapping[str, float]) -> Any:
+    """The plant's settings with these changes; PlanError for an unknown name or a value out of bounds."""
+    known: dict[str, Field[Any]] = {entry.name: entry for entry in fields(plant.settings)}
+    for name, value in wanted.items():
+        if name not in known:
+            raise PlanError("sets.unknown_setting", plant=plant.name, setting=name, names=", ".join(known))
+        low, high = known[name].metadata["low"], known[name].metadata["high"]
+        whole = isinstance(known[name].default, int)
+        fits = isinstance(value, (int, float)) and math.isfinite(value) and low <= value <= high
+        if not fits or (whole and value != int(value)):
+            raise PlanError("sets.bad_setting", plant=plant.name, setting=name, value=value, low=low, high=high)
+    return plant.settings(**wanted)
+
+
+def table_of(plant: str, columns: tuple[Column, ...], values: NDArray[np.float64], **axes: Any) -> Table:
+    """The table of a run: columns as tags, the plant's name as source."""
+    return Table(values, tags(plant, columns), source=plant, **axes)
