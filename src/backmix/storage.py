@@ -47,7 +47,8 @@ def write_atomic(path: str | Path, content: bytes | str | Callable[[BinaryIO], N
 
     ``content`` is the bytes, the text (UTF-8), or a function that writes into an open binary file.
     Raises StorageError (storage.cannot_write) for anything the disk refuses; the temporary file is
-    removed then, and after a kill the next `hold` of the folder removes it.
+    removed then, and after a kill the next `hold` of the folder removes it. The one refusal after
+    the new file is in its place (storage.unconfirmed) says so.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -73,6 +74,7 @@ def write_atomic(path: str | Path, content: bytes | str | Callable[[BinaryIO], N
             with suppress(OSError):
                 os.unlink(draft)
             raise
+    with loud(target, "storage.unconfirmed"):
         _sync_folder(target.parent)
 
 
@@ -115,14 +117,14 @@ def hold(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def loud(path: str | Path) -> Iterator[None]:
-    """Turn what the operating system says into a StorageError (storage.cannot_write) about ``path``."""
+def loud(path: str | Path, key: str = "storage.cannot_write") -> Iterator[None]:
+    """Turn what the operating system says into a StorageError about ``path``."""
     try:
         yield
     except OSError as fault:
-        key = _REASONS.get(fault.errno or 0)
-        reason = say(key) if key else (fault.strerror or type(fault).__name__)
-        raise StorageError("storage.cannot_write", where=path, reason=reason) from fault
+        known = _REASONS.get(fault.errno or 0)
+        reason = say(known) if known else (fault.strerror or type(fault).__name__)
+        raise StorageError(key, where=path, reason=reason) from fault
 
 
 def _sync_folder(folder: Path) -> None:

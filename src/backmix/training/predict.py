@@ -30,7 +30,7 @@ def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
     found = np.empty((len(windows), outputs), np.float32)
     if not len(windows):
         return found
-    rows = model.input_shape["x"][1] or windows.steps
+    rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or windows.steps
     block = block_size(model, rows, budget(memory_limit))
     for low in range(0, len(windows), max(1, batch_size)):
         at = np.arange(low, min(low + max(1, batch_size), len(windows)))
@@ -56,7 +56,7 @@ def _block(model: Any, windows: Windows, at: NDArray[np.int64],
            shape: tuple[int, int]) -> NDArray[np.float32]:
     batch = windows.gather(at)
     inputs: dict[str, NDArray[Any]] = {"x": _filled(batch.x, shape)}
-    if "mask" in model.input_shape:
+    if any(entry.name == "mask" for entry in model.inputs):
         mask = np.ones(batch.x.shape[:2], bool) if batch.mask is None else batch.mask
         inputs["mask"] = _filled(mask, shape)
     answer = np.asarray(model.predict_on_batch(inputs))
