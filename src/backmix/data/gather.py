@@ -55,8 +55,8 @@ def gather_windows(values: Values, starts: Rows, columns: Rows, *, center: NDArr
             block[:, :, piece] = found if picked is None else found[:, :, picked]
         flat = block.reshape(len(some), -1)
         flat -= middle.reshape(-1)
-        np.divide(flat, size.reshape(-1), out=out[first:first + together].reshape(len(some), -1),
-                  casting="same_kind")
+        flat /= size.reshape(-1)
+        out[first:first + together].reshape(len(some), -1)[...] = flat
 
 
 def gather_ragged(values: Values, starts: Rows, lengths: Rows, columns: Rows, *, center: NDArray[np.float64],

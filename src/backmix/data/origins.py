@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.form import WindowSpec
 from backmix.data.segments import Mask, Rows, blocks, finite_rows, row_type, segment_starts
+from backmix.data.split import batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.text import say
-
-if TYPE_CHECKING:
-    from backmix.data.windows import WindowSpec
 
 
 class Dropped(NamedTuple):
@@ -163,8 +162,6 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
 
 def find_batches(table: Table, spec: WindowSpec, place: Place) -> Found:
     """The windows that are one whole batch each: the target is the last value the batch reports."""
-    from backmix.data.split import batch_runs
-
     ground = survey(table, spec, place)
     counts = dict.fromkeys(("short_batch", "broken_batch", "unusable", "no_label"), 0)
     ends, lengths, targets, excluded = [], [], [], []

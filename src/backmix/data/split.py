@@ -58,16 +58,16 @@ class SplitPlan(Section):
     """
 
     kind: Literal["chronological", "batch", "named", "blocked"] = "chronological"
-    train: float = Field(0.6, gt=0, le=1)
-    validation: float = Field(0.2, ge=0, lt=1)
-    test: float = Field(0.2, ge=0, lt=1)
-    train_rows: int | None = Field(None, ge=1)
-    validation_rows: int | None = Field(None, ge=1)
-    test_rows: int | None = Field(None, ge=1)
+    train: float = Field(default=0.6, gt=0, le=1)
+    validation: float = Field(default=0.2, ge=0, lt=1)
+    test: float = Field(default=0.2, ge=0, lt=1)
+    train_rows: int | None = Field(default=None, ge=1)
+    validation_rows: int | None = Field(default=None, ge=1)
+    test_rows: int | None = Field(default=None, ge=1)
     within: Literal["table", "batch"] = "table"
     test_batches: tuple[str, ...] = ()
     validation_batches: tuple[str, ...] = ()
-    blocks: int = Field(10, ge=3, le=10_000)
+    blocks: int = Field(default=10, ge=3, le=10_000)
     gap: DurationField | None = None
 
     @field_validator("test_batches", "validation_batches")
@@ -110,8 +110,8 @@ class FoldPlan(Section):
     """
 
     kind: Literal["expanding", "blocked", "batch"] = "expanding"
-    folds: int = Field(5, ge=2, le=1000)
-    validation: float = Field(0.2, ge=0, lt=1)
+    folds: int = Field(default=5, ge=2, le=1000)
+    validation: float = Field(default=0.2, ge=0, lt=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +183,10 @@ def split(table: Table, plan: SplitPlan, *, gap: int) -> Split:
             part[first:end] = _cut(end - first, plan.shares)
     else:
         part = _chronological(table, plan)
-    found = purge(part, gap=gap, batch=table.batch)
     wanted = {p for p in PARTS if np.any(part == p)}
     if plan.train_rows is None:
         wanted |= {p for p, share in zip(PARTS, plan.shares, strict=True) if share > 0}
-    _check_parts(table, found, wanted, gap)
-    return Split(found)
+    return Split(_purged(table, part, wanted, gap))
 
 
 def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
@@ -212,9 +210,8 @@ def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
         part[low:high] = Part.TEST
         teaching = np.flatnonzero(part == Part.TRAIN)
         part[teaching[len(teaching) - round(plan.validation * len(teaching)):]] = Part.VALIDATION
-        found = purge(part, gap=gap, batch=table.batch)
-        _check_parts(table, found, {p for p in PARTS if np.any(part == p)} | {Part.TRAIN, Part.TEST}, gap)
-        made.append(Split(found))
+        wanted = {p for p in PARTS if np.any(part == p)} | {Part.TRAIN, Part.TEST}
+        made.append(Split(_purged(table, part, wanted, gap)))
     return tuple(made)
 
 
@@ -370,9 +367,24 @@ def _batch_folds(table: Table, plan: FoldPlan) -> Iterator[Split]:
         yield Split(np.repeat(dealt, [end - first for first, end in runs]))
 
 
-def _check_parts(table: Table, part: Codes, wanted: set[Part], gap: int) -> None:
-    """Too little data: say which part is empty and how many rows would do."""
-    for code in sorted(wanted):
-        if not np.any(part == code):
-            raise InputError("windows.split_too_small", where=table.source, rows=len(table), gap=gap,
-                             part=say(f"windows.part_{code.name.lower()}"))
+def _purged(table: Table, part: Codes, wanted: set[Part], gap: int) -> Codes:
+    """`purge`, or the error for too little data: what is needed, and what would fit."""
+    def missing(found: Codes) -> list[Part]:
+        return [code for code in sorted(wanted) if not np.any(found == code)]
+
+    found = purge(part, gap=gap, batch=table.batch)
+    lost = missing(found)
+    if not lost:
+        return found
+    named = {"where": table.source, "rows": len(table), "part": say(f"windows.part_{lost[0].name.lower()}")}
+    if missing(part):
+        raise InputError("windows.split_empty", **named)
+    fit, too_large = 0, gap
+    while too_large - fit > 1:
+        middle = (fit + too_large) // 2
+        if missing(purge(part, gap=middle, batch=table.batch)):
+            too_large = middle
+        else:
+            fit = middle
+    needed = int(np.ceil(len(table) * (gap + 1) / (fit + 1)))
+    raise InputError("windows.split_too_small", gap=gap, fit=fit, needed=needed, **named)

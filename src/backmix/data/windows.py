@@ -9,127 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
 
+from backmix.data.form import Known, WindowPlan, WindowSpec, window_spec
 from backmix.data.gather import gather_ragged, gather_windows
 from backmix.data.origins import Dropped, Place, find_batches, find_origins
 from backmix.data.scaling import Scaler, fit_scaler
-from backmix.data.segments import Mask, Rows, allowed_gap
+from backmix.data.segments import Mask, Rows, blocks
 from backmix.data.split import Part, Split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.duration import Duration, DurationField
 from backmix.errors import InputError, PlanError
-from backmix.section import Section
 from backmix.text import say
 
-
-class WindowPlan(Section):
-    """``[windows]``: the form of the windows, in time or rows.
-
-    lookback: how far back a window reaches; "auto" lets the training part decide; "batch" makes one
-        window of each whole batch
-    horizon: how far ahead of the moment of prediction the target lies
-    stride: distance between neighbouring windows
-    dead_time: age of the newest input that is known at the moment of prediction
-    """
-
-    lookback: DurationField | Literal["auto", "batch"] = "auto"
-    horizon: DurationField = Duration.parse(0)
-    stride: DurationField = Duration.parse(1)
-    dead_time: DurationField = Duration.parse(0)
-
-    @model_validator(mode="after")
-    def _sound(self) -> WindowPlan:
-        for name in ("lookback", "stride"):
-            value = getattr(self, name)
-            if isinstance(value, Duration) and 0 in (value.count, value.seconds):
-                raise ValueError(say("windows.plan_zero", name=name))
-        if self.lookback == "batch":
-            for name, usual in (("horizon", 0), ("stride", 1), ("dead_time", 0)):
-                if getattr(self, name).count != usual:
-                    raise ValueError(say("windows.plan_whole_batch", name=name))
-        return self
-
-
-@dataclass(frozen=True)
-class Known:
-    """Past target values that a window shows: those that were reported by then.
-
-    delay: age in rows of the newest one, at least 1; between labels the last reported value is held
-    count: how many rows of the window, the newest, show one; None for all
-    """
-
-    delay: int
-    count: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.delay < 1 or (self.count is not None and self.count < 1):
-            raise PlanError("windows.known_now", delay=self.delay, count=self.count)
-
-
-@dataclass(frozen=True)
-class WindowSpec:
-    """The form of a window, in rows.
-
-    lookback: rows of inputs; None for one whole batch. max_gap: seconds between two rows that are
-    still neighbours; None for three steps of the table. need_target: False to keep windows whose
-    target is not known (yet).
-    """
-
-    inputs: tuple[str, ...]
-    targets: tuple[str, ...]
-    lookback: int | None
-    horizon: int = 0
-    stride: int = 1
-    dead_time: int = 0
-    known: Known | None = None
-    max_gap: float | None = None
-    need_target: bool = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", tuple(self.inputs))
-        object.__setattr__(self, "targets", tuple(self.targets))
-        for name, least in (("lookback", 1), ("horizon", 0), ("stride", 1), ("dead_time", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise PlanError("windows.spec_too_small", name=name, got=value, least=least)
-        if not self.inputs and self.known is None:
-            raise PlanError("windows.no_inputs")
-        if self.need_target and not self.targets:
-            raise PlanError("windows.no_targets")
-        others = (self.horizon, self.stride, self.dead_time, self.known)
-        if self.lookback is None and others != (0, 1, 0, None):
-            raise PlanError("windows.whole_batch_only")
-
-    @property
-    def reach(self) -> int:
-        """Rows from the oldest row a window looks at to its target; what a split must purge."""
-        if self.lookback is None:
-            return 0
-        return self.lookback + self.horizon + self.dead_time + (self.known.delay if self.known else 0)
-
-    def without_target(self) -> WindowSpec:
-        """The same windows, kept whether or not their target is known: for prediction."""
-        return replace(self, need_target=False)
-
-
-def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targets: tuple[str, ...],
-                known: Known | None = None, max_gap: float | None = None) -> WindowSpec:
-    """The plan in rows of this table; lookback "auto" must have been decided before.
-
-    max_gap: seconds; None for three steps of the table, which is then written into the spec.
-    """
-    assert plan.lookback != "auto"
-    lookback = plan.lookback.rows(table.step) if isinstance(plan.lookback, Duration) else None
-    step = table.step
-    return WindowSpec(inputs=inputs, targets=targets, lookback=lookback, horizon=plan.horizon.rows(step),
-                      stride=plan.stride.rows(step), dead_time=plan.dead_time.rows(step), known=known,
-                      max_gap=allowed_gap(table, max_gap))
+__all__ = ["Dropped", "Known", "Need", "WindowBatch", "WindowPlan", "WindowSpec", "Windows", "build_windows",
+           "fit_scalers", "window_spec"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,8 +128,7 @@ class Windows:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The F features in order: the inputs, then the known past of each target."""
-        known = self.spec.targets if self.spec.known is not None else ()
-        return (*self.spec.inputs, *(f"{name} (known)" for name in known))
+        return self.spec.feature_names
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -246,6 +142,11 @@ class Windows:
             assert self.spec.lookback is not None
             return self.spec.lookback
         return int(np.max(self.lengths, initial=0))
+
+    @property
+    def masked(self) -> bool:
+        """Whether windows are of unequal length, so that a batch comes with a mask."""
+        return self.lengths is not None
 
     @property
     def times(self) -> NDArray[np.datetime64] | None:
@@ -303,6 +204,19 @@ class Windows:
         """(W, K) the targets as the network sees them."""
         truth = self.truth()
         return truth if self.target_scaler is None or self.classes else self.target_scaler.transform(truth)
+
+    def worst_quality(self) -> NDArray[np.uint8]:
+        """(W,) the worst `Quality` of any input value in each window."""
+        worst = np.zeros(len(self), dtype=np.uint8)
+        if self.table.quality is None:
+            return worst
+        first, end = self._first_rows(self.all_indices), self.origins - self.spec.dead_time
+        rows = row_quality(self.table, self.spec.inputs)
+        for level in (1, 2):
+            # rows of this level or worse up to each row: a window holds one when the count grows inside it
+            seen = np.concatenate([[0], np.cumsum(rows >= level)])
+            worst[seen[end + 1] > seen[first]] = level
+        return worst
 
     def bytes(self, batch: int) -> Need:
         """What gathering takes: estimated before anything is allocated (x, y and mask)."""
@@ -370,10 +284,22 @@ def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "st
                 target: str = "standard") -> tuple[Scaler, Scaler | None]:
     """Scalers for the inputs and for the targets (None for classes), from these rows alone."""
     def one(kind: str, names: tuple[str, ...]) -> Scaler:
-        return fit_scaler(kind, table.select(names).values, names, rows=rows)
+        columns = tuple(table.index(name) for name in names)
+        return fit_scaler(kind, table.values, names, rows=rows, columns=columns)
 
     classes = bool(spec.targets) and bool(table.tag(spec.targets[0]).categories)
     return one(inputs, spec.inputs), None if classes or not spec.targets else one(target, spec.targets)
+
+
+def row_quality(table: Table, names: tuple[str, ...]) -> NDArray[np.uint8]:
+    """(N,) the worst quality among these tags on every row; all good without qualities."""
+    worst = np.zeros(len(table), dtype=np.uint8)
+    if table.quality is None:
+        return worst
+    columns = [table.index(name) for name in names]
+    for first, end in blocks(len(table)):
+        worst[first:end] = np.max(table.quality[first:end][:, columns], axis=1, initial=0)
+    return worst
 
 
 def _place(split: Split | None, part: Part | Mask | None) -> Place:

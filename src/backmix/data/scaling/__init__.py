@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.segments import Mask, blocks
+from backmix.data.segments import Mask, blocks, contiguous
 from backmix.errors import BundleError, InputError
 from backmix.registry import Registry
 
@@ -27,31 +27,39 @@ MOST_FEATURES = 100_000
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The values a scaler may learn from: (N, F) and the rows of the training part.
+    """The values a scaler may learn from.
 
-    Values of other rows are never looked at; NaN and infinite values count as missing.
+    values: (N, any number); at: the F columns of them that count; rows: (N,) the training part, None
+    for all. Values of other rows are never looked at; NaN and infinite values count as missing.
     """
 
     values: Values
+    at: tuple[int, ...]
     rows: Mask | None = None
+
+    @property
+    def width(self) -> int:
+        """F, the number of features."""
+        return len(self.at)
 
     def blocks(self) -> Iterator[Floats]:
         """Training values in row order, (n, F) float64 each, NaN where missing."""
+        runs = contiguous(np.array(self.at))
+        columns = runs[0] if len(runs) == 1 else list(self.at)
         for first, end in blocks(len(self.values)):
-            if self.rows is None:
-                taken = self.values[first:end]
-            else:
+            taken = self.values[first:end]
+            if self.rows is not None:
                 mask = self.rows[first:end]
                 if not mask.any():
                     continue
-                taken = self.values[first:end] if mask.all() else self.values[first:end][mask]
-            block = np.array(taken, dtype=np.float64)
+                taken = taken if mask.all() else taken[mask]
+            block = np.array(taken[:, columns], dtype=np.float64, order="C")
             block[~np.isfinite(block)] = np.nan
             yield block
 
-    def columns(self, first: int, end: int) -> Floats:
-        """All training values of some columns, (n, end - first) float64, NaN where missing."""
-        found = list(Training(self.values[:, first:end], self.rows).blocks())
+    def features(self, first: int, end: int) -> Floats:
+        """All training values of features ``first`` to ``end``, (n, end - first), NaN where missing."""
+        found = list(Training(self.values, self.at[first:end], self.rows).blocks())
         return np.concatenate(found) if found else np.empty((0, end - first))
 
 
@@ -125,17 +133,19 @@ class Scaler:
                    scale=np.array(data["scale"], dtype=np.float64))
 
 
-def fit_scaler(kind: str, values: Values, names: tuple[str, ...], *, rows: Mask | None = None) -> Scaler:
+def fit_scaler(kind: str, values: Values, names: tuple[str, ...], *, rows: Mask | None = None,
+               columns: tuple[int, ...] | None = None) -> Scaler:
     """A scaler of a registered kind, learned from the rows of the training part and nothing else.
 
-    values: (N, F), may be a memory map; names: the F features; rows: (N,) bool, None for all rows.
+    values: (N, F), may be a memory map; names: the F features; rows: (N,) bool, None for all rows;
+    columns: which F columns of wider values, so that no copy of them is needed.
     Raises PlanError for an unknown kind, InputError (windows.scale_empty) when a feature has no
     value on these rows, (windows.scale_overflow) when its values are too large for float64.
     """
     fit = scalers.get(kind)
     values = np.asarray(values)
     with np.errstate(all="ignore"):
-        center, scale = fit(Training(values, rows))
+        center, scale = fit(Training(values, tuple(range(len(names))) if columns is None else columns, rows))
     for name, middle, width in zip(names, center, scale, strict=True):
         if np.isnan(middle):
             raise InputError("windows.scale_empty", tag=name)

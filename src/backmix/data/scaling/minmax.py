@@ -13,7 +13,7 @@ from backmix.data.scaling import Floats, Training, scalers, usable_scale
 @scalers.register("minmax")
 def minmax(training: Training) -> tuple[Floats, Floats]:
     """Lowest value (F,) and range (F,)."""
-    width = training.values.shape[1]
+    width = training.width
     low, high = np.full(width, np.inf), np.full(width, -np.inf)
     for block in training.blocks():
         low = np.fmin(low, np.fmin.reduce(block, axis=0))

@@ -14,5 +14,5 @@ from backmix.data.scaling import Floats, Training, scalers
 @scalers.register("none")
 def none(training: Training) -> tuple[Floats, Floats]:
     """Centre 0 (F,) and scale 1 (F,), whatever the values are."""
-    width = training.values.shape[1]
+    width = training.width
     return np.zeros(width), np.ones(width)

@@ -16,12 +16,12 @@ MOST_BYTES = 128 * 2**20
 @scalers.register("robust")
 def robust(training: Training) -> tuple[Floats, Floats]:
     """Median (F,) and interquartile range (F,); linear interpolation between order statistics."""
-    width = training.values.shape[1]
+    width = training.width
     count = len(training.values) if training.rows is None else int(np.count_nonzero(training.rows))
     together = max(1, MOST_BYTES // (8 * max(1, count)))
     center, scale = np.full(width, np.nan), np.ones(width)
     for first in range(0, width, together):
-        columns = training.columns(first, min(first + together, width))
+        columns = training.features(first, min(first + together, width))
         for offset, column in enumerate(columns.T):
             known = column[~np.isnan(column)]
             if len(known):

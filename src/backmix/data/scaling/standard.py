@@ -13,7 +13,7 @@ from backmix.data.scaling import Floats, Training, scalers, usable_scale
 @scalers.register("standard")
 def standard(training: Training) -> tuple[Floats, Floats]:
     """Mean (F,) and standard deviation (F,), blocks merged as in Chan, Golub & LeVeque (1983)."""
-    width = training.values.shape[1]
+    width = training.width
     count, mean, squares, size = (np.zeros(width) for _ in range(4))
     for block in training.blocks():
         fine = ~np.isnan(block)

@@ -1,0 +1,129 @@
+"""The form of a window: how far back, how far ahead, how late.
+
+This module defines `WindowPlan`, the ``[windows]`` section of a plan in time or rows, and
+`WindowSpec`, the same in rows of one table. They say what a window holds, not where windows lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import model_validator
+
+from backmix.data.segments import allowed_gap
+from backmix.data.table import Table
+from backmix.duration import Duration, DurationField
+from backmix.errors import PlanError
+from backmix.section import Section
+from backmix.text import say
+
+
+class WindowPlan(Section):
+    """``[windows]``: the form of the windows, in time or rows.
+
+    lookback: how far back a window reaches; "auto" lets the training part decide; "batch" makes one
+        window of each whole batch
+    horizon: how far ahead of the moment of prediction the target lies
+    stride: distance between neighbouring windows
+    dead_time: age of the newest input that is known at the moment of prediction
+    """
+
+    lookback: DurationField | Literal["auto", "batch"] = "auto"
+    horizon: DurationField = Duration.parse(0)
+    stride: DurationField = Duration.parse(1)
+    dead_time: DurationField = Duration.parse(0)
+
+    @model_validator(mode="after")
+    def _sound(self) -> WindowPlan:
+        for name in ("lookback", "stride"):
+            value = getattr(self, name)
+            if isinstance(value, Duration) and 0 in (value.count, value.seconds):
+                raise ValueError(say("windows.plan_zero", name=name))
+        if self.lookback == "batch":
+            for name, usual in (("horizon", 0), ("stride", 1), ("dead_time", 0)):
+                if getattr(self, name).count != usual:
+                    raise ValueError(say("windows.plan_whole_batch", name=name))
+        return self
+
+
+@dataclass(frozen=True)
+class Known:
+    """Past target values that a window shows: those that were reported by then.
+
+    delay: age in rows of the newest one, at least 1; between labels the last reported value is held
+    count: how many rows of the window, the newest, show one; None for all
+    """
+
+    delay: int
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.delay < 1 or (self.count is not None and self.count < 1):
+            raise PlanError("windows.known_now", delay=self.delay, count=self.count)
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """The form of a window, in rows.
+
+    lookback: rows of inputs; None for one whole batch. max_gap: seconds between two rows that are
+    still neighbours; None for three steps of the table. need_target: False to keep windows whose
+    target is not known (yet).
+    """
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    lookback: int | None
+    horizon: int = 0
+    stride: int = 1
+    dead_time: int = 0
+    known: Known | None = None
+    max_gap: float | None = None
+    need_target: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "targets", tuple(self.targets))
+        for name, least in (("lookback", 1), ("horizon", 0), ("stride", 1), ("dead_time", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise PlanError("windows.spec_too_small", name=name, got=value, least=least)
+        if not self.inputs and self.known is None:
+            raise PlanError("windows.no_inputs")
+        if self.need_target and not self.targets:
+            raise PlanError("windows.no_targets")
+        others = (self.horizon, self.stride, self.dead_time, self.known)
+        if self.lookback is None and others != (0, 1, 0, None):
+            raise PlanError("windows.whole_batch_only")
+
+    @property
+    def reach(self) -> int:
+        """Rows from the oldest row a window looks at to its target; what a split must purge."""
+        if self.lookback is None:
+            return 0
+        return self.lookback + self.horizon + self.dead_time + (self.known.delay if self.known else 0)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The F features in order: the inputs, then the known past of each target."""
+        known = self.targets if self.known is not None else ()
+        return (*self.inputs, *(f"{name} (known)" for name in known))
+
+    def without_target(self) -> WindowSpec:
+        """The same windows, kept whether or not their target is known: for prediction."""
+        return replace(self, need_target=False)
+
+
+def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targets: tuple[str, ...],
+                known: Known | None = None, max_gap: float | None = None) -> WindowSpec:
+    """The plan in rows of this table; lookback "auto" must have been decided before.
+
+    max_gap: seconds; None for three steps of the table, which is then written into the spec.
+    """
+    assert plan.lookback != "auto"
+    lookback = plan.lookback.rows(table.step) if isinstance(plan.lookback, Duration) else None
+    step = table.step
+    return WindowSpec(inputs=inputs, targets=targets, lookback=lookback, horizon=plan.horizon.rows(step),
+                      stride=plan.stride.rows(step), dead_time=plan.dead_time.rows(step), known=known,
+                      max_gap=allowed_gap(table, max_gap))
