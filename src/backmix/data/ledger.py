@@ -32,7 +32,7 @@ class Note:
     counts cells, or rows for "dropped" and "added". ``example`` is a status text, a row or a time.
 
     >>> Note("marked", "repair.reason_limit_low", 3, tag="T101").sentence("en")
-    'T101: 3 cells marked — below the low limit of the tag'
+    'T101: cells marked: 3 — below the low limit of the tag'
     """
 
     action: Action

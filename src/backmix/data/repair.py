@@ -272,7 +272,8 @@ def _learn(column: Column, tag: Tag, plan: RepairPlan, *, watched: bool) -> TagR
         return TagRepair(name=tag.name, limit_low=low, limit_high=high)
     scale = None
     if plan.outliers != "none":
-        scale = learn_scale(column.x, column.start, rule=plan.outlier_rule, window=plan.outlier_window)
+        scale = learn_scale(column.x, column.start, rule=plan.outlier_rule, window=plan.outlier_window,
+                            factor=plan.outlier_factor)
     if scale is not None and plan.outliers == "mask":
         column.mask_spikes(_spikes(column, scale, plan))
     bottom, top = (float(np.nanmin(column.x)), float(np.nanmax(column.x))) if plan.clamp else (None, None)

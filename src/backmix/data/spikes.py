@@ -26,7 +26,9 @@ TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for normal noise."""
 LEAST = 3
 """Fewer values than this have no neighbourhood to jump out of."""
-_BLOCKS, _BLOCK = 64, 4096  # rows looked at to learn a scale; more of them change it by a few percent
+COMMON = 0.99
+"""What lies within this share of a tag's values is no spike."""
+_BLOCKS, _BLOCK = 32, 2048  # rows looked at to learn a scale; more of them change it by a few percent
 
 
 def steady(x: Floats64, start: Rows) -> bool:
@@ -39,8 +41,12 @@ def steady(x: Floats64, start: Rows) -> bool:
     return bool(known == 0 or np.count_nonzero(step == 0) > known / 2)
 
 
-def learn_scale(x: Floats64, start: Rows, *, rule: Rule, window: int) -> float | None:
-    """The robust standard deviation that ``rule`` compares with; None for a `steady` column."""
+def learn_scale(x: Floats64, start: Rows, *, rule: Rule, window: int, factor: float) -> float | None:
+    """The robust standard deviation that ``rule`` compares with; None for a `steady` column.
+
+    It is raised until ``factor`` times it leaves at most 1 % of the values outside: what happens in
+    every hundredth row (steps of a setpoint, pulses of a test signal) is the nature of the tag.
+    """
     if steady(x, start):
         return None
     typical = []
@@ -49,12 +55,13 @@ def learn_scale(x: Floats64, start: Rows, *, rule: Rule, window: int) -> float |
         if rule == "rate":
             off = np.abs(x[at[1:]] - x[at[:-1]])[start[at[1:]] == start[at[:-1]]]
         else:
-            median, _, count = _neighbourhood(x, start, at, window)
+            median, count = _median(_rows_before(x, start, at, window))
             off = np.abs(x[at] - median)[count >= LEAST]
         typical.append(off[~np.isnan(off)])
     found = np.concatenate(typical)
-    scale = TO_SIGMA * float(np.median(found)) if len(found) else 0.0
-    return scale or None
+    if not len(found):
+        return None
+    return max(TO_SIGMA * float(np.median(found)), float(np.quantile(found, COMMON)) / factor) or None
 
 
 def find_spikes(x: Floats64, start: Rows, scale: float, *, rule: Rule, window: int, factor: float) -> Bools:
@@ -78,19 +85,18 @@ def find_spikes(x: Floats64, start: Rows, scale: float, *, rule: Rule, window: i
         if rule == "rate":
             found[some] = _sudden(x, start, some, factor * scale)
         else:
-            median, sigma, count = _neighbourhood(x, start, some, window)
-            found[some] = (count >= LEAST) & (np.abs(x[some] - median) > factor * np.maximum(sigma, scale))
+            near = _rows_before(x, start, some, window)
+            median, count = _median(near)
+            spread, _ = _median(np.abs(near - median[:, None]))
+            limit = factor * np.maximum(TO_SIGMA * spread, scale)
+            found[some] = (count >= LEAST) & (np.abs(x[some] - median) > limit)
     return found
 
 
-def _neighbourhood(x: Floats64, start: Rows, at: NDArray[np.int64],
-                   window: int) -> tuple[Floats64, Floats64, NDArray[np.int64]]:
-    """Median, robust deviation and count of the last ``window`` rows of each row ``at``."""
+def _rows_before(x: Floats64, start: Rows, at: NDArray[np.int64], window: int) -> Floats64:
+    """The last ``window`` values of each row ``at``, itself included; NaN before its segment."""
     rows = at[:, None] - np.arange(window)
-    near = np.where(rows >= start[at][:, None], x[np.maximum(rows, 0)], np.nan)
-    median, count = _median(near)
-    spread, _ = _median(np.abs(near - median[:, None]))
-    return median, TO_SIGMA * spread, count
+    return np.where(rows >= start[at][:, None], x[np.maximum(rows, 0)], np.nan)
 
 
 def _median(values: Floats64) -> tuple[Floats64, NDArray[np.int64]]:
