@@ -1,0 +1,86 @@
+"""Actual and predicted over time (course item 67), with the residual below.
+
+This module draws one panel per target of a regression, on the test part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backmix.evaluation.figures import NARROW, Figure, figures
+from backmix.evaluation.figures.canvas import Axes, dot, figure, legend, rule, text, trace
+from backmix.evaluation.figures.series import Series, series
+from backmix.evaluation.figures.thin import MOST_POINTS, thin
+from backmix.evaluation.figures.ticks import round_ticks, spread
+from backmix.text import say
+
+if TYPE_CHECKING:
+    from backmix.data.tag import Tag
+    from backmix.evaluation.report import ReportData
+
+MOST_TARGETS = 4
+FEW_POINTS = 80
+LEFT, TOP = 62.0, 58.0
+
+
+@figures.register("timeline")
+def draw(data: ReportData, width: int) -> Figure | None:
+    """Actual and predicted values of the test part over time, and the error in a strip below."""
+    shown = [(tag, frame) for tag, frame in data.regression() if len(frame)][:MOST_TARGETS]
+    if not shown:
+        return None
+    parts, top = [], 0.0
+    for tag, frame in shown:
+        panel, top = _panel(tag, series(frame), width, top)
+        parts.append(panel)
+    return Figure(
+        figure(width, top, say("report.timeline_title"), *parts),
+        "report.timeline_caption",
+        {"windows": f"{len(shown[0][1]):,}"},
+        wide=True,
+    )
+
+
+def _panel(tag: Tag, run: Series, width: int, top: float) -> tuple[str, float]:
+    tall = 210.0 if width > NARROW else 170.0
+    truth, prediction = run.truth.astype(np.float64), run.prediction.astype(np.float64)
+    error = prediction - truth
+    wide = width - LEFT - 12
+    ticks = run.ticks(wide)
+    main = Axes(LEFT, top + TOP, wide, tall, run.ends, spread(truth, prediction))
+    below = Axes(LEFT, main.bottom + 30, wide, 74.0, run.ends, spread(error, floor=0.0, room=0.08))
+    parts = [
+        text(0, top + 14, f"{say('report.timeline_title')} · {tag.label}", "head", width=width - 4),
+        legend(LEFT, top + 40, [("truth", say("report.actual")), ("network", say("report.predicted"))]),
+        main.rows(round_ticks(*main.ys, 6)),
+        main.columns(ticks, words=False),
+        _line(main, run, truth, "truth"),
+        _line(main, run, prediction, "network"),
+        text(LEFT, below.top - 8, say("report.error_strip", unit=_bracket(tag)), "note"),
+        below.rows(round_ticks(*below.ys, 4)),
+        below.columns(ticks),
+        rule(LEFT, float(below.y(0.0)), below.right, float(below.y(0.0)), "zero"),
+        _line(below, run, error, "residual"),
+        text(below.right, below.bottom + 34, run.axis, "note", anchor="end"),
+    ]
+    return "".join(parts), below.bottom + 52
+
+
+def _line(axes: Axes, run: Series, y: np.ndarray, kind: str) -> str:
+    most = min(MOST_POINTS, int(2.2 * axes.width))
+    at = thin(y, most)
+    # a break between two kept points lifts the pen at the second
+    lifted = np.diff(np.cumsum(run.breaks)[at], prepend=0) > 0
+    px, py = axes.x(run.x[at]), axes.y(y[at])
+    marks = (
+        "".join(dot(a, b, 2.2, f"{kind}-dot") for a, b in zip(px, py, strict=True) if np.isfinite(b))
+        if len(y) <= FEW_POINTS
+        else ""
+    )
+    return trace(px, py, kind, breaks=lifted) + marks
+
+
+def _bracket(tag: Tag) -> str:
+    return f" [{tag.unit}]" if tag.unit else ""

@@ -1,0 +1,200 @@
+"""What stands on the page of a report, section by section.
+
+This module turns `ReportData` into headings, sentences, tables and figures in the language of the
+moment. The template only sets them out; nothing is computed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backmix.evaluation.figures import NARROW, WIDE, figures
+from backmix.text import language, say
+
+if TYPE_CHECKING:
+    from backmix.evaluation.report import ReportData
+
+MOST_NAME = 80
+MOST_ROWS = 400
+FEW_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its words, smaller words beside them, and its look."""
+
+    text: str
+    note: str = ""
+    number: bool = False
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table; its first cell is the heading."""
+
+    cells: tuple[Cell, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table with its caption."""
+
+    caption: str
+    head: tuple[Cell, ...]
+    rows: tuple[Row, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as it is set: for the page, and for a phone where that differs.
+
+    The drawings go to the page as they are: a figure escapes every word itself.
+    """
+
+    svg: str
+    narrow: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One line of a list of checks: how it went, what was checked, and what was found."""
+
+    tone: str
+    mark: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a section; with ``summary`` it is folded away behind these words."""
+
+    head: str = ""
+    summary: str = ""
+    text: str = ""
+    tone: str = ""
+    table: Grid | None = None
+    code: str = ""
+    figures: tuple[Drawing, ...] = ()
+    checks: tuple[Mark, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page; ``short`` is its name in the contents."""
+
+    anchor: str
+    short: str
+    head: str
+    lead: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A large number in the head of the page."""
+
+    name: str
+    value: str
+    unit: str = ""
+    note: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report, ready to be set."""
+
+    html_lang: str
+    title: str
+    subtitle: str
+    verdict: str
+    tone: str
+    contents: str
+    keys: tuple[Key, ...]
+    sections: tuple[Section, ...]
+    footer: str
+
+
+def page(data: ReportData) -> Page:
+    """The page of a run in the language of the moment."""
+    from backmix.evaluation import page_data, page_model, page_scores
+
+    sections = [
+        page_scores.scores(data),
+        page_scores.test(data),
+        page_model.training(data),
+        page_data.table(data),
+        page_model.trust(data),
+        page_model.record(data),
+    ]
+    return Page(
+        html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
+        title=name(data.title, 160),
+        subtitle=page_scores.subtitle(data),
+        verdict=page_scores.verdict(data),
+        tone=page_scores.tone(data),
+        contents=say("report.contents"),
+        keys=page_scores.keys(data),
+        sections=tuple(section for section in sections if section.blocks),
+        footer=say("report.footer"),
+    )
+
+
+def section(anchor: str, blocks: Iterable[Block], *, lead: str = "") -> Section:
+    """A section whose headings are in the catalogue under its anchor."""
+    return Section(
+        anchor=anchor,
+        short=say(f"report.short_{anchor}"),
+        head=say(f"report.head_{anchor}"),
+        lead=lead,
+        blocks=tuple(blocks),
+    )
+
+
+def draw(data: ReportData, names: Sequence[str]) -> tuple[Drawing, ...]:
+    """These figures, without those for which the run has nothing."""
+    drawn = []
+    for figure_name in names:
+        part = figures.get(figure_name)
+        figure = part(data, WIDE)
+        if figure is None:
+            continue
+        small = part(data, NARROW) if figure.wide else None
+        drawn.append(Drawing(figure.svg, small.svg if small else "", figure.caption()))
+    return tuple(drawn)
+
+
+def grid(caption: str, head: Sequence[str], rows: Sequence[Row], *, numbers_from: int = 99) -> Grid:
+    """A table of at most `MOST_ROWS` rows; columns from ``numbers_from`` on are set as numbers."""
+    return Grid(
+        caption=caption,
+        rows=tuple(rows[:MOST_ROWS]),
+        head=tuple(Cell(words, number=at >= numbers_from) for at, words in enumerate(head)),
+    )
+
+
+def folded(grid: Grid, summary: str, *, few: int = FEW_ROWS) -> tuple[Block, ...]:
+    """A table whose first rows are seen and whose rest, if long, is folded away."""
+    if len(grid.rows) <= few + 3:
+        return (Block(table=grid),)
+    first = Grid(grid.caption, grid.head, grid.rows[:few], grid.kind)
+    rest = Grid(grid.caption, grid.head, grid.rows[few:], grid.kind)
+    return Block(table=first), Block(summary=summary, table=rest)
+
+
+def name(words: object, most: int = MOST_NAME) -> str:
+    """A name of a tag, class or batch, cut in the middle when it is very long.
+
+    >>> name("x" * 100, 11)
+    'xxxxx…xxxxx'
+    """
+    shown = str(words)
+    return shown if len(shown) <= most else f"{shown[: most // 2]}…{shown[len(shown) - most // 2 :]}"

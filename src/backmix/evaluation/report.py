@@ -1,0 +1,258 @@
+"""The report of a run: one file that a tired engineer can read.
+
+This module gathers everything that is known of a run in `ReportData` and writes it as a single
+HTML page: the verdict first, then the score beside the baselines, then how the test part looks,
+then training, data, leakage audit, checklist, plan and versions.
+
+The page needs no script and fetches nothing (its content policy forbids both), holds its style
+and its drawings itself, follows the reader into dark mode and onto paper, and stays under
+`MOST_BYTES` however long the run was.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.text import Language, language, speak
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backmix.data.audit import Audit
+    from backmix.data.ledger import Account, Note
+    from backmix.data.split import Split
+    from backmix.data.table import Table
+    from backmix.data.tag import Tag
+    from backmix.data.windows import WindowSpec
+    from backmix.evaluation.scores import ScoreRow
+    from backmix.evaluation.verdict import Verdict
+    from backmix.models.architecture import Architecture
+    from backmix.models.choice import Choice
+    from backmix.tasks import Task
+    from backmix.training.settings import FitSettings
+
+MOST_BYTES = 3_000_000
+"""No report is larger, so that it can be mailed."""
+MOST_LETTERS = 2000
+"""No piece of text on a page is longer."""
+MOST_SPANS = 300
+Place = int | np.datetime64
+PartName = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One part of the split as the report tells it.
+
+    spans: first and last row of each stretch, as UTC times or as row numbers
+    """
+
+    name: PartName
+    rows: int
+    windows: int
+    spans: tuple[tuple[Place, Place], ...] = ()
+
+    @property
+    def clock(self) -> bool:
+        """Whether the spans are times."""
+        return bool(self.spans) and isinstance(self.spans[0][0], np.datetime64)
+
+    def places(self) -> list[tuple[float, float]]:
+        """The spans as numbers: seconds since 1970 UTC, or rows."""
+        if not self.clock:
+            return [(float(a), float(b)) for a, b in self.spans]
+        return [(_seconds(a), _seconds(b)) for a, b in self.spans]
+
+
+def summarize_parts(table: Table, split: Split, windows: Mapping[str, int]) -> tuple[PartSummary, ...]:
+    """The parts of a split as a report tells them; ``windows`` counts those of train, validation and test.
+
+    Spans are times where the clock of the table only goes forward, else row numbers from 0.
+    """
+    from backmix.data.split import PARTS
+
+    clock = table.time is not None and len(table) > 0 and bool((np.diff(table.time.view("int64")) >= 0).all())
+    found = []
+    for part in PARTS:
+        mine = np.concatenate([[False], split.rows(part), [False]])
+        edges = np.flatnonzero(mine[1:] != mine[:-1]).reshape(-1, 2)
+        if not len(edges):
+            continue
+        places = [(int(a), int(b) - 1) for a, b in _merged(edges)]
+        spans = (
+            [(table.time[a], table.time[b]) for a, b in places]
+            if clock and table.time is not None
+            else places
+        )
+        name = cast(PartName, part.name.lower())
+        found.append(
+            PartSummary(name, rows=split.count(part), windows=windows.get(name, 0), spans=tuple(spans))
+        )
+    return tuple(found)
+
+
+def _merged(edges: NDArray[np.intp]) -> NDArray[np.intp]:
+    """At most `MOST_SPANS` stretches: of more, those with the shortest pauses between them are joined."""
+    if len(edges) <= MOST_SPANS:
+        return edges
+    pauses = edges[1:, 0] - edges[:-1, 1]
+    cut = np.sort(np.argsort(-pauses, kind="stable")[: MOST_SPANS - 1])
+    return np.column_stack(
+        [edges[np.concatenate([[0], cut + 1]), 0], edges[np.append(cut, len(edges) - 1), 1]]
+    )
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the network came about.
+
+    history: one list per curve, a value per epoch (Keras names: loss, val_loss, learning_rate ...)
+    best_epoch: the epoch whose weights were kept, counted from 1
+    stopped: why training ended, as a sentence
+    """
+
+    history: Mapping[str, Sequence[float]]
+    best_epoch: int | None = None
+    seconds: float | None = None
+    stopped: str = ""
+    architecture: Architecture | None = None
+    settings: FitSettings | None = None
+    engine: str = ""
+
+
+class Checked(Protocol):
+    """One result of the leakage audit: how it went (None: could not be checked), and a sentence."""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the check was passed."""
+
+    def text(self, lang: Language | None = None) -> str:
+        """What was checked and found."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything a report can tell; whatever is left out is left out of the page.
+
+    title: what the model is for
+    task: the bound task
+    verdict: the sentence on top (`evaluation.verdict.Verdict`, or plain text)
+    scores: rows of `evaluation.scores`, for every model, part, target and metric
+    predictions: the prediction frame of the test part, of the network and the baselines
+    network: the name of the network in ``scores`` and ``predictions``
+    level: coverage of the intervals
+    training, choices: how the network was trained, and what the program decided, with reasons
+    parts: the split; spec, step: the form of the windows, and seconds between rows
+    audit, notes, account: the state of the data, what was done to it, where every row has gone
+    leakage: the results of the leakage audit
+    plan: the plan as TOML; environment: versions, seed, machine
+    """
+
+    title: str
+    task: Task
+    verdict: Verdict | str
+    scores: Sequence[ScoreRow] = ()
+    predictions: pd.DataFrame | None = None
+    network: str = "network"
+    level: float = 0.95
+    training: Training | None = None
+    choices: Sequence[Choice] = ()
+    parts: Sequence[PartSummary] = ()
+    spec: WindowSpec | None = None
+    step: float | None = None
+    audit: Audit | None = None
+    notes: Sequence[Note] = ()
+    account: Account | None = None
+    leakage: Sequence[Checked] = ()
+    plan: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    language: Language | None = None
+
+    def regression(self) -> list[tuple[Tag, pd.DataFrame]]:
+        """The network's windows of the test part, for each target that is a number."""
+        if self.task.kind != "regression":
+            return []
+        frame = self._tested()
+        return (
+            [] if frame is None else [(tag, frame[frame["target"] == tag.name]) for tag in self.task.targets]
+        )
+
+    def classification(self) -> pd.DataFrame | None:
+        """The network's windows of the test part of a classification."""
+        return self._tested() if self.task.kind == "classification" else None
+
+    def _tested(self) -> pd.DataFrame | None:
+        frame = self.predictions
+        if frame is None:
+            return None
+        known = frame["truth"].notna() & frame["prediction"].notna()
+        return frame[(frame["model"] == self.network) & (frame["part"] == "test") & known]
+
+
+def write_report(data: ReportData, path: Path | str, lang: Language | None = None) -> Path:
+    """Write the report as one HTML file and return its path.
+
+    ``lang`` names the language; else that of the data, else that of the moment. Raises
+    StorageError when it cannot be written; an older report is intact then.
+    """
+    from backmix.storage import write_atomic
+
+    target = Path(path)
+    write_atomic(target, render(data, lang))
+    return target
+
+
+def render(data: ReportData, lang: Language | None = None) -> bytes:
+    """The report as the bytes of an HTML page, at most `MOST_BYTES`."""
+    from backmix.evaluation.page import page
+
+    with speak(lang or data.language or language()):
+        content = page(data)
+        html = _template().render(page=content, style=style(), style_hash=style_hash())
+    raw: bytes = html.encode("utf-8")
+    # every part of the page is bounded, so this holds for any data; see the tests
+    assert len(raw) <= MOST_BYTES, len(raw)
+    return raw
+
+
+@cache
+def style() -> str:
+    """The style sheet of the page."""
+    return (files("backmix.evaluation") / "templates" / "report.css").read_text("utf-8").strip()
+
+
+def style_hash() -> str:
+    """What the page's content policy lets through: this style sheet and nothing else."""
+    return base64.b64encode(hashlib.sha256(style().encode("utf-8")).digest()).decode("ascii")
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from backmix.evaluation.figures.canvas import clean
+
+    environment = Environment(
+        loader=PackageLoader("backmix.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: clean(value[:MOST_LETTERS]) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")
+
+
+def _seconds(moment: Place) -> float:
+    return float(np.asarray(moment, dtype="datetime64[ns]").astype(np.int64)) / 1e9
