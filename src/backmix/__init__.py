@@ -1,1 +1,61 @@
-"""backmix."""
+"""From a plant table to a recurrent model you can trust and run.
+
+This module is the public face: nouns and verbs, loaded when first used, so that ``import backmix``
+costs nothing.
+
+    import backmix
+    run = backmix.fit("plant.csv", backmix.Plan.load("plan.toml"))
+    print(run.verdict)
+    bundle = backmix.load(run.bundle_path)
+    frame, ledger = bundle.predict_file("tomorrow.csv")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Tag": "backmix.data.tag",
+    "Table": "backmix.data.table",
+    "Windows": "backmix.data.windows",
+    "Task": "backmix.tasks",
+    "Plan": "backmix.training.plan",
+    "Run": "backmix.workflow",
+    "Bundle": "backmix.serving.bundle",
+    "audit": "backmix.data.audit",
+    "read": "backmix.data.sources",
+    "fit": "backmix.workflow",
+    "load": "backmix.workflow",
+    "RecurrentRegressor": "backmix.estimators",
+    "RecurrentClassifier": "backmix.estimators",
+}
+
+if TYPE_CHECKING:
+    from backmix.data.audit import audit as audit
+    from backmix.data.sources import read as read
+    from backmix.data.table import Table as Table
+    from backmix.data.tag import Tag as Tag
+    from backmix.data.windows import Windows as Windows
+    from backmix.estimators import RecurrentClassifier as RecurrentClassifier
+    from backmix.estimators import RecurrentRegressor as RecurrentRegressor
+    from backmix.serving.bundle import Bundle as Bundle
+    from backmix.tasks import Task as Task
+    from backmix.training.plan import Plan as Plan
+    from backmix.workflow import Run as Run
+    from backmix.workflow import fit as fit
+    from backmix.workflow import load as load
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'backmix' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -34,7 +34,8 @@ def _plan(name: str, protocol: str, target: str | list[str], rows: int) -> dict[
     return {
         "data": {"set": name, "protocol": protocol},
         "task": {"kind": "soft_sensor", "target": target},
-        "split": {"kind": "chronological", "cuts": [2 * third - third // 2, 2 * third, rows]},
+        "split": {"kind": "chronological", "train_rows": 2 * third - third // 2,
+              "validation_rows": 2 * third, "test_rows": rows},
     }
 
 

@@ -39,7 +39,7 @@ def _plan(protocol: str) -> dict[str, Any]:
     return {
         "data": {"set": "debutanizer", "protocol": protocol},
         "task": task if past is None else {**task, "past_targets": past},
-        "split": {"kind": "chronological", "cuts": [1200, 1600, 2390]},
+        "split": {"kind": "chronological", "train_rows": 1200, "validation_rows": 1600, "test_rows": 2390},
         **({"windows": {"lookback": 41}} if past is None else {}),
     }
 

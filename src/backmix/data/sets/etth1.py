@@ -39,5 +39,6 @@ sets.register("etth1")(DataSet(
     plans={"oil_temperature": {
         "data": {"set": "etth1", "protocol": "oil_temperature"},
         "task": {"kind": "soft_sensor", "target": "OT"},
-        "split": {"kind": "chronological", "cuts": [12 * MONTH, 16 * MONTH, 20 * MONTH]},
+        "split": {"kind": "chronological", "train_rows": 12 * MONTH, "validation_rows": 16 * MONTH,
+              "test_rows": 20 * MONTH},
     }}))

@@ -125,7 +125,7 @@ def _plan(protocol: str) -> dict[str, Any]:
         "data": {"set": "tennessee_eastman", "protocol": protocol},
         "task": task,
         "split": {"kind": "named", "test_batches": [f"d{f:02d}_te" for f in _FAULTS[protocol]],
-                  "validation": 0.2, "within": "batch"},
+                  "train": 0.8, "validation": 0.2, "test": 0.0, "within": "batch"},
         "windows": {"lookback": 20},
     }
 

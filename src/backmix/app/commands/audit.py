@@ -1,0 +1,30 @@
+"""``backmix audit``: what is wrong with a table, before anything is learned from it.
+
+This module reads a file and prints its audit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from backmix.text import say
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(help=say("app.audit"))
+    def audit(
+        file: Path = typer.Argument(..., help=say("app.arg_file")),
+        time: str | None = typer.Option(None, "--time", help=say("app.opt_time")),
+        batch: str | None = typer.Option(None, "--batch", help=say("app.opt_batch")),
+        as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
+    ) -> None:
+        from backmix.app.outcome import show_audit
+        from backmix.data.audit import audit as look
+        from backmix.data.sources import ReadPlan, read
+
+        reading = read(ReadPlan(file=str(file), time=time, batch=batch))
+        show_audit(look(reading.table), reading, as_json=as_json)

@@ -1,0 +1,35 @@
+"""``backmix init``: a first plan for a table.
+
+This module looks at a file and writes a commented plan that `backmix run` accepts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from backmix.text import say
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(help=say("app.init"))
+    def init(
+        file: Path = typer.Argument(..., help=say("app.arg_file")),
+        out: Path = typer.Option(Path("plan.toml"), "--out", "-o", help=say("app.opt_plan_out")),
+        target: str | None = typer.Option(None, "--target", help=say("app.opt_target")),
+        force: bool = typer.Option(False, "--force", help=say("app.opt_force")),
+    ) -> None:
+        from backmix.app.draft import draft
+        from backmix.app.screen import note, show_line
+        from backmix.errors import StorageError
+        from backmix.storage import write_atomic
+
+        if out.exists() and not force:
+            raise StorageError("app.exists", where=out)
+        text = draft(file, target=target, beside=out.parent)
+        write_atomic(out, text)
+        note(say("app.init_done", where=out))
+        show_line(str(out))

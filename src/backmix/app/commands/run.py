@@ -1,0 +1,34 @@
+"""``backmix run``: a plan from the table to the report.
+
+This module runs a plan, or goes on with one that was interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from backmix.text import say
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(help=say("app.run"))
+    def run(
+        plan: Path = typer.Argument(..., help=say("app.arg_plan")),
+        folder: Path | None = typer.Option(None, "--folder", help=say("app.opt_folder")),
+        resume: bool = typer.Option(False, "--resume", help=say("app.opt_resume")),
+        seed: int | None = typer.Option(None, "--seed", min=0, help=say("app.opt_seed")),
+        as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
+    ) -> None:
+        from backmix.app.outcome import show_run
+        from backmix.training.plan import Plan
+        from backmix.workflow import fit, run_folder
+
+        wanted = Plan.load(plan)
+        if seed is not None:
+            wanted = wanted.merged({"training": {"seed": seed}})
+        where = folder or run_folder(plan.stem, resume=resume)
+        show_run(fit(None, wanted, folder=where, resume=resume, base=plan.parent, quiet=as_json), as_json=as_json)

@@ -1,0 +1,101 @@
+"""The command line: ``backmix COMMAND``.
+
+This module puts the commands together and turns errors into one line and an exit code (see
+`backmix.errors`). Results go to stdout, everything else to stderr; ``--json`` gives results as one
+JSON document. Commands load what they need when they run, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from backmix.errors import BackmixError
+from backmix.text import LANGUAGES, Language, language, say, speak
+
+COMMANDS = ("demo", "init", "run", "audit", "advise", "predict", "show", "compare", "data", "export", "schema",
+            "doctor")
+"""The commands in the order of the help; each is a file of `app.commands`."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with speak(_language(arguments)):
+        sys.exit(_guarded(arguments))
+
+
+def _language(arguments: list[str]) -> Language:
+    """The language asked for with ``--lang``, known before any help text is made."""
+    for at, word in enumerate(arguments):
+        value = word.partition("=")[2] if word.startswith("--lang=") else (
+            arguments[at + 1] if word == "--lang" and at + 1 < len(arguments) else None)
+        for known in LANGUAGES:
+            if value is not None and value.replace("-", "_").lower() == known.lower():
+                return known
+    return language()
+
+
+def _guarded(arguments: list[str]) -> int:
+    import typer
+
+    # the base of all usage errors; typer shows it only through its children
+    (usage,) = (kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+    as_json = "--json" in arguments
+    try:
+        result = build()(arguments, standalone_mode=False, prog_name="backmix")
+        return result if isinstance(result, int) else 0
+    except BackmixError as fault:
+        _complain(str(fault), fault.exit_code, as_json, key=fault.key)
+        return fault.exit_code
+    except usage as fault:
+        _complain(fault.format_message(), 2, as_json, key="usage")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        _complain(say("app.interrupted"), 130, as_json, key="interrupted")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _complain(message: str, code: int, as_json: bool, *, key: str) -> None:
+    if as_json:
+        print(json.dumps({"error": {"key": key, "message": message, "exit_code": code}}, ensure_ascii=False))
+    else:
+        print(f"backmix: {message}", file=sys.stderr)
+
+
+def build():  # type: ignore[no-untyped-def]  # a typer application; typer stays unloaded until here
+    """The typer application with every command."""
+    import typer
+
+    app = typer.Typer(help=say("app.help"), no_args_is_help=True, add_completion=True,
+                      pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+    @app.callback(invoke_without_command=True, epilog=say("app.epilog"))
+    def options(
+        context: typer.Context,
+        version: bool = typer.Option(False, "--version", help=say("app.opt_version")),
+        lang: str = typer.Option("", "--lang", help=say("app.opt_lang")),
+    ) -> None:
+        if lang and lang.replace("-", "_").lower() not in {known.lower() for known in LANGUAGES}:
+            raise typer.BadParameter(say("app.bad_language", got=lang, known=", ".join(LANGUAGES)))
+        if version:
+            import backmix
+
+            print(f"backmix {backmix.__version__}")
+            raise typer.Exit
+        if context.invoked_subcommand is None:
+            print(context.get_help())
+
+    for name in COMMANDS:
+        import_module(f"backmix.app.commands.{name}").add(app)
+    return app
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What a command found, on the screen.
+
+This module prints runs, bundles, audits, advice and comparisons, for people or as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from backmix.app.screen import note, number, show_json, show_line, show_table
+from backmix.text import language, say
+
+if TYPE_CHECKING:
+    from backmix.data.audit import Audit
+    from backmix.data.ledger import Ledger
+    from backmix.data.sources import Reading
+    from backmix.serving.bundle import Bundle
+    from backmix.training.design import Design
+    from backmix.training.prepare import Prepared
+    from backmix.workflow import Run
+
+
+def show_run(run: Run, *, as_json: bool) -> None:
+    """Scores, verdict and the path of the report, the path last but the verdict."""
+    if as_json:
+        show_json(run.summary | {"folder": str(run.folder), "report": str(run.report_path()),
+                                 "bundle": str(run.bundle_path)})
+        return
+    _show_scores(run.summary["scores"])
+    show_line(say("app.report_at", where=run.report_path()))
+    show_line(say("app.bundle_at", where=run.bundle_path))
+    show_line(run.verdict)
+
+
+def _show_scores(scores: Sequence[Mapping[str, Any]]) -> None:
+    rows = [row for row in scores if row["part"] == "test"]
+    if not rows:
+        return
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))[:6]
+    several = len({row["target"] for row in rows}) > 1
+    lines = []
+    for model, target in dict.fromkeys((row["model"], row["target"]) for row in rows):
+        found = {row["metric"]: row for row in rows if (row["model"], row["target"]) == (model, target)}
+        name = f"{model} · {target}" if several else model
+        lines.append([name, *(_score(found.get(metric)) for metric in metrics)])
+    units = {row["metric"]: row["unit"] for row in rows}
+    headers = [f"{metric} [{units[metric]}]" if units[metric] else metric for metric in metrics]
+    show_table([say("app.col_model"), *headers], lines,
+               title=say("app.scores_title", windows=rows[0]["windows"]))
+
+
+def _score(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["value"] is None:
+        return "–"
+    text = number(row["value"])
+    return text if row["low"] is None else f"{text} ({number(row['low'], 3)} … {number(row['high'], 3)})"
+
+
+def show_audit(audit: Audit, reading: Reading, *, as_json: bool) -> None:
+    """The audit as a table, with what reading did to the rows."""
+    if as_json:
+        show_json(audit.to_dict() | {"rows": reading.ledger.read,
+                                     "notes": [_note(entry) for entry in reading.ledger.notes]})
+        return
+    headers, *rows = audit.lines(language())
+    show_table(headers, rows, title=say("app.audit_title", rows=len(reading.table), tags=len(reading.table.tags)))
+    for finding in audit.findings:
+        show_line(f"• {finding.sentence(language())}")
+    show_ledger(reading.ledger)
+
+
+def show_ledger(ledger: Ledger) -> None:
+    """What was done to the rows, on stderr."""
+    for entry in ledger.notes:
+        where = f" · {entry.tag}" if entry.tag else ""
+        example = f" · {entry.example}" if entry.example else ""
+        note(f"{say(f'app.action_{entry.action}')}: {say(entry.reason)}{where} · {entry.count}{example}")
+
+
+def _note(entry: Any) -> dict[str, Any]:
+    return {"action": entry.action, "reason": entry.reason, "count": entry.count, "tag": entry.tag,
+            "example": entry.example}
+
+
+def show_advice(prepared: Prepared, design: Design, *, as_json: bool) -> None:
+    """What "auto" would become, and the size of the network."""
+    from backmix.models.size import memory, parameters
+
+    choices = [*prepared.choices, *design.choices]
+    count = parameters(design.architecture)
+    megabytes = memory(design.architecture, design.settings.batch_size) / 2**20
+    windows = {name: len(part) for name, part in prepared.parts.items()}
+    if as_json:
+        show_json({"choices": [choice.to_dict() | {"reason": choice.reason()} for choice in choices],
+                   "parameters": count, "memory_bytes": int(megabytes * 2**20), "windows": windows})
+        return
+    show_table([say("app.col_setting"), say("app.col_value"), say("app.col_reason")],
+               [(choice.setting, _value(choice.value), choice.reason()) for choice in choices])
+    show_line(say("app.size", parameters=count, memory=f"{megabytes:.1f}", **windows))
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
+    """Tags with units, network, scores and verdict of a bundle."""
+    from backmix.models.size import parameters
+
+    task, a = bundle.recipe.task, bundle.architecture
+    if as_json:
+        show_json({"task": task.name, "targets": [vars(tag) for tag in task.targets],
+                   "inputs": [vars(tag) for tag in bundle.recipe.inputs], "architecture": a.to_dict(),
+                   "parameters": parameters(a), "step_seconds": bundle.recipe.step,
+                   "scores": bundle.scores, "plan": bundle.plan})
+        return
+    rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.recipe.inputs]
+    rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
+    show_table([say("app.col_tag"), say("app.col_unit"), say("app.col_role")], rows, title=say(f"tasks.{task.name}"))
+    show_line(say("app.network", cell=a.cell, units=_value(a.units), rows=a.lookback or "–", parameters=parameters(a)))
+    _show_scores(bundle.scores.get("scores", ()))
+    if verdict := bundle.scores.get("verdict"):
+        show_line(verdict[language()])
+
+
+def show_comparison(runs: Sequence[Run], *, as_json: bool) -> None:
+    """The first metric of each run beside its best baseline; models with the same test rows compare."""
+    rows = []
+    for run in runs:
+        first = run.summary["scores"][0]["metric"]
+        tested = [row for row in run.summary["scores"] if row["part"] == "test" and row["metric"] == first]
+        network = next(row for row in tested if row["model"] == run.summary["network"])
+        best = run.summary["best_baseline"]
+        other = next((row for row in tested if row["model"] == best), None)
+        rows.append((run.folder.name, first, _score(network), best or "–", _score(other), network["windows"],
+                     run.summary["test_rows_id"]))
+    keys = ("run", "metric", "network", "best_baseline", "baseline_score", "windows", "test_rows")
+    if as_json:
+        show_json([dict(zip(keys, row, strict=True)) for row in rows])
+        return
+    show_table([say(f"app.col_{key}") for key in keys], rows)
+    if len({row[-1] for row in rows}) > 1:
+        note(say("app.compare_different"))

@@ -1,0 +1,81 @@
+"""From a trained network to a verdict.
+
+This module fits the baselines beside a network, scores all of them on the same windows of the
+validation and test parts, and judges. What it knows before the network is trained (the score to
+beat) it says then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+
+from backmix.evaluation.baselines import Fitted, fit_baselines
+from backmix.evaluation.predictions import prediction_frame
+from backmix.evaluation.scores import Sampling, ScoreRow, score_table
+from backmix.evaluation.verdict import Verdict, judge
+from backmix.training.predict import predict_network
+from backmix.training.prepare import Prepared
+from backmix.training.progress import Mark
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORED = ("validation", "test")
+"""The parts that are scored; the training part would flatter every model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What network and baselines are worth: the prediction frame, the scores, the verdict."""
+
+    frame: pd.DataFrame
+    scores: tuple[ScoreRow, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The baselines of a run and their predictions, ready to stand beside a network."""
+
+    prepared: Prepared
+    fitted: Fitted
+    frame: pd.DataFrame
+
+    def mark(self, loss: str) -> Mark | None:
+        """The score to beat while training with this loss, or None when it has another unit."""
+        scaler = self.prepared.recipe.target_scaler
+        if loss not in ("mse", "mae") or scaler is None or self.frame.empty:
+            return None
+        validation = self.frame[self.frame["part"] == "validation"]
+        scale = validation["target"].map(dict(zip(scaler.names, scaler.scale, strict=True))).astype(float)
+        error = ((validation["prediction"] - validation["truth"]) / scale).abs()
+        cost = error**2 if loss == "mse" else error
+        means = cost.groupby(validation["model"]).mean().dropna()
+        return Mark(name=str(means.idxmin()), value=float(means.min())) if len(means) else None
+
+    def judge(self, model: Any, *, name: str) -> Judgement:
+        """Score a trained Keras network called ``name`` beside the baselines."""
+        import pandas as pd
+
+        task, settings = self.prepared.task, self.prepared.plan.evaluation
+        frames = []
+        for part in SCORED:
+            windows = self.prepared.parts[part]
+            outcome = task.decode(predict_network(model, windows), windows)
+            frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
+        frame = pd.concat([*frames, self.frame], ignore_index=True)
+        sampling = Sampling(draws=settings.resamples, level=settings.level, seed=self.prepared.plan.training.seed)
+        return Judgement(frame=frame, scores=score_table(frame, task, sampling=sampling),
+                         verdict=judge(frame, task, network=name, sampling=sampling))
+
+
+def neighbours(prepared: Prepared) -> Neighbours:
+    """Fit the baselines of the plan (else of the task) on the training windows."""
+    fitted = fit_baselines(prepared.task, prepared.train, prepared.validation,
+                           seed=prepared.plan.training.seed, names=prepared.plan.evaluation.baselines)
+    return Neighbours(prepared=prepared, fitted=fitted,
+                      frame=fitted.frame(prepared.task, {part: prepared.parts[part] for part in SCORED}))
+
+

@@ -1,0 +1,167 @@
+"""One file that holds all a model needs to run, and nothing that can run by itself.
+
+This module defines `Bundle`: recipe (tags, units, repair rules, window form, scalers),
+architecture, weights, the plan and the scores it was judged by. Weights are safetensors, the rest
+is JSON; the network is rebuilt by our own builder from a checked architecture. Opening a bundle
+never executes anything from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+import backmix
+from backmix.data.ledger import Ledger
+from backmix.data.sources import ReadPlan, read
+from backmix.data.table import Table
+from backmix.errors import BackmixError, BundleError
+from backmix.models.architecture import Architecture
+from backmix.serving.archive import pack, read_json, unpack
+from backmix.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model with everything around it.
+
+    weights: variable path -> array, as the built network names them
+    read: how the training table was read; `predict_file` reads new files the same way
+    plan: the resolved plan as TOML text
+    scores: the score rows and the verdict, for `show`
+    reports: language -> HTML
+    """
+
+    recipe: Recipe
+    architecture: Architecture
+    weights: Mapping[str, NDArray[Any]]
+    read: ReadPlan = field(default_factory=ReadPlan)
+    plan: str = ""
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    reports: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def network(self) -> Any:
+        """The Keras network with the bundle's weights."""
+        from backmix.models.network import build
+
+        model = build(self.architecture, seed=0)
+        put_weights(model, self.weights)
+        return model
+
+    def predict(self, table: Table) -> tuple[pd.DataFrame, Ledger]:
+        """Predictions for every row of ``table`` that has a whole window before it.
+
+        Columns are found by name; the frame is that of `evaluation.predictions` with a column
+        ``quality``, the worst quality in the window. The ledger says what was done to the rows.
+
+        Raises InputError when a column is missing or no window fits.
+        """
+        from backmix.evaluation.predictions import prediction_frame
+        from backmix.training.fit import predict_network
+
+        windows, ledger = self.recipe.windows(table, need_target=False)
+        outcome = self.recipe.task.decode(predict_network(self.network, windows), windows)
+        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.cell, part="new")
+        quality = windows.worst_quality()
+        repeats = len(frame) // max(1, len(quality))
+        frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
+        return frame, ledger
+
+    def predict_file(self, path: Path | str, **settings: Any) -> tuple[pd.DataFrame, Ledger]:
+        """Read a file as the training table was read, then `predict`.
+
+        ``settings`` replace single fields of the reading (``sheet="May"``).
+        """
+        from_file = {"file": str(path), "set": None, "plant": None, "sql": None, "query": None, "protocol": None}
+        plan = ReadPlan.model_validate(self.read.model_dump() | from_file | settings)
+        reading = read(plan)
+        frame, ledger = self.predict(reading.table)
+        return frame, reading.ledger.add(*ledger.notes)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the bundle, whole or not at all; returns the path."""
+        import safetensors.numpy
+
+        members = {
+            "architecture.json": _json(self.architecture.to_dict()),
+            "recipe.json": _json(self.recipe.to_dict()),
+            "read.json": _json(self.read.model_dump(mode="json", exclude_none=True)),
+            "scores.json": _json(self.scores),
+            "plan.toml": self.plan.encode(),
+            "weights.safetensors": safetensors.numpy.save(
+                {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}),
+        }
+        members |= {f"report.{lang}.html": html.encode() for lang, html in self.reports.items()}
+        pack(Path(path), members, version=backmix.__version__)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Bundle:
+        """Open a bundle from anywhere; BundleError says what is wrong with it."""
+        import safetensors
+        import safetensors.numpy
+
+        path = Path(path)
+        members = unpack(path)
+        member = "architecture.json"
+        try:
+            architecture = Architecture.from_dict(read_json(members[member], path, member))
+            member = "recipe.json"
+            recipe = Recipe.from_dict(read_json(members[member], path, member))
+            member = "read.json"
+            reading = ReadPlan.model_validate(read_json(members[member], path, member))
+            member = "weights.safetensors"
+            weights = safetensors.numpy.load(members[member])
+            member = "plan.toml"
+            plan = members[member].decode()
+            member = "scores.json"
+            scores = read_json(members[member], path, member)
+            reports = {lang: members[f"report.{lang}.html"].decode() for lang in ("en", "zh_TW")
+                       if f"report.{lang}.html" in members}
+        except BundleError:
+            raise
+        except (BackmixError, ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError,
+                OverflowError, safetensors.SafetensorError):
+            raise BundleError("bundle.malformed", where=path, member=member) from None
+        if len(recipe.spec.feature_names) != architecture.features:
+            raise BundleError("bundle.malformed", where=path, member="architecture.json")
+        _check_weights(weights, architecture, path)
+        return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
+                   scores=scores, reports=reports)
+
+
+def take_weights(model: Any) -> dict[str, NDArray[Any]]:
+    """The weights of a network by their path; dropout's random state is not part of a model."""
+    return {variable.path: np.asarray(variable.value) for variable in model.weights}
+
+
+def put_weights(model: Any, weights: Mapping[str, NDArray[Any]]) -> None:
+    """Set the weights of a network of the same architecture."""
+    for variable in model.weights:
+        variable.assign(weights[variable.path])
+
+
+def _check_weights(weights: Mapping[str, NDArray[Any]], architecture: Architecture, path: Path) -> None:
+    """Refuse weights that are not exactly those of the architecture, before a network is built."""
+    from backmix.models.size import parameters
+
+    total = sum(array.size for array in weights.values())
+    sound = all(array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values())
+    if total != parameters(architecture) or not sound:
+        raise BundleError("bundle.malformed", where=path, member="weights.safetensors")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1).encode()

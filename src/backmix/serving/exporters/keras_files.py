@@ -1,0 +1,68 @@
+"""The file formats of Keras itself.
+
+This module exports ``.keras`` (whole model), ``.weights.h5`` (weights only) and the legacy ``.h5``.
+Plain Keras opens each of them without backmix.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from backmix.errors import PlanError
+from backmix.serving.bundle import Bundle
+from backmix.serving.exporters import Exporter, exporters
+from backmix.storage import write_atomic
+
+
+class _KerasFile(Exporter):
+    """Keras writes in place; a copy beside it keeps the target whole."""
+
+    def write(self, bundle: Bundle, path: Path) -> None:
+        if not path.name.endswith(self.suffix):
+            raise PlanError("app.export_suffix", where=path, suffix=self.suffix)
+        with tempfile.TemporaryDirectory() as folder:
+            draft = Path(folder) / f"model{self.suffix}"
+            self._save(bundle, draft)
+            write_atomic(path, draft.read_bytes())
+
+    def _save(self, bundle: Bundle, draft: Path) -> None:
+        bundle.network.save(draft)
+
+
+class KerasModel(_KerasFile):
+    """Architecture and weights in Keras's own archive."""
+
+    suffix = ".keras"
+
+
+class KerasWeights(_KerasFile):
+    """Weights only, for a network built by the same code."""
+
+    suffix = ".weights.h5"
+
+    def _save(self, bundle: Bundle, draft: Path) -> None:
+        bundle.network.save_weights(draft)
+
+
+class LegacyHdf5(_KerasFile):
+    """The format that Keras used before version 3."""
+
+    suffix = ".h5"
+
+    def _save(self, bundle: Bundle, draft: Path) -> None:
+        import logging
+
+        # absl warns that the format is legacy; whoever asks for it by name knows
+        logger = logging.getLogger("absl")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            bundle.network.save(draft)
+        finally:
+            logger.setLevel(level)
+
+
+exporters.register("keras")(KerasModel())
+exporters.register("weights")(KerasWeights())
+exporters.register("h5")(LegacyHdf5())

@@ -1,0 +1,48 @@
+"""Which network, and how it is trained.
+
+This module turns the "auto" of ``[model]`` and ``[training]`` into an architecture and settings,
+each choice with its reason. What the plan names is taken as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backmix.models.architecture import Architecture
+from backmix.models.choice import Choice
+from backmix.models.heads import heads
+from backmix.models.losses import check_loss
+from backmix.training.advice import Situation, advise, choose_batch_size
+from backmix.training.prepare import Prepared
+from backmix.training.settings import FitSettings, choose_learning_rate, resolve
+
+
+@dataclass(frozen=True)
+class Design:
+    """An architecture, the settings to train it with, and the choices behind them."""
+
+    architecture: Architecture
+    settings: FitSettings
+    choices: tuple[Choice, ...]
+
+
+def design(prepared: Prepared, *, resume: bool = True) -> Design:
+    """Decide everything the plan leaves open, from the training windows alone.
+
+    Raises PlanError for a loss that does not fit the task (models.loss_kind, models.loss_floor).
+    """
+    plan, task, train = prepared.plan.training, prepared.task, prepared.train
+    rows = train.steps
+    advice = advise(prepared.plan.model, Situation(
+        features=len(train.feature_names), lookback=train.spec.lookback, samples=len(train), head=task.head,
+        outputs=task.outputs, masked=train.lengths is not None, rows=rows))
+    loss = task.loss(train)
+    batch = choose_batch_size(rows, samples=len(train))
+    rate = choose_learning_rate(plan.optimizer, rows)
+    settings = resolve(plan, loss=str(loss.value), batch_size=int(batch.value), lookback=rows,
+                       class_weights=task.class_weights(train), resume=resume)
+    kind = heads.get(task.head).kind
+    check_loss(settings.loss, kind, targets=train.scaled_targets() if kind == "regression" else None)
+    decided = ((plan.loss, loss), (plan.batch_size, batch), (plan.learning_rate, rate))
+    choices = (*advice.choices, *(choice for given, choice in decided if given == "auto"))
+    return Design(architecture=advice.architecture, settings=settings, choices=choices)

@@ -1,0 +1,95 @@
+"""How far back a window should reach when the plan does not say.
+
+This module tries a few lookbacks with a quick linear model on the training part and keeps the
+shortest one that is about as good on the validation part as the best. The linear model sees means
+over stretches that double in length into the past (1, 1, 2, 4, ... rows), so that a long window
+costs little more than a short one. The test part is never touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.split import Part, Split
+from backmix.data.table import Table
+from backmix.data.windows import Windows, WindowSpec, build_windows
+from backmix.errors import InputError
+from backmix.models.choice import Choice
+
+CANDIDATES = (5, 10, 20, 40, 60, 120)
+MOST_WINDOWS = 4000
+LEAST_WINDOWS = 30
+CLOSE = 1.02
+"""A shorter lookback wins when its validation error is within 2 % of the best."""
+RIDGE = (1e-2, 1e-1, 1.0, 10.0)
+FALLBACK = 20
+
+
+def choose_lookback(table: Table, split: Split, spec: WindowSpec) -> Choice:
+    """The lookback in rows for this table and target, with the reason.
+
+    ``spec`` gives inputs, targets, horizon and dead time; its own lookback is not used.
+    """
+    errors: dict[int, float] = {}
+    for rows in CANDIDATES:
+        parts = _parts(table, split, replace(spec, lookback=rows))
+        if parts is None:
+            break
+        errors[rows] = _linear_error(*parts)
+    if not errors:
+        return Choice(FALLBACK, "prepare.lookback_fallback", {"rows": FALLBACK}, setting="windows.lookback")
+    best = min(errors, key=lambda rows: errors[rows])
+    chosen = next(rows for rows in errors if errors[rows] <= CLOSE * errors[best])
+    listed = ", ".join(f"{rows}: {error:.3g}" for rows, error in errors.items())
+    return Choice(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed},
+                  setting="windows.lookback")
+
+
+def _parts(table: Table, split: Split, spec: WindowSpec) -> tuple[Windows, Windows] | None:
+    try:
+        train = build_windows(table, spec, split=split, part=Part.TRAIN)
+        validation = build_windows(table, spec, split=split, part=Part.VALIDATION)
+    except InputError:
+        return None
+    if min(len(train), len(validation)) < LEAST_WINDOWS:
+        return None
+    return train, validation
+
+
+def _linear_error(train: Windows, validation: Windows) -> float:
+    """Validation error of ridge on block means, relative to the spread of the target."""
+    x, y = _features(train), _targets(train)
+    v, w = _features(validation), _targets(validation)
+    center, spread = x.mean(0), x.std(0)
+    spread[spread == 0] = 1.0
+    x, v = (x - center) / spread, (v - center) / spread
+    size = y.std(0) + 1e-12
+    y, w = y / size, w / size
+    middle = y.mean(0)
+    gram, moment = x.T @ x, x.T @ (y - middle)
+    scale = np.sqrt(((w - middle) ** 2).mean()) or 1.0
+    fits = (np.linalg.solve(gram + strength * len(x) * np.eye(len(gram)), moment) for strength in RIDGE)
+    return float(min(np.sqrt(((v @ fit + middle - w) ** 2).mean()) for fit in fits) / scale)
+
+
+def _some(windows: Windows) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, len(windows) - 1, min(len(windows), MOST_WINDOWS)).astype(np.int64))
+
+
+def _features(windows: Windows) -> NDArray[np.float64]:
+    x = windows.gather(_some(windows)).x.astype(np.float64)
+    blocks, end, width = [], x.shape[1], 1
+    while end > 0:
+        start = max(0, end - width)
+        blocks.append(x[:, start:end].mean(axis=1))
+        width = width * 2 if len(blocks) > 1 else 1
+        end = start
+    return np.hstack(blocks)
+
+
+def _targets(windows: Windows) -> NDArray[np.float64]:
+    y = windows.truth()[_some(windows)]
+    return np.eye(len(windows.classes))[y[:, 0].astype(np.int64)] if windows.classes else y

@@ -1,0 +1,119 @@
+"""From a table and a plan to training, validation and test windows.
+
+This module does everything that happens before a network sees a number, in the one order in which
+nothing can leak: classes and clock are checked, the table is resampled, rows are split, and only
+then are repair rules and scalers learned, from the training rows alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from backmix.data.ledger import Account, Ledger, account
+from backmix.data.repair import Repair, fit_repair
+from backmix.data.resample import check_clock, resample
+from backmix.data.sources import Reading
+from backmix.data.split import Part, Split, split
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers, window_spec
+from backmix.duration import Duration
+from backmix.errors import InputError
+from backmix.models.choice import Choice
+from backmix.tasks import Task, tasks
+from backmix.training.lookback import choose_lookback
+from backmix.training.plan import Plan
+from backmix.training.recipe import Recipe
+
+LEAST_WINDOWS = 10
+"""A part with fewer windows than this can neither train nor judge a network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that training and evaluation need of the data.
+
+    table: the repaired table, rows as in the windows
+    recipe: what turned the table into windows; goes into the bundle
+    ledger, account: what was done to the rows, adding up
+    choices: what "auto" became
+    """
+
+    plan: Plan
+    table: Table
+    split: Split
+    recipe: Recipe
+    train: Windows
+    validation: Windows
+    test: Windows
+    ledger: Ledger
+    account: Account
+    choices: tuple[Choice, ...]
+
+    @property
+    def task(self) -> Task:
+        """The task, bound to its target."""
+        return self.recipe.task
+
+    @property
+    def parts(self) -> dict[str, Windows]:
+        """The windows of each part by its name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def prepare(reading: Reading, plan: Plan) -> Prepared:
+    """Split, repair, scale and window a table as the plan says.
+
+    Raises InputError (no inputs, too little data, irregular clock ...) and PlanError.
+    """
+    settings = plan.the_task
+    kind = tasks.get(settings.kind)
+    table = kind.adapt(reading.table, settings)
+    check_clock(table, plan.repair)
+    table, resampled = resample(table, plan.repair)
+    task = kind.bind(table, settings)
+    inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
+    if not inputs:
+        raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
+    table = table.select([tag.name for tag in inputs] + [tag.name for tag in task.targets])
+    spec = _spec(table, plan, task, inputs)
+    choices: list[Choice] = []
+    if plan.windows.lookback == "auto":
+        # a first split and repair, only to choose; the real ones below know the chosen reach
+        parts = split(table, plan.split, gap=spec.reach)
+        repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
+        kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, replace(spec, inputs=kept)))
+        spec = replace(spec, lookback=choices[-1].value)
+    parts = split(table, plan.split, gap=spec.reach)
+    repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
+    table, repaired = repair.apply(table)
+    inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
+    if not inputs:
+        raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
+    spec = replace(spec, inputs=tuple(tag.name for tag in inputs))
+    scaler, target_scaler = fit_scalers(table, spec, rows=parts.rows(Part.TRAIN), inputs=plan.scaling.inputs,
+                                        target=plan.scaling.target)
+    recipe = Recipe(task=task, inputs=inputs, repair=repair, spec=spec, scaler=scaler,
+                    target_scaler=target_scaler, step=table.step)
+    windows = {part: build_windows(table, spec, split=parts, part=part).scaled(recipe.scaler, recipe.target_scaler)
+               for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
+    for part, found in windows.items():
+        if len(found) < LEAST_WINDOWS:
+            raise InputError("prepare.too_few_windows", where=table.source, part=part.name.lower(),
+                             count=len(found), least=LEAST_WINDOWS, rows=int(parts.rows(part).sum()),
+                             span=spec.reach)
+    ledger = reading.ledger.add(*resampled, *repaired)
+    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=windows[Part.TRAIN],
+                    validation=windows[Part.VALIDATION], test=windows[Part.TEST], ledger=ledger,
+                    account=account(ledger, table), choices=tuple(choices))
+
+
+def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> WindowSpec:
+    """The form of the windows; with lookback "auto" one row, until it is chosen."""
+    form, gap, step = plan.windows, plan.repair.max_gap, table.step
+    if form.lookback == "auto":
+        form = form.model_copy(update={"lookback": Duration.parse(1)})
+    return window_spec(form, table, inputs=tuple(tag.name for tag in inputs),
+                       targets=tuple(tag.name for tag in task.targets), known=task.known(step),
+                       max_gap=None if gap is None or step is None else gap.rows(step) * step)

@@ -1,0 +1,91 @@
+"""What stands between a plant table and the numbers a network sees.
+
+This module defines `Recipe`: the tags, repair rules, window form and scalers that were fixed at
+training. The very same object turns a table into windows at training, at prediction and inside a
+bundle, so that the three cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from backmix.data.align import align
+from backmix.data.ledger import Ledger
+from backmix.data.repair import Repair
+from backmix.data.resample import resample
+from backmix.data.scaling import Scaler
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.data.windows import Known, Windows, WindowSpec, build_windows
+from backmix.tasks import Task, tasks
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """From a table to model inputs and back.
+
+    task: the bound task; its targets carry the units and the classes
+    inputs: the input tags in the order of the feature axis
+    repair: the rules learned from the training rows
+    spec: the form of the windows, in rows
+    scaler, target_scaler: fitted on the training rows; no target scaler for classes
+    step: seconds between rows at training; None without a clock
+    """
+
+    task: Task
+    inputs: tuple[Tag, ...]
+    repair: Repair
+    spec: WindowSpec
+    scaler: Scaler
+    target_scaler: Scaler | None
+    step: float | None
+
+    def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
+        """The windows of a table that training has never seen, and what was done to its rows.
+
+        Columns are found by name. ``need_target`` keeps only windows whose target is known.
+        """
+        past = self.spec.known is not None
+        wanted = [*self.inputs, *(self.task.targets if need_target or past else ())]
+        aligned = align(table, wanted)
+        table, resampled = resample(aligned.table, self.repair.plan)
+        table, repaired = self.repair.apply(table)
+        ledger = aligned.ledger.add(*resampled, *repaired)
+        spec = self.spec.without_target() if not need_target else self.spec
+        return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON-ready data."""
+        return {
+            "task": {"kind": self.task.name, **self.task.settings.model_dump(mode="json", exclude={"kind"})},
+            "targets": [asdict(tag) for tag in self.task.targets],
+            "inputs": [asdict(tag) for tag in self.inputs],
+            "repair": self.repair.to_dict(),
+            "windows": asdict(self.spec),
+            "scaler": self.scaler.to_dict(),
+            "target_scaler": self.target_scaler.to_dict() if self.target_scaler else None,
+            "step": self.step,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Recipe:
+        """The recipe of `to_dict`; ValueError, KeyError or TypeError when it is malformed."""
+        kind = tasks.get(data["task"]["kind"])
+        known = data["windows"]["known"]
+        spec = {**data["windows"], "inputs": tuple(data["windows"]["inputs"]),
+                "targets": tuple(data["windows"]["targets"]), "known": Known(**known) if known else None}
+        return cls(
+            task=kind(settings=kind.Settings.model_validate(data["task"]),
+                      targets=tuple(_tag(tag) for tag in data["targets"])),
+            inputs=tuple(_tag(tag) for tag in data["inputs"]),
+            repair=Repair.from_dict(data["repair"]),
+            spec=WindowSpec(**spec),
+            scaler=Scaler.from_dict(data["scaler"]),
+            target_scaler=Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] else None,
+            step=data["step"],
+        )
+
+
+def _tag(data: dict[str, Any]) -> Tag:
+    return Tag(**{**data, "categories": tuple(data["categories"])})

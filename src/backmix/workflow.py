@@ -1,0 +1,294 @@
+"""The main job, end to end.
+
+This module runs a plan: read, audit, prepare, leakage audit, baselines, network, scores, verdict,
+report and bundle, all kept in one run folder. `Run` is what is left of it, in memory or on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import backmix
+from backmix.data.audit import Audit, audit
+from backmix.data.sources import Reading, read
+from backmix.data.split import Part
+from backmix.data.table import Table
+from backmix.errors import InputError, PlanError
+from backmix.serving.bundle import Bundle, take_weights
+from backmix.storage import hold, write_atomic
+from backmix.text import LANGUAGES, language
+from backmix.training.design import Design, design
+from backmix.training.plan import Plan
+from backmix.training.prepare import Prepared, prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backmix.evaluation.judgement import Judgement, Neighbours
+    from backmix.evaluation.report import ReportData
+    from backmix.training.fit import Fitted
+
+BUNDLE = "model.bmx"
+SUMMARY = "run.json"
+PREDICTIONS = "predictions.parquet"
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run: its folder and the summary kept there.
+
+    summary: verdict (per language), scores, choices, splits, rows, environment ... ready for JSON
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in the language of the moment."""
+        return str(self.summary["verdict"][language()])
+
+    @property
+    def bundle_path(self) -> Path:
+        """The bundle file of this run."""
+        return self.folder / BUNDLE
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The trained model with everything around it."""
+        return Bundle.load(self.bundle_path)
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """The prediction frame of network and baselines on the validation and test parts."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / PREDICTIONS)
+
+    def report_path(self) -> Path:
+        """The report in the language of the moment."""
+        return self.folder / f"report.{language()}.html"
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Run:
+        """A run from its folder; InputError when it holds no finished run."""
+        folder = Path(folder)
+        try:
+            summary = json.loads((folder / SUMMARY).read_text("utf-8"))
+        except (OSError, ValueError):
+            raise InputError("workflow.no_run", where=folder) from None
+        return cls(folder=folder, summary=summary)
+
+
+def load(path: Path | str) -> Bundle:
+    """Open a bundle file."""
+    return Bundle.load(path)
+
+
+def run_folder(name: str, *, resume: bool = False) -> Path:
+    """A folder under ``runs/`` for a run of this name: the unfinished one to resume, else a new one."""
+    name = re.sub(r"[^\w\-]+", "-", name).strip("-") or "run"
+    number, folder = 1, RUNS / name
+    while (folder / SUMMARY).exists():
+        number += 1
+        folder = RUNS / f"{name}-{number}"
+    if not resume and folder.exists():
+        # an interrupted run stays as it is until somebody resumes it
+        while folder.exists():
+            number += 1
+            folder = RUNS / f"{name}-{number}"
+    return folder
+
+
+def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool = False,
+        base: Path | str = ".", quiet: bool = False, callbacks: Sequence[Any] = ()) -> Run:
+    """Run a whole plan and return the run.
+
+    data: a file, a pandas or polars frame, a `Table`, a `Reading`, or None to read what ``[data]``
+        says (relative to ``base``)
+    folder: where the run is kept; ``runs/<task>-<target>`` when None
+    resume: go on from the folder's checkpoint; plan and data must be those of the interrupted run
+    callbacks: Keras callbacks of your own, called after backmix's
+
+    Raises PlanError, InputError, LeakageError, TrainingError, BusyError, StorageError, Interrupted.
+    """
+    where = Path(folder) if folder is not None else run_folder("-".join([plan.the_task.kind, *plan.the_task.targets]))
+    reading = _reading(data, plan, Path(base))
+    with hold(where):
+        _same_run(where, plan, reading, resume=resume)
+        return _run(reading, plan, where, resume=resume, quiet=quiet, callbacks=callbacks)
+
+
+def _reading(data: Any, plan: Plan, base: Path) -> Reading:
+    if data is None:
+        return read(plan.data, base=base)
+    if isinstance(data, Reading):
+        return data
+    if isinstance(data, Table):
+        from backmix.data.ledger import Ledger
+
+        return Reading(table=data, ledger=Ledger(read=len(data)))
+    if isinstance(data, str | os.PathLike):
+        return read(plan.data.model_copy(update={"file": os.fspath(data), "set": None, "plant": None}))
+    return read(plan.data, frame=data)
+
+
+def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> None:
+    """Keep the plan and the fingerprint of the data; refuse to resume a run of others."""
+    now = json.dumps({"plan": plan.to_toml(), "data": _fingerprint(reading.table)}, indent=1)
+    kept = folder / "started.json"
+    if resume and not kept.exists():
+        raise PlanError("workflow.nothing_to_resume", where=folder)
+    if resume and kept.read_text("utf-8") != now:
+        raise PlanError("workflow.other_run", where=folder)
+    if not resume and (folder / SUMMARY).exists():
+        raise PlanError("workflow.finished_run", where=folder)
+    write_atomic(kept, now)
+    write_atomic(folder / "plan.toml", plan.to_toml())
+
+
+def _fingerprint(table: Table) -> str:
+    """A digest of the values, times and batches of a table, block by block."""
+    digest = hashlib.sha256(repr((table.names, table.batch_names, len(table))).encode())
+    for start in range(0, len(table), 1 << 18):
+        for array in (table.values, table.time, table.batch):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array[start:start + (1 << 18)]).tobytes())
+    return digest.hexdigest()
+
+
+def _run(reading: Reading, plan: Plan, folder: Path, *, resume: bool, quiet: bool,
+         callbacks: Sequence[Any]) -> Run:
+    from backmix.evaluation.judgement import neighbours
+    from backmix.evaluation.leakage import audit_run, refuse
+    from backmix.training.fit import fit_network
+    from backmix.training.progress import Progress
+
+    looked = audit(reading.table)
+    prepared = prepare(reading, plan)
+    chosen = design(prepared, resume=resume)
+    checked = audit_run(prepared)
+    refuse(checked, acknowledged=plan.evaluation.acknowledged)
+    beside = neighbours(prepared)
+    name = chosen.architecture.cell
+    watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
+    fitted = fit_network(chosen.architecture, prepared.train, prepared.validation, settings=chosen.settings,
+                         folder=folder / "training", watch=watch, callbacks=callbacks)
+    checked = audit_run(prepared, model=fitted.model)
+    refuse(checked, acknowledged=plan.evaluation.acknowledged)
+    return _keep(folder, _Found(looked, prepared, chosen, beside, fitted, checked, beside.judge(fitted.model, name=name)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """All that came out of a run, before it is written down."""
+
+    audit: Audit
+    prepared: Prepared
+    design: Design
+    neighbours: Neighbours
+    fitted: Fitted
+    leakage: Sequence[Any]
+    judgement: Judgement
+
+
+def _keep(folder: Path, found: _Found) -> Run:
+    """Write predictions, reports, bundle and, last, the summary that marks the run as finished."""
+    from backmix.evaluation.report import render
+
+    prepared, judgement = found.prepared, found.judgement
+    data = _report(found)
+    html = {lang: render(data, lang) for lang in LANGUAGES}
+    for lang, page in html.items():
+        write_atomic(folder / f"report.{lang}.html", page)
+    write_atomic(folder / PREDICTIONS, lambda file: judgement.frame.to_parquet(file))
+    summary = _summary(found, data.environment)
+    scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline")}
+    Bundle(recipe=prepared.recipe, architecture=found.design.architecture, weights=take_weights(found.fitted.model),
+           read=prepared.plan.data, plan=prepared.plan.to_toml(), scores=scores,
+           reports={lang: page.decode() for lang, page in html.items()}).save(folder / BUNDLE)
+    write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
+    return Run(folder=folder, summary=summary)
+
+
+def _summary(found: _Found, environment: Mapping[str, str]) -> dict[str, Any]:
+    prepared, verdict = found.prepared, found.judgement.verdict
+    tested = hashlib.sha256(prepared.test.origins.tobytes() + prepared.test.truth().tobytes()).hexdigest()[:12]
+    choices = [*prepared.choices, *found.design.choices, *found.neighbours.fitted.choices]
+    account = prepared.account
+    return {
+        "network": found.design.architecture.cell,
+        "verdict": {lang: verdict.text(lang) for lang in LANGUAGES},
+        "judgement": verdict.to_dict(),
+        "best_baseline": verdict.baseline.model if verdict.baseline else None,
+        "scores": [row.to_dict() for row in found.judgement.scores],
+        "choices": [choice.to_dict() for choice in choices],
+        "architecture": found.design.architecture.to_dict(),
+        "best_epoch": found.fitted.best_epoch, "epochs": len(found.fitted.history["loss"]),
+        "stopped": found.fitted.stopped, "seconds": found.fitted.seconds,
+        "windows": {name: len(part) for name, part in prepared.parts.items()},
+        "rows": {"read": account.read, "used": account.used, "repaired": account.repaired,
+                 "dropped": account.dropped},
+        "audit": found.audit.to_dict(),
+        "test_rows_id": tested,
+        "environment": dict(environment),
+    }
+
+
+def _report(found: _Found) -> ReportData:
+    from backmix.evaluation.report import PartSummary, ReportData, Training
+
+    prepared, plan = found.prepared, found.prepared.plan
+    parts = tuple(
+        PartSummary(name=name, rows=prepared.split.count(Part[name.upper()]), windows=len(windows),
+                    spans=_spans(prepared, Part[name.upper()]))
+        for name, windows in prepared.parts.items())
+    title = plan.report.title or ", ".join(tag.label for tag in prepared.task.targets)
+    return ReportData(
+        title=title, task=prepared.task, verdict=found.judgement.verdict, scores=found.judgement.scores,
+        predictions=found.judgement.frame, network=found.design.architecture.cell, level=plan.evaluation.level,
+        training=Training(history=found.fitted.history, best_epoch=found.fitted.best_epoch,
+                          seconds=found.fitted.seconds, stopped=found.fitted.stopped,
+                          architecture=found.design.architecture, settings=found.design.settings,
+                          engine=os.environ.get("KERAS_BACKEND", "jax")),
+        choices=(*prepared.choices, *found.design.choices, *found.neighbours.fitted.choices), parts=parts,
+        spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
+        account=prepared.account, leakage=found.leakage, plan=plan.to_toml(),
+        environment=_environment(plan), language=plan.report.language)
+
+
+def _spans(prepared: Prepared, part: Part) -> tuple[tuple[Any, Any], ...]:
+    """First and last row of each stretch of a part, as times or row numbers."""
+    rows = np.flatnonzero(prepared.split.rows(part))
+    if len(rows) == 0:
+        return ()
+    cuts = np.flatnonzero(np.diff(rows) > 1)
+    firsts, lasts = rows[np.r_[0, cuts + 1]], rows[np.r_[cuts, len(rows) - 1]]
+    time = prepared.table.time
+    if time is None:
+        return tuple((int(a), int(b)) for a, b in zip(firsts, lasts, strict=True))
+    return tuple((time[a], time[b]) for a, b in zip(firsts, lasts, strict=True))
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    """Versions, seed and machine: what a result depends on besides plan and data."""
+    names = ("keras", "jax", "numpy", "pandas", "scikit-learn", "scipy")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"backmix": backmix.__version__, "python": platform.python_version(),
+            **{name: version(name) for name in names}, "seed": str(plan.training.seed),
+            "machine": f"{platform.system()} {platform.machine()}, {cores} cores",
+            "finished": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -1,0 +1,70 @@
+"""The catalogue: every sentence in both languages, none missing, none left over."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+import backmix
+from backmix.text import LANGUAGES, say, sentences, speak, stages
+
+SOURCE = Path(backmix.__file__).parent
+KEYS = [f"{stage}.{name}" for stage in stages() for name in sentences(stage)]
+
+
+def _blanks(text: str) -> set[str]:
+    return {re.split(r"[.\[]", field)[0] for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+
+
+def _used() -> tuple[set[str], list[re.Pattern[str]]]:
+    """Keys written out in the source, and patterns of keys put together from parts."""
+    form = re.compile(r"[a-z_]+\.[a-zA-Z0-9_]+")
+    written, patterns = set(), []
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and form.fullmatch(node.value):
+                written.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = [re.escape(v.value) if isinstance(v, ast.Constant) else r"[\w.]+" for v in node.values]
+                if parts[0].startswith(tuple(rf"{stage}\." for stage in stages())):
+                    patterns.append(re.compile("".join(parts)))
+    for path in SOURCE.rglob("*.jinja"):
+        written |= set(form.findall(path.read_text("utf-8")))
+    return written, patterns
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_sentence_has_both_languages_with_the_same_blanks(key: str) -> None:
+    stage, name = key.split(".")
+    sentence = sentences(stage)[name]
+    assert set(sentence) == set(LANGUAGES)
+    assert _blanks(sentence["en"]) == _blanks(sentence["zh_TW"])
+    assert sentence["en"].strip()
+    assert "\n" not in sentence["en"] + sentence["zh_TW"]
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    written, patterns = _used()
+    unsaid = [key for key in KEYS if key not in written and not any(p.fullmatch(key) for p in patterns)]
+    assert unsaid == []
+
+
+def test_every_key_in_the_source_has_a_sentence() -> None:
+    written, _ = _used()
+    asked = {key for key in written if key.split(".")[0] in stages()}
+    # a name such as "data.plant" may also be the path of a plan key or a module
+    paths = {f"{path.parent.name}.{path.stem}" for path in SOURCE.rglob("*.py")}
+    raised = {key for key in asked - paths if key.split(".")[0] not in ("data", "model", "training", "plan")}
+    settings = re.compile(r"(windows|evaluation|repair|report|tasks)\.(lookback|baselines|max_gap|fill|acknowledged)")
+    assert {key for key in raised if key not in KEYS and not settings.fullmatch(key)} == set()
+
+
+def test_language_is_chosen_for_a_block_only() -> None:
+    with speak("zh_TW"):
+        chinese = say("app.interrupted")
+    assert chinese == "已中斷"
+    assert say("app.interrupted") == "interrupted"
