@@ -1,0 +1,76 @@
+"""Baselines that look at no input.
+
+This module registers the training mean, the last known value and the most frequent class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.evaluation.baselines import Unusable, baselines
+from backmix.evaluation.baselines.features import slices
+from backmix.models.choice import Choice
+from backmix.tasks import Outcome
+
+if TYPE_CHECKING:
+    from backmix.data.windows import Windows
+    from backmix.tasks import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """The same values (K,) or probabilities (C,) for every window."""
+
+    values: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float64] | None = None
+    choices: tuple[Choice, ...] = ()
+
+    def predict(self, windows: Windows) -> Outcome:
+        def repeat(row: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+            return None if row is None else np.tile(row, (len(windows), 1))
+
+        return Outcome(values=repeat(self.values), probabilities=repeat(self.probabilities))
+
+
+@baselines.register("mean")
+def fit_mean(train: Windows, validation: Windows | None, task: Task, seed: int) -> Constant:
+    """The mean of the training targets."""
+    return Constant(values=train.truth().mean(axis=0))
+
+
+@baselines.register("majority")
+def fit_majority(train: Windows, validation: Windows | None, task: Task, seed: int) -> Constant:
+    """The share of each class among the training windows; the most frequent one is predicted."""
+    counts = np.bincount(train.truth()[:, 0].astype(np.int64), minlength=len(task.classes))
+    return Constant(probabilities=counts / counts.sum())
+
+
+@dataclass(frozen=True)
+class LastKnown:
+    """The newest past target value that the window shows: what the plant really knows by then."""
+
+    choices: tuple[Choice, ...] = ()
+
+    def predict(self, windows: Windows) -> Outcome:
+        first = len(windows.spec.inputs)
+        newest = np.concatenate([windows.gather(at).x[:, -1, first:].astype(np.float64)
+                                 for at in slices(windows)]) if len(windows) else np.empty((0, len(
+                                     windows.spec.targets)))
+        scaler = windows.target_scaler
+        return Outcome(values=newest if scaler is None else scaler.inverse(newest))
+
+
+@baselines.register("last_value")
+def fit_last_value(train: Windows, validation: Windows | None, task: Task, seed: int) -> LastKnown:
+    """The last target value that is known at the moment of prediction.
+
+    When the task declares no past targets there is none: a value whose age nobody has stated may
+    not be known in the plant, and using it would make the baseline look into the future.
+    """
+    if train.spec.known is None:
+        raise Unusable("evaluation.no_last_value", targets=", ".join(tag.name for tag in task.targets))
+    return LastKnown()

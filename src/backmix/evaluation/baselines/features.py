@@ -1,0 +1,186 @@
+"""What baselines without a memory see of a window.
+
+This module turns windows into flat rows of numbers: the inputs at every lag, or five statistics
+per feature. Memory and time stay bounded however many windows there are: windows are gathered
+block by block, long lookbacks are thinned towards the past, and very many windows are sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.choice import Choice
+from backmix.models.summaries import FLOOR
+
+if TYPE_CHECKING:
+    from backmix.data.windows import WindowBatch, Windows
+
+Singles = NDArray[np.float32]
+
+BLOCK_NUMBERS = 4_000_000
+"""Numbers gathered at once: 16 MB of float32."""
+
+STAGES = 24
+"""Stages into which a batch of any length is cut, when one window is a whole batch."""
+
+
+def slices(windows: Windows) -> Iterator[NDArray[np.int64]]:
+    """Indices of all windows, as many at a time as fit into a block."""
+    together = max(1, BLOCK_NUMBERS // max(1, windows.steps * len(windows.feature_names)))
+    for first in range(0, len(windows), together):
+        yield np.arange(first, min(first + together, len(windows)))
+
+
+@dataclass(frozen=True)
+class Lags:
+    """The flat form of a window: for each feature its values at P places, (B, P·F).
+
+    starts: first row of each place, counted from the oldest row of the window; a place is the mean
+        of the rows up to the next. For whole batches, the places are `STAGES` equal stretches of
+        the batch, and its length is one more feature.
+    """
+
+    steps: int
+    features: int
+    starts: tuple[int, ...]
+    whole: bool = False
+
+    @classmethod
+    def of(cls, windows: Windows, most: int) -> Lags:
+        """At most ``most`` features: every lag when they fit, else ever longer means into the past."""
+        steps, features = windows.steps, len(windows.feature_names)
+        if windows.lengths is not None:
+            return cls(steps, features, tuple(range(min(STAGES, max(1, most // features)))), whole=True)
+        places = max(1, min(steps, most // features))
+        if places == steps:
+            return cls(steps, features, tuple(range(steps)))
+        return cls(steps, features, _thin(steps, places))
+
+    @property
+    def width(self) -> int:
+        """How many numbers a window becomes."""
+        return len(self.starts) * self.features + self.whole
+
+    def of_batch(self, batch: WindowBatch) -> Singles:
+        """The rows (B, width) of a gathered batch."""
+        x = batch.x
+        if self.whole:
+            return _stages(batch, len(self.starts))
+        if len(self.starts) == self.steps:
+            return x.reshape(len(x), -1)
+        sizes = np.diff([*self.starts, self.steps]).astype(np.float32)
+        means = np.add.reduceat(x, self.starts, axis=1) / sizes[:, None]
+        return means.reshape(len(x), -1).astype(np.float32, copy=False)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What was left out of the windows, for the report."""
+        if self.whole or len(self.starts) == self.steps:
+            return ()
+        return (Choice(len(self.starts), "evaluation.lags_thinned",
+                       {"steps": self.steps, "places": len(self.starts), "features": self.features}),)
+
+
+def _thin(steps: int, places: int) -> tuple[int, ...]:
+    """First rows of ``places`` stretches that grow into the past.
+
+    >>> _thin(10, 4)
+    (0, 5, 8, 9)
+    """
+    low, high = 1.0, 8.0 * steps
+    for _ in range(60):  # the growth for which the stretches, each at least a row, fill the window
+        growth = 0.5 * (low + high)
+        sizes = np.maximum(1.0, np.floor(growth ** np.arange(places)))
+        low, high = (growth, high) if sizes.sum() < steps else (low, growth)
+    sizes = np.maximum(1, np.floor(low ** np.arange(places)).astype(np.int64))
+    sizes[-1] += steps - sizes.sum()
+    return tuple(int(start) for start in steps - np.cumsum(sizes)[::-1])
+
+
+def _stages(batch: WindowBatch, places: int) -> Singles:
+    """Means over equal stretches of each batch, and its length, (B, places·F + 1)."""
+    count, steps, features = batch.x.shape
+    length = np.full(count, steps) if batch.mask is None else batch.mask.sum(axis=1)
+    total = np.zeros((count, steps + 1, features))
+    np.cumsum(batch.x, axis=1, dtype=np.float64, out=total[:, 1:])
+    edges = np.linspace(0, 1, places + 1)[None, :] * length[:, None]
+    # cut inside a row too: the integral of a step function, so that unequal lengths line up
+    low = np.minimum(np.floor(edges).astype(np.int64), steps)
+    part = (edges - low)[:, :, None]
+    rows = np.arange(count)[:, None]
+    following = batch.x[rows, np.minimum(low, steps - 1)]
+    integral = total[rows, low] + part * following
+    means = np.diff(integral, axis=1) / (length[:, None, None] / places)
+    flat = means.reshape(count, -1)
+    return np.column_stack([flat, np.log(length)]).astype(np.float32)
+
+
+def statistics(batch: WindowBatch) -> Singles:
+    """Mean, log spread, slope, log mean step and last value of every feature, (B, 5·F).
+
+    The same statistics as `models.summaries`, in NumPy: slope is the change of the least-squares
+    line over the window; spread and step get `FLOOR` before the logarithm.
+    """
+    x = batch.x.astype(np.float64)
+    count, steps, _ = x.shape
+    if batch.mask is None:
+        weight = np.ones((count, steps, 1))
+    else:
+        weight = batch.mask[:, :, None].astype(np.float64)
+        x = np.where(batch.mask[:, :, None], x, 0.0)
+    total = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
+    mean = x.sum(axis=1, keepdims=True) / total
+    off = (x - mean) * weight
+    place = np.cumsum(weight, axis=1)
+    away = (place - (total + 1) / 2) * weight
+    slope = (away * off).sum(axis=1) / np.maximum((away * away).sum(axis=1), 1e-6)
+    step = (np.abs(np.diff(x, axis=1)) * weight[:, 1:]).sum(axis=1) / np.maximum(total[:, 0] - 1, 1)
+    last = np.take_along_axis(x, (total.astype(np.int64) - 1), axis=1)[:, 0] if count else x[:, 0]
+    spread = 0.5 * np.log((off * off).sum(axis=1) / total[:, 0] + FLOOR**2)
+    rise = slope * (total[:, 0] - 1)
+    return np.hstack([mean[:, 0], spread, rise, np.log(step + FLOOR), last]).astype(np.float32)
+
+
+def sampled(count: int, most: int) -> NDArray[np.int64]:
+    """Indices of at most ``most`` of ``count`` windows, spread evenly.
+
+    >>> sampled(10, 5).tolist()
+    [0, 2, 4, 6, 8]
+    """
+    return np.arange(count) if count <= most else (np.arange(most) * count) // most
+
+
+def sampling(at: NDArray[np.int64], windows: Windows) -> tuple[Choice, ...]:
+    """The note that only the windows ``at`` were learned from; none when those are all."""
+    if len(at) == len(windows):
+        return ()
+    values = {"used": f"{len(at):,}", "windows": f"{len(windows):,}"}
+    return (Choice(len(at), "evaluation.rows_sampled", values),)
+
+
+def last_fifth(train: Windows, validation: Windows | None) -> tuple[Windows, Windows]:
+    """Training and choosing windows; without the latter, the last fifth of every batch of the former.
+
+    Whole batches are held back when most of them have a single window.
+    """
+    if validation is not None:
+        return train, validation
+    count = len(train)
+    runs = np.zeros(count, dtype=np.int64)
+    if train.table.batch is not None:
+        runs = np.asarray(train.table.batch)[train.origins].astype(np.int64)
+    first = np.concatenate([[True], runs[1:] != runs[:-1]])
+    starts = np.flatnonzero(first)
+    sizes = np.diff([*starts, count])
+    if len(starts) > count // 3:
+        starts, sizes = np.zeros(1, dtype=np.int64), np.array([count])
+    place = np.arange(count) - np.repeat(starts, sizes)
+    held = place >= np.repeat(sizes - np.maximum(1, sizes // 5), sizes)
+    if held.all():  # a single window teaches and chooses
+        return train, train
+    return train.subset(~held), train.subset(held)
