@@ -71,32 +71,28 @@ def memory(architecture: Architecture, batch_size: int, *, rows: int | None = No
     a = architecture
     steps = batch_size * (a.lookback or rows or UNKNOWN_ROWS)
     kept = cells.get(a.cell).kept
-    numbers = COPIES * parameters(a) + steps * a.features
+    numbers = COPIES * parameters(a) + steps * a.features * (2 if a.masked else 1)
     for layer in layers(a):
         if layer.name.startswith("recurrent"):
             numbers += steps * (kept * layer.size + layer.inputs)
         else:
             numbers += batch_size * 3 * (layer.size + layer.inputs)
     if a.summaries:
-        numbers += 4 * steps * a.features
+        numbers += 2 * steps * a.features
     return BYTES * numbers
 
 
 def memory_predict(architecture: Architecture, batch_size: int, *, rows: int | None = None) -> int:
-    """Bytes that predicting one batch needs: weights, inputs and the sequences between layers."""
+    """Bytes that predicting one batch needs: weights, inputs and what the layers hand on."""
     a = architecture
     steps = batch_size * (a.lookback or rows or UNKNOWN_ROWS)
+    passing = cells.get(a.cell).passing
     numbers = parameters(a) + 2 * steps * a.features
     for layer in layers(a):
         if layer.name.startswith("recurrent"):
-            numbers += steps * (kept_forward(a.cell) * layer.size + layer.inputs)
+            numbers += steps * passing * layer.size
         else:
             numbers += batch_size * (layer.size + layer.inputs)
     if a.summaries:
-        numbers += 4 * steps * a.features
+        numbers += 2 * steps * a.features
     return BYTES * numbers
-
-
-def kept_forward(cell: str) -> int:
-    """Numbers per unit and step of a forward pass alone: the state sequences."""
-    return len(cells.get(cell).states)

@@ -7,6 +7,7 @@ given outright, a small network on few windows need not.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from backmix.models.engine import use_engine
@@ -18,12 +19,18 @@ FLOOR = 0.01
 """Added to spread and step before the logarithm: on standardised inputs 1 % of a standard
 deviation, below which a sensor's spread is resolution and not process."""
 
+CENTRE, STRETCH = 0.37, 3.0
+"""A logarithm enters as STRETCH * log(value / CENTRE). Over a window of standardised inputs it
+moves by a few tenths where a mean moves by one, and a network at the start of training hears what
+moves most: stretched, the same network diagnoses the Tennessee Eastman faults better."""
+
 
 def summarise(x: Any, mask: Any = None) -> Any:
     """Window statistics (B, 5 F) of x (B, T, F); rows where mask (B, T) is false do not count.
 
     The rows that count are the first ones of a window (right-padded). ``slope`` is the change of
-    the least-squares line over the window, ``log_step`` the logarithm of the mean |x_t - x_{t-1}|.
+    the least-squares line over the window, ``log_step`` the (stretched) logarithm of the mean
+    |x_t - x_{t-1}|, ``log_spread`` that of the standard deviation.
     """
     ops = use_engine().ops
     if mask is None:
@@ -43,6 +50,7 @@ def summarise(x: Any, mask: Any = None) -> Any:
     mean_step = ops.sum(step, axis=1, keepdims=True) / ops.maximum(count - 1.0, 1.0)
     is_last = weight * ops.cast(ops.equal(place, count), x.dtype)
     last = ops.sum(x * is_last, axis=1, keepdims=True)
-    found = ops.concatenate([mean, 0.5 * ops.log(variance + FLOOR**2), slope * (count - 1.0),
-                             ops.log(mean_step + FLOOR), last], axis=-1)
+    log_spread = STRETCH * (0.5 * ops.log(variance + FLOOR**2) - math.log(CENTRE))
+    log_step = STRETCH * (ops.log(mean_step + FLOOR) - math.log(CENTRE))
+    found = ops.concatenate([mean, log_spread, slope * (count - 1.0), log_step, last], axis=-1)
     return ops.squeeze(found, axis=1)

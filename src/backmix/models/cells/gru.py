@@ -27,7 +27,8 @@ class Gru(Cell):
     title = "GRU"
     states = ("h",)
     gates = ("z", "r", "candidate")
-    kept = 5
+    kept = 16
+    passing = 4
     source = ("Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014; the form "
               "with reset_after is that of its first version, arXiv 1406.1078v1, and of cuDNN")
 

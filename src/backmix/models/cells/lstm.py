@@ -19,7 +19,8 @@ class Lstm(Cell):
     title = "LSTM"
     states = ("h", "c")
     gates = ("i", "f", "candidate", "o")
-    kept = 7
+    kept = 13
+    passing = 1
     source = ("Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9 (1997); forget gate: "
               "Gers, Schmidhuber & Cummins, Neural Computation 12 (2000)")
 

@@ -18,7 +18,8 @@ class SimpleRnn(Cell):
     title = "SimpleRNN"
     states = ("h",)
     gates = ("candidate",)
-    kept = 2
+    kept = 4
+    passing = 1
     source = "Elman, Finding structure in time, Cognitive Science 14 (1990)"
 
     @staticmethod

@@ -17,7 +17,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.heads import heads
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
 from backmix.models.reference.recurrent import Form, Gradients, Mask, Trace, Weights, backward, forward
-from backmix.models.summaries import FLOOR
+from backmix.models.summaries import CENTRE, FLOOR, STRETCH
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,16 @@ class Network:
 def summarise(x: Array, mask: Mask | None = None) -> Array:
     """Statistics (B, 5 F) of the rows of x (B, T, F) that count; see `models.summaries`."""
     s = _statistics(x, mask)
-    return np.hstack([s.mean, 0.5 * np.log(s.variance + FLOOR**2), s.slope * (s.count - 1.0),
-                      np.log(s.step + FLOOR), (x * s.is_last).sum(axis=1)])
+    log_spread = STRETCH * (0.5 * np.log(s.variance + FLOOR**2) - np.log(CENTRE))
+    log_step = STRETCH * (np.log(s.step + FLOOR) - np.log(CENTRE))
+    return np.hstack([s.mean, log_spread, s.slope * (s.count - 1.0), log_step, (x * s.is_last).sum(axis=1)])
 
 
 def summarise_back(x: Array, mask: Mask | None, grads: Array) -> Array:
     """dL/dx (B, T, F) from dL/d(statistics) (B, 5 F)."""
     s = _statistics(x, mask)
     mean, spread, slope, step, last = (g[:, None, :] for g in np.split(grads, 5, axis=1))
+    spread, step = STRETCH * spread, STRETCH * step
     n = s.count[:, None, :]
     dx = s.weight * mean / n + spread * s.off / (n * (s.variance[:, None, :] + FLOOR**2))
     dx = dx + slope * s.away * (n - 1.0) / s.run[:, None, :] + last * s.is_last
