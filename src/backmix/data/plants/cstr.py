@@ -67,7 +67,7 @@ class CstrSettings:
     faults: int = bounded(1, 0, 1)
     noise: float = bounded(1.0, 0.0, 20.0)
     dirt: float = bounded(1.0, 0.0, 50.0)
-    lab_every: float = bounded(20.0, 2.0, 1440.0)
+    lab_every: float = bounded(10.0, 2.0, 1440.0)
     lab_delay: float = bounded(30.0, 2.0, 1440.0)
 
 
@@ -75,15 +75,15 @@ class CstrSettings:
 class Reactor:
     """Parameters of the tank, its jacket and its controller."""
 
-    volume: float = 3000.0  # L
+    volume: float = 6000.0  # L
     heat_capacity: float = 239.0  # J/(L K), rho cp
     reaction_heat: float = 5.0e4  # J/mol, -dH
     activation: float = 8750.0  # K, E/R
-    frequency: float = 7.2e10 / 30  # 1/min, k0
-    cooling: float = 2.0e5  # J/(min K), UA when clean
+    frequency: float = 7.2e10 / 60  # 1/min, k0
+    cooling: float = 4.0e5  # J/(min K), UA when clean
     jacket_volume: float = 60.0  # L
     jacket_capacity: float = 4184.0  # J/(L K)
-    gain: float = 1.5  # L/min per K
+    gain: float = 2.0  # L/min per K
     reset: float = 30.0  # min
     valve_lag: float = 1.0  # min
     coolant_max: float = 50.0  # L/min
@@ -161,8 +161,8 @@ def _disturbances(rng: np.random.Generator, knots: int, faults: bool) -> tuple[N
     cf = 1.0 + 0.05 * wander(rng, knots, 3 * hour)
     tf = 350.0 + 1.5 * wander(rng, knots, 4 * hour)
     tc = 300.0 + 2.0 * np.sin(day) + 0.5 * wander(rng, knots, 2 * hour)
-    q = moves(rng, knots, (85.0, 115.0), (6, 15))
-    setpoint = moves(rng, knots, (347.0, 353.0), (12, 30))
+    q = moves(rng, knots, (75.0, 125.0), (3, 10))
+    setpoint = moves(rng, knots, (343.0, 355.0), (8, 24))
     ua = np.full(knots, Reactor.cooling) * (1 + 0.02 * wander(rng, knots, 24 * hour))
     bias = np.zeros(knots)
     codes = np.zeros(knots, dtype=np.int64)
@@ -174,8 +174,8 @@ def _disturbances(rng: np.random.Generator, knots: int, faults: bool) -> tuple[N
             strength = rng.uniform(0.8, 1.2)
             sign = 1.0 if rng.random() < 0.5 else -1.0
             grown = np.minimum(np.arange(len(codes[here])) / (2 * hour), 1.0)
-            tc[here] += 10.0 * strength * (code == 1)
-            ua[here] *= 1 - 0.28 * strength * grown * (code == 2)
+            tc[here] += 8.0 * strength * (code == 1)
+            ua[here] *= 1 - 0.25 * strength * grown * (code == 2)
             bias[here] = 3.5 * strength * sign * (code == 3)
             cf[here] += 0.15 * strength * sign * (code == 4)
             at = here.stop + int(rng.integers(12, 19))

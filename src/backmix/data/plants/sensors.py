@@ -44,7 +44,7 @@ class Dirt:
     bad_rows: tuple[int, int] = (1, 4)
     frozen: float = 0.1
     frozen_rows: tuple[int, int] = (15, 60)
-    spike: float = 0.25
+    spike: float = 0.1
     scale: float = 1.0
 
 
