@@ -14,7 +14,7 @@ from typing import Any, Literal
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
 from backmix.models.fast_path import leaves_fast_path
-from backmix.models.heads import heads
+from backmix.models.heads import Kind, heads
 from backmix.models.network import ModelPlan
 from backmix.models.size import parameters
 from backmix.training.settings import choose_learning_rate
@@ -40,7 +40,7 @@ class CellRule:
 
 
 FEW = 1000
-"""Training windows below which a network is kept small and held back more strongly."""
+"""Training windows below which a network is a small GRU whatever the length."""
 SHORT, LONG = 20, 100
 """Rows below which a window is short, and above which it is long."""
 
@@ -93,18 +93,23 @@ less than a thousand independent examples."""
 
 @dataclass(frozen=True)
 class RateRule:
-    """A rate for fewer than ``below`` training windows."""
+    """A rate where training windows are fewer than ``ratio`` times the parameters."""
 
-    below: float
+    ratio: float
     rate: float
     reason_key: str
 
 
-DROPOUT_BY_SAMPLES = (
-    RateRule(FEW, 0.2, "advice.dropout_few"),
-    RateRule(ANY, 0.1, "advice.dropout_many"),
+DROPOUT_OF_CLASSES = (
+    RateRule(0.5, 0.3, "advice.dropout_few"),
+    RateRule(2.0, 0.1, "advice.dropout_many"),
+    RateRule(ANY, 0.0, "advice.dropout_none"),
 )
-"""Dropout on the inputs of recurrent layers; used where there are more parameters than windows."""
+"""Dropout on the inputs of recurrent layers, for classes. For a number there is none: on the
+debutanizer column (past values known, two seeds) it raised the test RMSE from 0.056 without to
+0.075 at 0.1 and 0.097 at 0.3, while on the Tennessee Eastman faults (case 1) it raised the accuracy
+from 0.96 to 0.97 and more. A class shows in many tags, a number often hangs on one."""
+HEAD_DROPOUT = 0.3
 
 BATCH_BY_ROWS = ((50, 64), (100, 32), (ANY, 16))
 """Batch size for windows of at most so many rows."""
@@ -176,7 +181,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         recurrent_dropout=plan.recurrent_dropout, activation=plan.activation,
         recurrent_activation=plan.recurrent_activation, dense_activation=plan.dense_activation,
         initializer=plan.initializer, reset_after=plan.reset_after)
-    dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape)))
+    dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape), kind=kind))
     shape = replace(shape, dropout=dropout)
     return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
 
@@ -211,31 +216,33 @@ def choose_units(lookback: int, samples: int) -> Choice:
     return Choice(units, key, values, "model.units")
 
 
-def choose_dropout(samples: int, parameters: int) -> Choice:
+def choose_dropout(samples: int, parameters: int, *, kind: Kind = "classes") -> Choice:
     """Dropout on the inputs of recurrent layers, from windows and trainable numbers.
 
     >>> choose_dropout(800, 5000).value, choose_dropout(50_000, 5000).value
-    (0.2, 0.0)
+    (0.3, 0.0)
+    >>> choose_dropout(800, 5000, kind="regression").value
+    0.0
     """
     values = {"samples": samples, "parameters": parameters}
-    if samples >= parameters:
-        return Choice(0.0, "advice.dropout_none", values, "model.dropout")
-    rule = next(rule for rule in DROPOUT_BY_SAMPLES if samples < rule.below)
+    if kind == "regression":
+        return Choice(0.0, "advice.dropout_number", values, "model.dropout")
+    rule = next(rule for rule in DROPOUT_OF_CLASSES if samples < rule.ratio * parameters)
     return Choice(rule.rate, rule.reason_key, values, "model.dropout")
 
 
-def choose_head_dropout(kind: str, *, summaries: bool) -> Choice:
+def choose_head_dropout(kind: Kind, *, summaries: bool) -> Choice:
     """Dropout before the head: for classes with summaries, whose many columns are easy to learn by heart.
 
     >>> choose_head_dropout("classes", summaries=True).value
     0.3
     """
     if kind != "regression" and summaries:
-        return Choice(0.3, "advice.head_dropout_summaries", {}, "model.head_dropout")
+        return Choice(HEAD_DROPOUT, "advice.head_dropout_summaries", {}, "model.head_dropout")
     return Choice(0.0, "advice.head_dropout_none", {}, "model.head_dropout")
 
 
-def choose_summaries(kind: str) -> Choice:
+def choose_summaries(kind: Kind) -> Choice:
     """Whether window statistics stand beside the last state.
 
     >>> choose_summaries("classes").value, choose_summaries("regression").value

@@ -1,0 +1,119 @@
+"""The rules of thumb: what they answer, and that they say what they are."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backmix.models import Architecture, ModelPlan
+from backmix.text import sentences
+from backmix.training.advice import (
+    LARGE_BATCH,
+    Situation,
+    advise,
+    choose_batch_size,
+    choose_cell,
+    choose_dropout,
+    choose_head_dropout,
+    choose_units,
+)
+
+
+@pytest.mark.parametrize(("rows", "samples", "budget", "cell", "reason"), [
+    (10, 5_000, "ample", "gru", "advice.cell_short"),
+    (30, 5_000, "tight", "gru", "advice.cell_middle"),
+    (100, 5_000, "ample", "gru", "advice.cell_middle"),
+    (101, 5_000, "ample", "lstm", "advice.cell_long"),
+    (101, 5_000, "tight", "gru", "advice.cell_tight"),
+    (400, 999, "ample", "gru", "advice.cell_few"),
+])
+def test_decision_tree(rows: int, samples: int, budget: str, cell: str, reason: str) -> None:
+    """Course item 81: length, amount of data and budget give the cell."""
+    found = choose_cell(rows, samples, budget)  # type: ignore[arg-type]
+    assert (found.value, found.reason_key) == (cell, reason)
+
+
+@pytest.mark.parametrize("rows", [1, 19, 20, 49, 50, 100, 101, 5000])
+def test_size_follows_length_and_is_held_to_the_samples(rows: int) -> None:
+    """Course item 82: longer windows get more units; few windows never do."""
+    rich = [choose_units(n, 10**6).value for n in (rows, rows + 50)]
+    assert sum(rich[0]) <= sum(rich[1])
+    previous = 0
+    for samples in (50, 500, 5_000, 50_000, 500_000):
+        units = choose_units(rows, samples).value
+        assert sum(units) >= previous
+        assert max(units) <= (32 if samples < 2000 else 128)
+        assert len(units) == 1 or samples >= 20_000
+        previous = sum(units)
+
+
+@settings(max_examples=100, deadline=None)
+@given(samples=st.integers(1, 10**7), parameters=st.integers(1, 10**7))
+def test_dropout_never_grows_with_data(samples: int, parameters: int) -> None:
+    """Course item 84: between none and 0.3; more windows, less dropout."""
+    rate = choose_dropout(samples, parameters).value
+    assert 0 <= rate <= 0.3
+    assert choose_dropout(2 * samples, parameters).value <= rate
+    assert choose_dropout(samples, 2 * parameters).value >= rate
+
+
+@pytest.mark.parametrize(("rows", "size"), [(20, 64), (50, 64), (51, 32), (100, 32), (101, 16)])
+def test_batch_size_by_length(rows: int, size: int) -> None:
+    """Course item 50."""
+    assert choose_batch_size(rows).value == size
+    assert choose_batch_size(rows, samples=50_000).value == size
+    assert choose_batch_size(rows, samples=10**6).value == LARGE_BATCH
+    assert choose_batch_size(rows, samples=30).value == 8
+
+
+def test_what_the_plan_says_is_kept() -> None:
+    plan = ModelPlan(cell="lstm", units=(3, 2), dropout=0.4, head_dropout=0.1, dense=(5,), summaries=True,
+                     recurrent_dropout=0.2, activation="relu", initializer="he_normal", reset_after=False)
+    found = advise(plan, Situation(features=4, lookback=None, samples=100, masked=True, rows=60))
+    assert found.architecture == Architecture(
+        features=4, lookback=None, cell="lstm", units=(3, 2), dropout=0.4, head_dropout=0.1, dense=(5,),
+        summaries=True, recurrent_dropout=0.2, activation="relu", initializer="he_normal", reset_after=False,
+        masked=True)
+    assert [c.setting for c in found.choices] == ["model.recurrent_dropout", "model.activation"]
+
+
+def test_few_windows_get_a_small_gru_held_back() -> None:
+    """Course item 81: fewer than a thousand windows, so a GRU, small, with stronger regularisation."""
+    found = advise(ModelPlan(), Situation(features=50, lookback=120, samples=400)).architecture
+    assert found.cell == "gru"
+    assert found.units == (32,)
+    classes = Situation(features=50, lookback=120, samples=400, head="classes", outputs=5)
+    assert advise(ModelPlan(), classes).architecture.dropout == 0.3
+
+
+@settings(max_examples=60, deadline=None)
+@given(features=st.integers(1, 200), rows=st.integers(1, 2000), samples=st.integers(1, 10**6),
+       classes=st.integers(0, 30), budget=st.sampled_from(["tight", "ample"]))
+def test_advice_answers_any_situation(features: int, rows: int, samples: int, classes: int,
+                                      budget: str) -> None:
+    """Every reason can be said in both languages and is marked as a rule of thumb: letter L."""
+    head, outputs = ("number", 1) if classes < 2 else ("classes", classes)
+    situation = Situation(features=features, lookback=rows, samples=samples, head=head, outputs=outputs,
+                          budget=budget)  # type: ignore[arg-type]
+    found = advise(ModelPlan(), situation)
+    assert {c.setting for c in found.choices} == {
+        "model.cell", "model.units", "model.summaries", "model.head_dropout", "model.dropout"}
+    for choice in (*found.choices, choose_batch_size(rows, samples=samples)):
+        assert "rule of thumb" in choice.reason("en")
+        assert "經驗法則" in choice.reason("zh_TW")
+        assert "None" not in choice.reason("en")
+
+
+def test_every_sentence_of_the_advice_says_what_it_is() -> None:
+    """Letter L: "GRU is 25 % faster", "LSTM above 100 steps" are rules of thumb, and no speed is promised."""
+    for name, texts in sentences("advice").items():
+        assert "(rule of thumb" in texts["en"], name
+        assert "（經驗法則" in texts["zh_TW"], name
+        assert "25" not in texts["en"], name
+
+
+def test_dropout_spares_numbers() -> None:
+    assert choose_dropout(100, 10_000, kind="regression").value == 0.0
+    assert choose_head_dropout("regression", summaries=True).value == 0.0
+    assert choose_head_dropout("binary", summaries=False).value == 0.0
