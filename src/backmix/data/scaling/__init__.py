@@ -24,6 +24,8 @@ Values = NDArray[np.floating[Any]]
 MOST_FEATURES = 100_000
 """A stored scaler with more features than this is not believed."""
 
+LARGEST = float(np.finfo(np.float64).max)
+
 
 @dataclass(frozen=True, eq=False)
 class Training:
@@ -43,7 +45,10 @@ class Training:
         return len(self.at)
 
     def blocks(self) -> Iterator[Floats]:
-        """Training values in row order, (n, F) float64 each, NaN where missing."""
+        """Training values in row order, (F, n) float64 each, NaN where missing.
+
+        Features come first: sums then run along contiguous memory, pairwise and vectorised.
+        """
         runs = contiguous(np.array(self.at))
         columns = runs[0] if len(runs) == 1 else list(self.at)
         for first, end in blocks(len(self.values)):
@@ -53,14 +58,15 @@ class Training:
                 if not mask.any():
                     continue
                 taken = taken if mask.all() else taken[mask]
-            block = np.array(taken[:, columns], dtype=np.float64, order="C")
-            block[~np.isfinite(block)] = np.nan
+            block = np.array(taken[:, columns].T, dtype=np.float64, order="C")
+            if not np.isfinite(block.sum()):
+                block[~np.isfinite(block)] = np.nan
             yield block
 
     def features(self, first: int, end: int) -> Floats:
-        """All training values of features ``first`` to ``end``, (n, end - first), NaN where missing."""
+        """All training values of features ``first`` to ``end``, (end - first, n), NaN where missing."""
         found = list(Training(self.values, self.at[first:end], self.rows).blocks())
-        return np.concatenate(found) if found else np.empty((0, end - first))
+        return np.concatenate(found, axis=1) if found else np.empty((end - first, 0))
 
 
 Fit = Callable[[Training], tuple[Floats, Floats]]
@@ -125,7 +131,7 @@ class Scaler:
         for field in ("center", "scale"):
             numbers = data[field]
             if not isinstance(numbers, list | tuple) or len(numbers) != len(names) \
-                    or not all(type(n) in (int, float) and np.isfinite(float(n)) for n in numbers):
+                    or not all(type(n) in (int, float) and abs(n) <= LARGEST for n in numbers):
                 raise BundleError("windows.bad_scaler", fault=field)
         if not all(n > 0 for n in data["scale"]):
             raise BundleError("windows.bad_scaler", fault="scale")
@@ -156,4 +162,5 @@ def fit_scaler(kind: str, values: Values, names: tuple[str, ...], *, rows: Mask 
 
 def usable_scale(spread: Floats, size: Floats) -> Floats:
     """The spread (F,), with 1 where it is nothing but rounding of values of this size (F,)."""
-    return np.where(spread > 16 * np.finfo(np.float64).eps * size, spread, 1.0)
+    rounding = np.isfinite(spread) & (spread <= 16 * np.finfo(np.float64).eps * size)
+    return np.where(rounding, 1.0, spread)

@@ -16,8 +16,8 @@ def minmax(training: Training) -> tuple[Floats, Floats]:
     width = training.width
     low, high = np.full(width, np.inf), np.full(width, -np.inf)
     for block in training.blocks():
-        low = np.fmin(low, np.fmin.reduce(block, axis=0))
-        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+        low = np.fmin(low, np.fmin.reduce(block, axis=1))
+        high = np.fmax(high, np.fmax.reduce(block, axis=1))
     empty = low > high
     size = np.where(empty, 0.0, np.maximum(np.abs(low), np.abs(high)))
     return np.where(empty, np.nan, low), usable_scale(np.where(empty, 0.0, high - low), size)

@@ -22,7 +22,7 @@ def robust(training: Training) -> tuple[Floats, Floats]:
     center, scale = np.full(width, np.nan), np.ones(width)
     for first in range(0, width, together):
         columns = training.features(first, min(first + together, width))
-        for offset, column in enumerate(columns.T):
+        for offset, column in enumerate(columns):
             known = column[~np.isnan(column)]
             if len(known):
                 low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
