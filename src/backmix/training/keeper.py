@@ -33,6 +33,7 @@ class Gate(Hooks):
                  cut: Snapshot | None) -> None:
         self._feed, self._check, self._guard, self._steps = feed, check, guard, steps
         self._cut = cut if cut is not None and cut.step and steps is not None else None
+        self._fixed: list[NDArray[Any]] = []
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         cut, self._cut = self._cut, None
@@ -40,6 +41,14 @@ class Gate(Hooks):
         self._feed.begin_epoch(epoch, first=done)
         if self._steps is not None:
             self._steps.begin_epoch(skip=done, metrics=cut.arrays["metrics"] if cut else None)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        # Keras draws dropout seeds in validation, too; without this, training would depend on how
+        # many validation batches there are
+        self._fixed = arrays_of(self.model.non_trainable_variables)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        put(self.model.non_trainable_variables, self._fixed)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None

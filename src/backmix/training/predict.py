@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
+from backmix.training.checkpoint import arrays_of, put
 from backmix.training.memory import budget, spell
 
 BLOCK = 256
@@ -32,11 +33,13 @@ def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
         return found
     rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or windows.steps
     block = block_size(model, rows, budget(memory_limit))
+    fixed = arrays_of(model.non_trainable_variables)
     for low in range(0, len(windows), max(1, batch_size)):
         at = np.arange(low, min(low + max(1, batch_size), len(windows)))
         for start in range(0, len(at), block):
             some = at[start:start + block]
             found[some] = _block(model, windows, some, (block, rows))
+    put(model.non_trainable_variables, fixed)  # Keras draws dropout seeds in prediction, too
     return found
 
 
