@@ -90,8 +90,7 @@ def _order(data: ReportData) -> tuple[bool | None, str]:
     if len({part.clock for part in data.parts if part.spans}) != 1 or len(order) < 2:
         return None, "order_unknown"
     ordered = all(
-        max(b for _, b in before) <= min(a for a, _ in behind)
-        for before, behind in pairwise(order)
+        max(b for _, b in before) <= min(a for a, _ in behind) for before, behind in pairwise(order)
     )
     return (True, "order_time") if ordered else (None, "order_blocks")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures import NARROW, WIDE, figures
+from backmix.evaluation.figures.canvas import brief
 from backmix.text import language, say
 
 if TYPE_CHECKING:
@@ -191,10 +192,5 @@ def folded(grid: Grid, summary: str, *, few: int = FEW_ROWS) -> tuple[Block, ...
 
 
 def name(words: object, most: int = MOST_NAME) -> str:
-    """A name of a tag, class or batch, cut in the middle when it is very long.
-
-    >>> name("x" * 100, 11)
-    'xxxxx…xxxxx'
-    """
-    shown = str(words)
-    return shown if len(shown) <= most else f"{shown[: most // 2]}…{shown[len(shown) - most // 2 :]}"
+    """A name of a tag, class or batch, cut in the middle when it is very long."""
+    return brief(words, most)

@@ -119,7 +119,11 @@ def _audit(data: ReportData, found: Audit) -> Iterator[Block]:
     findings = sorted(found.findings, key=lambda f: (order[f.severity], f.tag is not None))
     if findings:
         marks = [
-            Mark(tone=_TONES[f.severity], mark=say(f"report.severity_{f.severity}"), text=name(f.sentence(), 500))
+            Mark(
+                tone=_TONES[f.severity],
+                mark=say(f"report.severity_{f.severity}"),
+                text=name(f.sentence(), 500),
+            )
             for f in findings[:MOST_ROWS]
         ]
         yield Block(checks=tuple(marks[:FEW_ROWS]))

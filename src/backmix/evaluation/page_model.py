@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from backmix.evaluation.checklist import Check, checklist
 from backmix.evaluation.figures.ticks import number
 from backmix.evaluation.page import Block, Cell, Mark, Row, Section, draw, grid, name, section
-from backmix.text import say
+from backmix.text import say, sentences
 
 if TYPE_CHECKING:
     from backmix.data.windows import WindowSpec
-    from backmix.evaluation.report import Checked, ReportData, Training
+    from backmix.evaluation.leakage import LeakageResult
+    from backmix.evaluation.report import ReportData, Training
 
 MOST_PLAN = 100_000
 MOST_NAMED = 12
@@ -76,9 +77,15 @@ def _facts(run: Training) -> Iterator[tuple[str, str]]:
     if run.seconds is not None:
         yield say("report.fact_time"), duration(run.seconds)
     if run.stopped:
-        yield say("report.fact_stopped"), run.stopped
+        yield say("report.fact_stopped"), _why(run.stopped)
     if run.engine:
         yield say("report.fact_engine"), run.engine
+
+
+def _why(stopped: str) -> str:
+    """Why training ended: a code of `training.fit` in words, anything else as it is."""
+    key = f"why_{stopped}"
+    return say(f"training.{key}") if key in sentences("training") else stopped
 
 
 def _value(value: Any) -> str:
@@ -135,9 +142,11 @@ def _trust(data: ReportData) -> Iterator[Block]:
         )
 
 
-def _leak(result: Checked) -> Mark:
+def _leak(result: LeakageResult) -> Mark:
+    if result.acknowledged:
+        return Mark("warn", say("report.check_acknowledged"), name(result.text(), 600))
     key, tone = {True: ("pass", "good"), False: ("fail", "bad"), None: ("none", "quiet")}[result.passed]
-    return Mark(tone, say(f"report.check_{key}"), result.text())
+    return Mark(tone, say(f"report.check_{key}"), name(result.text(), 600))
 
 
 def _mark(check: Check) -> Mark:

@@ -15,14 +15,14 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backmix.evaluation.figures.series import Series, series
 from backmix.text import Language, language, speak
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
+    from backmix.evaluation.leakage import LeakageResult
     from backmix.evaluation.scores import ScoreRow
     from backmix.evaluation.verdict import Verdict
     from backmix.models.architecture import Architecture
@@ -45,7 +46,6 @@ MOST_BYTES = 3_000_000
 """No report is larger, so that it can be mailed."""
 MOST_LETTERS = 2000
 """No piece of text on a page is longer."""
-MOST_SPANS = 300
 Place = int | np.datetime64
 PartName = Literal["train", "validation", "test"]
 
@@ -88,7 +88,7 @@ def summarize_parts(table: Table, split: Split, windows: Mapping[str, int]) -> t
         edges = np.flatnonzero(mine[1:] != mine[:-1]).reshape(-1, 2)
         if not len(edges):
             continue
-        places = [(int(a), int(b) - 1) for a, b in _merged(edges)]
+        places = [(int(a), int(b) - 1) for a, b in edges]
         spans = (
             [(table.time[a], table.time[b]) for a, b in places]
             if clock and table.time is not None
@@ -101,24 +101,13 @@ def summarize_parts(table: Table, split: Split, windows: Mapping[str, int]) -> t
     return tuple(found)
 
 
-def _merged(edges: NDArray[np.intp]) -> NDArray[np.intp]:
-    """At most `MOST_SPANS` stretches: of more, those with the shortest pauses between them are joined."""
-    if len(edges) <= MOST_SPANS:
-        return edges
-    pauses = edges[1:, 0] - edges[:-1, 1]
-    cut = np.sort(np.argsort(-pauses, kind="stable")[: MOST_SPANS - 1])
-    return np.column_stack(
-        [edges[np.concatenate([[0], cut + 1]), 0], edges[np.append(cut, len(edges) - 1), 1]]
-    )
-
-
 @dataclass(frozen=True)
 class Training:
     """How the network came about.
 
     history: one list per curve, a value per epoch (Keras names: loss, val_loss, learning_rate ...)
     best_epoch: the epoch whose weights were kept, counted from 1
-    stopped: why training ended, as a sentence
+    stopped: why training ended (`training.fit.Fitted.stopped`), or a sentence
     """
 
     history: Mapping[str, Sequence[float]]
@@ -128,17 +117,6 @@ class Training:
     architecture: Architecture | None = None
     settings: FitSettings | None = None
     engine: str = ""
-
-
-class Checked(Protocol):
-    """One result of the leakage audit: how it went (None: could not be checked), and a sentence."""
-
-    @property
-    def passed(self) -> bool | None:
-        """Whether the check was passed."""
-
-    def text(self, lang: Language | None = None) -> str:
-        """What was checked and found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,30 +152,33 @@ class ReportData:
     audit: Audit | None = None
     notes: Sequence[Note] = ()
     account: Account | None = None
-    leakage: Sequence[Checked] = ()
+    leakage: Sequence[LeakageResult] = ()
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None
 
-    def regression(self) -> list[tuple[Tag, pd.DataFrame]]:
-        """The network's windows of the test part, for each target that is a number."""
-        if self.task.kind != "regression":
-            return []
-        frame = self._tested()
-        return (
-            [] if frame is None else [(tag, frame[frame["target"] == tag.name]) for tag in self.task.targets]
-        )
+    @cached_property
+    def regression(self) -> tuple[tuple[Tag, Series], ...]:
+        """The network's windows of the test part, for each target that is a number and has some."""
+        if self.task.kind != "regression" or self._tested is None:
+            return ()
+        frames = [(tag, self._tested[self._tested["target"] == tag.name]) for tag in self.task.targets]
+        return tuple((tag, series(frame)) for tag, frame in frames if len(frame))
 
-    def classification(self) -> pd.DataFrame | None:
-        """The network's windows of the test part of a classification."""
-        return self._tested() if self.task.kind == "classification" else None
+    @cached_property
+    def classification(self) -> Series | None:
+        """The network's windows of the test part of a classification, if there are some."""
+        if self.task.kind != "classification" or self._tested is None or not len(self._tested):
+            return None
+        return series(self._tested)
 
+    @cached_property
     def _tested(self) -> pd.DataFrame | None:
         frame = self.predictions
         if frame is None:
             return None
-        known = frame["truth"].notna() & frame["prediction"].notna()
-        return frame[(frame["model"] == self.network) & (frame["part"] == "test") & known]
+        mine = frame[(frame["model"] == self.network) & (frame["part"] == "test")]
+        return mine[mine["truth"].notna() & mine["prediction"].notna()]
 
 
 def write_report(data: ReportData, path: Path | str, lang: Language | None = None) -> Path:

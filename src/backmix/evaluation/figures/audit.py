@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures import Figure, figures
-from backmix.evaluation.figures.canvas import box, figure, span, text
+from backmix.evaluation.figures.canvas import box, brief, figure, span, text
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _strip(tag: TagAudit, left: float, top: float, wide: float) -> str:
                     wide * (end - at) / len(strip),
                     ROW - 5,
                     "heat",
-                    tip=f"{tag.name}: {strip[at]:.1%}",
+                    tip=f"{brief(tag.name)}: {strip[at]:.1%}",
                     opacity=0.25 + 0.75 * strip[at],
                 )
             )

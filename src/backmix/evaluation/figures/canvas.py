@@ -20,6 +20,9 @@ Range = tuple[float, float]
 SIZE = 12
 """Height of the letters in px; the style sheet sets the same."""
 
+MOST_TIP = 240
+"""Letters that are shown on hovering."""
+
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
 )
@@ -59,6 +62,16 @@ def fit(words: str, width: float) -> str:
     return words[: (keep + 1) // 2] + "…" + (words[len(words) - keep // 2 :] if keep > 1 else "")
 
 
+def brief(words: object, most: int = 60) -> str:
+    """A name cut in the middle to a number of letters, for places that have no width.
+
+    >>> brief("x" * 100, 11)
+    'xxxxx…xxxxx'
+    """
+    shown = str(words)
+    return shown if len(shown) <= most else f"{shown[: most // 2]}…{shown[len(shown) - most // 2 :]}"
+
+
 def figure(width: float, height: float, title: str, *elements: str) -> str:
     """A complete drawing; ``title`` is what a screen reader says."""
     return (
@@ -83,7 +96,7 @@ def text(
 ) -> str:
     """Words at a point (baseline); with ``width`` they are cut to it and said in full on hovering."""
     shown = fit(words, width) if width else clean(words)
-    tip = f"<title>{escape(words)}</title>" if shown != clean(words) else ""
+    tip = f"<title>{escape(brief(words, MOST_TIP))}</title>" if shown != clean(words) else ""
     return (
         f'<text class="{kind}" x="{num(x)}" y="{num(y)}" text-anchor="{anchor}">{escape(shown)}{tip}</text>'
     )
@@ -103,13 +116,13 @@ def box(
         f'<rect class="{kind}" x="{num(x)}" y="{num(y)}" width="{num(max(width, 0.5))}" '
         f'height="{num(max(height, 0.0))}"{shade}'
     )
-    return f"{head}><title>{escape(tip)}</title></rect>" if tip else f"{head}/>"
+    return f"{head}><title>{escape(brief(tip, MOST_TIP))}</title></rect>" if tip else f"{head}/>"
 
 
 def dot(x: float, y: float, radius: float, kind: str, *, tip: str = "") -> str:
     """A filled circle."""
     head = f'<circle class="{kind}" cx="{num(x)}" cy="{num(y)}" r="{num(radius)}"'
-    return f"{head}><title>{escape(tip)}</title></circle>" if tip else f"{head}/>"
+    return f"{head}><title>{escape(brief(tip, MOST_TIP))}</title></circle>" if tip else f"{head}/>"
 
 
 def trace(x: Floats, y: Floats, kind: str, *, breaks: NDArray[np.bool_] | None = None) -> str:
@@ -121,7 +134,7 @@ def trace(x: Floats, y: Floats, kind: str, *, breaks: NDArray[np.bool_] | None =
         lift |= breaks
     steps: list[str] = []
     alone = np.zeros(len(x), dtype=bool)
-    alone[:-1] = lift[:-1] & lift[1:]
+    alone[:-1] = lift[:-1] & (lift[1:] | ~good[1:])
     if len(x):
         alone[-1] = lift[-1]
     for px, py, up, single in zip(

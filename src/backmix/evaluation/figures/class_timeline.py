@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from backmix.evaluation.figures import Figure, figures
 from backmix.evaluation.figures.canvas import Axes, figure, num, span, text
-from backmix.evaluation.figures.series import series
+from backmix.evaluation.figures.series import class_names
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -26,11 +26,10 @@ LANE = 22.0
 @figures.register("class_timeline")
 def draw(data: ReportData, width: int) -> Figure | None:
     """Actual and predicted class of the test part over time, one lane per class."""
-    frame = data.classification()
-    if frame is None or not len(frame):
+    run = data.classification
+    if run is None:
         return None
-    run = series(frame)
-    truth, prediction = run.truth.astype(str), run.prediction.astype(str)
+    truth, prediction = class_names(run.truth), class_names(run.prediction)
     seen = {*truth.tolist(), *prediction.tolist()}
     lanes = [name for name in data.task.classes if name in seen] + sorted(seen - set(data.task.classes))
     lanes = lanes[:MOST_LANES]

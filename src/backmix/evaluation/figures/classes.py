@@ -13,6 +13,7 @@ import numpy as np
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, dot, figure, legend, rule, span, text
 from backmix.evaluation.figures.confusion import confusion
+from backmix.evaluation.figures.series import class_names
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -37,12 +38,10 @@ class ClassScore:
 
 def class_scores(data: ReportData) -> tuple[ClassScore, ...]:
     """Recall and precision of the network for every class that was there or was predicted."""
-    frame = data.classification()
-    if frame is None or not len(frame):
+    run = data.classification
+    if run is None:
         return ()
-    names, counts = confusion(
-        frame["truth"].astype(str).to_numpy(), frame["prediction"].astype(str).to_numpy(), data.task.classes
-    )
+    names, counts = confusion(class_names(run.truth), class_names(run.prediction), data.task.classes)
     hits, actual, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     return tuple(
         ClassScore(

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.evaluation.figures import NARROW, Figure, figures
-from backmix.evaluation.figures.canvas import box, figure, span, text
+from backmix.evaluation.figures.canvas import box, brief, figure, span, text
+from backmix.evaluation.figures.series import class_names
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -25,12 +26,10 @@ FEW_CLASSES = 8
 @figures.register("confusion")
 def draw(data: ReportData, width: int) -> Figure | None:
     """Counts of (actual, predicted) on the test part; the rarest classes of many are put together."""
-    frame = data.classification()
-    if frame is None or not len(frame):
+    run = data.classification
+    if run is None:
         return None
-    names, counts = confusion(
-        frame["truth"].astype(str).to_numpy(), frame["prediction"].astype(str).to_numpy(), data.task.classes
-    )
+    names, counts = confusion(class_names(run.truth), class_names(run.prediction), data.task.classes)
     if len(names) > MOST_CLASSES:
         names, counts = _together(names, counts)
     n = len(names)
@@ -59,7 +58,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     return Figure(
         figure(width, top + n * side + 6, say("report.confusion_title"), *parts),
         "report.confusion_caption",
-        {"share": f"{right:.1%}", "windows": f"{len(frame):,}"},
+        {"share": f"{right:.1%}", "windows": f"{len(run):,}"},
         wide=wide,
     )
 
@@ -113,8 +112,8 @@ def _cell(x: float, y: float, side: float, count: int, row: int, names: tuple[st
         opacity=max(0.1, share),
         tip=say(
             "report.confusion_cell",
-            truth=names[0],
-            prediction=names[1],
+            truth=brief(names[0]),
+            prediction=brief(names[1]),
             count=f"{count:,}",
             share=f"{share:.1%}",
         ),

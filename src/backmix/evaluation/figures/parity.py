@@ -28,15 +28,13 @@ LEFT = 62.0
 @figures.register("parity")
 def draw(data: ReportData, width: int) -> Figure | None:
     """Predicted against actual values of the test part, one square per target."""
-    shown = [(tag, frame) for tag, frame in data.regression() if len(frame)][:MOST_TARGETS]
+    shown = data.regression[:MOST_TARGETS]
     if not shown:
         return None
     width = min(width, NARROW)
     parts, top = [], 0.0
-    for tag, frame in shown:
-        panel, top = _panel(
-            tag, frame["truth"].to_numpy(np.float64), frame["prediction"].to_numpy(np.float64), width, top
-        )
+    for tag, run in shown:
+        panel, top = _panel(tag, run.truth.astype(np.float64), run.prediction.astype(np.float64), width, top)
         parts.append(panel)
     return Figure(figure(width, top, say("report.parity_title"), *parts), "report.parity_caption")
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, box, figure, rule, text
-from backmix.evaluation.figures.series import series
 from backmix.evaluation.figures.ticks import number, round_ticks, spread
 from backmix.text import say
 
@@ -30,14 +29,13 @@ Floats = NDArray[np.float64]
 @figures.register("residuals")
 def draw(data: ReportData, width: int) -> Figure | None:
     """The distribution of the test residuals (predicted − actual) and their autocorrelation."""
-    shown = [(tag, frame) for tag, frame in data.regression() if len(frame)][:MOST_TARGETS]
+    shown = data.regression[:MOST_TARGETS]
     if not shown:
         return None
     width = min(width, NARROW)
     parts: list[str] = []
     top, bias, deviation = 0.0, 0.0, 0.0
-    for tag, frame in shown:
-        run = series(frame)
+    for tag, run in shown:
         error = run.prediction.astype(np.float64) - run.truth.astype(np.float64)
         if not parts:
             bias, deviation = _moments(error)

@@ -97,6 +97,11 @@ def series(frame: pd.DataFrame) -> Series:
     )
 
 
+def class_names(values: NDArray[Any]) -> NDArray[np.object_]:
+    """Class names as words, (N,)."""
+    return np.array([str(value) for value in values.tolist()], dtype=object)
+
+
 def _even(seconds: Floats) -> bool:
     """Whether a clock axis would be mostly filled: in order, and without long idle stretches."""
     steps = np.diff(seconds)

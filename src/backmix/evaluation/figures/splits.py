@@ -50,7 +50,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     for n, (part, spans, name) in enumerate(zip(parts, places, names, strict=True)):
         y = axes.top + ROW * (n + 0.5)
         drawn.append(text(0, y + 4, name))
-        for a, b in spans:
+        for a, b in _seen(axes, spans):
             drawn.append(
                 box(float(axes.x(a)), y - 9, float(axes.x(b) - axes.x(a)), 18, f"part part-{part.name}")
             )
@@ -59,3 +59,15 @@ def draw(data: ReportData, width: int) -> Figure | None:
         "report.splits_caption",
         wide=True,
     )
+
+
+def _seen(axes: Axes, spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The spans with pauses below half a pixel closed: there may be one per batch, and many batches."""
+    least = 0.5 * (axes.xs[1] - axes.xs[0]) / axes.width
+    joined: list[tuple[float, float]] = []
+    for low, high in sorted(spans):
+        if joined and low - joined[-1][1] < least:
+            joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
+        else:
+            joined.append((low, high))
+    return joined

@@ -26,19 +26,12 @@ def thin(y: NDArray[np.float64], most: int = MOST_POINTS) -> NDArray[np.intp]:
     """
     if len(y) <= most:
         return np.arange(len(y))
-    edges = np.linspace(0, len(y), max(most // 3, 1) + 1).astype(np.intp)
-    gap = ~np.isfinite(y)
-    starts = edges[:-1]
-    low = _first(np.where(gap, np.inf, y), starts, np.minimum)
-    high = _first(np.where(gap, -np.inf, y), starts, np.maximum)
-    hole = _first(gap.astype(np.float64), starts, np.maximum)  # any gap, else the first position
-    return np.unique(np.concatenate([low, high, hole]))
-
-
-def _first(values: NDArray[np.float64], starts: NDArray[np.intp], pick: np.ufunc) -> NDArray[np.intp]:
-    """In each stretch, the first position that holds the picked value."""
-    lengths = np.diff(np.append(starts, len(values)))
-    hit = np.flatnonzero(values == np.repeat(pick.reduceat(values, starts), lengths))
-    stretch = np.searchsorted(starts, hit, side="right") - 1
-    _, at = np.unique(stretch, return_index=True)
-    return np.asarray(hit[at])
+    wide = -(-len(y) // max(most // 3, 1))
+    stretches = np.concatenate([y, np.full(-len(y) % wide, y[-1])]).reshape(-1, wide)
+    gap = ~np.isfinite(stretches)
+    low = np.where(gap, np.inf, stretches).argmin(axis=1)
+    high = np.where(gap, -np.inf, stretches).argmax(axis=1)
+    hole = gap.argmax(axis=1)  # the first gap, else the first position
+    first = np.arange(len(stretches)) * wide
+    kept = np.unique(np.concatenate([first + low, first + high, first + hole]))
+    return np.asarray(kept[kept < len(y)])

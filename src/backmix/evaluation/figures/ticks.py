@@ -67,7 +67,7 @@ def numbers(values: Sequence[float | None], digits: int = 3) -> list[str]:
     """Numbers of one column with the same count of decimals, so that they can be compared by eye.
 
     >>> numbers([0.1, 0.0832, 12.3])
-    ['0.10', '0.08', '12.30']
+    ['0.100', '0.083', '12.300']
     """
     finite = [abs(v) for v in values if v is not None and math.isfinite(v) and v != 0]
     if not finite or max(finite) >= 1e9 or max(finite) < 1e-4:

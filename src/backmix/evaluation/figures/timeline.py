@@ -11,7 +11,7 @@ import numpy as np
 
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, dot, figure, legend, rule, text, trace
-from backmix.evaluation.figures.series import Series, series
+from backmix.evaluation.figures.series import Series
 from backmix.evaluation.figures.thin import MOST_POINTS, thin
 from backmix.evaluation.figures.ticks import round_ticks, spread
 from backmix.text import say
@@ -28,12 +28,12 @@ LEFT, TOP = 62.0, 58.0
 @figures.register("timeline")
 def draw(data: ReportData, width: int) -> Figure | None:
     """Actual and predicted values of the test part over time, and the error in a strip below."""
-    shown = [(tag, frame) for tag, frame in data.regression() if len(frame)][:MOST_TARGETS]
+    shown = data.regression[:MOST_TARGETS]
     if not shown:
         return None
     parts, top = [], 0.0
-    for tag, frame in shown:
-        panel, top = _panel(tag, series(frame), width, top)
+    for tag, run in shown:
+        panel, top = _panel(tag, run, width, top)
         parts.append(panel)
     return Figure(
         figure(width, top, say("report.timeline_title"), *parts),

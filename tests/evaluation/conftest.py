@@ -1,0 +1,171 @@
+"""A finished run of each kind, small and made up, for the tests of the report and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backmix.data.audit import audit
+from backmix.data.ledger import Account, Note
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.data.windows import Known, WindowSpec
+from backmix.evaluation.report import PartSummary, ReportData, Training
+from backmix.evaluation.scores import Sampling, score_table
+from backmix.evaluation.verdict import judge
+from backmix.models.architecture import Architecture
+from backmix.models.choice import Choice
+from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
+from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
+from backmix.training.settings import FitSettings
+
+START = np.datetime64("2024-03-01T00:00", "ns")
+STEP = np.timedelta64(360, "s")
+CLASSES = ("normal", "IDV 1", "IDV 4")
+
+
+def frame_of(model: str, part: str, target: str, **columns: Any) -> pd.DataFrame:
+    """A prediction frame of one model: truth, prediction, and what else is given."""
+    count = len(columns["truth"])
+    time = columns.pop("time", np.full(count, np.datetime64("NaT"), dtype="datetime64[ns]"))
+    batch = columns.pop("batch", np.full(count, None, dtype=object))
+    return pd.DataFrame(
+        {
+            "model": model,
+            "part": part,
+            "target": target,
+            "time": pd.DatetimeIndex(time, tz="UTC"),
+            "batch": batch,
+            "origin": np.arange(count),
+            "horizon": 0,
+            **columns,
+        }
+    )
+
+
+@cache
+def numbers(
+    *,
+    target: str = "C4",
+    inputs: tuple[str, ...] = ("U1", "U2", "U3"),
+    windows: int = 60,
+    title: str = "Butane in the bottom",
+) -> ReportData:
+    """A soft sensor that is better than ridge regression."""
+    random = np.random.default_rng(0)
+    task = SoftSensor(
+        settings=SoftSensorPlan(target=target), targets=(Tag(target, unit="mol/mol", role="target"),)
+    )
+    at = np.arange(windows)
+    truth = 0.3 + 0.1 * np.sin(at / 5)
+    errors = {"network": 0.01, "ridge": 0.03, "mean": 0.1}
+    frame = pd.concat(
+        [
+            frame_of(
+                model,
+                part,
+                target,
+                truth=truth,
+                time=START + at * STEP,
+                prediction=truth + size * random.normal(size=windows),
+            )
+            for part in ("validation", "test")
+            for model, size in errors.items()
+        ],
+        ignore_index=True,
+    )
+    sampling = Sampling(draws=100, block=3)
+    values = random.normal(size=(200, len(inputs) + 1))
+    values[20:40, 0] = np.nan
+    tags = (*(Tag(name) for name in inputs), Tag(target, unit="mol/mol", role="target"))
+    table = Table(values, tags, time=START + np.arange(200) * STEP, source="column.csv")
+    return ReportData(
+        title=title,
+        task=task,
+        verdict=judge(frame, task, sampling=sampling),
+        scores=score_table(frame, task, sampling=sampling),
+        predictions=frame,
+        training=Training(
+            history={"loss": [1.0, 0.5, 0.3], "val_loss": [1.1, 0.6, 0.7]},
+            best_epoch=2,
+            seconds=3.5,
+            stopped="patience",
+            architecture=Architecture(features=4, lookback=10),
+            engine="jax",
+            settings=FitSettings(),
+        ),
+        choices=(Choice("mse", "models.loss_mse", setting="training.loss"),),
+        parts=(
+            PartSummary("train", 120, 100, ((START, START + 119 * STEP),)),
+            PartSummary("validation", 30, 20, ((START + 130 * STEP, START + 159 * STEP),)),
+            PartSummary("test", 60, windows, ((START + 170 * STEP, START + 229 * STEP),)),
+        ),
+        spec=WindowSpec(inputs=inputs, targets=(target,), lookback=10, known=Known(delay=5)),
+        step=360.0,
+        audit=audit(table),
+        account=Account(read=230, used=225, repaired=3, dropped=2, reasons=(("repair.reason_merged", 2),)),
+        notes=(Note("marked", "repair.reason_limit_low", 3, tag=inputs[0], example="-1.2"),),
+        plan='[task]\nkind = "soft_sensor"\n',
+        environment={"backmix": "0.1.0", "seed": "0"},
+    )
+
+
+@cache
+def classes(*, names: tuple[str, ...] = CLASSES, windows: int = 90) -> ReportData:
+    """A fault diagnosis with a few wrong windows, in three batches."""
+    random = np.random.default_rng(1)
+    task = FaultDiagnosis(
+        settings=FaultDiagnosisPlan(target="fault", normal=names[0]),
+        targets=(Tag("fault", role="target", categories=names),),
+    )
+    codes = np.repeat(np.arange(len(names)), -(-windows // len(names)))[:windows]
+    batch = np.array([f"run {1 + 3 * k // windows}" for k in range(windows)], dtype=object)
+    called = np.array(names, dtype=object)
+    frames = []
+    for part in ("validation", "test"):
+        for model, right in (("network", 0.95), ("lda", 0.8)):
+            said = np.where(random.random(windows) < right, codes, random.integers(0, len(names), windows))
+            chance = np.full((windows, len(names)), 0.1 / len(names))
+            chance[np.arange(windows), said] += 0.9
+            frames.append(
+                frame_of(
+                    model,
+                    part,
+                    "fault",
+                    truth=called[codes],
+                    prediction=called[said],
+                    batch=batch,
+                    **{f"p:{name}": chance[:, k] for k, name in enumerate(names)},
+                )
+            )
+    frame = pd.concat(frames, ignore_index=True)
+    sampling = Sampling(draws=50, block=3)
+    return ReportData(
+        title="Which fault?",
+        task=task,
+        verdict=judge(frame, task, sampling=sampling),
+        scores=score_table(frame, task, sampling=sampling),
+        predictions=frame,
+        parts=(
+            PartSummary("train", 300, 280, ((0, 299),)),
+            PartSummary("test", windows, windows, ((300, 389),)),
+        ),
+        spec=WindowSpec(inputs=("X1",), targets=("fault",), lookback=1),
+    )
+
+
+@pytest.fixture(scope="session")
+def number_report() -> Callable[..., ReportData]:
+    """Makes the report of a soft sensor."""
+    return numbers
+
+
+@pytest.fixture(scope="session")
+def class_report() -> Callable[..., ReportData]:
+    """Makes the report of a fault diagnosis."""
+    return classes
