@@ -110,12 +110,14 @@ class TagAuditor:
             status=tuple(status.items()), missing_strip=_strip(gone))
 
     def _missing(self, gone: Bools, infinite: int) -> None:
-        if gone.all() and len(gone):
+        if not gone.any():
+            return
+        if gone.all():
             severity: Severity = "error" if self.tag.role == "input" else "warning"
         else:  # targets are analysed now and then: their holes are their nature
             severity = "warning" if gone.mean() > MANY_MISSING and self.tag.role == "input" else "info"
         starts, lengths = stretches(gone)
-        if len(starts) and gone.sum() > infinite:
+        if gone.sum() > infinite:
             self._add("missing", starts, severity, count=int(gone.sum()) - infinite,
                       share=f"{gone.mean():.2%}", longest=int(lengths.max()))
 

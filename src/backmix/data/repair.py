@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
 from backmix.data.rules import Column
-from backmix.data.runs import Bools, place
+from backmix.data.runs import Bools, intervals, place
 from backmix.data.segments import GAP_STEPS, Rows, segment_starts
 from backmix.data.spikes import Rule, find_spikes, learn_scale, steady
 from backmix.data.table import Table
@@ -192,8 +192,13 @@ class Repair:
             return
         if table.time is None:
             raise InputError("repair.clock_missing", where=table.source)
-        step = table.step
-        if step is not None and len(table) > 2 and abs(step - self.step) > STEP_TOLERANCE * self.step:
+        gaps = intervals(table)
+        gaps = gaps[~np.isnan(gaps)]
+        if len(gaps) < 2:
+            return
+        inside = gaps[gaps <= self.max_gap] if self.max_gap is not None else gaps
+        step = float(np.median(inside if len(inside) else gaps))
+        if abs(step - self.step) > STEP_TOLERANCE * self.step:
             raise InputError("repair.other_step", where=table.source, got=f"{step:g} s",
                              want=f"{self.step:g} s")
 

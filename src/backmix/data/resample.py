@@ -99,7 +99,7 @@ def resample(table: Table, plan: RepairPlan) -> Resampled:
     step = round(plan.resample.seconds * 1e9)
     grid = _grid(table, step, allowed=plan.gap(step / 1e9))
     pauses = np.diff(grid.time)[np.diff(grid.run) == 0]
-    if len(pauses) and np.count_nonzero(pauses > step) > len(pauses) / 2:
+    if np.count_nonzero(pauses > step) > max(ODD_COUNT, len(pauses) / 2):
         raise InputError("repair.too_fine", where=table.source, got=plan.resample,
                          step=nice_duration(table.step or plan.resample.seconds))
     values = np.full((len(grid.time), len(table.tags)), np.nan, table.values.dtype)

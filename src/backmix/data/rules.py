@@ -44,7 +44,7 @@ class Column:
         """Begin: a missing value is BAD, a BAD value is missing, infinity is neither number nor trust."""
         infinite = np.isinf(self.x)
         self._spoil(infinite, "repair.reason_infinite")
-        self.x[self.quality == Quality.BAD] = np.nan
+        self._spoil((self.quality == Quality.BAD) & ~np.isnan(self.x), "repair.reason_bad_number")
         self.quality[np.isnan(self.x)] = Quality.BAD
 
     def limit(self, low: float | None, high: float | None) -> None:

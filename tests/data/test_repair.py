@@ -1,0 +1,324 @@
+"""Repair rules: laws first, against slow references, then each rule."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from backmix.data.ledger import Ledger, account
+from backmix.data.quality import Quality
+from backmix.data.repair import Repair, RepairPlan, fit_repair
+from backmix.data.resample import resample
+from backmix.data.spikes import find_spikes, learn_scale
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.errors import InputError, PlanError
+
+few = settings(max_examples=25, deadline=None)
+CELLS = st.sampled_from([np.nan, np.nan, np.inf, -np.inf, -3.0, 0.0, 0.5, 1.0, 1.0, 2.0, 7.0, 50.0])
+PLANS = [
+    RepairPlan(),
+    RepairPlan(max_fill=2, outliers="mask", outlier_window=5, outlier_factor=2, frozen=3),
+    RepairPlan(outliers="mark", outlier_rule="rate", outlier_factor=1.5, frozen="4 rows", clamp=False),
+    RepairPlan(fill="none", limits=False, outliers="none"),
+]
+
+
+def clock(rows: int, gaps: list[int], step: int = 60) -> np.ndarray:
+    """Times ``step`` seconds apart, with a pause of an hour before the rows ``gaps``."""
+    steps = np.full(rows, step)
+    steps[[g for g in gaps if 0 < g < rows]] = 3600
+    return np.datetime64("2024-05-13", "ns") + np.cumsum(steps).astype("timedelta64[s]")
+
+
+@st.composite
+def tables(draw: Any, least: int = 4, most: int = 40) -> Table:
+    """Any table: two inputs (one with limits), a class, a lab value; holes, infinities, batches, gaps."""
+    rows = draw(st.integers(least, most))
+    values = np.array(draw(st.lists(st.tuples(CELLS, CELLS, st.sampled_from([0.0, 1.0, np.nan]), CELLS),
+                                    min_size=rows, max_size=rows)))
+    values[:2, :3] = [[0.0, 1.0, 0.0], [1.0, 2.0, 1.0]]
+    tags = (Tag("a", low=-1.0, high=40.0), Tag("b"), Tag("c", categories=("x", "y")), Tag("y", role="lab"))
+    time = clock(rows, draw(st.lists(st.integers(3, rows), max_size=2))) if draw(st.booleans()) else None
+    cuts = sorted(draw(st.lists(st.integers(0, rows), max_size=2)))
+    batch = np.searchsorted(cuts, np.arange(rows), side="right").astype(np.int32)
+    quality = None
+    if draw(st.booleans()):
+        quality = np.array(draw(st.lists(st.sampled_from([0, 0, 0, 1, 2]), min_size=rows * 4,
+                                         max_size=rows * 4)), np.uint8).reshape(rows, 4)
+        quality[:2] = 0
+    return Table(values, tags, time=time, batch=batch, batch_names=("A", "B", "C"), quality=quality)
+
+
+def training(table: Table, rows: int | None = None) -> np.ndarray:
+    return np.arange(len(table)) < (len(table) * 2 // 3 if rows is None else rows)
+
+
+def same(a: Table, b: Table) -> bool:
+    """Bit for bit the same values, and the same qualities."""
+    return np.array_equal(_bits(a.values), _bits(b.values)) and np.array_equal(trust(a), trust(b))
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).view(np.uint64)
+
+
+def trust(table: Table) -> np.ndarray:
+    if table.quality is not None:
+        return table.quality
+    return np.where(np.isnan(table.values), Quality.BAD, Quality.GOOD).astype(np.uint8)
+
+
+def changed(table: Table, rows: np.ndarray) -> Table:
+    values = np.array(table.values)
+    values[rows, :2] = 1e6
+    values[rows, 3] = -5.0
+    return Table(values, table.tags, table.time, table.batch, table.batch_names, table.quality)
+
+
+@few
+@given(tables(), st.sampled_from(PLANS), st.data())
+def test_the_future_does_not_change_the_past(table: Table, plan: RepairPlan, data: Any) -> None:
+    repair = fit_repair(table, plan, rows=training(table))
+    now = data.draw(st.integers(0, len(table) - 1))
+    other = changed(table, np.arange(len(table)) > now)
+    assert repair.causal
+    assert same(repair.apply(table).table.rows(slice(0, now + 1)),
+                repair.apply(other).table.rows(slice(0, now + 1)))
+
+
+@few
+@given(tables(), st.sampled_from(PLANS))
+def test_only_training_rows_teach(table: Table, plan: RepairPlan) -> None:
+    """Trap P, for repair rules: what is later validated or tested leaves them byte-identical."""
+    rows = training(table)
+    learned = json.dumps(fit_repair(table, plan, rows=rows).to_dict())
+    assert json.dumps(fit_repair(changed(table, ~rows), plan, rows=rows).to_dict()) == learned
+
+
+@few
+@given(tables(), st.sampled_from(PLANS))
+def test_rules_survive_json(table: Table, plan: RepairPlan) -> None:
+    repair = fit_repair(table, plan, rows=training(table))
+    again = Repair.from_dict(json.loads(json.dumps(repair.to_dict(), allow_nan=False)))
+    assert again == repair
+    assert same(again.apply(table).table, repair.apply(table).table)
+
+
+@few
+@given(tables(), st.sampled_from(PLANS))
+def test_rows_always_add_up(table: Table, plan: RepairPlan) -> None:
+    if table.time is not None:
+        plan = plan.model_copy(update={"resample": RepairPlan(resample="2min").resample})
+    ready, resampled = resample(table, plan)
+    repair = fit_repair(ready, plan, rows=np.ones(len(ready), bool))
+    done, notes = repair.apply(ready)
+    found = account(Ledger(len(table)).add(*resampled, *notes), done)
+    assert found.read == len(table) == found.used + found.repaired + found.dropped
+    assert (found.repaired > 0) == any(note.action == "repaired" for note in notes)
+
+
+@few
+@given(tables(least=8), st.sampled_from(PLANS), st.data())
+def test_piece_by_piece_equals_the_whole(table: Table, plan: RepairPlan, data: Any) -> None:
+    """Streaming form: with `Repair.history` rows before it, a block is repaired as in the whole."""
+    repair = fit_repair(table, plan, rows=training(table))
+    whole = repair.apply(table).table
+    size = data.draw(st.integers(2, len(table)))
+    for a in range(0, len(table), size):
+        first = max(0, a - repair.history)
+        block = repair.apply(table.rows(slice(first, a + size))).table
+        assert same(block.rows(slice(a - first, None)), whole.rows(slice(a, a + size)))
+
+
+@few
+@given(tables(), st.sampled_from([RepairPlan(outliers="none", frozen=4, max_fill=3),
+                                  RepairPlan(outliers="none", fill="interpolate", max_fill=2)]))
+def test_repairing_twice_is_repairing_once(table: Table, plan: RepairPlan) -> None:
+    repair = fit_repair(table, plan, rows=training(table))
+    once = repair.apply(table).table
+    twice, notes = repair.apply(once)
+    assert same(once, twice)
+    assert not [note for note in notes if note.action == "repaired"]
+
+
+@few
+@given(tables(), st.integers(0, 4), st.booleans())
+def test_filling_equals_a_slow_reference(table: Table, longest: int, hold: bool) -> None:
+    """Never across a batch, a gap in time, or farther than allowed; only good values are used."""
+    plan = RepairPlan(fill="hold" if hold else "interpolate", max_fill=longest, outliers="none", clamp=False)
+    repair = fit_repair(table, plan, rows=training(table))
+    out = repair.apply(table).table
+    for name in ("a", "b"):
+        if name in repair.dropped_tags:
+            continue
+        x = np.where(np.isinf(table.column(name)), np.nan, table.column(name))
+        at = table.index(name)
+        if name == "a":
+            x[(x < -1) | (x > 40)] = np.nan
+        x[trust(table)[:, at] == Quality.BAD] = np.nan
+        good = ~np.isnan(x) & (trust(table)[:, at] == Quality.GOOD)
+        want = x.copy()
+        for row in np.flatnonzero(np.isnan(x)):
+            before = next((r for r in range(row, -1, -1) if not np.isnan(x[r])), None)
+            after = next((r for r in range(row, len(x)) if not np.isnan(x[r])), None)
+            if before is None or not good[before] or not _joined(table, before, row):
+                continue
+            if hold and row - before <= longest:
+                want[row] = x[before]
+            if not hold and after is not None and after - before - 1 <= longest and good[after] \
+                    and _joined(table, row, after):
+                time = np.arange(len(x), dtype=float)
+                if table.time is not None:
+                    time = (table.time - table.time[0]) / np.timedelta64(1, "s")
+                want[row] = np.interp(time[row], time[[before, after]], x[[before, after]])
+        np.testing.assert_allclose(out.column(name), want, rtol=1e-12)
+
+
+def _joined(table: Table, a: int, b: int) -> bool:
+    """No batch and no gap of more than three steps between two rows."""
+    for row in range(a + 1, b + 1):
+        if table.batch is not None and table.batch[row] != table.batch[row - 1]:
+            return False
+        if table.time is not None and (table.time[row] - table.time[row - 1]) > np.timedelta64(180, "s"):
+            return False
+    return True
+
+
+def test_the_hampel_rule_equals_a_slow_reference() -> None:
+    """Hampel (1974): distance to the median of the last rows, in 1.4826 median absolute deviations."""
+    rng = np.random.default_rng(3)
+    x = np.cumsum(rng.normal(size=600)) * 0.1 + rng.normal(size=600)
+    x[rng.random(600) < 0.1] = np.nan
+    x[rng.integers(0, 600, 12)] += 15
+    start = np.where(np.arange(600) < 250, 0, 250)
+    scale = learn_scale(x, start, rule="hampel", window=7, factor=4)
+    assert scale is not None
+    found = find_spikes(x, start, scale, rule="hampel", window=7, factor=4)
+    for row in range(600):
+        near = x[max(start[row], row - 6):row + 1]
+        near = near[~np.isnan(near)]
+        want = False
+        if len(near) >= 3 and not np.isnan(x[row]):
+            sigma = max(1.4826 * np.median(np.abs(near - np.median(near))), scale)
+            want = abs(x[row] - np.median(near)) > 4 * sigma
+        assert found[row] == want
+    assert found.sum() >= 5
+
+
+def test_the_rate_rule_marks_a_jump_once_and_not_the_way_back() -> None:
+    x = np.array([0, 1, 0, 1, 50, 1, 0, 1, 90, 91, 90, 91.0])
+    found = find_spikes(x, np.zeros(12, int), 2.0, rule="rate", window=7, factor=3)
+    assert np.flatnonzero(found).tolist() == [4, 8]
+
+
+def test_a_tag_that_mostly_stands_still_has_no_spikes() -> None:
+    x = np.repeat(np.array([10.0, 60.0, 20.0, 90.0]), 25)
+    assert learn_scale(x, np.zeros(100, int), rule="hampel", window=7, factor=6) is None
+
+
+def test_what_happens_in_every_hundredth_row_is_no_spike() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=5000)
+    x[::40] += 30
+    start = np.zeros(5000, int)
+    scale = learn_scale(x, start, rule="hampel", window=7, factor=6)
+    assert scale is not None
+    assert find_spikes(x, start, scale, rule="hampel", window=7, factor=6).mean() <= 0.01
+
+
+def test_a_masked_spike_is_held_over() -> None:
+    values = [1.0, 2.0, 1.0, 3.0, 2.0, 1.0, 2.0, 500.0, 2.0, 1.0] + [1.0, 2.0] * 100
+    table = Table(np.array(values)[:, None], (Tag("T"),))
+    done, notes = fit_repair(table, RepairPlan(outliers="mask"), rows=training(table, 210)).apply(table)
+    assert done.values[7, 0] == 2.0
+    assert [(note.reason, note.count) for note in notes] == [
+        ("repair.reason_spike_masked", 1), ("repair.reason_held", 1)]
+    assert done.quality is not None
+    assert done.quality[7, 0] == Quality.UNCERTAIN
+
+
+def test_targets_and_classes_are_never_filled() -> None:
+    values = np.array([[0, 1.0, 5], [1, np.nan, np.nan], [0, 2.0, 7]])
+    tags = (Tag("c", categories=("x", "y")), Tag("t", role="target"), Tag("l", role="lab", high=6))
+    table = Table(values, tags)
+    repair = fit_repair(table, RepairPlan(), rows=training(table, 3))
+    done, notes = repair.apply(table)
+    np.testing.assert_array_equal(done.values, [[0, 1, 5], [1, np.nan, np.nan], [0, 2, np.nan]])
+    assert [note.reason for note in notes] == ["repair.reason_limit_high"]
+
+
+def test_a_clean_table_comes_back_as_it_is() -> None:
+    table = Table(np.array([[1.0], [2.0], [1.5]]), (Tag("T"),))
+    assert fit_repair(table, RepairPlan(), rows=training(table, 3)).apply(table).table is table
+
+
+def test_a_tag_that_training_did_not_know_stays_as_it_is() -> None:
+    table = Table(np.array([[1.0], [2.0]]), (Tag("T"),))
+    repair = fit_repair(table, RepairPlan(), rows=training(table, 2))
+    other = Table(np.array([[np.nan, 9.0]]), (Tag("U"), Tag("T")))
+    assert np.isnan(repair.apply(other).table.values[0, 0])
+    assert repair.apply(other).table.values[0, 1] == 2.0
+
+
+def test_single_precision_stays_single() -> None:
+    table = Table(np.array([[1.1], [2.2], [np.nan]], np.float32), (Tag("T"),))
+    done = fit_repair(table, RepairPlan(), rows=training(table, 3)).apply(table).table
+    assert done.values.dtype == np.float32
+    assert done.values[2, 0] == np.float32(2.2)
+
+
+def test_another_step_than_that_of_training_is_refused() -> None:
+    values = np.arange(6.0)[:, None]
+    repair = fit_repair(Table(values, (Tag("T"),), time=clock(6, [])), RepairPlan(), rows=np.ones(6, bool))
+    with pytest.raises(InputError) as fault:
+        repair.apply(Table(values, (Tag("T"),), time=clock(6, [], step=300), source="new.csv"))
+    assert str(fault.value) == (
+        "new.csv — rows are 300 s apart, but the model was trained on rows 60 s apart. Export the table with "
+        "the step of training, or train with [repair] resample")
+    with pytest.raises(InputError) as fault:
+        repair.apply(Table(values, (Tag("T"),), source="new.csv"))
+    assert str(fault.value) == (
+        "new.csv — the model was trained on a table with a clock, this table has none. Name the time column: "
+        '[data] time = "..."')
+
+
+def test_a_plan_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValidationError, match="resample must be a time, got 5 rows"):
+        RepairPlan(resample=5)
+    with pytest.raises(ValidationError, match="frozen = 1 rows is shorter than 2 rows"):
+        RepairPlan(frozen=1)
+    with pytest.raises(ValidationError):
+        RepairPlan(outlier_factor=float("nan"))
+    table = Table(np.arange(4.0)[:, None], (Tag("T"),), time=clock(4, []))
+    with pytest.raises(PlanError, match="frozen = 30s is shorter than 2 rows"):
+        fit_repair(table, RepairPlan(frozen="30s"), rows=np.ones(4, bool))
+    with pytest.raises(PlanError, match="the table has no time axis"):
+        fit_repair(Table(table.values, table.tags), RepairPlan(max_fill="5min"), rows=np.ones(4, bool))
+
+
+@pytest.mark.parametrize("damage", [
+    {"max_fill": -1}, {"max_fill": None}, {"max_fill": 1.5}, {"step": float("inf")}, {"step": "60"},
+    {"frozen": True}, {"dropped_tags": "T"}, {"dropped_tags": [1]}, {"plan": {"fill": "guess"}}, {"more": 1},
+    {"tags": [{"name": "T"}]}, {"tags": {"name": "T"}}, {"plan": None}, {"max_gap": 1e300},
+])
+def test_malformed_rules_are_refused(damage: dict[str, Any]) -> None:
+    table = Table(np.arange(4.0)[:, None], (Tag("T"),))
+    data = fit_repair(table, RepairPlan(), rows=np.ones(4, bool)).to_dict() | damage
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Repair.from_dict(data)
+
+
+@pytest.mark.parametrize("damage", [{"low": float("nan")}, {"scale": True}, {"name": 3}, {"filled": 1}])
+def test_malformed_rules_of_a_tag_are_refused(damage: dict[str, Any]) -> None:
+    table = Table(np.arange(4.0)[:, None], (Tag("T"),))
+    data = fit_repair(table, RepairPlan(), rows=np.ones(4, bool)).to_dict()
+    data["tags"][0] |= damage
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Repair.from_dict(data)
