@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["BACKMIX_LANG"] = "en"
+sys.path.insert(0, str(Path(__file__).parent))  # tests import small.py by its name
+
+if TYPE_CHECKING:
+    from backmix.workflow import Run
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +26,24 @@ def shared_data() -> Path:
     if os.environ.get("CI"):
         pytest.fail("BACKMIX_DATA must name the folder of real data sets in CI")
     pytest.skip("set BACKMIX_DATA to the folder of real data sets")
+
+
+@pytest.fixture(scope="session")
+def sensor_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished soft-sensor run on the small table, shared by all tests that only read it."""
+    from small import small_plan, small_table
+
+    from backmix.workflow import fit
+
+    return fit(small_table(), small_plan(), folder=tmp_path_factory.mktemp("runs") / "sensor", quiet=True)
+
+
+@pytest.fixture(scope="session")
+def diagnosis_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished diagnosis run on the small table."""
+    from small import small_plan, small_table
+
+    from backmix.workflow import fit
+
+    return fit(small_table(classes=True), small_plan(classes=True),
+               folder=tmp_path_factory.mktemp("runs") / "diagnosis", quiet=True)

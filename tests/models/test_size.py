@@ -9,7 +9,7 @@ import pytest
 
 from backmix.models import Architecture, build
 from backmix.models.cells import cells
-from backmix.models.size import layers, memory, memory_predict, parameters
+from backmix.models.size import layers, memory, memory_predict, parameters, weight_shapes
 
 SHAPES = [
     Architecture(features=3, cell="simple_rnn", units=(32,)),
@@ -94,3 +94,13 @@ def compiled_bytes(shape: Architecture, *, batch: int) -> tuple[int, int]:
     moments = 2 * sum(np.asarray(v).nbytes for v in values)
     train = bytes_of(jax.value_and_grad(loss, has_aux=True)) + moments
     return train, bytes_of(lambda values, fixed, x: model.stateless_call(values, fixed, x)[0])
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_weight_shapes_are_those_of_the_built_network(cell: str, reset_after: bool) -> None:
+    architecture = Architecture(features=3, lookback=4, cell=cell, units=(5, 2), dense=(3,), summaries=True,
+                                reset_after=reset_after, head="classes", outputs=4)
+    model = build(architecture, seed=0)
+    built = {f"{v.path.split('/')[0]}/{v.path.split('/')[-1]}": tuple(v.shape) for v in model.weights}
+    assert weight_shapes(architecture) == built

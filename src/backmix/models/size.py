@@ -6,6 +6,7 @@ the architecture alone, so that nothing is allocated to find out that it does no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -48,6 +49,29 @@ def layers(architecture: Architecture) -> Iterator[Layer]:
         yield Layer(f"dense_{number}", width, size, (width + 1) * size)
         width = size
     yield Layer("head", width, a.outputs, (width + 1) * a.outputs)
+
+
+def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """The shape of every weight array by ``layer/role``, as the built Keras model has them.
+
+    >>> from backmix.models.architecture import Architecture
+    >>> weight_shapes(Architecture(features=3, cell="lstm", units=(4,)))["recurrent_1/kernel"]
+    (3, 16)
+    """
+    a, found = architecture, {}
+    cell = cells.get(a.cell)
+    for layer in layers(a):
+        columns = layer.size
+        if layer.name.startswith("recurrent"):
+            # each further input adds one row to the kernel: its length is gates times units
+            columns = (cell.parameters(2, layer.size, reset_after=a.reset_after)
+                       - cell.parameters(1, layer.size, reset_after=a.reset_after))
+            found[f"{layer.name}/recurrent_kernel"] = (layer.size, columns)
+        found[f"{layer.name}/kernel"] = (layer.inputs, columns)
+        rest = layer.parameters - sum(math.prod(shape) for name, shape in found.items()
+                                      if name.startswith(f"{layer.name}/"))
+        found[f"{layer.name}/bias"] = (columns,) if rest == columns else (rest // columns, columns)
+    return found
 
 
 def parameters(architecture: Architecture) -> int:

@@ -25,6 +25,7 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError
 from backmix.models.architecture import Architecture
+from backmix.models.size import weight_shapes
 from backmix.serving.archive import pack, read_json, unpack
 from backmix.training.recipe import Recipe
 
@@ -130,37 +131,39 @@ class Bundle:
             scores = read_json(members[member], path, member)
             reports = {lang: members[f"report.{lang}.html"].decode() for lang in ("en", "zh_TW")
                        if f"report.{lang}.html" in members}
-        except BundleError:
-            raise
         except (BackmixError, ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError,
                 OverflowError, safetensors.SafetensorError):
             raise BundleError("bundle.malformed", where=path, member=member) from None
-        if len(recipe.spec.feature_names) != architecture.features:
+        if (len(recipe.spec.feature_names), recipe.spec.lookback) != (architecture.features, architecture.lookback):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
-        _check_weights(weights, architecture, path)
+        if not _fits(weights, architecture):
+            raise BundleError("bundle.malformed", where=path, member="weights.safetensors")
         return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
                    scores=scores, reports=reports)
 
 
 def take_weights(model: Any) -> dict[str, NDArray[Any]]:
-    """The weights of a network by their path; dropout's random state is not part of a model."""
-    return {variable.path: np.asarray(variable.value) for variable in model.weights}
+    """The weights of a network by ``layer/role``; dropout's random state is not part of a model."""
+    return {_name(variable): np.asarray(variable.value) for variable in model.weights}
 
 
 def put_weights(model: Any, weights: Mapping[str, NDArray[Any]]) -> None:
     """Set the weights of a network of the same architecture."""
     for variable in model.weights:
-        variable.assign(weights[variable.path])
+        variable.assign(weights[_name(variable)])
 
 
-def _check_weights(weights: Mapping[str, NDArray[Any]], architecture: Architecture, path: Path) -> None:
-    """Refuse weights that are not exactly those of the architecture, before a network is built."""
-    from backmix.models.size import parameters
+def _name(variable: Any) -> str:
+    """``recurrent_1/kernel`` for Keras's ``recurrent_1/gru_cell/kernel``."""
+    layer, *_, role = variable.path.split("/")
+    return f"{layer}/{role}"
 
-    total = sum(array.size for array in weights.values())
-    sound = all(array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values())
-    if total != parameters(architecture) or not sound:
-        raise BundleError("bundle.malformed", where=path, member="weights.safetensors")
+
+def _fits(weights: Mapping[str, NDArray[Any]], architecture: Architecture) -> bool:
+    """Whether the weights are exactly those of the architecture, known before a network is built."""
+    shapes = {name: array.shape for name, array in weights.items()}
+    return shapes == weight_shapes(architecture) and all(
+        array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values())
 
 
 def _json(value: Any) -> bytes:

@@ -1,0 +1,41 @@
+"""A small plant and a quick plan for it, used all over the tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.training.plan import Plan
+
+
+def small_table(rows: int = 420, *, classes: bool = False, seed: int = 0) -> Table:
+    """A small plant: three inputs, a target that follows two of them with a lag, one row a minute."""
+    rng = np.random.default_rng(seed)
+    u = np.cumsum(rng.normal(size=(rows, 3)), axis=0) * 0.2 + rng.normal(size=(rows, 3))
+    lagged = np.vstack([u[:3], u[:-3]])
+    y = 40 + 3 * lagged[:, 0] - 2 * u[:, 1] + 0.1 * rng.normal(size=rows)
+    target = Tag("quality", unit="%", role="target")
+    if classes:
+        y = (np.arange(rows) // 35 % 3).astype(float)
+        u[:, 0] += 3 * y
+        target = Tag("state", role="target", categories=("normal", "fouling", "leak"))
+    time = np.datetime64("2026-03-01T00:00", "ns") + np.arange(rows) * np.timedelta64(60, "s").astype("timedelta64[ns]")
+    tags = (Tag("T101", unit="degC"), Tag("F102", unit="m3/h"), Tag("P103", unit="bar"), target)
+    return Table(np.column_stack([u, y]), tags, time=time, source="small")
+
+
+def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
+    """A plan for `small_table` that trains in a second."""
+    task = {"kind": "fault_diagnosis", "target": "state", "normal": "normal"} if classes else {
+        "kind": "soft_sensor", "target": "quality"}
+    document: dict[str, Any] = {
+        "task": task, "windows": {"lookback": 6}, "model": {"units": [4]},
+        "training": {"epochs": 2, "batch_size": 32},
+        "evaluation": {"baselines": ["majority" if classes else "mean"], "resamples": 20},
+    }
+    for section, fields in changes.items():
+        document[section] = document.get(section, {}) | fields if isinstance(fields, dict) else fields
+    return Plan.check(document)
