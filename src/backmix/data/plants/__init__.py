@@ -41,7 +41,7 @@ def plan(name: str, task: str | None = None, seed: int = 0) -> dict[str, Any]:
     'C_A'
     """
     found = plants.get(name)
-    plans = found.plans(seed, found.settings())
+    plans = found.plans_for(seed, found.settings())
     if task is not None and task not in plans:
         raise PlanError("sets.unknown_plan", plant=name, plan=task, names=", ".join(plans))
     return dict(plans[task if task is not None else next(iter(plans))])

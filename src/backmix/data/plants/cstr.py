@@ -1,7 +1,7 @@
 """Exothermic stirred tank reactor with cooling jacket, temperature control and a slow analyser.
 
 This module simulates A -> B in a jacketed tank. A PI controller moves the coolant valve; the feed
-concentration wanders unseen; an analyser takes a sample of the reactor every 20 minutes and reports
+concentration wanders unseen; an analyser takes a sample of the reactor every 10 minutes and reports
 C_A 30 minutes later (the value stands in the row of its sample). Every few hours something goes
 wrong: the class column says what.
 
@@ -11,11 +11,11 @@ wrong: the class column says what.
     dqc/dt = (u - qc)/tv,   u = clip(u0 + Kc e + I),   dI/dt = Kc/Ti e + (u - u_free)/Ti,   e = T + bias - Tsp
 
 Balances and kinetics: Seborg, Edgar, Mellichamp & Doyle, Process Dynamics and Control, 4th ed.
-(2016), example 2.5, with the volume and the residence time thirty times as large (k0 a thirtieth),
-four times the cooling area and a jacket balance (ibid., problem 2.13 manner; Luyben, Process
-Modeling, Simulation and Control for Chemical Engineers, 2nd ed. (1990), section 3.6), because at
-one minute of residence time a historian would miss the dynamics. Anti-windup by back-calculation:
-Astrom & Hagglund, Advanced PID Control (2006), section 3.5.
+(2016), example 2.5, with sixty times the volume at the same feed (and k0 a sixtieth), because a
+residence time of one minute would pass between two rows of a historian, and with eight times the
+cooling area. Jacket balance: Luyben, Process Modeling, Simulation and Control for Chemical
+Engineers, 2nd ed. (1990), section 3.6. Anti-windup by back-calculation: Astrom & Hagglund, Advanced
+PID Control (2006), section 3.5.
 
 Minutes, litres, moles, joules and kelvin inside; degrees Celsius in the table.
 """
@@ -36,19 +36,21 @@ from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.plants.signals import at_times, moves, smooth, wander
 from backmix.data.sets.dataset import Column
 
+Floats = NDArray[np.float64]
 CLASSES = ("normal", "cooling_upset", "fouling", "sensor_bias", "feed_upset")
 STEP = 2.0  # minutes between rows
 KNOT = 20.0  # minutes between knots of the disturbances
 KELVIN = 273.15
 START = np.datetime64("2024-01-01T00:00:00", "ns")
 COLUMNS = (
-    Column("q_feed", "L/min"), Column("T_feed", "degC"), Column("T_reactor", "degC"), Column("T_jacket", "degC"),
-    Column("q_coolant", "L/min"), Column("valve", "%"), Column("T_setpoint", "degC"),
-    Column("C_A", "mol/L", "lab"), Column("fault", role="target", categories=CLASSES))
+    Column("q_feed", "L/min"), Column("T_feed", "degC"), Column("T_reactor", "degC"),
+    Column("T_jacket", "degC"), Column("q_coolant", "L/min"), Column("valve", "%"),
+    Column("T_setpoint", "degC"), Column("C_A", "mol/L", "lab"),
+    Column("fault", role="target", categories=CLASSES))
 _INSTRUMENTS = (
-    Instrument(0.5, 0.1, 0.3, 0, 200), Instrument(0.15, 0.1, 0.1, 0, 150), Instrument(0.10, 0.05, 0.05, 0, 200),
-    Instrument(0.15, 0.1, 0.1, 0, 150), Instrument(0.12, 0.05, 0.08, 0, 60), Instrument(0.05, 0.1, 0, 0, 100),
-    Instrument(0.0, 0.1))
+    Instrument(0.5, 0.1, 0.3, 0, 200), Instrument(0.15, 0.1, 0.1, 0, 150),
+    Instrument(0.10, 0.05, 0.05, 0, 200), Instrument(0.15, 0.1, 0.1, 0, 150),
+    Instrument(0.12, 0.05, 0.08, 0, 60), Instrument(0.05, 0.1, 0, 0, 100), Instrument(0.0, 0.1))
 _LAB = Instrument(0.005, 0.001, 0.0, 0.0)
 _LAB_LOST = 0.02  # share of samples without a result
 
@@ -108,7 +110,7 @@ class Reactor:
         qc = heat / (self.jacket_capacity * (tj - tc))
         return c, t, tj, qc - self.coolant_base, qc
 
-    def derivatives(self, pieces: NDArray[np.float64]) -> Callable[[float, Sequence[float]], tuple[float, ...]]:
+    def derivatives(self, pieces: Floats) -> Callable[[float, Sequence[float]], tuple[float, ...]]:
         """The right-hand side for disturbances given as smooth pieces (M, 7, 4), see `signals.smooth`.
 
         Plain floats: NumPy on seven numbers would be ten times slower.
@@ -117,8 +119,8 @@ class Reactor:
         last, exp = len(segments) - 1, math.exp
         volume, capacity = self.volume, self.heat_capacity
         k0, activation, warmth = self.frequency, self.activation, self.reaction_heat / capacity
-        vj, jacket, lag, top = self.jacket_volume, self.jacket_volume * self.jacket_capacity, self.valve_lag, \
-            self.coolant_max
+        vj, jacket = self.jacket_volume, self.jacket_volume * self.jacket_capacity
+        lag, top = self.valve_lag, self.coolant_max
         gain, reset, base, body = self.gain, self.reset, self.coolant_base, volume * capacity
 
         def rhs(time: float, state: Sequence[float]) -> tuple[float, ...]:
@@ -154,7 +156,7 @@ class Reactor:
         return np.ascontiguousarray(found.y.T)
 
 
-def _disturbances(rng: np.random.Generator, knots: int, faults: bool) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _disturbances(rng: np.random.Generator, knots: int, faults: bool) -> tuple[Floats, NDArray[np.int64]]:
     """Knots (7, M) of Cf, Tf, Tc, q, Tsp, UA, bias, and the class code of each knot (M,)."""
     hour = 60.0 / KNOT
     day = 2 * np.pi * np.arange(knots) / (24 * hour)
@@ -185,7 +187,7 @@ def _disturbances(rng: np.random.Generator, knots: int, faults: bool) -> tuple[N
 def _run(seed: int, settings: CstrSettings) -> Simulation:
     rng = np.random.default_rng(seed)
     rows = round(settings.days * 1440 / STEP)
-    times = np.arange(rows) * STEP
+    times = np.arange(rows, dtype=np.float64) * STEP
     knots, codes = _disturbances(rng, int(times[-1] / KNOT) + 2, bool(settings.faults))
     pieces = smooth(list(knots), KNOT)
     reactor = Reactor()
@@ -216,13 +218,14 @@ def _run(seed: int, settings: CstrSettings) -> Simulation:
 def _plans(seed: int, settings: CstrSettings) -> Plans:
     data = {"plant": "cstr", "seed": seed}
     split = {"kind": "chronological", "train": 0.6, "validation": 0.2, "test": 0.2}
+    repair = {"outliers": "mask"}
     return {
         "soft_sensor": {
-            "data": data, "split": split, "windows": {"lookback": "90min"},
+            "data": data, "split": split, "repair": repair, "windows": {"lookback": "90min"},
             "task": {"kind": "soft_sensor", "target": "C_A",
                      "past_targets": {"delay": f"{settings.lab_delay:g}min", "count": 1}}},
         "fault_diagnosis": {
-            "data": data, "split": split, "windows": {"lookback": "90min", "stride": 3},
+            "data": data, "split": split, "repair": repair, "windows": {"lookback": "90min", "stride": 3},
             "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"}},
     }
 

@@ -43,15 +43,20 @@ class Plant:
 
     settings: frozen dataclass of what may be changed, each field with its bounds (`bounded`)
     columns: the columns of its table
-    plans: (seed, settings) -> task -> plan sections
+    plans_for: (seed, settings) -> task -> plan sections
     run: (seed, settings) -> simulation
     """
 
     name: str
     settings: type[Any]
     columns: tuple[Column, ...]
-    plans: Callable[[int, Any], Plans]
+    plans_for: Callable[[int, Any], Plans]
     run: Callable[[int, Any], Simulation]
+
+    @property
+    def plans(self) -> Plans:
+        """The plans at seed 0 and default settings: task -> plan sections, the first is the standard one."""
+        return self.plans_for(0, self.settings())
 
     @property
     def title(self) -> dict[Language, str]:
@@ -84,7 +89,8 @@ def settle(plant: Plant, wanted: Mapping[str, float]) -> Any:
         whole = isinstance(known[name].default, int)
         fits = isinstance(value, (int, float)) and math.isfinite(value) and low <= value <= high
         if not fits or (whole and value != int(value)):
-            raise PlanError("sets.bad_setting", plant=plant.name, setting=name, value=value, low=low, high=high)
+            raise PlanError("sets.bad_setting", plant=plant.name, setting=name, value=value, low=low,
+                            high=high)
     return plant.settings(**wanted)
 
 

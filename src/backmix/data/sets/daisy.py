@@ -35,7 +35,7 @@ def _plan(name: str, protocol: str, target: str | list[str], rows: int) -> dict[
         "data": {"set": name, "protocol": protocol},
         "task": {"kind": "soft_sensor", "target": target},
         "split": {"kind": "chronological", "train_rows": 2 * third - third // 2,
-              "validation_rows": 2 * third, "test_rows": rows},
+                  "validation_rows": 2 * third, "test_rows": rows},
     }
 
 

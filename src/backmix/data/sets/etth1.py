@@ -40,5 +40,5 @@ sets.register("etth1")(DataSet(
         "data": {"set": "etth1", "protocol": "oil_temperature"},
         "task": {"kind": "soft_sensor", "target": "OT"},
         "split": {"kind": "chronological", "train_rows": 12 * MONTH, "validation_rows": 16 * MONTH,
-              "test_rows": 20 * MONTH},
+                  "test_rows": 20 * MONTH},
     }}))
