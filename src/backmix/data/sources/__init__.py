@@ -1,1 +1,119 @@
+"""Where tables come from.
 
+This module reads a table: `read` finds the registered source that a plan names, lets it deliver
+its raw columns, and has them understood by the one set of rules in `assembly`, so that a CSV, a
+sheet and a data base with the same content give the same table.
+
+To add a source, add one file here that registers a `Source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from backmix.data.columns import RawTable
+from backmix.data.ledger import Ledger
+from backmix.data.reading import Reading, ReadPlan, TagPlan
+from backmix.data.table import Table
+from backmix.errors import InputError, PlanError
+from backmix.registry import Registry
+
+
+@dataclass(frozen=True)
+class Source:
+    """A way to get raw columns.
+
+    read: (plan, what) -> raw columns; ``what`` is the path of a file, the folder of the plan for a
+        data base, or the object handed over
+    suffixes: endings of the files it reads, in lower case
+    magic: how such files begin, for a file without a known ending
+    """
+
+    name: str
+    read: Callable[[ReadPlan, Any], RawTable]
+    suffixes: tuple[str, ...] = ()
+    magic: tuple[bytes, ...] = ()
+
+
+sources: Registry[Source] = Registry("sources", package="backmix.data.sources")
+
+
+def read(plan: ReadPlan, frame: Any = None, base: Path = Path()) -> Reading:
+    """Read the table that ``plan`` names, or the one in ``frame`` (pandas, polars, pyarrow).
+
+    ``base`` is the folder from which relative paths count. Raises PlanError when no source is
+    named, InputError for everything in the data that cannot be used as it is.
+    """
+    if frame is not None:
+        return _assemble(sources.get("frame").read(plan, frame), plan)
+    if plan.sql is not None:
+        return _assemble(sources.get("sql").read(plan, base), plan)
+    if plan.set is not None:
+        from backmix.data.sets import load
+
+        return _named(load(plan.set, plan.protocol), plan)
+    if plan.plant is not None:
+        from backmix.data.plants import simulate
+
+        return _named(simulate(plan.plant, plan.seed).table, plan)
+    if plan.file is None:
+        raise PlanError("read.no_source")
+    path = base / plan.file
+    if path.is_dir():
+        from backmix.data.mapped import open_mapped
+
+        return _named(open_mapped(path), plan)
+    return _assemble(of_file(path, plan.file).read(plan, path), plan)
+
+
+def of_file(path: Path, where: str) -> Source:
+    """The source for a file, by its ending or else by its first bytes.
+
+    Raises InputError: read.no_file with the nearest name, read.empty_file, read.unreadable.
+    """
+    from difflib import get_close_matches
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        folder = path.parent
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        near = get_close_matches(path.name, names, n=1, cutoff=0.0)
+        raise InputError("read.no_file", where=where, near=near[0] if near else "-") from None
+    except OSError as fault:
+        raise InputError("read.unreadable", where=where, fault=fault.strerror or str(fault)) from None
+    if not head:
+        raise InputError("read.empty_file", where=where)
+    suffix = path.suffix.lower()
+    for _, source in sources:
+        if suffix in source.suffixes:
+            if source.magic and not head.startswith(source.magic):
+                raise InputError("read.wrong_magic", where=where, kind=source.name)
+            return source
+    by_magic = [source for _, source in sources if source.magic and head.startswith(source.magic)]
+    return by_magic[0] if by_magic else sources.get("csv")
+
+
+def _assemble(raw: RawTable, plan: ReadPlan) -> Reading:
+    from backmix.data.assembly import assemble
+
+    return assemble(raw, plan)
+
+
+def _named(table: Table, plan: ReadPlan) -> Reading:
+    """A table that already knows its tags, with what the plan says beyond."""
+    changes = {
+        tag.name: replace(
+            table.tag(tag.name),
+            **tag.model_dump(include=tag.model_fields_set & {"unit", "role", "low", "high", "description"}),
+        )
+        for tag in plan.tags
+    }
+    return Reading(table.retag(changes), Ledger(read=len(table)))
+
+
+__all__ = ["ReadPlan", "Reading", "Source", "TagPlan", "of_file", "read", "sources"]

@@ -1,0 +1,121 @@
+"""Which characters the bytes of a text file are.
+
+This module finds the encoding of a file and decodes it before anything is split: in Big5 (cp950)
+the second byte of a character may be ``\\`` or ``|``, so that splitting bytes would tear characters.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from backmix.errors import InputError, PlanError
+
+_MARKS = (  # UTF-32 first, because its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAMPLE = 4096
+_LATIN_SYMBOLS = re.compile(rb"[\xb0\xb1\xb2\xb3\xb5\xb7\xd7](?=[\x00-\x7f]|$)")
+"""° ± ² ³ µ · × as one byte each. Followed by a letter they are also the first half of a Big5 character."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What was chosen. ``told`` when the plan named it, ``marked`` when a byte-order mark did."""
+
+    name: str
+    told: bool = False
+    marked: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing had to be chosen or removed: unmarked UTF-8."""
+        return self.name == "utf-8" and not self.told
+
+
+def detect(raw: bytes, where: str, told: str | None = None) -> Encoding:
+    """The encoding of ``raw``: byte-order mark, else UTF-16 by its zeros, else UTF-8, else Big5 (cp950).
+
+    Raises PlanError (read.unknown_encoding) when ``told`` is none, InputError when no encoding
+    fits (read.undecodable) or when Latin-1 symbols and Big5 cannot be told apart
+    (read.encoding_unclear).
+
+    >>> detect("溫度,1".encode("cp950"), "a.csv").name
+    'cp950'
+    """
+    marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+    if told is not None:
+        try:
+            name = codecs.lookup(told).name
+        except LookupError:
+            raise PlanError("read.unknown_encoding", encoding=told) from None
+        return Encoding("utf-8-sig" if name == "utf-8" and marked == "utf-8-sig" else told, told=True)
+    if marked:
+        return Encoding(marked, marked=True)
+    if wide := _wide(raw[:_SAMPLE]):
+        return Encoding(wide)
+    if _decodes(raw, "utf-8"):
+        return Encoding("utf-8")
+    if _decodes(raw, "cp950"):
+        if first := _latin(raw):
+            raise InputError("read.encoding_unclear", where=f"{where}:{_row(raw, first)[0]}")
+        return Encoding("cp950")
+    raise _undecodable(raw, "cp950", where, "read.undecodable")
+
+
+def decode(raw: bytes, encoding: Encoding, where: str) -> str:
+    """The text of ``raw``; InputError (read.undecodable_as) with row and byte when a byte does not fit."""
+    try:
+        return raw.decode(encoding.name)
+    except UnicodeError:
+        raise _undecodable(raw, encoding.name, where, "read.undecodable_as") from None
+
+
+def _latin(raw: bytes) -> int | None:
+    """The first of the bytes beyond ASCII when all of them may be Latin-1 symbols standing alone."""
+    high = len(raw) - len(raw.translate(None, bytes(range(0x80, 0x100))))
+    symbols = [found.start() for found in _LATIN_SYMBOLS.finditer(raw)] if high <= _SAMPLE else []
+    return symbols[0] if symbols and len(symbols) == high else None
+
+
+def _decodes(raw: bytes, name: str) -> bool:
+    try:
+        raw.decode(name)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _undecodable(raw: bytes, name: str, where: str, key: str) -> InputError:
+    try:
+        raw.decode(name)
+    except UnicodeDecodeError as fault:
+        row, byte = _row(raw, fault.start)
+        return InputError(key, where=f"{where}:{row}", encoding=name, byte=f"0x{byte:02x}")
+    except UnicodeError:  # utf-16 without a mark complains so
+        return InputError(key, where=where, encoding=name, byte="-")
+    raise AssertionError(f"{name} decodes")
+
+
+def _row(raw: bytes, at: int) -> tuple[int, int]:
+    """The line of byte ``at`` and the byte itself."""
+    head = raw[:at]
+    return max(head.count(b"\n"), head.count(b"\r")) + 1, raw[at] if at < len(raw) else 0
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 without a mark: in plant tables nearly every other byte is zero."""
+    if len(head) < 4:
+        return None
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    half = len(head) // 2
+    if odd > 0.4 * half and even < 0.1 * half:
+        return "utf-16-le"
+    if even > 0.4 * half and odd < 0.1 * half:
+        return "utf-16-be"
+    return None

@@ -1,0 +1,68 @@
+"""Tables on their way to a spreadsheet.
+
+This module writes CSV that a spreadsheet opens without running anything: a cell of text that would
+be taken for a formula gets an apostrophe before it. Numbers are left alone.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from backmix.storage import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Beginnings of a cell that spreadsheets take for a formula or a command."""
+_ROWS = 50_000
+
+
+def write_csv(frame: pd.DataFrame, target: Path | str | TextIO) -> None:
+    """Write a frame without its index as CSV, to a file whole or not at all, or to an open text stream.
+
+    A file is UTF-8, with a byte-order mark when it holds anything beyond ASCII, so that Excel does
+    not read Chinese as Big5. Numbers are written so that reading gives them back bit by bit.
+    Raises StorageError when the disk refuses.
+    """
+    if isinstance(target, str | Path):
+        text = io.StringIO()
+        _write(frame, text)
+        whole = text.getvalue()
+        write_atomic(target, whole.encode("utf-8" if whole.isascii() else "utf-8-sig"))
+    else:
+        _write(frame, target)
+
+
+def guarded(cell: Any) -> Any:
+    """A text that no spreadsheet runs; anything else as it is.
+
+    >>> guarded("=1+1"), guarded("T101"), guarded(-1.5)
+    ("'=1+1", 'T101', -1.5)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def _write(frame: pd.DataFrame, stream: TextIO) -> None:
+    import pandas as pd
+
+    worded = [
+        at
+        for at, kind in enumerate(frame.dtypes)
+        if not pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_datetime64_any_dtype(kind)
+    ]
+    names = [guarded(str(name)) for name in frame.columns]
+    for start in range(0, max(1, len(frame)), _ROWS):
+        block = frame.iloc[start : start + _ROWS]
+        plain = pd.DataFrame(
+            {
+                at: [guarded(cell) for cell in block.iloc[:, at].tolist()]
+                if at in worded
+                else block.iloc[:, at].array
+                for at in range(block.shape[1])
+            },
+            index=range(len(block)),
+        )
+        plain.to_csv(stream, index=False, header=names if start == 0 else False, lineterminator="\n")

@@ -1,0 +1,162 @@
+"""The order of the rows, and rows that occur twice.
+
+This module puts the rows of a table in order of time inside each batch, keeps one of identical
+rows, and settles rows that share a time but not their values as the plan says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.ledger import Note
+from backmix.data.quality import Quality
+from backmix.data.table import Table
+from backmix.errors import InputError
+
+Policy = Literal["refuse", "first", "last", "mean"]
+
+
+def settle_rows(
+    table: Table, policy: Policy, number: Callable[[int], int], clock: str
+) -> tuple[Table, list[Note]]:
+    """The rows in order, each time once per batch, and what was done to get there.
+
+    number: row of ``table`` -> the number by which a person finds it in the source
+    clock: the name of the time column
+    Raises InputError (read.same_time) for rows of one time with different values, unless ``policy``
+    says which of them counts.
+    """
+    notes: list[Note] = []
+    order = _order(table)
+    if order is not None:
+        notes.append(Note("converted", "read.reason_sorted", _late(table), tag=clock or None))
+        table = table.rows(order)
+    if table.time is None:
+        return table, notes
+    same = table.time[1:] == table.time[:-1]
+    if table.batch is not None:
+        same &= table.batch[1:] == table.batch[:-1]
+    if not same.any():
+        return table, notes
+    rows = np.arange(len(table)) if order is None else order
+    return _merge(table, np.concatenate([[False], same]), policy, lambda row: number(int(rows[row])), notes)
+
+
+def _order(table: Table) -> NDArray[np.intp] | None:
+    """The order in which the rows should stand; None when they already do."""
+    if table.batch is None:
+        if table.time is None or bool((table.time[1:] >= table.time[:-1]).all()):
+            return None
+        return np.argsort(table.time, kind="stable")
+    change = np.diff(table.batch)
+    forward = table.time is None or bool((table.time[1:] >= table.time[:-1])[change == 0].all())
+    if forward and np.count_nonzero(change) + 1 == len(np.unique(table.batch)):
+        return None
+    keys = (table.batch,) if table.time is None else (table.time, table.batch)
+    return np.lexsort(keys)
+
+
+def _late(table: Table) -> int:
+    """Rows that come after one that they should precede."""
+    batch = np.zeros(len(table), np.int64) if table.batch is None else table.batch.astype(np.int64)
+    late = batch < np.maximum.accumulate(batch)
+    if table.time is not None:
+        for code in np.unique(batch):
+            at = np.flatnonzero(batch == code)
+            times = table.time[at].view("int64")
+            late[at] |= times < np.maximum.accumulate(times)
+    return int(np.count_nonzero(late))
+
+
+def _merge(
+    table: Table, again: NDArray[np.bool_], policy: Policy, number: Callable[[int], int], notes: list[Note]
+) -> tuple[Table, list[Note]]:
+    """Keep one row of each time. ``again`` marks rows whose time is that of the row before."""
+    first = np.flatnonzero(~again)
+    group = np.cumsum(~again) - 1
+    values = np.asarray(table.values)
+    at = np.flatnonzero(again)
+    equal = values[at] == values[first[group[at]]]
+    equal |= np.isnan(values[at]) & np.isnan(values[first[group[at]]])
+    unlike = at[~equal.all(axis=1)]
+    if not len(unlike):
+        notes.append(Note("dropped", "read.reason_duplicate_row", len(at), example=_shown(table, int(at[0]))))
+        return table.rows(first), notes
+    if policy == "refuse":
+        row, other = int(unlike[0]), int(first[group[unlike[0]]])
+        column = int(np.argmin(equal[np.searchsorted(at, row)]))
+        raise InputError(
+            "read.same_time",
+            where=f"{table.source}:{number(row)}:{table.names[column]}",
+            time=_shown(table, row),
+            value=f"{values[row, column]:g}",
+            other=f"{values[other, column]:g}",
+            other_row=number(other),
+        )
+    clashing = np.isin(group, group[unlike])
+    alike = int(np.count_nonzero(again & ~clashing))
+    if alike:
+        notes.append(
+            Note(
+                "dropped",
+                "read.reason_duplicate_row",
+                alike,
+                example=_shown(table, int(np.argmax(again & ~clashing))),
+            )
+        )
+    notes.append(
+        Note(
+            "dropped",
+            f"read.reason_same_time_{policy}",
+            len(at) - alike,
+            example=_shown(table, int(unlike[0])),
+        )
+    )
+    if policy == "last":
+        last = np.flatnonzero(np.concatenate([~again[1:], [True]]))
+        return table.rows(np.where(clashing[first], last, first)), notes
+    if policy == "first":
+        return table.rows(first), notes
+    return _mean(table, first, group, clashing, notes)
+
+
+def _mean(
+    table: Table,
+    first: NDArray[np.intp],
+    group: NDArray[np.intp],
+    clashing: NDArray[np.bool_],
+    notes: list[Note],
+) -> tuple[Table, list[Note]]:
+    """Means of the numbers; a class has no mean, so the first one that is there counts."""
+    merged = table.rows(first)
+    values = merged.values.copy()
+    quality = (
+        np.where(np.isnan(values), Quality.BAD, Quality.GOOD).astype(np.uint8)
+        if merged.quality is None
+        else merged.quality.copy()
+    )
+    made = np.zeros(values.shape, bool)
+    ends = np.append(first, len(table))
+    for target in np.unique(group[clashing]):
+        cells = np.asarray(table.values[ends[target] : ends[target + 1]])
+        for column, tag in enumerate(table.tags):
+            there = cells[~np.isnan(cells[:, column]), column]
+            if len(there):
+                values[target, column] = there[0] if tag.categories else there.mean()
+                made[target, column] = len(there) < len(cells) or bool((there != there[0]).any())
+    quality[made] = Quality.UNCERTAIN
+    notes += [
+        Note("repaired", "read.reason_mean", int(made[:, column].sum()), tag=tag.name)
+        for column, tag in enumerate(table.tags)
+    ]
+    return replace(merged, values=values, quality=quality), notes
+
+
+def _shown(table: Table, row: int) -> str:
+    assert table.time is not None
+    return str(table.time[row].astype("datetime64[ms]")).replace("T", " ").removesuffix(".000")
