@@ -74,7 +74,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a section; with ``summary`` it is folded away behind these words."""
+    """A piece of a section; with ``summary`` it is folded away behind these words.
+
+    two: the checks stand in two columns where there is room
+    """
 
     head: str = ""
     summary: str = ""
@@ -84,6 +87,7 @@ class Block:
     code: str = ""
     figures: tuple[Drawing, ...] = ()
     checks: tuple[Mark, ...] = ()
+    two: bool = False
     facts: tuple[tuple[str, str], ...] = ()
 
 

@@ -76,7 +76,7 @@ def _rows(data: ReportData) -> Iterator[Block]:
     if data.account is not None:
         yield Block(head=head, text=data.account.sentence())
         head = ""
-        if data.account.reasons:
+        if data.account.reasons and not data.notes:
             rows = [
                 Row((Cell(say(reason)), Cell(f"{count:,}", number=True)))
                 for reason, count in data.account.reasons

@@ -139,6 +139,7 @@ def _trust(data: ReportData) -> Iterator[Block]:
             text=say("report.checklist", **counts),
             tone="note",
             checks=tuple(_mark(check) for check in found),
+            two=True,
         )
 
 

@@ -70,7 +70,7 @@ def _verdict_keys(data: ReportData) -> Iterator[Key]:
     if v.baseline is None:
         return
     yield Key(
-        say("report.key_baseline", name=model_title(v.baseline.model)),
+        say("report.key_baseline", metric=title, name=model_title(v.baseline.model)),
         what.one(v.baseline.value),
         what.unit,
         _interval(data, what, v.baseline.ends),

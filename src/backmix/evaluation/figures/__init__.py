@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WIDE = 920
 """Width in px of a figure that spans the page."""
-NARROW = 440
+NARROW = 400
 """Width in px of a figure that takes half the page, or all of a phone."""
 
 

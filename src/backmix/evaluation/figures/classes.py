@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backmix.evaluation.figures import NARROW, Figure, figures
-from backmix.evaluation.figures.canvas import Axes, dot, figure, legend, rule, span, text
+from backmix.evaluation.figures.canvas import Axes, dot, figure, rule, span, text
 from backmix.evaluation.figures.confusion import confusion
 from backmix.evaluation.figures.series import class_names
 from backmix.text import say
@@ -69,7 +69,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     axes = Axes(left, 60, width - left - 24, ROW * len(rows), (start, 1.0), (0.0, float(len(rows))))
     parts = [
         text(0, 14, say("report.classes_title"), "head"),
-        legend(left, 40, [("recall-key", say("report.recall")), ("precision-key", say("report.precision"))]),
+        _key(left),
         axes.columns([(v, f"{v:.0%}") for v in (start + k * (1 - start) / 5 for k in range(6))]),
     ]
     for n, row in enumerate(rows):
@@ -88,4 +88,17 @@ def draw(data: ReportData, width: int) -> Figure | None:
         figure(width, axes.bottom + 26, say("report.classes_title"), *parts),
         "report.classes_caption",
         wide=not few,
+    )
+
+
+def _key(left: float) -> str:
+    found, precision = say("report.recall"), say("report.precision")
+    second = left + 34 + span(found)
+    return "".join(
+        [
+            dot(left + 5, 36, 4, "recall-dot"),
+            text(left + 14, 40, found),
+            dot(second + 5, 36, 5, "precision-dot"),
+            text(second + 15, 40, precision),
+        ]
     )

@@ -47,7 +47,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
 
 def _block(block: Bars, width: int, top: float) -> tuple[str, float]:
     bars = block.rows
-    names = min(max(span(bar.name) for bar in bars) + 16, width * (0.34 if width > NARROW else 0.36))
+    names = min(max(span(bar.name) for bar in bars) + 16, width * (0.34 if width > NARROW else 0.42))
     room = max(span(bar.words) for bar in bars) + 18
     ends = _ends(bars, block.lower)
     axes = Axes(names, top + HEAD, width - names - room, ROW * len(bars), ends, (0.0, float(len(bars))))
