@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.segments import Rows, contiguous
 
-CACHE_BYTES = 1 << 18
+CACHE_BYTES = 1 << 19
 """Scaling works on this many bytes at once; measured, see benchmarks/LOG.md."""
 
 MOST_RUNS = 4
