@@ -178,7 +178,7 @@ def _run(reading: Reading, plan: Plan, folder: Path, *, resume: bool, quiet: boo
     from backmix.training.fit import fit_network
     from backmix.training.progress import Progress
 
-    looked = audit(reading.table)
+    looked = audit(reading.table, ledger=reading.ledger)
     prepared = prepare(reading, plan)
     chosen = design(prepared, resume=resume)
     checked = audit_run(prepared)

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+import typer
+
 from backmix.errors import BackmixError
 from backmix.text import LANGUAGES, Language, language, say, speak
 
@@ -40,8 +42,6 @@ def _language(arguments: list[str]) -> Language:
 
 
 def _guarded(arguments: list[str]) -> int:
-    import typer
-
     # the base of all usage errors; typer shows it only through its children
     (usage,) = (kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     as_json = "--json" in arguments
@@ -69,12 +69,10 @@ def _complain(message: str, code: int, as_json: bool, *, key: str) -> None:
         print(f"backmix: {message}", file=sys.stderr)
 
 
-def build():  # type: ignore[no-untyped-def]  # a typer application; typer stays unloaded until here
+def build() -> typer.Typer:
     """The typer application with every command."""
-    import typer
-
     app = typer.Typer(help=say("app.help"), no_args_is_help=True, add_completion=True,
-                      pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+                      pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
     @app.callback(invoke_without_command=True, epilog=say("app.epilog"))
     def options(

@@ -19,6 +19,7 @@ def add(app: typer.Typer) -> None:
     def audit(
         file: Path = typer.Argument(..., help=say("app.arg_file")),
         time: str | None = typer.Option(None, "--time", help=say("app.opt_time")),
+        time_zone: str | None = typer.Option(None, "--time-zone", help=say("app.opt_time_zone")),
         batch: str | None = typer.Option(None, "--batch", help=say("app.opt_batch")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
@@ -26,5 +27,5 @@ def add(app: typer.Typer) -> None:
         from backmix.data.audit import audit as look
         from backmix.data.sources import ReadPlan, read
 
-        reading = read(ReadPlan(file=str(file), time=time, batch=batch))
-        show_audit(look(reading.table), reading, as_json=as_json)
+        reading = read(ReadPlan(file=str(file), time=time, time_zone=time_zone, batch=batch))
+        show_audit(look(reading.table, ledger=reading.ledger), reading, as_json=as_json)

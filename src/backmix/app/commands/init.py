@@ -20,16 +20,21 @@ def add(app: typer.Typer) -> None:
         file: Path = typer.Argument(..., help=say("app.arg_file")),
         out: Path = typer.Option(Path("plan.toml"), "--out", "-o", help=say("app.opt_plan_out")),
         target: str | None = typer.Option(None, "--target", help=say("app.opt_target")),
+        time: str | None = typer.Option(None, "--time", help=say("app.opt_time")),
+        time_zone: str | None = typer.Option(None, "--time-zone", help=say("app.opt_time_zone")),
+        batch: str | None = typer.Option(None, "--batch", help=say("app.opt_batch")),
         force: bool = typer.Option(False, "--force", help=say("app.opt_force")),
     ) -> None:
         from backmix.app.draft import draft
         from backmix.app.screen import note, show_line
+        from backmix.data.sources import ReadPlan
         from backmix.errors import StorageError
         from backmix.storage import write_atomic
 
         if out.exists() and not force:
             raise StorageError("app.exists", where=out)
-        text = draft(file, target=target, beside=out.parent)
+        settings = ReadPlan(time=time, time_zone=time_zone, batch=batch)
+        text = draft(file, settings=settings, target=target, beside=out.parent)
         write_atomic(out, text)
         note(say("app.init_done", where=out))
         show_line(str(out))
