@@ -32,7 +32,6 @@ def test_chronological_parts_follow_one_another() -> None:
     assert found.part.tolist() == [T] * 10 + [P] * 2 + [V] * 2 + [P] * 2 + [E] * 4
     assert found.count(Part.TEST) == 4
     assert found.rows(Part.TRAIN).sum() == 10
-    assert found.ledger_notes == ()
 
 
 def test_purged_rows_serve_the_part_behind_them() -> None:

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from backmix.data.ledger import Note
 from backmix.data.segments import Mask, blocks
 from backmix.data.table import Table, missing_column
 from backmix.duration import DurationField
@@ -149,11 +148,6 @@ class Split:
             block[:] = np.append(block, behind)[nearest]
             behind = block[0]
         return owner
-
-    @property
-    def ledger_notes(self) -> tuple[Note, ...]:
-        """Notes for the account of the table: none, as purged rows stay in it (see `count`)."""
-        return ()
 
 
 def split(table: Table, plan: SplitPlan, *, gap: int) -> Split:
