@@ -110,8 +110,9 @@ def pressure_drop(m_cold: NDArray[np.float64], fouling: NDArray[np.float64]) -> 
 
 def solve(pieces: NDArray[np.float64], strength: NDArray[np.float64],
           times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rf, hot and cold outlet temperature (N, 3, S) of S units at ``times`` in hours.
+    """Rf, hot and cold outlet temperature (n, 3, S) of S units at ``times`` (N,) in hours.
 
+    The solution ends, n rows long, soon after the last unit has reached `LIMIT`.
     pieces: (M, 4 S, 4) smooth drives, unit by unit; strength: (S,)
     """
     from scipy.integrate import solve_ivp
@@ -133,14 +134,19 @@ def solve(pieces: NDArray[np.float64], strength: NDArray[np.float64],
         return np.column_stack([np.where(fouling > 0, rate, np.maximum(rate, 0.0)),
                                 (rest_hot - hot) / SETTLING, (rest_cold - cold) / SETTLING]).ravel()
 
+    def all_failed(_: float, state: NDArray[np.float64]) -> float:
+        return float(state[::3].min()) - (LIMIT + 0.05)
+
+    all_failed.terminal = True  # type: ignore[attr-defined]
     clean = np.zeros(units)
     first = np.column_stack([clean, *outlets(drives_at(0.0), clean)]).ravel()
     # a state depends on the three states of its own unit only: a band of two on either side
     found = solve_ivp(rhs, (0.0, float(times[-1])), first, method="LSODA", t_eval=times, rtol=1e-5, atol=1e-6,
+                      events=all_failed,
                       max_step=KNOT, lband=2, uband=2)
     if not found.success:
         raise ArithmeticError(f"the exchanger balances could not be solved: {found.message}")
-    return np.ascontiguousarray(found.y.T.reshape(len(times), units, 3).transpose(0, 2, 1))
+    return np.ascontiguousarray(found.y.T.reshape(-1, units, 3).transpose(0, 2, 1))
 
 
 def _units(rng: np.random.Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -158,8 +164,8 @@ def _run(seed: int, settings: HeatExchangerSettings) -> Simulation:
     count = int(settings.units)
     knots, strength = _units(rng, count)
     pieces = smooth(list(knots), KNOT)
-    times = np.arange(0.0, DAYS * 24, STEP)
-    states = solve(pieces, strength, times)
+    states = solve(pieces, strength, np.arange(0.0, DAYS * 24, STEP))
+    times = np.arange(len(states), dtype=np.float64) * STEP
     failed = (states[:, 0] >= LIMIT).argmax(axis=0)
     if not (states[-1, 0] >= LIMIT).all():
         raise ArithmeticError("a unit outlives the simulated time")

@@ -106,7 +106,7 @@ class DataSet:
 def raw(repository: str, commit: str, path: str) -> str:
     """The address of one file of a public Git repository at one commit.
 
-    >>> raw("owner/name", "0" * 40, "a folder/file.csv")[-25:]
+    >>> raw("owner/name", "0" * 40, "a folder/file.csv")[-24:]
     '0000/a%20folder/file.csv'
     """
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{quote(path)}"

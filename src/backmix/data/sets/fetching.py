@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,7 +113,7 @@ def _retrieve(found: DataSet, file: DataFile, url: str) -> Path:
         got = Path(pooch.retrieve(
             url, known_hash=f"sha256:{file.carrier or file.sha256}",
             fname=place.name + (".gz" if packed else ""), path=place.parent,
-            downloader=pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))))
+            downloader=_Downloader(file.size)))
     except requests.exceptions.HTTPError as fault:
         code = fault.response.status_code if fault.response is not None else "?"
         raise InputError("sets.refused", name=found.name, url=url, code=code, file=file.path) from None
@@ -131,6 +132,24 @@ def _retrieve(found: DataSet, file: DataFile, url: str) -> Path:
     write_atomic(place, content)
     got.unlink()
     return place
+
+
+@dataclass(frozen=True)
+class _Downloader:
+    """How pooch gets a file: closes what it opens, and takes no more than ``most`` bytes and a block."""
+
+    most: int
+
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        import requests
+
+        timeout = (CONNECT_SECONDS, READ_SECONDS)
+        with requests.get(url, stream=True, timeout=timeout) as answer, Path(output_file).open("wb") as file:
+            answer.raise_for_status()
+            for block in answer.iter_content(_BLOCK):
+                file.write(block)
+                if file.tell() > self.most:
+                    break  # not the published file; its hash will say so
 
 
 def _unpack(packed: Path, size: int) -> bytes:
