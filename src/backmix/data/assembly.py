@@ -7,18 +7,19 @@ and what becomes of rows that occur twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.cells import DISTINCT, FORMS, Decimal, Survey, decimal_mark, is_state, read_numbers, trim
+from backmix.data.cells import Decimal, Survey, decimal_mark
 from backmix.data.clock import check_unzoned, to_utc
 from backmix.data.columns import RawColumn, RawTable, Times
 from backmix.data.dates import Dates, looks_like_dates, read_dates
 from backmix.data.ledger import Ledger, Note
+from backmix.data.meaning import Meaning, meaning, names_of, tag_of, understood, values
 from backmix.data.quality import Quality
 from backmix.data.reading import Reading, ReadPlan, TagPlan
 from backmix.data.row_order import settle_rows
@@ -29,100 +30,109 @@ from backmix.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NUMBERS_AT_LEAST = 0.75
-"""A column is one of numbers when at least this share of its cells, known states aside, is numbers."""
-CLASSES = 100
-"""So many classes at most, unless the plan says type = "text"; more different texts are free text."""
-_BLOCK = 1 << 15
 
-Bools = NDArray[np.bool_]
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What the columns of a source are for, and how the cells of the tags are to be read.
+
+    clock, batch: names of the columns that become axes
+    tags: names of the columns that become tags, with their meaning
+    """
+
+    clock: str | None
+    batch: str | None
+    tags: Mapping[str, Meaning]
+    decimal: Decimal
+    notes: tuple[Note, ...]
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What a column holds; ``classes`` are its names in alphabetical order."""
-
-    kind: Literal["number", "classes", "left out"]
-    classes: tuple[str, ...] = ()
-
-
-def assemble(raw: RawTable, plan: ReadPlan) -> Reading:
+def assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None = None) -> Reading:
     """The table of a source, with the ledger of what was done to it.
 
+    needed: the described tags that must be there; None for all of them
     Raises InputError with ``source:row:column`` for what cannot be used as it is.
     """
-    if raw.rows == 0:
-        raise InputError("read.no_rows", where=raw.where)
-    notes = list(raw.notes)
-    if len(set(raw.names)) < len(raw.names):
-        twice = next(name for name in raw.names if raw.names.count(name) > 1)
-        raise InputError("data.duplicate_column", where=raw.where, column=twice)
-    for tag in plan.tags:
-        _find(raw, tag.name)
-    clock = _find(raw, plan.time) if plan.time is not None else _only_clock(raw, plan)
-    batch = _find(raw, plan.batch) if plan.batch is not None else None
-    if clock is not None and plan.time is None:
-        notes.append(Note("converted", "read.reason_time_found", raw.rows, tag=clock.name))
-    rest = [column for column in raw.columns if column is not clock and column is not batch]
+    found = lay_out([raw], plan, needed)
+    made, tags, marked = cells_of(raw, found, plan)
+    inputs = {tag.name for tag in plan.tags if tag.role == "input"}
+    for at, tag in enumerate(tags):
+        if tag.name in inputs and np.isnan(made[:, at]).all():
+            raise InputError("read.all_missing", where=raw.where, column=tag.name)
+    return with_axes(raw, plan, found, cells=made, tags=tags, notes=marked)
+
+
+def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] | None = None) -> Layout:
+    """Look at every cell of a source, block by block, and decide what its columns are."""
     told = {tag.name: tag for tag in plan.tags}
-    rest = _without_dates(rest, told, notes)
-
-    surveys = {column.name: Survey() for column in rest}
-    for column in rest:
-        surveys[column.name].add(column, raw.rows)
-    meanings = {name: meaning(name, survey, told.get(name), raw) for name, survey in surveys.items()}
+    clock = batch = None
+    surveys: dict[str, Survey] = {}
+    found: list[Note] = []
+    start, first = 0, None
+    for raw in blocks:
+        if first is None:
+            first = raw
+            _check_names(raw, plan, needed)
+            clock, batch = axes_of(raw, plan)
+            rest = [column for column in raw.columns if column.name not in (clock, batch)]
+            surveys = {column.name: Survey() for column in _without_dates(rest, told, found)}
+        for column in raw.columns:
+            if column.name in surveys:
+                surveys[column.name].add(column, raw.rows, start)
+        start += raw.rows
+    if first is None or start == 0:
+        raise InputError("read.no_rows", where=first.where if first is not None else plan.file)
+    found = [*first.notes, *found]
+    if clock is not None and plan.time is None:
+        found.append(Note("converted", "read.reason_time_found", start, tag=clock))
+    meanings = {name: meaning(name, survey, told.get(name), first.at) for name, survey in surveys.items()}
     numeric = {name: survey for name, survey in surveys.items() if meanings[name].kind == "number"}
-    decimal = decimal_mark(numeric, plan.decimal, raw.at)
-    notes += _notes(surveys, meanings, raw, decimal)
-
-    kept = [column for column in rest if meanings[column.name].kind != "left out"]
-    values, bad = _values(kept, meanings, raw.rows, decimal)
-    notes += [Note("marked", "read.reason_infinite", int(bad[name].sum()), tag=name) for name in bad]
-    for column in kept:
-        plain = column.name in told and "role" in told[column.name].model_fields_set
-        if plain and told[column.name].role == "input" and np.isnan(values[:, kept.index(column)]).all():
-            raise InputError("read.all_missing", where=raw.where, column=column.name)
-    tags = tuple(_tag(column.name, meanings[column.name], told.get(column.name)) for column in kept)
-    return _with_axes(raw, plan, clock, batch, values, tags, notes)
+    decimal = decimal_mark(numeric, plan.decimal, first.at)
+    found += understood(surveys, meanings, decimal)
+    kept = {name: meant for name, meant in meanings.items() if meant.kind != "left out"}
+    return Layout(clock, batch, kept, decimal, tuple(found))
 
 
-def meaning(name: str, survey: Survey, told: TagPlan | None, raw: RawTable) -> Meaning:
-    """Whether a column holds numbers or classes, from what its cells look like and what the plan says.
-
-    Raises InputError (read.mixed) for a mixture that could be either.
-    """
-    wish = told.type if told is not None else None
-    numbers, states = survey.all_numbers, survey.states()
-    others = survey.others - states
-    if wish == "number" or (wish is None and numbers and numbers >= NUMBERS_AT_LEAST * (numbers + others)):
-        return Meaning("number")
-    if wish is None and numbers:
-        word = next(word for word in survey.words if not is_state(word))
-        raise InputError(
-            "read.mixed",
-            where=raw.at(survey.first_word[word], name),
-            column=name,
-            numbers=numbers,
-            texts=others,
-            text=word[:60],
-        )
-    classes = [word for word in survey.words if wish == "text" or not is_state(word, among_numbers=False)]
-    if wish == "text":
-        return Meaning("classes")  # numbers count as classes too, so the cells decide
-    if not others:
-        return Meaning("number")  # nothing but states, or nothing at all
-    few = len(classes) <= 10 or len(classes) <= min(CLASSES, survey.others / 2)
-    return Meaning("classes", tuple(sorted(classes))) if few else Meaning("left out")
+def cells_of(
+    raw: RawTable, found: Layout, plan: ReadPlan
+) -> tuple[NDArray[np.float64], tuple[Tag, ...], list[Note]]:
+    """The values (N, F) of the tags, the tags, and how many infinite numbers were taken out."""
+    told = {tag.name: tag for tag in plan.tags}
+    meanings = dict(found.tags)
+    made, infinite = values(
+        [column for column in raw.columns if column.name in meanings], meanings, raw.rows, found.decimal
+    )
+    tags = tuple(
+        tag_of(column.name, meanings[column.name], told.get(column.name))
+        for column in raw.columns
+        if column.name in meanings
+    )
+    return (
+        made,
+        tags,
+        [
+            Note("marked", "read.reason_infinite", int(mask.sum()), tag=name)
+            for name, mask in infinite.items()
+        ],
+    )
 
 
-def _find(raw: RawTable, name: str) -> RawColumn:
-    for column in raw.columns:
-        if column.name == name:
-            return column
-    raise missing_column(name, raw.names, raw.where)
+def axes_of(raw: RawTable, plan: ReadPlan) -> tuple[str | None, str | None]:
+    """The names of the clock and the batch column, as told or, for the clock, as found."""
+    return (plan.time if plan.time is not None else _only_clock(raw, plan)), plan.batch
 
 
-def _only_clock(raw: RawTable, plan: ReadPlan) -> RawColumn | None:
+def _check_names(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> None:
+    """Every column once, and every column that the plan names."""
+    for name in raw.names:
+        if raw.names.count(name) > 1:
+            raise InputError("data.duplicate_column", where=raw.where, column=name)
+    described = [tag.name for tag in plan.tags if needed is None or tag.name in needed]
+    for wanted in (plan.time, plan.batch, *described):
+        if wanted is not None and wanted not in raw.names:
+            raise missing_column(wanted, raw.names, raw.where)
+
+
+def _only_clock(raw: RawTable, plan: ReadPlan) -> str | None:
     """The only column of dates, when the plan names none."""
     named = {tag.name for tag in plan.tags} | {plan.batch}
     found = [
@@ -134,7 +144,7 @@ def _only_clock(raw: RawTable, plan: ReadPlan) -> RawColumn | None:
     ]
     if len(found) > 1:
         raise InputError("read.which_time", where=raw.where, names=", ".join(column.name for column in found))
-    return found[0] if found else None
+    return found[0].name if found else None
 
 
 def _without_dates(
@@ -153,167 +163,29 @@ def _without_dates(
     return kept
 
 
-def _notes(
-    surveys: Mapping[str, Survey], meanings: Mapping[str, Meaning], raw: RawTable, decimal: Decimal
-) -> list[Note]:
-    """What was understood beyond the plain: notation, states in place of values, free text."""
-    notes = []
-    for name, survey in surveys.items():
-        kind = meanings[name].kind
-        if kind == "left out":
-            word = next(iter(survey.words))
-            notes.append(
-                Note("converted", "read.reason_free_text", survey.others, tag=name, example=word[:60])
-            )
-            continue
-        if kind == "number":
-            commas = [
-                form
-                for form in FORMS
-                if "comma" in form
-                and "by_comma" not in form
-                and (form != "comma_or_thousands" or decimal == ",")
-            ]
-            notes += _notation(name, survey, commas, "read.reason_decimal_comma")
-            notes += _notation(
-                name, survey, [form for form in FORMS if form not in commas], "read.reason_thousands"
-            )
-            if decimal == "," and survey.forms["dot_or_thousands"]:
-                notes += _notation(name, survey, ["dot_or_thousands"], "read.reason_thousands")
-            if survey.widened:
-                notes.append(Note("converted", "read.reason_full_width", survey.widened, tag=name))
-        states = (
-            survey.words
-            if kind == "number"
-            else {
-                word: count
-                for word, count in survey.words.items()
-                if word not in meanings[name].classes and meanings[name].classes
-            }
-        )
-        notes += [
-            Note("marked", "read.reason_status_text", count, tag=name, example=word)
-            for word, count in states.items()
-        ]
-        told_apart = sum(survey.words.values())
-        if kind == "number" and survey.others > told_apart:
-            notes.append(
-                Note("marked", "read.reason_status_text", survey.others - told_apart, tag=name, example="…")
-            )
-    return notes
-
-
-def _notation(name: str, survey: Survey, forms: list[str], reason: str) -> list[Note]:
-    found = [form for form in forms if survey.forms[form]]
-    if not found:
-        return []
-    return [
-        Note(
-            "converted",
-            reason,
-            sum(survey.forms[form] for form in found),
-            tag=name,
-            example=survey.first[found[0]][1],
-        )
-    ]
-
-
-def _values(
-    columns: list[RawColumn], meanings: dict[str, Meaning], rows: int, decimal: Decimal
-) -> tuple[NDArray[np.float64], dict[str, Bools]]:
-    """The values (N, F), and per column where an infinite number was taken out."""
-    read: list[NDArray[np.float64]] = []
-    infinite = {}
-    for column in columns:
-        if meanings[column.name].kind == "classes":
-            codes, names = _codes(column, meanings[column.name].classes, rows)
-            meanings[column.name] = Meaning("classes", names)
-            read.append(codes)
-            continue
-        numbers = read_numbers(column, rows, decimal)
-        endless = np.isinf(numbers)
-        if endless.any():
-            numbers[endless] = np.nan
-            infinite[column.name] = endless
-        read.append(numbers)
-    values = np.empty((rows, len(columns)))
-    for start in range(0, rows, _BLOCK):  # blocks that fit the cache: columns come in, rows go out
-        stop = min(rows, start + _BLOCK)
-        values[start:stop] = np.array([column[start:stop] for column in read]).T.reshape(stop - start, -1)
-    return values, infinite
-
-
-def _codes(
-    column: RawColumn, classes: tuple[str, ...], rows: int
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Codes of the cells into the classes, and the classes: those given, else every word there is."""
-    import pyarrow.compute as pc
-
-    words = names_of(column, rows)
-    found = set(pc.unique(words).to_pylist()) - {None}
-    names = classes or tuple(sorted(found))
-    if len(names) > DISTINCT:
-        raise InputError("read.too_many_classes", where=column.name, count=len(names), limit=DISTINCT)
-    import pyarrow as pa
-
-    codes = pc.index_in(words, value_set=pa.array(names, words.type))
-    return pc.cast(codes, pa.float64()).to_numpy(zero_copy_only=False), names
-
-
-def names_of(column: RawColumn, rows: int) -> pa.Array:
-    """The cells of a column as words; numbers as people write them (7 rather than 7.0)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    words = pa.nulls(rows, pa.large_string())
-    if column.texts is not None:
-        words = trim(pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in column.texts.chunks]))
-        words = pc.if_else(pc.equal(words, ""), pa.scalar(None, words.type), words)
-    if column.numbers is not None:
-        written = np.array(
-            [None if np.isnan(number) else f"{number:.15g}" for number in column.numbers], object
-        )
-        words = pc.coalesce(words, pa.array(written, pa.large_string()))
-    if column.times is not None:
-        written = np.datetime_as_string(column.times, unit="s").astype(object)
-        written[np.isnat(column.times)] = None
-        words = pc.coalesce(words, pa.array(written, pa.large_string()))
-    return words
-
-
-def _tag(name: str, meant: Meaning, told: TagPlan | None) -> Tag:
-    if told is None:
-        return Tag(name, categories=meant.classes)
-    return Tag(
-        name,
-        unit=told.unit,
-        role=told.role,
-        low=told.low,
-        high=told.high,
-        description=told.description,
-        categories=meant.classes,
-    )
-
-
-def _with_axes(
+def with_axes(
     raw: RawTable,
     plan: ReadPlan,
-    clock: RawColumn | None,
-    batch: RawColumn | None,
-    values: NDArray[np.float64],
+    layout: Layout,
+    *,
+    cells: NDArray[np.float64],
     tags: tuple[Tag, ...],
-    notes: list[Note],
+    notes: Iterable[Note],
 ) -> Reading:
-    """Give the values their clock and batches, and the rows their order."""
+    """Give the cells (N, F) of the tags their clock and batches, and the rows their order."""
+    columns = {column.name: column for column in raw.columns}
+    clock = columns[layout.clock] if layout.clock is not None else None
+    batch = columns[layout.batch] if layout.batch is not None else None
+    found = [*layout.notes, *notes]
     kept = np.arange(raw.rows)
     dates = _dates(clock, raw, plan.day_first) if clock is not None else None
     codes, names = _batches(batch, raw) if batch is not None else (None, ())
     if dates is not None or codes is not None:
-        gone = np.isnan(values).all(axis=1)
+        gone = np.isnan(cells).all(axis=1)
         lost = np.isnat(dates.times) if dates is not None else codes < 0  # type: ignore[operator]
         blank = gone & lost
         without = ~blank & (codes < 0) if codes is not None else np.zeros(raw.rows, bool)
-        notes += [
+        found += [
             Note("dropped", "read.reason_blank_row", int(blank.sum())),
             Note("dropped", "read.reason_no_batch", int(without.sum())),
         ]
@@ -324,31 +196,31 @@ def _with_axes(
         if not len(kept):
             raise InputError("read.no_rows", where=raw.where)
     if len(kept) < raw.rows:
-        values = values[kept]
+        cells = cells[kept]
     if codes is not None:
         codes = codes[kept]
     time = None
     if dates is not None:
         assert clock is not None
         time = _utc(dates, kept, codes, plan.time_zone, lambda row: raw.at(int(kept[row]), clock.name))
-        notes += dates.notes
+        found += dates.notes
         if not dates.aware:
             reason = "read.reason_no_zone" if plan.time_zone is None else "read.reason_zone"
-            notes.append(Note("converted", reason, len(kept), tag=clock.name, example=plan.time_zone or ""))
+            found.append(Note("converted", reason, len(kept), tag=clock.name, example=plan.time_zone or ""))
     # no quality where everything is good exactly where it is a number, which is what None means
     doubt = (
-        np.where(np.isnan(values), Quality.BAD, Quality.GOOD).astype(np.uint8)
-        if any(note.action == "marked" for note in notes)
+        np.where(np.isnan(cells), Quality.BAD, Quality.GOOD).astype(np.uint8)
+        if any(note.action == "marked" for note in found)
         else None
     )
-    table = Table(values, tags, time=time, batch=codes, batch_names=names, quality=doubt, source=raw.where)
+    table = Table(cells, tags, time=time, batch=codes, batch_names=names, quality=doubt, source=raw.where)
     table, settled = settle_rows(
         table,
         plan.duplicates,
         lambda row: raw.number(int(kept[row])),
         clock.name if clock is not None else "",
     )
-    return Reading(table, Ledger(read=raw.rows).add(*notes, *settled))
+    return Reading(table, Ledger(read=raw.rows).add(*found, *settled))
 
 
 def _dates(clock: RawColumn, raw: RawTable, day_first: bool | None) -> Dates:

@@ -261,7 +261,7 @@ def _ask(surveys: Mapping[str, Survey], form: str, mark: Decimal, at: Callable[[
 def read_numbers(column: RawColumn, rows: int, decimal: Decimal) -> NDArray[np.float64]:
     """The numbers of a column, (N,) float64; NaN where a cell is empty or is no number."""
     if column.texts is None:
-        return np.full(rows, np.nan) if column.numbers is None else column.numbers.copy()
+        return np.full(rows, np.nan) if column.numbers is None else column.numbers
     found = np.concatenate([_cast(chunk, decimal) for chunk in column.texts.chunks] or [np.empty(0)])
     if column.numbers is not None:
         found = np.where(np.isnan(column.numbers), found, column.numbers)

@@ -84,6 +84,8 @@ def _latin(raw: bytes) -> int | None:
 
 
 def _decodes(raw: bytes, name: str) -> bool:
+    if raw.isascii():
+        return True
     try:
         raw.decode(name)
     except UnicodeDecodeError:

@@ -31,13 +31,15 @@ class TagPlan(Section):
     """``[[data.tags]]``: what the source does not say about one column.
 
     unit: of the values, so that errors are reported in it; units are compared at prediction
+    role: None takes "input", or what the source itself says; a column called "input" in so many words
+        must have values
     low, high: physical limits in ``unit``; a value outside is a bad measurement
     type: "number" makes every other text a bad value, "text" makes every text a class; None looks
     """
 
     name: str
     unit: str = ""
-    role: Role = "input"
+    role: Role | None = None
     low: float | None = None
     high: float | None = None
     description: str = ""

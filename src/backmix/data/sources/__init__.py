@@ -9,7 +9,7 @@ To add a source, add one file here that registers a `Source`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,32 +41,35 @@ class Source:
 sources: Registry[Source] = Registry("sources", package="backmix.data.sources")
 
 
-def read(plan: ReadPlan, frame: Any = None, base: Path = Path()) -> Reading:
+def read(
+    plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Collection[str] | None = None
+) -> Reading:
     """Read the table that ``plan`` names, or the one in ``frame`` (pandas, polars, pyarrow).
 
-    ``base`` is the folder from which relative paths count. Raises PlanError when no source is
-    named, InputError for everything in the data that cannot be used as it is.
+    ``base`` is the folder from which relative paths count. ``needed`` names the described tags that
+    must be there, for a prediction can do without the others; None needs all of them. Raises
+    PlanError when no source is named, InputError for everything in the data that cannot be used.
     """
     if frame is not None:
-        return _assemble(sources.get("frame").read(plan, frame), plan)
+        return _assemble(sources.get("frame").read(plan, frame), plan, needed)
     if plan.sql is not None:
-        return _assemble(sources.get("sql").read(plan, base), plan)
+        return _assemble(sources.get("sql").read(plan, base), plan, needed)
     if plan.set is not None:
         from backmix.data.sets import load
 
-        return _named(load(plan.set, plan.protocol), plan)
+        return _named(load(plan.set, plan.protocol), plan, needed)
     if plan.plant is not None:
         from backmix.data.plants import simulate
 
-        return _named(simulate(plan.plant, plan.seed).table, plan)
+        return _named(simulate(plan.plant, plan.seed).table, plan, needed)
     if plan.file is None:
         raise PlanError("read.no_source")
     path = base / plan.file
     if path.is_dir():
         from backmix.data.mapped import open_mapped
 
-        return _named(open_mapped(path), plan)
-    return _assemble(of_file(path, plan.file).read(plan, path), plan)
+        return _named(open_mapped(path), plan, needed)
+    return _assemble(of_file(path, plan.file).read(plan, path), plan, needed)
 
 
 def of_file(path: Path, where: str) -> Source:
@@ -98,21 +101,20 @@ def of_file(path: Path, where: str) -> Source:
     return by_magic[0] if by_magic else sources.get("csv")
 
 
-def _assemble(raw: RawTable, plan: ReadPlan) -> Reading:
+def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
     from backmix.data.assembly import assemble
 
-    return assemble(raw, plan)
+    return assemble(raw, plan, needed)
 
 
-def _named(table: Table, plan: ReadPlan) -> Reading:
+def _named(table: Table, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
     """A table that already knows its tags, with what the plan says beyond."""
-    changes = {
-        tag.name: replace(
-            table.tag(tag.name),
-            **tag.model_dump(include=tag.model_fields_set & {"unit", "role", "low", "high", "description"}),
-        )
-        for tag in plan.tags
-    }
+    changes = {}
+    for tag in plan.tags:
+        if tag.name not in table.names and needed is not None and tag.name not in needed:
+            continue
+        said = tag.model_dump(exclude_defaults=True, exclude={"name", "type"})
+        changes[tag.name] = replace(table.tag(tag.name), **said)
     return Reading(table.retag(changes), Ledger(read=len(table)))
 
 

@@ -7,8 +7,10 @@ column is read as text and judged cell by cell.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +77,41 @@ def read_csv(plan: ReadPlan, path: Path) -> RawTable:
     }
     columns, rows = _split(table, text)
     return RawTable(columns, rows, where, table.number, table.notes)
+
+
+def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
+    """The raw columns of a UTF-8 text table in blocks of rows, all cells as text.
+
+    Raises InputError as `read_csv`, and read.mapped_encoding for another encoding.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    where = plan.file or str(path)
+    if path.stat().st_size > plan.limit:
+        raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")
+    with path.open("rb") as file:
+        head = file.read(_BLOCK)
+        head = head if len(head) < _BLOCK else head[: head.rfind(b"\n") + 1]
+        table = open_text(plan, head, where)
+        mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        if not head[mark:].startswith(table.raw[: table.start]):
+            raise InputError("read.mapped_encoding", where=where)
+        file.seek(mark + table.start)
+        read, parse, convert = _options(table, dict.fromkeys(table.names, pa.large_string()), quoted=True)
+        try:
+            with arrow_csv.open_csv(file, read, parse, convert) as stream:
+                for batch in stream:
+                    columns = tuple(
+                        RawColumn(name, texts=pa.chunked_array([batch.column(name)])) for name in table.names
+                    )
+                    yield RawTable(
+                        columns, batch.num_rows, where, lambda row: row + table.skipped + 1, table.notes
+                    )
+        except pa.ArrowInvalid as fault:
+            if widths := re.search(r"Expected (\d+) columns, got (\d+)", str(fault)):
+                raise InputError("read.ragged", where=where, got=widths[2], columns=widths[1]) from None
+            raise InputError("read.undecodable_as", where=where, encoding="utf-8", byte="-") from None
 
 
 def take(path: Path, plan: ReadPlan, where: str) -> bytes:
@@ -220,11 +257,17 @@ def _arrow(table: TextTable, kinds: dict[str, Any]) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    return arrow_csv.read_csv(
-        pa.BufferReader(pa.py_buffer(table.raw).slice(table.start)),
-        read_options=arrow_csv.ReadOptions(column_names=list(table.names), block_size=_BLOCK),
-        parse_options=arrow_csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=table.quoted),
-        convert_options=arrow_csv.ConvertOptions(
+    body = pa.BufferReader(pa.py_buffer(table.raw).slice(table.start))
+    return arrow_csv.read_csv(body, *_options(table, kinds, quoted=table.quoted))
+
+
+def _options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[Any, Any, Any]:
+    from pyarrow import csv as arrow_csv
+
+    return (
+        arrow_csv.ReadOptions(column_names=list(table.names), block_size=_BLOCK),
+        arrow_csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=quoted),
+        arrow_csv.ConvertOptions(
             column_types=kinds, null_values=["", "NaN", "nan"], strings_can_be_null=False
         ),
     )

@@ -7,6 +7,7 @@ unpacked, for a small file can claim to hold billions of rows.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from backmix.data.reading import ReadPlan
 from backmix.data.sources import Source, sources
 from backmix.errors import InputError
 
+_ROWS = 1 << 17
 _INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -43,6 +45,21 @@ def read_parquet(plan: ReadPlan, path: Path) -> RawTable:
         raise InputError("read.damaged", where=where, kind="Parquet", fault=_line(fault)) from None
     columns = from_arrow(found, where)
     return RawTable(columns, found.num_rows, where, lambda row: row + 1)
+
+
+def parquet_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
+    """The raw columns of a Parquet file in blocks of rows. Raises InputError as `read_parquet`."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    where = plan.file or str(path)
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS):
+                found = pa.Table.from_batches([batch])
+                yield RawTable(from_arrow(found, where), found.num_rows, where, lambda row: row + 1)
+    except (pa.ArrowException, OSError) as fault:
+        raise InputError("read.damaged", where=where, kind="Parquet", fault=_line(fault)) from None
 
 
 def from_arrow(found: Any, where: str) -> tuple[RawColumn, ...]:
