@@ -191,7 +191,7 @@ def test_ticks_are_inside_in_order_and_few(low: float, width: float, most: int) 
     if width < 1e-9 * abs(low):
         return
     ticks = [value for value, _ in round_ticks(low, low + width, most)]
-    assert len(ticks) <= most + 1
+    assert 3 <= len(ticks) <= max(most, 8) + 1
     assert ticks == sorted(ticks)
     assert all(low - 1e-6 * width <= value <= low + width * (1 + 1e-6) for value in ticks)
 

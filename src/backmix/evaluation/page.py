@@ -134,7 +134,7 @@ def page(data: ReportData) -> Page:
 
     sections = [
         page_scores.scores(data),
-        page_scores.test(data),
+        page_scores.unseen(data),
         page_model.training(data),
         page_data.table(data),
         page_model.trust(data),

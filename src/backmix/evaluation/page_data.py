@@ -68,7 +68,9 @@ def _place(part: PartSummary, end: int) -> str:
     if not part.spans:
         return "–"
     place = part.spans[-1][1] if end else part.spans[0][0]
-    return f"{place:,}" if isinstance(place, int) else str(place.astype("datetime64[s]")).replace("T", " ")
+    return (
+        f"{place + 1:,}" if isinstance(place, int) else str(place.astype("datetime64[s]")).replace("T", " ")
+    )
 
 
 def _rows(data: ReportData) -> Iterator[Block]:

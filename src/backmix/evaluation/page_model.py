@@ -91,6 +91,10 @@ def _why(stopped: str) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(_value(item) for item in value)
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()  # as a plan writes it
     return number(value, 4) if isinstance(value, float) else name(value)
 
 

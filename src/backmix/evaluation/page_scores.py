@@ -188,7 +188,7 @@ def _fill(body: dict[str, list[Cell]], column: Sequence[ScoreRow], what: Measure
         )
 
 
-def test(data: ReportData) -> Section:
+def unseen(data: ReportData) -> Section:
     """The section that shows the test part."""
     return section("test", _test(data))
 

@@ -80,16 +80,19 @@ def numbers(values: Sequence[float | None], digits: int = 3) -> list[str]:
 
 
 def round_ticks(low: float, high: float, most: int = 6) -> list[Tick]:
-    """Round numbers inside a range, at most about ``most``.
+    """Round numbers inside a range, at most about ``most`` and at least three.
 
     >>> [label for _, label in round_ticks(0.0, 1.0)]
     ['0', '0.2', '0.4', '0.6', '0.8', '1.0']
     """
-    raw = (high - low) / max(most - 1, 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    values = [n * step for n in range(first, last + 1)]
+    for wanted in (most, 2 * most, 4 * most):
+        raw = (high - low) / max(wanted - 1, 1)
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * (1 - 1e-9))
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        values = [n * step for n in range(first, last + 1)]
+        if len(values) >= 3:
+            break
     largest = max((abs(v) for v in values), default=0.0)
     if largest >= 1e7 or largest < 1e-4:
         return [(v, number(v, 4)) for v in values]
