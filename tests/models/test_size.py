@@ -49,7 +49,6 @@ def test_total_of_the_stacked_example() -> None:
 
 
 @pytest.mark.parametrize("shape", [
-    Architecture(features=10, lookback=40, cell="simple_rnn", units=(64,)),
     Architecture(features=10, lookback=40, cell="lstm", units=(32, 16)),
     Architecture(features=20, lookback=40, units=(48,), summaries=True, head="classes", outputs=5),
     Architecture(features=20, lookback=40, cell="gru", units=(32,), masked=True, dropout=0.2),
