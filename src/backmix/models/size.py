@@ -58,7 +58,8 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     >>> weight_shapes(Architecture(features=3, cell="lstm", units=(4,)))["recurrent_1/kernel"]
     (3, 16)
     """
-    a, found = architecture, {}
+    a = architecture
+    found: dict[str, tuple[int, ...]] = {}
     cell = cells.get(a.cell)
     for layer in layers(a):
         columns = layer.size
