@@ -85,9 +85,12 @@ class Bundle:
 
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
-        from_file = {"file": str(path), "set": None, "plant": None, "sql": None, "query": None, "protocol": None}
-        plan = ReadPlan.model_validate(self.read.model_dump() | from_file | settings)
-        reading = read(plan)
+        wanted = {tag.name for tag in self.recipe.wanted}
+        other = {"file": str(path), "set": None, "plant": None, "sql": None, "query": None, "protocol": None,
+                 # a new file need not have the columns that only training used
+                 "tags": tuple(tag for tag in self.read.tags if tag.name in wanted)}
+        plan = ReadPlan.model_validate(self.read.model_dump() | other | settings)
+        reading = read(plan, needed=[tag.name for tag in self.recipe.inputs])  # labels may be missing
         frame, ledger = self.predict(reading.table)
         return frame, reading.ledger.add(*ledger.notes)
 

@@ -75,7 +75,6 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
     if not inputs:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
-    table = table.select([tag.name for tag in inputs] + [tag.name for tag in task.targets])
     spec = _spec(table, plan, task, inputs)
     choices: list[Choice] = []
     if plan.windows.lookback == "auto":

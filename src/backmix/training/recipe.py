@@ -41,14 +41,17 @@ class Recipe:
     target_scaler: Scaler | None
     step: float | None
 
+    @property
+    def wanted(self) -> tuple[Tag, ...]:
+        """The tags that prediction needs: the inputs, and the target when its past is shown."""
+        return (*self.inputs, *(self.task.targets if self.spec.known is not None else ()))
+
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.
 
         Columns are found by name. ``need_target`` keeps only windows whose target is known.
         """
-        past = self.spec.known is not None
-        wanted = [*self.inputs, *(self.task.targets if need_target or past else ())]
-        aligned = align(table, wanted)
+        aligned = align(table, (*self.inputs, *self.task.targets) if need_target else self.wanted)
         table, resampled = resample(aligned.table, self.repair.plan)
         table, repaired = self.repair.apply(table)
         ledger = aligned.ledger.add(*resampled, *repaired)

@@ -7,6 +7,7 @@ Plain Keras opens each of them without backmix.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 
 from backmix.errors import PlanError
@@ -23,7 +24,10 @@ class _KerasFile(Exporter):
             raise PlanError("app.export_suffix", where=path, suffix=self.suffix)
         with tempfile.TemporaryDirectory() as folder:
             draft = Path(folder) / f"model{self.suffix}"
-            self._save(bundle, draft)
+            with warnings.catch_warnings():
+                # Keras 3.15 converts its variables in a way that NumPy 2.4 deprecates; the copy is right
+                warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                self._save(bundle, draft)
             write_atomic(path, draft.read_bytes())
 
     def _save(self, bundle: Bundle, draft: Path) -> None:

@@ -1,0 +1,184 @@
+"""The command line: results on stdout, the rest on stderr, one line and a code for every error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small import small_plan, small_table
+
+from backmix.app.main import COMMANDS, main
+from backmix.data.export import write_csv
+from backmix.workflow import Run
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with plant.csv and a quick plan.toml."""
+    monkeypatch.chdir(tmp_path)
+    write_csv(small_table().to_frame().reset_index(), tmp_path / "plant.csv")
+    plan = small_plan().merged({"data": {"file": "plant.csv"}})
+    (tmp_path / "plan.toml").write_text(plan.to_toml(), "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("lang", ["en", "zh_TW"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_in_both_languages(
+        command: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--lang", lang, command, "--help") == 0
+    text = capsys.readouterr().out
+    assert any("\u4e00" <= c <= "\u9fff" for c in text) == (lang == "zh_TW")
+
+
+def test_help_loads_no_numerical_framework() -> None:
+    program = ("import sys, backmix.app.main as m\n"
+               "try: m.main(['--help'])\nexcept SystemExit: pass\n"
+               "heavy = {'keras', 'jax', 'numpy', 'pandas', 'pydantic', 'sklearn', 'matplotlib', 'scipy', 'rich'}\n"
+               "print(sorted(heavy & set(sys.modules)), file=sys.stderr)")
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stderr.strip() == "[]"
+
+
+def test_import_backmix_loads_nothing_else() -> None:
+    program = "import sys, backmix; print(sorted({'keras', 'jax', 'numpy', 'pandas'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("run", "plan.toml") == 0
+    said = capsys.readouterr()
+    assert "runs/plan/report.en.html" in said.out
+    assert said.out.rstrip().endswith(Run.load("runs/plan").verdict)
+    assert "\r" not in said.err, "a pipe sees no progress bar"
+
+    assert _run("show", "runs/plan/model.bmx", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["targets"][0]["name"] == "quality"
+    assert shown["scores"]["verdict"]["en"] == Run.load("runs/plan").verdict
+
+    assert _run("show", "runs/plan") == 0
+    assert _run("predict", "runs/plan/model.bmx", "plant.csv") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("model,target,time") for line in lines)
+
+    assert _run("run", "plan.toml", "--seed", "3", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["folder"] == "runs/plan-2"
+    assert _run("compare", "runs/plan", "runs/plan-2", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["run"] for row in rows] == ["plan", "plan-2"]
+    assert rows[0]["test_rows"] == rows[1]["test_rows"]
+
+
+def test_advise_says_what_auto_becomes_without_training(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("advise", "plan.toml", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"model.cell", "training.loss"} <= {choice["setting"] for choice in found["choices"]}
+    assert all(choice["reason"] for choice in found["choices"])
+    assert found["parameters"] > 0
+    assert not Path("runs").exists()
+
+
+def test_a_finished_run_is_never_overwritten(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("run", "plan.toml", "--folder", "here", "--json") == 0
+    before = Path("here/run.json").read_bytes()
+    capsys.readouterr()
+    assert _run("run", "plan.toml", "--folder", "here") == 2
+    assert capsys.readouterr().err == ("backmix: here — this folder holds a finished run, which is kept. "
+                                       "Name another --folder\n")
+    assert Path("here/run.json").read_bytes() == before
+
+
+def test_resuming_needs_the_same_plan_and_data(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("run", "plan.toml", "--resume") == 2
+    assert "there is nothing to resume. Run without --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [
+    (["run", "none.toml"], 2, "none.toml — the plan cannot be opened: No such file or directory. "
+                              "Write one with: backmix init TABLE.csv"),
+    (["predict", "none.bmx", "plant.csv"], 6, "none.bmx — there is no such bundle. "
+                                              "A run leaves it as runs/NAME/model.bmx"),
+    (["show", "none.bmx"], 6, "none.bmx — there is no such bundle. A run leaves it as runs/NAME/model.bmx"),
+    (["compare", "."], 3, ". — there is no finished run here. Finish it with: backmix run PLAN --resume"),
+    (["demo", "debutanizr"], 2, None),
+    (["audit", "none.csv"], 3, None),
+    (["init", "plant.csv", "--out", "plan.toml"], 8, "plan.toml — the file is there already. "
+                                                     "Name another with --out, or replace it with --force"),
+    (["flurb"], 2, None),
+    (["run"], 2, None),
+    (["--lang", "xx", "doctor"], 2, None),
+])
+def test_an_error_is_one_line_and_a_code(plant: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
+                                         code: int, message: str | None) -> None:
+    assert _run(*arguments) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("backmix: ")
+    assert said.err.count("\n") == 1
+    if message is not None:
+        assert said.err == f"backmix: {message}\n"
+
+
+def test_errors_are_json_when_asked(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("show", "none.bmx", "--json") == 6
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["key"] == "bundle.not_found"
+    assert error["exit_code"] == 6
+
+
+def test_doctor_schema_and_data_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("doctor", "--json") == 0
+    assert {"keras", "jax"} <= {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert _run("schema") == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Plan"
+    assert _run("data", "list", "--json") == 0
+    names = {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert {"debutanizer", "tennessee_eastman", "cstr"} <= names
+
+
+def test_data_get_writes_a_plant_as_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run("data", "get", "cstr", "--out", "cstr.csv") == 0
+    assert (tmp_path / "cstr.csv").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", ["keras", "weights", "h5"])
+def test_export_writes_what_plain_keras_opens(sensor_run: Run, tmp_path: Path, kind: str) -> None:
+    """Course items 70 to 72; G: .h5 only as an export."""
+    import keras
+    import numpy as np
+
+    suffix = {"keras": ".keras", "weights": ".weights.h5", "h5": ".h5"}[kind]
+    out = tmp_path / f"model{suffix}"
+    assert _run("export", str(sensor_run.bundle_path), "--to", kind, "--out", str(out)) == 0
+    x = np.random.default_rng(0).normal(size=(3, 6, 3)).astype("float32")
+    wanted = np.asarray(sensor_run.bundle.network.predict_on_batch({"x": x}))
+    if kind == "weights":
+        from backmix.models.network import build
+
+        model = build(sensor_run.bundle.architecture, seed=5)
+        model.load_weights(out)
+    else:
+        model = keras.models.load_model(out, compile=False)
+    got = np.asarray(model.predict_on_batch({"x": x}))
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_a_pipe_that_closes_is_no_error(plant: Path) -> None:
+    program = "from backmix.app.main import main; main(['schema'])"
+    found = subprocess.run(f"{sys.executable} -c \"{program}\" | head -c 10", shell=True,  # noqa: S602
+                           capture_output=True, text=True, check=False)
+    assert "Traceback" not in found.stderr
