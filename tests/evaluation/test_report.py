@@ -273,6 +273,16 @@ def test_the_same_run_gives_the_same_bytes(number_report: Maker) -> None:
     assert render(number_report(), "en") == render(number_report(), "en")
 
 
+def test_a_metric_that_no_model_has_is_a_sentence_and_no_column(class_report: Maker) -> None:
+    """Bad input 29: undefined with its reason."""
+    data = class_report()
+    row = next(row for row in data.scores if row.metric == "false_alarms_per_day" and row.part == "test")
+    assert row.value is None
+    text = read(data).text
+    assert f"false alarms per day is undefined for every model: {row.reason}." in text
+    assert text.count(row.reason) == 1
+
+
 def test_leakage_results_are_set_out(number_report: Maker) -> None:
     results = (
         LeakageResult("overlap", True, "evaluation.leak_overlap_none", {"rows": "230"}),

@@ -132,6 +132,7 @@ def _scores(data: ReportData) -> Iterator[Block]:
         table = _table(data, [row for row in rows if row.target == target])
         if table is not None:
             yield Block(table=table)
+            yield from _undefined([row for row in rows if row.target == target and row.part == "test"])
 
 
 def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
@@ -150,7 +151,7 @@ def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
     )
     head, body = [Cell(say("report.column_model"))], {model: [Cell(model_title(model))] for model in order}
     for at, column in enumerate(columns):
-        if column:
+        if column and not _silent(column):
             judged = at < len(columns) - 1
             what = measure(column)
             title = what.title if judged else say("report.column_validation", metric=what.title)
@@ -168,6 +169,20 @@ def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
     return Grid(caption, tuple(head), table, kind="scores")
 
 
+def _silent(column: Sequence[ScoreRow]) -> bool:
+    """Whether a metric is undefined for every model."""
+    return all(row.value is None for row in column)
+
+
+def _undefined(test: Sequence[ScoreRow]) -> Iterator[Block]:
+    """Why metrics have no column: a sentence each instead of a column of dashes."""
+    for metric in dict.fromkeys(row.metric for row in test):
+        column = [row for row in test if row.metric == metric]
+        if _silent(column):
+            words = say("report.metric_undefined", metric=measure(column).title, reason=column[0].reason)
+            yield Block(text=words, tone="note")
+
+
 def _fill(body: dict[str, list[Cell]], column: Sequence[ScoreRow], what: Measure, *, judged: bool) -> None:
     """Put one column into the rows of the models."""
     by = {row.model: row for row in column}
@@ -183,9 +198,8 @@ def _fill(body: dict[str, list[Cell]], column: Sequence[ScoreRow], what: Measure
             low, high = what.write([row.low, row.high])
             note = say("report.interval", low=low, high=high)
         top = judged and math.isfinite(best) and rank(row) == best
-        cells.append(
-            Cell(words[model], note=note, number=True, kind="best" if top else "" if judged else "quiet")
-        )
+        kind = "best" if top else "reason" if row.reason else "" if judged else "quiet"
+        cells.append(Cell(words[model], note=note, number=True, kind=kind))
 
 
 def unseen(data: ReportData) -> Section:

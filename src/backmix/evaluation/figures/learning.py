@@ -44,7 +44,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         legend(LEFT, 40, [(_KIND[name], say(names[name])) for name in drawn]),
         axes.rows(log_ticks(*ends) if positive else round_ticks(*ends, 5)),
         axes.columns(
-            [(v, label) for v, label in round_ticks(1, max(epochs, 2), 8) if v == int(v) and v <= epochs],
+            [(v, f"{v:,.0f}") for v, _ in round_ticks(1, max(epochs, 2), 8) if v == int(v) and v <= epochs],
             grid=False,
         ),
     ]

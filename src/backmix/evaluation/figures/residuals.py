@@ -98,7 +98,7 @@ def _panel(tag: Tag, error: Floats, breaks: NDArray[np.bool_], width: int, top: 
         rule(float(below.x(n)), zero, float(below.x(n)), float(below.y(r)), "stem")
         for n, r in enumerate(lags.tolist(), start=1)
     )
-    steps = [(float(v), label) for v, label in round_ticks(1, len(lags), 6) if v == int(v)]
+    steps = [(v, f"{v:.0f}") for v, _ in round_ticks(1, max(len(lags), 2), 6) if v == int(v)]
     parts += [
         text(LEFT, below.top - 10, say("report.autocorrelation"), "note"),
         band,
