@@ -178,8 +178,8 @@ def test_a_name_with_an_unknown_blank_is_refused(parts: tuple[Windows, Windows],
 def test_what_is_watched_must_be_measured() -> None:
     with pytest.raises(TrainingError) as caught:
         play(EarlyStop(Rule("val_mae", higher=False), patience=1), [1.0])
-    assert str(caught.value) == ("'val_mae' was not measured in this epoch, so nothing can be stopped or saved "
-                                 "by it. Watch one of: loss, val_loss")
+    assert str(caught.value) == ("'val_mae' was not measured in this epoch, so nothing can be stopped or "
+                                 "saved by it. Watch one of: loss, val_loss")
 
 
 def test_callbacks_run_in_the_order_of_their_list(parts: tuple[Windows, Windows]) -> None:

@@ -151,8 +151,8 @@ def test_row_42_without_a_folder_nothing_can_be_saved(monkeypatch: pytest.Monkey
         disturb(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted) as caught:
             train(None)
-    assert str(caught.value) == (f"training was interrupted in epoch 1 after batch 4 of {STEPS}; without a run "
-                                 "folder nothing was saved. Give it one to be able to resume")
+    assert str(caught.value) == (f"training was interrupted in epoch 1 after batch 4 of {STEPS}; without a "
+                                 "run folder nothing was saved. Give it one to be able to resume")
 
 
 def test_row_42_the_second_ctrl_c_does_not_wait(undisturbed: Fitted, tmp_path: Path,

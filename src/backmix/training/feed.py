@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.windows import Windows
+from backmix.data.windows import WindowBatch, Windows
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
@@ -109,7 +109,7 @@ class Feed:
         return self._order[1][low:high]
 
     def _checked(self, at: NDArray[np.int64], *, where: int | None) -> Batch:
-        found = self.windows.gather(at)
+        found = gathered(self.windows, at)
         assert found.y is not None
         x = _padded(found.x, self._rows)
         if not (all_finite(x) and all_finite(found.y)):
@@ -146,6 +146,12 @@ def dataset(feed: Feed) -> Any:
     face = type("FeedDataset", (base,), {
         "__len__": lambda self: len(feed), "__getitem__": lambda self, number: feed.batch(number)})
     return face()
+
+
+def gathered(windows: Windows, at: NDArray[np.int64]) -> WindowBatch:
+    """The windows ``at``; a value beyond float32 becomes infinite quietly, for the caller to name."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return windows.gather(at)
 
 
 def all_finite(values: NDArray[Any]) -> bool:

@@ -29,7 +29,7 @@ from backmix.models.size import memory_predict
 from backmix.storage import hold, remove
 from backmix.training.callbacks import recommended
 from backmix.training.checkpoint import CHECKPOINT, Snapshot, load_snapshot
-from backmix.training.feed import Feed, dataset
+from backmix.training.feed import Feed, dataset, gathered
 from backmix.training.keeper import Gate, Keeper
 from backmix.training.memory import KEEP, budget, check_memory
 from backmix.training.predict import predict_network
@@ -50,6 +50,8 @@ __all__ = ["Diverged", "FitSettings", "Fitted", "TrainingPlan", "fit_network", "
 
 CHECK_BATCH = 1024
 """Windows per validation step at most; validation keeps nothing for a way back."""
+CHECK_BYTES = 64 * 2**20
+"""What a validation step may take even where a training step takes less."""
 FREE = ("epochs", "memory_limit", "resume", "tensorboard", "checkpoint")
 """Settings that may change between a training and its resumption: they change no number of it."""
 METRICS = {
@@ -209,7 +211,7 @@ def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: Feed)
     mark = hashlib.sha256(json.dumps([architecture.to_dict(), fixed], sort_keys=True, default=str).encode())
     for feed in feeds:
         windows = feed.windows
-        some = windows.gather(np.unique(np.linspace(0, len(windows) - 1, 256).astype(np.int64)))
+        some = gathered(windows, np.unique(np.linspace(0, len(windows) - 1, 256).astype(np.int64)))
         mark.update(f"{len(windows)} {windows.feature_names} {feed.batch_size}".encode())
         mark.update(np.ascontiguousarray(some.x).tobytes())
         mark.update(np.ascontiguousarray(some.y).tobytes())
@@ -224,7 +226,8 @@ def _feeds(architecture: Architecture, train: Windows, validation: Windows,
     free = budget(settings.memory_limit)
     need = check_memory(architecture, batch_size, rows=rows, free=free)
     many = min(CHECK_BATCH, len(validation))
-    while many > batch_size and memory_predict(architecture, many, rows=rows) > need:
+    # by a fixed measure: were it by free memory, the rounding of val_loss would change from run to run
+    while many > batch_size and memory_predict(architecture, many, rows=rows) > max(need, CHECK_BYTES):
         many //= 2
     feed = Feed(train, architecture, batch_size=batch_size, class_weights=settings.class_weights,
                 seed=settings.seed if settings.shuffle else None)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.training.checkpoint import arrays_of, put
+from backmix.training.feed import gathered
 from backmix.training.memory import budget, spell
 
 BLOCK = 256
@@ -57,7 +58,7 @@ def block_size(model: Any, rows: int, free: int) -> int:
 
 def _block(model: Any, windows: Windows, at: NDArray[np.int64],
            shape: tuple[int, int]) -> NDArray[np.float32]:
-    batch = windows.gather(at)
+    batch = gathered(windows, at)
     inputs: dict[str, NDArray[Any]] = {"x": _filled(batch.x, shape)}
     if any(entry.name == "mask" for entry in model.inputs):
         mask = np.ones(batch.x.shape[:2], bool) if batch.mask is None else batch.mask

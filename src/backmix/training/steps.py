@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from backmix.errors import TrainingError
 from backmix.text import say
 from backmix.training.callbacks import Hooks
-from backmix.training.feed import Feed, moment, row_name
+from backmix.training.feed import Feed, gathered, moment, row_name
 from backmix.training.progress import Watch
 from backmix.training.settings import FitSettings
 
@@ -211,7 +211,7 @@ def listens_to_batches(callback: Any) -> bool:
 def extreme(feed: Feed, number: int) -> tuple[float, str, str]:
     """The largest absolute scaled value of a batch, its tag and when it was measured."""
     at = feed.positions(number)
-    found = feed.windows.gather(at)
+    found = gathered(feed.windows, at)
     window, row, column = (int(i) for i in np.unravel_index(np.argmax(np.abs(found.x)), found.x.shape))
     size, tag = float(abs(found.x[window, row, column])), feed.windows.feature_names[column]
     place = row_name(feed.windows, int(at[window]), row)
