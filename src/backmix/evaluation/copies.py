@@ -100,13 +100,12 @@ def _numbers(train: Windows, target: str) -> list[Copy]:
         better = strength > best + (0.0 if shift == 0 else 1e-6)
         best, ahead, count = (np.where(better, new, old) for new, old in (
             (strength, best), (np.full(len(inputs), shift), ahead), (used, count)))
-    found = [Copy(name, target, "ahead" if shift else "same", float(value), int(used), int(shift))
-             for name, value, shift, used in zip(inputs, best, ahead, count, strict=True)]
+    found = [Copy(name, target, "ahead" if early else "same", float(value), int(n), int(early))
+             for name, value, early, n in zip(inputs, best, ahead, count, strict=True)]
     for place, copy in enumerate(found):
         if not _is_copy(copy):
             x = np.asarray(table.values)[rows, columns[place]].astype(np.float64)
-            share, used = _curve(x, y)
-            curve = Copy(copy.tag, target, "curve", share, used)
+            curve = Copy(copy.tag, target, "curve", *_curve(x, y))
             if _is_copy(curve):
                 found[place] = curve
     return found

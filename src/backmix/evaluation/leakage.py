@@ -69,7 +69,8 @@ class LeakageResult:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the sentence in both languages."""
         return {"name": self.name, "passed": self.passed, "key": self.key, "tag": self.tag,
-                "acknowledged": self.acknowledged, "text": {"en": self.text("en"), "zh_TW": self.text("zh_TW")}}
+                "acknowledged": self.acknowledged,
+                "text": {"en": self.text("en"), "zh_TW": self.text("zh_TW")}}
 
 
 def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...]:
@@ -189,8 +190,8 @@ def target_copies(train: Windows) -> tuple[LeakageResult, ...]:
             if strongest else {})
         key = "evaluation.leak_copy_none" if strongest else "evaluation.leak_copy_none_class"
         return (LeakageResult("copy", True, key, values),)
-    return tuple(LeakageResult("copy", False, f"evaluation.leak_copy_{copy.how}", _about(copy, train), tag=copy.tag)
-                 for copy in found)
+    return tuple(LeakageResult("copy", False, f"evaluation.leak_copy_{copy.how}", _about(copy, train),
+                               tag=copy.tag) for copy in found)
 
 
 def _about(copy: Copy, train: Windows) -> dict[str, Any]:
@@ -250,7 +251,8 @@ def _cuts(test: Windows) -> list[int]:
 def _piece(test: Windows, cut: int) -> tuple[Table, int]:
     """The rows around a cut, and where the cut lies among them."""
     reach = max(test.spec.reach, test.steps)
-    low, high = max(0, cut - max(PIECE, 3 * reach)), min(len(test.table), cut + 1 + max(PIECE // 4, reach + 50))
+    low = max(0, cut - max(PIECE, 3 * reach))
+    high = min(len(test.table), cut + 1 + max(PIECE // 4, reach + 50))
     if test.lengths is not None and test.table.batch is not None:
         batch = np.asarray(test.table.batch)
         while low > 0 and batch[low - 1] == batch[low]:  # whole batches only

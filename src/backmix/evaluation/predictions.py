@@ -44,9 +44,7 @@ def prediction_frame(task: Task, windows: Windows, outcome: Outcome, *, model: s
 
     names = [tag.name for tag in task.targets]
     count, width = len(windows), len(names)
-    truth: Floats = np.full((count, width), np.nan)
-    if all(name in windows.table.names for name in names):
-        truth = np.asarray(windows.truth(), dtype=np.float64).reshape(count, width)
+    truth = _truth(windows, names)
     columns: dict[str, Any] = {
         "model": model,
         "part": part,
@@ -101,7 +99,24 @@ def _times(windows: Windows) -> NDArray[np.datetime64]:
 
 
 def _predicted_rows(windows: Windows) -> NDArray[np.int64]:
-    return np.asarray(windows.target_rows, dtype=np.int64)
+    """The row that each window predicts, (W,), which may lie past the end of the table."""
+    if windows.lengths is not None:
+        return np.asarray(windows.target_rows, dtype=np.int64)
+    return np.asarray(windows.origins, dtype=np.int64) + windows.spec.horizon
+
+
+def _truth(windows: Windows, names: list[str]) -> Floats:
+    """The targets at the predicted rows, (W, K); NaN where they are not known (yet)."""
+    table, rows = windows.table, _predicted_rows(windows)
+    found = np.full((len(rows), len(names)), np.nan)
+    there = np.flatnonzero(rows < len(table))
+    if table.batch is not None:  # a horizon beyond the end of a batch is not in the next one
+        origins = np.asarray(windows.origins)[there]
+        there = there[np.asarray(table.batch)[rows[there]] == np.asarray(table.batch)[origins]]
+    for k, name in enumerate(names):
+        if name in table.names:
+            found[there, k] = np.asarray(table.column(name))[rows[there]]
+    return found
 
 
 def _batches(windows: Windows) -> NDArray[np.object_]:

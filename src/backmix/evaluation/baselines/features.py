@@ -90,7 +90,7 @@ def _thin(steps: int, places: int) -> tuple[int, ...]:
     """First rows of ``places`` stretches that grow into the past.
 
     >>> _thin(10, 4)
-    (0, 5, 8, 9)
+    (0, 6, 8, 9)
     """
     low, high = 1.0, 8.0 * steps
     for _ in range(60):  # the growth for which the stretches, each at least a row, fill the window

@@ -35,7 +35,6 @@ MOST_LAGS = 120
 MOST_ROWS = 30_000
 MOST_ROUNDS = 300
 PATIENCE = 15
-FEW_NUMBERS = 2_000_000
 
 
 def flat(lags: Lags, windows: Windows, at: NDArray[np.int64]) -> Singles:
@@ -70,7 +69,6 @@ class Trees:
 def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int) -> Trees:
     """Gradient-boosted trees on lags and statistics of the window."""
     from sklearn.ensemble import HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     inner, choosing = last_fifth(train, validation)
     lags = Lags.of(inner, max(MOST_LAGS, len(inner.feature_names)))
@@ -83,9 +81,7 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
             learning_rate=0.08, max_iter=MOST_ROUNDS, max_leaf_nodes=15, min_samples_leaf=20, max_bins=127,
             early_stopping=len(checks) > 1, n_iter_no_change=PATIENCE, random_state=seed)
         watched = {"X_val": x_check, "y_val": y_check[:, k]} if len(checks) > 1 else {}
-        # on few numbers the threads wait for one another longer than they work
-        with threadpool_limits(1 if x.size < FEW_NUMBERS else None, user_api="openmp"):
-            models.append(model.fit(x, y[:, k], **watched))
+        models.append(model.fit(x, y[:, k], **watched))
     rounds = [int(model.n_iter_) for model in models]
     choice = Choice(rounds[0] if len(rounds) == 1 else tuple(rounds), "evaluation.trees_rounds",
                     {"rounds": ", ".join(map(str, rounds)), "features": x.shape[1]}, setting="baseline.trees")
