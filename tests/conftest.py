@@ -31,9 +31,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def sensor_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished soft-sensor run on the small table, shared by all tests that only read it."""
-    from small import small_plan, small_table
-
     from backmix.workflow import fit
+    from small import small_plan, small_table
 
     return fit(small_table(), small_plan(), folder=tmp_path_factory.mktemp("runs") / "sensor", quiet=True)
 
@@ -41,9 +40,8 @@ def sensor_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def diagnosis_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished diagnosis run on the small table."""
-    from small import small_plan, small_table
-
     from backmix.workflow import fit
+    from small import small_plan, small_table
 
     return fit(small_table(classes=True), small_plan(classes=True),
                folder=tmp_path_factory.mktemp("runs") / "diagnosis", quiet=True)

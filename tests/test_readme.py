@@ -7,10 +7,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from small import small_plan, small_table
 
 from backmix.app.main import COMMANDS, main
 from backmix.data.export import write_csv
+from small import small_plan, small_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from backmix.version import __version__
 
 _HOMES = {
     "Tag": "backmix.data.tag",
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from backmix.workflow import fit as fit
     from backmix.workflow import load as load
 
-__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:

@@ -118,14 +118,14 @@ class RecurrentRegressor(RegressorMixin, _Recurrent):  # type: ignore[misc]
     (200,)
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on X (B, T, F) or (B, T × F) and y (B,)."""
         x, target = validate_data(self, X, y, allow_nd=True, y_numeric=True, dtype=np.float64)
         self.center_, self.scale_ = float(target.mean()), float(target.std()) or 1.0
         self._train(self._windows(x), (target - self.center_) / self.scale_, head="number", outputs=1, loss="mse")
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """The predictions (B,) in the unit of y."""
         return self._outputs(X)[:, 0] * self.scale_ + self.center_
 
@@ -133,7 +133,7 @@ class RecurrentRegressor(RegressorMixin, _Recurrent):  # type: ignore[misc]
 class RecurrentClassifier(ClassifierMixin, _Recurrent):  # type: ignore[misc]
     """A recurrent network that names the class of a window; parameters as in `RecurrentRegressor`."""
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on X (B, T, F) or (B, T × F) and class labels y (B,)."""
         x, labels = validate_data(self, X, y, allow_nd=True, dtype=np.float64)
         check_classification_targets(labels)
@@ -148,11 +148,11 @@ class RecurrentClassifier(ClassifierMixin, _Recurrent):  # type: ignore[misc]
                     loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy")
         return self
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """The probability of each class (B, C)."""
         raw = self._outputs(X)
         return np.hstack([1 - raw, raw]) if raw.shape[1] == 1 else raw
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The likeliest class (B,)."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])

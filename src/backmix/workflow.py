@@ -17,11 +17,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-import backmix
 from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.split import Part
@@ -33,6 +32,7 @@ from backmix.text import LANGUAGES, language
 from backmix.training.design import Design, design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
+from backmix.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,10 +253,11 @@ def _report(found: _Found) -> ReportData:
     from backmix.evaluation.report import PartSummary, ReportData, Training
 
     prepared, plan = found.prepared, found.prepared.plan
+    names: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
     parts = tuple(
-        PartSummary(name=name, rows=prepared.split.count(Part[name.upper()]), windows=len(windows),
+        PartSummary(name=name, rows=prepared.split.count(Part[name.upper()]), windows=len(prepared.parts[name]),
                     spans=_spans(prepared, Part[name.upper()]))
-        for name, windows in prepared.parts.items())
+        for name in names)
     title = plan.report.title or ", ".join(tag.label for tag in prepared.task.targets)
     return ReportData(
         title=title, task=prepared.task, verdict=found.judgement.verdict, scores=found.judgement.scores,
@@ -288,7 +289,7 @@ def _environment(plan: Plan) -> dict[str, str]:
     """Versions, seed and machine: what a result depends on besides plan and data."""
     names = ("keras", "jax", "numpy", "pandas", "scikit-learn", "scipy")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"backmix": backmix.__version__, "python": platform.python_version(),
+    return {"backmix": __version__, "python": platform.python_version(),
             **{name: version(name) for name in names}, "seed": str(plan.training.seed),
             "machine": f"{platform.system()} {platform.machine()}, {cores} cores",
             "finished": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import small_plan, small_table
 
 from backmix.app.main import COMMANDS, main
 from backmix.data.export import write_csv
 from backmix.workflow import Run
+from small import small_plan, small_table
 
 
 def _run(*arguments: str) -> int:

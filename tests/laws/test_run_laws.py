@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import small_plan, small_table
 
 from backmix.data.ledger import Ledger
 from backmix.data.sources import Reading
@@ -18,6 +17,7 @@ from backmix.data.table import Table
 from backmix.serving.bundle import Bundle
 from backmix.training.prepare import prepare
 from backmix.workflow import Run, fit
+from small import small_plan, small_table
 
 LAWFUL = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

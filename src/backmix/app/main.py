@@ -12,11 +12,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import typer
 
 from backmix.errors import BackmixError
 from backmix.text import LANGUAGES, Language, language, say, speak
+from backmix.version import __version__
 
 COMMANDS = ("demo", "init", "run", "audit", "advise", "predict", "show", "compare", "data", "export", "schema",
             "doctor")
@@ -42,8 +44,6 @@ def _language(arguments: list[str]) -> Language:
 
 
 def _guarded(arguments: list[str]) -> int:
-    # the base of all usage errors; typer shows it only through its children
-    (usage,) = (kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     as_json = "--json" in arguments
     try:
         result = build()(arguments, standalone_mode=False, prog_name="backmix")
@@ -51,8 +51,10 @@ def _guarded(arguments: list[str]) -> int:
     except BackmixError as fault:
         _complain(str(fault), fault.exit_code, as_json, key=fault.key)
         return fault.exit_code
-    except usage as fault:
-        _complain(fault.format_message(), 2, as_json, key="usage")
+    except Exception as fault:
+        if not isinstance(fault, _usage()):
+            raise
+        _complain(" ".join(fault.format_message().split()), 2, as_json, key="usage")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         _complain(say("app.interrupted"), 130, as_json, key="interrupted")
@@ -60,6 +62,11 @@ def _guarded(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _usage() -> Any:
+    """The base of all usage errors, which typer shows only through its children."""
+    return next(kind for kind in typer.BadParameter.mro() if kind.__name__ == "ClickException")
 
 
 def _complain(message: str, code: int, as_json: bool, *, key: str) -> None:
@@ -83,9 +90,7 @@ def build() -> typer.Typer:
         if lang and lang.replace("-", "_").lower() not in {known.lower() for known in LANGUAGES}:
             raise typer.BadParameter(say("app.bad_language", got=lang, known=", ".join(LANGUAGES)))
         if version:
-            import backmix
-
-            print(f"backmix {backmix.__version__}")
+            print(f"backmix {__version__}")
             raise typer.Exit
         if context.invoked_subcommand is None:
             print(context.get_help())

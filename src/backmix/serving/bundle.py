@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-import backmix
 from backmix.data.ledger import Ledger
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
@@ -28,6 +27,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.size import weight_shapes
 from backmix.serving.archive import pack, read_json, unpack
 from backmix.training.recipe import Recipe
+from backmix.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +108,7 @@ class Bundle:
                 {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}),
         }
         members |= {f"report.{lang}.html": html.encode() for lang, html in self.reports.items()}
-        pack(Path(path), members, version=backmix.__version__)
+        pack(Path(path), members, version=__version__)
         return Path(path)
 
     @classmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from backmix.data.ledger import Account, Ledger, account
-from backmix.data.repair import Repair, fit_repair
+from backmix.data.repair import fit_repair
 from backmix.data.resample import check_clock, resample
 from backmix.data.sources import Reading
 from backmix.data.split import Part, Split, split

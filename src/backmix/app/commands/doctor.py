@@ -13,9 +13,9 @@ from importlib.util import find_spec
 import typer
 
 from backmix.text import say
+from backmix.version import __version__
 
-NEEDED = ("numpy", "scipy", "pandas", "duckdb", "keras", "jax", "scikit-learn", "pydantic", "safetensors",
-          "matplotlib", "jinja2")
+NEEDED = ("numpy", "scipy", "pandas", "pyarrow", "keras", "jax", "scikit-learn", "pydantic", "safetensors", "jinja2")
 EXTRAS = ("tensorboard", "polars", "psycopg")
 
 
@@ -36,11 +36,10 @@ def add(app: typer.Typer) -> None:
 
 
 def _facts() -> list[tuple[str, str, str]]:
-    import backmix
     from backmix.errors import PlanError
     from backmix.models.engine import use_engine
 
-    facts = [("backmix", backmix.__version__, ""), ("python", platform.python_version(), platform.platform())]
+    facts = [("backmix", __version__, ""), ("python", platform.python_version(), platform.platform())]
     for name in NEEDED:
         found = _version(name)
         facts.append((name, found, "" if found else say("app.doctor_missing")))
