@@ -255,3 +255,46 @@ def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: Fitted, tmp_path: Pa
     assert said.startswith(f"{tmp_path} — training was interrupted in epoch ")
     assert said.endswith(f"of {STEPS}, and saved. Go on with: backmix run --resume\n")
     ends_alike(train(tmp_path), undisturbed)
+
+
+def test_a_users_callback_with_a_state_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backmix.training import fit
+    from backmix.training.callbacks import Hooks
+
+    class Count(Hooks):
+        def __init__(self) -> None:
+            self.epochs = 0
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            self.epochs += 1
+
+        def state(self) -> dict[str, int]:
+            return {"epochs": self.epochs}
+
+        def restore(self, state: dict[str, int]) -> None:
+            self.epochs = state["epochs"]
+
+    true = fit.fit_network
+    for epochs in (2, 6):
+        count = Count()
+        with monkeypatch.context() as patch:
+            patch.setattr(fit, "fit_network",
+                          lambda *a, count=count, **named: true(*a, **named, callbacks=[count]))
+            train(tmp_path, epochs=epochs)
+        assert count.epochs == epochs
+
+
+def test_an_engine_that_keeps_its_steps_to_itself_trains_the_same(undisturbed: Fitted, tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other engines are watched by a callback; an epoch cut short is repeated from its beginning."""
+    from backmix.models.engine import use_engine
+
+    monkeypatch.setattr(use_engine().backend, "backend", lambda: "another")
+    with monkeypatch.context() as patch:
+        disturb(patch, 2 * STEPS + 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted):
+            train(tmp_path)
+    moment = load_snapshot(tmp_path)
+    assert moment is not None
+    assert (moment.epoch, moment.step) == (2, 0)
+    ends_alike(train(tmp_path), undisturbed)
