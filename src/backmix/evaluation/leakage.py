@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from backmix.training.prepare import Prepared
     from backmix.training.recipe import Recipe
 
-FUTURE = "future"
-"""The name under which looking ahead can be acknowledged, for a model that is only used afterwards."""
-
 CUTS = 3
 """At how many places of the test part the future is changed."""
 
@@ -47,7 +44,8 @@ Predict = Callable[[Windows], NDArray[Any]]
 class LeakageResult:
     """One line of the audit.
 
-    passed: None when it could not be checked, or failed and was acknowledged by name
+    passed: None when it could not be checked, or failed and was acknowledged: a copy by its name, a
+        model that looks ahead by ``online = false``
     tag: the input it is about, for a copy of the target; else empty
     """
 
@@ -64,7 +62,9 @@ class LeakageResult:
             with speak(lang):
                 return self.text()
         sentence = say(self.key, **self.values)
-        return sentence + say("evaluation.acknowledged") if self.acknowledged else sentence
+        if not self.acknowledged:
+            return sentence
+        return sentence + say("evaluation.acknowledged" if self.name == "copy" else "evaluation.offline")
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the sentence in both languages."""
@@ -82,7 +82,7 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
     from backmix.training.predict import predict_network
 
     recipe, wanted = prepared.recipe, prepared.plan.evaluation.acknowledged
-    _check_names(wanted, [*recipe.spec.inputs, *recipe.repair.dropped_tags, FUTURE], prepared.table.source)
+    _check_names(wanted, [*recipe.spec.inputs, *recipe.repair.dropped_tags], prepared.table.source)
     scaling = {"inputs": prepared.plan.scaling.inputs, "target": prepared.plan.scaling.target}
     results = [
         split_overlap(prepared.parts),
@@ -91,13 +91,15 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
         future(recipe, prepared.test,
                predict=None if model is None else lambda windows: predict_network(model, windows)),
     ]
+    if not prepared.plan.online and results[-1].passed is False:
+        results[-1] = replace(results[-1], passed=None, acknowledged=True)
     return acknowledge(results, wanted)
 
 
 def acknowledge(results: Sequence[LeakageResult], names: Collection[str]) -> tuple[LeakageResult, ...]:
     """The results with failures that were acknowledged by name marked as such."""
     def mark(result: LeakageResult) -> LeakageResult:
-        known = result.passed is False and _name_of(result) in names
+        known = result.passed is False and result.name == "copy" and result.tag in names
         return replace(result, passed=None, acknowledged=True) if known else result
 
     return tuple(mark(result) for result in results)
@@ -118,10 +120,6 @@ def refuse(results: Sequence[LeakageResult], *, acknowledged: Collection[str] = 
                            target=failed[0].values["target"], tags=", ".join(tags),
                            quoted=", ".join(f'"{tag}"' for tag in tags))
     raise LeakageError(failed[0].key, **failed[0].values)
-
-
-def _name_of(result: LeakageResult) -> str:
-    return result.tag if result.name == "copy" else result.name if result.name == "future" else ""
 
 
 def _check_names(wanted: Collection[str], known: Sequence[str], where: str) -> None:
