@@ -24,8 +24,11 @@ Codes = NDArray[np.int64]
 FEWEST_BLOCKS = 5
 """With fewer independent stretches than this no interval is drawn: it would mean nothing."""
 
-LONG_BATCH = 3
+LONG_BATCH = 2
 """A batch of at least this many stretches is drawn from for itself."""
+
+LONG_RUN = 30
+"""A batch of at least this many windows has a mean loss of its own."""
 
 MOST_NUMBERS = 60_000_000
 """Draws times windows; longer tests are drawn fewer times (but at least 100) to stay within seconds."""
@@ -153,9 +156,12 @@ def block_length(series: Floats, runs: Codes) -> int:
     good = np.isfinite(series)
     series, runs = series[good], runs[good]
     n = len(series)
-    if n < 8 or np.ptp(series) == 0:
+    if n < 8:
         return 1
-    series = (series - series.mean()) / series.std()
+    series = series - _level(series, runs)
+    if not series.std() > 1e-12:
+        return 1
+    series = series / series.std()
     quiet = max(5, int(np.sqrt(np.log10(n))))
     longest = max(1, min(int(np.ceil(np.sqrt(n))) + quiet, n - 1))
     covariance = np.array([_covariance(series, runs, lag) for lag in range(longest + 1)])
@@ -175,6 +181,20 @@ def block_length(series: Floats, runs: Codes) -> int:
         return 1
     length = (2.0 * slope**2 / (4.0 / 3.0 * spectrum**2)) ** (1 / 3) * n ** (1 / 3)
     return int(np.clip(np.ceil(length), 1, max(1, np.ceil(min(3 * np.sqrt(n), n / 3)))))
+
+
+def _level(series: Floats, runs: Codes) -> Floats:
+    """What each window's loss is measured from: the mean of its batch when that is long, else of all.
+
+    Long batches are drawn from for themselves, so that it does not matter how they differ.
+    """
+    firsts, size = _spans(runs)
+    long = size >= LONG_RUN
+    level = np.full(len(series), series[~long].mean() if not long.all() else 0.0)
+    for first in np.unique(firsts[long]):
+        own = slice(first, first + size[first])
+        level[own] = series[own].mean()
+    return level
 
 
 def _covariance(series: Floats, runs: Codes, lag: int) -> float:
