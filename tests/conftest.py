@@ -11,6 +11,10 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["BACKMIX_LANG"] = "en"
+# most of the time of the tests is compiling small networks: do it once for all processes
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))  # tests import small.py by its name
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ This module draws the exception tree and owns the exit codes:
     └── Interrupted     130    Ctrl-C; the run can be resumed
 
 An error carries a key of the text catalogue and the values for it, so the same error
-reads in English and in Traditional Chinese: ``raise InputError("data.empty_file", where=path)``.
+reads in English and in Traditional Chinese: ``raise InputError("read.empty_file", where=path)``.
 Every sentence says where, what, and how to mend it, on one line.
 """
 

@@ -17,17 +17,16 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
-from backmix.data.split import Part
 from backmix.data.table import Table
-from backmix.errors import InputError, PlanError
+from backmix.errors import InputError, Interrupted, PlanError
 from backmix.serving.bundle import Bundle, take_weights
-from backmix.storage import hold, write_atomic
+from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES, language
 from backmix.training.design import Design, design
 from backmix.training.plan import Plan
@@ -38,11 +37,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backmix.evaluation.judgement import Judgement, Neighbours
+    from backmix.evaluation.leakage import LeakageResult
     from backmix.evaluation.report import ReportData
+    from backmix.models.choice import Choice
     from backmix.training.fit import Fitted
 
 BUNDLE = "model.bmx"
 SUMMARY = "run.json"
+STARTED = "started.json"
 PREDICTIONS = "predictions.parquet"
 RUNS = Path("runs")
 
@@ -127,10 +129,29 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     Raises PlanError, InputError, LeakageError, TrainingError, BusyError, StorageError, Interrupted.
     """
     where = Path(folder) if folder is not None else run_folder("-".join([plan.the_task.kind, *plan.the_task.targets]))
+    _may_begin(where, resume=resume)
     reading = _reading(data, plan, Path(base))
+    # whatever can be refused is refused here, before a folder is made for it
+    ready = _ready(reading, plan, resume=resume)
     with hold(where):
         _same_run(where, plan, reading, resume=resume)
-        return _run(reading, plan, where, resume=resume, quiet=quiet, callbacks=callbacks)
+        try:
+            return _run(ready, where, quiet=quiet, callbacks=callbacks)
+        except Interrupted as cut:
+            raise Interrupted("workflow.interrupted_training", **cut.values | {"where": where}) from None
+        except KeyboardInterrupt:
+            raise Interrupted("workflow.interrupted", where=where) from None
+
+
+def _may_begin(folder: Path, *, resume: bool) -> None:
+    """Look whether a folder can take the run, without leaving a trace when it cannot."""
+    if (folder / LOCK).exists():
+        with hold(folder):  # a holder is named at once, not after a large table was read
+            pass
+    if resume and not (folder / STARTED).exists():
+        raise PlanError("workflow.nothing_to_resume", where=folder)
+    if (folder / SUMMARY).exists():
+        raise PlanError("workflow.finished_run", where=folder)
 
 
 def _reading(data: Any, plan: Plan, base: Path) -> Reading:
@@ -150,13 +171,9 @@ def _reading(data: Any, plan: Plan, base: Path) -> Reading:
 def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> None:
     """Keep the plan and the fingerprint of the data; refuse to resume a run of others."""
     now = json.dumps({"plan": plan.to_toml(), "data": _fingerprint(reading.table)}, indent=1)
-    kept = folder / "started.json"
-    if resume and not kept.exists():
-        raise PlanError("workflow.nothing_to_resume", where=folder)
+    kept = folder / STARTED
     if resume and kept.read_text("utf-8") != now:
         raise PlanError("workflow.other_run", where=folder)
-    if not resume and (folder / SUMMARY).exists():
-        raise PlanError("workflow.finished_run", where=folder)
     write_atomic(kept, now)
     write_atomic(folder / "plan.toml", plan.to_toml())
 
@@ -171,26 +188,42 @@ def _fingerprint(table: Table) -> str:
     return digest.hexdigest()
 
 
-def _run(reading: Reading, plan: Plan, folder: Path, *, resume: bool, quiet: bool,
-         callbacks: Sequence[Any]) -> Run:
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A run that nothing speaks against, before anything is trained or written."""
+
+    audit: Audit
+    prepared: Prepared
+    design: Design
+
+
+def _ready(reading: Reading, plan: Plan, *, resume: bool) -> _Ready:
+    """Audit, windows and design of a run; everything that it can be refused for."""
+    from backmix.evaluation.leakage import audit_run, refuse
+
+    looked = audit(reading.table, ledger=reading.ledger)
+    prepared = prepare(reading, plan)
+    chosen = design(prepared, resume=resume)
+    refuse(audit_run(prepared), acknowledged=plan.evaluation.acknowledged)
+    return _Ready(audit=looked, prepared=prepared, design=chosen)
+
+
+def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) -> Run:
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
     from backmix.training.fit import fit_network
     from backmix.training.progress import Progress
 
-    looked = audit(reading.table, ledger=reading.ledger)
-    prepared = prepare(reading, plan)
-    chosen = design(prepared, resume=resume)
-    checked = audit_run(prepared)
-    refuse(checked, acknowledged=plan.evaluation.acknowledged)
+    prepared, chosen = ready.prepared, ready.design
     beside = neighbours(prepared)
     name = chosen.architecture.cell
     watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
     fitted = fit_network(chosen.architecture, prepared.train, prepared.validation, settings=chosen.settings,
                          folder=folder / "training", watch=watch, callbacks=callbacks)
     checked = audit_run(prepared, model=fitted.model)
-    refuse(checked, acknowledged=plan.evaluation.acknowledged)
-    return _keep(folder, _Found(looked, prepared, chosen, beside, fitted, checked, beside.judge(fitted.model, name=name)))
+    refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
+    judgement = beside.judge(fitted.model, name=name)
+    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement))
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +235,13 @@ class _Found:
     design: Design
     neighbours: Neighbours
     fitted: Fitted
-    leakage: Sequence[Any]
+    leakage: Sequence[LeakageResult]
     judgement: Judgement
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """Everything that was decided for the user, in the order of the decisions."""
+        return (*self.prepared.choices, *self.design.choices, *self.neighbours.fitted.choices)
 
 
 def _keep(folder: Path, found: _Found) -> Run:
@@ -216,7 +254,7 @@ def _keep(folder: Path, found: _Found) -> Run:
     for lang, page in html.items():
         write_atomic(folder / f"report.{lang}.html", page)
     write_atomic(folder / PREDICTIONS, lambda file: judgement.frame.to_parquet(file))
-    summary = _summary(found, data.environment)
+    summary = _summary(found, data)
     scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline")}
     Bundle(recipe=prepared.recipe, architecture=found.design.architecture, weights=take_weights(found.fitted.model),
            read=prepared.plan.data, plan=prepared.plan.to_toml(), scores=scores,
@@ -225,10 +263,11 @@ def _keep(folder: Path, found: _Found) -> Run:
     return Run(folder=folder, summary=summary)
 
 
-def _summary(found: _Found, environment: Mapping[str, str]) -> dict[str, Any]:
+def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
+    from backmix.evaluation.checklist import checklist
+
     prepared, verdict = found.prepared, found.judgement.verdict
     tested = hashlib.sha256(prepared.test.origins.tobytes() + prepared.test.truth().tobytes()).hexdigest()[:12]
-    choices = [*prepared.choices, *found.design.choices, *found.neighbours.fitted.choices]
     account = prepared.account
     return {
         "network": found.design.architecture.cell,
@@ -236,29 +275,28 @@ def _summary(found: _Found, environment: Mapping[str, str]) -> dict[str, Any]:
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
         "scores": [row.to_dict() for row in found.judgement.scores],
-        "choices": [choice.to_dict() for choice in choices],
+        "choices": [choice.to_dict() for choice in found.choices],
         "architecture": found.design.architecture.to_dict(),
         "best_epoch": found.fitted.best_epoch, "epochs": len(found.fitted.history["loss"]),
-        "stopped": found.fitted.stopped, "seconds": found.fitted.seconds,
+        "history": found.fitted.history, "stopped": found.fitted.stopped, "seconds": found.fitted.seconds,
         "windows": {name: len(part) for name, part in prepared.parts.items()},
         "rows": {"read": account.read, "used": account.used, "repaired": account.repaired,
                  "dropped": account.dropped},
         "audit": found.audit.to_dict(),
+        "leakage": [result.to_dict() for result in found.leakage],
+        "checklist": [check.to_dict() for check in checklist(data)],
         "test_rows_id": tested,
-        "environment": dict(environment),
+        "environment": dict(data.environment),
     }
 
 
 def _report(found: _Found) -> ReportData:
-    from backmix.evaluation.report import PartSummary, ReportData, Training
+    from backmix.evaluation.report import ReportData, Training, summarize_parts
 
     prepared, plan = found.prepared, found.prepared.plan
-    names: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
-    parts = tuple(
-        PartSummary(name=name, rows=prepared.split.count(Part[name.upper()]), windows=len(prepared.parts[name]),
-                    spans=_spans(prepared, Part[name.upper()]))
-        for name in names)
-    title = plan.report.title or ", ".join(tag.label for tag in prepared.task.targets)
+    windows = {name: len(part) for name, part in prepared.parts.items()}
+    source = plan.data.set or plan.data.plant or Path(prepared.table.source).stem
+    title = plan.report.title or f"{', '.join(tag.label for tag in prepared.task.targets)} · {source}"
     return ReportData(
         title=title, task=prepared.task, verdict=found.judgement.verdict, scores=found.judgement.scores,
         predictions=found.judgement.frame, network=found.design.architecture.cell, level=plan.evaluation.level,
@@ -266,23 +304,10 @@ def _report(found: _Found) -> ReportData:
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,
                           engine=os.environ.get("KERAS_BACKEND", "jax")),
-        choices=(*prepared.choices, *found.design.choices, *found.neighbours.fitted.choices), parts=parts,
+        choices=found.choices, parts=summarize_parts(prepared.table, prepared.split, windows),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
         account=prepared.account, leakage=found.leakage, plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)
-
-
-def _spans(prepared: Prepared, part: Part) -> tuple[tuple[Any, Any], ...]:
-    """First and last row of each stretch of a part, as times or row numbers."""
-    rows = np.flatnonzero(prepared.split.rows(part))
-    if len(rows) == 0:
-        return ()
-    cuts = np.flatnonzero(np.diff(rows) > 1)
-    firsts, lasts = rows[np.r_[0, cuts + 1]], rows[np.r_[cuts, len(rows) - 1]]
-    time = prepared.table.time
-    if time is None:
-        return tuple((int(a), int(b)) for a, b in zip(firsts, lasts, strict=True))
-    return tuple((time[a], time[b]) for a, b in zip(firsts, lasts, strict=True))
 
 
 def _environment(plan: Plan) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -213,3 +214,21 @@ def test_row_31_arrays_that_are_no_windows() -> None:
     x[1, 2, 0] = np.nan
     message = refused(lambda: Windows.from_arrays(x))
     assert message == "1 input values are NaN or infinite. Fill them, or leave their windows out"
+
+
+def test_row_26_batches_without_a_window_are_named_in_a_run() -> None:
+    from small import small_plan, small_table
+
+    from backmix.data.ledger import Ledger
+    from backmix.data.sources import Reading
+    from backmix.training.prepare import prepare
+
+    table = small_table(404)
+    codes = np.concatenate([np.zeros(4), 1 + np.arange(400) // 20]).astype(np.int32)
+    table = replace(table, batch=codes, batch_names=tuple(f"B{i:02d}" for i in range(21)))
+    prepared = prepare(Reading(table, Ledger(read=404)), small_plan(split={"kind": "batch"}))
+    (left_out,) = [choice for choice in prepared.choices if choice.setting == "windows.lookback"]
+    assert left_out.value == ("B00",)
+    assert left_out.reason() == (
+        'lookback 6 rows exceeds the shortest batch (4 rows, "B00"). Use lookback <= 4, or drop it: '
+        'table.without("B00")')

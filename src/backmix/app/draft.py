@@ -41,7 +41,8 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
     kind = "fault_diagnosis" if table.tag(name).categories else "soft_sensor"
     lines = [f"# {say('draft.head', rows=f'{len(table):,}', tags=len(table.tags))}", "", "[data]",
              f"file = {_text(os.path.relpath(file, beside).replace(os.sep, '/'))}"]
-    for key, value in settings.model_dump(mode="json", exclude_defaults=True, exclude={"file", "batch", "tags"}).items():
+    told = settings.model_dump(mode="json", exclude_defaults=True, exclude={"file", "batch", "tags"})
+    for key, value in told.items():
         lines.append(f"{key} = {_text(value) if isinstance(value, str) else str(value).lower()}")
     if batch is not None:
         lines.append(f"batch = {_text(batch)}  # {say('draft.batch')}")

@@ -79,7 +79,8 @@ def _complain(message: str, code: int, as_json: bool, *, key: str) -> None:
 def build() -> typer.Typer:
     """The typer application with every command."""
     app = typer.Typer(help=say("app.help"), no_args_is_help=True, add_completion=True,
-                      pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+                      pretty_exceptions_enable=False, rich_markup_mode=None,  # rich would double the time to help
+                      context_settings={"help_option_names": ["-h", "--help"]})
 
     @app.callback(invoke_without_command=True, epilog=say("app.epilog"))
     def options(

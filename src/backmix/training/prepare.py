@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from backmix.data.ledger import Account, Ledger, account
 from backmix.data.repair import fit_repair
 from backmix.data.resample import check_clock, resample
@@ -102,10 +104,27 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
             raise InputError("prepare.too_few_windows", where=table.source, part=part.name.lower(),
                              count=len(found), least=LEAST_WINDOWS, rows=int(parts.rows(part).sum()),
                              span=spec.reach)
+    choices += _left_out(table, list(windows.values()))
     ledger = reading.ledger.add(*resampled, *repaired)
     return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=windows[Part.TRAIN],
                     validation=windows[Part.VALIDATION], test=windows[Part.TEST], ledger=ledger,
                     account=account(ledger, table), choices=tuple(choices))
+
+
+def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
+    """The batches that have no window in any part, by name; the sentence is about the shortest."""
+    if table.batch is None:
+        return []
+    served = {table.batch_names[code] for part in parts for code in np.unique(table.batch[part.origins])}
+    names = sorted({name for part in parts for name in part.excluded} - served)
+    if not names:
+        return []
+    sizes = np.bincount(table.batch, minlength=len(table.batch_names))
+    shortest = min(names, key=lambda name: sizes[table.batch_names.index(name)])
+    spec, rows = parts[0].spec, int(sizes[table.batch_names.index(shortest)])
+    fit = max(1, rows - spec.horizon - spec.dead_time)
+    values = {"lookback": spec.lookback, "rows": rows, "batch": shortest, "fit": fit}
+    return [Choice(tuple(names), "windows.excluded", values, setting="windows.lookback")]
 
 
 def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> WindowSpec:

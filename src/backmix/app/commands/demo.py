@@ -30,7 +30,7 @@ def add(app: typer.Typer) -> None:
         from backmix.app.screen import note
         from backmix.data.plants import plants
         from backmix.data.sets import sets
-        from backmix.errors import InputError, PlanError
+        from backmix.errors import InputError, Interrupted, PlanError
         from backmix.training.plan import Plan
         from backmix.workflow import fit, run_folder
 
@@ -56,4 +56,8 @@ def add(app: typer.Typer) -> None:
         if key not in plans:
             raise PlanError("app.demo_no_protocol", name=chosen, got=key, known=", ".join(plans))
         where = folder or run_folder(f"demo-{chosen}")
-        show_run(fit(None, Plan.check(dict(plans[key])), folder=where, quiet=as_json), as_json=as_json)
+        try:
+            run = fit(None, Plan.check(dict(plans[key])), folder=where, quiet=as_json)
+        except Interrupted:
+            raise Interrupted("app.demo_interrupted", where=where) from None
+        show_run(run, as_json=as_json)
