@@ -60,18 +60,14 @@ def _check(table: Table, tag: Tag) -> None:
     """Refuse a column that has the right name but other contents."""
     given, values = table.tag(tag.name), table.column(tag.name)
     if given.unit and tag.unit and _plain(given.unit) != _plain(tag.unit):
-        raise InputError(
-            "read.other_unit", where=table.source, column=tag.name, got=given.unit, unit=tag.unit
-        )
+        raise InputError("read.other_unit", where=table.source, column=tag.name, got=given.unit, unit=tag.unit)
     empty = not len(values) or bool(np.isnan(values).all())
     if tag.role == "input" and len(values) and empty:
         raise InputError("read.all_missing", where=table.source, column=tag.name)
     if given.categories and not tag.categories:
         raise InputError("read.not_numbers", where=table.source, column=tag.name, text=given.categories[0])
     if tag.categories and not given.categories and not empty:
-        raise InputError(
-            "read.not_classes", where=table.source, column=tag.name, classes=", ".join(tag.categories[:6])
-        )
+        raise InputError("read.not_classes", where=table.source, column=tag.name, classes=", ".join(tag.categories[:6]))
 
 
 def _plain(unit: str) -> str:
@@ -94,9 +90,7 @@ def _plain(unit: str) -> str:
 def _recode(table: Table, column: int, tag: Tag) -> tuple[Table, list[Note]]:
     """The codes of one column in the order of ``tag``'s classes; an unknown class is a bad value."""
     given = table.tags[column].categories
-    place = np.array(
-        [tag.categories.index(name) if name in tag.categories else np.nan for name in given] + [np.nan]
-    )
+    place = np.array([tag.categories.index(name) if name in tag.categories else np.nan for name in given] + [np.nan])
     codes = np.asarray(table.values[:, column])
     there = ~np.isnan(codes)
     recoded = place[np.where(there, codes, len(given)).astype(np.intp)]

@@ -7,6 +7,7 @@ and what becomes of rows that occur twice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.cells import Decimal, Survey, decimal_mark
+from backmix.data.cells import PLAIN, Decimal, Survey, decimal_mark
 from backmix.data.clock import check_unzoned, to_utc
 from backmix.data.columns import RawColumn, RawTable, Times
 from backmix.data.dates import Dates, looks_like_dates, read_dates
@@ -92,9 +93,7 @@ def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] 
     return Layout(clock, batch, kept, decimal, tuple(found))
 
 
-def cells_of(
-    raw: RawTable, found: Layout, plan: ReadPlan
-) -> tuple[NDArray[np.float64], tuple[Tag, ...], list[Note]]:
+def cells_of(raw: RawTable, found: Layout, plan: ReadPlan) -> tuple[NDArray[np.float64], tuple[Tag, ...], list[Note]]:
     """The values (N, F) of the tags, the tags, and how many infinite numbers were taken out."""
     told = {tag.name: tag for tag in plan.tags}
     meanings = dict(found.tags)
@@ -109,10 +108,7 @@ def cells_of(
     return (
         made,
         tags,
-        [
-            Note("marked", "read.reason_infinite", int(mask.sum()), tag=name)
-            for name, mask in infinite.items()
-        ],
+        [Note("marked", "read.reason_infinite", int(mask.sum()), tag=name) for name, mask in infinite.items()],
     )
 
 
@@ -147,9 +143,7 @@ def _only_clock(raw: RawTable, plan: ReadPlan) -> str | None:
     return found[0].name if found else None
 
 
-def _without_dates(
-    columns: list[RawColumn], told: Mapping[str, TagPlan], notes: list[Note]
-) -> list[RawColumn]:
+def _without_dates(columns: list[RawColumn], told: Mapping[str, TagPlan], notes: list[Note]) -> list[RawColumn]:
     """Leave out further columns of dates: a date is neither a number nor a class."""
     kept = []
     for column in columns:
@@ -240,7 +234,12 @@ def _dates(clock: RawColumn, raw: RawTable, day_first: bool | None) -> Dates:
     if clock.texts is None:
         times = clock.times if clock.times is not None else np.full(raw.rows, np.datetime64("NaT", "ns"))
         return Dates(times, clock.aware)
-    written = read_dates(clock.texts, tag=clock.name, day_first=day_first, at=place)
+    try:
+        written = read_dates(clock.texts, tag=clock.name, day_first=day_first, at=place)
+    except InputError as fault:
+        if fault.key == "read.bad_date" and re.match(PLAIN, fault.values["text"]):
+            raise InputError("read.time_is_number", where=fault.values["where"], column=clock.name) from None
+        raise
     if clock.times is None:
         return written
     if written.aware != clock.aware and not np.isnat(written.times).all():

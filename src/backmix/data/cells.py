@@ -201,9 +201,7 @@ def normal(chunk: pa.Array) -> tuple[pa.Array, bool]:
     return trim(plain), True
 
 
-def decimal_mark(
-    surveys: Mapping[str, Survey], told: Decimal | None, at: Callable[[int, str], str]
-) -> Decimal:
+def decimal_mark(surveys: Mapping[str, Survey], told: Decimal | None, at: Callable[[int, str], str]) -> Decimal:
     """The decimal mark of a file, from all its columns of numbers (name -> survey).
 
     ``at`` places (row, column) in messages. Raises InputError: read.decimal_unclear when a cell
@@ -240,12 +238,7 @@ def decimal_mark(
 
 def _first(surveys: Mapping[str, Survey], forms: tuple[str, ...]) -> tuple[str, int, str] | None:
     return next(
-        (
-            (name, *survey.first[form])
-            for name, survey in surveys.items()
-            for form in forms
-            if form in survey.first
-        ),
+        ((name, *survey.first[form]) for name, survey in surveys.items() for form in forms if form in survey.first),
         None,
     )
 

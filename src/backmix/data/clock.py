@@ -41,6 +41,8 @@ _WATCHED = (
 )
 """Zones whose springs and autumns tell a clock with daylight saving from a gap of an hour."""
 _LOOKS = 200
+_FITS = 0.1
+"""Steps by which the gaps beside an hour that happened twice may differ from one step."""
 
 
 def zone(name: str) -> tzinfo:
@@ -103,20 +105,27 @@ def _second_time(
     for start, stop in edges.reshape(-1, 2):
         cuts = [start, *(start + 1 + np.flatnonzero(_breaks(wall[start:stop], groups, start, stop))), stop]
         for a, b in pairwise(cuts):
-            run = np.diff(wall[a:b].view("int64"))
-            back = np.flatnonzero(run < 0)
-            if len(back) == 1 and not (run == 0).any():
-                second[a + back[0] + 1 : b] = True
-                continue
-            before = early[a] - early[a - 1] if a > 0 and _same(groups, a - 1, a) else None
-            after = late[b] - late[b - 1] if b < len(wall) and _same(groups, b - 1, b) else None
-            slack = np.timedelta64(int(1.5 * typical), "ns")
-            joins_before = before is not None and np.timedelta64(0) < before <= slack
-            joins_after = after is not None and np.timedelta64(0) < after <= slack
-            if (run <= 0).any() or joins_before == joins_after:
-                raise InputError("read.clock_fold_unclear", where=at(int(a)), time=_shown(wall[a]), zone=name)
-            second[a:b] = joins_after
+            # times that do not grow tell where the second time begins
+            turns = np.flatnonzero(np.diff(wall[a:b].view("int64")) <= 0)
+            told = len(turns) == 1
+            first_ends = a + turns[0] + 1 if told else b
+            if not told:
+                first, last = (_misfit(times, a, b, typical, groups) for times in (early, late))
+                if len(turns) or first is None or last is None or min(first, last) > _FITS or first == last:
+                    raise InputError("read.clock_fold_unclear", where=at(int(a)), time=_shown(wall[a]), zone=name)
+                first_ends = b if first < last else a
+            second[first_ends:b] = True
     return second
+
+
+def _misfit(times: Times, a: int, b: int, typical: float, groups: NDArray[np.int32] | None) -> float | None:
+    """How far, in steps, the gaps beside rows a to b are from one step; None without neighbours."""
+    gaps = []
+    if a > 0 and _same(groups, a - 1, a):
+        gaps.append(times[a] - times[a - 1])
+    if b < len(times) and _same(groups, b - 1, b):
+        gaps.append(times[b] - times[b - 1])
+    return float(sum(abs(int(gap.astype("int64")) - typical) for gap in gaps) / typical) if gaps else None
 
 
 def _breaks(wall: Times, groups: NDArray[np.int32] | None, start: int, stop: int) -> NDArray[np.bool_]:

@@ -32,7 +32,8 @@ _CLOCK = (
     rf" ?(?P<q>{_HALF})? ?(?P<z>Z|z|UTC|GMT|[+-]\d{{2}}(?::?\d{{2}})?)?)?$"
 )
 FORMS = {
-    "year_first": r"^(?P<roc>民國|民国)? ?(?P<y>\d{2,4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
+    "republic": r"^(?:民國|民国) ?(?P<y>\d{1,3})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
+    "year_first": r"^(?P<y>\d{3,4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
     "year_last": r"^(?P<a>\d{1,2})[-/.](?P<b>\d{1,2})[-/.](?P<y>\d{4}|\d{2})" + _CLOCK,
     "month_name": r"^(?P<d>\d{1,2})[-/. ]?(?P<n>[A-Za-z]{3,9})[-/., ]{0,2}(?P<y>\d{4}|\d{2})" + _CLOCK,
     "name_first": r"^(?P<n>[A-Za-z]{3,9})[. ]{1,2}(?P<d>\d{1,2}),? (?P<y>\d{4})" + _CLOCK,
@@ -66,10 +67,10 @@ def looks_like_dates(texts: pa.ChunkedArray) -> bool:
     import pyarrow.compute as pc
 
     for chunk in texts.chunks:
-        sample = chunk.drop_null()[:_SAMPLE]
-        if len(sample):
-            clean = _clean(sample)
-            fits = np.zeros(len(sample), bool)
+        clean = _clean(chunk.filter(pc.fill_null(pc.not_equal(chunk, ""), False))[:_SAMPLE])
+        clean = clean.filter(pc.not_equal(clean, ""))
+        if len(clean):
+            fits = np.zeros(len(clean), bool)
             for form in FORMS.values():
                 fits |= pc.match_substring_regex(clean, form).to_numpy(zero_copy_only=False)
             return bool(fits.all())
@@ -150,8 +151,9 @@ class _Reader:
     def read(self, day_first: bool | None) -> Dates:
         left = self.there.copy()
         for name in (*FORMS, "compact"):
-            tried = left & ~self._short_years(left, day_first) if name == "year_first" else left
-            fits, parts = self._parts(FORMS.get(name, COMPACT), tried)
+            if name == "year_last" and day_first is None:
+                self._ask_for_short_years(left)
+            fits, parts = self._parts(FORMS.get(name, COMPACT), left)
             if fits.any():
                 self.date[fits] = self._days(fits, *self._order(name, parts, fits, day_first))
                 self.clock[fits] = self._clock(fits, parts)
@@ -163,24 +165,21 @@ class _Reader:
             self._refuse("read.mixed_clocks", self.there & ~self.zoned)
         return Dates(times, aware=bool(self.zoned.any()), notes=tuple(self.notes))
 
-    def _short_years(self, left: NDArray[np.bool_], day_first: bool | None) -> NDArray[np.bool_]:
-        """Cells such as 02/05/24: they ask, unless ``day_first`` says that the year comes last."""
+    def _ask_for_short_years(self, left: NDArray[np.bool_]) -> None:
+        """Cells such as 02/05/24 may begin with anything."""
         import pyarrow.compute as pc
 
         short = pc.match_substring_regex(self.clean, r"^\d{2}[-/.]\d{1,2}[-/.]\d{1,2}(?:\D|$)")
-        late: NDArray[np.bool_] = left & pc.fill_null(short, False).to_numpy(zero_copy_only=False)
-        if late.any() and day_first is None:
-            self._refuse("read.year_unclear", late)
-        return late
+        asking = left & pc.fill_null(short, False).to_numpy(zero_copy_only=False)
+        if asking.any():
+            self._refuse("read.year_unclear", asking)
 
     def _parts(self, form: str, left: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], dict[str, Any]]:
         """Where a form fits, and the texts of its named groups there."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = pc.extract_regex(
-            pc.if_else(pa.array(left), self.clean, pa.scalar(None, self.clean.type)), form
-        )
+        found = pc.extract_regex(pc.if_else(pa.array(left), self.clean, pa.scalar(None, self.clean.type)), form)
         fits = pc.is_valid(found).to_numpy(zero_copy_only=False)
         found = found.filter(pa.array(fits))
         names = [field.name for field in found.type]
@@ -194,10 +193,8 @@ class _Reader:
 
         year = _ints(parts["y"])
         digits = pc.utf8_length(parts["y"]).to_numpy(zero_copy_only=False)
-        if name in ("year_first", "compact"):
+        if name in ("republic", "year_first", "compact"):
             roc = digits < 4
-            if "roc" in parts:
-                roc |= pc.not_equal(parts["roc"], "").to_numpy(zero_copy_only=False)
             self._note("read.reason_roc_calendar", roc, fits)
             return np.where(roc, year + 1911, year), _ints(parts["m"]), _ints(parts["d"])
         short = digits == 2

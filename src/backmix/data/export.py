@@ -6,6 +6,7 @@ be taken for a formula gets an apostrophe before it. Numbers are left alone.
 
 from __future__ import annotations
 
+import csv
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -48,21 +49,30 @@ def guarded(cell: Any) -> Any:
 def _write(frame: pd.DataFrame, stream: TextIO) -> None:
     import pandas as pd
 
-    worded = [
-        at
-        for at, kind in enumerate(frame.dtypes)
-        if not pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_datetime64_any_dtype(kind)
-    ]
     names = [guarded(str(name)) for name in frame.columns]
     for start in range(0, max(1, len(frame)), _ROWS):
         block = frame.iloc[start : start + _ROWS]
-        plain = pd.DataFrame(
-            {
-                at: [guarded(cell) for cell in block.iloc[:, at].tolist()]
-                if at in worded
-                else block.iloc[:, at].array
-                for at in range(block.shape[1])
-            },
-            index=range(len(block)),
+        columns = [_column(block.iloc[:, at]) for at in range(block.shape[1])]
+        # a lone carriage return ends a row for many readers, but pandas does not quote it
+        torn = any("\r" in str(cell) for cells in (names, *columns) if _worded(cells) for cell in cells)
+        pd.DataFrame(dict(enumerate(columns)), index=range(len(block))).to_csv(
+            stream,
+            index=False,
+            header=names if start == 0 else False,
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL,
         )
-        plain.to_csv(stream, index=False, header=names if start == 0 else False, lineterminator="\n")
+
+
+def _column(cells: pd.Series[Any]) -> Any:
+    import pandas as pd
+
+    return pd.Series([guarded(cell) for cell in cells], dtype=object).array if _worded(cells) else cells.array
+
+
+def _worded(cells: Any) -> bool:
+    """Whether there may be text among the cells."""
+    import pandas as pd
+
+    kind = getattr(cells, "dtype", object)
+    return not pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_datetime64_any_dtype(kind)

@@ -195,9 +195,7 @@ def _join(pieces: list[RawColumn]) -> RawColumn:
 
     words = None
     if first.texts is not None:
-        words = pa.chunked_array(
-            [chunk for piece in pieces if piece.texts is not None for chunk in piece.texts.chunks]
-        )
+        words = pa.chunked_array([chunk for piece in pieces if piece.texts is not None for chunk in piece.texts.chunks])
     return replace(first, numbers=whole("numbers"), texts=words, times=whole("times"))
 
 
@@ -237,9 +235,7 @@ def _begin(folder: Path) -> None:
 
 def _write(file: BinaryIO, array: NDArray[Any]) -> None:
     """An array in NumPy's own format, block by block, so that a mapped one is never loaded."""
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
-    )
+    np.lib.format.write_array_header_1_0(file, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape})
     for start in range(0, len(array), _ROWS):
         file.write(array[start : start + _ROWS].tobytes())
 

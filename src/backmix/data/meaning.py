@@ -64,37 +64,29 @@ def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meani
     classes = [word for word in survey.words if wish == "text" or not is_state(word, among_numbers=False)]
     if wish == "text":
         return Meaning("classes")  # numbers count as classes too, so the cells decide
-    if not others:
+    if not others and len(classes) < 2:
         return Meaning("number")  # nothing but states, or nothing at all
     few = len(classes) <= 10 or len(classes) <= min(CLASSES, survey.others / 2)
     return Meaning("classes", tuple(sorted(classes))) if few else Meaning("left out")
 
 
-def understood(
-    surveys: Mapping[str, Survey], meanings: Mapping[str, Meaning], decimal: Decimal
-) -> list[Note]:
+def understood(surveys: Mapping[str, Survey], meanings: Mapping[str, Meaning], decimal: Decimal) -> list[Note]:
     """What was understood beyond the plain: notation, states in place of values, free text."""
     found: list[Note] = []
     for name, survey in surveys.items():
         kind = meanings[name].kind
         if kind == "left out":
             word = next(iter(survey.words))
-            found.append(
-                Note("converted", "read.reason_free_text", survey.others, tag=name, example=word[:60])
-            )
+            found.append(Note("converted", "read.reason_free_text", survey.others, tag=name, example=word[:60]))
             continue
         if kind == "number":
             commas = [
                 form
                 for form in FORMS
-                if "comma" in form
-                and "by_comma" not in form
-                and (form != "comma_or_thousands" or decimal == ",")
+                if "comma" in form and "by_comma" not in form and (form != "comma_or_thousands" or decimal == ",")
             ]
             found += _notation(name, survey, commas, "read.reason_decimal_comma")
-            found += _notation(
-                name, survey, [form for form in FORMS if form not in commas], "read.reason_thousands"
-            )
+            found += _notation(name, survey, [form for form in FORMS if form not in commas], "read.reason_thousands")
             if decimal == "," and survey.forms["dot_or_thousands"]:
                 found += _notation(name, survey, ["dot_or_thousands"], "read.reason_thousands")
             if survey.widened:
@@ -109,14 +101,11 @@ def understood(
             }
         )
         found += [
-            Note("marked", "read.reason_status_text", count, tag=name, example=word)
-            for word, count in states.items()
+            Note("marked", "read.reason_status_text", count, tag=name, example=word) for word, count in states.items()
         ]
         told_apart = sum(survey.words.values())
         if kind == "number" and survey.others > told_apart:
-            found.append(
-                Note("marked", "read.reason_status_text", survey.others - told_apart, tag=name, example="…")
-            )
+            found.append(Note("marked", "read.reason_status_text", survey.others - told_apart, tag=name, example="…"))
     return found
 
 
@@ -160,9 +149,7 @@ def values(
     return made, infinite
 
 
-def _codes(
-    column: RawColumn, classes: tuple[str, ...], rows: int
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _codes(column: RawColumn, classes: tuple[str, ...], rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Codes of the cells into the classes, and the classes: those given, else every word there is."""
     import pyarrow.compute as pc
 
@@ -187,9 +174,7 @@ def names_of(column: RawColumn, rows: int) -> pa.Array:
         words = trim(pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in column.texts.chunks]))
         words = pc.if_else(pc.equal(words, ""), pa.scalar(None, words.type), words)
     if column.numbers is not None:
-        written = np.array(
-            [None if np.isnan(number) else f"{number:.15g}" for number in column.numbers], object
-        )
+        written = np.array([None if np.isnan(number) else f"{number:.15g}" for number in column.numbers], object)
         words = pc.coalesce(words, pa.array(written, pa.large_string()))
     if column.times is not None:
         written = np.datetime_as_string(column.times, unit="s").astype(object)

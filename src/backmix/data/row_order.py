@@ -21,9 +21,7 @@ from backmix.errors import InputError
 Policy = Literal["refuse", "first", "last", "mean"]
 
 
-def settle_rows(
-    table: Table, policy: Policy, number: Callable[[int], int], clock: str
-) -> tuple[Table, list[Note]]:
+def settle_rows(table: Table, policy: Policy, number: Callable[[int], int], clock: str) -> tuple[Table, list[Note]]:
     """The rows in order, each time once per batch, and what was done to get there.
 
     number: row of ``table`` -> the number by which a person finds it in the source

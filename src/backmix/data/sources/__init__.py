@@ -41,9 +41,7 @@ class Source:
 sources: Registry[Source] = Registry("sources", package="backmix.data.sources")
 
 
-def read(
-    plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Collection[str] | None = None
-) -> Reading:
+def read(plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Collection[str] | None = None) -> Reading:
     """Read the table that ``plan`` names, or the one in ``frame`` (pandas, polars, pyarrow).
 
     ``base`` is the folder from which relative paths count. ``needed`` names the described tags that

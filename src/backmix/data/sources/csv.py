@@ -75,7 +75,8 @@ def read_csv(plan: ReadPlan, path: Path) -> RawTable:
     text = {name for name in (plan.time, plan.batch) if name is not None} | {
         tag.name for tag in plan.tags if tag.type == "text"
     }
-    columns, rows = _split(table, text)
+    # with a decimal comma every point is in question, so that no column may go the quick way
+    columns, rows = _split(table, set(table.names) if plan.decimal == "," else text)
     return RawTable(columns, rows, where, table.number, table.notes)
 
 
@@ -105,9 +106,7 @@ def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
                     columns = tuple(
                         RawColumn(name, texts=pa.chunked_array([batch.column(name)])) for name in table.names
                     )
-                    yield RawTable(
-                        columns, batch.num_rows, where, lambda row: row + table.skipped + 1, table.notes
-                    )
+                    yield RawTable(columns, batch.num_rows, where, lambda row: row + table.skipped + 1, table.notes)
         except pa.ArrowInvalid as fault:
             if widths := re.search(r"Expected (\d+) columns, got (\d+)", str(fault)):
                 raise InputError("read.ragged", where=where, got=widths[2], columns=widths[1]) from None
@@ -223,9 +222,7 @@ def _delimiter(raw: bytes, where: str) -> str:
     best = max(share for share, _ in widths.values())
     marks = [mark for mark, (share, _) in widths.items() if share == best]
     if len(marks) > 1:
-        raise InputError(
-            "read.delimiter_unclear", where=where, marks=" ".join(map(repr, marks)), first=marks[0]
-        )
+        raise InputError("read.delimiter_unclear", where=where, marks=" ".join(map(repr, marks)), first=marks[0])
     return marks[0]
 
 
@@ -236,15 +233,15 @@ def _split(table: TextTable, text: set[str]) -> tuple[tuple[RawColumn, ...], int
     wordy = table.wordy | text
     _check_quotes(table)
     for quick in (True, False):
-        kinds = {
-            name: pa.large_string() if name in wordy or not quick else pa.float64() for name in table.names
-        }
+        kinds = {name: pa.large_string() if name in wordy or not quick else pa.float64() for name in table.names}
         try:
             found = _arrow(table, kinds)
         except pa.ArrowInvalid as fault:
             if quick and "conversion error" in str(fault):
                 continue
             raise _ragged(table) from None
+        if quick and any(_has_commas(found.column(name)) for name in wordy if name in table.names):
+            continue  # a decimal comma anywhere puts every point in the file into question
         break
     if found.num_rows == 0:
         raise InputError("read.no_rows", where=table.where)
@@ -267,10 +264,18 @@ def _options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[
     return (
         arrow_csv.ReadOptions(column_names=list(table.names), block_size=_BLOCK),
         arrow_csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=quoted),
-        arrow_csv.ConvertOptions(
-            column_types=kinds, null_values=["", "NaN", "nan"], strings_can_be_null=False
-        ),
+        arrow_csv.ConvertOptions(column_types=kinds, null_values=["", "NaN", "nan"], strings_can_be_null=False),
     )
+
+
+def _has_commas(cells: Any) -> bool:
+    """Whether some cell looks like a number with a comma."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(cells.type):
+        return False
+    return bool(pc.any(pc.match_substring_regex(cells, r"^\s*[+-]?\d*[\d .']*,[\d.]*\s*$")).as_py())
 
 
 def _column(cells: Any, name: str) -> RawColumn:

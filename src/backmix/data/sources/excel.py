@@ -46,9 +46,7 @@ def read_excel(plan: ReadPlan, path: Path) -> RawTable:
     except calamine.PasswordError:
         raise InputError("read.locked", where=where) from None
     except (calamine.CalamineError, ValueError, OSError) as fault:
-        raise InputError(
-            "read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]
-        ) from None
+        raise InputError("read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]) from None
     return _table(rows, (sheet.start or (0, 0))[0], f"{where}[{name}]")
 
 
@@ -66,9 +64,7 @@ def _table(rows: list[list[Any]], above: int, where: str) -> RawTable:
         return above + body[row] + 1
 
     def column(at: int, name: str) -> Any:
-        return from_objects(
-            name, [_cell(rows[row][at]) for row in body], lambda row: f"{where}:{number(row)}:{name}"
-        )
+        return from_objects(name, [_cell(rows[row][at]) for row in body], lambda row: f"{where}:{number(row)}:{name}")
 
     return RawTable(tuple(column(at, name) for at, name in enumerate(names)), len(body), where, number)
 
@@ -87,13 +83,9 @@ def _sheet(book: Any, plan: ReadPlan, where: str) -> str:
     if plan.sheet is not None:
         if plan.sheet not in names:
             near = missing_column(plan.sheet, names, where).values["near"]
-            raise InputError(
-                "read.no_sheet", where=where, sheet=plan.sheet, near=near, names=", ".join(names)
-            )
+            raise InputError("read.no_sheet", where=where, sheet=plan.sheet, near=near, names=", ".join(names))
         return plan.sheet
-    filled = (
-        [name for name in names if book.get_sheet_by_name(name).total_height > 0] if len(names) > 1 else names
-    )
+    filled = [name for name in names if book.get_sheet_by_name(name).total_height > 0] if len(names) > 1 else names
     if len(filled) > 1:
         raise InputError("read.which_sheet", where=where, names=", ".join(filled), first=filled[0])
     if not filled:
@@ -113,9 +105,7 @@ def _weigh(raw: bytes, limit: int, where: str) -> None:
                         if total > limit:
                             raise InputError("read.too_large", where=where, limit=f"{limit / 1e6:g}")
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as fault:
-        raise InputError(
-            "read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]
-        ) from None
+        raise InputError("read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]) from None
 
 
 sources.register("excel")(

@@ -82,9 +82,7 @@ def _column(cells: Any) -> RawColumn:
     import pyarrow as pa
 
     found = cells.to_arrow()
-    return arrow_column(
-        name, found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found]), _WHERE
-    )
+    return arrow_column(name, found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found]), _WHERE)
 
 
 sources.register("frame")(Source("frame", read_frame))

@@ -105,6 +105,4 @@ def _line(fault: BaseException) -> str:
     return str(fault).splitlines()[0][:160] if str(fault) else type(fault).__name__
 
 
-sources.register("parquet")(
-    Source("parquet", read_parquet, suffixes=(".parquet", ".pq", ".parq"), magic=(b"PAR1",))
-)
+sources.register("parquet")(Source("parquet", read_parquet, suffixes=(".parquet", ".pq", ".parq"), magic=(b"PAR1",)))

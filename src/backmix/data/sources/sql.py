@@ -15,9 +15,7 @@ from backmix.data.reading import ReadPlan
 from backmix.data.sources import Source, sources
 from backmix.errors import InputError
 
-_READS = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(select|with|values|table|show)\b", re.IGNORECASE | re.DOTALL
-)
+_READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(select|with|values|table|show)\b", re.IGNORECASE | re.DOTALL)
 _ROWS = 10_000
 _CELL = 64
 """Bytes that a cell of a result is reckoned with against the limit."""
@@ -91,10 +89,13 @@ def _fetch(connection: Any, plan: ReadPlan, where: str) -> tuple[tuple[str, ...]
     result = connection.execute(sa.text(re.sub(r"(?<!\\):", r"\:", plan.query or "")))
     names = header(list(result.keys()), where)
     rows: list[Any] = []
-    while block := result.fetchmany(_ROWS):
-        rows += block
-        if len(rows) * len(names) * _CELL > plan.limit:
-            raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")
+    try:
+        while block := result.fetchmany(_ROWS):
+            rows += block
+            if len(rows) * len(names) * _CELL > plan.limit:
+                raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")
+    finally:
+        result.close()
     return names, rows
 
 
