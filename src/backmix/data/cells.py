@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Decimal = Literal[".", ","]
+_SAMPLE = 1000
 DISTINCT = 10_000
 """Different texts of one column that are told apart; a column with more is free text."""
 
@@ -132,16 +133,18 @@ class Survey:
         import pyarrow.compute as pc
 
         clean, widened = normal(chunk)
+        if not widened and (numbers := _all_plain(clean)) is not None:
+            known = int(np.count_nonzero(~np.isnan(numbers)))
+            self.numbers += known
+            self.missing += len(chunk) - chunk.null_count - known
+            self._look_for_points(clean, chunk, start)
+            return
         plain = pc.match_substring_regex(clean, PLAIN)
         self.numbers += pc.sum(plain).as_py() or 0
         if widened:
             changed = pc.and_(plain, pc.not_equal(clean, trim(chunk)))
             self.widened += pc.sum(changed).as_py() or 0
-        dotted = pc.and_(plain, pc.match_substring(clean, "."))
-        if pc.any(dotted).as_py():
-            three = pc.and_(dotted, pc.match_substring_regex(clean, _THREE % r"\."))
-            self._count("dot_or_thousands", three, chunk, start)
-            self._count("dot", pc.and_not(dotted, three), chunk, start)
+        self._look_for_points(pc.if_else(plain, clean, ""), chunk, start)
         rest = pc.fill_null(pc.invert(plain), False)
         for name, form in FORMS.items():
             if not pc.any(rest).as_py():
@@ -154,6 +157,20 @@ class Survey:
         empty = pc.and_(rest, pc.match_substring_regex(clean, _MISSING))
         self.missing += pc.sum(empty).as_py() or 0
         self._hear(pc.and_not(pc.and_not(rest, infinite), empty), chunk, start)
+
+    def _look_for_points(self, clean: pa.Array, chunk: pa.Array, start: int) -> None:
+        """Whether decimal points are among plain numbers; once there is one that can be nothing else, no more."""
+        import pyarrow.compute as pc
+
+        for stop in (_SAMPLE, len(clean)):  # a sample is enough nearly always
+            if self.forms["dot"] or not pc.any(pc.match_substring(clean[:stop], ".")).as_py():
+                continue
+            dotted = pc.match_substring(clean[:stop], ".")
+            three = pc.match_substring_regex(clean[:stop], _THREE % r"\.")
+            certain = pc.and_not(dotted, three)
+            if stop >= len(clean) or pc.any(certain).as_py():
+                self._count("dot_or_thousands", three, chunk[:stop], start)
+                self._count("dot", certain, chunk[:stop], start)
 
     def _count(self, name: str, mask: pa.Array, chunk: pa.Array, start: int) -> None:
         import pyarrow.compute as pc
@@ -261,11 +278,27 @@ def read_numbers(column: RawColumn, rows: int, decimal: Decimal) -> NDArray[np.f
     return found
 
 
+def _all_plain(clean: pa.Array) -> NDArray[np.float64] | None:
+    """The numbers of a block in which every cell is a finite plain number or empty, else None."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = pc.if_else(pc.equal(clean, ""), pa.scalar(None, clean.type), clean)
+    try:
+        found = pc.cast(cells, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    numbers: NDArray[np.float64] = found.to_numpy(zero_copy_only=False)
+    return numbers if np.count_nonzero(np.isfinite(numbers)) == len(found) - found.null_count else None
+
+
 def _cast(chunk: pa.Array, decimal: Decimal) -> NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    clean, _ = normal(chunk)
+    clean, widened = normal(chunk)
+    if decimal == "." and not widened and (numbers := _all_plain(clean)) is not None:
+        return numbers
     plain = pc.match_substring_regex(clean, PLAIN)
     number = pc.or_(plain, pc.match_substring_regex(clean, _INFINITE))
     if pc.all(plain).as_py() is not True or decimal == ",":
