@@ -164,7 +164,8 @@ def _reading(data: Any, plan: Plan, base: Path) -> Reading:
 
         return Reading(table=data, ledger=Ledger(read=len(data)))
     if isinstance(data, str | os.PathLike):
-        return read(plan.data.model_copy(update={"file": os.fspath(data), "set": None, "plant": None}))
+        return read(plan.data.model_copy(update={
+            "file": os.fspath(data), "set": None, "protocol": None, "plant": None, "sql": None, "query": None}))
     return read(plan.data, frame=data)
 
 

@@ -217,11 +217,10 @@ def test_row_31_arrays_that_are_no_windows() -> None:
 
 
 def test_row_26_batches_without_a_window_are_named_in_a_run() -> None:
-    from small import small_plan, small_table
-
     from backmix.data.ledger import Ledger
     from backmix.data.sources import Reading
     from backmix.training.prepare import prepare
+    from small import small_plan, small_table
 
     table = small_table(404)
     codes = np.concatenate([np.zeros(4), 1 + np.arange(400) // 20]).astype(np.int32)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -47,21 +49,33 @@ def _guarded(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = build()(arguments, standalone_mode=False, prog_name="backmix")
+        if result == 130:  # typer makes a code of Ctrl-C and says nothing
+            _complain(say("app.interrupted"), 130, as_json, key="interrupted")
         return result if isinstance(result, int) else 0
     except BackmixError as fault:
         _complain(str(fault), fault.exit_code, as_json, key=fault.key)
         return fault.exit_code
-    except Exception as fault:
-        if not isinstance(fault, _usage()):
-            raise
-        _complain(" ".join(fault.format_message().split()), 2, as_json, key="usage")
-        return 2
     except (KeyboardInterrupt, typer.Abort):
         _complain(say("app.interrupted"), 130, as_json, key="interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as fault:
+        if isinstance(fault, _usage()):
+            _complain(" ".join(fault.format_message().split()), 2, as_json, key="usage")
+            return 2
+        if os.environ.get("BACKMIX_TRACEBACK"):
+            raise
+        _complain(_internal(fault), 1, as_json, key="app.internal")
+        return 1
+
+
+def _internal(fault: Exception) -> str:
+    """One line for a fault that nobody foresaw, with the place to look at."""
+    last = traceback.extract_tb(fault.__traceback__)[-1]
+    text = f"{type(fault).__name__}: {' '.join(str(fault).split())}"
+    return say("app.internal", fault=text[:200], place=f"{Path(last.filename).name}:{last.lineno}")
 
 
 def _usage() -> Any:

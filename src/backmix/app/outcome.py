@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from backmix.app.screen import note, number, show_json, show_line, show_table
+from backmix.app.screen import note, show_json, show_line, show_table
 from backmix.text import language, say
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def show_run(run: Run, *, as_json: bool) -> None:
 
 
 def _show_scores(scores: Sequence[Mapping[str, Any]]) -> None:
-    rows = [row for row in scores if row["part"] == "test"]
+    rows = [row for row in scores if row["part"] == "test" and not row["label"]]
     if not rows:
         return
     metrics = list(dict.fromkeys(row["metric"] for row in rows))[:6]
@@ -51,10 +51,12 @@ def _show_scores(scores: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _score(row: Mapping[str, Any] | None) -> str:
+    from backmix.evaluation.interval import Interval
+    from backmix.evaluation.scores import shown
+
     if row is None or row["value"] is None:
         return "–"
-    text = number(row["value"])
-    return text if row["low"] is None else f"{text} ({number(row['low'], 3)} … {number(row['high'], 3)})"
+    return shown(row["value"], Interval(row["low"], row["high"]), share=row["share"])
 
 
 def show_audit(audit: Audit, reading: Reading, *, as_json: bool) -> None:

@@ -156,7 +156,7 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
         raise _nothing(table, spec, place, ground, total)
     origins = origins[:made] if made > 0.9 * len(origins) else origins[:made].copy()
     names = tuple(table.batch_names[code] for code in sorted(short_codes))
-    targets = origins if ahead == 0 else origins + origins.dtype.type(ahead)
+    targets = origins if spec.horizon == 0 else origins + origins.dtype.type(spec.horizon)
     return Found(origins, None, targets, ground.reported, _account(counts), names)
 
 

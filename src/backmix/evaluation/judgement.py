@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-
 from backmix.evaluation.baselines import Fitted, fit_baselines
 from backmix.evaluation.predictions import prediction_frame
 from backmix.evaluation.scores import Sampling, ScoreRow, score_table

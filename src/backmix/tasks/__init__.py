@@ -24,6 +24,7 @@ from backmix.data.windows import Known, Windows
 from backmix.models.choice import Choice
 from backmix.registry import Registry
 from backmix.section import Section
+from backmix.text import say
 
 
 class TaskPlan(Section):
@@ -31,6 +32,17 @@ class TaskPlan(Section):
 
     kind: str
     target: str | tuple[str, ...]
+
+    @field_validator("target")
+    @classmethod
+    def _each_once(cls, target: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (target,) if isinstance(target, str) else target
+        if not names or not all(names):
+            raise ValueError(say("tasks.no_target"))
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(say("tasks.target_twice", target=name))
+        return target
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ class FaultDiagnosis(Task):
     name = "fault_diagnosis"
     Settings = FaultDiagnosisPlan
     kind = "classification"
-    metrics = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "detection_delay", "false_alarms_per_day")
+    metrics = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "detection_delay", "false_alarms_per_day",
+               "recall", "precision")
     baselines = ("majority", "lda", "trees_statistics")
     figures = ("scores", "confusion", "classes", "class_timeline", "learning")
 

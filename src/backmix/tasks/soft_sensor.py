@@ -97,7 +97,12 @@ class SoftSensor(Task):
         return None if past is None else Known(delay=max(1, past.delay.rows(step)), count=past.count)
 
     def loss(self, train: Windows) -> Choice:
-        return choose_loss("regression", targets=train.scaled_targets())
+        scaled = train.scaled_targets()
+        for column, tag in enumerate(self.targets):
+            if np.ptp(scaled[:, column]) == 0:
+                raise InputError("tasks.target_is_constant", where=train.table.source, target=tag.name,
+                                 value=f"{train.truth()[0, column]:g}", count=len(train))
+        return choose_loss("regression", targets=scaled)
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
         values = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), self.outputs)
