@@ -25,7 +25,8 @@ class WindowPlan(Section):
     lookback: how far back a window reaches; "auto" lets the training part decide; "batch" makes one
         window of each whole batch
     horizon: how far ahead of the moment of prediction the target lies
-    stride: distance between neighbouring windows
+    stride: distance between neighbouring windows in training and scoring; a prediction is made at
+        every row
     dead_time: age of the newest input that is known at the moment of prediction
     """
 
@@ -111,8 +112,8 @@ class WindowSpec:
         return (*self.inputs, *(f"{name} (known)" for name in known))
 
     def without_target(self) -> WindowSpec:
-        """The same windows, kept whether or not their target is known: for prediction."""
-        return replace(self, need_target=False)
+        """The same windows for prediction: at every row, whether or not the target is known."""
+        return replace(self, need_target=False, stride=1)
 
 
 def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targets: tuple[str, ...],

@@ -23,12 +23,15 @@ from backmix.duration import Duration
 from backmix.errors import InputError
 from backmix.models.choice import Choice
 from backmix.tasks import Task, tasks
+from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
+LEAST_BATCHES = 3
+"""The same when one window is one whole batch: batches are few, and the verdict says when they are too few."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +103,8 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     windows = {part: build_windows(table, spec, split=parts, part=part).scaled(recipe.scaler, recipe.target_scaler)
                for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
     for part, found in windows.items():
-        if len(found) < LEAST_WINDOWS:
-            raise InputError("prepare.too_few_windows", where=table.source, part=part.name.lower(),
-                             count=len(found), least=LEAST_WINDOWS, rows=int(parts.rows(part).sum()),
-                             span=spec.reach)
-    choices += _left_out(table, list(windows.values()))
+        _enough(found, part, rows=int(parts.rows(part).sum()))
+    choices += _unseen(task, windows[Part.TRAIN])
     ledger = reading.ledger.add(*resampled, *repaired)
     return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=windows[Part.TRAIN],
                     validation=windows[Part.VALIDATION], test=windows[Part.TEST], ledger=ledger,
@@ -125,6 +125,30 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
     fit = max(1, rows - spec.horizon - spec.dead_time)
     values = {"lookback": spec.lookback, "rows": rows, "batch": shortest, "fit": fit}
     return [Choice(tuple(names), "windows.excluded", values, setting="windows.lookback")]
+
+
+def _enough(windows: Windows, part: Part, *, rows: int) -> None:
+    """InputError unless a part has enough windows to train or judge with."""
+    named = {"where": windows.table.source, "part": say(f"windows.part_{part.name.lower()}"), "count": len(windows)}
+    if windows.spec.lookback is None:
+        if len(windows) < LEAST_BATCHES:
+            raise InputError("prepare.too_few_batches", **named, least=LEAST_BATCHES)
+    elif len(windows) < LEAST_WINDOWS:
+        raise InputError("prepare.too_few_windows", **named, least=LEAST_WINDOWS, rows=rows, span=windows.spec.reach)
+
+
+def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
+    """Which classes the training part does not show, for the report; InputError when it shows only one."""
+    if not task.classes:
+        return ()
+    seen = set(train.truth()[:, 0].astype(int).tolist())
+    if len(seen) == 1:
+        raise InputError("prepare.one_class", where=train.table.source, target=task.targets[0].name,
+                         found=task.classes[seen.pop()], count=len(train))
+    names = [name for code, name in enumerate(task.classes) if code not in seen]
+    if not names:
+        return ()
+    return (Choice(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
 
 
 def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> WindowSpec:
