@@ -104,6 +104,7 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
                for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()))
+    choices += _left_out(table, list(windows.values()))
     choices += _unseen(task, windows[Part.TRAIN])
     ledger = reading.ledger.add(*resampled, *repaired)
     return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=windows[Part.TRAIN],
