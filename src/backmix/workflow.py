@@ -200,8 +200,11 @@ class _Ready:
 
 def _ready(reading: Reading, plan: Plan, *, resume: bool) -> _Ready:
     """Audit, windows and design of a run; everything that it can be refused for."""
+    from backmix.evaluation.baselines import baselines
     from backmix.evaluation.leakage import audit_run, refuse
 
+    for name in plan.evaluation.baselines or ():
+        baselines.get(name)
     looked = audit(reading.table, ledger=reading.ledger)
     prepared = prepare(reading, plan)
     chosen = design(prepared, resume=resume)

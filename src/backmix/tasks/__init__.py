@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from backmix.data.table import Table
 from backmix.data.tag import Tag

@@ -14,7 +14,7 @@ from backmix.models.heads import heads
 from backmix.models.losses import check_loss
 from backmix.training.advice import Situation, advise, choose_batch_size
 from backmix.training.prepare import Prepared
-from backmix.training.settings import FitSettings, choose_learning_rate, resolve
+from backmix.training.settings import FitSettings, check_metric, choose_learning_rate, resolve
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     settings = resolve(plan, loss=str(loss.value), batch_size=int(batch.value), lookback=rows,
                        class_weights=task.class_weights(train), resume=resume)
     kind = heads.get(task.head).kind
+    for name in settings.metrics:
+        check_metric(name, kind)
     check_loss(settings.loss, kind, targets=train.scaled_targets() if kind == "regression" else None)
     decided = ((plan.loss, loss), (plan.batch_size, batch), (plan.learning_rate, rate))
     choices = (*advice.choices, *(choice for given, choice in decided if given == "auto"))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from backmix.data.windows import Windows
-from backmix.errors import Interrupted, PlanError, TrainingError
+from backmix.errors import Interrupted, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
 from backmix.models.heads import heads
@@ -34,7 +34,7 @@ from backmix.training.keeper import Gate, Keeper
 from backmix.training.memory import KEEP, budget, check_memory
 from backmix.training.predict import predict_network
 from backmix.training.progress import Watch
-from backmix.training.settings import FitSettings, TrainingPlan, resolve
+from backmix.training.settings import METRICS, FitSettings, TrainingPlan, check_metric, resolve
 from backmix.training.steps import (
     TOGETHER,
     BatchWatch,
@@ -54,12 +54,6 @@ CHECK_BYTES = 64 * 2**20
 """What a validation step may take even where a training step takes less."""
 FREE = ("epochs", "memory_limit", "resume", "tensorboard", "checkpoint")
 """Settings that may change between a training and its resumption: they change no number of it."""
-METRICS = {
-    "regression": {"mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "rmse": "RootMeanSquaredError"},
-    "binary": {"accuracy": "BinaryAccuracy", "precision": "Precision", "recall": "Recall", "auc": "AUC"},
-    "classes": {"accuracy": "SparseCategoricalAccuracy"},
-}
-"""Metrics that fit a kind of output: name in a plan -> Keras class."""
 
 
 @dataclass(frozen=True)
@@ -196,10 +190,8 @@ def metric(name: str, kind: str) -> Any:
     Raises PlanError (training.metric_kind) when it does not fit the outputs: precision, recall and
     AUC are for two classes.
     """
-    fitting = METRICS[kind]
-    if name not in fitting:
-        raise PlanError("training.metric_kind", metric=name, kind=kind, fitting=", ".join(fitting))
-    return getattr(use_engine().metrics, fitting[name])(name=name)
+    check_metric(name, kind)
+    return getattr(use_engine().metrics, METRICS[kind][name])(name=name)
 
 
 def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: Feed) -> str:

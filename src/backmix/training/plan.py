@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from backmix.data.repair import RepairPlan
+from backmix.data.scaling import scalers
 from backmix.data.sources import ReadPlan
 from backmix.data.split import SplitPlan
 from backmix.data.windows import WindowPlan
@@ -37,6 +39,15 @@ class ScalingPlan(Section):
     inputs: str = "standard"
     target: str = "standard"
 
+    @field_validator("inputs", "target")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            scalers.get(name)
+        except PlanError as fault:
+            raise ValueError(str(fault)) from None
+        return name
+
 
 class EvaluationPlan(Section):
     """``[evaluation]``: what the scores stand beside and how their intervals are drawn.
@@ -49,8 +60,8 @@ class EvaluationPlan(Section):
 
     baselines: tuple[str, ...] | None = None
     acknowledged: tuple[str, ...] = ()
-    resamples: int = 500
-    level: float = 0.95
+    resamples: int = Field(default=500, ge=1)
+    level: float = Field(default=0.95, gt=0, lt=1)
 
 
 class ReportPlan(Section):
@@ -131,7 +142,7 @@ class Plan(Section):
             return cls.model_validate(document)
         except ValidationError as fault:
             lines = _key_lines(text)
-            raise PlanFaults(where, [_fault(e, lines) for e in fault.errors(include_url=False)]) from None
+            raise PlanFaults(where, _faults(fault.errors(include_url=False), lines)) from None
 
     @classmethod
     def load(cls, path: Path | str) -> Plan:
@@ -215,20 +226,36 @@ class PlanFaults(PlanError):
         return PlanFaults, (self.values["where"], list(self.faults))
 
 
-def _fault(error: Any, lines: dict[tuple[str, ...], int]) -> Fault:
-    loc = tuple(str(part) for part in error["loc"] if not str(part).startswith(("function-", "tagged-")))
+def _faults(errors: Sequence[Any], lines: dict[tuple[str, ...], int]) -> list[Fault]:
+    """One fault per key, in the order of the lines; a key of several types has an error for each."""
+    keys: dict[tuple[str, ...], list[Any]] = {}
+    for error in errors:
+        loc = tuple(str(part) for part in error["loc"] if not _OF_UNION.match(str(part)))
+        keys.setdefault(loc, []).append(error)
+    faults = []
+    for loc, same in keys.items():
+        same.sort(key=lambda error: error["type"] == "literal_error")
+        fault = _fault(loc, same[0], lines)
+        if len(same) > 1 and same[-1]["type"] == "literal_error":
+            also = say("plan.or_one_of", allowed=same[-1]["ctx"]["expected"].replace(" or ", ", "))
+            fault = replace(fault, message=fault.message + also)
+        faults.append(fault)
+    return sorted(faults, key=lambda fault: (fault.line is None, fault.line or 0))
+
+
+def _fault(loc: tuple[str, ...], error: Any, lines: dict[tuple[str, ...], int]) -> Fault:
     kind, got, context = error["type"], error["input"], error.get("ctx", {})
     path = f"[{loc[0]}] {'.'.join(loc[1:])}".strip() if len(loc) > 1 else (f"[{loc[0]}]" if loc else "plan")
     line = next((lines[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in lines), None)
     if kind == "extra_forbidden":
         known = _fields(loc[:-1])
-        near = get_close_matches(loc[-1], known, n=1, cutoff=0.4)
+        near = get_close_matches(loc[-1], known, n=1, cutoff=0.5)
         key = "plan.unknown_key" if near else "plan.unknown_key_list"
         message = say(key, near=near[0] if near else "", names=", ".join(known))
     elif kind == "missing":
         message = say("plan.missing_key")
     elif kind == "literal_error":
-        near = get_close_matches(str(got), re.findall(r"'([^']*)'", context["expected"]), n=1, cutoff=0.4)
+        near = get_close_matches(str(got), re.findall(r"'([^']*)'", context["expected"]), n=1, cutoff=0.6)
         message = say("plan.not_allowed", got=got, allowed=context["expected"].replace(" or ", ", "))
         message += say("plan.did_you_mean", near=near[0]) if near else ""
     elif kind in ("value_error", "assertion_error"):
@@ -243,6 +270,8 @@ def _fault(error: Any, lines: dict[tuple[str, ...], int]) -> Fault:
     return Fault(line=line, path=path, message=message)
 
 
+_OF_UNION = re.compile(r"(function-|tagged-|constrained-|literal\[|tuple\[|(float|int|str|bool)$)")
+"""Parts of pydantic's places that name a type, not a key."""
 _WANTED = {
     "int_type": "plan.wanted_int", "int_parsing": "plan.wanted_int", "int_from_float": "plan.wanted_int",
     "float_type": "plan.wanted_number", "float_parsing": "plan.wanted_number",

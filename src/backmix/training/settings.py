@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ByteSize, Field, field_validator, model_validator
 
+from backmix.errors import PlanError
 from backmix.models.choice import Choice
 from backmix.section import Section
 from backmix.text import say
@@ -23,6 +24,12 @@ HIGHER = frozenset({"accuracy", "precision", "recall", "auc"})
 """Metrics that are better when larger; of all others a smaller value is better."""
 LONG = 200
 """Rows from which on a window counts as long when the learning rate is chosen."""
+METRICS = {
+    "regression": {"mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "rmse": "RootMeanSquaredError"},
+    "binary": {"accuracy": "BinaryAccuracy", "precision": "Precision", "recall": "Recall", "auc": "AUC"},
+    "classes": {"accuracy": "SparseCategoricalAccuracy"},
+}
+"""Metrics that fit a kind of output: name in a plan -> Keras class."""
 
 
 class TrainingPlan(Section):
@@ -183,3 +190,9 @@ def choose_learning_rate(optimizer: Optimizer, lookback: int | None) -> Choice:
         values = {"rows": lookback, "long": LONG}
         return Choice(0.0005, "training.rate_long", values, "training.learning_rate")
     return Choice(0.001, "training.rate_usual", {"optimizer": optimizer}, "training.learning_rate")
+
+
+def check_metric(name: str, kind: str) -> None:
+    """PlanError (training.metric_kind) for a metric that does not fit outputs of this kind."""
+    if name not in METRICS[kind]:
+        raise PlanError("training.metric_kind", metric=name, kind=kind, fitting=", ".join(METRICS[kind]))
