@@ -21,6 +21,7 @@ import numpy as np
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+from backmix.data.ledger import Ledger
 from backmix.data.plants import plan as plant_plan
 from backmix.data.sets import plan as set_plan
 from backmix.data.sources import read
@@ -54,14 +55,26 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2)
-    seeds = parser.parse_args().seeds
+    parser.add_argument("--only", choices=("numbers", "classes"), default=None)
+    arguments = parser.parse_args()
+    seeds = arguments.seeds
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"\n## Defaults of a small network, on validation parts only, {datetime.now(UTC):%Y-%m-%d}\n")
     print(f"Command: `python benchmarks/defaults.py --seeds {seeds}` · commit {commit.stdout.strip()} · "
           f"{platform.machine()}, {os.cpu_count()} cores · mean of {seeds} seeds.\n")
+    if arguments.only != "classes":
+        _numbers(seeds)
+    if arguments.only != "numbers":
+        _classes(seeds)
+
+
+def _numbers(seeds: int) -> None:
     debutanizer = {f"debutanizer {key}": Plan.check(set_plan("debutanizer", key)) for key in "CA"}
     _table("RMSE / standard deviation of the truth (lower is better)",
            debutanizer | {"simulated tank": Plan.check(plant_plan("cstr"))}, NUMBERS, seeds)
+
+
+def _classes(seeds: int) -> None:
     other = Plan.check(set_plan("tennessee_eastman", "all"))
     _table("accuracy in % (higher is better)",
            {"Tennessee Eastman, faults 13–20": other,
@@ -87,7 +100,8 @@ def _prepared(name: str, plan: Plan) -> Prepared:
     if "13–20" in name:
         wanted = [batch for batch in reading.table.batch_names if batch[1:3] in {str(n) for n in range(13, 21)}]
         others = [batch for batch in reading.table.batch_names if batch not in wanted]
-        reading = replace(reading, table=reading.table.without(*others))
+        table = reading.table.without(*others)
+        reading = replace(reading, table=table, ledger=Ledger(read=len(table)))
         plan = plan.merged({"split": {"test_batches": [batch for batch in wanted if batch.endswith("_te")]}})
     return prepare(reading, plan)
 
