@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backmix.app.screen import note, show_json, show_line, show_table
-from backmix.text import language, say
+from backmix.text import language, say, title_of
 
 if TYPE_CHECKING:
     from backmix.data.audit import Audit
@@ -119,7 +119,8 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         return
     rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.recipe.inputs]
     rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
-    show_table([say("app.col_tag"), say("app.col_unit"), say("app.col_role")], rows, title=say(f"tasks.{task.name}"))
+    show_table([say("app.col_tag"), say("app.col_unit"), say("app.col_role")], rows,
+               title=title_of(f"tasks.{task.name}", otherwise=task.name))
     show_line(say("app.network", cell=a.cell, units=_value(a.units), rows=a.lookback or "–", parameters=parameters(a)))
     _show_scores(bundle.scores.get("scores", ()))
     if verdict := bundle.scores.get("verdict"):

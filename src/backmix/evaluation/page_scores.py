@@ -15,7 +15,7 @@ from backmix.evaluation.figures.ticks import number
 from backmix.evaluation.page import Block, Cell, Grid, Key, Row, Section, draw, grid, name, section
 from backmix.evaluation.score_rows import Measure, measure, rank
 from backmix.evaluation.scores import ScoreRow, model_title
-from backmix.text import say
+from backmix.text import say, title_of
 
 if TYPE_CHECKING:
     from backmix.evaluation.interval import Interval
@@ -28,7 +28,7 @@ ELSEWHERE = ("scores", "learning", "splits", "audit")
 
 def subtitle(data: ReportData) -> str:
     """What kind of model this is, of which targets, in the line above the title."""
-    task = say(f"tasks.{data.task.name}")
+    task = title_of(f"tasks.{data.task.name}", otherwise=data.task.name)
     return " · ".join([task, *(name(tag.label) for tag in data.task.targets[:4])])
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backmix.evaluation.interval import Interval, Resampler, block_length, interval
 from backmix.evaluation.metrics import Metric, Undefined, metrics
 from backmix.evaluation.predictions import Sample, read_sample
-from backmix.text import Language, say
+from backmix.text import Language, say, title_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,10 +117,7 @@ def unit_title(unit: str) -> str:
 
 def model_title(name: str, lang: Language | None = None) -> str:
     """The name of a model for people: of a baseline in their language, else the name itself."""
-    try:
-        return say(f"evaluation.model_{name}", lang)
-    except KeyError:
-        return name
+    return title_of(f"evaluation.model_{name}", lang, otherwise=name)
 
 
 def score_table(frame: pd.DataFrame, task: Task, *, names: Sequence[str] | None = None,

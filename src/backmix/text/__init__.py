@@ -59,6 +59,16 @@ def say(key: str, lang: Language | None = None, /, **values: Any) -> str:
     return sentences(stage)[name][lang or language()].format(**values)
 
 
+def title_of(key: str, lang: Language | None = None, /, *, otherwise: str) -> str:
+    """The sentence of ``key``; ``otherwise`` for a part of another distribution, which has none here.
+
+    >>> title_of("tasks.soft_sensor", "en", otherwise="soft_sensor"), title_of("tasks.mine", otherwise="mine")
+    ('soft sensor', 'mine')
+    """
+    stage, _, name = key.partition(".")
+    return say(key, lang) if name in sentences(stage) else otherwise
+
+
 @cache
 def sentences(stage: str) -> dict[str, dict[str, str]]:
     """All sentences of one stage: name -> language -> text."""

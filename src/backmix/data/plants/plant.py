@@ -17,7 +17,7 @@ from backmix.data.sets.dataset import Column, tags
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import PlanError
-from backmix.text import LANGUAGES, Language, say
+from backmix.text import LANGUAGES, Language, title_of
 
 Plans = Mapping[str, Mapping[str, Any]]
 
@@ -61,12 +61,12 @@ class Plant:
     @property
     def title(self) -> dict[Language, str]:
         """Its name for people, by language."""
-        return {lang: say(f"sets.{self.name}", lang) for lang in LANGUAGES}
+        return {lang: title_of(f"sets.{self.name}", lang, otherwise=self.name) for lang in LANGUAGES}
 
     @property
     def about(self) -> dict[Language, str]:
         """What is simulated, one paragraph by language."""
-        return {lang: say(f"sets.{self.name}_about", lang) for lang in LANGUAGES}
+        return {lang: title_of(f"sets.{self.name}_about", lang, otherwise="") for lang in LANGUAGES}
 
     @property
     def tags(self) -> tuple[Tag, ...]:

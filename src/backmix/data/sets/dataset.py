@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backmix.data.table import Table
 from backmix.data.tag import Role, Tag
 from backmix.errors import InputError
-from backmix.text import LANGUAGES, Language, say
+from backmix.text import LANGUAGES, Language, title_of
 
 Paths = Mapping[str, Path]
 Reader = Callable[[Paths, str | None], Table]
@@ -85,12 +85,12 @@ class DataSet:
     @property
     def title(self) -> dict[Language, str]:
         """Its name for people, by language."""
-        return {lang: say(f"sets.{self.name}", lang) for lang in LANGUAGES}
+        return {lang: title_of(f"sets.{self.name}", lang, otherwise=self.name) for lang in LANGUAGES}
 
     @property
     def about(self) -> dict[Language, str]:
         """What the data are and what to beware of, one paragraph by language."""
-        return {lang: say(f"sets.{self.name}_about", lang) for lang in LANGUAGES}
+        return {lang: title_of(f"sets.{self.name}_about", lang, otherwise="") for lang in LANGUAGES}
 
     @property
     def size(self) -> int:
@@ -115,7 +115,7 @@ def raw(repository: str, commit: str, path: str) -> str:
 def tags(family: str, columns: Sequence[Column]) -> tuple[Tag, ...]:
     """Columns as tags, described in the language of the moment."""
     return tuple(Tag(c.name, unit=c.unit, role=c.role, categories=c.categories,
-                     description=say(f"sets.{family}_{c.text or c.name}")) for c in columns)
+                     description=title_of(f"sets.{family}_{c.text or c.name}", otherwise="")) for c in columns)
 
 
 def with_roles(table: Table, roles: Mapping[str, Role]) -> Table:

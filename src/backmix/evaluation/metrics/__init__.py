@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from backmix.evaluation.predictions import Sample
 from backmix.registry import Registry
-from backmix.text import Language, say
+from backmix.text import Language, say, title_of
 
 Values = NDArray[np.float64]
 Weights = NDArray[np.float64]
@@ -96,11 +96,7 @@ class Metric:
 
     def title(self, lang: Language | None = None) -> str:
         """The name for people, in the language of the moment unless one is named."""
-        key = f"evaluation.metric_{self.name}"
-        try:
-            return say(key, lang)
-        except KeyError:  # a metric of another distribution has no sentence here
-            return self.name
+        return title_of(f"evaluation.metric_{self.name}", lang, otherwise=self.name)
 
     def __call__(self, sample: Sample) -> float:
         """The bare value."""
