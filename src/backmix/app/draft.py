@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from backmix.data.repair import RepairPlan
+from backmix.data.resample import check_clock
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
 from backmix.tasks.fault_diagnosis import MOST_CLASSES
 from backmix.text import say
+from backmix.training.prepare import check_target
 
 QUALITY_WORDS = re.compile(r"lab|qual|target|purity|conc|yield|^y$|品質|化驗|純度|濃度|產率|目標", re.IGNORECASE)
 CLASS_WORDS = re.compile(r"fault|state|status|label|class|alarm|故障|狀態|類別|異常", re.IGNORECASE)
@@ -33,7 +36,10 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
     settings: how to read the file, as far as it is known. Raises InputError when the file cannot be
     read as it is, or when it has no column to predict.
     """
-    table = read(settings.model_copy(update={"file": str(file)})).table
+    reading = read(settings.model_copy(update={"file": str(file)}))
+    if target is not None:
+        check_target(reading, [target])
+    table = reading.table
     batch = settings.batch or _batch(table)
     if batch is not None and batch != settings.batch:
         table = read(settings.model_copy(update={"file": str(file), "batch": batch})).table
@@ -55,11 +61,23 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
     else:
         first = _text(table.tag(name).categories[0])
         lines += [f"# {say('draft.normal')}", f"# normal = {first}"]
+    lines += _grid(table)
     share = "batch" if kind == "fault_diagnosis" and table.batch is not None else "table"
     lines += ["", "[split]", f"# {say('draft.split')}", 'kind = "chronological"', "train = 0.6", "validation = 0.2",
               "test = 0.2", f'within = "{share}"', "", "[windows]", f"# {say('draft.lookback')}", 'lookback = "auto"',
               "", "[model]", f"# {say('draft.model')}", 'cell = "auto"', "", "[training]", "seed = 0", ""]
     return "\n".join(lines)
+
+
+def _grid(table: Table) -> list[str]:
+    """The section that puts rows on a grid, when they do not come at even times."""
+    try:
+        check_clock(table, RepairPlan())
+    except InputError as fault:
+        if fault.key != "repair.irregular":
+            raise
+        return ["", "[repair]", f"# {say('draft.irregular')}", f"resample = {_text(fault.values['mend'])}"]
+    return []
 
 
 def _tag(table: Table, tag: Tag, target: str) -> list[str]:
@@ -105,7 +123,7 @@ def _target(table: Table) -> str:
     """What most likely is to be predicted: a labelled class, a laboratory value, else the last number."""
     classes = [tag.name for tag in table.tags if 2 <= len(tag.categories) <= MOST_CLASSES]
     numbers = [tag.name for tag in table.tags if not tag.categories and _useless(table, tag) is None]
-    for names, words in ((classes, CLASS_WORDS), (numbers, QUALITY_WORDS)):
+    for names, words in ((classes, CLASS_WORDS), (numbers, QUALITY_WORDS), (classes, QUALITY_WORDS)):
         for name in reversed(names):
             if words.search(name):
                 return name

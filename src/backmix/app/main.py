@@ -53,7 +53,7 @@ def _guarded(arguments: list[str]) -> int:
             _complain(say("app.interrupted"), 130, as_json, key="interrupted")
         return result if isinstance(result, int) else 0
     except BackmixError as fault:
-        _complain(str(fault), fault.exit_code, as_json, key=fault.key)
+        _complain(". ".join([str(fault), *getattr(fault, "__notes__", ())]), fault.exit_code, as_json, key=fault.key)
         return fault.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain(say("app.interrupted"), 130, as_json, key="interrupted")

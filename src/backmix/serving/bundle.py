@@ -22,15 +22,23 @@ from pydantic import ValidationError
 from backmix.data.ledger import Ledger
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
-from backmix.errors import BackmixError, BundleError
+from backmix.errors import BackmixError, BundleError, InputError
 from backmix.models.architecture import Architecture
 from backmix.models.size import weight_shapes
 from backmix.serving.archive import pack, read_json, unpack
+from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
 from backmix.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_AT_PREDICTION = {
+    "windows.too_little": "bundle.too_few_rows", "windows.far_too_little": "bundle.too_few_rows",
+    "windows.holes": "bundle.holes", "windows.all_holes": "bundle.holes",
+    "repair.irregular": "bundle.irregular", "read.all_missing": "bundle.input_missing",
+}
+"""What is said where the model is given, so that no setting of its plan can mend the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +80,10 @@ class Bundle:
         from backmix.evaluation.predictions import prediction_frame
         from backmix.training.fit import predict_network
 
-        windows, ledger = self.recipe.windows(table, need_target=False)
+        try:
+            windows, ledger = self.recipe.windows(table, need_target=False)
+        except InputError as fault:
+            raise InputError(_AT_PREDICTION.get(fault.key, fault.key), **fault.values) from None
         outcome = self.recipe.task.decode(predict_network(self.network, windows), windows)
         frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.cell, part="new")
         quality = windows.worst_quality()
@@ -89,7 +100,7 @@ class Bundle:
         other = {"file": str(path), "set": None, "plant": None, "sql": None, "query": None, "protocol": None,
                  # a new file need not have the columns that only training used
                  "tags": tuple(tag for tag in self.read.tags if tag.name in wanted)}
-        plan = ReadPlan.model_validate(self.read.model_dump() | other | settings)
+        plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.recipe.inputs])  # labels may be missing
         frame, ledger = self.predict(reading.table)
         return frame, reading.ledger.add(*ledger.notes)

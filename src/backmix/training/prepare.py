@@ -7,6 +7,7 @@ then are repair rules and scalers learned, from the training rows alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +74,7 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     """
     settings = plan.the_task
     kind = tasks.get(settings.kind)
+    check_target(reading, settings.targets)
     table = kind.adapt(reading.table, settings)
     check_clock(table, plan.repair)
     table, resampled = resample(table, plan.repair)
@@ -150,6 +152,14 @@ def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
     if not names:
         return ()
     return (Choice(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
+
+
+def check_target(reading: Reading, targets: Sequence[str]) -> None:
+    """InputError for a target that is in the file but was left out of the table as free text."""
+    for note in reading.ledger.notes:
+        if note.reason == "read.reason_free_text" and note.tag in targets and note.tag not in reading.table.names:
+            raise InputError("prepare.target_is_free_text", where=reading.table.source, target=note.tag,
+                             count=note.count, example=note.example)
 
 
 def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> WindowSpec:

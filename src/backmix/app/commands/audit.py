@@ -21,11 +21,15 @@ def add(app: typer.Typer) -> None:
         time: str | None = typer.Option(None, "--time", help=say("app.opt_time")),
         time_zone: str | None = typer.Option(None, "--time-zone", help=say("app.opt_time_zone")),
         batch: str | None = typer.Option(None, "--batch", help=say("app.opt_batch")),
+        data: list[str] = typer.Option([], "--data", help=say("app.opt_data")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.outcome import show_audit
+        from backmix.app.told import told, without_plan
         from backmix.data.audit import audit as look
-        from backmix.data.sources import ReadPlan, read
+        from backmix.data.sources import read
 
-        reading = read(ReadPlan(file=str(file), time=time, time_zone=time_zone, batch=batch))
+        settings = told(data, {"file": str(file), "time": time, "time_zone": time_zone, "batch": batch})
+        with without_plan():
+            reading = read(settings)
         show_audit(look(reading.table, ledger=reading.ledger), reading, as_json=as_json)

@@ -23,18 +23,20 @@ def add(app: typer.Typer) -> None:
         time: str | None = typer.Option(None, "--time", help=say("app.opt_time")),
         time_zone: str | None = typer.Option(None, "--time-zone", help=say("app.opt_time_zone")),
         batch: str | None = typer.Option(None, "--batch", help=say("app.opt_batch")),
+        data: list[str] = typer.Option([], "--data", help=say("app.opt_data")),
         force: bool = typer.Option(False, "--force", help=say("app.opt_force")),
     ) -> None:
         from backmix.app.draft import draft
         from backmix.app.screen import note, show_line
-        from backmix.data.sources import ReadPlan
+        from backmix.app.told import told, without_plan
         from backmix.errors import StorageError
         from backmix.storage import write_atomic
 
         if out.exists() and not force:
             raise StorageError("app.exists", where=out)
-        settings = ReadPlan(time=time, time_zone=time_zone, batch=batch)
-        text = draft(file, settings=settings, target=target, beside=out.parent)
+        settings = told(data, {"time": time, "time_zone": time_zone, "batch": batch})
+        with without_plan():
+            text = draft(file, settings=settings, target=target, beside=out.parent)
         write_atomic(out, text)
         note(say("app.init_done", where=out))
         show_line(str(out))

@@ -21,14 +21,18 @@ def add(app: typer.Typer) -> None:
         bundle: Path = typer.Argument(..., help=say("app.arg_bundle")),
         file: Path = typer.Argument(..., help=say("app.arg_file")),
         out: Path | None = typer.Option(None, "--out", "-o", help=say("app.opt_out")),
+        data: list[str] = typer.Option([], "--data", help=say("app.opt_data")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.outcome import show_ledger
         from backmix.app.screen import note, show_json
+        from backmix.app.told import told, without_plan
         from backmix.data.export import write_csv
         from backmix.serving.bundle import Bundle
 
-        frame, ledger = Bundle.load(bundle).predict_file(file)
+        settings = told(data).model_dump(exclude_unset=True)
+        with without_plan():
+            frame, ledger = Bundle.load(bundle).predict_file(file, **settings)
         frame = frame.drop(columns=["part", "truth"])
         show_ledger(ledger)
         if out is not None:

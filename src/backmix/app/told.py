@@ -1,0 +1,53 @@
+"""How to read a table, as told on the command line.
+
+This module turns ``--data KEY=VALUE`` into the ``[data]`` section of a plan, so that a question of
+the reader ("[data] day_first = ...") can be answered where there is no plan yet.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from backmix.data.sources import ReadPlan
+from backmix.errors import InputError, PlanError
+from backmix.text import say
+
+
+def told(pairs: Sequence[str], named: Mapping[str, Any] | None = None) -> ReadPlan:
+    """The ``[data]`` section of these ``KEY=VALUE``; ``named`` are the options of their own name.
+
+    Values are written as in a plan; what is not valid there is text. Raises PlanError.
+
+    >>> told(["day_first=true", "delimiter=;"]).delimiter
+    ';'
+    """
+    from backmix.training.plan import Plan
+
+    section = {key: value for key, value in (named or {}).items() if value is not None}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise PlanError("app.no_pair", got=pair)
+        section[key.strip()] = _value(value.strip())
+    return Plan.check({"data": section}, where=say("app.command_line")).data
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+
+
+@contextmanager
+def without_plan() -> Iterator[None]:
+    """Say how a setting of ``[data]`` is given where there is no plan to write it into."""
+    try:
+        yield
+    except InputError as fault:
+        if "[data]" in str(fault):
+            fault.add_note(say("app.without_plan"))
+        raise
