@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from backmix.models.choice import Choice
     from backmix.training.fit import Fitted
 
-BUNDLE = "model.bmx"
+BUNDLE = "model.backmix"
 SUMMARY = "run.json"
 STARTED = "started.json"
 PREDICTIONS = "predictions.parquet"
@@ -73,6 +73,10 @@ class Run:
     def bundle(self) -> Bundle:
         """The trained model with everything around it."""
         return Bundle.load(self.bundle_path)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the bundle to ``path`` (``soft_sensor.backmix``), whole or not at all; returns the path."""
+        return self.bundle.save(path)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:

@@ -63,13 +63,13 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     assert said.out.rstrip().endswith(Run.load("runs/plan").verdict)
     assert "\r" not in said.err, "a pipe sees no progress bar"
 
-    assert _run("show", "runs/plan/model.bmx", "--json") == 0
+    assert _run("show", "runs/plan/model.backmix", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["targets"][0]["name"] == "quality"
     assert shown["scores"]["verdict"]["en"] == Run.load("runs/plan").verdict
 
     assert _run("show", "runs/plan") == 0
-    assert _run("predict", "runs/plan/model.bmx", "plant.csv") == 0
+    assert _run("predict", "runs/plan/model.backmix", "plant.csv") == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("model,target,time") for line in lines)
 
@@ -108,9 +108,9 @@ def test_resuming_needs_the_same_plan_and_data(plant: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (["run", "none.toml"], 2, "none.toml — the plan cannot be opened: No such file or directory. "
                               "Write one with: backmix init TABLE.csv"),
-    (["predict", "none.bmx", "plant.csv"], 6, "none.bmx — there is no such bundle. "
-                                              "A run leaves it as runs/NAME/model.bmx"),
-    (["show", "none.bmx"], 6, "none.bmx — there is no such bundle. A run leaves it as runs/NAME/model.bmx"),
+    (["predict", "none.backmix", "plant.csv"], 6, "none.backmix — there is no such bundle. "
+                                              "A run leaves it as runs/NAME/model.backmix"),
+    (["show", "none.backmix"], 6, "none.backmix — there is no such bundle. A run leaves it as runs/NAME/model.backmix"),
     (["compare", "."], 3, ". — there is no finished run here. Finish it with: backmix run PLAN --resume"),
     (["demo", "debutanizr"], 2, None),
     (["audit", "none.csv"], 3, None),
@@ -132,7 +132,7 @@ def test_an_error_is_one_line_and_a_code(plant: Path, capsys: pytest.CaptureFixt
 
 
 def test_errors_are_json_when_asked(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("show", "none.bmx", "--json") == 6
+    assert _run("show", "none.backmix", "--json") == 6
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["key"] == "bundle.not_found"
     assert error["exit_code"] == 6

@@ -49,11 +49,11 @@ def _refused(path: Path) -> str:
 
 
 def test_row_36_a_missing_or_foreign_file(tmp_path: Path) -> None:
-    assert _refused(tmp_path / "no.bmx") == (
-        "FILE — there is no such bundle. A run leaves it as runs/NAME/model.bmx")
+    assert _refused(tmp_path / "no.backmix") == (
+        "FILE — there is no such bundle. A run leaves it as runs/NAME/model.backmix")
     whole = "FILE — this is not a whole bundle (truncated, damaged or another kind of file). " \
             "Copy it again from the run folder"
-    path = tmp_path / "any.bmx"
+    path = tmp_path / "any.backmix"
     for content in (b"", b"hello", pickle.dumps({"a": 1}), b"PK\x03\x04" + b"\0" * 40, b"\x89HDF\r\n\x1a\n"):
         path.write_bytes(content)
         assert _refused(path) == whole
@@ -61,7 +61,7 @@ def test_row_36_a_missing_or_foreign_file(tmp_path: Path) -> None:
 
 def test_row_36_truncated_anywhere(sensor_run: Run, tmp_path: Path) -> None:
     whole = sensor_run.bundle_path.read_bytes()
-    path = tmp_path / "cut.bmx"
+    path = tmp_path / "cut.backmix"
     for share in (0.1, 0.5, 0.9, 0.999):
         path.write_bytes(whole[:int(len(whole) * share)])
         assert "not a whole bundle" in _refused(path)
@@ -72,7 +72,7 @@ def test_row_36_one_byte_changed_is_noticed(sensor_run: Run, members: Members, t
         manifest = archive.read("manifest.json")
     changed = bytearray(members["weights.safetensors"])
     changed[-3] ^= 1
-    path = _write(tmp_path / "b.bmx", members | {"weights.safetensors": bytes(changed)}, manifest)
+    path = _write(tmp_path / "b.backmix", members | {"weights.safetensors": bytes(changed)}, manifest)
     assert _refused(path) == (
         "FILE — weights.safetensors was changed after the bundle was made. Nothing was loaded; "
         "copy it again from the run folder")
@@ -80,7 +80,7 @@ def test_row_36_one_byte_changed_is_noticed(sensor_run: Run, members: Members, t
 
 def test_row_36_a_newer_format(members: Members, tmp_path: Path) -> None:
     manifest = json.dumps({"format": FORMAT + 1, "backmix": "9.0", "members": {}}).encode()
-    assert _refused(_write(tmp_path / "b.bmx", members, manifest)) == (
+    assert _refused(_write(tmp_path / "b.backmix", members, manifest)) == (
         f"FILE — bundle format {FORMAT + 1} (made by backmix '9.0') is newer than this release reads ({FORMAT}). "
         "Upgrade backmix")
 
@@ -88,14 +88,14 @@ def test_row_36_a_newer_format(members: Members, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "weights.pkl", "a\\b", "MANIFEST.JSON", "model.keras",
                                   "recipe.json/../../x", "ｒecipe.json"])
 def test_row_36_a_member_that_does_not_belong(members: Members, tmp_path: Path, name: str) -> None:
-    path = _write(tmp_path / "b.bmx", members | {name: b"import os"}, b"{}")
+    path = _write(tmp_path / "b.backmix", members | {name: b"import os"}, b"{}")
     assert "which does not belong in one. Nothing was loaded" in _refused(path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.bmx"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.backmix"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_row_36_a_member_twice(members: Members, tmp_path: Path) -> None:
-    path = tmp_path / "b.bmx"
+    path = tmp_path / "b.backmix"
     _write(path, members)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("recipe.json", b"{}")
@@ -104,12 +104,12 @@ def test_row_36_a_member_twice(members: Members, tmp_path: Path) -> None:
 
 def test_row_36_a_member_is_missing(members: Members, tmp_path: Path) -> None:
     left = {name: data for name, data in members.items() if name != "recipe.json"}
-    assert _refused(_write(tmp_path / "b.bmx", left)) == (
+    assert _refused(_write(tmp_path / "b.backmix", left)) == (
         "FILE — the bundle lacks recipe.json. Copy it again from the run folder")
 
 
 def test_row_22_a_zip_bomb_is_stopped_by_bytes_read(members: Members, tmp_path: Path) -> None:
-    path = tmp_path / "bomb.bmx"
+    path = tmp_path / "bomb.backmix"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", b" " * 50_000_000)
     assert _refused(path) == ("FILE — manifest.json unpacks to 50000000 bytes, more than the 100000 allowed. "
@@ -126,7 +126,7 @@ def test_row_22_a_zip_bomb_is_stopped_by_bytes_read(members: Members, tmp_path: 
 def test_row_22_json_nested_a_million_deep(members: Members, tmp_path: Path) -> None:
     deep = b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}"
     assert "recipe.json is not what a bundle holds" in _refused(
-        _write(tmp_path / "b.bmx", members | {"recipe.json": deep}))
+        _write(tmp_path / "b.backmix", members | {"recipe.json": deep}))
 
 
 def _json_change(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
@@ -167,7 +167,7 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_row_36_hostile_content_with_a_valid_manifest(members: Members, tmp_path: Path, case: str) -> None:
     name, change = HOSTILE[case]
-    path = _write(tmp_path / "b.bmx", members | {name: change(members[name])})
+    path = _write(tmp_path / "b.backmix", members | {name: change(members[name])})
     assert "is not what a bundle holds. Nothing was loaded" in _refused(path)
 
 
@@ -179,7 +179,7 @@ def test_row_36_bytes_overwritten_anywhere(
     whole = bytearray(sensor_run.bundle_path.read_bytes())
     start = int(at * (len(whole) - length))
     whole[start:start + length] = bytes([byte]) * length
-    path = tmp_path / "damaged.bmx"
+    path = tmp_path / "damaged.backmix"
     path.write_bytes(whole)
     try:
         found = Bundle.load(path)

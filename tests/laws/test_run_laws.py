@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import backmix
 from backmix.data.ledger import Ledger
 from backmix.data.sources import Reading
 from backmix.data.table import Table
-from backmix.serving.bundle import Bundle
 from backmix.training.prepare import prepare
 from backmix.workflow import Run, fit
 from small import small_plan, small_table
@@ -66,9 +66,10 @@ def test_a_bundle_survives_its_file_bit_for_bit(request: pytest.FixtureRequest, 
     """Course items 21, 70 and 72; traps V and X: scaler, units and form come back without the training set."""
     run: Run = request.getfixturevalue(name)
     table = small_table(classes=name == "diagnosis_run")
-    path = run.bundle.save(tmp_path / "again.bmx")
-    again = Bundle.load(path)
-    assert again.save(tmp_path / "third.bmx").read_bytes() == path.read_bytes()
+    path = run.save(tmp_path / "again.backmix")
+    again = backmix.load(path)
+    assert path.read_bytes() == run.bundle_path.read_bytes()
+    assert again.save(tmp_path / "third.backmix").read_bytes() == path.read_bytes()
     one, _ = run.bundle.predict(table)
     two, _ = again.predict(table)
     assert one.equals(two)
