@@ -47,6 +47,8 @@ SUMMARY = "run.json"
 STARTED = "started.json"
 PREDICTIONS = "predictions.parquet"
 RUNS = Path("runs")
+NEEDED = frozenset({"network", "verdict", "scores", "best_baseline", "test_rows_id"})
+"""What a summary is shown and compared by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,8 @@ class Run:
             summary = json.loads((folder / SUMMARY).read_text("utf-8"))
         except (OSError, ValueError):
             raise InputError("workflow.no_run", where=folder) from None
+        if not isinstance(summary, dict) or not NEEDED <= summary.keys():
+            raise InputError("workflow.damaged_run", where=folder / SUMMARY)
         return cls(folder=folder, summary=summary)
 
 

@@ -253,6 +253,41 @@ def test_options_that_cannot_be(door: Door, options: list[str], code: int, messa
         refused(door, code, message, command, "plant.csv", *options)
 
 
+def test_the_language_may_stand_anywhere(door: Door) -> None:
+    Path("empty.csv").touch()
+    for arguments in (["--lang", "zh-TW", "audit", "empty.csv"], ["audit", "empty.csv", "--lang=zh_TW"],
+                      ["audit", "--lang", "zh-tw", "empty.csv"]):
+        assert door(*arguments) == (3, "", "backmix: empty.csv — 沒有內容。請連同標題列重新匯出資料表\n")
+    refused(door, 2, "Invalid value: language 'fr' is not spoken here. Choose one of: en, zh_TW",
+            "audit", "empty.csv", "--lang", "fr")
+
+
+def test_names_of_data_sets_and_plants(door: Door) -> None:
+    for command in (["demo"], ["data", "get"]):
+        refused(door, 2, "there is no data set or plant 'reactor'. Did you mean 'batch_reactor'? Known: batch_dryer, "
+                "bibmon, cmapss_fd001, cmapss_fd003, daisy_cstr, daisy_evaporator, daisy_exchanger, debutanizer, "
+                "etth1, tennessee_eastman, batch_reactor, cstr, heat_exchanger", *command, "reactor")
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("{", "runs — there is no finished run here. Finish it with: backmix run PLAN --resume"),
+    ("{}", "runs/run.json — this summary is damaged or of another release. Run the plan again in a new folder"),
+    ("[]", "runs/run.json — this summary is damaged or of another release. Run the plan again in a new folder"),
+])
+def test_a_run_folder_that_holds_no_run(door: Door, content: str, message: str) -> None:
+    Path("runs").mkdir()
+    Path("runs/run.json").write_text(content)
+    for command in ("show", "compare"):
+        refused(door, 3, message, command, "runs")
+
+
+def test_a_group_without_a_command_shows_its_help(door: Door) -> None:
+    code, out, err = door("data")
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: backmix data [OPTIONS] COMMAND [ARGS]...\n")
+    assert "Traceback" not in err
+
+
 def test_a_fault_of_our_own_is_one_line_too(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("two\nlines")

@@ -29,9 +29,24 @@ COMMANDS = ("demo", "init", "run", "audit", "advise", "predict", "show", "compar
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _language_first(list(sys.argv[1:] if argv is None else argv))
     with speak(_language(arguments)):
         sys.exit(_guarded(arguments))
+
+
+def _language_first(arguments: list[str]) -> list[str]:
+    """The arguments with ``--lang`` in front, for it may stand anywhere."""
+    front, rest, words = [], [], iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--lang":
+            front = [word, *(value for value in [next(words, None)] if value is not None)]
+        elif word.startswith("--lang="):
+            front = [word]
+        else:
+            rest.append(word)
+    return front + rest
 
 
 def _language(arguments: list[str]) -> Language:
@@ -62,6 +77,9 @@ def _guarded(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as fault:
+        if type(fault).__name__ == "NoArgsIsHelpError":
+            print(fault.ctx.get_help(), file=sys.stderr)  # type: ignore[attr-defined]
+            return 2
         if isinstance(fault, _usage()):
             _complain(" ".join(fault.format_message().split()), 2, as_json, key="usage")
             return 2

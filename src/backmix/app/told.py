@@ -1,7 +1,8 @@
 """How to read a table, as told on the command line.
 
 This module turns ``--data KEY=VALUE`` into the ``[data]`` section of a plan, so that a question of
-the reader ("[data] day_first = ...") can be answered where there is no plan yet.
+the reader ("[data] day_first = ...") can be answered where there is no plan yet, and checks the
+name of a data set or plant.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from backmix.data.sources import ReadPlan
@@ -51,3 +53,15 @@ def without_plan() -> Iterator[None]:
         if "[data]" in str(fault):
             fault.add_note(say("app.without_plan"))
         raise
+
+
+def known_source(name: str) -> None:
+    """PlanError with the nearest name unless ``name`` is a data set or a simulated plant."""
+    from backmix.data.plants import plants
+    from backmix.data.sets import sets
+
+    if name in sets or name in plants:
+        return
+    names = [*sets.names(), *plants.names()]
+    near = get_close_matches(name, names, n=1, cutoff=0.0)[0]
+    raise PlanError("app.no_source", name=name, near=near, names=", ".join(names))

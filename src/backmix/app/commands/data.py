@@ -40,10 +40,12 @@ def add(app: typer.Typer) -> None:
         protocol: str | None = typer.Option(None, "--protocol", help=say("app.opt_protocol")),
     ) -> None:
         from backmix.app.screen import note, show_line
+        from backmix.app.told import known_source
         from backmix.data.export import write_csv
         from backmix.data.plants import plants, simulate
         from backmix.data.sets import fetch, load, sets
 
+        known_source(name)
         if name in plants:
             table = simulate(name).table
         elif out is None:

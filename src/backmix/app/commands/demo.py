@@ -28,6 +28,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         from backmix.app.outcome import show_run
         from backmix.app.screen import note
+        from backmix.app.told import known_source
         from backmix.data.plants import plants
         from backmix.data.sets import sets
         from backmix.errors import InputError, Interrupted, PlanError
@@ -35,6 +36,7 @@ def add(app: typer.Typer) -> None:
         from backmix.workflow import fit, run_folder
 
         chosen = name or REAL
+        known_source(chosen)
         if chosen in sets:
             plans = sets.get(chosen).plans
             try:
