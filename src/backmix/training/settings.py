@@ -57,7 +57,7 @@ class TrainingPlan(Section):
     clipvalue: float | None = Field(default=None, gt=0)
     loss: str = "auto"
     metrics: tuple[Metric, ...] = ()
-    epochs: int = Field(default=100, ge=1)
+    epochs: int = Field(default=300, ge=1)
     batch_size: int | Literal["auto"] = "auto"
     patience: int = Field(default=20, ge=1)
     plateau_patience: int = Field(default=8, ge=1)
@@ -111,6 +111,9 @@ class TrainingPlan(Section):
         return self
 
 
+_USUAL = TrainingPlan()
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """A `TrainingPlan` with nothing left open; the fields mean the same.
@@ -124,26 +127,26 @@ class FitSettings:
     """
 
     loss: str = "mse"
-    optimizer: Optimizer = "adam"
+    optimizer: Optimizer = _USUAL.optimizer
     learning_rate: float = 1e-3
-    momentum: float = 0.9
+    momentum: float = _USUAL.momentum
     clipnorm: float | None = 1.0
     clipvalue: float | None = None
     metrics: tuple[Metric, ...] = ()
-    epochs: int = 100
+    epochs: int = _USUAL.epochs
     batch_size: int = 32
-    patience: int = 20
-    plateau_patience: int = 8
-    plateau_factor: float = 0.5
-    min_learning_rate: float = 1e-6
-    min_delta: float = 0.0
-    monitor: str = "val_loss"
-    shuffle: bool = True
-    seed: int = 0
+    patience: int = _USUAL.patience
+    plateau_patience: int = _USUAL.plateau_patience
+    plateau_factor: float = _USUAL.plateau_factor
+    min_learning_rate: float = _USUAL.min_learning_rate
+    min_delta: float = _USUAL.min_delta
+    monitor: str = _USUAL.monitor
+    shuffle: bool = _USUAL.shuffle
+    seed: int = _USUAL.seed
     class_weights: Mapping[int, float] | None = None
     memory_limit: int | None = None
-    checkpoint: str = "best"
-    tensorboard: bool = False
+    checkpoint: str = _USUAL.checkpoint
+    tensorboard: bool = _USUAL.tensorboard
     resume: bool = True
 
     @property
