@@ -47,7 +47,7 @@ SUMMARY = "run.json"
 STARTED = "started.json"
 PREDICTIONS = "predictions.parquet"
 RUNS = Path("runs")
-NEEDED = frozenset({"network", "verdict", "scores", "best_baseline", "test_rows_id"})
+NEEDED = frozenset({"network", "verdict", "scores", "best_baseline", "test_rows_id", "rows"})
 """What a summary is shown and compared by."""
 
 
@@ -99,7 +99,7 @@ class Run:
             summary = json.loads((folder / SUMMARY).read_text("utf-8"))
         except (OSError, ValueError):
             raise InputError("workflow.no_run", where=folder) from None
-        if not isinstance(summary, dict) or not NEEDED <= summary.keys():
+        if not isinstance(summary, dict) or not summary.keys() >= NEEDED:
             raise InputError("workflow.damaged_run", where=folder / SUMMARY)
         return cls(folder=folder, summary=summary)
 

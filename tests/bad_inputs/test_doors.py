@@ -89,6 +89,9 @@ def test_row_24_a_copy_of_the_target_stops_the_run_until_it_is_acknowledged(door
     (lambda f: f[f.index % 7 != 0], {},
      "plant.csv — 59 of 359 times between rows are not even (step 60 s, but 120 s after 2026-03-01T00:06:00Z). "
      "Put the rows on a regular grid: [repair] resample = \"2min\""),
+    (lambda f: f.assign(quality=f["quality"].where(f.index % 30 == 0)), {},
+     "plant.csv — the training part has 8 windows with a value of the target, at least 10 are needed; 233 more have "
+     "none. Give more labelled rows, or give this part more rows in [split]"),
     (lambda f: f, {"split": {"kind": "batch"}},
      "plant.csv — the table has no batches. Name the batch column: [data] batch = \"...\""),
 ])
@@ -113,6 +116,13 @@ def test_a_table_that_cannot_be_trained_on_leaves_no_run(
 def test_a_plan_that_cannot_be_run_leaves_no_run(door: Door, plan: dict[str, Any], message: str) -> None:
     run_of(plant(), **plan)
     refused(door, 2, message, "run", "plan.toml")
+
+
+def test_a_column_of_classes_is_no_input(door: Door) -> None:
+    run_of(plant().assign(state=np.where(plant().index % 50 < 25, "auto", "manual")))
+    refused(door, 2, "plant.csv — input 'state' holds classes, not numbers. Leave it out: [[data.tags]] name = "
+            "\"state\", role = \"ignored\" (or name it: [data] batch = \"state\"), or give it as numbers",
+            "run", "plan.toml")
 
 
 def test_every_fault_of_a_plan_once_and_in_order(door: Door) -> None:
@@ -310,6 +320,16 @@ def test_a_plan_is_drafted_for_rows_at_uneven_times_and_for_a_few_classes(door: 
     text = Path("classes.toml").read_text("utf-8")
     assert 'kind = "fault_diagnosis"' in text
     assert 'target = "quality"' in text
+
+
+def test_a_line_break_in_a_header_and_a_column_that_counts(door: Door) -> None:
+    frame = plant().rename(columns={"T101": " T101\n[°C] "})
+    frame["No."] = np.arange(1, len(frame) + 1)
+    frame.to_excel("plant.xlsx", index=False)
+    assert door("init", "plant.xlsx")[0] == 0
+    text = Path("plan.toml").read_text("utf-8")
+    assert 'name = "T101 [°C]"\nunit = "°C"\n' in text
+    assert 'name = "No."\nunit = ""\nrole = "ignored"  # counts rows: a model would learn the calendar\n' in text
 
 
 def test_what_cannot_be_resumed_leaves_no_folder(door: Door) -> None:

@@ -337,8 +337,9 @@ def test_classes_cannot_be_inputs_or_one_of_several_targets() -> None:
     table = ramp(9).retag({"T101": Tag("T101", categories=("a", "b"))})
     with pytest.raises(PlanError) as caught:
         build_windows(table, spec())
-    assert str(caught.value) == ("input 'T101' holds classes, not numbers. Set its role to \"ignored\", "
-                                 "or give it as numbers")
+    assert str(caught.value) == (
+        "table — input 'T101' holds classes, not numbers. Leave it out: [[data.tags]] name = \"T101\", role = "
+        "\"ignored\" (or name it: [data] batch = \"T101\"), or give it as numbers")
     with pytest.raises(PlanError, match="target 'T101' holds classes: it must be the only target"):
         build_windows(table, spec(inputs=("T102",), targets=("Q", "T101")))
 

@@ -120,7 +120,7 @@ def ends_alike(folder: Path, undisturbed: Run) -> None:
     assert (folder / predictions).read_bytes() == (undisturbed.folder / predictions).read_bytes()
     assert ours.summary["history"] == undisturbed.summary["history"]
     theirs = undisturbed.bundle.weights
-    mine = Bundle.load(folder / "model.bmx").weights
+    mine = Bundle.load(folder / "model.backmix").weights
     assert mine.keys() == theirs.keys()
     for name, array in mine.items():
         np.testing.assert_array_equal(array, theirs[name])
@@ -138,10 +138,10 @@ def test_row_41_killed_again_and_again_it_ends_bit_equal(undisturbed: Run, plant
     assert (plant / "training" / "checkpoint.safetensors").exists()
     # a checkpoint takes its place, and the next file after it is never begun
     killed(compiled, "at_file('best.safetensors', lambda draft: kill(), 1)", "--resume")
-    killed(compiled, "at_file('model.bmx', lambda draft: (os.truncate(draft, 900), kill()))", "--resume")
+    killed(compiled, "at_file('model.backmix', lambda draft: (os.truncate(draft, 900), kill()))", "--resume")
     assert (plant / "report.en.html").exists()
     assert list(plant.glob(".partial-*")), "the torn draft is there"
-    assert not (plant / "model.bmx").exists()
+    assert not (plant / "model.backmix").exists()
     assert command("run", "plan.toml", "--resume") == 0
     ends_alike(plant, undisturbed)
 
@@ -202,6 +202,28 @@ def test_row_42_ctrl_c_outside_of_training(plant: Path, monkeypatch: pytest.Monk
         assert (plant / "started.json").exists()
 
 
+def test_only_the_same_plan_and_data_are_resumed(plant: Path, monkeypatch: pytest.MonkeyPatch,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backmix.evaluation.judgement.neighbours", interrupt)
+        assert command("run", "plan.toml") == 130
+    before = (plant / "started.json").read_bytes()
+    for file, change in (("plan.toml", lambda text: text.replace("epochs = 4", "epochs = 5")),
+                         ("plant.csv", lambda text: text[:text.rindex("\n", 0, -1) + 1])):
+        whole = Path(file).read_text("utf-8")
+        Path(file).write_text(change(whole), "utf-8")
+        capsys.readouterr()
+        assert command("run", "plan.toml", "--resume") == 2
+        assert capsys.readouterr().err == (
+            "backmix: runs/plan — the plan or the data changed since this run was interrupted. Resume with the same "
+            "ones, or start anew in another --folder\n")
+        Path(file).write_text(whole, "utf-8")
+    assert (plant / "started.json").read_bytes() == before
+
+
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
     """The kernel refuses to let any file grow beyond ``size`` bytes."""
@@ -230,7 +252,7 @@ def test_row_40_a_disk_without_room(undisturbed: Run, plant: Path, capsys: pytes
     ends_alike(plant, undisturbed)
     capsys.readouterr()
     for kept, arguments in (("plan.toml", ["init", "plant.csv", "--force"]),
-                            ("old.csv", ["predict", "runs/plan/model.bmx", "plant.csv", "--out", "old.csv"])):
+                            ("old.csv", ["predict", "runs/plan/model.backmix", "plant.csv", "--out", "old.csv"])):
         before = Path(kept).read_bytes() if Path(kept).exists() else b"old"
         Path(kept).write_bytes(before)
         with full_disk(100):

@@ -103,7 +103,10 @@ def _useless(table: Table, tag: Tag) -> str | None:
         return "draft.is_text"
     if len(finite) == 0:
         return "draft.is_empty"
-    return "draft.is_constant" if finite.min() == finite.max() else None
+    if finite.min() == finite.max():
+        return "draft.is_constant"
+    steps = np.diff(finite)
+    return "draft.is_counter" if steps.min() == steps.max() and len(steps) > 1 else None
 
 
 def _batch(table: Table) -> str | None:

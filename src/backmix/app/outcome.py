@@ -28,6 +28,7 @@ def show_run(run: Run, *, as_json: bool) -> None:
                    "bundle": str(run.bundle_path)})
         return
     _show_scores(run.summary["scores"])
+    show_line(say("audit.account", **run.summary["rows"]))
     show_line(say("app.report_at", where=run.report_path()))
     show_line(say("app.bundle_at", where=run.bundle_path))
     show_line(run.verdict)

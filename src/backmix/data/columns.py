@@ -77,7 +77,8 @@ def header(cells: Sequence[Any], where: str) -> tuple[str, ...]:
 
     Raises InputError: data.duplicate_column, read.no_header (all cells are numbers).
     """
-    names = ["" if cell is None else str(cell).strip() for cell in cells]
+    # sheets have line breaks within names; a name is one line everywhere else
+    names = ["" if cell is None else " ".join(str(cell).split()) for cell in cells]
     if names and all(_number(name) for name in names):
         raise InputError("read.no_header", where=where, first=names[0])
     found = tuple(name or f"column {at}" for at, name in enumerate(names, 1))

@@ -271,7 +271,8 @@ def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
     names = (*spec.inputs, *(spec.targets if spec.need_target or spec.known else ()))
     classes = [name for name in names if table.tag(name).categories]
     if any(name in spec.inputs for name in classes):
-        raise PlanError("windows.class_input", tag=next(name for name in classes if name in spec.inputs))
+        raise PlanError("windows.class_input", where=table.source,
+                        tag=next(name for name in classes if name in spec.inputs))
     if classes and (len(spec.targets) > 1 or spec.known):
         raise PlanError("windows.class_target", tag=classes[0])
     place = _place(split, part)

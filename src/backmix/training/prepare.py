@@ -137,6 +137,8 @@ def _enough(windows: Windows, part: Part, *, rows: int) -> None:
         if len(windows) < LEAST_BATCHES:
             raise InputError("prepare.too_few_batches", **named, least=LEAST_BATCHES)
     elif len(windows) < LEAST_WINDOWS:
+        if unlabelled := dict(windows.dropped).get("windows.reason_no_label"):
+            raise InputError("prepare.too_few_labels", **named, least=LEAST_WINDOWS, unlabelled=unlabelled)
         raise InputError("prepare.too_few_windows", **named, least=LEAST_WINDOWS, rows=rows, span=windows.spec.reach)
 
 
