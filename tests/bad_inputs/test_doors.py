@@ -332,6 +332,33 @@ def test_a_line_break_in_a_header_and_a_column_that_counts(door: Door) -> None:
     assert 'name = "No."\nunit = ""\nrole = "ignored"  # counts rows: a model would learn the calendar\n' in text
 
 
+def test_the_demo_goes_on_without_a_network(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mirror, an empty cache, a closed network: the simulated plant, said so, within seconds."""
+    def closed(*_: Any, **__: Any) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    ran: list[Any] = []
+
+    def fit(_: None, plan: Any, **__: Any) -> None:
+        ran.append(plan)
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("BACKMIX_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").absolute()))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("socket.create_connection", closed)
+    monkeypatch.setattr("backmix.workflow.fit", fit)
+    code, out, err = door("demo")
+    assert (code, out, [plan.data.plant for plan in ran]) == (130, "", ["cstr"])
+    assert err.splitlines() == [
+        "data set 'debutanizer' — debutanizer/Debutanizer_Column_Data.txt is not on this machine and "
+        "raw.githubusercontent.com cannot be reached (Network is unreachable). Put the file into a folder as "
+        "<folder>/debutanizer/Debutanizer_Column_Data.txt and set BACKMIX_DATA=<folder>, or use a simulated plant: "
+        "[data] plant = \"cstr\"",
+        "input: the simulated plant cstr, which ships with backmix", "backmix: interrupted"]
+
+
 def test_what_cannot_be_resumed_leaves_no_folder(door: Door) -> None:
     run_of(plant())
     refused(door, 2, "runs/plan — there is nothing to resume. Run without --resume", "run", "plan.toml", "--resume")
