@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from backmix.data.ledger import Ledger
+from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.training.plan import Plan
@@ -39,3 +41,8 @@ def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
     for section, fields in changes.items():
         document[section] = document.get(section, {}) | fields if isinstance(fields, dict) else fields
     return Plan.check(document)
+
+
+def reading(table: Table) -> Reading:
+    """The table as if it had just been read, with nothing done to it."""
+    return Reading(table=table, ledger=Ledger(read=len(table)))
