@@ -74,7 +74,10 @@ def test_row_24_a_copy_of_the_target_stops_the_run_until_it_is_acknowledged(door
 @pytest.mark.parametrize(("change", "plan", "message"), [
     (lambda f: f.iloc[:30], {},
      "plant.csv — too little data: of 30 rows none is left for the validation part when 6 rows are purged between "
-     "parts. Give about 35 rows, or purge at most 5: a shorter lookback, or [split] gap"),
+     "parts. Give about 80 rows, or purge at most 5: a shorter lookback, or [split] gap"),
+    (lambda f: f.iloc[:60], {},
+     "plant.csv — the validation part has 6 windows, at least 10 are needed. A window spans 6 rows and the part has "
+     "6. Give about 80 rows in all, use a shorter lookback, or give this part more rows in [split]"),
     (lambda f: f.assign(quality=50.0), {},
      "plant.csv — target 'quality' is 50 in all 241 training windows, so there is nothing to learn. Name another "
      "target, or give training rows in which it changes: [split]"),
@@ -123,6 +126,13 @@ def test_a_column_of_classes_is_no_input(door: Door) -> None:
     refused(door, 2, "plant.csv — input 'state' holds classes, not numbers. Leave it out: [[data.tags]] name = "
             "\"state\", role = \"ignored\" (or name it: [data] batch = \"state\"), or give it as numbers",
             "run", "plan.toml")
+
+
+def test_row_28_as_many_rows_as_were_asked_for_are_enough(door: Door) -> None:
+    run_of(plant(slice(0, 80)))
+    assert door("advise", "plan.toml")[0] == 0
+    run_of(plant(slice(0, 75)))
+    assert door("advise", "plan.toml")[0] == 3
 
 
 def test_every_fault_of_a_plan_once_and_in_order(door: Door) -> None:

@@ -7,6 +7,7 @@ then are repair rules and scalers learned, from the training rows alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -86,12 +87,12 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     choices: list[Choice] = []
     if plan.windows.lookback == "auto":
         # a first split and repair, only to choose; the real ones below know the chosen reach
-        parts = split(table, plan.split, gap=spec.reach)
+        parts = _parts(table, plan, gap=spec.reach)
         repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
         kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
         choices.append(choose_lookback(repair.apply(table)[0], parts, replace(spec, inputs=kept)))
         spec = replace(spec, lookback=choices[-1].value)
-    parts = split(table, plan.split, gap=spec.reach)
+    parts = _parts(table, plan, gap=spec.reach)
     repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
     table, repaired = repair.apply(table)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
@@ -130,6 +131,18 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
     return [Choice(tuple(names), "windows.excluded", values, setting="windows.lookback")]
 
 
+def _parts(table: Table, plan: Plan, *, gap: int) -> Split:
+    """The split; the error for too little data asks for as many rows as training needs, too."""
+    try:
+        return split(table, plan.split, gap=gap)
+    except InputError as fault:
+        if fault.key != "windows.split_too_small":
+            raise
+        purged, fit = fault.values["gap"], fault.values["fit"]
+        needed = math.ceil(len(table) * (purged + LEAST_WINDOWS) / (fit + 1))
+        raise InputError(fault.key, **fault.values | {"needed": needed}) from None
+
+
 def _enough(windows: Windows, part: Part, *, rows: int) -> None:
     """InputError unless a part has enough windows to train or judge with."""
     named = {"where": windows.table.source, "part": say(f"windows.part_{part.name.lower()}"), "count": len(windows)}
@@ -139,7 +152,9 @@ def _enough(windows: Windows, part: Part, *, rows: int) -> None:
     elif len(windows) < LEAST_WINDOWS:
         if unlabelled := dict(windows.dropped).get("windows.reason_no_label"):
             raise InputError("prepare.too_few_labels", **named, least=LEAST_WINDOWS, unlabelled=unlabelled)
-        raise InputError("prepare.too_few_windows", **named, least=LEAST_WINDOWS, rows=rows, span=windows.spec.reach)
+        span = windows.spec.reach
+        needed = math.ceil(len(windows.table) * (span + LEAST_WINDOWS) / (span + len(windows)))
+        raise InputError("prepare.too_few_windows", **named, least=LEAST_WINDOWS, rows=rows, span=span, needed=needed)
 
 
 def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
