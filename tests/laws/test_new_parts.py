@@ -1,0 +1,223 @@
+"""What a new part costs: one file. Once registered it stands in plans, commands, scores and reports by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from backmix.app.main import main
+from backmix.data.columns import RawColumn, RawTable
+from backmix.data.plants import Plant, Simulation, plants
+from backmix.data.sets import sets
+from backmix.data.sources import ReadPlan, Source, read, sources
+from backmix.data.windows import Windows
+from backmix.errors import BundleError, PlanError
+from backmix.evaluation.baselines import Predictor, baselines
+from backmix.evaluation.baselines.constants import Constant
+from backmix.evaluation.metrics import Values, Weights, metric, metrics
+from backmix.evaluation.predictions import Sample
+from backmix.models.cells import LayerSettings, cells, common
+from backmix.models.cells.simple_rnn import SimpleRnn
+from backmix.models.engine import use_engine
+from backmix.registry import Registry
+from backmix.serving.bundle import Bundle
+from backmix.serving.exporters import Exporter, exporters
+from backmix.tasks import Task, tasks
+from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
+from backmix.training.plan import Plan, json_schema
+from backmix.workflow import fit
+from small import small_plan, small_table
+
+KINDS: tuple[Registry[Any], ...] = (sources, sets, plants, cells, tasks, metrics, baselines, exporters)
+
+
+@pytest.fixture(autouse=True)
+def _parts_of_this_test_only() -> Iterator[None]:
+    """Whatever a test registers is gone after it."""
+    kept = [(kind, {name: kind.get(name) for name in kind.names()}) for kind in KINDS]
+    yield
+    for kind, parts in kept:
+        kind._parts.clear()
+        kind._parts.update(parts)
+        kind._filled = True
+
+
+class LevelPlan(SoftSensorPlan):
+    """``[task]`` of the level task."""
+
+    kind: Literal["level"] = "level"  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Level(SoftSensor):
+    """A soft sensor that is judged by its median error."""
+
+    name = "level"
+    Settings = LevelPlan
+    metrics = ("median_error", "rmse")
+    baselines = ("median", "mean")
+    figures = ("scores", "parity")
+
+
+def median_error(sample: Sample, weights: Weights) -> Values:
+    """Median of the absolute error."""
+    return np.full(len(weights), np.median(np.abs(sample.prediction - sample.truth)))
+
+
+def fit_median(train: Windows, validation: Windows | None, task: Task, seed: int) -> Predictor:
+    """The median of the training targets."""
+    return Constant(values=np.median(train.truth(), axis=0))
+
+
+class Bounded(SimpleRnn):
+    """A plain cell under another name."""
+
+    title = "Bounded"
+
+    @staticmethod
+    def layer(units: int, settings: LayerSettings) -> Any:
+        return use_engine().layers.SimpleRNN(**common(units, settings))
+
+
+def run_command(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the plan to the report and the bundle, in both languages, without a line elsewhere."""
+    tasks.register("level")(Level)
+    metric("median_error", better="lower", unit="target", kind="regression")(median_error)
+    baselines.register("median")(fit_median)
+    cells.register("bounded")(Bounded)
+
+    plan = small_plan(task={"kind": "level"}, model={"cell": "bounded"}, evaluation={"baselines": None})
+    assert Plan.parse(plan.to_toml()) == plan
+    assert {"$ref": "#/$defs/LevelPlan"} in json_schema()["properties"]["task"]["oneOf"]
+    run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
+    assert run.summary["network"] == "bounded"
+    assert {"median", "mean", "bounded"} == {row["model"] for row in run.summary["scores"]}
+    assert run.summary["judgement"]["metric"] == "median_error"
+    for lang in ("en", "zh_TW"):
+        page = (run.folder / f"report.{lang}.html").read_text("utf-8")
+        assert all(word in page for word in ("level", "median_error", "median", "bounded"))
+        assert run_command("--lang", lang, "show", str(run.bundle_path)) == 0
+    again = Bundle.load(run.bundle_path)
+    assert isinstance(again.recipe.task, Level)
+    assert again.predict(small_table())[0].equals(run.bundle.predict(small_table())[0])
+    assert run_command("schema") == 0
+    assert "LevelPlan" in capsys.readouterr().out
+
+
+def test_a_task_that_is_not_installed_here_is_named(tmp_path: Path) -> None:
+    """Trap V: a bundle with a part of another distribution, opened where that is missing, is no traceback."""
+    tasks.register("level")(Level)
+    metric("median_error", better="lower", unit="target", kind="regression")(median_error)
+    run = fit(small_table(), small_plan(task={"kind": "level"}, evaluation={"baselines": ["mean"]}),
+              folder=tmp_path / "run", quiet=True)
+    del tasks._parts["level"]
+    with pytest.raises(PlanError, match="level"):
+        Plan.load(run.folder / "plan.toml")
+    with pytest.raises(BundleError, match=r"recipe\.json is not what a bundle holds"):
+        Bundle.load(run.bundle_path)
+
+
+def test_a_source_reads_its_suffix(tmp_path: Path) -> None:
+    def read_words(plan: ReadPlan, path: Path) -> RawTable:
+        """One number a line."""
+        values = np.array([float(line) for line in path.read_text().split()])
+        return RawTable((RawColumn("T101", numbers=values),), len(values), path.name, lambda row: row + 1)
+
+    sources.register("words")(Source("words", read_words, suffixes=(".words",)))
+    (tmp_path / "plant.words").write_text("1 2 3.5")
+    table = read(ReadPlan(file="plant.words"), base=tmp_path).table
+    assert table.column("T101").tolist() == [1, 2, 3.5]
+
+
+def test_a_plant_and_a_set_stand_in_the_list_and_can_be_run(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also without a sentence in our catalogue, as parts of other distributions are."""
+    plan = small_plan(data={"plant": "tiny"}, training={"epochs": 1}).to_dict()
+
+    @dataclass(frozen=True)
+    class Settings:
+        """Nothing can be set."""
+
+    def run(seed: int, settings: Settings) -> Simulation:
+        """The small plant."""
+        return Simulation(small_table(seed=seed), {}, {"soft_sensor": plan})
+
+    plants.register("tiny")(Plant("tiny", Settings, (), lambda seed, settings: {"soft_sensor": plan}, run))
+    sets.register("tiny_set")(replace(
+        sets.get("debutanizer"), name="tiny_set", files=(), plans={"A": plan},
+        read=lambda paths, protocol: small_table()))
+    monkeypatch.chdir(tmp_path)
+    assert run_command("data", "list", "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["tiny"]["title"] == "tiny"
+    assert rows["tiny_set"]["protocols"] == "A"
+    assert run_command("data", "get", "tiny_set", "--out", "tiny.csv") == 0
+    assert run_command("demo", "tiny") == 0
+    assert "runs/demo-tiny/report.en.html" in capsys.readouterr().out
+
+
+def test_an_exporter_is_a_choice_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Names(Exporter):
+        """The names of the inputs."""
+
+        suffix = ".names"
+
+        def write(self, bundle: Bundle, path: Path) -> None:
+            path.write_text(" ".join(bundle.recipe.spec.inputs))
+
+    exporters.register("names")(Names())
+    run = fit(small_table(), small_plan(training={"epochs": 1}), folder=tmp_path / "run", quiet=True)
+    assert run_command("export", str(run.bundle_path), "--to", "names") == 0
+    assert run.bundle_path.with_suffix(".names").read_text() == "F102 P103 T101"
+    capsys.readouterr()
+    assert run_command("export", str(run.bundle_path), "--to", "nams") == 2
+    assert "names" in capsys.readouterr().err
+
+
+class _Point:
+    """An entry point of another distribution."""
+
+    def __init__(self, name: str, part: Any) -> None:
+        self.name = name
+        self._part = part
+
+    def load(self) -> Any:
+        return self._part
+
+
+def test_parts_of_other_distributions_come_through_entry_points(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = {"backmix.baselines": [_Point("median", fit_median)], "backmix.cells": [_Point("bounded", Bounded)],
+               "backmix.tasks": [_Point("level", Level), _Point("soft_sensor", Level)]}
+    monkeypatch.setattr("backmix.registry.entry_points", lambda *, group: offered.get(group, []))
+    for kind in (baselines, cells, tasks):
+        kind._filled = False
+    assert tasks.get("soft_sensor") is SoftSensor, "nothing of our own is replaced from outside"
+    metric("median_error", better="lower", unit="target", kind="regression")(median_error)
+    plan = small_plan(task={"kind": "level"}, model={"cell": "bounded"}, evaluation={"baselines": ["median"]})
+    run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
+    assert {"median", "bounded"} == {row["model"] for row in run.summary["scores"]}
+
+
+def test_two_parts_of_one_name_are_a_fault_of_the_program() -> None:
+    with pytest.raises(ValueError, match="two baselines are named 'mean'"):
+        baselines.register("mean")(fit_median)
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(PlanError, match="lstm"):
+        cells.get("lsmt")

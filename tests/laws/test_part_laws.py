@@ -1,0 +1,247 @@
+"""Every registered part keeps the contract of its kind: it explains itself, has its names, and runs."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backmix.data.plants import plants
+from backmix.data.scaling import fit_scaler, scalers
+from backmix.data.sets import sets
+from backmix.data.sources import ReadPlan, read, sources
+from backmix.data.tag import Tag
+from backmix.data.windows import Windows
+from backmix.evaluation.baselines import baselines, fit_baselines
+from backmix.evaluation.figures import figures
+from backmix.evaluation.metrics import Score, metrics
+from backmix.evaluation.predictions import prediction_frame, read_sample
+from backmix.evaluation.scores import model_title
+from backmix.models.cells import LayerSettings, cells
+from backmix.models.heads import heads
+from backmix.models.losses import losses
+from backmix.registry import Registry
+from backmix.serving.exporters import exporters
+from backmix.tasks import Outcome, Task, tasks
+from backmix.text import LANGUAGES, say
+from backmix.training.prepare import Prepared, prepare
+from backmix.workflow import Run
+from small import reading, small_plan, small_table
+
+KINDS: tuple[Registry[Any], ...] = (
+    sources, sets, plants, scalers, cells, heads, losses, tasks, metrics, baselines, figures, exporters)
+PARTS = [pytest.param(part, id=f"{kind.kind}-{name}") for kind in KINDS for name, part in kind]
+NUMBERS, CLASSES = small_table(), small_table(classes=True)
+
+
+def _explained(part: Any) -> str:
+    """Where a part says what it does: its own docstring, that of its function, or of its module."""
+    for owner in (part, getattr(part, "compute", None), getattr(part, "read", None), getattr(part, "run", None)):
+        if inspect.isfunction(owner) or inspect.isclass(owner):
+            return inspect.getdoc(owner) or inspect.getdoc(inspect.getmodule(owner)) or ""
+    return inspect.getdoc(type(part)) or ""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_says_what_it_is(part: Any) -> None:
+    text = _explained(part)
+    assert len(text) > 10
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_names_are_words_of_a_plan(kind: Registry[Any]) -> None:
+    """A part is written in a plan, a command or a file name: small letters, digits, underscores."""
+    assert kind.names()
+    for name, part in kind:
+        assert name.isidentifier()
+        assert name == name.lower()
+        assert getattr(part, "name", name) == name
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_people_see_has_a_name_in_both_languages(lang: Any) -> None:
+    """No part of our own stands in a report or a list under its bare key."""
+    for name, part in (*sets, *plants):
+        assert part.title[lang] not in ("", name)
+        assert part.about[lang]
+    for name, metric in metrics:
+        assert metric.title(lang)
+        assert metric.title(lang) != name or lang == "en"
+    for name in baselines.names():
+        assert model_title(name, lang) != name
+    for name in (*cells.names(), "network"):
+        assert model_title(name, lang)
+    for name in tasks.names():
+        assert say(f"tasks.{name}", lang)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> dict[str, Prepared]:
+    """The small plant prepared for each kind of task, past targets shown."""
+    known = {"past_targets": {"delay": 3}}
+    return {"regression": prepare(reading(NUMBERS), small_plan(task=known)),
+            "classification": prepare(reading(CLASSES), small_plan(classes=True))}
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_a_task_names_only_what_is_registered(name: str) -> None:
+    task = tasks.get(name)
+    assert task.name == name
+    assert task.Settings.model_fields["kind"].default == name
+    assert task.metrics
+    assert all(metrics.get(metric).kind == task.kind for metric in task.metrics)
+    assert not metrics.get(task.metrics[0]).per_class, "the verdict is about one number"
+    assert task.baselines
+    assert all(baseline in baselines for baseline in task.baselines)
+    assert task.figures
+    assert all(figure in figures for figure in task.figures)
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_a_task_decodes_what_its_head_puts_out(name: str, prepared: dict[str, Prepared]) -> None:
+    task = prepared[tasks.get(name).kind].task
+    windows = prepared[task.kind].train
+    heads.get(task.head).check(task.outputs)
+    assert str(task.loss(windows).value) in losses
+    raw = np.full((len(windows), task.outputs), 0.25)
+    outcome = task.decode(raw, windows)
+    _sound(outcome, task, windows)
+    assert set(task.class_weights(windows) or {}) <= set(range(len(task.classes)))
+
+
+def _sound(outcome: Outcome, task: Task, windows: Windows) -> None:
+    if task.kind == "regression":
+        assert outcome.probabilities is None
+        assert outcome.values is not None
+        assert outcome.values.shape == (len(windows), len(task.targets))
+        assert np.isfinite(outcome.values).all()
+    else:
+        assert outcome.values is None
+        assert outcome.probabilities is not None
+        assert outcome.probabilities.shape == (len(windows), len(task.classes))
+        assert (outcome.probabilities >= 0).all()
+
+
+@pytest.mark.parametrize("name", baselines.names())
+def test_a_baseline_fits_and_predicts_or_says_why_not(name: str, prepared: dict[str, Prepared]) -> None:
+    kind = next(task.kind for _, task in tasks if name in task.baselines)
+    found = prepared[kind]
+    fitted = fit_baselines(found.task, found.train, found.validation, names=[name])
+    assert not fitted.unusable
+    _sound(fitted.predictors[name].predict(found.test), found.task, found.test)
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_a_metric_scores_a_perfect_prediction_best(name: str, prepared: dict[str, Prepared]) -> None:
+    metric = metrics.get(name)
+    found = prepared[metric.kind]
+    truth = found.test.truth()
+    codes = truth[:, 0].astype(int)
+    outcomes = [Outcome(values=truth), Outcome(values=truth + 3)] if metric.kind == "regression" else [
+        Outcome(probabilities=np.eye(3)[codes]), Outcome(probabilities=np.eye(3)[(codes + 1) % 3])]
+    scores = []
+    for outcome in outcomes:
+        frame = prediction_frame(found.task, found.test, outcome, model="m", part="test")
+        sample = read_sample(frame, classes=found.task.classes, normal="normal" if found.task.classes else None)
+        if metric.per_class:
+            from dataclasses import replace
+
+            sample = replace(sample, focus=1)
+        score = metric.score(sample)
+        assert isinstance(score, Score)
+        assert np.isfinite(score.value) or (score.undefined is not None and score.undefined.text())
+        scores.append(score.value)
+    best, worse = scores
+    if metric.better == "zero":
+        assert abs(best) < abs(worse)
+    elif np.isfinite(scores).all():
+        assert best <= worse if metric.better == "lower" else best >= worse
+
+
+@pytest.mark.parametrize("name", scalers.names())
+def test_a_scaler_comes_back(name: str) -> None:
+    values = NUMBERS.values[:, :3]
+    scaler = fit_scaler(name, values, ("a", "b", "c"))
+    np.testing.assert_allclose(scaler.inverse(scaler.transform(values)), values, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_a_cell_is_one_layer_with_its_count(name: str) -> None:
+    cell = cells.get(name)
+    layer = cell.layer(5, LayerSettings(name="mine", seed=3))
+    layer.build((None, None, 4))
+    assert layer.name == "mine"
+    assert layer.count_params() == cell.parameters(4, 5)
+    assert cell.title
+    assert cell.source
+    assert len(cell.states) >= 1
+    assert len(cell.gates) * 5 == layer.weights[0].shape[1]
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_a_loss_fits_some_head(name: str) -> None:
+    loss = losses.get(name)
+    assert any(head.kind in loss.kinds for _, head in heads)
+    assert loss.make() is not None
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_a_source_takes_its_own_files_only(name: str) -> None:
+    source = sources.get(name)
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in source.suffixes)
+    others = [other for n, other in sources if n != name]
+    assert not set(source.suffixes) & {suffix for other in others for suffix in other.suffixes}
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "excel", "frame", "sql"])
+def test_a_source_gives_the_table_that_went_in(name: str, tmp_path: Path) -> None:
+    """The same content through every source is the same table."""
+    from backmix.data.export import write_csv
+
+    frame = NUMBERS.rows(slice(0, 30)).to_frame().reset_index()
+    plan, given = ReadPlan(), None
+    if name == "frame":
+        given = frame
+    elif name == "sql":
+        import sqlalchemy
+
+        address = f"sqlite:///{tmp_path / 'plant.db'}"
+        engine = sqlalchemy.create_engine(address)
+        frame.assign(time=frame["time"].astype(str)).to_sql("plant", engine, index=False)
+        engine.dispose()
+        plan = ReadPlan(sql=address, query="select * from plant")
+    else:
+        path = tmp_path / {"csv": "t.csv", "parquet": "t.parquet", "excel": "t.xlsx"}[name]
+        if name == "csv":
+            write_csv(frame, path)
+        elif name == "parquet":
+            frame.to_parquet(path)
+        else:
+            frame.assign(time=frame["time"].dt.tz_localize(None)).to_excel(path, index=False)
+            plan = plan.model_copy(update={"time_zone": "UTC"})
+        plan = plan.model_copy(update={"file": str(path)})
+    table = read(plan, frame=given).table
+    assert set(table.names) == set(NUMBERS.names)
+    for tag in NUMBERS.names:
+        np.testing.assert_allclose(table.column(tag), NUMBERS.column(tag)[:30], rtol=1e-14)
+    assert NUMBERS.time is not None
+    np.testing.assert_array_equal(table.time, NUMBERS.time[:30])
+
+
+@pytest.mark.parametrize("name", exporters.names())
+def test_an_exporter_writes_its_suffix_and_nothing_else(name: str, sensor_run: Run, tmp_path: Path) -> None:
+    exporter = exporters.get(name)
+    path = tmp_path / f"model{exporter.suffix}"
+    exporter.write(sensor_run.bundle, path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert path.stat().st_size > 1000
+
+
+def test_every_set_and_plant_serves_a_task_that_exists() -> None:
+    for name, part in (*sets, *plants):
+        for plan in part.plans.values():
+            assert plan["task"]["kind"] in tasks, name
+            assert isinstance(part.tags[0], Tag)
