@@ -64,6 +64,7 @@ def _guarded(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = build()(arguments, standalone_mode=False, prog_name="backmix")
+        sys.stdout.flush()  # a reader that has gone is noticed here, and not when the interpreter ends
         if result == 130:  # typer makes a code of Ctrl-C and says nothing
             _complain(say("app.interrupted"), 130, as_json, key="interrupted")
         return result if isinstance(result, int) else 0
