@@ -27,6 +27,7 @@ from backmix.data.sets import plan as set_plan
 from backmix.data.sources import read
 from backmix.evaluation.metrics import metrics
 from backmix.evaluation.predictions import prediction_frame, read_sample
+from backmix.models import summaries
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan
@@ -47,6 +48,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "dropout 0.1": {"model": {"dropout": 0.1}},
     "head dropout 0": {"model": {"head_dropout": 0.0}},
     "no summaries": {"model": {"summaries": False, "head_dropout": 0.0}},
+    "logarithms not stretched": {"stretch": 1.0},
     "learning rate 0.003": {"training": {"learning_rate": 0.003}},
 }
 
@@ -86,10 +88,13 @@ def _table(title: str, plans: dict[str, Plan], changes: dict[str, dict[str, Any]
     print(f"{title}:\n\n| setting | {' | '.join(plans)} |\n|{' --- |' * (len(plans) + 1)}")
     for label, change in changes.items():
         cells = []
+        sections = {name: fields for name, fields in change.items() if name != "stretch"}
+        stretch, summaries.STRETCH = summaries.STRETCH, change.get("stretch", summaries.STRETCH)
         for ready in prepared.values():
-            found = [_score(replace(ready, plan=ready.plan.merged(change).merged(
-                {"training": change.get("training", {}) | {"seed": seed}}))) for seed in range(seeds)]
+            found = [_score(replace(ready, plan=ready.plan.merged(sections).merged(
+                {"training": sections.get("training", {}) | {"seed": seed}}))) for seed in range(seeds)]
             cells.append(f"{np.mean(found):.3g}")
+        summaries.STRETCH = stretch
         print(f"| {label} | {' | '.join(cells)} |")
         sys.stdout.flush()
     print()

@@ -304,7 +304,8 @@ def _training_step(table: Table, rows: Bools) -> float | None:
     inside = rows[1:] & rows[:-1]
     if table.batch is not None:
         inside &= np.diff(table.batch) == 0
-    return float(np.median(gaps[inside])) / 1e9 if inside.any() else None
+    # the lower of two middle values: half-way between a step and a gap is neither
+    return float(np.quantile(gaps[inside], 0.5, method="lower")) / 1e9 if inside.any() else None
 
 
 def _clock(table: Table) -> NDArray[np.float64]:
