@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from backmix.evaluation.checklist import Check, checklist
 from backmix.evaluation.figures.ticks import number
-from backmix.evaluation.page import Block, Cell, Mark, Row, Section, draw, grid, name, section
+from backmix.evaluation.page.blocks import Block, Cell, Mark, Row, Section, draw, grid, name, section
 from backmix.text import say, sentences
 
 if TYPE_CHECKING:

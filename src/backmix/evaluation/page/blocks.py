@@ -1,7 +1,7 @@
-"""What stands on the page of a report, section by section.
+"""What a page is made of.
 
-This module turns `ReportData` into headings, sentences, tables and figures in the language of the
-moment. The template only sets them out; nothing is computed there.
+This module holds the nouns of a report page (sections, blocks, tables, drawings, checks) and the
+few functions that make them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures import NARROW, WIDE, figures
 from backmix.evaluation.figures.canvas import brief
-from backmix.text import language, say
+from backmix.text import say
 
 if TYPE_CHECKING:
     from backmix.evaluation.report import ReportData
@@ -111,46 +111,6 @@ class Key:
     unit: str = ""
     note: str = ""
     kind: str = ""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A whole report, ready to be set."""
-
-    html_lang: str
-    title: str
-    subtitle: str
-    verdict: str
-    tone: str
-    contents: str
-    keys: tuple[Key, ...]
-    sections: tuple[Section, ...]
-    footer: str
-
-
-def page(data: ReportData) -> Page:
-    """The page of a run in the language of the moment."""
-    from backmix.evaluation import page_data, page_model, page_scores
-
-    sections = [
-        page_scores.scores(data),
-        page_scores.unseen(data),
-        page_model.training(data),
-        page_data.table(data),
-        page_model.trust(data),
-        page_model.record(data),
-    ]
-    return Page(
-        html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
-        title=name(data.title, 160),
-        subtitle=page_scores.subtitle(data),
-        verdict=page_scores.verdict(data),
-        tone=page_scores.tone(data),
-        contents=say("report.contents"),
-        keys=page_scores.keys(data),
-        sections=tuple(section for section in sections if section.blocks),
-        footer=say("report.footer"),
-    )
 
 
 def section(anchor: str, blocks: Iterable[Block], *, lead: str = "") -> Section:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from backmix.evaluation.page import (
+from backmix.evaluation.page.blocks import (
     FEW_ROWS,
     MOST_ROWS,
     Block,

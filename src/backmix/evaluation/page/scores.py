@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures.classes import class_scores
 from backmix.evaluation.figures.ticks import number
-from backmix.evaluation.page import Block, Cell, Grid, Key, Row, Section, draw, grid, name, section
+from backmix.evaluation.page.blocks import Block, Cell, Grid, Key, Row, Section, draw, grid, name, section
 from backmix.evaluation.score_rows import Measure, measure, rank
 from backmix.evaluation.scores import ScoreRow, model_title
 from backmix.text import say, title_of

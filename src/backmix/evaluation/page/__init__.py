@@ -1,0 +1,56 @@
+"""What stands on the page of a report, section by section.
+
+This module turns `ReportData` into headings, sentences, tables and figures in the language of the
+moment: `scores` and `unseen` first, then how the model came about (`model`), then the data
+(`table`). The template only sets them out; nothing is computed there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backmix.evaluation.page import model, scores, table
+from backmix.evaluation.page.blocks import Key, Section, name
+from backmix.text import language, say
+
+if TYPE_CHECKING:
+    from backmix.evaluation.report import ReportData
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report, ready to be set."""
+
+    html_lang: str
+    title: str
+    subtitle: str
+    verdict: str
+    tone: str
+    contents: str
+    keys: tuple[Key, ...]
+    sections: tuple[Section, ...]
+    footer: str
+
+
+def page(data: ReportData) -> Page:
+    """The page of a run in the language of the moment."""
+    sections = [
+        scores.scores(data),
+        scores.unseen(data),
+        model.training(data),
+        table.table(data),
+        model.trust(data),
+        model.record(data),
+    ]
+    return Page(
+        html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
+        title=name(data.title, 160),
+        subtitle=scores.subtitle(data),
+        verdict=scores.verdict(data),
+        tone=scores.tone(data),
+        contents=say("report.contents"),
+        keys=scores.keys(data),
+        sections=tuple(section for section in sections if section.blocks),
+        footer=say("report.footer"),
+    )
