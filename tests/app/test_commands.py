@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import backmix
 from backmix.app.main import COMMANDS, main
 from backmix.data.export import write_csv
 from backmix.workflow import Run
@@ -146,6 +148,32 @@ def test_doctor_schema_and_data_list(capsys: pytest.CaptureFixture[str]) -> None
     assert _run("data", "list", "--json") == 0
     names = {row["name"] for row in json.loads(capsys.readouterr().out)}
     assert {"debutanizer", "tennessee_eastman", "cstr"} <= names
+
+
+def _doctor_on_kernels(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    assert _run("doctor", "--json") == 0
+    (row,) = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "native kernels"]
+    return row["value"], row["remark"]
+
+
+def test_doctor_names_what_the_kernels_run_on(monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    kernels = SimpleNamespace(instruction_set=lambda: "avx2", threads=lambda: 3)
+    monkeypatch.setattr("backmix.app.commands.doctor.find_spec", lambda name: kernels)
+    monkeypatch.setattr(backmix, "native", kernels, raising=False)
+    assert _doctor_on_kernels(capsys) == ("yes", "instruction set avx2, threads: 3")
+
+
+@pytest.mark.parametrize(("found", "remedy"), [(None, "Install a C++ compiler"), (object(), "Install backmix again")])
+def test_doctor_says_what_is_lost_without_kernels(monkeypatch: pytest.MonkeyPatch, found: object, remedy: str,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("backmix.app.commands.doctor.find_spec", lambda name: found)
+    monkeypatch.delattr(backmix, "native", raising=False)
+    monkeypatch.setitem(sys.modules, "backmix.native", None)  # importing it fails
+    value, remark = _doctor_on_kernels(capsys)
+    assert value == "no"
+    assert "correct but slower" in remark
+    assert remedy in remark
 
 
 def test_data_get_writes_a_plant_as_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

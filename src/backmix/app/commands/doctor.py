@@ -1,6 +1,6 @@
 """``backmix doctor``: what this machine has and what is missing.
 
-This module prints versions, the engine, the cores and the memory.
+This module prints versions, the engine, the kernels, the cores and the memory.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def _facts() -> list[tuple[str, str, str]]:
         facts.append((say("app.doctor_engine"), use_engine().backend.backend(), ""))
     except PlanError as fault:
         facts.append((say("app.doctor_engine"), "", str(fault)))
-    native = find_spec("backmix.native") is not None
-    facts.append((say("app.doctor_kernels"), say("app.yes") if native else say("app.no"),
-                  "" if native else say("app.doctor_no_kernels")))
+    facts.append((say("app.doctor_kernels"), *_kernels()))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     facts.append((say("app.doctor_cores"), str(cores), ""))
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -61,6 +59,18 @@ def _facts() -> list[tuple[str, str, str]]:
     mirror = os.environ.get("BACKMIX_DATA", "")
     facts.append(("BACKMIX_DATA", mirror or "–", say("app.doctor_mirror")))
     return facts
+
+
+def _kernels() -> tuple[str, str]:
+    """Whether there are kernels, and what they run on or what is lost without them."""
+    if find_spec("backmix.native") is None:
+        return say("app.no"), say("app.doctor_no_kernels")
+    try:
+        from backmix import native
+    except ImportError as fault:  # built for another machine or another Python
+        return say("app.no"), say("app.doctor_broken_kernels", fault=fault)
+    return say("app.yes"), say("app.doctor_has_kernels", instructions=native.instruction_set(),
+                               threads=native.threads())
 
 
 def _version(name: str) -> str:
