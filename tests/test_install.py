@@ -1,19 +1,24 @@
-"""What an installation brings: everything that is imported, and no engine of hundreds of megabytes."""
+"""What an installation brings: all that is imported, kernels where a compiler is, no engine of hundreds of MB."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT = CONFIGURATION["project"]
+NATIVE = ROOT / "native"
 OPTIONAL = {name for extra in PROJECT["optional-dependencies"].values() for name in extra}
 BROUGHT = {"requests": "pooch", "pydantic-core": "pydantic", "threadpoolctl": "scikit-learn"}
 """Packages that another one cannot be installed without, and which."""
@@ -66,3 +71,58 @@ def test_nothing_of_the_package_is_kept_out_of_the_wheel() -> None:
     if ignored.returncode == 128:
         pytest.skip("not a git working copy")
     assert ignored.stdout.split() == []
+
+
+def test_what_builds_an_isolated_wheel_builds_the_editable_install_too() -> None:
+    requires = set(CONFIGURATION["build-system"]["requires"])
+    assert CONFIGURATION["build-system"]["build-backend"] == "scikit_build_core.build"
+    assert requires <= set(CONFIGURATION["dependency-groups"]["build"])
+    assert {_name(line) for line in requires} >= {"nanobind", "jaxlib"}
+
+
+def test_a_build_that_fails_ends_in_a_package_without_kernels() -> None:
+    settings = CONFIGURATION["tool"]["scikit-build"]
+    assert settings["cmake"]["source-dir"] == "native"
+    assert {"if": {"failed": True}, "wheel": {"cmake": False}} in settings["overrides"]
+
+
+def test_the_kernels_are_made_for_any_machine_and_bring_no_threads_of_their_own() -> None:
+    """Tuned to the machine that compiles, a wheel dies on an older one; OpenMP beside another pool spins."""
+    forbidden = re.compile(r"-m(?:arch|tune|cpu)=|/arch:|-Ofast|-ffast-math|[-/]f?openmp|\(OpenMP|omp\.h|pragma omp")
+    texts = {path: path.read_text("utf-8") for path in [*NATIVE.rglob("*"), ROOT / "pyproject.toml"]
+             if path.suffix in {".txt", ".cmake", ".cpp", ".h", ".toml"}}
+    assert NATIVE / "CMakeLists.txt" in texts
+    assert {path.name: forbidden.findall(text) for path, text in texts.items() if forbidden.search(text)} == {}
+
+
+def test_every_source_of_the_kernels_is_built() -> None:
+    """A source that is forgotten links all the same; the module then fails when it is loaded."""
+    listed = re.findall(r"[\w/]+\.cpp\b", (NATIVE / "CMakeLists.txt").read_text("utf-8"))
+    assert sorted(listed) == sorted(path.relative_to(NATIVE).as_posix() for path in NATIVE.rglob("*.cpp"))
+
+
+def test_where_a_compiler_is_the_kernels_are() -> None:
+    """Otherwise a mistake in them would go unseen: the install falls back to a package without."""
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))) or not headers.exists():
+        pytest.skip("no compiler")
+    assert find_spec("backmix.native") is not None
+    from backmix import native
+
+    assert native.instruction_set() in {"avx512", "avx2", "neon", "portable"}
+    assert native.threads() >= 1
+
+
+def test_the_kernels_and_how_they_are_built_are_in_the_repository() -> None:
+    listed = subprocess.run(["git", "ls-files", "--others", "--ignored", "--exclude-standard", "native"], cwd=ROOT,
+                            capture_output=True, text=True, check=False)
+    if listed.returncode == 128:
+        pytest.skip("not a git working copy")
+    assert listed.stdout.split() == []  # nothing that an sdist would lack
+
+
+def test_a_wheel_is_tried_on_every_machine_it_is_built_for() -> None:
+    wheels = CONFIGURATION["tool"]["cibuildwheel"]
+    assert wheels["build"] == [f"cp3{minor}-*" for minor in (11, 12, 13, 14)]
+    assert "from backmix import native" in wheels["test-command"]
+    assert (ROOT / wheels["environment"]["PIP_BUILD_CONSTRAINT"]).exists()
