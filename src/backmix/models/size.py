@@ -108,14 +108,13 @@ def memory(architecture: Architecture, batch_size: int, *, rows: int | None = No
 
 
 def memory_predict(architecture: Architecture, batch_size: int, *, rows: int | None = None) -> int:
-    """Bytes that predicting one batch needs: weights, inputs and what the layers hand on."""
+    """Bytes that predicting one batch needs: weights, inputs and the sequences that layers hand on."""
     a = architecture
     steps = batch_size * (a.lookback or rows or UNKNOWN_ROWS)
-    passing = cells.get(a.cell).passing
     numbers = parameters(a) + 2 * steps * a.features
     for layer in layers(a):
-        if layer.name.startswith("recurrent"):
-            numbers += steps * passing * layer.size
+        if layer.name.startswith("recurrent") and layer.name != f"recurrent_{len(a.units)}":
+            numbers += steps * layer.size
         else:
             numbers += batch_size * (layer.size + layer.inputs)
     if a.summaries:

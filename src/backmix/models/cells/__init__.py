@@ -56,9 +56,8 @@ class Cell(ABC):
 
     states: what is carried from step to step, by letter
     gates: what `backmix.models.reference` reports of every step, in the order of Keras's kernel
-    kept, passing: numbers per unit and step that training keeps for the way back, and that
-        prediction needs; measured on Keras's layers compiled by JAX for a processor, see
-        `models.size`
+    kept: numbers per unit and step that training keeps for the way back and works with, on the
+        native kernels; Keras's own loop needs up to twice as many
     source: where the equation is from
     """
 
@@ -66,7 +65,6 @@ class Cell(ABC):
     states: ClassVar[tuple[str, ...]]
     gates: ClassVar[tuple[str, ...]]
     kept: ClassVar[int]
-    passing: ClassVar[int]
     source: ClassVar[str]
 
     @staticmethod

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from backmix.models.cells import Cell, LayerSettings, cells, common
-from backmix.models.engine import use_engine
 
 CONVENTION = "h = z*h + (1-z)*candidate"
 """What z means here and in Keras, for the captions of figures."""
@@ -27,15 +26,16 @@ class Gru(Cell):
     title = "GRU"
     states = ("h",)
     gates = ("z", "r", "candidate")
-    kept = 16
-    passing = 4
+    kept = 8
     source = ("Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014; the form "
               "with reset_after is that of its first version, arXiv 1406.1078v1, and of cuDNN")
 
     @staticmethod
     def layer(units: int, settings: LayerSettings) -> Any:
-        return use_engine().layers.GRU(recurrent_activation=settings.recurrent_activation,
-                                       reset_after=settings.reset_after, **common(units, settings))
+        from backmix.models import layers
+
+        return layers.GRU(recurrent_activation=settings.recurrent_activation,
+                          reset_after=settings.reset_after, **common(units, settings))
 
     @staticmethod
     def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from backmix.models.cells import Cell, LayerSettings, cells, common
-from backmix.models.engine import use_engine
 
 
 @cells.register("lstm")
@@ -19,15 +18,16 @@ class Lstm(Cell):
     title = "LSTM"
     states = ("h", "c")
     gates = ("i", "f", "candidate", "o")
-    kept = 13
-    passing = 1
+    kept = 8
     source = ("Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9 (1997); forget gate: "
               "Gers, Schmidhuber & Cummins, Neural Computation 12 (2000)")
 
     @staticmethod
     def layer(units: int, settings: LayerSettings) -> Any:
-        return use_engine().layers.LSTM(recurrent_activation=settings.recurrent_activation,
-                                        unit_forget_bias=True, **common(units, settings))
+        from backmix.models import layers
+
+        return layers.LSTM(recurrent_activation=settings.recurrent_activation,
+                           unit_forget_bias=True, **common(units, settings))
 
     @staticmethod
     def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:

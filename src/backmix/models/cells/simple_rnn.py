@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from backmix.models.cells import Cell, LayerSettings, cells, common
-from backmix.models.engine import use_engine
 
 
 @cells.register("simple_rnn")
@@ -18,13 +17,14 @@ class SimpleRnn(Cell):
     title = "SimpleRNN"
     states = ("h",)
     gates = ("candidate",)
-    kept = 4
-    passing = 1
+    kept = 3
     source = "Elman, Finding structure in time, Cognitive Science 14 (1990)"
 
     @staticmethod
     def layer(units: int, settings: LayerSettings) -> Any:
-        return use_engine().layers.SimpleRNN(**common(units, settings))
+        from backmix.models import layers
+
+        return layers.SimpleRNN(**common(units, settings))
 
     @staticmethod
     def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:

@@ -92,12 +92,21 @@ class Network:
             traces.append(forward(self.form, weights, y, mask=mask))
             y = traces[-1].h
         features = y[:, -1] if not a.summaries else np.hstack([y[:, -1], summarise(x, mask)])
-        inner, y = [], features
+        inner, y = self._dense(features)
+        return NetworkTrace(x, mask, tuple(traces), features, tuple(inner), y)
+
+    def finish(self, features: NDArray[Any]) -> Array:
+        """Outputs (B, O) from what stands before the dense layers, (B, I)."""
+        return self._dense(np.asarray(features, dtype=np.float64))[1]
+
+    def _dense(self, y: Array) -> tuple[list[tuple[Array, Array]], Array]:
+        inner = []
         for number, layer in enumerate(self.dense, 1):
             z = y @ layer.kernel + layer.bias
             inner.append((y, z))
-            y = _head(a, z) if number == len(self.dense) else VALUES[a.dense_activation](z)
-        return NetworkTrace(x, mask, tuple(traces), features, tuple(inner), y)
+            y = _head(self.architecture, z) if number == len(self.dense) else VALUES[
+                self.architecture.dense_activation](z)
+        return inner, y
 
     def backward(self, trace: NetworkTrace, doutputs: NDArray[Any]) -> NetworkGradients:
         """All gradients, from dL/d(outputs) (B, O)."""

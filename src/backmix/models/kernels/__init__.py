@@ -1,0 +1,74 @@
+"""The native kernels, as a layer's arithmetic sees them.
+
+This module defines `Form`, a recurrent layer's static side in the words of the kernels, and says
+whether the kernels are there. `kernels.xla` calls them from JAX, `kernels.autograd` from torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+CELLS = {"simple_rnn": 0, "lstm": 1, "gru": 2}
+GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
+ACTIVATIONS = {"linear": 0, "tanh": 1, "sigmoid": 2, "relu": 3, "hard_sigmoid": 4}
+"""The activations that the kernels know, by their numbers there."""
+
+
+@cache
+def available() -> bool:
+    """Whether the compiled kernels were installed with the package."""
+    return find_spec("backmix.native") is not None
+
+
+def native() -> Any:
+    """The compiled module, `backmix.native`; ImportError where it was not built."""
+    return import_module("backmix.native")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a kernel must know of a layer besides its arrays.
+
+    activation, recurrent_activation: of the state and of the gates
+    reset_after: which form of GRU; other cells ignore it
+    backwards: the last row first; states and outputs are in the order of the steps
+    """
+
+    cell: str
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    reset_after: bool = True
+    backwards: bool = False
+
+    def numbers(self, batch: int) -> list[int]:
+        """The form in the order of the native calls, for a batch of B rows on the threads allowed now."""
+        threads = native().threads()
+        return [CELLS[self.cell], ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation],
+                int(self.reset_after), int(self.backwards), native().tiles(batch, threads), threads]
+
+    def kept(self, shape: tuple[int, ...], units: int) -> int:
+        """Numbers that the way forward keeps for the way back; shape: (B, T, F)."""
+        return int(native().kept_size(CELLS[self.cell], self.reset_after, shape[0], shape[1], units))
+
+
+@dataclass(frozen=True)
+class Operands:
+    """A layer's arrays; None where there is nothing.
+
+    x: (B, T, F); h0, c0: (B, H); kernel: (F, G H); recurrent: (H, G H); bias: as in Keras
+    x_mask: (1 or G, B, F) and h_mask: (1 or G, B, H), dropout factors; seen: (B, T), false in padding
+    """
+
+    x: Any
+    h0: Any
+    c0: Any
+    kernel: Any
+    recurrent: Any
+    bias: Any
+    x_mask: Any = None
+    h_mask: Any = None
+    seen: Any = None

@@ -1,0 +1,105 @@
+"""The kernels inside a JAX program.
+
+This module wraps the two XLA calls, forward and backward, as one function with a derivative. It
+asks JAX which inputs are differentiated and which outputs are pulled, so that neither the gradient
+of plain data nor that of unread sequences is ever computed.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
+
+from backmix.models.kernels import Form, Operands, native
+
+FORWARD, BACKWARD = "backmix_forward", "backmix_backward"
+
+
+def run(form: Form, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
+    """h of all steps (B, T, H) (None without ``sequences``), the last h (B, H), the last c (B, H).
+
+    c is None for cells without one. Arrays are float32, ``given.seen`` boolean. Works under jit, grad
+    and vmap (a vmap runs its parts one after the other).
+    """
+    usable()
+    h, h_last, c_last = _layer(form, sequences, given.x, given.h0, given.c0, given.kernel, given.recurrent,
+                               given.bias, given.x_mask, given.h_mask, given.seen)
+    return (h if sequences else None), h_last, (c_last if form.cell == "lstm" else None)
+
+
+@cache
+def usable() -> bool:
+    """Whether this release of XLA takes our calls; it refuses those built for a newer one."""
+    try:
+        for name, call in native().xla_calls().items():
+            jax.ffi.register_ffi_target(name, call, platform="cpu")
+    except (RuntimeError, ValueError, TypeError):
+        return False
+    return True
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _layer(form: Form, sequences: bool, *arrays: Any) -> tuple[Any, Any, Any]:
+    h, h_last, c_last, _ = _forward(form, arrays, sequences=sequences, keep=False)
+    return h, h_last, c_last
+
+
+def _forward(form: Form, arrays: tuple[Any, ...], *, sequences: bool, keep: bool) -> tuple[Any, Any, Any, Any]:
+    x, recurrent = arrays[0], arrays[4]
+    (rows, steps, _), units = x.shape, recurrent.shape[0]
+    c = units if form.cell == "lstm" else 0
+    outputs = (_floats(rows if sequences or keep else 0, steps, units), _floats(rows, units), _floats(rows, c),
+               _floats(form.kept(x.shape, units) if keep else 0))
+    found: tuple[Any, Any, Any, Any] = _call(FORWARD, outputs, form, rows)(*_filled(arrays))
+    return found
+
+
+def _layer_forward(form: Form, sequences: bool, *primals: Any) -> tuple[Any, Any]:
+    arrays = tuple(None if p is None else p.value for p in primals)
+    h, h_last, c_last, kept = _forward(form, arrays, sequences=sequences, keep=True)
+    wanted = () if primals[0].perturbed else None  # a residual must be a tree of arrays: its shape tells
+    shown = h if sequences else jnp.zeros((0, *h.shape[1:]), h.dtype)
+    return (shown, h_last, c_last), (arrays, h, kept, wanted)
+
+
+def _layer_backward(form: Form, sequences: bool, residuals: Any, pulls: Any) -> tuple[Any, ...]:
+    arrays, h, kept, wanted = residuals
+    dh, dh_last, dc_last = (None if isinstance(pull, SymbolicZero) else pull for pull in pulls)
+    if not sequences:
+        dh = None
+    x, h0, c0, kernel, recurrent, bias, x_mask, h_mask, seen = _filled(arrays)
+    outputs = tuple(_floats(*shape) for shape in (
+        x.shape if wanted is not None else (0,), h0.shape, c0.shape, kernel.shape, recurrent.shape, bias.shape))
+    found = _call(BACKWARD, outputs, form, x.shape[0])(
+        x, h0, c0, kernel, recurrent, bias, x_mask, h_mask, seen, h, kept,
+        *(_empty() if pull is None else pull for pull in (dh, dh_last, dc_last)))
+    dx, dh0, dc0, dkernel, drecurrent, dbias = found
+    gradients = (dx if wanted is not None else None, dh0, dc0, dkernel, drecurrent, dbias, None, None, None)
+    return tuple(g if a is not None else None for g, a in zip(gradients, arrays, strict=True))
+
+
+_layer.defvjp(_layer_forward, _layer_backward, symbolic_zeros=True)
+
+
+def _call(name: str, outputs: Any, form: Form, rows: int) -> Any:
+    numbers = np.array(form.numbers(rows), dtype=np.int64)
+    return partial(jax.ffi.ffi_call(name, outputs, vmap_method="sequential"), form=numbers)
+
+
+def _filled(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Empty arrays where there is nothing: the calls have a fixed number of them."""
+    *floats, seen = arrays
+    return (*(_empty() if a is None else a for a in floats), jnp.zeros((0,), bool) if seen is None else seen)
+
+
+def _empty() -> Any:
+    return jnp.zeros((0,), jnp.float32)
+
+
+def _floats(*shape: int) -> Any:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)  # type: ignore[no-untyped-call]
