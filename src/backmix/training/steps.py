@@ -1,8 +1,8 @@
 """What happens between two epochs: steps, watched one by one.
 
-This module runs Keras's compiled training step several times per call (its bookkeeping costs as
-much as a small network), reads every loss a little later so that the engine never waits, stops
-after the step in which Ctrl-C came, and finds out why a loss exploded.
+This module runs Keras's training step several times per call (its bookkeeping costs as much as a
+small network), looks at the loss of every step, stops after the call in which Ctrl-C came, and finds
+out why a loss exploded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -27,14 +26,15 @@ from backmix.training.progress import Watch
 from backmix.training.settings import FitSettings
 
 TOGETHER = 16
-"""Steps per call of Keras's bookkeeping."""
+"""Steps per call of a compiled program: with so many, dispatch is a few per cent of the time."""
+MOST_BYTES = 32 * 2**20
+"""What the batches of one call may take."""
 EXPLODED = 1e4
 """A mean loss this many times the first losses of the training has exploded."""
 FIRST = 10
 """Steps whose largest loss is the measure for an explosion."""
 HUGE = 50.0
 """A scaled value above this is no measurement: 50 standard deviations."""
-LAG = 2
 
 
 class Interruption:
@@ -138,15 +138,16 @@ class BatchWatch(Hooks):
 
 
 class Steps:
-    """Keras's compiled step for JAX, run several times per call.
+    """Keras's training step for JAX, several times per call: a loop inside one compiled program.
 
     Keras keeps the weights of an epoch outside the model while the epoch lasts: ``state`` is
-    (trainable, non-trainable, optimizer, metrics) and is in hand here after every step.
+    (trainable, non-trainable, optimizer, metrics) and is in hand here after every call. How many
+    steps a call makes is an argument of the program: an interrupted epoch goes on from any step with
+    the same bits.
     """
 
     def __init__(self, model: Any, guard: Guard, pressed: Interruption, *, steps: int, together: int) -> None:
-        model.make_train_function()
-        self._step = model.train_function
+        self._program = _looped(model.train_step)
         self._guard, self._pressed, self._together = guard, pressed, together
         self._steps = steps
         model.train_function = self
@@ -154,49 +155,97 @@ class Steps:
         self._done = 0
         self._skip = 0
         self._metrics: list[NDArray[Any]] | None = None
-        self._late: deque[tuple[int, Any]] = deque()
 
     def begin_epoch(self, *, skip: int = 0, metrics: list[NDArray[Any]] | None = None) -> None:
         """An epoch begins; its first ``skip`` batches were done before, with these metrics."""
         self._done, self._skip, self._metrics = 0, skip, metrics
-        self._late.clear()
 
     def __call__(self, state: Any, iterator: Iterator[Any]) -> tuple[Any, Any]:
-        logs: Any = {}
         if self._metrics is not None:
             import jax.numpy as jnp
 
             state = (*state[:3], [jnp.asarray(array) for array in self._metrics])
             self._metrics = None
-        for turn in range(self._together):
-            if self._done < self._skip:
-                if next(iterator, None) is None:
-                    break
+        batches, skipped = self._take(iterator)
+        if not batches and not skipped:
+            raise StopIteration
+        logs: Any = {}
+        for first in range(0, len(batches), (most := self._most(batches))):
+            some = batches[first:first + most]
+            logs, losses, state = self._program(state, _stacked(some, most), len(some))
+            for loss in np.asarray(losses)[:len(some)]:
+                self._guard.see(self._done, float(loss))
                 self._done += 1
-                continue
-            try:
-                logs, state = self._step(state, iterator)
-            except StopIteration:
-                if turn == 0:
-                    raise
-                break
-            self._late.append((self._done, logs["loss"]))
-            self._done += 1
-            if len(self._late) > LAG:
-                self._look()
             if self._pressed.asked and self._done < self._steps:
-                self._look_at_all()
                 raise StepInterrupted(self._done, state)
-        self._look_at_all()
         return logs, state
 
-    def _look_at_all(self) -> None:
-        while self._late:
-            self._look()
+    def _take(self, iterator: Iterator[Any]) -> tuple[list[Any], int]:
+        """The next batches, and how many were passed over because they are done already."""
+        batches: list[Any] = []
+        skipped = 0
+        while len(batches) + skipped < self._together:
+            batch = next(iterator, None)
+            if batch is None:
+                break
+            if self._done < self._skip:
+                self._done += 1
+                skipped += 1
+            else:
+                batches.append(batch)
+            if self._pressed.asked:
+                break  # the batch in hand is trained on, no further one
+        return batches, skipped
 
-    def _look(self) -> None:
-        step, loss = self._late.popleft()
-        self._guard.see(step, float(loss))
+    def _most(self, batches: list[Any]) -> int:
+        """Batches that are copied side by side for one call; the same number all through a training."""
+        size = sum(np.asarray(array).nbytes for array in _leaves(batches[0])) if batches else 1
+        return max(1, min(self._together, MOST_BYTES // max(1, size)))
+
+
+def _looped(step: Any) -> Any:
+    """A program (state, batches (K, ...), count) -> (logs, losses (K,), state) of ``count`` steps."""
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    def program(state: Any, batches: Any, count: Any) -> Any:
+        together = _leaves(batches)[0].shape[0]
+
+        def body(turn: Any, carried: Any) -> Any:
+            state, _, losses = carried
+            batch = jax.tree.map(lambda array: lax.dynamic_index_in_dim(array, turn, keepdims=False), batches)
+            logs, state = step(state, batch)
+            return state, logs, losses.at[turn].set(logs["loss"])
+
+        first = jax.tree.map(lambda array: array[0], batches)
+        shapes = jax.eval_shape(step, state, first)[0]
+        logs = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+        state, logs, losses = lax.fori_loop(0, count, body, (state, logs, jnp.zeros(together, jnp.float32)))
+        return logs, losses, state
+
+    return jax.jit(program, donate_argnums=0)
+
+
+def _stacked(batches: list[Any], most: int) -> Any:
+    """Batches side by side, (K, B, ...), behind them whatever memory holds: those steps are not made."""
+    import jax
+
+    def stack(*arrays: Any) -> NDArray[Any]:
+        first = np.asarray(arrays[0])
+        side = np.empty((most, *first.shape), first.dtype)
+        for place, array in enumerate(arrays):
+            side[place] = array
+        return side
+
+    return jax.tree.map(stack, *batches)
+
+
+def _leaves(batch: Any) -> list[Any]:
+    import jax
+
+    leaves: list[Any] = jax.tree.leaves(batch)
+    return leaves
 
 
 def listens_to_batches(callback: Any) -> bool:
