@@ -25,7 +25,8 @@ from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
-from backmix.serving.bundle import Bundle, take_weights
+from backmix.serving.bundle import Bundle
+from backmix.serving.weights import take_weights
 from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES, language
 from backmix.training.design import Design, design

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from backmix.data.ledger import Ledger
@@ -24,8 +23,8 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError
 from backmix.models.architecture import Architecture
-from backmix.models.size import weight_shapes
 from backmix.serving.archive import pack, read_json, unpack
+from backmix.serving.weights import Weights, fits, put_weights
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
 from backmix.version import __version__
@@ -54,7 +53,7 @@ class Bundle:
 
     recipe: Recipe
     architecture: Architecture
-    weights: Mapping[str, NDArray[Any]]
+    weights: Weights
     read: ReadPlan = field(default_factory=ReadPlan)
     plan: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict)
@@ -150,34 +149,10 @@ class Bundle:
             raise BundleError("bundle.malformed", where=path, member=member) from None
         if (len(recipe.spec.feature_names), recipe.spec.lookback) != (architecture.features, architecture.lookback):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
-        if not _fits(weights, architecture):
+        if not fits(weights, architecture):
             raise BundleError("bundle.malformed", where=path, member="weights.safetensors")
         return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
                    scores=scores, reports=reports)
-
-
-def take_weights(model: Any) -> dict[str, NDArray[Any]]:
-    """The weights of a network by ``layer/role``; dropout's random state is not part of a model."""
-    return {_name(variable): np.asarray(variable.value) for variable in model.weights}
-
-
-def put_weights(model: Any, weights: Mapping[str, NDArray[Any]]) -> None:
-    """Set the weights of a network of the same architecture."""
-    for variable in model.weights:
-        variable.assign(weights[_name(variable)])
-
-
-def _name(variable: Any) -> str:
-    """``recurrent_1/kernel`` for Keras's ``recurrent_1/gru_cell/kernel``."""
-    layer, *_, role = variable.path.split("/")
-    return f"{layer}/{role}"
-
-
-def _fits(weights: Mapping[str, NDArray[Any]], architecture: Architecture) -> bool:
-    """Whether the weights are exactly those of the architecture, known before a network is built."""
-    shapes = {name: array.shape for name, array in weights.items()}
-    return shapes == weight_shapes(architecture) and all(
-        array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values())
 
 
 def _json(value: Any) -> bytes:

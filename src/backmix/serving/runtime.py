@@ -1,0 +1,269 @@
+"""A model that runs on NumPy and the kernels alone.
+
+This module opens a bundle without Keras, JAX or pandas, predicts windows, and steps one row at a
+time with a state that the caller holds:
+
+    runtime = Runtime.load("quality.backmix")
+    state = runtime.start()
+    y, state = runtime.step(row, state)
+
+Rows are plant values in the order of `Runtime.inputs`; what comes back is in the units of the
+targets (or a probability per class). A value outside the range of training is brought to its edge,
+as everywhere; holes and spikes are the caller's: a missing number is refused, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backmix.data.scaling import Scaler
+from backmix.errors import BackmixError, BundleError, InputError
+from backmix.models.architecture import Architecture
+from backmix.models.heads import heads
+from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
+from backmix.models.size import layers
+from backmix.models.summaries import CENTRE, FLOOR, STRETCH
+from backmix.serving.archive import read_json, unpack
+from backmix.serving.portable import PortableNetwork
+from backmix.serving.weights import Weights, fits
+
+Floats = NDArray[np.float64]
+State = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Runtime:
+    """A bundle's model, ready to run.
+
+    inputs: the F features in the order of a row; with known past targets, those stand last
+    targets: the tags that are predicted; units: of the outputs, "" where there is none
+    classes: the class names, () for regression
+    lookback: rows of the windows it was trained on; None for whole batches
+    shown: how many rows of a window, the newest, show known past targets; None for all
+    native: whether the kernels run it; without them it is ten to a hundred times slower
+    """
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    units: tuple[str, ...]
+    classes: tuple[str, ...]
+    lookback: int | None
+    shown: int | None
+    architecture: Architecture
+    native: bool
+    _network: Any
+    _center: Floats
+    _scale: Floats
+    _plain: int
+
+    @classmethod
+    def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
+        """Open a bundle from anywhere; nothing in it is executed.
+
+        kernels: False for NumPy even where they are there. Raises BundleError.
+        """
+        import safetensors
+        import safetensors.numpy
+
+        path = Path(path)
+        members = unpack(path)
+        member = "architecture.json"
+        try:
+            architecture = Architecture.from_dict(read_json(members[member], path, member))
+            member = "weights.safetensors"
+            weights = safetensors.numpy.load(members[member])
+            if not fits(weights, architecture):
+                raise ValueError
+            member = "recipe.json"
+            recipe = _recipe(read_json(members[member], path, member), architecture)
+        except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
+                safetensors.SafetensorError):
+            raise BundleError("bundle.malformed", where=path, member=member) from None
+        use = available() if kernels is None else kernels
+        network = (_native if use else _portable)(architecture, weights, recipe)
+        return cls(inputs=recipe.inputs, targets=recipe.targets, units=recipe.units, classes=recipe.classes,
+                   lookback=architecture.lookback, shown=recipe.shown, architecture=architecture, native=use,
+                   _network=network, _center=recipe.out_center, _scale=recipe.out_scale, _plain=recipe.plain)
+
+    def start(self) -> State:
+        """The state of rest (S,), as at the first row of every window."""
+        return np.zeros(self._network.state_size, np.float32)
+
+    def step(self, row: Floats, state: State) -> tuple[Floats, State]:
+        """One row (F,) of plant values from one state to the next: the prediction (O,), the new state.
+
+        The state given is not changed. Stepping through a window from `start` predicts what `predict`
+        does at its end. A model that was trained on windows of ``lookback`` rows has never seen a state
+        older than that: `slide` is what it was trained for.
+
+        Raises InputError (serving.missing, serving.row_shape), PlanError (serving.no_steps).
+        """
+        if self.architecture.summaries:
+            raise InputError("serving.no_steps")
+        try:
+            out, state, bad = self._network.step(row, state)
+        except (TypeError, ValueError):
+            row = np.ascontiguousarray(row, np.float64)
+            self._check_shape(row, 1)
+            self._check_state(state)
+            out, state, bad = self._network.step(row, np.ascontiguousarray(state, np.float32))
+        if bad >= 0:
+            raise InputError("serving.missing", tag=self.inputs[bad], row=1)
+        return self._decoded(out), state
+
+    def carry(self, rows: ArrayLike, state: State) -> tuple[Floats, State]:
+        """Rows (N, F) one after the other, as N steps: the predictions (N, O), the state behind them."""
+        if self.architecture.summaries:
+            raise InputError("serving.no_steps")
+        values = self._checked(rows, 2)
+        self._check_state(state)
+        out, state = self._network.carry(values, np.ascontiguousarray(state, np.float32))
+        return self._decoded(out), state
+
+    def predict(self, windows: ArrayLike, *, lengths: ArrayLike | None = None) -> Floats:
+        """Windows (B, T, F) of plant values, each from rest: the predictions (B, O).
+
+        lengths: (B,) real rows of each window, for a model of whole batches; what stands behind them
+        counts for nothing. Raises InputError (serving.missing, serving.row_shape, serving.lookback).
+        """
+        values = np.array(windows, np.float64, order="C")
+        self._check_shape(values, 3)
+        steps = values.shape[1]
+        if self.lookback is not None and steps != self.lookback:
+            raise InputError("serving.lookback", got=steps, lookback=self.lookback)
+        sizes = None
+        if lengths is not None:
+            sizes = np.ascontiguousarray(lengths, np.int64)
+            if sizes.shape != (len(values),) or (sizes < 1).any() or (sizes > steps).any():
+                raise InputError("serving.lengths", count=len(values), steps=steps)
+            values[np.arange(steps) >= sizes[:, None]] = 0.0
+        self._check_numbers(values)
+        if self.shown is not None and self._plain < len(self.inputs):
+            values[:, :max(0, steps - self.shown), self._plain:] = self._hidden
+        return self._decoded(self._network.predict(values, sizes))
+
+    def slide(self, rows: ArrayLike) -> Floats:
+        """A prediction (N - T + 1, O) at every row (N, F) that has a whole window behind it.
+
+        The windows share what they have in common: much faster than `predict` on copies. Raises
+        InputError (serving.no_slide) for models that show past targets in some rows only or see whole
+        batches.
+        """
+        if self.lookback is None or self.shown is not None:
+            raise InputError("serving.no_slide")
+        values = self._checked(rows, 2)
+        starts = np.arange(max(0, len(values) - self.lookback + 1))
+        return self._decoded(self._network.slide(values, starts, self.lookback))
+
+    @property
+    def _hidden(self) -> Floats:
+        """Plant values of known past targets that are 0 to the network: not shown."""
+        return np.resize(self._center, len(self.inputs) - self._plain)
+
+    def _decoded(self, out: NDArray[Any]) -> Floats:
+        """Raw outputs (..., O) in the units of the targets, or a probability per class."""
+        if not self.classes:
+            found: Floats = out * self._scale + self._center
+            return found
+        if len(self.classes) == 2:
+            return np.concatenate([1.0 - out, out], axis=-1, dtype=np.float64)
+        return out.astype(np.float64)
+
+    def _checked(self, rows: ArrayLike, rank: int) -> Floats:
+        values = np.ascontiguousarray(rows, np.float64)
+        self._check_shape(values, rank)
+        self._check_numbers(values)
+        return values
+
+    def _check_shape(self, values: Floats, rank: int) -> None:
+        if values.ndim != rank or values.shape[-1] != len(self.inputs):
+            raise InputError("serving.row_shape", got=values.shape, width=len(self.inputs),
+                             names=", ".join(self.inputs))
+
+    def _check_state(self, state: State) -> None:
+        if np.shape(state) != (self._network.state_size,):
+            raise InputError("serving.state_shape", got=np.shape(state), size=self._network.state_size)
+
+    def _check_numbers(self, values: Floats) -> None:
+        if np.isfinite(values.sum()):
+            return
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            raise InputError("serving.missing", tag=self.inputs[bad[0][-1]], row=int(bad[0][0]) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Recipe:
+    """What the runtime takes from a recipe; plain: how many inputs are no known past targets."""
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    units: tuple[str, ...]
+    classes: tuple[str, ...]
+    shown: int | None
+    plain: int
+    center: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    out_center: Floats
+    out_scale: Floats
+
+
+def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:
+    scaler = Scaler.from_dict(data["scaler"])
+    targets = tuple(str(tag["name"]) for tag in data["targets"])
+    classes = tuple(str(name) for name in data["targets"][0]["categories"])
+    if heads.get(architecture.head).kind == "regression":
+        classes = ()
+    outputs = architecture.outputs
+    inverse = Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] and not classes else None
+    out_center, out_scale = (inverse.center, inverse.scale) if inverse else (np.zeros(outputs), np.ones(outputs))
+    known = data["windows"]["known"]
+    inputs, center, scale = scaler.names, scaler.center, scaler.scale
+    plain, shown = len(inputs), None
+    if known:
+        inputs = (*inputs, *(f"{name} (reported)" for name in targets))
+        center, scale = np.concatenate([center, out_center]), np.concatenate([scale, out_scale])
+        shown = None if known["count"] is None else int(known["count"])
+    if len(inputs) != architecture.features or len(out_center) != outputs:
+        raise ValueError
+    low, high = np.full(len(inputs), -np.inf), np.full(len(inputs), np.inf)
+    if data["repair"]["plan"]["clamp"]:
+        ranges = {tag["name"]: tag for tag in data["repair"]["tags"]}
+        for at, name in enumerate(inputs[:plain]):
+            tag = ranges.get(name, {})
+            low[at] = tag["low"] if tag.get("low") is not None else -np.inf
+            high[at] = tag["high"] if tag.get("high") is not None else np.inf
+    return _Recipe(inputs=inputs, targets=targets, units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
+                   classes=classes, shown=shown, plain=plain, center=center, scale=scale, low=low, high=high,
+                   out_center=out_center, out_scale=out_scale)
+
+
+def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:
+    a = architecture
+    network = native().Network(recipe.center.tolist(), recipe.scale.tolist(), recipe.low.tolist(), recipe.high.tolist())
+    for layer in layers(a):
+        kernel, bias = weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]
+        if layer.name.startswith("recurrent"):
+            network.add_layer(CELLS[a.cell], ACTIVATIONS[a.activation], ACTIVATIONS[a.recurrent_activation],
+                              a.reset_after, kernel, weights[f"{layer.name}/recurrent_kernel"], bias)
+        else:
+            last = layer.name == "head"
+            act = heads.get(a.head).activation if last else a.dense_activation
+            network.add_dense(kernel, bias, ACTIVATIONS.get(act, ACTIVATIONS["linear"]), act == "softmax")
+    if a.summaries:
+        network.use_statistics(FLOOR, CENTRE, STRETCH)
+    network.check()
+    return network
+
+
+def _portable(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:
+    return PortableNetwork(architecture, cast(dict[str, NDArray[Any]], weights), center=recipe.center,
+                           scale=recipe.scale, low=recipe.low, high=recipe.high)

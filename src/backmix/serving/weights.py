@@ -1,0 +1,42 @@
+"""The weights of a network by name.
+
+This module names a network's variables ``layer/role`` and checks that arrays of unknown origin are
+exactly the weights of an architecture, before anything is built from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.architecture import Architecture
+from backmix.models.size import weight_shapes
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+def take_weights(model: Any) -> dict[str, NDArray[Any]]:
+    """The weights of a network by ``layer/role``; dropout's random state is not part of a model."""
+    return {_name(variable): np.asarray(variable.value) for variable in model.weights}
+
+
+def put_weights(model: Any, weights: Weights) -> None:
+    """Set the weights of a network of the same architecture."""
+    for variable in model.weights:
+        variable.assign(weights[_name(variable)])
+
+
+def fits(weights: Weights, architecture: Architecture) -> bool:
+    """Whether the weights are exactly those of the architecture, known before a network is built."""
+    shapes = {name: array.shape for name, array in weights.items()}
+    return shapes == weight_shapes(architecture) and all(
+        array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values())
+
+
+def _name(variable: Any) -> str:
+    """``recurrent_1/kernel`` for Keras's ``recurrent_1/gru_cell/kernel``."""
+    layer, *_, role = variable.path.split("/")
+    return f"{layer}/{role}"
