@@ -78,6 +78,10 @@ void Network::add_dense(int64_t inputs, int64_t outputs, const float *kernel, co
   dense_.push_back(std::move(layer));
 }
 
+void Network::decode(std::vector<double> center, std::vector<double> scale, bool two_classes) {
+  out_center_ = std::move(center), out_scale_ = std::move(scale), two_classes_ = two_classes;
+}
+
 bool Network::whole() const {
   if (layers_.empty() || dense_.empty()) return false;
   int64_t width = layers_.back().form.units + (statistics_.used ? 5 * features() : 0);
@@ -85,7 +89,9 @@ bool Network::whole() const {
     if (layer.inputs != width) return false;
     width = layer.outputs;
   }
-  return true;
+  if (two_classes_ && width != 1) return false;
+  return out_center_.size() == out_scale_.size() &&
+         (out_center_.empty() || static_cast<int64_t>(out_center_.size()) == width);
 }
 
 int64_t Network::missing(const double *values, int64_t count) {
@@ -152,11 +158,12 @@ void Network::describe(const float *window, int64_t rows, float *out) const {
   }
 }
 
-int64_t Network::step(const double *row, const float *state, float *next, float *out) const {
-  static thread_local std::vector<float> scaled;
+int64_t Network::step(const double *row, const float *state, float *next, double *out) const {
+  static thread_local std::vector<float> scaled, raw;
   const int64_t bad = missing(row, features());
   if (bad >= 0) return bad;
   if (scaled.size() < center_.size()) scaled.resize(center_.size());
+  if (raw.size() < static_cast<size_t>(outputs())) raw.resize(static_cast<size_t>(outputs()));
   scale(row, 1, scaled.data());
   const float *x = scaled.data();
   for (const Recurrent &layer : layers_) {
@@ -173,7 +180,11 @@ int64_t Network::step(const double *row, const float *state, float *next, float 
     state += layer.states * units;
     next += layer.states * units;
   }
-  head(x, out);
+  head(x, raw.data());
+  const size_t count = static_cast<size_t>(outputs());
+  for (size_t o = 0; o < count; ++o)
+    out[o] = out_center_.empty() ? raw[o] : static_cast<double>(raw[o]) * out_scale_[o] + out_center_[o];
+  if (two_classes_) out[1] = raw[0], out[0] = 1.0 - out[1];
   return -1;
 }
 

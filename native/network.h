@@ -23,16 +23,20 @@ class Network {
                  int64_t recurrent_count, const float *bias, int64_t bias_count);
   // Adds a dense layer: kernel (inputs, outputs), bias (outputs); softmax over the outputs if asked for.
   void add_dense(int64_t inputs, int64_t outputs, const float *kernel, const float *bias, Act act, bool softmax);
+  // From raw outputs to what `step` says: out * scale + center (O), or the chances of two classes from one.
+  void decode(std::vector<double> center, std::vector<double> scale, bool two_classes);
   void use(const Statistics &statistics) { statistics_ = statistics; }
 
   int64_t features() const { return static_cast<int64_t>(center_.size()); }
   int64_t outputs() const { return dense_.empty() ? 0 : dense_.back().outputs; }
+  int64_t said() const { return two_classes_ ? 2 : outputs(); }  // numbers that `step` writes
   int64_t state_size() const { return state_size_; }
+  bool steps() const { return !statistics_.used; }  // whether it can go row by row
   bool whole() const;  // whether the layers fit one another
 
-  // One row (F) of plant values from state (S) to the next: the raw outputs (O). Returns the first
-  // feature that is not a finite number, or -1.
-  int64_t step(const double *row, const float *state, float *next, float *out) const;
+  // One row (F) of plant values from state (S) to the next: decoded outputs. Returns the first feature
+  // that is not a finite number (nothing is written then), or -1.
+  int64_t step(const double *row, const float *state, float *next, double *out) const;
   // Rows (N, F) one after the other from one state on: (N, O) and the state behind them.
   void carry(const double *rows, int64_t count, const float *state, float *next, float *out) const;
   // Windows (B, T, F), each from rest; lengths (B) or null: real rows of each. (B, O).
@@ -62,7 +66,8 @@ class Network {
   // The layers from `first` on over x (B, T, F): last states into `last` (B, H of the last layer).
   void run(size_t first, const float *x, int64_t batch, int64_t steps, const uint8_t *seen, float *last) const;
 
-  std::vector<double> center_, scale_, low_, high_;
+  std::vector<double> center_, scale_, low_, high_, out_center_, out_scale_;
+  bool two_classes_ = false;
   std::vector<Recurrent> layers_;
   std::vector<Dense> dense_;
   Statistics statistics_;

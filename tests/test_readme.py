@@ -58,12 +58,16 @@ def test_the_shell_commands_run_as_written(plant: Path, capsys: pytest.CaptureFi
 def test_the_python_snippets_run_as_written(plant: Path) -> None:
     small = small_plan().to_toml().replace("[task]", "[data]\n[task]")
     (plant / "plan.toml").write_text(small, "utf-8")
-    fit, estimator = _blocks(README, "python")
+    fit, estimator, program, stepping = _blocks(README, "python")
     found: dict[str, object] = {}
     exec(compile(fit, "README.md", "exec"), found)  # noqa: S102  # our own README
     assert len(found["frame"]) > 0  # type: ignore[arg-type]
     exec(compile(estimator, "README.md", "exec"), found)  # noqa: S102
     assert found["model"].steps == 20  # type: ignore[attr-defined]
+    exec(compile(program, "README.md", "exec"), found)  # noqa: S102
+    assert found["program"].layers  # type: ignore[attr-defined]
+    exec(compile(stepping, "README.md", "exec"), found)  # noqa: S102
+    assert found["y"].shape == (1,)  # type: ignore[attr-defined]
 
 
 def test_the_chinese_twin_has_the_same_commands_and_snippets() -> None:

@@ -201,7 +201,8 @@ void network() {
     expect(made.whole(), "the layers fit");
     std::vector<double> rows(static_cast<size_t>(N * F));
     for (double &value : rows) value = std::uniform_real_distribution<double>(-4, 4)(random);
-    std::vector<float> at_once(N * 2), stepped(N * 2), state(static_cast<size_t>(made.state_size())), next(state);
+    std::vector<double> stepped(N * 2);
+    std::vector<float> at_once(N * 2), state(static_cast<size_t>(made.state_size())), next(state);
     made.carry(rows.data(), N, state.data(), next.data(), at_once.data());
     for (int64_t i = 0; i < N; ++i) {
       made.step(rows.data() + i * F, state.data(), next.data(), stepped.data() + i * 2);

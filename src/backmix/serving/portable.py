@@ -38,13 +38,22 @@ class PortableNetwork:
         self._states = ("h", "c") if architecture.cell == "lstm" else ("h",)
         self.state_size = sum(architecture.units) * len(self._states)
 
-    def step(self, row: Floats, state: NDArray[np.float32]) -> tuple[Floats, NDArray[np.float32], int]:
-        """One row (F,) from one state to the next: outputs, state, and the first missing feature or -1."""
+    def decode(self, center: list[float], scale: list[float], two_classes: bool) -> None:
+        """What `step` makes of raw outputs: plant units, or the chances of two classes from one number."""
+        self._decode = (np.array(center), np.array(scale), two_classes)
+
+    def step(self, row: Floats, state: NDArray[np.float32], after: NDArray[np.float32], out: Floats) -> int:
+        """One row (F,) from one state to the next, both written; returns the first missing feature or -1."""
+        if not isinstance(row, np.ndarray) or row.shape != self._center.shape or state.shape != (self.state_size,):
+            raise TypeError
         bad = np.flatnonzero(~np.isfinite(row))
         if len(bad):
-            return np.empty(0), state, int(bad[0])
-        out, state = self.carry(row[None], state)
-        return out[0], state, -1
+            return int(bad[0])
+        raw, after[:] = self.carry(row[None], state)
+        center, scale, two_classes = self._decode
+        out[:] = np.concatenate([1.0 - raw[0], raw[0]]) if two_classes else (
+            raw[0] * scale + center if len(scale) else raw[0])
+        return -1
 
     def carry(self, rows: Floats, state: NDArray[np.float32]) -> tuple[Floats, NDArray[np.float32]]:
         """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""

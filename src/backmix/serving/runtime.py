@@ -61,6 +61,9 @@ class Runtime:
     _center: Floats
     _scale: Floats
     _plain: int
+    _said: int
+    _states: int
+    _whole_windows: bool
 
     @classmethod
     def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
@@ -87,9 +90,13 @@ class Runtime:
             raise BundleError("bundle.malformed", where=path, member=member) from None
         use = available() if kernels is None else kernels
         network = (_native if use else _portable)(architecture, weights, recipe)
+        numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())
+        network.decode(*numbers, len(recipe.classes) == 2)
         return cls(inputs=recipe.inputs, targets=recipe.targets, units=recipe.units, classes=recipe.classes,
                    lookback=architecture.lookback, shown=recipe.shown, architecture=architecture, native=use,
-                   _network=network, _center=recipe.out_center, _scale=recipe.out_scale, _plain=recipe.plain)
+                   _network=network, _center=recipe.out_center, _scale=recipe.out_scale, _plain=recipe.plain,
+                   _said=len(recipe.classes) or len(recipe.targets), _states=network.state_size,
+                   _whole_windows=architecture.summaries)
 
     def start(self) -> State:
         """The state of rest (S,), as at the first row of every window."""
@@ -104,23 +111,24 @@ class Runtime:
 
         Raises InputError (serving.missing, serving.row_shape), PlanError (serving.no_steps).
         """
-        if self.architecture.summaries:
-            raise InputError("serving.no_steps")
+        if self._whole_windows:
+            self._refuse_step(-1)
+        y, after = np.empty(self._said), np.empty(self._states, np.float32)
         try:
-            out, state, bad = self._network.step(row, state)
+            bad = self._network.step(row, state, after, y)
         except (TypeError, ValueError):
             row = np.ascontiguousarray(row, np.float64)
             self._check_shape(row, 1)
             self._check_state(state)
-            out, state, bad = self._network.step(row, np.ascontiguousarray(state, np.float32))
+            bad = self._network.step(row, np.ascontiguousarray(state, np.float32), after, y)
         if bad >= 0:
-            raise InputError("serving.missing", tag=self.inputs[bad], row=1)
-        return self._decoded(out), state
+            self._refuse_step(bad)
+        return y, after
 
     def carry(self, rows: ArrayLike, state: State) -> tuple[Floats, State]:
         """Rows (N, F) one after the other, as N steps: the predictions (N, O), the state behind them."""
-        if self.architecture.summaries:
-            raise InputError("serving.no_steps")
+        if self._whole_windows:
+            self._refuse_step(-1)
         values = self._checked(rows, 2)
         self._check_state(state)
         out, state = self._network.carry(values, np.ascontiguousarray(state, np.float32))
@@ -160,6 +168,11 @@ class Runtime:
         values = self._checked(rows, 2)
         starts = np.arange(max(0, len(values) - self.lookback + 1))
         return self._decoded(self._network.slide(values, starts, self.lookback))
+
+    def _refuse_step(self, bad: int) -> None:
+        if self._whole_windows:
+            raise InputError("serving.no_steps")
+        raise InputError("serving.missing", tag=self.inputs[bad], row=1)
 
     @property
     def _hidden(self) -> Floats:

@@ -6,11 +6,20 @@ This module writes predictions as CSV, to a file or to stdout.
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 import typer
 
+from backmix.errors import PlanError
 from backmix.text import say
+
+
+class Mode(StrEnum):
+    """How a long history is scored."""
+
+    windows = "windows"
+    carried = "carried"
 
 
 def add(app: typer.Typer) -> None:
@@ -22,8 +31,14 @@ def add(app: typer.Typer) -> None:
         file: Path = typer.Argument(..., help=say("app.arg_file")),
         out: Path | None = typer.Option(None, "--out", "-o", help=say("app.opt_out")),
         data: list[str] = typer.Option([], "--data", help=say("app.opt_data")),
+        history: Mode | None = typer.Option(None, "--history", help=say("app.opt_history")),
+        time: str | None = typer.Option(None, "--time", help=say("app.opt_clock")),
+        max_gap: float | None = typer.Option(None, "--max-gap", help=say("app.opt_max_gap")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
+        if history is not None:
+            _score(bundle, file, out, mode=history, time=time, max_gap=max_gap, as_json=as_json)
+            return
         from backmix.app.outcome import show_ledger
         from backmix.app.screen import note, show_json
         from backmix.app.told import told, without_plan
@@ -44,3 +59,24 @@ def add(app: typer.Typer) -> None:
             show_json(frame.to_dict(orient="records"))
         else:
             write_csv(frame, sys.stdout)
+
+
+def _score(bundle: Path, file: Path, out: Path | None, *, mode: Mode, time: str | None, max_gap: float | None,
+           as_json: bool) -> None:
+    """A history of any length, block by block, with the light runtime."""
+    from dataclasses import asdict
+
+    from backmix.app.screen import note, show_json
+    from backmix.serving.history import COMPARED, score_history
+    from backmix.serving.runtime import Runtime
+
+    if out is None:
+        raise PlanError("app.history_out")
+    account = score_history(Runtime.load(bundle), file, out, mode=mode.value, time=time, max_gap=max_gap)
+    if as_json:
+        show_json({**asdict(account), "file": str(out)})
+        return
+    values = asdict(account) | {"where": out}
+    note(say("serving.scored", **values))
+    if account.difference is not None:
+        note(say("serving.carried_difference", difference=account.difference, rows=COMPARED))

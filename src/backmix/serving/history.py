@@ -1,0 +1,267 @@
+"""Years of history through a model, block by block.
+
+This module scores a Parquet file of any length with the light runtime: one thread reads and
+unpacks, another computes, and only a few blocks are in memory at any time.
+
+    account = score_history(Runtime.load("quality.backmix"), "2025.parquet", "scored.parquet")
+
+Rows hang together until a number is missing or the clock jumps: there a stretch ends, and the next
+one begins from rest, as windows never cross such a place in training either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.quality import Quality
+from backmix.errors import InputError
+from backmix.serving.runtime import Floats, Runtime, State
+from backmix.storage import write_atomic
+
+Mode = Literal["windows", "carried"]
+BLOCK = 1 << 17
+"""Rows read at a time: 20 tags are 21 MB."""
+COMPARED = 2000
+"""Rows of the first stretch on which carrying is compared with windows."""
+
+
+@dataclass(frozen=True)
+class HistoryAccount:
+    """What became of the rows: read = predicted + without.
+
+    without: rows with no prediction: a missing number, or (windows) no whole window behind them
+    stretches: how often the state began from rest
+    difference: the largest difference, in the unit of the target, between carrying and the windows
+        the model was trained on, over the first stretch; None in windows mode, or where no window fits
+    """
+
+    read: int
+    predicted: int
+    without: int
+    stretches: int
+    difference: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Rows as they were read: values (N, F), the clock (N,) or None."""
+
+    values: Floats
+    time: NDArray[np.datetime64] | None
+
+
+def score_history(runtime: Runtime, path: Path | str, out: Path | str, *, mode: Mode = "windows",
+                  time: str | None = None, max_gap: float | None = None) -> HistoryAccount:
+    """Predict at every row of a Parquet file; write a Parquet file, whole or not at all.
+
+    mode: "windows" predicts from the last ``lookback`` rows, as in training; "carried" hands the state
+        on from row to row and never forgets by itself, which is right for models that were trained so
+        and measured here for all others (`HistoryAccount.difference`)
+    time: the column of the clock; rows further apart than ``max_gap`` seconds do not hang together
+    The new file has the clock (or the row number from 1), ``prediction`` (``prediction:NAME`` for several
+    targets, ``p:NAME`` for classes), and ``quality``: "uncertain" in carried mode while fewer than
+    ``lookback`` rows have been seen since the start, "bad" (and null) where there is no prediction.
+    Columns are found by name.
+
+    Raises InputError (serving.no_column, serving.damaged, serving.no_slide, serving.no_steps,
+    serving.gap_without_time), StorageError.
+    """
+    if max_gap is not None and time is None:
+        raise InputError("serving.gap_without_time")
+    source = _Source(Path(path), runtime.inputs, time)
+    score = _Carrying(runtime, max_gap) if mode == "carried" else _Sliding(runtime, max_gap)
+    account: list[HistoryAccount] = []
+
+    def write(file: BinaryIO) -> None:
+        account.append(_write(source, score, runtime, file))
+
+    write_atomic(out, write)
+    return account[0]
+
+
+class _Source:
+    """A Parquet file's columns of interest, block by block, read ahead by a thread."""
+
+    def __init__(self, path: Path, inputs: tuple[str, ...], time: str | None) -> None:
+        from pyarrow import ArrowException, parquet
+
+        self._path, self._inputs, self._time = path, inputs, time
+        try:
+            names = parquet.read_schema(path).names
+        except (ArrowException, OSError) as fault:
+            raise InputError("serving.damaged", where=path, fault=str(fault).splitlines()[0][:160]) from None
+        for name in (*inputs, *((time,) if time else ())):
+            if name not in names:
+                raise InputError("serving.no_column", where=path, name=name, names=", ".join(names[:20]))
+
+    def blocks(self) -> Iterator[_Block]:
+        """All rows in order; the next block is unpacked while this one is used."""
+        from pyarrow import ArrowException, parquet
+
+        wanted = [*self._inputs, *((self._time,) if self._time else ())]
+        try:
+            with parquet.ParquetFile(self._path) as file, ThreadPoolExecutor(1) as reader:
+                batches = file.iter_batches(BLOCK, columns=wanted, use_threads=False)
+                ahead: Future[_Block | None] = reader.submit(self._unpack, batches)
+                while (block := ahead.result()) is not None:
+                    ahead = reader.submit(self._unpack, batches)
+                    yield block
+        except (ArrowException, OSError) as fault:
+            raise InputError("serving.damaged", where=self._path, fault=str(fault).splitlines()[0][:160]) from None
+
+    def _unpack(self, batches: Iterator[Any]) -> _Block | None:
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        values = np.empty((batch.num_rows, len(self._inputs)))
+        for at, name in enumerate(self._inputs):
+            column = batch.column(name)
+            try:
+                values[:, at] = column.to_numpy(zero_copy_only=False)
+            except (TypeError, ValueError):
+                raise InputError("serving.not_numbers", where=self._path, name=name, kind=column.type) from None
+        clock = None if self._time is None else batch.column(self._time).to_numpy(zero_copy_only=False).astype(
+            "datetime64[ns]")
+        return _Block(values, clock)
+
+
+class _Score:
+    """Predictions block by block; what hangs together across blocks is remembered here.
+
+    stretches: how many have begun; difference: see `HistoryAccount`
+    """
+
+    def __init__(self, runtime: Runtime, max_gap: float | None) -> None:
+        self.runtime, self.stretches = runtime, 0
+        self.difference: float | None = None
+        self._most = None if max_gap is None else np.timedelta64(round(max_gap * 1e9), "ns")
+        self._last: np.datetime64 | None = None
+        self._open = False
+
+    def block(self, block: _Block) -> tuple[Floats, NDArray[np.uint8]]:
+        """The predictions (N, O), NaN where there is none, and their qualities (N,)."""
+        count = len(block.values)
+        found: Floats = np.full((count, len(self.runtime.classes) or len(self.runtime.targets)), np.nan)
+        quality = np.full(count, Quality.BAD, np.uint8)
+        sound = np.asarray(np.isfinite(block.values).all(axis=1))
+        breaks = np.zeros(count, bool)
+        if block.time is not None and self._most is not None and count:
+            steps = np.diff(block.time, prepend=block.time[:1] if self._last is None else self._last)
+            breaks = (steps > self._most) | (steps < np.timedelta64(0, "ns"))
+            self._last = block.time[-1]
+        # a stretch begins at a sound row behind an unsound one or a jump of the clock
+        before = np.concatenate([[self._open], sound[:-1]])
+        begins = np.flatnonzero(sound & (~before | breaks))
+        edges = np.unique(np.concatenate([[0], begins, np.flatnonzero(~sound & before)])).astype(np.int64)
+        for first, end in zip(edges, [*edges[1:], count], strict=True):
+            if first == end or not sound[first]:
+                continue
+            if first in begins:
+                self.begin()
+                self.stretches += 1
+            # unsound rows end a stretch at an edge of their own, so that all rows from here to `end` are sound
+            found[first:end], quality[first:end] = self.rows(block.values[first:end])
+        self._open = bool(sound[-1]) if count else self._open
+        return found, quality
+
+    def begin(self) -> None:
+        """A new stretch begins: from rest."""
+        raise NotImplementedError
+
+    def rows(self, values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+        """The next rows of the stretch."""
+        raise NotImplementedError
+
+
+class _Sliding(_Score):
+    """Windows, each from rest; the rows that the next block's first windows need are kept."""
+
+    def __init__(self, runtime: Runtime, max_gap: float | None) -> None:
+        super().__init__(runtime, max_gap)
+        if runtime.lookback is None or runtime.shown is not None:
+            raise InputError("serving.no_slide")
+        self._steps = runtime.lookback
+        self._tail: Floats = np.empty((0, len(runtime.inputs)))
+
+    def begin(self) -> None:
+        self._tail = self._tail[:0]
+
+    def rows(self, values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+        known = len(self._tail)
+        together = np.concatenate([self._tail, values]) if known else values
+        self._tail = together[max(0, len(together) - self._steps + 1):].copy() if self._steps > 1 else self._tail
+        made = self.runtime.slide(together)
+        found: Floats = np.full((len(values), len(self.runtime.classes) or len(self.runtime.targets)), np.nan)
+        quality = np.full(len(values), Quality.BAD, np.uint8)
+        if len(made):
+            found[len(values) - len(made):] = made
+            quality[len(values) - len(made):] = Quality.GOOD
+        return found, quality
+
+
+class _Carrying(_Score):
+    """One state handed on from row to row."""
+
+    def __init__(self, runtime: Runtime, max_gap: float | None) -> None:
+        super().__init__(runtime, max_gap)
+        self._state: State = runtime.start()
+        self._seen = 0
+        if runtime.architecture.summaries:
+            raise InputError("serving.no_steps")
+
+    def begin(self) -> None:
+        self._state, self._seen = self.runtime.start(), 0
+
+    def rows(self, values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+        warm = (self.runtime.lookback or 1) - self._seen
+        made, self._state = self.runtime.carry(values, self._state)
+        if self.difference is None and self._seen == 0:
+            self.difference = self._compare(values[:COMPARED], made)
+        self._seen += len(values)
+        return made, np.where(np.arange(len(values)) < warm - 1, Quality.UNCERTAIN, Quality.GOOD).astype(np.uint8)
+
+    def _compare(self, values: Floats, made: Floats) -> float | None:
+        """How far carrying is from the windows of training, as the stretch goes on."""
+        steps = self.runtime.lookback
+        if steps is None or self.runtime.shown is not None or len(values) < steps:
+            return None
+        windows = self.runtime.slide(values)
+        return float(np.abs(windows - made[steps - 1:len(values)]).max())
+
+
+def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> HistoryAccount:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = [f"p:{name}" for name in runtime.classes] or (
+        ["prediction"] if len(runtime.targets) == 1 else [f"prediction:{name}" for name in runtime.targets])
+    read = predicted = 0
+    writer: Any = None
+    try:
+        for block in source.blocks():
+            found, quality = score.block(block)
+            missing = quality == Quality.BAD
+            clock = pa.array(block.time) if block.time is not None else pa.array(
+                np.arange(read + 1, read + len(found) + 1))
+            said = pa.DictionaryArray.from_arrays(pa.array(quality.astype(np.int8)), ["good", "uncertain", "bad"])
+            table = pa.table({"time" if block.time is not None else "row": clock,
+                              **{name: pa.array(found[:, at], mask=missing) for at, name in enumerate(names)},
+                              "quality": said})
+            writer = writer or parquet.ParquetWriter(file, table.schema)
+            writer.write_table(table)
+            read += len(found)
+            predicted += int(len(found) - missing.sum())
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise InputError("serving.no_rows")
+    return HistoryAccount(read=read, predicted=predicted, without=read - predicted, stretches=score.stretches,
+                          difference=score.difference)

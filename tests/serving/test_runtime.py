@@ -1,0 +1,174 @@
+"""The light runtime: equal to the bundle, to itself step by step, and honest about what it cannot do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backmix.errors import BundleError, InputError
+from backmix.models.architecture import Architecture
+from backmix.models.kernels import available
+from backmix.models.network import build
+from backmix.serving.archive import pack, unpack
+from backmix.serving.runtime import Runtime
+from backmix.serving.weights import take_weights
+from backmix.workflow import Run
+from small import small_table
+
+native_only = pytest.mark.skipif(not available(), reason="the kernels were not built")
+KERNELS = [pytest.param(True, marks=native_only, id="kernels"), pytest.param(False, id="numpy")]
+
+
+def rows_of(runtime: Runtime, *, classes: bool = False) -> np.ndarray:
+    """The small plant's rows in the order of a runtime's inputs."""
+    table = small_table(classes=classes)
+    return np.column_stack([table.column(name) for name in runtime.inputs])
+
+
+def cut(rows: np.ndarray, steps: int) -> np.ndarray:
+    return np.stack([rows[at:at + steps] for at in range(len(rows) - steps + 1)])
+
+
+@pytest.fixture(scope="session")
+def any_bundle(sensor_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A bundle of any architecture: a finished run's, with another network in it."""
+    import json
+
+    import safetensors.numpy
+
+    members = unpack(sensor_run.bundle_path)
+
+    def make(architecture: Architecture) -> tuple[Path, Any]:
+        model = build(architecture, seed=3)
+        for number, variable in enumerate(model.trainable_variables):
+            shape = tuple(variable.shape)
+            variable.assign(0.3 * np.random.default_rng(number).normal(size=shape).astype(np.float32))
+        path = tmp_path_factory.mktemp("bundles") / "any.backmix"
+        pack(path, members | {"architecture.json": json.dumps(architecture.to_dict()).encode(),
+                              "weights.safetensors": safetensors.numpy.save(take_weights(model))}, version="0.1.0")
+        return path, model
+
+    return make
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_a_runtime_predicts_what_the_bundle_does(sensor_run: Run, diagnosis_run: Run, kernels: bool) -> None:
+    for run, classes in ((sensor_run, False), (diagnosis_run, True)):
+        runtime = Runtime.load(run.bundle_path, kernels=kernels)
+        frame, _ = run.bundle.predict(small_table(classes=classes))
+        columns = [f"p:{name}" for name in runtime.classes] or ["prediction"]
+        found = runtime.slide(rows_of(runtime, classes=classes))
+        np.testing.assert_allclose(found, frame[columns].to_numpy(), atol=2e-5, rtol=1e-5)
+        assert runtime.native is kernels
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_law_streaming_equals_the_whole_window(any_bundle: Any, kernels: bool, cell: str, reset_after: bool) -> None:
+    """Row by row, in one piece, as windows cut and as windows slid: one answer, Keras's own."""
+    shape = Architecture(features=3, lookback=6, cell=cell, units=(7, 5), dense=(4,), dense_activation="tanh",
+                         reset_after=reset_after)
+    path, model = any_bundle(shape)
+    runtime = Runtime.load(path, kernels=kernels)
+    rows = rows_of(runtime)[:40]
+    windows = cut(rows, 6)
+    slid, predicted = runtime.slide(rows), runtime.predict(windows)
+    np.testing.assert_allclose(slid, predicted, atol=1e-5)
+    state = runtime.start()
+    for row in windows[9]:
+        y, state = runtime.step(row, state)
+    np.testing.assert_allclose(y, predicted[9], atol=1e-5)
+    at_once, end = runtime.carry(rows, runtime.start())
+    part, middle = runtime.carry(rows[:11], runtime.start())
+    rest, last = runtime.carry(rows[11:], middle)
+    np.testing.assert_allclose(np.concatenate([part, rest]), at_once, atol=1e-6)
+    np.testing.assert_allclose(last, end, atol=1e-6)
+    plain = Runtime.load(path, kernels=False)._network
+    scaled = (np.clip(windows, plain._low, plain._high) - plain._center) / plain._scale
+    keras_says = np.asarray(model.predict_on_batch({"x": scaled.astype(np.float32)}))
+    np.testing.assert_allclose(predicted, keras_says * runtime._scale + runtime._center, atol=2e-5)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_windows_of_unequal_length_end_where_they_end(any_bundle: Any, kernels: bool) -> None:
+    """What stands behind the last row counts for nothing, statistics of the window included."""
+    path, _ = any_bundle(Architecture(features=3, cell="gru", units=(5,), masked=True, summaries=True))
+    runtime = Runtime.load(path, kernels=kernels)
+    rows = rows_of(runtime)
+    padded = np.full((2, 9, 3), np.nan)
+    padded[0, :4], padded[1] = rows[:4], rows[4:13]
+    both = runtime.predict(padded, lengths=[4, 9])
+    alone = runtime.predict(rows[None, :4], lengths=[4])
+    np.testing.assert_allclose(both[0], alone[0], atol=1e-6)
+
+
+def test_a_step_leaves_the_state_given_as_it_was(sensor_run: Run) -> None:
+    runtime = Runtime.load(sensor_run.bundle_path)
+    row, state = rows_of(runtime)[0], runtime.start()
+    _, moved = runtime.step(row, state)
+    assert not state.any()
+    assert moved.any()
+    again, _ = runtime.step(list(row), state)  # a list is as good as an array
+    np.testing.assert_array_equal(again, runtime.step(row, state)[0])
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_what_cannot_be_is_refused_in_one_line(sensor_run: Run, diagnosis_run: Run, kernels: bool) -> None:
+    runtime = Runtime.load(sensor_run.bundle_path, kernels=kernels)
+    rows, state = rows_of(runtime), runtime.start()
+    names = ", ".join(runtime.inputs)
+    hole = rows[0].copy()
+    hole[1] = np.nan
+    cases = [
+        (lambda: runtime.step(hole, state), f"{runtime.inputs[1]}, row 1: there is no number. Give the last good "
+         "value, or leave the row out and begin again with start()"),
+        (lambda: runtime.step(rows[0, :2], state), f"rows have the shape (2,), 3 values a row are needed: {names}"),
+        (lambda: runtime.step(rows[0], state[:1]), f"the state has the shape (1,), ({len(state)},) is needed. Begin "
+         "with runtime.start() and pass on what step() returns"),
+        (lambda: runtime.predict(rows[None, :4]), "windows have 4 rows, the model was trained on 6. Give windows of "
+         "6 rows"),
+        (lambda: runtime.slide(np.vstack([rows, hole])), f"{runtime.inputs[1]}, row {len(rows) + 1}: there is no "
+         "number. Give the last good value, or leave the row out and begin again with start()"),
+        (lambda: Runtime.load(diagnosis_run.bundle_path, kernels=kernels).carry(rows, state),
+         "this model reads statistics of whole windows and has no single step. Use predict() or slide()"),
+    ]
+    for act, message in cases:
+        with pytest.raises(InputError) as caught:
+            act()
+        assert str(caught.value) == message
+
+
+def test_row_36_a_hostile_bundle_is_refused(sensor_run: Run, tmp_path: Path) -> None:
+    members = unpack(sensor_run.bundle_path)
+    for member in ("architecture.json", "recipe.json", "weights.safetensors"):
+        path = tmp_path / "bad.backmix"
+        pack(path, members | {member: b"{}"}, version="0.1.0")
+        with pytest.raises(BundleError, match=member):
+            Runtime.load(path)
+
+
+def test_it_loads_without_keras_jax_and_pandas(sensor_run: Run) -> None:
+    """A scorer beside a control system starts with NumPy and the kernels, nothing else."""
+    code = f"""
+import sys
+from backmix.serving.runtime import Runtime
+runtime = Runtime.load({str(sensor_run.bundle_path)!r})
+y, state = runtime.step([1.0, 2.0, 3.0], runtime.start())
+heavy = {{"keras", "jax", "jaxlib", "torch", "tensorflow", "pandas", "pydantic", "scipy", "sklearn", "pyarrow"}}
+print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}), y.shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split("\n")[0] == "[] (1,)"
+
+
+def test_row_18_values_beyond_the_training_range_are_brought_to_its_edge(sensor_run: Run) -> None:
+    runtime = Runtime.load(sensor_run.bundle_path)
+    far = np.full((1, 6, 3), 1e9)
+    further = np.full((1, 6, 3), 1e12)
+    np.testing.assert_array_equal(runtime.predict(far), runtime.predict(further))
