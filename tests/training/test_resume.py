@@ -41,7 +41,7 @@ def train(folder: Path | None, **changes: Any) -> Any:
     x = np.random.default_rng(0).normal(size=(220, 6, 3)).astype(np.float32)
     windows = Windows.from_arrays(x, 2.0 * x[:, :, 0].mean(axis=1))
     shape = Architecture(features=3, lookback=6, cell="simple_rnn", units=(4,), dropout=0.2, head_dropout=0.1)
-    settings = FitSettings(epochs=6, batch_size=8, learning_rate=0.25, plateau_patience=1, patience=50,
+    settings = FitSettings(epochs=6, batch_size=8, learning_rate=0.3, plateau_patience=1, patience=50,
                            metrics=("mae",))
     train, validation = windows.subset(np.arange(157)), windows.subset(np.arange(157, 220))
     return fit_network(shape, train, validation, folder=folder, settings=replace(settings, **changes))

@@ -27,8 +27,9 @@ from backmix.training.settings import FitSettings
 
 TOGETHER = 16
 """Steps per call of a compiled program: with so many, dispatch is a few per cent of the time."""
-MOST_BYTES = 32 * 2**20
-"""What the batches of one call may take."""
+MOST_BYTES = 4 * 2**20
+"""What the batches of one call may take: larger ones compute so long that dispatch does not count, and
+go in one by one without a copy."""
 EXPLODED = 1e4
 """A mean loss this many times the first losses of the training has exploded."""
 FIRST = 10
@@ -233,6 +234,8 @@ def _stacked(batches: list[Any], most: int) -> Any:
 
     def stack(*arrays: Any) -> NDArray[Any]:
         first = np.asarray(arrays[0])
+        if most == 1:
+            return first[None]
         side = np.empty((most, *first.shape), first.dtype)
         for place, array in enumerate(arrays):
             side[place] = array
