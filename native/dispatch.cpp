@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -119,7 +120,13 @@ Pool own_pool(int threads) {
     }
   };
   auto team = std::make_shared<Team>();
-  return {threads, [team](std::function<void()> work) { team->members.emplace_back(std::move(work)); }};
+  return {threads, [team](std::function<void()> work) {
+            try {
+              team->members.emplace_back(std::move(work));
+            } catch (const std::exception &) {
+              // no thread to be had: the caller does this work, too
+            }
+          }};
 }
 
 }  // namespace backmix

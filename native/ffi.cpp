@@ -4,6 +4,7 @@
 #include "ffi.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "doors.h"
 #include "xla/ffi/api/ffi.h"
@@ -20,6 +21,17 @@ Span span(const Floats &buffer) { return {buffer.untyped_data(), static_cast<int
 float *room(Result &buffer) { return buffer->element_count() ? buffer->typed_data() : nullptr; }
 
 ffi::Error shape_fault(const std::string &text) { return ffi::Error(ffi::ErrorCode::kInvalidArgument, text); }
+
+// An exception must not travel through XLA, which knows none.
+template <typename F>
+ffi::Error guarded(const F &work) {
+  try {
+    work();
+  } catch (const std::exception &) {
+    return ffi::Error(ffi::ErrorCode::kResourceExhausted, "out of memory in a recurrent layer");
+  }
+  return ffi::Error::Success();
+}
 
 // How a layer is put into attributes: [cell, act, gate_act, reset_after, backwards, tiles, slots].
 using Form = ffi::Span<const int64_t>;
@@ -51,8 +63,9 @@ ffi::Error forward(ffi::ThreadPool xla_threads, Floats x, Floats h0, Floats c0, 
   if ((count(h) && count(h) != states * layer.steps) || (count(kept) && count(kept) != kept_size(layer)) ||
       (count(h_last) && count(h_last) != states) || (count(c_last) && count(c_last) != states))
     return shape_fault("an output of the forward pass has the wrong size");
-  instructions().forward(layer, in, {room(h), room(h_last), room(c_last), room(kept)}, pool_of(xla_threads));
-  return ffi::Error::Success();
+  return guarded([&] {
+    instructions().forward(layer, in, {room(h), room(h_last), room(c_last), room(kept)}, pool_of(xla_threads));
+  });
 }
 
 ffi::Error backward(ffi::ThreadPool xla_threads, Floats x, Floats h0, Floats c0, Floats kernel, Floats recurrent,
@@ -75,10 +88,11 @@ ffi::Error backward(ffi::ThreadPool xla_threads, Floats x, Floats h0, Floats c0,
       (count(dc0) && count(dc0) != states) || count(dkernel) != span(kernel).count ||
       count(drecurrent) != span(recurrent).count || count(dbias) != span(bias).count)
     return shape_fault("a gradient has the wrong size");
-  instructions().backward(layer, in, pulls,
-                          {room(dx), room(dh0), room(dc0), room(dkernel), room(drecurrent), room(dbias)},
-                          pool_of(xla_threads));
-  return ffi::Error::Success();
+  return guarded([&] {
+    instructions().backward(layer, in, pulls,
+                            {room(dx), room(dh0), room(dc0), room(dkernel), room(drecurrent), room(dbias)},
+                            pool_of(xla_threads));
+  });
 }
 
 }  // namespace

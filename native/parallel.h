@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 
 #include "kernels.h"
 
@@ -23,6 +24,7 @@ void share(const Pool &pool, int64_t pieces, const F &work) {
   }
   struct Shared {
     std::atomic<int64_t> next{0}, done{0};
+    std::atomic<bool> failed{false};
     int64_t pieces;
     const F *work;
     std::mutex lock;
@@ -31,7 +33,11 @@ void share(const Pool &pool, int64_t pieces, const F &work) {
       for (;;) {
         const int64_t i = next.fetch_add(1);
         if (i >= pieces) return;
-        (*work)(i);
+        try {
+          (*work)(i);
+        } catch (...) {  // out of memory, on a thread that is not ours: the caller is told
+          failed.store(true);
+        }
         if (done.fetch_add(1) + 1 == pieces) {
           std::lock_guard<std::mutex> held(lock);
           finished.notify_all();
@@ -47,6 +53,7 @@ void share(const Pool &pool, int64_t pieces, const F &work) {
   shared->run();
   std::unique_lock<std::mutex> held(shared->lock);
   shared->finished.wait(held, [&] { return shared->done.load() == pieces; });
+  if (shared->failed.load()) throw std::bad_alloc();
 }
 
 }  // namespace backmix

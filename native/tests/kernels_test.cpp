@@ -6,12 +6,14 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "doors.h"
 #include "network.h"
+#include "parallel.h"
 
 using namespace backmix;
 
@@ -182,6 +184,26 @@ void hostile_doors() {
   refused(good, short_of, "no kernel");
 }
 
+// Everything is done once, whether help comes or not, and a fault of a helper reaches the caller.
+void sharing() {
+  for (const bool helped : {true, false}) {
+    std::vector<int> done(50);
+    const auto count = [&](int64_t i) { ++done[static_cast<size_t>(i)]; };
+    if (helped) share(own_pool(3), 50, count);
+    else share(Pool{4, [](std::function<void()>) {}}, 50, count);
+    expect(done == std::vector<int>(50, 1), "every piece is done once");
+  }
+  bool thrown = false;
+  try {
+    share(own_pool(3), 10, [](int64_t i) {
+      if (i == 5) throw std::bad_alloc();
+    });
+  } catch (const std::bad_alloc &) {
+    thrown = true;
+  }
+  expect(thrown, "a fault of a helper reaches the caller");
+}
+
 void network() {
   std::mt19937 random(3);
   const int64_t F = 3, T = 6, N = 20;
@@ -234,6 +256,7 @@ int main() {
   all_shapes(sets, count);
   strange_numbers();
   hostile_doors();
+  sharing();
   network();
   if (failures) return std::fprintf(stderr, "%d failures\n", failures), 1;
   std::printf("kernels: %d instruction sets agree\n", count);

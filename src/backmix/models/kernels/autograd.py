@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from backmix.models.kernels import Form, Operands, native
+from backmix.text import say
 
 
 def run(form: Form, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
@@ -36,8 +37,9 @@ def _function() -> Any:
         ctx.set_materialize_grads(False)
         return (h if sequences else h.new_empty(0)), h_last, c_last
 
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, *pulls: Any) -> Any:
+        if torch.is_grad_enabled():  # create_graph: torch's own once_differentiable would let it pass in silence
+            raise RuntimeError(say("models.once_differentiable"))
         h, *saved = ctx.saved_tensors
         left = iter(saved)
         arrays = [_numpy(next(left)) if there else None for there in ctx.there]
