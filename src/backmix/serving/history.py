@@ -107,7 +107,9 @@ class _Source:
 
         wanted = [*self._inputs, *((self._time,) if self._time else ())]
         try:
-            with parquet.ParquetFile(self._path) as file, ThreadPoolExecutor(1) as reader:
+            # pre_buffer would read the whole file into memory before the first row is out
+            with parquet.ParquetFile(self._path, pre_buffer=False, buffer_size=1 << 20) as file, \
+                    ThreadPoolExecutor(1) as reader:
                 batches = file.iter_batches(BLOCK, columns=wanted, use_threads=False)
                 ahead: Future[_Block | None] = reader.submit(self._unpack, batches)
                 while (block := ahead.result()) is not None:
