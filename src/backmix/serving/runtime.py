@@ -30,7 +30,6 @@ from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
 from backmix.models.summaries import CENTRE, FLOOR, STRETCH
 from backmix.serving.archive import read_json, unpack
-from backmix.serving.portable import PortableNetwork
 from backmix.serving.weights import Weights, fits
 
 Floats = NDArray[np.float64]
@@ -278,5 +277,7 @@ def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> An
 
 
 def _portable(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:
+    from backmix.serving.portable import PortableNetwork
+
     return PortableNetwork(architecture, cast(dict[str, NDArray[Any]], weights), center=recipe.center,
                            scale=recipe.scale, low=recipe.low, high=recipe.high)
