@@ -11,6 +11,7 @@ one begins from rest, as windows never cross such a place in training either.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ class _Source:
         return _Block(values, clock)
 
 
-class _Score:
+class _Score(ABC):
     """Predictions block by block; what hangs together across blocks is remembered here.
 
     stretches: how many have begun; difference: see `HistoryAccount`
@@ -173,13 +174,13 @@ class _Score:
         self._open = bool(sound[-1]) if count else self._open
         return found, quality
 
+    @abstractmethod
     def begin(self) -> None:
         """A new stretch begins: from rest."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rows(self, values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
         """The next rows of the stretch."""
-        raise NotImplementedError
 
 
 class _Sliding(_Score):
