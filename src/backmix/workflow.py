@@ -12,7 +12,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -225,17 +225,19 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) 
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
     from backmix.training.fit import fit_network
+    from backmix.training.predict import calibrate
     from backmix.training.progress import Progress
 
     prepared, chosen = ready.prepared, ready.design
     beside = neighbours(prepared)
     name = chosen.architecture.cell
     watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
-    fitted = fit_network(chosen.architecture, prepared.train, prepared.validation, settings=chosen.settings,
+    fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings,
                          folder=folder / "training", watch=watch, callbacks=callbacks)
+    prepared = calibrate(prepared, fitted.model)
     checked = audit_run(prepared, model=fitted.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
-    judgement = beside.judge(fitted.model, name=name)
+    judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
     return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backmix.data.form import Known, WindowPlan, WindowSpec, window_spec
 from backmix.data.gather import gather_ragged, gather_windows
-from backmix.data.origins import Dropped, Place, find_batches, find_origins
+from backmix.data.origins import Dropped, Place, find_batches, find_elapsed, find_origins
 from backmix.data.scaling import Scaler, fit_scaler
 from backmix.data.segments import Mask, Rows, blocks
 from backmix.data.split import Part, Split
@@ -34,15 +34,21 @@ class WindowBatch:
     """B windows, ready for a network.
 
     x: (B, T, F) float32, scaled; 0 where there is no row
-    y: (B, K) float32, scaled, or (B,) int32 class codes; None when targets are not needed
+    y: what the network shall answer, scaled; None when targets are not needed. With G targets (B, G), or
+        (B,) int32 class codes; a path of K rows is (B, K·G), row by row; with an answer on every row
+        (B, T, G) or (B, T); for a window that shall be given back (B, T, G)
     mask: (B, T) True where a row is real; None when all are
     at: (B,) which windows these are
+    weight: (B, T) 1 where an answer is known, for answers on every row; None where one answer is all
+    future: (B, K, M) float32, scaled: what is known ahead; None without
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.float32] | NDArray[np.int32] | None
     mask: Mask | None
     at: Rows
+    weight: NDArray[np.float32] | None = None
+    future: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Windows:
 
     origins: (W,) the row at whose time the prediction is made
     target_rows: (W,) the row that holds the target
-    lengths: (W,) rows of each window, when one window is one whole batch; else None
+    lengths: (W,) rows of each window, when they are whole batches or what has passed of one; else None
     reported: per known target (N,) the row of its last reported value
     scaler, target_scaler: None leaves plant units
     dropped: rows (batches, when one window is one batch) without a window, by reason
@@ -190,20 +196,39 @@ class Windows:
         if inputs is not x:
             x[:, :, :width] = inputs
             self._add_known(x[:, :, width:], first)
-        return WindowBatch(x=x, y=self._targets(at) if self.spec.need_target else None, mask=mask, at=at)
+        y, weight = self._answers(at, first, mask) if self.spec.need_target else (None, None)
+        return WindowBatch(x=x, y=y, mask=mask, at=at, weight=weight, future=self._planned(at))
 
     def truth(self) -> NDArray[np.float64]:
-        """(W, K) the target values in plant units (class codes for classes), NaN where not known."""
-        rows, ahead = self.target_rows, self.target_rows < len(self.table)
-        found = np.full((len(rows), len(self.spec.targets)), np.nan)
+        """(W, G) the target values in plant units (class codes for classes), NaN where not known.
+
+        With a path (W, K·G), row by row.
+        """
+        rows = self.answer_rows(self.all_indices)
+        found = np.full((*rows.shape, len(self.spec.targets)), np.nan)
+        ahead = rows < len(self.table)
         for k, name in enumerate(self.spec.targets):
             found[ahead, k] = self.table.column(name)[rows[ahead]]
-        return found
+        return found.reshape(len(rows), rows.shape[1] * len(self.spec.targets))
+
+    def answer_rows(self, at: Rows) -> NDArray[np.int64]:
+        """(B, K) the rows that the windows ``at`` shall tell of; K is 1, or the length of the path."""
+        last = np.asarray(self.target_rows, dtype=np.int64)[at][:, None]
+        return last + np.arange(1 - len(self.spec.horizons), 1)
 
     def scaled_targets(self) -> NDArray[np.float64]:
-        """(W, K) the targets as the network sees them."""
+        """(W, G) or (W, K·G) the targets as the network sees them."""
         truth = self.truth()
-        return truth if self.target_scaler is None or self.classes else self.target_scaler.transform(truth)
+        if self.target_scaler is None or self.classes:
+            return truth
+        return self.target_scaler.transform(truth.reshape(-1, len(self.spec.targets))).reshape(truth.shape)
+
+    def unscaled(self, found: NDArray[Any]) -> NDArray[np.float64]:
+        """Answers (..., K·G) of a network in plant units, the same shape."""
+        found = np.asarray(found, dtype=np.float64)
+        if self.target_scaler is None:
+            return found
+        return self.target_scaler.inverse(found.reshape(-1, len(self.spec.targets))).reshape(found.shape)
 
     def worst_quality(self) -> NDArray[np.uint8]:
         """(W,) the worst `Quality` of any input value in each window."""
@@ -220,7 +245,9 @@ class Windows:
 
     def bytes(self, batch: int) -> Need:
         """What gathering takes: estimated before anything is allocated (x, y and mask)."""
-        window = 4 * self.steps * len(self.feature_names) + 4 * max(1, len(self.spec.targets))
+        width = max(1, len(self.spec.targets))
+        answers = {"row": 1, "path": self.spec.horizon}.get(self.spec.answer, self.steps)
+        window = 4 * (self.steps * len(self.feature_names) + answers * (width + len(self.spec.future)))
         window += self.steps if self.lengths is not None else 0
         return Need(batch=window * min(batch, len(self)), all=window * len(self))
 
@@ -234,13 +261,35 @@ class Windows:
     def _columns(self) -> Rows:
         return np.array([self.table.index(name) for name in self.spec.inputs], dtype=np.intp)
 
-    def _targets(self, at: Rows) -> NDArray[np.float32] | NDArray[np.int32]:
-        rows = self.target_rows[at]
-        found = np.stack([np.asarray(self.table.column(name))[rows] for name in self.spec.targets], axis=1)
+    def _answers(self, at: Rows, first: Rows, mask: Mask | None) -> tuple[
+            NDArray[np.float32] | NDArray[np.int32], NDArray[np.float32] | None]:
+        """y of `WindowBatch`, and the weight of each row's answer."""
+        form = self.spec.answer
+        every = form in ("every", "window")
+        rows = first[:, None] + np.arange(self.steps) if every else self.answer_rows(at)
+        rows = np.minimum(rows, len(self.table) - 1)
+        found = np.stack([np.asarray(self.table.column(name))[rows] for name in self.spec.targets], axis=-1)
+        weight = None
+        if every:
+            there = np.isfinite(found).all(axis=-1)
+            there = there if mask is None else there & mask
+            found = np.where(there[:, :, None], found, 0.0)
+            weight = there.astype(np.float32)
         if self.classes:
-            return found[:, 0].astype(np.int32)
-        center, scale = _both(self.target_scaler, found.shape[1])
-        return ((found.astype(np.float64) - center) / scale).astype(np.float32)
+            return found[..., 0].astype(np.int32) if every else found[:, 0, 0].astype(np.int32), weight
+        center, scale = _both(self.target_scaler, found.shape[-1])
+        y = ((found.astype(np.float64) - center) / scale).astype(np.float32)
+        return y if every else y.reshape(len(at), rows.shape[1] * y.shape[-1]), weight
+
+    def _planned(self, at: Rows) -> NDArray[np.float32] | None:
+        """(B, K, M) the values of what is known ahead, scaled as inputs are."""
+        if not self.spec.future:
+            return None
+        rows = self.origins[at].astype(np.int64)[:, None] + np.arange(1, self.spec.horizon + 1)
+        columns = [self.spec.inputs.index(name) for name in self.spec.future]
+        center, scale = _both(self.scaler, len(self.spec.inputs))
+        found = np.stack([np.asarray(self.table.column(name))[rows] for name in self.spec.future], axis=-1)
+        return ((found.astype(np.float64) - center[columns]) / scale[columns]).astype(np.float32)
 
     def _add_known(self, out: NDArray[np.float32], first: Rows) -> None:
         """Fill (B, T, K) with the last values that were reported ``delay`` rows before each row."""
@@ -276,7 +325,8 @@ def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
     if classes and (len(spec.targets) > 1 or spec.known):
         raise PlanError("windows.class_target", tag=classes[0])
     place = _place(split, part)
-    found = (find_batches if spec.lookback is None else find_origins)(table, spec, place)
+    find = find_origins if spec.lookback is not None else find_elapsed if spec.growing else find_batches
+    found = find(table, spec, place)
     return Windows(table, spec, origins=found.origins, target_rows=found.target_rows, lengths=found.lengths,
                    reported=found.reported, dropped=found.dropped, excluded=found.excluded)
 

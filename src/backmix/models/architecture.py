@@ -67,6 +67,12 @@ class Architecture:
     initializer: str = "glorot_uniform"
     dense_initializer: str = "he_uniform"
     reset_after: bool = True
+    answer: str = "row"
+    horizon: int = 1
+    future: int = 0
+    decoder: str = "none"
+    teacher_forcing: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         _whole(self, "features", 1, MOST_FEATURES)

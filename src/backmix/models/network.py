@@ -123,7 +123,9 @@ def build(architecture: Architecture, *, seed: int) -> Any:
     y = _dropped(y, a.head_dropout, seed=next(seeds), name="head_dropout")
     y = keras.layers.Dense(a.outputs, activation=heads.get(a.head).activation, name="head", dtype="float32",
                            kernel_initializer=initializer("glorot_uniform", next(seeds)))(y)
-    return keras.Model(inputs, y, name="backmix")
+    model = keras.Model(inputs, y, name="backmix")
+    model.architecture = a
+    return model
 
 
 def _dropped(y: Any, rate: float, *, seed: int, name: str) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from backmix.data.table import Table
-from backmix.data.windows import Known, Windows
+from backmix.data.windows import Known, Windows, WindowSpec
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError
 from backmix.models.choice import Choice
@@ -92,9 +92,10 @@ class SoftSensor(Task):
     def outputs(self) -> int:
         return len(self.targets)
 
-    def known(self, step: float | None) -> Known | None:
+    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         past = self.settings.past_targets
-        return None if past is None else Known(delay=max(1, past.delay.rows(step)), count=past.count)
+        return spec if past is None else replace(
+            spec, known=Known(delay=max(1, past.delay.rows(step)), count=past.count))
 
     def loss(self, train: Windows) -> Choice:
         scaled = train.scaled_targets()
@@ -105,6 +106,4 @@ class SoftSensor(Task):
         return choose_loss("regression", targets=scaled)
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        values = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), self.outputs)
-        scaler = windows.target_scaler
-        return Outcome(values=values if scaler is None else scaler.inverse(values))
+        return Outcome(values=windows.unscaled(outputs))

@@ -8,7 +8,8 @@ settings can beat, never findings about the plant at hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from backmix.models.architecture import Architecture
@@ -135,6 +136,10 @@ class Situation:
     masked: bool = False
     rows: int | None = None
     budget: Budget = "tight"
+    answer: str = "row"
+    horizon: int = 1
+    future: int = 0
+    shape: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -180,7 +185,8 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         outputs=s.outputs, masked=s.masked, summaries=summaries, head_dropout=head_dropout,
         recurrent_dropout=plan.recurrent_dropout, activation=plan.activation,
         recurrent_activation=plan.recurrent_activation, dense_activation=plan.dense_activation,
-        initializer=plan.initializer, reset_after=plan.reset_after)
+        initializer=plan.initializer, reset_after=plan.reset_after, answer=s.answer, horizon=s.horizon,
+        future=s.future)
     dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape), kind=kind))
     shape = replace(shape, dropout=dropout)
     return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))

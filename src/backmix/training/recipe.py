@@ -46,12 +46,24 @@ class Recipe:
         """The tags that prediction needs: the inputs, and the target when its past is shown."""
         return (*self.inputs, *(self.task.targets if self.spec.known is not None else ()))
 
+    @property
+    def light(self) -> bool:
+        """Whether the light runtime can do what this recipe says."""
+        return self.task.light and not self.spec.future and self.spec.answer == "row"
+
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.
 
         Columns are found by name. ``need_target`` keeps only windows whose target is known.
         """
-        aligned = align(table, (*self.inputs, *self.task.targets) if need_target else self.wanted)
+        wanted = self.wanted
+        if need_target:
+            table = self.task.adapt(table, self.task.settings)
+            judged = {tag.name: tag for tag in self.task.targets}
+            names = dict.fromkeys((*self.spec.targets, *(name for name in judged if name in table.names)))
+            learned = {tag.name for tag in self.inputs}
+            wanted = (*self.inputs, *(judged.get(name) or table.tag(name) for name in names if name not in learned))
+        aligned = align(table, wanted)
         table, resampled = resample(aligned.table, self.repair.plan)
         table, repaired = self.repair.apply(table)
         ledger = aligned.ledger.add(*resampled, *repaired)
@@ -62,6 +74,8 @@ class Recipe:
         """The recipe as JSON-ready data."""
         return {
             "task": {"kind": self.task.name, **self.task.settings.model_dump(mode="json", exclude={"kind"})},
+            "fitted": dict(self.task.fitted),
+            "light": self.light,
             "targets": [asdict(tag) for tag in self.task.targets],
             "inputs": [asdict(tag) for tag in self.inputs],
             "repair": self.repair.to_dict(),
@@ -77,10 +91,11 @@ class Recipe:
         kind = tasks.get(data["task"]["kind"])
         known = data["windows"]["known"]
         spec = {**data["windows"], "inputs": tuple(data["windows"]["inputs"]),
-                "targets": tuple(data["windows"]["targets"]), "known": Known(**known) if known else None}
+                "targets": tuple(data["windows"]["targets"]), "known": Known(**known) if known else None,
+                "future": tuple(data["windows"]["future"])}
         return cls(
             task=kind(settings=kind.Settings.model_validate(data["task"]),
-                      targets=tuple(_tag(tag) for tag in data["targets"])),
+                      targets=tuple(_tag(tag) for tag in data["targets"]), fitted=dict(data["fitted"])),
             inputs=tuple(_tag(tag) for tag in data["inputs"]),
             repair=Repair.from_dict(data["repair"]),
             spec=WindowSpec(**spec),

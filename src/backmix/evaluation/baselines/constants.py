@@ -60,8 +60,7 @@ class LastKnown:
         newest = np.concatenate([windows.gather(at).x[:, -1, first:].astype(np.float64)
                                  for at in slices(windows)]) if len(windows) else np.empty((0, len(
                                      windows.spec.targets)))
-        scaler = windows.target_scaler
-        return Outcome(values=newest if scaler is None else scaler.inverse(newest))
+        return Outcome(values=windows.unscaled(np.tile(newest, (1, len(windows.spec.horizons)))))
 
 
 @baselines.register("last_value")

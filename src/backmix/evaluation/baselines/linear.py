@@ -100,8 +100,7 @@ class Linear:
         found = np.empty((len(windows), len(self.level)))
         for at in slices(windows):
             found[at] = (self.lags.of_batch(windows.gather(at)) - self.mean) @ self.weights + self.level
-        scaler = windows.target_scaler
-        return Outcome(values=found if scaler is None else scaler.inverse(found))
+        return Outcome(values=windows.unscaled(found))
 
 
 def _errors(sums: Moments, weights: Floats, windows: Windows) -> Floats:
