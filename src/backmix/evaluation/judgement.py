@@ -23,8 +23,6 @@ from backmix.training.progress import Mark
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORED = ("validation", "test")
-"""The parts that are scored; the training part would flatter every model."""
 MOST_ROWS = 1_000_000
 """Rows of the prediction frame per model and part; only paths of many rows and targets reach it."""
 
@@ -64,8 +62,7 @@ class Neighbours:
 
         task, settings = self.prepared.task, self.prepared.plan.evaluation
         frames = []
-        for part in SCORED:
-            windows = thinned(self.prepared.parts[part])
+        for part, windows in _scored(self.prepared).items():
             outcome = predict_outcome(model, task, windows)
             frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
         frame = pd.concat([*frames, self.frame], ignore_index=True)
@@ -79,7 +76,12 @@ def neighbours(prepared: Prepared) -> Neighbours:
     fitted = fit_baselines(prepared.task, prepared.train, prepared.validation,
                            seed=prepared.plan.training.seed, names=prepared.plan.evaluation.baselines)
     return Neighbours(prepared=prepared, fitted=fitted,
-                      frame=fitted.frame(prepared.task, {part: thinned(prepared.parts[part]) for part in SCORED}))
+                      frame=fitted.frame(prepared.task, _scored(prepared)))
+
+
+def _scored(prepared: Prepared) -> dict[str, Windows]:
+    """The windows of each part of the prediction frame; the training part would flatter every model."""
+    return {part: thinned(windows) for part, windows in prepared.scored.items()}
 
 
 def thinned(windows: Windows) -> Windows:

@@ -98,12 +98,17 @@ class SoftSensor(Task):
             spec, known=Known(delay=max(1, past.delay.rows(step)), count=past.count))
 
     def loss(self, train: Windows) -> Choice:
-        scaled = train.scaled_targets()
-        for column, tag in enumerate(self.targets):
-            if np.ptp(scaled[:, column]) == 0:
-                raise InputError("tasks.target_is_constant", where=train.table.source, target=tag.name,
-                                 value=f"{train.truth()[0, column]:g}", count=len(train))
-        return choose_loss("regression", targets=scaled)
+        return regression_loss(train)
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
         return Outcome(values=windows.unscaled(outputs))
+
+
+def regression_loss(train: Windows) -> Choice:
+    """The loss for numbers; InputError (tasks.target_is_constant) when there is nothing to learn."""
+    asked = train.asked_targets()
+    for column, name in enumerate(train.spec.targets):
+        if np.ptp(asked[:, column]) == 0:
+            raise InputError("tasks.target_is_constant", where=train.table.source, target=name,
+                             value=f"{train.unscaled(asked[:1])[0, column]:g}", count=len(asked))
+    return choose_loss("regression", targets=asked)
