@@ -20,9 +20,9 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
 from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
-from backmix.tasks import Outcome, Task, TaskPlan, tasks
+from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.regression import Regression
 from backmix.tasks.remaining_life import as_target
-from backmix.tasks.soft_sensor import regression_loss
 from backmix.text import say
 
 NAME = "time_remaining"
@@ -48,14 +48,13 @@ class BatchEndTimePlan(TaskPlan):
 
 @tasks.register("batch_end_time")
 @dataclass(frozen=True)
-class BatchEndTime(Task):
+class BatchEndTime(Regression):
     """Regression of the time that remains of a running batch."""
 
     settings: BatchEndTimePlan
 
     name = "batch_end_time"
     Settings = BatchEndTimePlan
-    kind = "regression"
     metrics = ("mae", "rmse", "last_quarter_mae", "bias", "max_error")
     baselines = ("usual_length", "mean", "ridge", "trees")
     figures = ("scores", "end_course", "error_by_left", "parity", "learning")
@@ -98,14 +97,6 @@ class BatchEndTime(Task):
                 raise missing_column(batch, table.batch_names, table.source)
         return cls(settings=settings, targets=(table.tag(settings.target),))
 
-    @property
-    def head(self) -> str:
-        return "number"
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
     def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         if spec.horizon:
             raise PlanError("course.no_horizon", task=self.name)
@@ -130,9 +121,3 @@ class BatchEndTime(Task):
             found.append(Choice(self.settings.unfinished, "course.unfinished", {"names": names},
                                 setting="task.unfinished"))
         return tuple(found)
-
-    def loss(self, train: Windows) -> Choice:
-        return regression_loss(train)
-
-    def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        return Outcome(values=windows.unscaled(outputs))

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.course import complete, every_row, last_value, passed, share, with_column
@@ -20,9 +19,9 @@ from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec
 from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
-from backmix.tasks import Outcome, Task, TaskPlan, tasks
+from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.regression import Regression
 from backmix.tasks.remaining_life import as_target
-from backmix.tasks.soft_sensor import regression_loss
 
 
 class BatchQualityPlan(TaskPlan):
@@ -37,14 +36,13 @@ class BatchQualityPlan(TaskPlan):
 
 @tasks.register("batch_quality")
 @dataclass(frozen=True)
-class BatchQuality(Task):
+class BatchQuality(Regression):
     """Regression of the final quality of a batch from what has been seen of it."""
 
     settings: BatchQualityPlan
 
     name = "batch_quality"
     Settings = BatchQualityPlan
-    kind = "regression"
     metrics = ("rmse", "mae", "r2", "bias", "max_error")
     baselines = ("mean", "ridge", "pls", "trees")
     figures = ("scores", "quality_course", "error_by_share", "parity", "residuals", "learning")
@@ -65,19 +63,6 @@ class BatchQuality(Task):
             for name in settings.targets:
                 table = with_column(table, table.tag(name), last_value(table, name))
         return table
-
-    @classmethod
-    def bind(cls, table: Table, settings: TaskPlan) -> Self:
-        assert isinstance(settings, BatchQualityPlan)
-        return cls(settings=settings, targets=tuple(table.tag(name) for name in settings.targets))
-
-    @property
-    def head(self) -> str:
-        return "number" if len(self.targets) == 1 else "numbers"
-
-    @property
-    def outputs(self) -> int:
-        return len(self.targets)
 
     def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         if spec.horizon:
@@ -104,9 +89,3 @@ class BatchQuality(Task):
     def remarks(self, train: Windows) -> tuple[Choice, ...]:
         return (Choice(", ".join(self.settings.targets), "course.quality_label", {}, setting="task.target"),
                 self.convention)
-
-    def loss(self, train: Windows) -> Choice:
-        return regression_loss(train)
-
-    def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        return Outcome(values=windows.unscaled(np.asarray(outputs)))

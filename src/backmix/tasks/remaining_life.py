@@ -23,8 +23,8 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
 from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
-from backmix.tasks import Outcome, Task, TaskPlan, tasks
-from backmix.tasks.soft_sensor import regression_loss
+from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.regression import Regression
 from backmix.text import say
 
 NAME = "remaining_life"
@@ -68,14 +68,13 @@ class RemainingLifePlan(TaskPlan):
 
 @tasks.register("remaining_life")
 @dataclass(frozen=True)
-class RemainingLife(Task):
+class RemainingLife(Regression):
     """Regression of the life that a unit has left."""
 
     settings: RemainingLifePlan
 
     name = "remaining_life"
     Settings = RemainingLifePlan
-    kind = "regression"
     metrics = ("rmse", "nasa_score", "mae", "bias", "late_share", "late_error", "early_error", "late_early_cost")
     baselines = ("mean", "ridge", "ridge_summaries", "trees")
     figures = ("scores", "life_course", "parity", "error_by_left", "residuals", "learning")
@@ -120,14 +119,6 @@ class RemainingLife(Task):
         return cls(settings=settings, targets=(table.tag(capped_name(tag.name)) if capped else tag,))
 
     @property
-    def head(self) -> str:
-        return "number"
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
-    @property
     def cap(self) -> float | None:
         """Where the learned label is cut off, in the target's unit; None for a label as it is."""
         return cap_of(self.settings, self.targets[0])
@@ -168,11 +159,6 @@ class RemainingLife(Task):
                                 setting="task.unfinished"))
         return tuple(found)
 
-    def loss(self, train: Windows) -> Choice:
-        return regression_loss(train)
-
-    def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        return Outcome(values=windows.unscaled(outputs))
 
 
 def capped_name(target: str) -> str:
