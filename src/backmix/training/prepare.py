@@ -118,13 +118,16 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     spec = _with_inputs(spec, task, inputs, table)
     scaler, target_scaler = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs,
                                         target=plan.scaling.target)
-    windows = {part: build_windows(table, spec, split=parts, part=part).scaled(scaler, target_scaler)
-               for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
+    forms = {Part.TRAIN: spec, Part.VALIDATION: spec, Part.TEST: task.choice(spec)}
+    windows = {part: build_windows(table, form, split=parts, part=part).scaled(scaler, target_scaler)
+               for part, form in forms.items()}
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
     choices += _left_out(table, list(windows.values()))
     tested = windows[Part.TEST]
     windows[Part.TEST] = task.judged(tested)
+    if not len(windows[Part.TEST]):
+        raise InputError("course.none_judged", where=table.source, count=len(tested))
     choices += _not_judged(tested, windows[Part.TEST])
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
     lessons = (task.lessons(train), task.lessons(validation))
