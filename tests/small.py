@@ -43,6 +43,16 @@ def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
     return Plan.check(document)
 
 
+def small_task(name: str) -> tuple[Table, Plan]:
+    """A small table and a quick plan for a registered task, with all of the task's own baselines in reach."""
+    if name == "fault_diagnosis":
+        return small_table(classes=True), small_plan(classes=True)
+    if name == "forecast":
+        return small_table(), small_plan(task={"kind": name, "target": "quality", "season": "4 rows"},
+                                         windows={"horizon": 3})
+    return small_table(), small_plan(task={"kind": name, "past_targets": {"delay": 3}})
+
+
 def reading(table: Table) -> Reading:
     """The table as if it had just been read, with nothing done to it."""
     return Reading(table=table, ledger=Ledger(read=len(table)))

@@ -21,6 +21,7 @@ from backmix.evaluation.verdict import judge
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
 from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
+from backmix.tasks.forecast import Forecast, ForecastPlan
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
 from backmix.training.settings import FitSettings
 
@@ -157,6 +158,33 @@ def classes(*, names: tuple[str, ...] = CLASSES, windows: int = 90) -> ReportDat
         ),
         spec=WindowSpec(inputs=("X1",), targets=("fault",), lookback=1),
     )
+
+
+@cache
+def paths(*, target: str = "T_reactor", rows: int = 5, windows: int = 40) -> ReportData:
+    """A forecast of ``rows`` rows, better than persistence, and a free run."""
+    random = np.random.default_rng(2)
+    task = Forecast(settings=ForecastPlan(target=target), targets=(Tag(target, unit="degC", role="target"),))
+    frames = []
+    for part, count, ahead in (("validation", windows, rows), ("test", windows, rows), ("free_run", 1, windows)):
+        origin, horizon = np.repeat(np.arange(count), ahead), np.tile(np.arange(1, ahead + 1), count)
+        truth = 80 + 5 * np.sin((origin + horizon) / 6)
+        for model, size in (("network", 0.1), ("arx", 0.3), ("last_value", 0.8)):
+            said = truth + size * np.sqrt(horizon) * random.normal(size=len(truth))
+            frame = frame_of(model, part, target, truth=truth, prediction=said, time=START + (origin + horizon) * STEP)
+            frames.append(frame.assign(origin=origin, horizon=horizon))
+    frame = pd.concat(frames, ignore_index=True)
+    sampling = Sampling(draws=50, block=3)
+    return ReportData(title="Ahead", task=task, verdict=judge(frame, task, sampling=sampling),
+                      scores=score_table(frame, task, sampling=sampling), predictions=frame,
+                      spec=WindowSpec(inputs=("U1",), targets=(target,), lookback=10, horizon=rows, answer="path",
+                                      known=Known(delay=0)))
+
+
+@pytest.fixture(scope="session")
+def every_report() -> tuple[Callable[..., ReportData], ...]:
+    """Makes one report of every kind of task."""
+    return numbers, classes, paths
 
 
 @pytest.fixture(scope="session")

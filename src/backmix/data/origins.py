@@ -314,6 +314,8 @@ def _nothing(table: Table, spec: WindowSpec, place: Place, ground: Ground, total
     if spec.known is not None and labels != 0:
         return InputError("windows.no_known", where=where, delay=spec.known.delay, needed=spec.reach + 1,
                           longest=longest, targets=", ".join(spec.targets))
+    if spec.answer == "path" and np.isfinite(table.column(spec.targets[0])[row]).any():
+        return InputError("windows.no_paths", where=where, targets=", ".join(spec.targets), horizon=spec.horizon)
     return InputError("windows.no_labels", where=where, targets=", ".join(spec.targets), labels=labels or 0,
                       rows=total)
 

@@ -159,7 +159,10 @@ class ReportData:
 
     @cached_property
     def regression(self) -> tuple[tuple[Tag, Series], ...]:
-        """The network's windows of the test part, for each target that is a number and has some."""
+        """The network's windows of the test part, for each target that is a number and has some.
+
+        Of a path it is the last row, the one that is hardest to tell.
+        """
         if self.task.kind != "regression" or self._tested is None:
             return ()
         frames = [(tag, self._tested[self._tested["target"] == tag.name]) for tag in self.task.targets]
@@ -174,11 +177,13 @@ class ReportData:
 
     @cached_property
     def _tested(self) -> pd.DataFrame | None:
-        frame = self.predictions
+        frame: pd.DataFrame | None = self.predictions
         if frame is None:
             return None
-        mine = frame[(frame["model"] == self.network) & (frame["part"] == "test")]
-        return mine[mine["truth"].notna() & mine["prediction"].notna()]
+        mine: pd.DataFrame = frame[(frame["model"] == self.network) & (frame["part"] == "test")]
+        told = mine["truth"].notna() & mine["prediction"].notna() & (mine["horizon"] == mine["horizon"].max())
+        told_of: pd.DataFrame = mine[told]
+        return told_of
 
 
 def write_report(data: ReportData, path: Path | str, lang: Language | None = None) -> Path:

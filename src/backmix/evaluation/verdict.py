@@ -294,7 +294,7 @@ class _Facts:
         sample = self.panels[0].any
         used = sample.usable
         many = len(self.panels) > 1 and self.metric.unit == "target"
-        return {"windows": int(used.sum()), "batches": len(np.unique(sample.runs[used])),
+        return {"windows": sample.windows, "batches": len(np.unique(sample.runs[used])),
                 "blocks": self.blocks, "targets": len(self.panels), "share": self.metric.unit == "share",
                 "unit": "" if many else unit_of(self.metric, self.panels[0].unit, clock=sample.clock)}
 
