@@ -317,7 +317,8 @@ def _report(found: _Found) -> ReportData:
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,
                           engine=os.environ.get("KERAS_BACKEND", "jax")),
-        choices=found.choices, parts=summarize_parts(prepared.table, prepared.split, windows),
+        choices=found.choices, parts=summarize_parts(
+            prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
         account=prepared.account, leakage=found.leakage, plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from backmix.data.filled import missing_name
 from backmix.data.segments import allowed_gap
 from backmix.data.table import Table
 from backmix.duration import Duration, DurationField
@@ -28,12 +29,14 @@ class WindowPlan(Section):
     stride: distance between neighbouring windows in training and scoring; a prediction is made at
         every row
     dead_time: age of the newest input that is known at the moment of prediction
+    missing: whether windows show beside each input whether its value was measured (0) or filled (1)
     """
 
     lookback: DurationField | Literal["auto", "batch"] = "auto"
     horizon: DurationField = Duration.parse(0)
     stride: DurationField = Duration.parse(1)
     dead_time: DurationField = Duration.parse(0)
+    missing: bool = False
 
     @model_validator(mode="after")
     def _sound(self) -> WindowPlan:
@@ -54,14 +57,26 @@ class Known:
 
     delay: age in rows of the newest one, at least 1; between labels the last reported value is held
     count: how many rows of the window, the newest, show one; None for all
+    report: for each target, the column of its report times (see `data.reported`): a row then shows the
+        newest sample that was reported by its time, and ``delay`` only says how late reports may be
+    age: whether log(1 + rows since that sample) is shown as well, unscaled
     """
 
     delay: int
     count: int | None = None
+    report: tuple[str, ...] | None = None
+    age: bool = False
 
     def __post_init__(self) -> None:
+        if self.report is not None:
+            object.__setattr__(self, "report", tuple(self.report))
         if self.delay < 1 or (self.count is not None and self.count < 1):
             raise PlanError("windows.known_now", delay=self.delay, count=self.count)
+
+    @property
+    def offset(self) -> int:
+        """Rows from the row that shows a value to the row at which `Windows.reported` is looked up."""
+        return 0 if self.report is not None else self.delay
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,8 @@ class WindowSpec:
 
     lookback: rows of inputs; None for one whole batch. max_gap: seconds between two rows that are
     still neighbours; None for three steps of the table. need_target: False to keep windows whose
-    target is not known (yet).
+    target is not known (yet). missing: whether a 0 or 1 per input says that its value was filled; the
+    table must have these columns (see `data.filled`).
     """
 
     inputs: tuple[str, ...]
@@ -82,6 +98,7 @@ class WindowSpec:
     known: Known | None = None
     max_gap: float | None = None
     need_target: bool = True
+    missing: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -107,9 +124,15 @@ class WindowSpec:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The F features in order: the inputs, then the known past of each target."""
+        """The F features in order: inputs, which of them were filled, known past of targets, its age."""
         known = self.targets if self.known is not None else ()
-        return (*self.inputs, *(f"{name} (known)" for name in known))
+        aged = known if self.known is not None and self.known.age else ()
+        return (*self.columns, *(f"{name} (known)" for name in known), *(f"{name} (age)" for name in aged))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features that are columns of the table: the inputs, and which of them were filled."""
+        return (*self.inputs, *(map(missing_name, self.inputs) if self.missing else ()))
 
     def without_target(self) -> WindowSpec:
         """The same windows for prediction: at every row, whether or not the target is known."""
@@ -127,4 +150,4 @@ def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targ
     step = table.step
     return WindowSpec(inputs=inputs, targets=targets, lookback=lookback, horizon=plan.horizon.rows(step),
                       stride=plan.stride.rows(step), dead_time=plan.dead_time.rows(step), known=known,
-                      max_gap=allowed_gap(table, max_gap))
+                      max_gap=allowed_gap(table, max_gap), missing=plan.missing)

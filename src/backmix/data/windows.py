@@ -60,7 +60,7 @@ class Windows:
     origins: (W,) the row at whose time the prediction is made
     target_rows: (W,) the row that holds the target
     lengths: (W,) rows of each window, when one window is one whole batch; else None
-    reported: per known target (N,) the row of its last reported value
+    reported: per known target (N,) the row of its last value; see `data.reported` with report times
     scaler, target_scaler: None leaves plant units
     dropped: rows (batches, when one window is one batch) without a window, by reason
     excluded: names of the batches that have no window at all
@@ -127,7 +127,7 @@ class Windows:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The F features in order: the inputs, then the known past of each target."""
+        """The F features in order, see `WindowSpec.feature_names`."""
         return self.spec.feature_names
 
     @property
@@ -176,10 +176,10 @@ class Windows:
         """Copy the windows ``at`` (B,) out of the table: fresh arrays, scaled, newest row last."""
         at = np.asarray(at)
         x = np.empty((len(at), self.steps, len(self.feature_names)), dtype=np.float32)
-        width = len(self.spec.inputs)
+        width = len(self.spec.columns)
         inputs = x if width == x.shape[2] else np.empty((*x.shape[:2], width), dtype=np.float32)
         values = np.asarray(self.table.values)
-        center, scale = _both(self.scaler, width)
+        center, scale = self._plain_scale
         mask = None
         first = self._first_rows(at)
         if self.lengths is None:
@@ -232,7 +232,14 @@ class Windows:
 
     @cached_property
     def _columns(self) -> Rows:
-        return np.array([self.table.index(name) for name in self.spec.inputs], dtype=np.intp)
+        return np.array([self.table.index(name) for name in self.spec.columns], dtype=np.intp)
+
+    @cached_property
+    def _plain_scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Centre and scale of the features that are columns; 0 and 1 for those that say what was filled."""
+        center, scale = _both(self.scaler, len(self.spec.inputs))
+        extra = len(self.spec.columns) - len(self.spec.inputs)
+        return np.append(center, np.zeros(extra)), np.append(scale, np.ones(extra))
 
     def _targets(self, at: Rows) -> NDArray[np.float32] | NDArray[np.int32]:
         rows = self.target_rows[at]
@@ -243,16 +250,20 @@ class Windows:
         return ((found.astype(np.float64) - center) / scale).astype(np.float32)
 
     def _add_known(self, out: NDArray[np.float32], first: Rows) -> None:
-        """Fill (B, T, K) with the last values that were reported ``delay`` rows before each row."""
+        """Fill (B, T, K) with the last values that each row may know, and (B, T, 2 K) with their ages too."""
         known = self.spec.known
         assert known is not None
         carried = min(known.count or self.steps, self.steps)
-        center, scale = _both(self.target_scaler, out.shape[2])
+        width = len(self.spec.targets)
+        center, scale = _both(self.target_scaler, width)
         out[:, :self.steps - carried] = 0.0
-        rows = first[:, None] + np.arange(self.steps - carried, self.steps) - known.delay
+        rows = first[:, None] + np.arange(self.steps - carried, self.steps)
         for k, (name, last) in enumerate(zip(self.spec.targets, self.reported, strict=True)):
-            held = np.asarray(self.table.column(name))[last[rows]].astype(np.float64)
+            at = last[rows - known.offset]
+            held = np.asarray(self.table.column(name))[at].astype(np.float64)
             out[:, self.steps - carried:, k] = (held - center[k]) / scale[k]
+            if known.age:
+                out[:, self.steps - carried:, width + k] = np.log1p(rows - at)
 
 
 def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,

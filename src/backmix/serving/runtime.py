@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backmix.data.scaling import Scaler
-from backmix.errors import BackmixError, BundleError, InputError
+from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.heads import heads
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
@@ -68,7 +68,8 @@ class Runtime:
     def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
         """Open a bundle from anywhere; nothing in it is executed.
 
-        kernels: False for NumPy even where they are there. Raises BundleError.
+        kernels: False for NumPy even where they are there. Raises BundleError, and PlanError
+        (lab.light_runtime) for a model that sees the age of past targets or which inputs were filled.
         """
         import safetensors
         import safetensors.numpy
@@ -83,10 +84,14 @@ class Runtime:
             if not fits(weights, architecture):
                 raise ValueError
             member = "recipe.json"
-            recipe = _recipe(read_json(members[member], path, member), architecture)
+            told = read_json(members[member], path, member)
+            more = told["windows"].get("missing") or (told["windows"]["known"] or {}).get("age")
+            recipe = None if more else _recipe(told, architecture)
         except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
                 safetensors.SafetensorError):
             raise BundleError("bundle.malformed", where=path, member=member) from None
+        if recipe is None:
+            raise PlanError("lab.light_runtime")
         use = available() if kernels is None else kernels
         network = (_native if use else _portable)(architecture, weights, recipe)
         numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())

@@ -12,42 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
 
 from backmix.data.table import Table
 from backmix.data.windows import Known, Windows
-from backmix.duration import Duration, DurationField
 from backmix.errors import InputError
 from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
-from backmix.section import Section
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
-from backmix.text import say
-
-
-class PastTargets(Section):
-    """Which past target values the model may see at the moment of prediction.
-
-    delay: age of the newest value that is known (sampling to report), at least one row
-    count: how many known values a window shows; None shows one for every row of the window
-    """
-
-    delay: DurationField
-    count: int | None = None
-
-    @field_validator("delay")
-    @classmethod
-    def _not_now(cls, delay: Duration) -> Duration:
-        if delay.count == 0 or delay.seconds == 0:
-            raise ValueError(say("tasks.delay_zero"))
-        return delay
-
-    @field_validator("count")
-    @classmethod
-    def _some(cls, count: int | None) -> int | None:
-        if count is not None and count < 1:
-            raise ValueError(say("tasks.count_zero", count=count))
-        return count
+from backmix.tasks.past_targets import PastTargets
 
 
 class SoftSensorPlan(TaskPlan):
@@ -94,7 +66,7 @@ class SoftSensor(Task):
 
     def known(self, step: float | None) -> Known | None:
         past = self.settings.past_targets
-        return None if past is None else Known(delay=max(1, past.delay.rows(step)), count=past.count)
+        return None if past is None else past.in_rows([tag.name for tag in self.targets], step)
 
     def loss(self, train: Windows) -> Choice:
         scaled = train.scaled_targets()

@@ -15,6 +15,7 @@ import numpy as np
 
 from backmix.data.ledger import Account, Ledger, account
 from backmix.data.repair import fit_repair
+from backmix.data.reported import learned
 from backmix.data.resample import check_clock, resample
 from backmix.data.sources import Reading
 from backmix.data.split import Part, Split, split
@@ -28,7 +29,7 @@ from backmix.tasks import Task, tasks
 from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe
+from backmix.training.recipe import Recipe, repair_for
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
@@ -90,15 +91,16 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
         parts = _parts(table, plan, gap=spec.reach)
         repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
         kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
-        choices.append(choose_lookback(repair.apply(table)[0], parts, replace(spec, inputs=kept)))
+        short = replace(spec, inputs=kept, missing=False)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, short))
         spec = replace(spec, lookback=choices[-1].value)
     parts = _parts(table, plan, gap=spec.reach)
     repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
-    table, repaired = repair.apply(table)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
     if not inputs:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
     spec = replace(spec, inputs=tuple(tag.name for tag in inputs))
+    table, repaired = repair_for(spec, repair, table)
     scaler, target_scaler = fit_scalers(table, spec, rows=parts.rows(Part.TRAIN), inputs=plan.scaling.inputs,
                                         target=plan.scaling.target)
     recipe = Recipe(task=task, inputs=inputs, repair=repair, spec=spec, scaler=scaler,
@@ -182,8 +184,9 @@ def check_target(reading: Reading, targets: Sequence[str]) -> None:
 def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> WindowSpec:
     """The form of the windows; with lookback "auto" one row, until it is chosen."""
     form, gap, step = plan.windows, plan.repair.max_gap, table.step
+    targets = tuple(tag.name for tag in task.targets)
     if form.lookback == "auto":
         form = form.model_copy(update={"lookback": Duration.parse(1)})
     return window_spec(form, table, inputs=tuple(tag.name for tag in inputs),
-                       targets=tuple(tag.name for tag in task.targets), known=task.known(step),
+                       targets=targets, known=learned(task.known(step), table, targets),
                        max_gap=None if gap is None or step is None else gap.rows(step) * step)

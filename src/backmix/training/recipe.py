@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from backmix.data.align import align
+from backmix.data.filled import with_missing
 from backmix.data.ledger import Ledger
-from backmix.data.repair import Repair
+from backmix.data.repair import Repair, Repaired
+from backmix.data.reported import check_reports, report_tag
 from backmix.data.resample import resample
 from backmix.data.scaling import Scaler
 from backmix.data.table import Table
@@ -43,17 +45,24 @@ class Recipe:
 
     @property
     def wanted(self) -> tuple[Tag, ...]:
-        """The tags that prediction needs: the inputs, and the target when its past is shown."""
-        return (*self.inputs, *(self.task.targets if self.spec.known is not None else ()))
+        """The tags that prediction needs: the inputs, and the target (and its reports) when its past is shown."""
+        return (*self.inputs, *(self.task.targets if self.spec.known is not None else ()), *self._reports)
+
+    @property
+    def _reports(self) -> tuple[Tag, ...]:
+        known = self.spec.known
+        return () if known is None or known.report is None else tuple(report_tag(name) for name in self.spec.targets)
 
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.
 
         Columns are found by name. ``need_target`` keeps only windows whose target is known.
         """
-        aligned = align(table, (*self.inputs, *self.task.targets) if need_target else self.wanted)
+        if self._reports:
+            check_reports(table, self.spec.targets)
+        aligned = align(table, (*self.inputs, *self.task.targets, *self._reports) if need_target else self.wanted)
         table, resampled = resample(aligned.table, self.repair.plan)
-        table, repaired = self.repair.apply(table)
+        table, repaired = repair_for(self.spec, self.repair, table)
         ledger = aligned.ledger.add(*resampled, *repaired)
         spec = self.spec.without_target() if not need_target else self.spec
         return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
@@ -88,6 +97,15 @@ class Recipe:
             target_scaler=Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] else None,
             step=data["step"],
         )
+
+
+def repair_for(spec: WindowSpec, repair: Repair, table: Table) -> Repaired:
+    """The repaired table, with the columns that say what was filled when the windows show them."""
+    if not spec.missing:
+        return repair.apply(table)
+    filled = repair.filled(table, spec.inputs)
+    repaired = repair.apply(table)
+    return Repaired(with_missing(repaired.table, spec.inputs, filled), repaired.notes)
 
 
 def _tag(data: dict[str, Any]) -> Tag:

@@ -56,10 +56,9 @@ class LastKnown:
     choices: tuple[Choice, ...] = ()
 
     def predict(self, windows: Windows) -> Outcome:
-        first = len(windows.spec.inputs)
-        newest = np.concatenate([windows.gather(at).x[:, -1, first:].astype(np.float64)
-                                 for at in slices(windows)]) if len(windows) else np.empty((0, len(
-                                     windows.spec.targets)))
+        first, count = len(windows.spec.columns), len(windows.spec.targets)
+        newest = np.concatenate([windows.gather(at).x[:, -1, first:first + count].astype(np.float64)
+                                 for at in slices(windows)]) if len(windows) else np.empty((0, count))
         scaler = windows.target_scaler
         return Outcome(values=newest if scaler is None else scaler.inverse(newest))
 
