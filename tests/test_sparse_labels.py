@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backmix.app.main import main
 from backmix.data.export import write_csv
 from backmix.data.ledger import Ledger
 from backmix.data.origins import last_reported
@@ -270,3 +271,31 @@ def test_report_times_that_nobody_gave(tmp_path: Path) -> None:
         "small — quality is shown to the model only once it was reported, and column 'quality (report time)' (seconds "
         "since 1970 UTC), which says when, is missing. Give the report times: [data.lab] report, or report_delay")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_light_runtime_takes_reported_values_from_its_caller(tmp_path: Path) -> None:
+    """Without ages and marks a model with report times runs there: the last reported value is one more column."""
+    plan = small_plan(task={"past_targets": {"known": "reported"}}, windows={"lookback": 4})
+    run = fit(lab_table(), plan, folder=tmp_path / "run", quiet=True)
+    runtime = Runtime.load(run.bundle_path)
+    assert runtime.inputs == ("F102", "P103", "T101", "quality (reported)")
+    windows, _ = run.bundle.recipe.windows(lab_table(), need_target=False)
+    plain = replace(windows, scaler=None, target_scaler=None)
+    frame, _ = run.bundle.predict(lab_table())
+    said = runtime.predict(plain.gather(plain.all_indices).x)[:, 0]
+    np.testing.assert_allclose(said, frame["prediction"], rtol=1e-4)
+
+
+def test_the_command_line_takes_a_laboratory_file(cstr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    table = read(Plan.parse(cstr.bundle.plan).data.model_copy(update={"lab": None, "tags": ()})).table
+    monkeypatch.chdir(tmp_path)
+    write_csv(table.rows(slice(0, 300)).to_frame().reset_index(), Path("new.csv"))
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(cstr.bundle_path), "new.csv", "--lab", str(EXAMPLES / "sparse_lab_cstr.csv"), "--out",
+              "said.csv"])
+    assert end.value.code == 0
+    said = pd.read_csv("said.csv")
+    frame, _ = cstr.bundle.predict_file("new.csv", lab=EXAMPLES / "sparse_lab_cstr.csv")
+    np.testing.assert_allclose(said["prediction"], frame["prediction"], rtol=1e-6)
+    assert "laboratory row put on the row of its sample" in capsys.readouterr().err

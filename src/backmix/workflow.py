@@ -175,7 +175,7 @@ def _reading(data: Any, plan: Plan, base: Path) -> Reading:
     if isinstance(data, str | os.PathLike):
         return read(plan.data.model_copy(update={
             "file": os.fspath(data), "set": None, "protocol": None, "plant": None, "sql": None, "query": None}))
-    return read(plan.data, frame=data)
+    return read(plan.data, frame=data, base=base)
 
 
 def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> None:

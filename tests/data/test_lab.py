@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from backmix.data.audit import audit
 from backmix.data.ledger import account
+from backmix.data.mapped import map_file
 from backmix.data.repair import RepairPlan
 from backmix.data.reported import report_name
 from backmix.data.resample import resample
@@ -190,3 +193,36 @@ def test_row_25_a_plan_must_say_when_results_are_known(lab: dict[str, Any], mess
         Plan.check({"data": {"file": "plant.csv", "lab": lab}})
     assert str(fault.value) == f"plan: {message}"
     assert fault.value.exit_code == PlanError.exit_code == 2
+
+
+def test_a_table_larger_than_memory_takes_no_results(tmp_path: Path) -> None:
+    (tmp_path / "plant.csv").write_text(plant(), "utf-8")
+    form = {"file": "plant.csv", "time": "time"}
+    map_file(ReadPlan.model_validate(form), tmp_path / "mapped", tmp_path)
+    lab = {"file": "lab.csv", "report_delay": "1h"}
+    with pytest.raises(PlanError) as fault:
+        read(ReadPlan.model_validate({"file": "mapped", "lab": lab}), base=tmp_path)
+    assert str(fault.value) == (
+        "mapped — a table that is larger than memory takes no [data.lab]. Put the results into the table, with a fixed "
+        "[task] past_targets = { delay = ... }, or read a part of it from a file")
+    with pytest.raises(PlanError, match="takes no"):
+        map_file(ReadPlan.model_validate({**form, "lab": lab}), tmp_path / "again", tmp_path)
+
+
+def test_the_audit_is_about_results_and_not_about_their_reports(tmp_path: Path) -> None:
+    reading = taken(tmp_path, plant(), results((3, 6, 3), (4, 7, 5)))
+    assert [tag.name for tag in audit(reading.table, ledger=reading.ledger).tags] == ["T101", "C_A"]
+
+
+@pytest.mark.parametrize("lab", [LAB, {"file": "lab.csv", "report": {"A": "A told"}, "duplicates": "mean"},
+                                 {"columns": ["A"], "report_delay": "90min"}, {"columns": ["A"], "report_delay": 0}])
+def test_a_plan_with_a_laboratory_is_written_and_read(lab: dict[str, Any]) -> None:
+    plan = Plan.check({"data": {"file": "plant.csv", "lab": lab}})
+    assert Plan.parse(plan.to_toml()) == plan
+
+
+def test_a_frame_takes_its_results_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text(results((3, 6, 3), (4.5, 7, 5)), "utf-8")
+    frame = pd.DataFrame({"time": START + np.arange(9) * np.timedelta64(1, "m"), "T101": np.arange(9.0)})
+    reading = read(ReadPlan.model_validate({"lab": LAB}), frame=frame, base=tmp_path)
+    assert placed(reading) == {3: (3.0, 6.0), 4: (5.0, 7.0)}
