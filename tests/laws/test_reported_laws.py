@@ -9,13 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backmix.data.columns import RawTable
 from backmix.data.filled import with_missing
-from backmix.data.reported import learned, report_name, report_tag, shown_rows
+from backmix.data.lab_plan import LabPlan
+from backmix.data.lab_rows import Labels, join
+from backmix.data.ledger import Ledger
+from backmix.data.repair import RepairPlan
+from backmix.data.reported import learned, report_name, report_tag, seconds, shown_rows
+from backmix.data.resample import resample
 from backmix.data.segments import segment_starts
+from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, WindowSpec, build_windows
-from backmix.errors import InputError
+from backmix.errors import InputError, LeakageError
 from backmix.evaluation.leakage import rows_used
 
 STEP = 60.0
@@ -158,3 +165,65 @@ def test_report_times_need_a_clock_and_a_column() -> None:
     assert str(fault.value) == (
         "plant — laboratory results have times of their own, but this table has no clock. Give it one: [data] time "
         '= "...", or use [task] past_targets = { delay = ... } in rows')
+
+
+def test_a_fixed_delay_may_not_be_shorter_than_the_reports_say() -> None:
+    """Row 25: a result is not an input before it is reported, whatever the plan calls its delay."""
+    table = plant(3, 60)
+    known = learned(Known(7), table, ["Q"])
+    assert known == Known(7)
+    with pytest.raises(LeakageError) as fault:
+        learned(Known(6), table, ["Q"])
+    assert str(fault.value) == (
+        "plant — past_targets shows Q 6 rows after its sample, but some results were reported only after 7 rows. Use "
+        '[task] past_targets = { known = "reported" }, or a delay of 7 rows or more')
+    assert fault.value.exit_code == 4
+
+
+def test_two_results_stand_beside_each_other() -> None:
+    """The features in order: inputs, what is known of each target, how old each of them is."""
+    one, two = plant(1, 60), plant(2, 60)
+    tags = (*one.tags[:3], Tag("P", role="target"), report_tag("Q"), report_tag("P"))
+    values = np.column_stack([one.values[:, :3], two.values[:, 2], one.values[:, 3], two.values[:, 3]])
+    table = replace(one, values=values, tags=tags)
+    known = Known(7, report=(report_name("Q"), report_name("P")), age=True)
+    spec = WindowSpec(inputs=("T1",), targets=("Q", "P"), lookback=2, known=known, need_target=False, missing=False)
+    windows = build_windows(table, spec)
+    assert windows.feature_names == ("T1", "Q (known)", "P (known)", "Q (age)", "P (age)")
+    x = windows.gather(windows.all_indices).x
+    for made, row in zip(x, windows.origins.tolist(), strict=True):
+        at = [newest(table.select(["T1", "T2", "Q", report_name("Q")]), row, 0), newest(two, row, 0)]
+        np.testing.assert_allclose(made[-1, 1:3], [values[at[0], 2], values[at[1], 3]], rtol=1e-6)
+        np.testing.assert_allclose(made[-1, 3:], np.log1p(row - np.array(at)), rtol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_no_grid_row_shows_what_was_reported_after_it(seed: int) -> None:
+    """Law, over joining and resampling: what a row shows was sampled and reported by its time, and is one result."""
+    rng = np.random.default_rng(seed)
+    start = np.datetime64("2024-05-13", "ns")
+    time = start + np.arange(90) * np.timedelta64(60, "s")
+    minutes = np.sort(rng.uniform(0, 89, 25))
+    told = minutes + rng.choice([0.0, 0.5, 3, 11, 40], 25)
+    table = Table(rng.normal(size=(90, 1)), (Tag("T1"),), time=time, source="plant")
+    raw = RawTable((), 25, "lab.csv", lambda row: row + 2)
+    cells = np.arange(25.0)[:, None]
+
+    def moments(values: np.ndarray) -> np.ndarray:
+        return start + np.round(values * 60e9).astype("int64").astype("timedelta64[ns]")
+    labels = Labels(raw, "taken", (Tag("Q", role="target"),), cells, moments(minutes), moments(told)[:, None], None, (),
+                    zoned=True)
+    lab = LabPlan(file="lab.csv", report="told", duplicates="last")
+    joined = join(Reading(table, Ledger(90)), labels, lab).table
+    grid, _ = resample(joined, RepairPlan(resample="5min"))
+    assert grid.time is not None
+    shown = shown_rows(grid, "Q", report_name("Q"), segment_starts(grid))
+    for row, at in enumerate(shown.tolist()):
+        if at >= 0:
+            result = int(grid.column("Q")[at])  # the value of a result is its number: an average would be another
+            now = grid.time[row]
+            assert grid.column("Q")[at] == result
+            assert moments(minutes)[result] <= now
+            assert moments(told)[result] <= now
+            assert grid.column(report_name("Q"))[at] == seconds(moments(told)[result:result + 1])[0]

@@ -17,7 +17,7 @@ from backmix.data.form import Known
 from backmix.data.segments import Rows, row_type
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.errors import InputError
+from backmix.errors import InputError, LeakageError
 
 _ENDING = " (report time)"
 
@@ -90,19 +90,27 @@ def learned(known: Known | None, table: Table, labels: Sequence[str]) -> Known |
     """The known past targets with the longest time from sample to report of a table, in rows.
 
     That is what a split must purge beyond the windows. Raises InputError (lab.no_report_times) when the
-    table does not say when its labels were reported, lab.no_clock.
+    table does not say when its labels were reported, lab.no_clock; LeakageError (lab.delay_too_short)
+    for a fixed delay after which some result of the table was not yet reported.
     """
-    if known is None or known.report is None:
-        return known
-    check_reports(table, labels)
+    if known is None:
+        return None
+    if known.report is not None:
+        check_reports(table, labels)
+        return replace(known, delay=max(1, *(longest_delay(table, label) for label in labels)))
+    for label in labels:
+        if report_name(label) in table.names and (longest := longest_delay(table, label)) > known.delay:
+            raise LeakageError("lab.delay_too_short", where=table.source, target=label, delay=known.delay, rows=longest)
+    return known
+
+
+def longest_delay(table: Table, label: str) -> int:
+    """The longest time from sample to report of a label, in rows (rounded up)."""
     if table.time is None or not table.step:
         raise InputError("lab.no_clock", where=table.source)
-    clock, longest = seconds(np.asarray(table.time)), 1
-    for label, report in zip(labels, known.report, strict=True):
-        late = (table.column(report) - clock)[np.isfinite(table.column(label))]
-        if np.isfinite(late).any():
-            longest = max(longest, int(np.ceil(np.nanmax(late) / table.step - 1e-9)))
-    return replace(known, delay=longest)
+    late = table.column(report_name(label)) - seconds(np.asarray(table.time))
+    late = late[np.isfinite(late) & np.isfinite(table.column(label))]
+    return max(0, int(np.ceil(late.max() / table.step - 1e-9))) if len(late) else 0
 
 
 def check_reports(table: Table, labels: Sequence[str]) -> None:
