@@ -131,6 +131,24 @@ def test_a_fixed_delay_stands_for_a_column(tmp_path: Path) -> None:
     assert placed(taken(tmp_path, plant(), lab, {**form, "report_delay": 3})) == {2: (2.0, 5.0), 6: (6.5, 9.5)}
 
 
+@pytest.mark.parametrize("ending", ["parquet", "xlsx"])
+def test_a_laboratory_file_is_any_file(tmp_path: Path, ending: str) -> None:
+    """Columns of real times, one of texts, and a number now and then."""
+    moments = [[START + np.timedelta64(m, "s") for m in seconds] for seconds in ((200, 420, 500), (600, 480, 900))]
+    frame = pd.DataFrame({"taken": moments[0], "told": moments[1], "C_A": [1.5, np.nan, 2.5], "by": ["a", "b", "c"]})
+    if ending == "parquet":
+        frame.to_parquet(tmp_path / "lab.parquet")
+    else:
+        with pd.ExcelWriter(tmp_path / "lab.xlsx") as book:
+            frame.to_excel(book, sheet_name="May", index=False)
+            pd.DataFrame({"nothing": [1]}).to_excel(book, sheet_name="June")
+    (tmp_path / "plant.csv").write_text(plant(), "utf-8")
+    lab = {**LAB, "file": f"lab.{ending}", **({"sheet": "May", "columns": ["C_A"]} if ending == "xlsx" else {})}
+    reading = read(ReadPlan.model_validate({"file": "plant.csv", "lab": lab}), base=tmp_path)
+    assert placed(reading) == {3: (1.5, 10.0), 8: (2.5, 15.0)}
+    assert reading.table.names == ("T101", "C_A", "C_A (report time)")
+
+
 def test_time_zones_of_both_files_are_heeded(tmp_path: Path) -> None:
     lab = results((3 + 480, 5 + 480, 1.5))
     reading = taken(tmp_path, plant(), lab, {**LAB, "time_zone": "Asia/Taipei"}, time_zone="UTC")
@@ -172,6 +190,16 @@ def test_resampling_takes_the_last_result_with_its_own_report(tmp_path: Path) ->
     assert [((out.time[row] - START) / np.timedelta64(1, "m"), float(out.column("C_A")[row]),
              (float(out.column(report_name("C_A"))[row]) - start) / 60) for row in rows] == [
                  (5.0, 3.0, 7.0), (15.0, 9.0, 12.0)]
+
+
+def test_resampling_leaves_out_an_impossible_result_together_with_its_report(tmp_path: Path) -> None:
+    """A value beyond the limits of its tag is bad: the result before it counts, with the report before it."""
+    reading = taken(tmp_path, plant(), results((1, 4, 1.0), (3, 18, -7.0), (8, 9, 2.0)), tags=[
+        {"name": "C_A", "role": "target", "low": 0}])
+    out, _ = resample(reading.table, RepairPlan(resample="5min"))
+    start = START.astype("int64") / 1e9
+    assert out.column("C_A")[:3].tolist()[1:] == [1.0, 2.0]
+    assert ((out.column(report_name("C_A"))[1:3] - start) / 60).tolist() == [4.0, 9.0]
 
 
 @pytest.mark.parametrize(("lab", "message"), [
