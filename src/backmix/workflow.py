@@ -12,7 +12,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -225,17 +225,19 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) 
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
     from backmix.training.fit import fit_network
+    from backmix.training.predict import calibrate
     from backmix.training.progress import Progress
 
     prepared, chosen = ready.prepared, ready.design
     beside = neighbours(prepared)
-    name = chosen.architecture.cell
+    name = chosen.architecture.called
     watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
-    fitted = fit_network(chosen.architecture, prepared.train, prepared.validation, settings=chosen.settings,
+    fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings,
                          folder=folder / "training", watch=watch, callbacks=callbacks)
+    prepared = calibrate(prepared, fitted.model)
     checked = audit_run(prepared, model=fitted.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
-    judgement = beside.judge(fitted.model, name=name)
+    judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
     return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement))
 
 
@@ -283,7 +285,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
     tested = hashlib.sha256(prepared.test.origins.tobytes() + prepared.test.truth().tobytes()).hexdigest()[:12]
     account = prepared.account
     return {
-        "network": found.design.architecture.cell,
+        "network": found.design.architecture.called,
         "verdict": {lang: verdict.text(lang) for lang in LANGUAGES},
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
@@ -312,7 +314,7 @@ def _report(found: _Found) -> ReportData:
     title = plan.report.title or f"{', '.join(tag.label for tag in prepared.task.targets)} · {source}"
     return ReportData(
         title=title, task=prepared.task, verdict=found.judgement.verdict, scores=found.judgement.scores,
-        predictions=found.judgement.frame, network=found.design.architecture.cell, level=plan.evaluation.level,
+        predictions=found.judgement.frame, network=found.design.architecture.called, level=plan.evaluation.level,
         training=Training(history=found.fitted.history, best_epoch=found.fitted.best_epoch,
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,

@@ -309,7 +309,7 @@ def test_a_plan_in_hours_becomes_rows() -> None:
 @pytest.mark.parametrize(("section", "message"), [
     ({"lookback": 0}, "lookback must be at least one row"),
     ({"stride": "0s"}, "stride must be at least one row"),
-    ({"lookback": "batch", "horizon": 2}, 'lookback "batch" makes one window of each whole batch; horizon'),
+    ({"lookback": "batch", "horizon": 2}, 'lookback "batch" and "elapsed" look back to the start of a batch; horizon'),
 ])
 def test_a_plan_that_makes_no_sense_is_refused(section: dict[str, object], message: str) -> None:
     """The fault names the field."""

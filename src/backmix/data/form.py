@@ -23,8 +23,8 @@ from backmix.text import say
 class WindowPlan(Section):
     """``[windows]``: the form of the windows, in time or rows.
 
-    lookback: how far back a window reaches; "auto" lets the training part decide; "batch" makes one
-        window of each whole batch
+    lookback: how far back a window reaches; "auto" lets the task or the training part decide; "batch"
+        makes one window of each whole batch; "elapsed" reaches back to the start of the batch
     horizon: how far ahead of the moment of prediction the target lies
     stride: distance between neighbouring windows in training and scoring; a prediction is made at
         every row
@@ -32,7 +32,7 @@ class WindowPlan(Section):
     missing: whether windows show beside each input whether its value was measured (0) or filled (1)
     """
 
-    lookback: DurationField | Literal["auto", "batch"] = "auto"
+    lookback: DurationField | Literal["auto", "batch", "elapsed"] = "auto"
     horizon: DurationField = Duration.parse(0)
     stride: DurationField = Duration.parse(1)
     dead_time: DurationField = Duration.parse(0)
@@ -44,8 +44,9 @@ class WindowPlan(Section):
             value = getattr(self, name)
             if isinstance(value, Duration) and 0 in (value.count, value.seconds):
                 raise ValueError(say("windows.plan_zero", name=name))
-        if self.lookback == "batch":
-            for name, usual in (("horizon", 0), ("stride", 1), ("dead_time", 0)):
+        if self.lookback in ("batch", "elapsed"):
+            fixed = (("horizon", 0), ("stride", 1), ("dead_time", 0))
+            for name, usual in fixed if self.lookback == "batch" else (fixed[0], fixed[2]):
                 if getattr(self, name).count != usual:
                     raise ValueError(say("windows.plan_whole_batch", name=name))
         return self
@@ -55,7 +56,8 @@ class WindowPlan(Section):
 class Known:
     """Past target values that a window shows: those that were reported by then.
 
-    delay: age in rows of the newest one, at least 1; between labels the last reported value is held
+    delay: age in rows of the newest one; 0 only where every answer lies ahead of the moment of
+        prediction; between labels the last reported value is held
     count: how many rows of the window, the newest, show one; None for all
     report: for each target, the column of its report times (see `data.reported`): a row then shows the
         newest sample that was reported by its time, and ``delay`` only says how late reports may be
@@ -70,7 +72,7 @@ class Known:
     def __post_init__(self) -> None:
         if self.report is not None:
             object.__setattr__(self, "report", tuple(self.report))
-        if self.delay < 1 or (self.count is not None and self.count < 1):
+        if self.delay < 0 or (self.count is not None and self.count < 1):
             raise PlanError("windows.known_now", delay=self.delay, count=self.count)
 
     @property
@@ -79,14 +81,29 @@ class Known:
         return 0 if self.report is not None else self.delay
 
 
+Answer = Literal["row", "path", "every", "window"]
+"""What a window asks of a network: the targets on one row (``horizon`` ahead), on each of the next
+``horizon`` rows, on every row of the window, or the window's own inputs again."""
+
+
+Relative = Literal["none", "answers", "window"]
+"""Whether answers are told relative to the newest known value of their target, or known past values too."""
+
+
 @dataclass(frozen=True)
 class WindowSpec:
     """The form of a window, in rows.
 
-    lookback: rows of inputs; None for one whole batch. max_gap: seconds between two rows that are
-    still neighbours; None for three steps of the table. need_target: False to keep windows whose
-    target is not known (yet). missing: whether a 0 or 1 per input says that its value was filled; the
-    table must have these columns (see `data.filled`).
+    targets: the tags that a network learns; the task may judge others
+    lookback: rows of inputs; None for one whole batch, or with ``growing`` for what has passed of it
+    max_gap: seconds between two rows that are still neighbours; None for three steps of the table
+    need_target: False to keep windows whose target is not known (yet)
+    answer: what the window asks, see `Answer`
+    future: inputs whose values on the next ``horizon`` rows are known ahead, as planned moves are
+    growing: one window at every row of a batch, from the batch's first row on
+    relative: what is told relative to the newest known target value, see `Relative`
+    missing: whether a 0 or 1 per input says that its value was filled; the table must have these columns
+        (see `data.filled`)
     """
 
     inputs: tuple[str, ...]
@@ -98,11 +115,15 @@ class WindowSpec:
     known: Known | None = None
     max_gap: float | None = None
     need_target: bool = True
+    answer: Answer = "row"
+    future: tuple[str, ...] = ()
+    growing: bool = False
+    relative: Relative = "none"
     missing: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", tuple(self.inputs))
-        object.__setattr__(self, "targets", tuple(self.targets))
+        for name in ("inputs", "targets", "future"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, least in (("lookback", 1), ("horizon", 0), ("stride", 1), ("dead_time", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -111,9 +132,19 @@ class WindowSpec:
             raise PlanError("windows.no_inputs")
         if self.need_target and not self.targets:
             raise PlanError("windows.no_targets")
-        others = (self.horizon, self.stride, self.dead_time, self.known)
+        others = (self.horizon, 1 if self.growing else self.stride, self.dead_time, self.known)
         if self.lookback is None and others != (0, 1, 0, None):
             raise PlanError("windows.whole_batch_only")
+        ahead = self.answer == "path"
+        if (ahead or self.future) and not (ahead and self.horizon and self.lookback):
+            raise PlanError("windows.path_ahead", horizon=self.horizon)
+        if self.relative != "none" and (self.known is None or self.answer not in ("row", "path")):
+            raise PlanError("windows.relative_to_nothing", relative=self.relative)
+        for name in self.future:
+            if name not in self.inputs:
+                raise PlanError("windows.future_input", tag=name, names=", ".join(self.inputs))
+        if self.known is not None and self.known.delay == 0 and not self.horizon:
+            raise PlanError("windows.known_now", delay=self.known.delay, count=self.known.count)
 
     @property
     def reach(self) -> int:
@@ -121,6 +152,11 @@ class WindowSpec:
         if self.lookback is None:
             return 0
         return self.lookback + self.horizon + self.dead_time + (self.known.delay if self.known else 0)
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """How many rows ahead each answer lies, in order: one, or the whole path."""
+        return tuple(range(1, self.horizon + 1)) if self.answer == "path" else (self.horizon,)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -150,4 +186,5 @@ def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targ
     step = table.step
     return WindowSpec(inputs=inputs, targets=targets, lookback=lookback, horizon=plan.horizon.rows(step),
                       stride=plan.stride.rows(step), dead_time=plan.dead_time.rows(step), known=known,
-                      max_gap=allowed_gap(table, max_gap), missing=plan.missing)
+                      max_gap=allowed_gap(table, max_gap), growing=plan.lookback == "elapsed",
+                      missing=plan.missing)

@@ -31,7 +31,7 @@ class Dropped(NamedTuple):
     number: int
 
 
-REASONS = ("short_batch", "run_up", "unusable", "no_label", "no_known", "stride")
+REASONS = ("short_batch", "run_up", "unusable", "no_label", "no_plan", "no_known", "stride")
 """In this order: a row is counted under the first reason that applies."""
 
 
@@ -73,18 +73,23 @@ class Ground:
 
     segment: Rows  # first row of the stretch of one batch and part without a gap
     history: Rows  # the same, interrupted by unusable rows too
-    labelled: Mask | None  # rows on which all targets are reported
+    labelled: Mask | None  # rows on which all targets (with a path: of this and the rows before) are reported
+    planned: Mask | None  # rows at which all that is known ahead is there for the whole path that ends here
     reported: tuple[Rows, ...]  # per known target: the last row so far on which it was reported
     # (with report times: the row of the newest sample reported so far, -1 for none)
 
 
 def survey(table: Table, spec: WindowSpec, place: Place) -> Ground:
     """Look at every row of the table once."""
-    usable, labelled = None, None
+    labelled, planned = None, None
+    groups = (spec.inputs, *((spec.targets,) if spec.need_target else ()), *((spec.future,) if spec.future else ()))
+    usable, *others = finite_rows(table, *groups)
     if spec.need_target:
-        usable, labelled = finite_rows(table, spec.inputs, spec.targets)
-    else:
-        (usable,) = finite_rows(table, spec.inputs)
+        labelled = others[0]
+        if spec.answer == "path":
+            labelled = _all_of_last(labelled, spec.horizon)
+    if spec.future:
+        planned = _all_of_last(others[-1], spec.horizon)
     segment = segment_starts(table, max_gap=spec.max_gap, part=place.owner)
     history = segment
     if not usable.all():
@@ -96,7 +101,24 @@ def survey(table: Table, spec: WindowSpec, place: Place) -> Ground:
                              for name, times in zip(spec.targets, spec.known.report, strict=True))
         else:
             reported = tuple(last_reported(table, name) for name in spec.targets)
-    return Ground(segment, history, labelled, reported)
+    return Ground(segment, history, labelled, planned, reported)
+
+
+def _ahead(spec: WindowSpec) -> int:
+    """Rows behind the moment of prediction that a window needs: for its answer, or for what is planned."""
+    return spec.horizon if spec.need_target or spec.future else 0
+
+
+def _all_of_last(mask: Mask, rows: int) -> Mask:
+    """(N,) whether a row and the ``rows - 1`` before it are all True.
+
+    >>> _all_of_last(np.array([True, True, False, True, True]), 2).tolist()
+    [False, True, False, False, True]
+    """
+    count = np.cumsum(np.concatenate([[0], mask]))
+    found = np.zeros(len(mask), dtype=bool)
+    found[rows - 1:] = count[rows:] - count[:-rows] == rows
+    return found
 
 
 def last_reported(table: Table, name: str) -> Rows:
@@ -121,7 +143,7 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
     lookback = spec.lookback
     assert lookback is not None
     ground = survey(table, spec, place)
-    ahead = spec.horizon if spec.need_target else 0
+    ahead = _ahead(spec)
     span = lookback + spec.dead_time + ahead
     sizes = None if table.batch is None else np.bincount(table.batch, minlength=len(table.batch_names))
     shorts = None if sizes is None else sizes < span
@@ -147,6 +169,8 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
             row = _keep(row, whole, counts, "unusable")
         if ground.labelled is not None:
             row = _keep(row, ground.labelled[row], counts, "no_label")
+        if ground.planned is not None:
+            row = _keep(row, ground.planned[row], counts, "no_plan")
         if spec.known is not None:
             row = _keep(row, _knows(table, spec, ground, row, ahead), counts, "no_known")
         if spec.stride > 1:
@@ -164,6 +188,38 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
     names = tuple(table.batch_names[code] for code in sorted(short_codes))
     targets = origins if spec.horizon == 0 else origins + origins.dtype.type(spec.horizon)
     return Found(origins, None, targets, ground.reported, _account(counts), names)
+
+
+def find_elapsed(table: Table, spec: WindowSpec, place: Place) -> Found:
+    """One window at every ``stride``-th row of every batch, from the batch's first row to this one."""
+    ground = survey(table, spec, place)
+    counts = dict.fromkeys(("short_batch", "broken_batch", "unusable", "no_label", "stride"), 0)
+    ends: list[Rows] = []
+    lengths: list[Rows] = []
+    excluded = []
+    runs = batch_runs(table)
+    mine = [run for run in runs if len(place.scored(*run))]
+    kind = row_type(len(table))
+    for first, end in mine:
+        row: Rows = np.arange(first, end, dtype=kind)
+        if end - first < 2:
+            row = _keep(row, row < first, counts, "short_batch")
+        elif ground.segment[end - 1] != first or (place.part is not None and place.part[end - 1] != place.code):
+            row = _keep(row, row < first, counts, "broken_batch")
+        row = _keep(row, ground.history[row] == first, counts, "unusable")
+        if ground.labelled is not None:
+            row = _keep(row, ground.labelled[row], counts, "no_label")
+        # the last row of a batch always counts: there the whole of it is known
+        row = _keep(row, ((row - first) % spec.stride == spec.stride - 1) | (row == end - 1), counts, "stride")
+        if len(row) == 0:
+            assert table.batch is not None
+            excluded.append(table.batch_names[table.batch[first]])
+        ends.append(row)
+        lengths.append(row - first + 1)
+    if not sum(map(len, ends)):
+        raise _no_batch(table, place, counts, len(mine))
+    rows = np.concatenate(ends)
+    return Found(rows, np.concatenate(lengths), rows, (), _account(counts), tuple(excluded))
 
 
 def find_batches(table: Table, spec: WindowSpec, place: Place) -> Found:
@@ -196,12 +252,15 @@ def find_batches(table: Table, spec: WindowSpec, place: Place) -> Found:
         assert table.batch is not None
         excluded.append(table.batch_names[table.batch[first]])
     if not ends:
-        listed = ", ".join(f"{found.number} × {say(found.reason)}" for found in _account(counts)) or "-"
-        raise InputError("windows.no_whole_batch", where=_where(table, place), batches=len(mine),
-                         reasons=listed)
+        raise _no_batch(table, place, counts, len(mine))
     kind = row_type(len(table))
     return Found(np.array(ends, kind), np.array(lengths, kind), np.array(targets, kind), (),
                  _account(counts), tuple(excluded))
+
+
+def _no_batch(table: Table, place: Place, counts: dict[str, int], batches: int) -> InputError:
+    listed = ", ".join(f"{found.number} × {say(found.reason)}" for found in _account(counts)) or "-"
+    return InputError("windows.no_whole_batch", where=_where(table, place), batches=batches, reasons=listed)
 
 
 def _keep(row: Rows, fine: Mask, counts: dict[str, int], reason: str) -> Rows:
@@ -238,7 +297,7 @@ def _nothing(table: Table, spec: WindowSpec, place: Place, ground: Ground, total
     """The error for a part without a single window: the nearest cause, and what would fit."""
     where, lookback = _where(table, place), spec.lookback
     assert lookback is not None
-    extra = spec.dead_time + (spec.horizon if spec.need_target else 0)
+    extra = spec.dead_time + _ahead(spec)
     if total == 0:
         return InputError("windows.no_rows", where=where)
     row = np.concatenate([place.scored(low, high) for low, high in blocks(len(table))])

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from backmix.data.form import Known, WindowPlan, WindowSpec, window_spec
 from backmix.data.gather import gather_ragged, gather_windows
-from backmix.data.origins import Dropped, Place, find_batches, find_origins
+from backmix.data.origins import Dropped, Place, find_batches, find_elapsed, find_origins
 from backmix.data.scaling import Scaler, fit_scaler
-from backmix.data.segments import Mask, Rows, blocks
+from backmix.data.segments import Mask, Rows, row_quality
 from backmix.data.split import Part, Split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -34,15 +34,21 @@ class WindowBatch:
     """B windows, ready for a network.
 
     x: (B, T, F) float32, scaled; 0 where there is no row
-    y: (B, K) float32, scaled, or (B,) int32 class codes; None when targets are not needed
+    y: what the network shall answer, scaled; None when targets are not needed. With G targets (B, G), or
+        (B,) int32 class codes; a path of K rows is (B, K·G), row by row; with an answer on every row
+        (B, T, G) or (B, T); for a window that shall be given back (B, T, G)
     mask: (B, T) True where a row is real; None when all are
     at: (B,) which windows these are
+    weight: (B, T) 1 where an answer is known, for answers on every row; None where one answer is all
+    future: (B, K, M) float32, scaled: what is known ahead; None without
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.float32] | NDArray[np.int32] | None
     mask: Mask | None
     at: Rows
+    weight: NDArray[np.float32] | None = None
+    future: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Windows:
 
     origins: (W,) the row at whose time the prediction is made
     target_rows: (W,) the row that holds the target
-    lengths: (W,) rows of each window, when one window is one whole batch; else None
+    lengths: (W,) rows of each window, when they are whole batches or what has passed of one; else None
     reported: per known target (N,) the row of its last value; see `data.reported` with report times
     scaler, target_scaler: None leaves plant units
     dropped: rows (batches, when one window is one batch) without a window, by reason
@@ -172,6 +178,11 @@ class Windows:
         return replace(self, origins=self.origins[at], target_rows=self.target_rows[at],
                        lengths=None if self.lengths is None else self.lengths[at])
 
+    def one_ahead(self) -> Windows:
+        """The same windows with the next row alone as their answer, and nothing known ahead."""
+        spec = replace(self.spec, answer="row", horizon=1, future=())
+        return replace(self, spec=spec, target_rows=self.origins + self.origins.dtype.type(1))
+
     def gather(self, at: Rows) -> WindowBatch:
         """Copy the windows ``at`` (B,) out of the table: fresh arrays, scaled, newest row last."""
         at = np.asarray(at)
@@ -190,20 +201,41 @@ class Windows:
         if inputs is not x:
             x[:, :, :width] = inputs
             self._add_known(x[:, :, width:], first)
-        return WindowBatch(x=x, y=self._targets(at) if self.spec.need_target else None, mask=mask, at=at)
+        y, weight = self._answers(at, first, mask) if self.spec.need_target else (None, None)
+        return WindowBatch(x=x, y=y, mask=mask, at=at, weight=weight, future=self._planned(at))
 
     def truth(self) -> NDArray[np.float64]:
-        """(W, K) the target values in plant units (class codes for classes), NaN where not known."""
-        rows, ahead = self.target_rows, self.target_rows < len(self.table)
-        found = np.full((len(rows), len(self.spec.targets)), np.nan)
+        """(W, G) the target values in plant units (class codes for classes), NaN where not known.
+
+        With a path (W, K·G), row by row.
+        """
+        rows = self.answer_rows(self.all_indices)
+        found = np.full((*rows.shape, len(self.spec.targets)), np.nan)
+        ahead = rows < len(self.table)
         for k, name in enumerate(self.spec.targets):
             found[ahead, k] = self.table.column(name)[rows[ahead]]
-        return found
+        return found.reshape(len(rows), rows.shape[1] * len(self.spec.targets))
+
+    def answer_rows(self, at: Rows) -> NDArray[np.int64]:
+        """(B, K) the rows that the windows ``at`` shall tell of; K is 1, or the length of the path."""
+        last = np.asarray(self.target_rows, dtype=np.int64)[at][:, None]
+        return last + np.arange(1 - len(self.spec.horizons), 1)
 
     def scaled_targets(self) -> NDArray[np.float64]:
-        """(W, K) the targets as the network sees them."""
+        """(W, G) or (W, K·G) the targets as the network sees them."""
         truth = self.truth()
-        return truth if self.target_scaler is None or self.classes else self.target_scaler.transform(truth)
+        if self.target_scaler is None or self.classes:
+            return truth
+        found = self.target_scaler.transform(truth.reshape(-1, len(self.spec.targets))).reshape(self._paths)
+        return (found - self._origin(self.all_indices)).reshape(truth.shape)
+
+    def unscaled(self, found: NDArray[Any]) -> NDArray[np.float64]:
+        """Answers (..., K·G) of a network in plant units, the same shape."""
+        found = np.asarray(found, dtype=np.float64)
+        if self.target_scaler is None:
+            return found
+        plain = (found.reshape(self._paths) + self._origin(self.all_indices)).reshape(-1, len(self.spec.targets))
+        return self.target_scaler.inverse(plain).reshape(found.shape)
 
     def worst_quality(self) -> NDArray[np.uint8]:
         """(W,) the worst `Quality` of any input value in each window."""
@@ -218,9 +250,16 @@ class Windows:
             worst[seen[end + 1] > seen[first]] = level
         return worst
 
+    @property
+    def _paths(self) -> tuple[int, int, int]:
+        """(W, K, G): the answers of all windows, row by row."""
+        return len(self), len(self.spec.horizons), len(self.spec.targets)
+
     def bytes(self, batch: int) -> Need:
         """What gathering takes: estimated before anything is allocated (x, y and mask)."""
-        window = 4 * self.steps * len(self.feature_names) + 4 * max(1, len(self.spec.targets))
+        width = max(1, len(self.spec.targets))
+        answers = {"row": 1, "path": self.spec.horizon}.get(self.spec.answer, self.steps)
+        window = 4 * (self.steps * len(self.feature_names) + answers * (width + len(self.spec.future)))
         window += self.steps if self.lengths is not None else 0
         return Need(batch=window * min(batch, len(self)), all=window * len(self))
 
@@ -241,29 +280,70 @@ class Windows:
         extra = len(self.spec.columns) - len(self.spec.inputs)
         return np.append(center, np.zeros(extra)), np.append(scale, np.ones(extra))
 
-    def _targets(self, at: Rows) -> NDArray[np.float32] | NDArray[np.int32]:
-        rows = self.target_rows[at]
-        found = np.stack([np.asarray(self.table.column(name))[rows] for name in self.spec.targets], axis=1)
+    def _answers(self, at: Rows, first: Rows, mask: Mask | None) -> tuple[
+            NDArray[np.float32] | NDArray[np.int32], NDArray[np.float32] | None]:
+        """y of `WindowBatch`, and the weight of each row's answer."""
+        form = self.spec.answer
+        every = form in ("every", "window")
+        rows = first[:, None] + np.arange(self.steps) if every else self.answer_rows(at)
+        rows = np.minimum(rows, len(self.table) - 1)
+        found = np.stack([np.asarray(self.table.column(name))[rows] for name in self.spec.targets], axis=-1)
+        weight = None
+        if every:
+            there = np.isfinite(found).all(axis=-1)
+            there = there if mask is None else there & mask
+            found = np.where(there[:, :, None], found, 0.0)
+            weight = there.astype(np.float32)
         if self.classes:
-            return found[:, 0].astype(np.int32)
-        center, scale = _both(self.target_scaler, found.shape[1])
-        return ((found.astype(np.float64) - center) / scale).astype(np.float32)
+            return found[..., 0].astype(np.int32) if every else found[:, 0, 0].astype(np.int32), weight
+        center, scale = _both(self.target_scaler, found.shape[-1])
+        y = (found.astype(np.float64) - center) / scale
+        if every:
+            return y.astype(np.float32), weight
+        y -= self._origin(at)
+        return y.astype(np.float32).reshape(len(at), rows.shape[1] * y.shape[-1]), weight
+
+    def _origin(self, at: Rows) -> NDArray[np.float64] | float:
+        """(B, 1, G) what answers are told relative to, in scaled numbers: the newest known values; or 0."""
+        if self.spec.relative == "none":
+            return 0.0
+        return self._held(self.origins[at].astype(np.int64)[:, None] - self.spec.dead_time)
+
+    def _planned(self, at: Rows) -> NDArray[np.float32] | None:
+        """(B, K, M) the values of what is known ahead, scaled as inputs are."""
+        if not self.spec.future:
+            return None
+        rows = self.origins[at].astype(np.int64)[:, None] + np.arange(1, self.spec.horizon + 1)
+        columns = [self.spec.inputs.index(name) for name in self.spec.future]
+        center, scale = _both(self.scaler, len(self.spec.inputs))
+        found = np.stack([np.asarray(self.table.column(name))[rows] for name in self.spec.future], axis=-1)
+        return ((found.astype(np.float64) - center[columns]) / scale[columns]).astype(np.float32)
 
     def _add_known(self, out: NDArray[np.float32], first: Rows) -> None:
         """Fill (B, T, K) with the last values that each row may know, and (B, T, 2 K) with their ages too."""
         known = self.spec.known
         assert known is not None
         carried = min(known.count or self.steps, self.steps)
-        width = len(self.spec.targets)
-        center, scale = _both(self.target_scaler, width)
         out[:, :self.steps - carried] = 0.0
         rows = first[:, None] + np.arange(self.steps - carried, self.steps)
-        for k, (name, last) in enumerate(zip(self.spec.targets, self.reported, strict=True)):
-            at = last[rows - known.offset]
-            held = np.asarray(self.table.column(name))[at].astype(np.float64)
-            out[:, self.steps - carried:, k] = (held - center[k]) / scale[k]
-            if known.age:
-                out[:, self.steps - carried:, width + k] = np.log1p(rows - at)
+        held, width = self._held(rows), len(self.spec.targets)
+        out[:, self.steps - carried:, :width] = held - held[:, -1:] if self.spec.relative == "window" else held
+        if known.age:
+            out[:, self.steps - carried:, width:] = np.log1p(rows[:, :, None] - self._held_rows(rows))
+
+    def _held_rows(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """(B, T, G) the row of the last value of each target that these rows (B, T) may know."""
+        assert self.spec.known is not None
+        return np.stack([last[rows - self.spec.known.offset] for last in self.reported], axis=-1).astype(np.int64)
+
+    def _held(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """(B, T, G) these last values, scaled."""
+        center, scale = _both(self.target_scaler, len(self.spec.targets))
+        at = self._held_rows(rows)
+        columns = [np.asarray(self.table.column(name))[at[..., k]].astype(np.float64)
+                   for k, name in enumerate(self.spec.targets)]
+        found: NDArray[np.float64] = (np.stack(columns, axis=-1) - center) / scale
+        return found
 
 
 def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
@@ -287,7 +367,8 @@ def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
     if classes and (len(spec.targets) > 1 or spec.known):
         raise PlanError("windows.class_target", tag=classes[0])
     place = _place(split, part)
-    found = (find_batches if spec.lookback is None else find_origins)(table, spec, place)
+    find = find_origins if spec.lookback is not None else find_elapsed if spec.growing else find_batches
+    found = find(table, spec, place)
     return Windows(table, spec, origins=found.origins, target_rows=found.target_rows, lengths=found.lengths,
                    reported=found.reported, dropped=found.dropped, excluded=found.excluded)
 
@@ -301,17 +382,6 @@ def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "st
 
     classes = bool(spec.targets) and bool(table.tag(spec.targets[0]).categories)
     return one(inputs, spec.inputs), None if classes or not spec.targets else one(target, spec.targets)
-
-
-def row_quality(table: Table, names: tuple[str, ...]) -> NDArray[np.uint8]:
-    """(N,) the worst quality among these tags on every row; all good without qualities."""
-    worst = np.zeros(len(table), dtype=np.uint8)
-    if table.quality is None:
-        return worst
-    columns = [table.index(name) for name in names]
-    for first, end in blocks(len(table)):
-        worst[first:end] = np.max(table.quality[first:end][:, columns], axis=1, initial=0)
-    return worst
 
 
 def _place(split: Split | None, part: Part | Mask | None) -> Place:

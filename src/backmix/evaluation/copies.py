@@ -58,7 +58,7 @@ def find_copies(train: Windows) -> tuple[tuple[Copy, ...], Copy | None]:
     found: list[Copy] = []
     strongest: Copy | None = None
     if train.spec.need_target and train.spec.inputs:
-        for target in train.spec.targets:
+        for target in (name for name in train.spec.targets if name not in train.spec.inputs):
             every = _classes(train, target) if train.classes else _numbers(train, target)
             taken = {copy.tag for copy in found}
             found += [copy for copy in every if _is_copy(copy) and copy.tag not in taken]

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from backmix.data.windows import Windows
 from backmix.evaluation.baselines import Fitted, fit_baselines
+from backmix.evaluation.baselines.features import sampled
 from backmix.evaluation.predictions import prediction_frame
 from backmix.evaluation.scores import Sampling, ScoreRow, score_table
 from backmix.evaluation.verdict import Verdict, judge
-from backmix.training.predict import predict_network
+from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared
 from backmix.training.progress import Mark
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 SCORED = ("validation", "test")
 """The parts that are scored; the training part would flatter every model."""
+MOST_ROWS = 1_000_000
+"""Rows of the prediction frame per model and part; only paths of many rows and targets reach it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +65,8 @@ class Neighbours:
         task, settings = self.prepared.task, self.prepared.plan.evaluation
         frames = []
         for part in SCORED:
-            windows = self.prepared.parts[part]
-            outcome = task.decode(predict_network(model, windows), windows)
+            windows = thinned(self.prepared.parts[part])
+            outcome = predict_outcome(model, task, windows)
             frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
         frame = pd.concat([*frames, self.frame], ignore_index=True)
         sampling = Sampling(draws=settings.resamples, level=settings.level, seed=self.prepared.plan.training.seed)
@@ -75,6 +79,14 @@ def neighbours(prepared: Prepared) -> Neighbours:
     fitted = fit_baselines(prepared.task, prepared.train, prepared.validation,
                            seed=prepared.plan.training.seed, names=prepared.plan.evaluation.baselines)
     return Neighbours(prepared=prepared, fitted=fitted,
-                      frame=fitted.frame(prepared.task, {part: prepared.parts[part] for part in SCORED}))
+                      frame=fitted.frame(prepared.task, {part: thinned(prepared.parts[part]) for part in SCORED}))
+
+
+def thinned(windows: Windows) -> Windows:
+    """The windows, or so many of them, evenly spread, as give no more than `MOST_ROWS` rows of a frame."""
+    each = len(windows.spec.horizons) * max(1, len(windows.spec.targets))
+    if len(windows) * each <= max(MOST_ROWS, each):
+        return windows
+    return windows.subset(sampled(len(windows), max(1, MOST_ROWS // each)))
 
 

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.reported import not_yet_reported
-from backmix.data.split import Part
 from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec, fit_scalers
 from backmix.errors import InputError, LeakageError, PlanError
@@ -80,17 +79,17 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
     What ``[evaluation] acknowledged`` names is marked. Raises PlanError (evaluation.acknowledged_unknown)
     for a name that is no input.
     """
-    from backmix.training.predict import predict_network
+    from backmix.training.predict import predict_raw
 
     recipe, wanted = prepared.recipe, prepared.plan.evaluation.acknowledged
     _check_names(wanted, [*recipe.spec.inputs, *recipe.repair.dropped_tags], prepared.table.source)
     scaling = {"inputs": prepared.plan.scaling.inputs, "target": prepared.plan.scaling.target}
     results = [
         split_overlap(prepared.parts),
-        scaler_rows(prepared.train, rows=prepared.split.rows(Part.TRAIN), kinds=scaling),
+        scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling),
         *target_copies(prepared.train),
         future(recipe, prepared.test,
-               predict=None if model is None else lambda windows: predict_network(model, windows)),
+               predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows)),
     ]
     if not prepared.plan.online and results[-1].passed is False:
         results[-1] = replace(results[-1], passed=None, acknowledged=True)
@@ -159,7 +158,9 @@ def rows_used(windows: Windows) -> NDArray[np.bool_]:
         oldest = last - carried + 1 - known.offset
         for reported in windows.reported:
             low = np.minimum(low, np.asarray(reported)[oldest])
-    change = np.bincount(low, minlength=rows + 1) - np.bincount(last + 1, minlength=rows + 1)
+    # a path is looked at row by row, and what is planned for it too
+    last = origins + windows.spec.horizon if windows.spec.answer == "path" else last
+    change = np.bincount(low, minlength=rows + 1) - np.bincount(np.minimum(last + 1, rows), minlength=rows + 1)
     seen: NDArray[np.bool_] = np.cumsum(change[:rows]) > 0
     targets = np.asarray(windows.target_rows)
     seen[targets[targets < rows]] = True
@@ -214,8 +215,8 @@ def future(recipe: Recipe, test: Windows, *, predict: Predict | None = None, see
         holed = _with_holes(piece, test.spec.inputs, here, generator)
         tales = []
         for _ in range(2):
-            changed = _other_results(_other_future(holed, here, generator), test.spec, here, generator)
-            tale = _replay(recipe, changed, here, predict)
+            changed = _other_future(holed, here, generator, planned=test.spec.future)
+            tale = _replay(recipe, _other_results(changed, test.spec, here, generator), here, predict)
             if tale is None:
                 break
             tales.append(tale)
@@ -270,14 +271,17 @@ def _with_holes(piece: Table, inputs: Sequence[str], cut: int, generator: np.ran
     return replace(piece, values=values, quality=None)
 
 
-def _other_future(piece: Table, cut: int, generator: np.random.Generator) -> Table:
-    """The piece with another future: its rows shuffled, and its numbers disturbed."""
+def _other_future(piece: Table, cut: int, generator: np.random.Generator, *, planned: Sequence[str] = ()) -> Table:
+    """The piece with another future: its rows shuffled, and its numbers disturbed; what is planned stays."""
     values = np.array(piece.values)
+    kept = [piece.index(name) for name in planned]
+    plans = values[:, kept]
     later = values[cut + 1:][generator.permutation(len(values) - cut - 1)]
     free = [at for at, tag in enumerate(piece.tags) if not tag.categories]
     spread = np.array([np.nanstd(column) if np.isfinite(column).any() else 0.0 for column in values[:, free].T])
     later[:, free] += generator.normal(size=(len(later), len(free))) * (spread + 1e-3)
     values[cut + 1:] = later
+    values[:, kept] = plans
     return replace(piece, values=values)
 
 

@@ -10,6 +10,8 @@ bring the frame.
     origin, horizon       row at which the prediction was made, and how many rows ahead it looks
     truth, prediction     numbers in the target's unit, or names of classes
     p:<class>             probability of each class, for a classification
+
+A task may add columns of its own.
 """
 
 from __future__ import annotations
@@ -36,35 +38,39 @@ Codes = NDArray[np.int64]
 
 def prediction_frame(task: Task, windows: Windows, outcome: Outcome, *, model: str,
                      part: str) -> pd.DataFrame:
-    """The frame of one model's outcome for W windows with K targets: W·K rows, window by window.
+    """The frame of one model's outcome for W windows with K horizons and G targets: W·K·G rows, window by window.
 
     The truth is missing (NaN or None) where it is not known, as in live prediction.
     """
     import pandas as pd
 
     names = [tag.name for tag in task.targets]
-    count, width = len(windows), len(names)
-    truth = _truth(windows, names)
+    horizons, count, width = windows.spec.horizons, len(windows), len(names)
+    rows = _predicted_rows(windows)  # (W, K)
+    each = len(horizons) * width
+    truth = _truth(windows, rows, names)
     columns: dict[str, Any] = {
         "model": model,
         "part": part,
-        "target": np.tile(np.array(names, dtype=object), count),
-        "time": pd.DatetimeIndex(np.repeat(_times(windows), width), tz="UTC"),
-        "batch": np.repeat(_batches(windows), width),
-        "origin": np.repeat(np.asarray(windows.origins, dtype=np.int64), width),
-        "horizon": windows.spec.horizon,
+        "target": np.tile(np.array(names, dtype=object), count * len(horizons)),
+        "time": pd.DatetimeIndex(np.repeat(_times(windows, rows.reshape(-1)), width), tz="UTC"),
+        "batch": np.repeat(_batches(windows), each),
+        "origin": np.repeat(np.asarray(windows.origins, dtype=np.int64), each),
+        "horizon": np.tile(np.repeat(np.array(horizons, dtype=np.int64), width), count),
     }
     if task.kind == "regression":
         assert outcome.values is not None
         columns["truth"] = truth.ravel()
-        columns["prediction"] = np.asarray(outcome.values, dtype=np.float64).reshape(count * width)
+        columns["prediction"] = np.asarray(outcome.values, dtype=np.float64).reshape(count * each)
     else:
         assert outcome.probabilities is not None
-        columns["truth"] = _class_names(truth[:, 0], task.classes)
+        columns["truth"] = _class_names(truth[:, 0, 0], task.classes)
         columns["prediction"] = _class_names(_winner(outcome.probabilities), task.classes)
         for code, name in enumerate(task.classes):
             columns[f"p:{name}"] = np.asarray(outcome.probabilities[:, code], dtype=np.float64)
-    return pd.DataFrame(columns, index=pd.RangeIndex(count * width))
+    for name, values in outcome.columns.items():
+        columns[name] = np.repeat(values, each)
+    return pd.DataFrame(columns, index=pd.RangeIndex(count * each))
 
 
 def _winner(probabilities: NDArray[Any]) -> Floats:
@@ -81,10 +87,9 @@ def _class_names(codes: Floats, classes: tuple[str, ...]) -> NDArray[np.object_]
     return named
 
 
-def _times(windows: Windows) -> NDArray[np.datetime64]:
+def _times(windows: Windows, rows: NDArray[np.int64]) -> NDArray[np.datetime64]:
     """The time of every predicted row; past the end of the table the clock is continued by its step."""
     table = windows.table
-    rows = _predicted_rows(windows)
     if table.time is None or len(table) == 0:
         return np.full(len(rows), np.datetime64("NaT"), dtype="datetime64[ns]")
     last = np.minimum(rows, len(table) - 1)
@@ -99,20 +104,20 @@ def _times(windows: Windows) -> NDArray[np.datetime64]:
 
 
 def _predicted_rows(windows: Windows) -> NDArray[np.int64]:
-    """The row that each window predicts, (W,), which may lie past the end of the table."""
+    """The rows that each window predicts, (W, K), which may lie past the end of the table."""
     if windows.lengths is not None:
-        return np.asarray(windows.target_rows, dtype=np.int64)
-    return np.asarray(windows.origins, dtype=np.int64) + windows.spec.horizon
+        return np.asarray(windows.target_rows, dtype=np.int64)[:, None]
+    return np.asarray(windows.origins, dtype=np.int64)[:, None] + np.array(windows.spec.horizons, dtype=np.int64)
 
 
-def _truth(windows: Windows, names: list[str]) -> Floats:
-    """The targets at the predicted rows, (W, K); NaN where they are not known (yet)."""
-    table, rows = windows.table, _predicted_rows(windows)
-    found = np.full((len(rows), len(names)), np.nan)
-    there = np.flatnonzero(rows < len(table))
+def _truth(windows: Windows, rows: NDArray[np.int64], names: list[str]) -> Floats:
+    """The targets at the predicted rows (W, K), (W, K, G); NaN where they are not known (yet)."""
+    table = windows.table
+    found = np.full((*rows.shape, len(names)), np.nan)
+    there = rows < len(table)
     if table.batch is not None:  # a horizon beyond the end of a batch is not in the next one
-        origins = np.asarray(windows.origins)[there]
-        there = there[np.asarray(table.batch)[rows[there]] == np.asarray(table.batch)[origins]]
+        codes = np.asarray(table.batch)
+        there &= codes[np.minimum(rows, len(table) - 1)] == codes[np.asarray(windows.origins)][:, None]
     for k, name in enumerate(names):
         if name in table.names:
             found[there, k] = np.asarray(table.column(name))[rows[there]]
@@ -194,7 +199,7 @@ def read_sample(frame: pd.DataFrame, *, classes: tuple[str, ...] = (), normal: s
 
     batch = frame["batch"].astype(object).where(frame["batch"].notna(), None).to_numpy(dtype=object)
     codes, _ = pd.factorize(batch, use_na_sentinel=False)
-    order = np.lexsort((frame["origin"].to_numpy(), codes))
+    order = np.lexsort((frame["horizon"].to_numpy(), frame["origin"].to_numpy(), codes))
     clock = bool(len(frame)) and bool(frame["time"].notna().all())
     if clock:
         stamps = pd.to_datetime(frame["time"], utc=True).to_numpy(dtype="datetime64[ns]")

@@ -78,14 +78,14 @@ class Bundle:
         Raises InputError when a column is missing or no window fits.
         """
         from backmix.evaluation.predictions import prediction_frame
-        from backmix.training.fit import predict_network
+        from backmix.training.predict import predict_outcome
 
         try:
             windows, ledger = self.recipe.windows(table, need_target=False)
         except InputError as fault:
             raise InputError(_AT_PREDICTION.get(fault.key, fault.key), **fault.values) from None
-        outcome = self.recipe.task.decode(predict_network(self.network, windows), windows)
-        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.cell, part="new")
+        outcome = predict_outcome(self.network, self.recipe.task, windows)
+        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]

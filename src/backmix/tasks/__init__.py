@@ -11,8 +11,8 @@ To add a task, add one file here with one registered subclass.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from pydantic import field_validator
 
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows
+from backmix.data.windows import Windows, WindowSpec
 from backmix.models.choice import Choice
 from backmix.registry import Registry
 from backmix.section import Section
@@ -55,12 +55,26 @@ class TaskPlan(Section):
 class Outcome:
     """What a model says about B windows, in the plant's terms.
 
-    values: (B, K) float64 in the units of the K targets, for regression; else None
+    values: (B, G) float64 in the units of the G targets, for regression; with a path of K rows
+        (B, K·G), row by row; else None
     probabilities: (B, C) float64, rows sum to 1, for C classes; else None
+    columns: (B,) further columns for the prediction frame, by name
     """
 
     values: NDArray[np.float64] | None = None
     probabilities: NDArray[np.float64] | None = None
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outcome]) -> Outcome:
+        """Several outcomes one behind the other."""
+        def one(arrays: list[NDArray[Any] | None]) -> Any:
+            there = [array for array in arrays if array is not None]
+            return np.concatenate(there) if there else None
+
+        return cls(values=one([part.values for part in parts]),
+                   probabilities=one([part.probabilities for part in parts]),
+                   columns={name: one([part.columns[name] for part in parts]) for name in parts[0].columns})
 
 
 @dataclass(frozen=True)
@@ -69,10 +83,14 @@ class Task(ABC):
 
     ``metrics[0]`` is the metric the verdict is about. ``baselines``, ``metrics`` and ``figures``
     are registered names.
+
+    fitted: what the task itself learned from training and validation windows (thresholds ...), ready
+        for JSON; it goes into the bundle
     """
 
     settings: TaskPlan
     targets: tuple[Tag, ...]
+    fitted: Mapping[str, Any] = field(default_factory=dict)
 
     name: ClassVar[str]
     Settings: ClassVar[type[TaskPlan]] = TaskPlan
@@ -80,6 +98,14 @@ class Task(ABC):
     metrics: ClassVar[tuple[str, ...]]
     baselines: ClassVar[tuple[str, ...]]
     figures: ClassVar[tuple[str, ...]]
+    lookback: ClassVar[Literal["auto", "elapsed"]] = "auto"
+    """What ``[windows] lookback = "auto"`` means: the training part decides, or "elapsed"."""
+    clamps: ClassVar[bool] = True
+    """Whether inputs are brought to the edge of the training range unless the plan says so itself."""
+    whole_batches: ClassVar[bool] = False
+    """Whether the target of a row is known only when its batch has ended, so that a batch cannot be cut."""
+    light: ClassVar[bool] = True
+    """Whether the raw outputs in plant units are the answer, so that the light runtime can give it."""
 
     @classmethod
     @abstractmethod
@@ -107,11 +133,48 @@ class Task(ABC):
     @property
     @abstractmethod
     def outputs(self) -> int:
-        """How many numbers the head puts out."""
+        """How many numbers the head puts out, for each row that it answers for."""
 
-    def known(self, step: float | None) -> Known | None:
-        """Which past targets a window may show, in rows ``step`` seconds apart; None for none."""
+    @property
+    def shape(self) -> Mapping[str, Any]:
+        """Fields of `models.Architecture` that the task wishes for where the plan says "auto"."""
+        return {}
+
+    @property
+    def rolls(self) -> bool:
+        """Whether the network looks one row ahead and is fed with its own answers to look further."""
+        return False
+
+    def goals(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        """The tags that the network learns; those that are judged unless a task says otherwise."""
+        return tuple(tag.name for tag in self.targets)
+
+    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+        """The form of the windows that are judged, from that of the plan; rows ``step`` seconds apart.
+
+        Raises PlanError when the plan's windows cannot serve the task.
+        """
+        return spec
+
+    def fit_rows(self, table: Table) -> NDArray[np.bool_] | None:
+        """(N,) the rows that repair rules and scalers may be learned from; None for all of training."""
         return None
+
+    def lessons(self, windows: Windows) -> Windows:
+        """The windows that the network learns from, made from those that are judged."""
+        return windows
+
+    def judged(self, windows: Windows) -> Windows:
+        """The windows of the test part that count; all of them unless a protocol says otherwise."""
+        return windows
+
+    def prepared(self, train: Windows, validation: Windows) -> Self:
+        """The task with what it learns itself before any model is trained; see ``fitted``."""
+        return self
+
+    def calibrated(self, outputs: NDArray[Any], windows: Windows) -> Self:
+        """The task with what it learns from the network's raw outputs on its validation lessons."""
+        return self
 
     @abstractmethod
     def loss(self, train: Windows) -> Choice:
@@ -119,7 +182,11 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        """Raw network outputs (B, O) in the plant's terms."""
+        """Raw network outputs in the plant's terms, window by window.
+
+        outputs: (B, O); for a network that answers on every row its last answer, for one that gives the
+            window back (B, T·O)
+        """
 
     def class_weights(self, train: Windows) -> Mapping[int, float] | None:
         """A weight per class code when classes are uneven; None when all count the same."""

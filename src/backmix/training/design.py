@@ -31,11 +31,12 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
 
     Raises PlanError for a loss that does not fit the task (models.loss_kind, models.loss_floor).
     """
-    plan, task, train = prepared.plan.training, prepared.task, prepared.train
-    rows = train.steps
+    plan, task, train = prepared.plan.training, prepared.task, prepared.lessons[0]
+    rows, spec = train.steps, train.spec
     advice = advise(prepared.plan.model, Situation(
-        features=len(train.feature_names), lookback=train.spec.lookback, samples=len(train), head=task.head,
-        outputs=task.outputs, masked=train.lengths is not None, rows=rows))
+        features=len(train.feature_names), lookback=spec.lookback, samples=len(train), head=task.head,
+        outputs=task.outputs, masked=train.lengths is not None, rows=rows, answer=spec.answer,
+        horizon=len(spec.horizons), future=len(spec.future), shape=task.shape))
     loss = task.loss(train)
     batch = choose_batch_size(rows, samples=len(train))
     rate = choose_learning_rate(plan.optimizer, rows)

@@ -22,7 +22,7 @@ from backmix.models.heads import heads
 from backmix.text import say
 
 Batch = tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[np.float32]]
-"""Inputs by name, targets, and a weight per window."""
+"""Inputs by name, targets, and a weight per window, or per window and row."""
 
 
 def order(count: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -52,6 +52,8 @@ class Feed:
         self._weights = _weight_table(class_weights, architecture)
         self._rows = architecture.lookback or windows.steps
         self._masked = architecture.masked
+        self._taught = architecture.teacher_forcing > 0
+        self._outputs = architecture.outputs
         self._arrays: Batch | None = None
         self._stub: Batch | None = None
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
@@ -72,7 +74,7 @@ class Feed:
 
     def bytes(self) -> int:
         """What keeping all windows gathered would take."""
-        return len(self.windows) * self._rows * (4 * len(self.windows.feature_names) + self._masked)
+        return self.windows.bytes(1).all + len(self.windows) * self._rows * self._masked
 
     def keep(self) -> None:
         """Gather all windows once and for all; batches are cut from them, bit for bit the same."""
@@ -112,15 +114,24 @@ class Feed:
         found = gathered(self.windows, at)
         assert found.y is not None
         x = _padded(found.x, self._rows)
-        if not (all_finite(x) and all_finite(found.y)):
+        if not (all_finite(x) and all_finite(found.y) and (found.future is None or all_finite(found.future))):
             raise self._culprit(at, found.x, found.y, where)
         inputs: dict[str, NDArray[Any]] = {"x": x}
         if self._masked:
             inputs["mask"] = _padded(_mask(found.mask, found.x), self._rows)
-        y = found.y
-        weight = np.ones(len(at), np.float32) if self._weights is None else self._weights[y.reshape(-1)]
+        if found.future is not None:
+            inputs["future"] = found.future
+        y, weight = found.y, found.weight
+        if weight is not None:  # an answer on every row
+            y, weight = _padded(y, self._rows), _padded(weight, self._rows)
+        if self._taught:
+            inputs["teacher"] = y.reshape(len(y), -1, self._outputs).astype(np.float32)
+        if weight is None:
+            weight = np.ones(len(at), np.float32)
+        if self._weights is not None:
+            weight = weight * self._weights[y.reshape(weight.shape)]
         if self._kind == "binary":
-            y = y.reshape(-1, 1).astype(np.float32)
+            y = y[..., None].astype(np.float32)
         return inputs, y, weight
 
     def _culprit(self, at: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any],
@@ -133,7 +144,7 @@ class Feed:
             place = row_name(self.windows, int(at[window]), row)
         else:
             window, column = (int(i) for i in np.argwhere(~np.isfinite(y.reshape(len(y), -1)))[0])
-            tag, value = self.windows.spec.targets[column], y.reshape(len(y), -1)[window, column]
+            tag, value = answer_name(self.windows, column), y.reshape(len(y), -1)[window, column]
             place = moment(self.windows, int(self.windows.target_rows[at[window]]))
         number = window // self.batch_size if where is None else where
         return TrainingError("training.not_a_number", tag=tag, value=value, place=place,
@@ -181,6 +192,11 @@ def moment(windows: Windows, row: int) -> str:
     if time is None:
         return say("training.row", row=row + 1)
     return f"{np.datetime64(time[row], 's')}Z".replace("T", " ")
+
+
+def answer_name(windows: Windows, column: int) -> str:
+    """The target that stands in a column of the flattened answers (B, ...·G)."""
+    return windows.spec.targets[column % len(windows.spec.targets)]
 
 
 def _padded(values: NDArray[Any], rows: int) -> NDArray[Any]:

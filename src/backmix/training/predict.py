@@ -6,42 +6,134 @@ compiled twice, and neither the batch size nor the company of other windows chan
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
+from backmix.tasks import Outcome, Task
 from backmix.training.checkpoint import arrays_of, put
 from backmix.training.feed import gathered
 from backmix.training.memory import budget, spell
 
+if TYPE_CHECKING:
+    from backmix.training.prepare import Prepared
+
+MOST_NUMBERS = 20_000_000
+"""Raw outputs in memory at once: 80 MB of float32."""
 BLOCK = 256
 """Windows that the network sees at once, the last ones perhaps padding."""
+
+
+def predict_outcome(model: Any, task: Task, windows: Windows) -> Outcome:
+    """What the network says about the windows, in the plant's terms.
+
+    Windows are told a slice at a time: what a slice puts out stays under `MOST_NUMBERS`.
+    """
+    each = max(1, math.prod(width or windows.steps for width in model.output_shape[1:])) * len(windows.spec.horizons)
+    together = max(BLOCK, MOST_NUMBERS // each)
+    parts = []
+    for low in range(0, max(1, len(windows)), together):
+        some = windows.subset(np.arange(low, min(low + together, len(windows))))
+        parts.append(task.decode(predict_raw(model, task, some), some))
+    return Outcome.joined(parts)
+
+
+def predict_raw(model: Any, task: Task, windows: Windows) -> NDArray[np.float32]:
+    """What comes out of the network as the task uses it, (W, O): at once, or rolled on row by row."""
+    return roll(model, windows) if task.rolls else predict_network(model, windows)
+
+
+def calibrate(prepared: Prepared, model: Any) -> Prepared:
+    """The same, with what the task learns from the network's outputs on its validation lessons."""
+    if type(prepared.task).calibrated is Task.calibrated:
+        return prepared
+    windows = prepared.lessons[1]
+    task = prepared.task.calibrated(predict_network(model, windows), windows)
+    return replace(prepared, recipe=replace(prepared.recipe, task=task))
 
 
 def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
                     memory_limit: int | None = None) -> NDArray[np.float32]:
     """What the network puts out for each window, (W, O).
 
-    ``batch_size`` windows are gathered at a time. Raises TrainingError (training.memory_predict)
-    when not even one window fits into memory.
+    Of a network that answers on every row it is the answer on the window's last row; a window that is
+    given back is flattened, (W, T·O). ``batch_size`` windows are gathered at a time. Raises TrainingError
+    (training.memory_predict) when not even one window fits into memory.
     """
-    outputs = model.output_shape[-1]
-    found = np.empty((len(windows), outputs), np.float32)
-    if not len(windows):
-        return found
-    rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or windows.steps
-    block = block_size(model, rows, budget(memory_limit))
+    block, rows = _block_shape(model, windows, memory_limit)
+    found: NDArray[np.float32] | None = None
     fixed = arrays_of(model.non_trainable_variables)
     for low in range(0, len(windows), max(1, batch_size)):
         at = np.arange(low, min(low + max(1, batch_size), len(windows)))
         for start in range(0, len(at), block):
             some = at[start:start + block]
-            found[some] = _block(model, windows, some, (block, rows))
+            said = _block(model, windows, some, (block, rows))
+            if found is None:
+                found = np.empty((len(windows), said.shape[1]), np.float32)
+            found[some] = said
     put(model.non_trainable_variables, fixed)  # Keras draws dropout seeds in prediction, too
+    return np.empty((0, model.output_shape[-1]), np.float32) if found is None else found
+
+
+Step = Callable[[NDArray[np.float32]], NDArray[Any]]
+"""One row ahead: x (B, T, F) -> the targets on the next row (B, G), scaled."""
+
+
+def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
+    """A network that looks one row ahead, rolled K rows on: (W, K·G), row by row; see `rolled`."""
+    block, rows = _block_shape(model, windows, None)
+    fixed = arrays_of(model.non_trainable_variables)
+
+    def step(x: NDArray[np.float32]) -> NDArray[Any]:
+        return np.asarray(model.predict_on_batch({"x": _filled(x, (block, rows))}))[:len(x)]
+
+    found = rolled(step, windows, block=block)
+    put(model.non_trainable_variables, fixed)
     return found
+
+
+def rolled(step: Step, windows: Windows, *, block: int = 4096) -> NDArray[np.float32]:
+    """Any model that looks one row ahead, rolled K rows on: (W, K·G), row by row.
+
+    After each row its own answer takes the place of the target's newest known value; inputs that are
+    known ahead take their planned values, the others keep their last one. So the answer on row k has
+    seen nothing behind the moment of prediction but what was planned.
+    """
+    spec = windows.spec
+    goals = slice(len(spec.columns), len(spec.columns) + len(spec.targets))
+    planned = [spec.inputs.index(name) for name in spec.future]
+    found = np.empty((len(windows), spec.horizon, len(spec.targets)), np.float32)
+    for low in range(0, len(windows), block):
+        at = np.arange(low, min(low + block, len(windows)))
+        batch = gathered(windows, at)
+        x, passed = batch.x, np.zeros((len(at), len(spec.targets)), np.float32)
+        for row in range(spec.horizon):
+            said = np.asarray(step(x), np.float32).reshape(len(at), -1)
+            newest = x[:, -1].copy()
+            if batch.future is not None:
+                newest[:, planned] = batch.future[:, row]
+            if spec.relative == "none":
+                found[at, row], newest[:, goals] = said, said
+            else:
+                passed = passed + said
+                found[at, row] = passed
+                newest[:, goals] = said if spec.relative == "window" else x[:, -1, goals] + said
+            x = np.concatenate([x[:, 1:], newest[:, None]], axis=1)
+            if spec.relative == "window":  # past values are told relative to the newest, which has moved
+                x[:, :, goals] -= said[:, None]
+    return found.reshape(len(windows), -1)
+
+
+def _block_shape(model: Any, windows: Windows, memory_limit: int | None) -> tuple[int, int]:
+    """Windows that the network sees at once, and their rows."""
+    rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or windows.steps
+    return block_size(model, rows, budget(memory_limit)), rows
 
 
 def block_size(model: Any, rows: int, free: int) -> int:
@@ -60,11 +152,19 @@ def _block(model: Any, windows: Windows, at: NDArray[np.int64],
            shape: tuple[int, int]) -> NDArray[np.float32]:
     batch = gathered(windows, at)
     inputs: dict[str, NDArray[Any]] = {"x": _filled(batch.x, shape)}
-    if any(entry.name == "mask" for entry in model.inputs):
-        mask = np.ones(batch.x.shape[:2], bool) if batch.mask is None else batch.mask
-        inputs["mask"] = _filled(mask, shape)
-    answer = np.asarray(model.predict_on_batch(inputs))
-    return answer[:len(at)].reshape(len(at), -1)
+    mask = np.ones(batch.x.shape[:2], bool) if batch.mask is None else batch.mask
+    for entry in model.inputs:
+        if entry.name == "mask":
+            inputs["mask"] = _filled(mask, shape)
+        elif entry.name == "future":
+            assert batch.future is not None
+            inputs["future"] = _filled(batch.future, (shape[0], batch.future.shape[1]))
+        elif entry.name == "teacher":  # for training only
+            inputs["teacher"] = np.zeros((shape[0], *entry.shape[1:]), np.float32)
+    answer = np.asarray(model.predict_on_batch(inputs))[:len(at)]
+    if answer.ndim == 3 and model.architecture.answer == "every":
+        answer = answer[np.arange(len(at)), mask.sum(axis=1) - 1]
+    return answer.reshape(len(at), -1)
 
 
 def _filled(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

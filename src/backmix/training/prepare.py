@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backmix.data.ledger import Account, Ledger, account
-from backmix.data.repair import fit_repair
+from backmix.data.repair import RepairPlan, fit_repair
 from backmix.data.reported import learned
 from backmix.data.resample import check_clock, resample
+from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.split import Part, Split, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers, window_spec
 from backmix.duration import Duration
-from backmix.errors import InputError
+from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
 from backmix.tasks import Task, tasks
 from backmix.text import say
@@ -43,6 +44,9 @@ class Prepared:
 
     table: the repaired table, rows as in the windows
     recipe: what turned the table into windows; goes into the bundle
+    train, validation, test: the windows that are judged, and that baselines learn from
+    lessons: the windows of training and validation as the network learns them
+    fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
     choices: what "auto" became
     """
@@ -54,6 +58,8 @@ class Prepared:
     train: Windows
     validation: Windows
     test: Windows
+    lessons: tuple[Windows, Windows]
+    fitted_on: Mask
     ledger: Ledger
     account: Account
     choices: tuple[Choice, ...]
@@ -81,40 +87,66 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     check_clock(table, plan.repair)
     table, resampled = resample(table, plan.repair)
     task = kind.bind(table, settings)
+    _uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
-    if not inputs:
-        raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
     spec = _spec(table, plan, task, inputs)
     choices: list[Choice] = []
-    if plan.windows.lookback == "auto":
+    rules, given = _rules(plan, task)
+    choices += given
+    if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, gap=spec.reach)
-        repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
+        repair = fit_repair(table, rules, rows=_teaching_rows(table, parts, task))
         kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
-        short = replace(spec, inputs=kept, missing=False)
+        short = replace(spec, inputs=kept, future=(), missing=False)
         choices.append(choose_lookback(repair.apply(table)[0], parts, short))
         spec = replace(spec, lookback=choices[-1].value)
     parts = _parts(table, plan, gap=spec.reach)
-    repair = fit_repair(table, plan.repair, rows=parts.rows(Part.TRAIN))
+    fitted_on = _teaching_rows(table, parts, task)
+    repair = fit_repair(table, rules, rows=fitted_on)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
-    if not inputs:
-        raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
-    spec = replace(spec, inputs=tuple(tag.name for tag in inputs))
+    spec = _with_inputs(spec, task, inputs, table)
     table, repaired = repair_for(spec, repair, table)
-    scaler, target_scaler = fit_scalers(table, spec, rows=parts.rows(Part.TRAIN), inputs=plan.scaling.inputs,
+    scaler, target_scaler = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs,
                                         target=plan.scaling.target)
-    recipe = Recipe(task=task, inputs=inputs, repair=repair, spec=spec, scaler=scaler,
-                    target_scaler=target_scaler, step=table.step)
-    windows = {part: build_windows(table, spec, split=parts, part=part).scaled(recipe.scaler, recipe.target_scaler)
+    windows = {part: build_windows(table, spec, split=parts, part=part).scaled(scaler, target_scaler)
                for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()))
+    windows[Part.TEST] = task.judged(windows[Part.TEST])
+    train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
+    lessons = (task.lessons(train), task.lessons(validation))
+    for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
+        _enough(found, part, rows=int(parts.rows(part).sum()))
     choices += _left_out(table, list(windows.values()))
-    choices += _unseen(task, windows[Part.TRAIN])
+    choices += _unseen(task, train)
+    recipe = Recipe(task=task.prepared(train, validation), inputs=inputs, repair=repair, spec=spec, scaler=scaler,
+                    target_scaler=target_scaler, step=table.step)
     ledger = reading.ledger.add(*resampled, *repaired)
-    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=windows[Part.TRAIN],
-                    validation=windows[Part.VALIDATION], test=windows[Part.TEST], ledger=ledger,
+    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
+                    test=windows[Part.TEST], lessons=lessons, fitted_on=fitted_on, ledger=ledger,
                     account=account(ledger, table), choices=tuple(choices))
+
+
+def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
+    """The repair rules of the plan, less the clamping where it would hide what the task looks for."""
+    if task.clamps or not plan.repair.clamp or "clamp" in plan.repair.model_fields_set:
+        return plan.repair, ()
+    return (plan.repair.model_copy(update={"clamp": False}),
+            (Choice(False, "prepare.no_clamp", {}, setting="repair.clamp"),))
+
+
+def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
+    """(N,) the training rows that repair rules and scalers are learned from."""
+    rows, allowed = parts.rows(Part.TRAIN), task.fit_rows(table)
+    return rows if allowed is None else rows & allowed
+
+
+def _uncut(table: Table, plan: Plan, task: Task) -> None:
+    """PlanError when the split cuts batches whose rows only know their target when the batch has ended."""
+    cuts = plan.split.kind not in ("batch", "named") or plan.split.within == "batch"
+    if task.whole_batches and cuts:
+        raise PlanError("prepare.cut_batches", task=task.name, kind=plan.split.kind)
 
 
 def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
@@ -161,7 +193,7 @@ def _enough(windows: Windows, part: Part, *, rows: int) -> None:
 
 def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
     """Which classes the training part does not show, for the report; InputError when it shows only one."""
-    if not task.classes:
+    if not train.classes:
         return ()
     seen = set(train.truth()[:, 0].astype(int).tolist())
     if len(seen) == 1:
@@ -184,9 +216,22 @@ def check_target(reading: Reading, targets: Sequence[str]) -> None:
 def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> WindowSpec:
     """The form of the windows; with lookback "auto" one row, until it is chosen."""
     form, gap, step = plan.windows, plan.repair.max_gap, table.step
-    targets = tuple(tag.name for tag in task.targets)
     if form.lookback == "auto":
-        form = form.model_copy(update={"lookback": Duration.parse(1)})
-    return window_spec(form, table, inputs=tuple(tag.name for tag in inputs),
-                       targets=targets, known=learned(task.known(step), table, targets),
+        lookback = Duration.parse(1) if task.lookback == "auto" else task.lookback
+        form = form.model_copy(update={"lookback": lookback})
+    names = tuple(tag.name for tag in inputs)
+    goals = task.goals(names)
+    if not goals:
+        raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
+    spec = window_spec(form, table, inputs=names or goals, targets=goals,
                        max_gap=None if gap is None or step is None else gap.rows(step) * step)
+    return _with_inputs(spec, task, inputs, table)
+
+
+def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: Table) -> WindowSpec:
+    """The form of the task's windows with these inputs; InputError when nothing is left to look at."""
+    names = tuple(tag.name for tag in inputs)
+    spec = task.form(replace(spec, inputs=names or spec.inputs, targets=task.goals(names)), table.step)
+    if not names and spec.known is None:
+        raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
+    return replace(spec, inputs=names, known=learned(spec.known, table, spec.targets))

@@ -53,6 +53,13 @@ class Recipe:
         known = self.spec.known
         return () if known is None or known.report is None else tuple(report_tag(name) for name in self.spec.targets)
 
+    @property
+    def light(self) -> bool:
+        """Whether the light runtime can do what this recipe says."""
+        plain = self.spec.answer == "row" and self.spec.relative == "none" and not self.spec.future
+        aged = self.spec.known is not None and self.spec.known.age
+        return self.task.light and plain and not aged and not self.spec.missing
+
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.
 
@@ -60,7 +67,15 @@ class Recipe:
         """
         if self._reports:
             check_reports(table, self.spec.targets)
-        aligned = align(table, (*self.inputs, *self.task.targets, *self._reports) if need_target else self.wanted)
+        wanted = self.wanted
+        if need_target:
+            table = self.task.adapt(table, self.task.settings)
+            judged = {tag.name: tag for tag in self.task.targets}
+            names = dict.fromkeys((*self.spec.targets, *(name for name in judged if name in table.names)))
+            learned = {tag.name for tag in self.inputs}
+            wanted = (*self.inputs, *(judged.get(name) or table.tag(name) for name in names if name not in learned),
+                      *self._reports)
+        aligned = align(table, wanted)
         table, resampled = resample(aligned.table, self.repair.plan)
         table, repaired = repair_for(self.spec, self.repair, table)
         ledger = aligned.ledger.add(*resampled, *repaired)
@@ -71,6 +86,8 @@ class Recipe:
         """The recipe as JSON-ready data."""
         return {
             "task": {"kind": self.task.name, **self.task.settings.model_dump(mode="json", exclude={"kind"})},
+            "fitted": dict(self.task.fitted),
+            "light": self.light,
             "targets": [asdict(tag) for tag in self.task.targets],
             "inputs": [asdict(tag) for tag in self.inputs],
             "repair": self.repair.to_dict(),
@@ -86,10 +103,11 @@ class Recipe:
         kind = tasks.get(data["task"]["kind"])
         known = data["windows"]["known"]
         spec = {**data["windows"], "inputs": tuple(data["windows"]["inputs"]),
-                "targets": tuple(data["windows"]["targets"]), "known": Known(**known) if known else None}
+                "targets": tuple(data["windows"]["targets"]), "known": Known(**known) if known else None,
+                "future": tuple(data["windows"]["future"])}
         return cls(
             task=kind(settings=kind.Settings.model_validate(data["task"]),
-                      targets=tuple(_tag(tag) for tag in data["targets"])),
+                      targets=tuple(_tag(tag) for tag in data["targets"]), fitted=dict(data["fitted"])),
             inputs=tuple(_tag(tag) for tag in data["inputs"]),
             repair=Repair.from_dict(data["repair"]),
             spec=WindowSpec(**spec),

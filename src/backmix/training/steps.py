@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from backmix.errors import TrainingError
 from backmix.text import say
 from backmix.training.callbacks import Hooks
-from backmix.training.feed import Feed, gathered, moment, row_name
+from backmix.training.feed import Feed, answer_name, gathered, moment, row_name
 from backmix.training.progress import Watch
 from backmix.training.settings import FitSettings
 
@@ -271,7 +271,7 @@ def extreme(feed: Feed, number: int) -> tuple[float, str, str]:
         y = np.abs(found.y.reshape(len(found.y), -1))
         if float(y.max()) > size:
             window, column = (int(i) for i in np.unravel_index(np.argmax(y), y.shape))
-            size, tag = float(y.max()), feed.windows.spec.targets[column]
+            size, tag = float(y.max()), answer_name(feed.windows, column)
             place = moment(feed.windows, int(feed.windows.target_rows[at[window]]))
     return size, tag, place
 

@@ -56,11 +56,14 @@ class LastKnown:
     choices: tuple[Choice, ...] = ()
 
     def predict(self, windows: Windows) -> Outcome:
-        first, count = len(windows.spec.columns), len(windows.spec.targets)
-        newest = np.concatenate([windows.gather(at).x[:, -1, first:first + count].astype(np.float64)
-                                 for at in slices(windows)]) if len(windows) else np.empty((0, count))
-        scaler = windows.target_scaler
-        return Outcome(values=newest if scaler is None else scaler.inverse(newest))
+        first = len(windows.spec.columns)
+        last = first + len(windows.spec.targets)
+        newest = np.concatenate([windows.gather(at).x[:, -1, first:last].astype(np.float64)
+                                 for at in slices(windows)]) if len(windows) else np.empty((0, len(
+                                     windows.spec.targets)))
+        if windows.spec.relative != "none":
+            newest = np.zeros_like(newest)
+        return Outcome(values=windows.unscaled(np.tile(newest, (1, len(windows.spec.horizons)))))
 
 
 @baselines.register("last_value")

@@ -52,8 +52,7 @@ class FeedForward:
         for at in slices(windows):
             said = self.model.predict(self.lags.of_batch(windows.gather(at)))
             found[at] = np.asarray(said, dtype=np.float64).reshape(len(at), self.goals)
-        scaler = windows.target_scaler
-        return Outcome(values=found if scaler is None else scaler.inverse(found))
+        return Outcome(values=windows.unscaled(found))
 
 
 def _rows(lags: Lags, windows: Windows, at: NDArray[np.int64]) -> Singles:

@@ -61,8 +61,7 @@ class Trees:
             x = flat(self.lags, windows, at)
             for k, model in enumerate(self.models):
                 found[at, k] = model.predict(x)
-        scaler = windows.target_scaler
-        return Outcome(values=found if scaler is None else scaler.inverse(found))
+        return Outcome(values=windows.unscaled(found))
 
 
 @baselines.register("trees")
