@@ -22,11 +22,13 @@ from backmix.data.split import Part
 from backmix.data.table import Table
 from backmix.data.windows import fit_scalers
 from backmix.errors import InputError, PlanError
+from backmix.evaluation.baselines import baselines
 from backmix.evaluation.leakage import audit_run, future, rows_used, split_overlap
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
 from backmix.text import speak
 from backmix.training.plan import Plan, PlanFaults
+from backmix.training.predict import rolled
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
 from small import small_plan, small_table
@@ -299,3 +301,35 @@ def test_the_command_line_takes_a_laboratory_file(cstr: Run, tmp_path: Path, mon
     frame, _ = cstr.bundle.predict_file("new.csv", lab=EXAMPLES / "sparse_lab_cstr.csv")
     np.testing.assert_allclose(said["prediction"], frame["prediction"], rtol=1e-6)
     assert "laboratory row put on the row of its sample" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_a_forecast_shows_which_inputs_were_filled(strategy: str) -> None:
+    """Between inputs and known values stand the marks; what is rolled on puts its answers behind them."""
+    table = small_table()
+    values = np.array(table.values)
+    values[100:103, 0] = np.nan
+    plan = Plan.check({"task": {"kind": "forecast", "target": "quality", "strategy": strategy, "relative": "none"},
+                       "windows": {"lookback": 6, "horizon": 3, "missing": True}})
+    run = prepare(Reading(replace(table, values=values), Ledger(420)), plan)
+    names = run.test.feature_names
+    assert names == ("F102", "P103", "T101", "F102 (missing)", "P103 (missing)", "T101 (missing)", "quality (known)")
+    said = rolled(lambda x: x[:, -1, -1:] + 1, run.test)
+    x = run.test.gather(run.test.all_indices).x
+    np.testing.assert_allclose(said, x[:, -1, -1:] + np.arange(1, 4), rtol=1e-5)
+    last = baselines.get("last_value")(run.train, run.validation, run.task, 0).predict(run.test).values
+    assert last is not None
+    newest = table.column("quality")[run.test.origins][:, None]
+    np.testing.assert_allclose(last, np.repeat(newest, 3, axis=1), rtol=1e-5, atol=1e-5)
+
+
+def test_answers_may_be_told_relative_to_the_last_reported_value() -> None:
+    """The origin of an answer is the value that the newest row shows, by its report time."""
+    run = with_lab()
+    windows = replace(run.test, spec=replace(run.test.spec, relative="answers"))
+    y = windows.gather(windows.all_indices).y
+    shown = run.test.gather(run.test.all_indices)
+    assert y is not None
+    assert shown.y is not None
+    place = run.test.feature_names.index("quality (known)")
+    np.testing.assert_allclose(y[:, 0], shown.y[:, 0] - shown.x[:, -1, place], atol=1e-5)
