@@ -175,7 +175,7 @@ def _reading(data: Any, plan: Plan, base: Path) -> Reading:
     if isinstance(data, str | os.PathLike):
         return read(plan.data.model_copy(update={
             "file": os.fspath(data), "set": None, "protocol": None, "plant": None, "sql": None, "query": None}))
-    return read(plan.data, frame=data)
+    return read(plan.data, frame=data, base=base)
 
 
 def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> None:
@@ -319,7 +319,8 @@ def _report(found: _Found) -> ReportData:
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,
                           engine=os.environ.get("KERAS_BACKEND", "jax")),
-        choices=found.choices, parts=summarize_parts(prepared.table, prepared.split, windows),
+        choices=found.choices, parts=summarize_parts(
+            prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
         account=prepared.account, leakage=found.leakage, plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)

@@ -55,12 +55,14 @@ class PartSummary:
     """One part of the split as the report tells it.
 
     spans: first and last row of each stretch, as UTC times or as row numbers
+    labels: rows on which all targets have a value; None when it is not known
     """
 
     name: PartName
     rows: int
     windows: int
     spans: tuple[tuple[Place, Place], ...] = ()
+    labels: int | None = None
 
     @property
     def clock(self) -> bool:
@@ -74,14 +76,19 @@ class PartSummary:
         return [(_seconds(a), _seconds(b)) for a, b in self.spans]
 
 
-def summarize_parts(table: Table, split: Split, windows: Mapping[str, int]) -> tuple[PartSummary, ...]:
+def summarize_parts(table: Table, split: Split, windows: Mapping[str, int], *,
+                    targets: tuple[str, ...] = ()) -> tuple[PartSummary, ...]:
     """The parts of a split as a report tells them; ``windows`` counts those of train, validation and test.
+
+    targets: to count the labels of each part
 
     Spans are times where the clock of the table only goes forward, else row numbers from 0.
     """
+    from backmix.data.segments import finite_rows
     from backmix.data.split import PARTS
 
     clock = table.time is not None and len(table) > 0 and bool((np.diff(table.time.view("int64")) >= 0).all())
+    labelled = finite_rows(table, targets)[0] if targets else None
     found = []
     for part in PARTS:
         mine = np.concatenate([[False], split.rows(part), [False]])
@@ -96,7 +103,8 @@ def summarize_parts(table: Table, split: Split, windows: Mapping[str, int]) -> t
         )
         name = cast(PartName, part.name.lower())
         found.append(
-            PartSummary(name, rows=split.count(part), windows=windows.get(name, 0), spans=tuple(spans))
+            PartSummary(name, rows=split.count(part), windows=windows.get(name, 0), spans=tuple(spans),
+                        labels=None if labelled is None else int((labelled & split.rows(part)).sum()))
         )
     return tuple(found)
 

@@ -106,7 +106,7 @@ def rolled(step: Step, windows: Windows, *, block: int = 4096) -> NDArray[np.flo
     seen nothing behind the moment of prediction but what was planned.
     """
     spec = windows.spec
-    goals = slice(len(spec.inputs), len(spec.inputs) + len(spec.targets))
+    goals = slice(len(spec.columns), len(spec.columns) + len(spec.targets))
     planned = [spec.inputs.index(name) for name in spec.future]
     found = np.empty((len(windows), spec.horizon, len(spec.targets)), np.float32)
     for low in range(0, len(windows), block):

@@ -15,6 +15,7 @@ import numpy as np
 
 from backmix.data.ledger import Account, Ledger, account
 from backmix.data.repair import RepairPlan, fit_repair
+from backmix.data.reported import learned
 from backmix.data.resample import check_clock, resample
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
@@ -29,7 +30,7 @@ from backmix.tasks import Task, tasks
 from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe
+from backmix.training.recipe import Recipe, repair_for
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
@@ -97,14 +98,15 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
         parts = _parts(table, plan, gap=spec.reach)
         repair = fit_repair(table, rules, rows=_teaching_rows(table, parts, task))
         kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
-        choices.append(choose_lookback(repair.apply(table)[0], parts, replace(spec, inputs=kept, future=())))
+        short = replace(spec, inputs=kept, future=(), missing=False)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, short))
         spec = replace(spec, lookback=choices[-1].value)
     parts = _parts(table, plan, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
     repair = fit_repair(table, rules, rows=fitted_on)
-    table, repaired = repair.apply(table)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
     spec = _with_inputs(spec, task, inputs, table)
+    table, repaired = repair_for(spec, repair, table)
     scaler, target_scaler = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs,
                                         target=plan.scaling.target)
     windows = {part: build_windows(table, spec, split=parts, part=part).scaled(scaler, target_scaler)
@@ -232,4 +234,4 @@ def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: T
     spec = task.form(replace(spec, inputs=names or spec.inputs, targets=task.goals(names)), table.step)
     if not names and spec.known is None:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
-    return replace(spec, inputs=names)
+    return replace(spec, inputs=names, known=learned(spec.known, table, spec.targets))

@@ -36,7 +36,7 @@ class Seasonal:
     def predict(self, windows: Windows) -> Outcome:
         spec = windows.spec
         assert spec.known is not None
-        first, goals = len(spec.inputs), len(spec.targets)
+        first, goals = len(spec.columns), len(spec.targets)
         # row T - 1 of a window shows the value ``delay`` rows before its end
         ahead = np.array(spec.horizons) + spec.known.delay + spec.dead_time
         places = windows.steps - 1 + ahead - self.season * np.ceil(ahead / self.season).astype(np.int64)
