@@ -27,8 +27,6 @@ from backmix.training.progress import Mark
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORED = ("validation", "test")
-"""The parts that are scored; the training part would flatter every model."""
 MOST_FREE_RUNS, MOST_FREE_ROWS = 5, 2000
 """Stretches that are run freely, and rows of each: a step of a free run is a call of the network."""
 MOST_ROWS = 100_000
@@ -70,8 +68,7 @@ class Neighbours:
 
         task, settings = self.prepared.task, self.prepared.plan.evaluation
         frames = []
-        for part in SCORED:
-            windows = thinned(self.prepared.parts[part])
+        for part, windows in _scored(self.prepared).items():
             outcome = predict_outcome(model, task, windows)
             frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
         frames += self._free_runs(model, name)
@@ -115,7 +112,12 @@ def neighbours(prepared: Prepared) -> Neighbours:
     fitted = fit_baselines(prepared.task, prepared.train, prepared.validation,
                            seed=prepared.plan.training.seed, names=prepared.plan.evaluation.baselines)
     return Neighbours(prepared=prepared, fitted=fitted,
-                      frame=fitted.frame(prepared.task, {part: thinned(prepared.parts[part]) for part in SCORED}))
+                      frame=fitted.frame(prepared.task, _scored(prepared)))
+
+
+def _scored(prepared: Prepared) -> dict[str, Windows]:
+    """The windows of each part of the prediction frame; the training part would flatter every model."""
+    return {part: thinned(windows) for part, windows in prepared.scored.items()}
 
 
 def thinned(windows: Windows) -> Windows:

@@ -87,7 +87,7 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
     results = [
         split_overlap(prepared.parts),
         scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling),
-        *target_copies(prepared.train),
+        *target_copies(prepared.train, made=recipe.task.made(recipe.task.settings)),
         future(recipe, prepared.test,
                predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows)),
     ]
@@ -181,8 +181,16 @@ def scaler_rows(train: Windows, *, rows: NDArray[np.bool_], kinds: Mapping[str, 
     return LeakageResult("scaler", True, "evaluation.leak_scaler_none", {"rows": f"{int(rows.sum()):,}"})
 
 
-def target_copies(train: Windows) -> tuple[LeakageResult, ...]:
-    """A failure for each input that gives a target away on the training windows, or one success."""
+def target_copies(train: Windows, *, made: Collection[str] = ()) -> tuple[LeakageResult, ...]:
+    """A failure for each input that gives a target away on the training windows, or one success.
+
+    made: inputs that the task computes itself, anew at every prediction; they cannot know more than the plant
+    """
+    measured = tuple(name for name in train.spec.inputs if name not in made)
+    if not measured:
+        return (LeakageResult("copy", True, "evaluation.leak_copy_none_class", {"count": 0}),)
+    if len(measured) < len(train.spec.inputs):
+        train = replace(train, spec=replace(train.spec, inputs=measured), scaler=None)
     found, strongest = find_copies(train)
     if not found:
         values = {"count": len(train.spec.inputs)} | (

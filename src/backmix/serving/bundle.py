@@ -104,7 +104,7 @@ class Bundle:
                  # a new file need not have the columns that only training used
                  "tags": tuple(tag for tag in self.read.tags if tag.name in wanted)}
         plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
-        reading = read(plan, needed=[tag.name for tag in self.recipe.inputs])  # labels may be missing
+        reading = read(plan, needed=[tag.name for tag in self.recipe.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table)
         return frame, reading.ledger.add(*ledger.notes)
 

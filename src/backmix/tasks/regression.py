@@ -48,12 +48,13 @@ class Regression(Task):
         return len(self.targets)
 
     def loss(self, train: Windows) -> Choice:
-        scaled = train.scaled_targets()
-        for column, tag in enumerate(self.targets):
-            if np.ptp(scaled[:, column]) == 0:
-                raise InputError("tasks.target_is_constant", where=train.table.source, target=tag.name,
-                                 value=f"{train.truth()[0, column]:g}", count=len(train))
-        return choose_loss("regression", targets=scaled)
+        asked = train.asked_targets()
+        for column, name in enumerate(train.spec.targets):
+            if np.ptp(asked[:, column]) == 0:
+                value = float(np.nanmean(train.table.column(name)[train.target_rows]))
+                raise InputError("tasks.target_is_constant", where=train.table.source, target=name,
+                                 value=f"{value:g}", count=len(asked))
+        return choose_loss("regression", targets=asked)
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
         return Outcome(values=windows.unscaled(outputs))

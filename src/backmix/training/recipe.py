@@ -46,7 +46,13 @@ class Recipe:
     @property
     def wanted(self) -> tuple[Tag, ...]:
         """The tags that prediction needs: the inputs, and the target (and its reports) when its past is shown."""
-        return (*self.inputs, *(self.task.targets if self.spec.known is not None else ()), *self._reports)
+        return (*self.measured, *(self.task.targets if self.spec.known is not None else ()), *self._reports)
+
+    @property
+    def measured(self) -> tuple[Tag, ...]:
+        """The inputs that a table must bring: those that the task does not compute itself."""
+        made = self.task.made(self.task.settings)
+        return tuple(tag for tag in self.inputs if tag.name not in made)
 
     @property
     def _reports(self) -> tuple[Tag, ...]:
@@ -67,16 +73,18 @@ class Recipe:
         """
         if self._reports:
             check_reports(table, self.spec.targets)
-        wanted = self.wanted
+        task, wanted = self.task, self.wanted
         if need_target:
-            table = self.task.adapt(table, self.task.settings)
-            judged = {tag.name: tag for tag in self.task.targets}
-            names = dict.fromkeys((*self.spec.targets, *(name for name in judged if name in table.names)))
-            learned = {tag.name for tag in self.inputs}
-            wanted = (*self.inputs, *(judged.get(name) or table.tag(name) for name in names if name not in learned),
-                      *self._reports)
+            table = task.adapt(table, task.settings)
+            judged = {tag.name: tag for tag in task.targets}
+            made = [name for name in task.made(task.settings) if name not in table.names]
+            there = [name for name in (*judged, *task.settings.targets) if name in table.names]
+            taken = {*made, *(tag.name for tag in self.inputs)}
+            names = dict.fromkeys(name for name in (*self.spec.targets, *there) if name not in taken)
+            wanted = (*self.measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports)
         aligned = align(table, wanted)
         table, resampled = resample(aligned.table, self.repair.plan)
+        table = task.derive(table, task.settings, targets=need_target)
         table, repaired = repair_for(self.spec, self.repair, table)
         ledger = aligned.ledger.add(*resampled, *repaired)
         spec = self.spec.without_target() if not need_target else self.spec
