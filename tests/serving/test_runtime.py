@@ -15,6 +15,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.kernels import available
 from backmix.models.network import build
 from backmix.serving.archive import pack, unpack
+from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
 from backmix.serving.weights import take_weights
 from backmix.workflow import Run
@@ -172,3 +173,31 @@ def test_row_18_values_beyond_the_training_range_are_brought_to_its_edge(sensor_
     far = np.full((1, 6, 3), 1e9)
     further = np.full((1, 6, 3), 1e12)
     np.testing.assert_array_equal(runtime.predict(far), runtime.predict(further))
+
+
+@pytest.mark.parametrize(("fields", "form"), [
+    ({"bidirectional": True, "residual": True}, "bidirectional = true, residual = true"),
+    ({"body": "transformer"}, 'body = "transformer"'),
+    ({"answer": "path", "horizon": 2, "decoder": "states", "future": 1},
+     'answer = "path", decoder = "states", future = 1'),
+])
+def test_what_needs_keras_is_refused_by_name(any_bundle: Any, fields: dict[str, Any], form: str) -> None:
+    """A bundle of any form carries its weights over; the light runtime says which form it cannot run."""
+    path, model = any_bundle(Architecture(features=3, lookback=6, units=(4,), **fields))
+    with pytest.raises(BundleError) as caught:
+        Runtime.load(path)
+    assert str(caught.value) == (f"{path} holds a network with {form}, which the light runtime cannot run. Use "
+                                 "`backmix predict`, or Bundle.load(...).predict(table)")
+    found = take_weights(Bundle.load(path).network)
+    for name, array in take_weights(model).items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_noise_leaves_a_network_light(any_bundle: Any) -> None:
+    """Course item 28: noise acts in training alone, so the runtime need not know of it."""
+    path, model = any_bundle(Architecture(features=3, lookback=6, units=(4,), noise=0.2))
+    runtime = Runtime.load(path)
+    still, _ = any_bundle(Architecture(features=3, lookback=6, units=(4,)))
+    rows = rows_of(runtime)[:30]
+    np.testing.assert_array_equal(runtime.slide(rows), Runtime.load(still).slide(rows))
+    assert any(layer.name == "noise" for layer in model.layers)
