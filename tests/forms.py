@@ -38,7 +38,8 @@ FORMS = {name: Architecture(**{**PLAIN, **fields}) for name, fields in {
                             "units": (4,), "cell": "simple_rnn"},
     "window": {"answer": "window", "outputs": F, "bidirectional": True, "noise": 0.2},
     "window repeat": {"answer": "window", "outputs": F, "decoder": "repeat", "cell": "lstm"},
-    "window states": {"answer": "window", "outputs": F, "decoder": "states", "teacher_forcing": 0.3},
+    "window states": {"answer": "window", "outputs": F, "decoder": "states", "teacher_forcing": 0.3,
+                      "layer_norm": True, "residual": True},
 }.items()}
 PATHS = [name for name, a in FORMS.items() if a.answer == "path"]
 FEEDING_BACK = [name for name, a in FORMS.items() if a.feedback]
