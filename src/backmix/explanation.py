@@ -82,6 +82,7 @@ def _target(run: Run, name: str | None) -> int:
 
 def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str]:
     """The network on the test part of its own data, or on all of another table, whose name is told then."""
+    from backmix.data.windows import build_windows
     from backmix.evaluation.inspection import Subject
     from backmix.training.prepare import prepare
 
@@ -97,7 +98,8 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
     if known:
         table = type(recipe.task).adapt(table, recipe.task.settings)
     windows, _ = recipe.windows(table, need_target=known)
-    every = windows if recipe.spec.lookback is None else recipe.windows(table, need_target=False)[0]
+    every = windows if recipe.spec.lookback is None else build_windows(
+        windows.table, recipe.spec.without_target()).scaled(recipe.scaler, recipe.target_scaler)
     return Subject(model=bundle.network, architecture=bundle.architecture, task=recipe.task, windows=windows,
                    background=windows, every=every, step=recipe.step, target=target), table.source
 

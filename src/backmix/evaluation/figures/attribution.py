@@ -95,7 +95,8 @@ def age_ticks(insight: Insight, axes: Axes) -> list[Tick]:
     if top <= low:
         return [(0.5, number(low))]
     found = round_ticks(low, top, max(3, int(axes.width // 90)))
-    return [(value / scale - least + 0.5, f"{label} {name}".strip()) for value, label in found]
+    # from left to right, which is from old to new
+    return [(value / scale - least + 0.5, f"{label} {name}".strip()) for value, label in reversed(found)]
 
 
 def axis_of(insight: Insight) -> str:

@@ -88,7 +88,8 @@ def _target(g: Gates, axes: Axes, ticks: list[Tick]) -> str:
     parts = [text(LEFT, axes.top - 8, say("insight.chance"), "note", width=axes.width),
              axes.rows([(0.0, "0"), (0.5, "0.5"), (1.0, "1.0")]), axes.columns(ticks, words=False)]
     changes = [k for k in range(len(g.classes)) if g.classes[k] and (k == 0 or g.classes[k] != g.classes[k - 1])]
-    for at, following in zip(changes[:MOST_CHANGES], [*changes[1:], len(g.x) - 1][:MOST_CHANGES], strict=True):
+    ends = [*changes[1:], len(g.x) - 1]
+    for at, following in list(zip(changes, ends, strict=True))[:MOST_CHANGES]:
         x, end = float(axes.x(float(g.x[at]))), float(axes.x(float(g.x[following])))
         parts.append(rule(x, axes.top, x, axes.bottom, "best"))
         parts.append(text(x + 3, axes.top + 12, g.classes[at], "note", width=max(end - x - 4, 12.0)))
@@ -96,8 +97,7 @@ def _target(g: Gates, axes: Axes, ticks: list[Tick]) -> str:
 
 
 def _gates(axes: Axes, g: Gates, mine: list[Gate], ticks: list[Tick], *, words: bool) -> str:
-    names = say("insight.layer_gates", layer=mine[0].layer, names="")
-    parts = [text(0, axes.top - 8, names, "note", width=LEFT + 20),
+    parts = [text(0, axes.top - 8, say("insight.layer", layer=mine[0].layer), "note", width=LEFT + 20),
              legend(LEFT + 24, axes.top - 8, [(KINDS[gate.name], gate.name) for gate in mine]),
              axes.rows(round_ticks(*axes.ys, 3)), axes.columns(ticks, words=words)]
     for gate in reversed(mine):

@@ -43,12 +43,13 @@ def draw(data: ReportData, width: int) -> Figure | None:
         curves.append(np.log10(np.maximum(share, 10.0**-DECADES)))
     low = max(-DECADES, min(float(curve.min()) for curve in curves))
     low = min(low * 1.05, -0.35)
-    axes = Axes(LEFT, 76, width - LEFT - 12, 220, (float(memory.lookback), 0.0), (low, 0.05))
+    above = 76.0 if len(curves) > 1 else 54.0
+    axes = Axes(LEFT, above, width - LEFT - 12, 220, (float(memory.lookback), 0.0), (low, 0.05))
     lags = np.arange(memory.lookback, dtype=np.float64) + 0.5
     edge = float(axes.x(float(memory.effective + 1)))
     parts = [
         text(0, 14, say("insight.memory_title"), "head", width=width - 4),
-        text(0, 58, say("insight.memory_axis"), "note"),
+        text(0, above - 18, say("insight.memory_axis"), "note"),
         box(edge, axes.top, axes.right - edge, 220, "band"),
         axes.rows(log_ticks(low, 0.0)),
         axes.columns(age_ticks(insight, axes), grid=False),

@@ -84,8 +84,7 @@ def look(subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | Non
     """
     left_out = []
     attribution = attribute(subject, effort)
-    truth = all(name in subject.table.names for name in subject.windows.spec.targets)
-    permutation = permute(subject, effort, features=attribution.order, seed=seed) if truth else None
+    permutation = permute(subject, effort, features=attribution.order, seed=seed)
     if permutation is None:
         left_out.append("insight.few_truths")
     closed = why_closed(subject.architecture)
@@ -94,7 +93,8 @@ def look(subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | Non
         left_out.append(closed)
     else:
         memory = remember(subject, effort)
-        gates = watch(subject, features=[int(f) for f in attribution.order[:SHOWN_TAGS]], at=at, rows=rows)
+        inputs = [int(f) for f in attribution.order if f < len(subject.windows.spec.inputs)]
+        gates = watch(subject, features=inputs[:SHOWN_TAGS], at=at, rows=rows)
         if subject.architecture.cell not in KEEPING:
             left_out.append("insight.no_gates")
     a = subject.architecture

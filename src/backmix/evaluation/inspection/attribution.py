@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from backmix.evaluation.inspection.subject import Effort, Floats, Sample, Subjec
 from backmix.models.sensitivity import Arrays, Sensitivity, sensitivity
 
 BLOCK = 128
-"""Points of paths that are differentiated at once."""
+"""Windows that are differentiated at once."""
 LARGEST_BLOCK = 64 * 2**20
 """Bytes of one block."""
 GAP = 0.01
@@ -119,28 +120,37 @@ def integrate(subject: Subject, sample: Sample, base: NDArray[np.float32], *, no
     outputs = subject.answers(sample.x, sample.mask)
     pull = subject.pulls(outputs)
     difference = ((outputs.astype(np.float64) - subject.answers(start, sample.mask)) * pull).sum(axis=1)
-    slope = sensitivity(subject.model)
-    shares = Shares(np.zeros(sample.x.shape), difference)
-    for count in (nodes, 4 * nodes):
-        total = np.zeros(sample.x.shape)
+    slope, block = sensitivity(subject.model), _block(way)
+    parts, left = np.zeros(way.shape), np.arange(len(way))
+    # a window whose shares do not add up yet (a relu's slope jumps) gets more points on its path
+    for count in (nodes, 4 * nodes, 16 * nodes):
         points, weights = np.polynomial.legendre.leggauss(count)
         u = 0.5 * (points + 1)
+        mean = np.zeros((len(left), *way.shape[1:]))
         # alpha = u^3: the logarithms of window statistics bend most where the window is still flat
         for alpha, weight in zip(u**3, 1.5 * u**2 * weights, strict=True):
-            x = (start + alpha * way).astype(np.float32)
-            total += weight * _slopes(slope, {"x": x} if sample.mask is None else {"x": x, "mask": sample.mask}, pull)
-        shares = Shares(way * total, difference)
-        if shares.gap <= GAP * float(np.abs(difference).mean()):
+            path = {"x": (start[left] + alpha * way[left]).astype(np.float32)}
+            path |= {} if sample.mask is None else {"mask": sample.mask[left]}
+            mean += weight * _slopes(slope, path, pull[left], block)
+        parts[left] = way[left] * mean
+        missed = np.abs(parts.sum(axis=(1, 2)) - difference)
+        left = np.flatnonzero(missed > GAP * np.abs(difference).mean())
+        if not len(left):
             break
-    return shares
+    return Shares(parts, difference)
 
 
-def _slopes(slope: Callable[[Arrays, NDArray[np.float64]], Sensitivity], inputs: dict[str, NDArray[np.generic]],
-            pull: Floats) -> Floats:
+def _block(way: NDArray[np.floating[Any]]) -> int:
+    """How many windows are differentiated at once."""
+    count, steps, width = (int(size) for size in way.shape)
+    return max(1, min(BLOCK, count, LARGEST_BLOCK // (4 * steps * width)))
+
+
+def _slopes(slope: Callable[[Arrays, NDArray[np.float64]], Sensitivity], inputs: dict[str, NDArray[Any]],
+            pull: Floats, block: int) -> Floats:
     """Gradients block by block; the last block is filled up, so that one shape is compiled."""
-    count, steps, width = inputs["x"].shape
-    block = max(1, min(BLOCK, count, LARGEST_BLOCK // (4 * steps * width)))
-    found = np.empty((count, steps, width))
+    count = len(pull)
+    found = np.empty(inputs["x"].shape)
     for low in range(0, count, block):
         at = np.minimum(np.arange(low, low + block), count - 1)
         answer = slope({name: array[at] for name, array in inputs.items()}, pull[at])

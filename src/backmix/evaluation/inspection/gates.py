@@ -47,7 +47,8 @@ class Gates:
     gates: every gate of every layer; convention: what the letters mean
     tags: the shown tags with their values (R,) in plant units, as known at that moment
     target: what is predicted; truth, prediction: (R,) its values, or for classes the probability of
-        the class that was really there in ``prediction`` and its name in ``classes``
+        the class that was really there in ``prediction`` and its name in ``classes``; empty where
+        there is nothing to show
     batch: the name of the batch when one window is one whole batch, which has one prediction only
     activation: of the gates; sigmoid and hard_sigmoid keep them in [0, 1]
     run_up: rows that the network ran before the first one shown
@@ -74,7 +75,7 @@ class Gates:
     def moment(self, at: int) -> str:
         """A row of the stretch in words: its time, or its number."""
         if self.clock:
-            return str(np.datetime64(int(self.x[at]), "s")).replace("T", " ")
+            return str(np.datetime64(int(self.x[at]), "s")).replace("T", " ").removesuffix(":00")
         return f"{int(self.x[at])}"
 
 
@@ -82,11 +83,11 @@ def watch(subject: Subject, *, features: Sequence[int], at: str | int | None = N
           rows: int | None = None) -> Gates | None:
     """Watch the gates over a stretch (see `stretch.choose`); None for a cell without gates.
 
-    features: which tags are shown beside, by their place on the feature axis
+    features: which inputs are shown beside, by their place on the feature axis
     """
     if subject.architecture.cell not in KEEPING:
         return None
-    stretch = choose(subject.every, classes=bool(subject.task.classes), target=subject.target, at=at, rows=rows)
+    stretch = choose(subject.every, subject.truth(subject.every), classes=bool(subject.task.classes), at=at, rows=rows)
     x = consecutive(subject, stretch)
     whole = subject.every.lengths is not None
     shown = len(x) if whole else stretch.count
@@ -102,7 +103,7 @@ def watch(subject: Subject, *, features: Sequence[int], at: str | int | None = N
         activation=a.recurrent_activation,
         tags=tuple((table.tag(names[f]),
                     np.asarray(table.column(names[f])[origins - subject.windows.spec.dead_time], np.float64))
-                   for f in features if f < len(names)),
+                   for f in features),
         target=subject.tag, truth=truth, prediction=prediction, classes=classes,
         batch=table.batch_names[int(table.batch[origin])] if whole and table.batch is not None else "",
         run_up=len(x) - shown)
@@ -134,13 +135,14 @@ def gates_of(trace: NetworkTrace, shown: int) -> list[Gate]:
 def _seen(subject: Subject, stretch: Stretch) -> tuple[Floats, Floats, tuple[str, ...]]:
     """Truth and prediction (R,) at every row of the stretch, and for classes their names."""
     windows, task = subject.every.subset(stretch.at), subject.task
-    known = all(name in windows.table.names for name in windows.spec.targets)
-    truth = windows.truth()[:, subject.target] if known else np.full(len(windows), np.nan)
+    truth = subject.truth(windows)
     outcome = task.decode(predict_network(subject.model, windows), windows)
     if outcome.values is not None:
         return truth, outcome.values[:, subject.target], ()
     assert outcome.probabilities is not None
     there = np.isfinite(truth)
+    if not there.any():
+        return truth[:0], truth[:0], ()
     codes = np.where(there, truth, 0).astype(np.int64)
     chance = np.where(there, outcome.probabilities[np.arange(len(codes)), codes], np.nan)
     return truth, chance, tuple(_class(task.classes, code, real) for code, real in zip(codes, there, strict=True))

@@ -54,7 +54,7 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
     features = features[:effort.tags]
     passes = max(1, len(features) * effort.repeats)
     sample = subject.sample(subject.affordable(effort.scored, passes=passes, work=4 * effort.work))
-    truth = subject.windows.truth()[sample.at, subject.target]
+    truth = subject.truth(subject.windows)[sample.at]
     known = np.isfinite(truth)
     sample, truth = Sample(sample.x[known], None if sample.mask is None else sample.mask[known],
                            sample.at[known]), truth[known]

@@ -79,8 +79,9 @@ def without(insight: Insight) -> str:
         return say("insight.without_none", error=error(found.error, insight))
     first = int(np.where(missed, found.mean, -np.inf).argmax())
     idle = [brief(name, 40) for name, here in zip(found.features, missed, strict=True) if not here]
+    spread = number((100 if insight.classes else 1) * found.spread[first], 2)
     values = {"first": brief(found.features[first], 80), "amount": error(found.mean[first], insight),
-              "spread": error(found.spread[first], insight), "error": error(found.error, insight)}
+              "spread": spread, "error": error(found.error, insight)}
     if not idle:
         return say("insight.without", **values)
     names = ", ".join(idle[:MOST_NAMED])

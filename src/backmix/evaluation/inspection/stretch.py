@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.table import Table
 from backmix.data.windows import Windows
 from backmix.errors import InputError, PlanError
 
@@ -37,10 +36,11 @@ class Stretch:
         return np.arange(self.first, self.first + self.count)
 
 
-def choose(windows: Windows, *, classes: bool, target: int = 0, at: str | int | None = None,
+def choose(windows: Windows, truth: NDArray[np.float64], *, classes: bool, at: str | int | None = None,
            rows: int | None = None) -> Stretch:
     """A stretch of windows that lie at every row of one part.
 
+    truth: (W,) the target of each window (a code for classes), NaN where it is not known
     at: a time ("2026-03-01 12:00", UTC), the name of a batch, or a row of the table counted from 1;
         None takes the place where the target moves most
     rows: how many rows are shown, None for `ROWS`
@@ -53,11 +53,11 @@ def choose(windows: Windows, *, classes: bool, target: int = 0, at: str | int | 
     if windows.lengths is not None:
         if rows is not None:
             raise PlanError("insight.rows_of_batch", rows=rows)
-        place = _unusual(windows, target) if at is None else locate(windows, at)
+        place = _unusual(truth) if at is None else locate(windows, at)
         return Stretch(place, 1)
     count = rows or ROWS
     if at is None:
-        return _busiest(windows, count, classes=classes, target=target)
+        return _busiest(windows, truth, count, classes=classes)
     place = locate(windows, at)
     starts, ends = runs(windows)
     run = int(np.searchsorted(starts, place, side="right")) - 1
@@ -125,22 +125,17 @@ def _at_time(windows: Windows, time: NDArray[np.datetime64], text: str) -> int:
     raise InputError("insight.outside", at=text, first=_name(windows, 0), last=_name(windows, -1))
 
 
-def _busiest(windows: Windows, count: int, *, classes: bool, target: int) -> Stretch:
+def _busiest(windows: Windows, truth: NDArray[np.float64], count: int, *, classes: bool) -> Stretch:
     """The stretch in which the target has its largest range, or its most changes of class."""
-    truth = windows.truth()[:, target] if windows.spec.targets and _has_target(windows.table, windows) else None
     best, found = -1.0, Stretch(0, 1)
     for low, high in zip(*runs(windows), strict=True):
         size = min(count, int(high - low))
         for first in dict.fromkeys([*range(int(low), int(high) - size + 1, max(1, size // 4)), int(high) - size]):
-            moved = 0.0 if truth is None else _movement(truth[first:first + size], classes)
+            moved = _movement(truth[first:first + size], classes)
             # a longer stretch is better than a short one that moves as much
             if moved + 1e-12 * size > best:
                 best, found = moved + 1e-12 * size, Stretch(first, size)
     return found
-
-
-def _has_target(table: Table, windows: Windows) -> bool:
-    return all(name in table.names for name in windows.spec.targets)
 
 
 def _movement(truth: NDArray[np.float64], classes: bool) -> float:
@@ -150,9 +145,8 @@ def _movement(truth: NDArray[np.float64], classes: bool) -> float:
     return float((np.diff(known) != 0).sum()) if classes else float(np.ptp(known))
 
 
-def _unusual(windows: Windows, target: int) -> int:
+def _unusual(truth: NDArray[np.float64]) -> int:
     """The batch whose target lies furthest from the middle."""
-    truth = windows.truth()[:, target]
     away = np.abs(truth - np.nanmedian(truth)) if np.isfinite(truth).any() else np.zeros(len(truth))
     return int(np.nan_to_num(away, nan=-1.0).argmax())
 

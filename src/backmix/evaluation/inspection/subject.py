@@ -145,6 +145,12 @@ class Subject:
         room = LARGEST / (BYTES * rows * (a.features + sum(a.units)))
         return int(min(most, max(2, min(room, work / (passes * rows * parameters(a))))))
 
+    def truth(self, windows: Windows) -> Floats:
+        """(W,) the target that is explained, NaN where it is not known or not in the table."""
+        if any(name not in windows.table.names for name in windows.spec.targets):
+            return np.full(len(windows), np.nan)
+        return windows.truth()[:, self.target]
+
     def answers(self, x: NDArray[Any], mask: Mask | None) -> NDArray[np.float32]:
         """The network's outputs, (B, O)."""
         return predict_arrays(self.model, x, mask)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures.ticks import number
-from backmix.evaluation.page.blocks import Block, Section, draw
-from backmix.text import say
+from backmix.evaluation.page.blocks import Block, Section, draw, name
+from backmix.text import language, say
 
 if TYPE_CHECKING:
     from backmix.evaluation.inspection import Insight
@@ -26,6 +26,10 @@ def insight(data: ReportData) -> Section:
     lead = "" if data.insight is None else say(
         "insight.lead" if not data.insight.source else "insight.lead_new",
         windows=f"{data.insight.attribution.windows:,}", source=data.insight.source)
+    if data.insight is not None and len(data.task.targets) > 1:
+        lead += " " * (language() == "en") + say("insight.lead_target", target=name(data.insight.target))
+    if data.insight is not None and data.insight.classes:
+        lead += " " * (language() == "en") + say("insight.lead_classes")
     return Section(anchor="inside", short=say("insight.short"), head=say("insight.head"), lead=lead,
                    blocks=tuple(_blocks(data)))
 
@@ -37,7 +41,7 @@ def _blocks(data: ReportData) -> Iterator[Block]:
     if found is None:
         return
     yield Block(head=say("insight.head_tags"), text=said.moves(found), figures=draw(data, ["attribution"]))
-    if any(name.endswith("(known)") for name in found.attribution.features):
+    if any(feature.endswith("(known)") for feature in found.attribution.features):
         yield Block(text=say("insight.known_age"), tone="note")
     yield Block(head=say("insight.head_without"), text=said.without(found), figures=draw(data, ["importance"]))
     if found.memory is not None:
@@ -62,6 +66,8 @@ def _facts(found: Insight, memory: Memory) -> Iterator[tuple[str, str]]:
     yield say("insight.fact_half"), say("insight.never") if half is None else span_of(half, found.step)
     if memory.factor is not None:
         yield say("insight.fact_factor" if memory.factor <= 1 else "insight.fact_grows"), number(memory.factor)
+    if memory.gone is not None:
+        yield say("insight.fact_gone"), span_of(memory.gone, found.step)
     for layer, residence in enumerate(memory.residence[:MOST_LAYERS], 1):
         yield (say("insight.fact_residence", layer=layer, gate=residence.gate),
                residence_time(residence.middle, found.step))
