@@ -82,14 +82,15 @@ def _shapes(layer: Any) -> list[tuple[int | None, ...]]:
     return [tuple(tensor.shape) for tensor in found if tensor is not None]
 
 
-def predict_arrays(model: Any, x: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+def predict_arrays(model: Any, x: NDArray[Any], mask: NDArray[np.bool_] | None = None, *,
+                   block: int = BLOCK) -> NDArray[np.float32]:
     """What the network puts out for windows that somebody has changed, x (B, T, F) -> (B, O).
 
-    mask: (B, T) for a masked network. The blocks are those of `predict_network`, so that nothing is
-    compiled anew.
+    mask: (B, T) for a masked network. The usual blocks are those of `predict_network`, so that
+    nothing is compiled anew; a smaller ``block`` saves a large network from computing padding.
     """
     rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or x.shape[1]
-    block = block_size(model, rows, budget(None))
+    block = min(block, block_size(model, rows, budget(None)))
     fixed = arrays_of(model.non_trainable_variables)
     found = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
     for low in range(0, len(x), block):

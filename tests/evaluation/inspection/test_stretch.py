@@ -175,7 +175,7 @@ def test_idle_tags_are_named_and_a_model_without_memory_is_told() -> None:
     asked = replace(asked, windows=replace(asked.windows, table=replace(table, values=values)))
     found = look(asked, QUICK)
     assert without(found).startswith("With the history of another time in place of the true one of x2, the error")
-    assert without(found).endswith("of x1, x3 no loss can be measured, so the model may do without.")
+    assert without(found).endswith("x1, x3, taken one at a time, cost nothing measurable, so the model may do without.")
     assert "x2 moves the prediction most" in moves(found)
     assert "strongest with its value 2 min (2 rows) before" in moves(found)
     assert found.left_out == ("insight.no_gates",)

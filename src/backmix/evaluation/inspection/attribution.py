@@ -82,7 +82,7 @@ def attribute(subject: Subject, effort: Effort) -> Attribution:
     count = subject.affordable(effort.windows, passes=3 * effort.nodes, work=effort.work)
     sample = subject.sample(count)
     base = subject.baseline(sample)
-    shared = integrate(subject, sample, base, nodes=effort.nodes)
+    shared = integrate(subject, sample, base, nodes=effort.nodes, most=int(2 * effort.work / (3 * subject.cost)))
     spec = subject.windows.spec
     scored = subject.sample(subject.affordable(effort.scored, passes=len(spec.feature_names), work=effort.work))
     values = sample.by_lag(shared.parts)
@@ -106,12 +106,14 @@ class Shares:
         return float(np.abs(self.parts.sum(axis=(1, 2)) - self.difference).max())
 
 
-def integrate(subject: Subject, sample: Sample, base: NDArray[np.float32], *, nodes: int) -> Shares:
+def integrate(subject: Subject, sample: Sample, base: NDArray[np.float32], *, nodes: int,
+              most: int | None = None) -> Shares:
     """Integrated gradients of the explained number, from the baseline (T, F) to each window.
 
     (x - x0) times the mean of df/dx along the straight path from x0 to x (Sundararajan, Taly & Yan,
     Axiomatic attribution for deep networks, ICML 2017), by Gauss-Legendre quadrature. Completeness:
-    the parts of a window add up to f(x) - f(x0); `Shares.gap` says how well they do.
+    the parts of a window add up to f(x) - f(x0); `Shares.gap` says how well they do. ``most``
+    gradients may be spent on getting better.
     """
     start = np.broadcast_to(base, sample.x.shape)
     if sample.mask is not None:
@@ -135,7 +137,7 @@ def integrate(subject: Subject, sample: Sample, base: NDArray[np.float32], *, no
         parts[left] = way[left] * mean
         missed = np.abs(parts.sum(axis=(1, 2)) - difference)
         left = np.flatnonzero(missed > GAP * np.abs(difference).mean())
-        if not len(left):
+        if not len(left) or (most is not None and 4 * count * len(left) > most):
             break
     return Shares(parts, difference)
 

@@ -73,7 +73,7 @@ class Gates:
         return next(gate for gate in self.gates if gate.name in KEEPING.values() and gate.layer == 1)
 
     def moment(self, at: int) -> str:
-        """A row of the stretch in words: its time, or its number."""
+        """A row of the stretch: its time, or its number."""
         if self.clock:
             return str(np.datetime64(int(self.x[at]), "s")).replace("T", " ").removesuffix(":00")
         return f"{int(self.x[at])}"

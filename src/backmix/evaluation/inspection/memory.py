@@ -103,8 +103,8 @@ class Memory:
 def remember(subject: Subject, effort: Effort) -> Memory:
     """Follow the gradient back through time; only for networks whose inside can be opened."""
     network = opened(subject)
-    # float64 in NumPy, forth and back: some eight times the work of the network itself
-    sample = subject.sample(subject.affordable(effort.windows, passes=8, work=effort.work))
+    # float64 in NumPy, forth and back: many times the work of the network itself
+    sample = subject.sample(subject.affordable(effort.windows, passes=12, work=effort.work))
     trace = network.forward(sample.x, mask=sample.mask)
     pull = subject.pulls(trace.outputs)
     gradients = network.backward(trace, pull)

@@ -15,6 +15,8 @@ from backmix.evaluation.inspection.subject import Effort, Floats, Sample, Subjec
 
 MOST_BLOCKS = 20
 LEAST_BLOCKS = 4
+LEAST_WINDOWS = 40
+"""Rather are fewer tags permuted than on fewer windows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +46,20 @@ class Permutation:
 
 
 def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], seed: int) -> Permutation | None:
-    """Permute these features; None when the windows are too few or their truth is not known.
+    """Permute these features; None when the windows are too few or their truth is not known,
+    or when the network is too large for the effort.
 
     Breiman, Random forests, Machine Learning 45 (2001), between blocks of neighbouring windows: the
     whole history of a tag in a window goes over to another window, so that its course over time
     stays one that the plant has shown, and neighbours stay neighbours (a block bootstrap's reason:
     Künsch, Annals of Statistics 17, 1989). What tags know together is lost with neither alone.
     """
-    features = features[:effort.tags]
-    passes = max(1, len(features) * effort.repeats)
-    sample = subject.sample(subject.affordable(effort.scored, passes=passes, work=4 * effort.work))
+    passes = int(2 * effort.work / (LEAST_WINDOWS * subject.cost))
+    repeats = min(effort.repeats, max(2, passes // max(1, len(features))))
+    features = features[:min(effort.tags, passes // repeats)]
+    if not len(features):
+        return None
+    sample = subject.sample(subject.affordable(effort.scored, passes=len(features) * repeats, work=2 * effort.work))
     truth = subject.truth(subject.windows)[sample.at]
     known = np.isfinite(truth)
     sample, truth = Sample(sample.x[known], None if sample.mask is None else sample.mask[known],
@@ -63,7 +69,7 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
     block = max(1, len(truth) // MOST_BLOCKS)
     error = _error(subject, sample.x, sample.mask, truth)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    orders = [exchange(len(truth), block, rng) for _ in range(effort.repeats)]
+    orders = [exchange(len(truth), block, rng) for _ in range(repeats)]
     increase = np.array([[_error(subject, _lent(sample, feature, order), sample.mask, truth) - error
                           for order in orders] for feature in features])
     names = subject.windows.spec.feature_names

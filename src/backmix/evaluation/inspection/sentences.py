@@ -14,6 +14,7 @@ from backmix.evaluation.figures.canvas import brief
 from backmix.evaluation.figures.ticks import number
 from backmix.evaluation.inspection import Insight
 from backmix.evaluation.inspection.attribution import MASS
+from backmix.evaluation.inspection.gates import Gates
 from backmix.evaluation.inspection.memory import Memory
 from backmix.text import say
 
@@ -132,8 +133,13 @@ def gates(insight: Insight) -> str:
     gate = shown.keeping
     least, most = int(gate.mean.argmin()), int(gate.mean.argmax())
     return say("insight.gates", mean=f"{gate.mean.mean():.0%}", gate=gate.name, low=f"{gate.mean[least]:.2f}",
-               high=f"{gate.mean[most]:.2f}", when_low=shown.moment(least), when_high=shown.moment(most),
+               high=f"{gate.mean[most]:.2f}", when_low=_when(shown, least), when_high=_when(shown, most),
                time=residence_time(memory.residence[0].middle, insight.step))
+
+
+def _when(shown: Gates, at: int) -> str:
+    moment = shown.moment(at)
+    return moment if shown.clock else say("insight.at_row", row=moment)
 
 
 def residence_time(rows: float, step: float | None) -> str:

@@ -22,13 +22,15 @@ from backmix.models.reference import Network
 from backmix.models.reference.steps import STEPS
 from backmix.models.size import parameters
 from backmix.tasks import Task
-from backmix.training.predict import predict_arrays
+from backmix.training.predict import BLOCK, predict_arrays
 from backmix.training.prepare import Prepared
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 LARGEST = 256 * 2**20
 """Bytes that the windows of one sample, and all that is computed on the way, may take."""
+DEAR = 1e9
+"""Multiplications of a full block above which a few windows get a block of their own size."""
 BYTES = 120
 """Per row and unit: a dozen values in float64 are kept for the way back through time, and some more."""
 
@@ -51,10 +53,10 @@ class Effort:
     work: float
 
 
-QUICK = Effort(windows=48, scored=256, nodes=16, tags=12, repeats=4, work=6e9)
-"""At the end of every run: seconds."""
+QUICK = Effort(windows=48, scored=256, nodes=16, tags=12, repeats=4, work=1e10)
+"""At the end of every run: a second, some ten for a large network."""
 THOROUGH = Effort(windows=256, scored=1024, nodes=32, tags=60, repeats=10, work=1e11)
-"""When somebody asks: a minute at most."""
+"""When somebody asks: seconds, a minute or two for a large network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +143,18 @@ class Subject:
     def affordable(self, most: int, *, passes: float, work: float) -> int:
         """How many windows, at most ``most``, may pass the network so often; two always may."""
         a = self.architecture
-        rows = a.lookback or self.windows.steps
-        room = LARGEST / (BYTES * rows * (a.features + sum(a.units)))
-        return int(min(most, max(2, min(room, work / (passes * rows * parameters(a))))))
+        room = LARGEST / (BYTES * self.rows * (a.features + sum(a.units)))
+        return int(min(most, max(2, min(room, work / (passes * self.cost)))))
+
+    @property
+    def rows(self) -> int:
+        """T: rows of the longest window."""
+        return self.architecture.lookback or self.windows.steps
+
+    @property
+    def cost(self) -> float:
+        """Multiplications of one window's way through the network, roughly."""
+        return float(self.rows * parameters(self.architecture))
 
     def truth(self, windows: Windows) -> Floats:
         """(W,) the target that is explained, NaN where it is not known or not in the table."""
@@ -153,7 +164,8 @@ class Subject:
 
     def answers(self, x: NDArray[Any], mask: Mask | None) -> NDArray[np.float32]:
         """The network's outputs, (B, O)."""
-        return predict_arrays(self.model, x, mask)
+        few = 1 << max(3, (len(x) - 1).bit_length())
+        return predict_arrays(self.model, x, mask, block=few if BLOCK * self.cost > DEAR else BLOCK)
 
     def pulls(self, outputs: NDArray[Any]) -> Floats:
         """The weight of each output (B, O) in the number that is explained.
