@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
+    from backmix.evaluation.inspection import Insight
     from backmix.evaluation.leakage import LeakageResult
+    from backmix.evaluation.page import Page
     from backmix.evaluation.scores import ScoreRow
     from backmix.evaluation.verdict import Verdict
     from backmix.models.architecture import Architecture
@@ -142,6 +144,7 @@ class ReportData:
     parts: the split; spec, step: the form of the windows, and seconds between rows
     audit, notes, account: the state of the data, what was done to it, where every row has gone
     leakage: the results of the leakage audit
+    insight: what the network does inside
     plan: the plan as TOML; environment: versions, seed, machine
     """
 
@@ -161,6 +164,7 @@ class ReportData:
     notes: Sequence[Note] = ()
     account: Account | None = None
     leakage: Sequence[LeakageResult] = ()
+    insight: Insight | None = None
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None
@@ -211,6 +215,17 @@ def render(data: ReportData, lang: Language | None = None) -> bytes:
     """The report as the bytes of an HTML page, at most `MOST_BYTES`."""
     from backmix.evaluation.page import page
 
+    return _written(data, lang, page)
+
+
+def render_explanation(data: ReportData, lang: Language | None = None) -> bytes:
+    """The page about what the network does inside, alone; as `render`."""
+    from backmix.evaluation.page import explanation
+
+    return _written(data, lang, explanation)
+
+
+def _written(data: ReportData, lang: Language | None, page: Callable[[ReportData], Page]) -> bytes:
     with speak(lang or data.language or language()):
         content = page(data)
         html = _template().render(page=content, style=style(), style_hash=style_hash())
