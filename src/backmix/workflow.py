@@ -257,7 +257,9 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     checked = audit_run(prepared, model=fitted.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
-    insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
+    insight = None
+    if prepared.lessons[0].spec == prepared.train.spec and prepared.train.spec.answer == "row":
+        insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
     return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, insight, found_at))
 
 
@@ -272,7 +274,7 @@ class _Found:
     fitted: Fitted
     leakage: Sequence[LeakageResult]
     judgement: Judgement
-    insight: Insight
+    insight: Insight | None
     found_at: Mapping[str, str] | None
 
     @property
@@ -323,7 +325,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "leakage": [result.to_dict() for result in found.leakage],
         "checklist": [check.to_dict() for check in checklist(data)],
         "test_rows_id": tested,
-        "insight": found.insight.to_dict(),
+        "insight": found.insight.to_dict() if found.insight else None,
         "data": found.found_at,
         "environment": dict(data.environment),
     }
