@@ -143,3 +143,19 @@ def every_row(windows: Windows) -> Windows:
     longest[:-1] = batch[1:] != batch[:-1]
     some = windows.subset(order[longest])
     return replace(some, spec=replace(windows.spec, growing=False, stride=1, answer="every"))
+
+
+def asked_targets(windows: Windows) -> Floats:
+    """(n, G) what windows ask of a network, scaled: a row per answer, also where each row of a window has one."""
+    spec = windows.spec
+    if spec.answer not in ("every", "window"):
+        return windows.scaled_targets().reshape(-1, len(spec.targets))
+    rows = windows.steps if windows.lengths is None else windows.lengths
+    last = windows.origins.astype(np.int64) - spec.dead_time
+    change = np.zeros(len(windows.table) + 1, dtype=np.int64)
+    np.add.at(change, last - rows + 1, 1)
+    np.add.at(change, last + 1, -1)
+    columns = [windows.table.index(name) for name in spec.targets]
+    found = np.asarray(windows.table.values)[np.cumsum(change[:-1]) > 0][:, columns].astype(np.float64)
+    found = found[np.isfinite(found).all(axis=1)]
+    return found if windows.target_scaler is None or windows.classes else windows.target_scaler.transform(found)

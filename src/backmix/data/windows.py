@@ -229,19 +229,6 @@ class Windows:
         found = self.target_scaler.transform(truth.reshape(-1, len(self.spec.targets))).reshape(self._paths)
         return (found - self._origin(self.all_indices)).reshape(truth.shape)
 
-    def asked_targets(self) -> NDArray[np.float64]:
-        """(n, G) what the network is asked for, as it sees it: a row per window, or per row with an answer."""
-        if self.spec.answer not in ("every", "window"):
-            return self.scaled_targets().reshape(-1, len(self.spec.targets))
-        first, last = self._first_rows(self.all_indices), self.origins - self.spec.dead_time
-        asked = np.zeros(len(self.table) + 1, dtype=np.int64)
-        np.add.at(asked, first, 1)
-        np.add.at(asked, last + 1, -1)
-        columns = [self.table.index(name) for name in self.spec.targets]
-        found = np.asarray(self.table.values)[np.cumsum(asked[:-1]) > 0][:, columns].astype(np.float64)
-        found = found[np.isfinite(found).all(axis=1)]
-        return found if self.target_scaler is None or self.classes else self.target_scaler.transform(found)
-
     def unscaled(self, found: NDArray[Any]) -> NDArray[np.float64]:
         """Answers (..., K·G) of a network in plant units, the same shape."""
         found = np.asarray(found, dtype=np.float64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -63,11 +63,6 @@ class BatchQuality(Regression):
             for name in settings.targets:
                 table = with_column(table, table.tag(name), last_value(table, name))
         return table
-
-    @classmethod
-    def bind(cls, table: Table, settings: TaskPlan) -> Self:
-        assert isinstance(settings, BatchQualityPlan)
-        return cls(settings=settings, targets=tuple(table.tag(name) for name in settings.targets))
 
     def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         if spec.horizon:
