@@ -49,7 +49,7 @@ class Recipe:
     @property
     def light(self) -> bool:
         """Whether the light runtime can do what this recipe says."""
-        return self.task.light and not self.spec.future and self.spec.answer == "row"
+        return self.task.is_light() and not self.spec.future and self.spec.answer == "row"
 
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.
