@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,18 @@ def prepared() -> dict[str, Prepared]:
     """The small plant prepared for each kind of task, past targets shown."""
     known = {"past_targets": {"delay": 3}}
     return {"regression": prepare(reading(NUMBERS), small_plan(task=known)),
-            "classification": prepare(reading(CLASSES), small_plan(classes=True))}
+            "classification": prepare(reading(CLASSES), small_plan(classes=True)),
+            "anomaly_detection": _calibrated(prepare(reading(CLASSES), small_plan(task=ANOMALY, windows={"lookback": 2})))}
+
+
+ANOMALY = {"kind": "anomaly_detection", "target": "state", "normal": "normal", "false_alarm_rate": 0.1}
+
+
+def _calibrated(found: Prepared) -> Prepared:
+    """The thresholds of a network that always says the mean."""
+    windows = found.lessons[1]
+    task = found.task.calibrated(np.zeros((len(windows), found.task.outputs)), windows)
+    return replace(found, recipe=replace(found.recipe, task=task))
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -102,8 +114,8 @@ def test_a_task_names_only_what_is_registered(name: str) -> None:
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_a_task_decodes_what_its_head_puts_out(name: str, prepared: dict[str, Prepared]) -> None:
-    task = prepared[tasks.get(name).kind].task
-    windows = prepared[task.kind].train
+    found = prepared.get(name, prepared[tasks.get(name).kind])
+    task, windows = found.task, found.train
     heads.get(task.head).check(task.outputs)
     assert str(task.loss(windows).value) in losses
     raw = np.full((len(windows), task.outputs), 0.25)
@@ -127,8 +139,8 @@ def _sound(outcome: Outcome, task: Task, windows: Windows) -> None:
 
 @pytest.mark.parametrize("name", baselines.names())
 def test_a_baseline_fits_and_predicts_or_says_why_not(name: str, prepared: dict[str, Prepared]) -> None:
-    kind = next(task.kind for _, task in tasks if name in task.baselines)
-    found = prepared[kind]
+    kind = next(task for _, task in tasks if name in task.baselines)
+    found = prepared.get(kind.name, prepared[kind.kind])
     fitted = fit_baselines(found.task, found.train, found.validation, names=[name])
     assert not fitted.unusable
     _sound(fitted.predictors[name].predict(found.test), found.task, found.test)
@@ -147,8 +159,6 @@ def test_a_metric_scores_a_perfect_prediction_best(name: str, prepared: dict[str
         frame = prediction_frame(found.task, found.test, outcome, model="m", part="test")
         sample = read_sample(frame, classes=found.task.classes, normal="normal" if found.task.classes else None)
         if metric.per_class:
-            from dataclasses import replace
-
             sample = replace(sample, focus=1)
         score = metric.score(sample)
         assert isinstance(score, Score)

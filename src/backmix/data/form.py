@@ -71,6 +71,10 @@ Answer = Literal["row", "path", "every", "window"]
 ``horizon`` rows, on every row of the window, or the window's own inputs again."""
 
 
+Relative = Literal["none", "answers", "window"]
+"""Whether answers are told relative to the newest known value of their target, or known past values too."""
+
+
 @dataclass(frozen=True)
 class WindowSpec:
     """The form of a window, in rows.
@@ -82,6 +86,7 @@ class WindowSpec:
     answer: what the window asks, see `Answer`
     future: inputs whose values on the next ``horizon`` rows are known ahead, as planned moves are
     growing: one window at every row of a batch, from the batch's first row on
+    relative: what is told relative to the newest known target value, see `Relative`
     """
 
     inputs: tuple[str, ...]
@@ -96,6 +101,7 @@ class WindowSpec:
     answer: Answer = "row"
     future: tuple[str, ...] = ()
     growing: bool = False
+    relative: Relative = "none"
 
     def __post_init__(self) -> None:
         for name in ("inputs", "targets", "future"):
@@ -114,6 +120,8 @@ class WindowSpec:
         ahead = self.answer == "path"
         if (ahead or self.future) and not (ahead and self.horizon and self.lookback):
             raise PlanError("windows.path_ahead", horizon=self.horizon)
+        if self.relative != "none" and (self.known is None or self.answer not in ("row", "path")):
+            raise PlanError("windows.relative_to_nothing", relative=self.relative)
         for name in self.future:
             if name not in self.inputs:
                 raise PlanError("windows.future_input", tag=name, names=", ".join(self.inputs))
