@@ -65,6 +65,9 @@ def small_task(name: str) -> tuple[Table, Plan]:
     """A small table and a quick plan for a registered task, with all of the task's own baselines in reach."""
     if name == "fault_diagnosis":
         return small_table(classes=True), small_plan(classes=True)
+    if name == "anomaly_detection":
+        return small_table(classes=True), small_plan(task={
+            "kind": name, "target": "state", "normal": "normal", "false_alarm_rate": 0.1}, windows={"lookback": 2})
     if name == "forecast":
         return small_table(), small_plan(task={"kind": name, "target": "quality", "season": "4 rows"},
                                          windows={"horizon": 3})

@@ -53,7 +53,8 @@ class Neighbours:
     def mark(self, loss: str) -> Mark | None:
         """The score to beat while training with this loss, or None when it has another unit."""
         scaler = self.prepared.recipe.target_scaler
-        if loss not in ("mse", "mae") or scaler is None or self.frame.empty:
+        other = self.prepared.task.kind != "regression" or loss not in ("mse", "mae")
+        if other or scaler is None or self.frame.empty:
             return None
         validation = self.frame[self.frame["part"] == "validation"]
         scale = validation["target"].map(dict(zip(scaler.names, scaler.scale, strict=True))).astype(float)

@@ -127,7 +127,7 @@ def score_table(frame: pd.DataFrame, task: Task, *, names: Sequence[str] | None 
     names: registered metrics; None for those of the task. A metric per class gives a row per class.
     """
     sampling = sampling or Sampling()
-    chosen = [metrics.get(name) for name in (task.metrics if names is None else names)]
+    chosen = [metrics.get(name) for name in (task.scored if names is None else names)]
     rows: list[ScoreRow] = []
     for (part, target), panel in panels(frame, task):
         rows += _rows(panel, part=part, target=target, chosen=chosen, sampling=sampling)
@@ -177,11 +177,10 @@ def window_loss(sample: Sample) -> Floats:
 
 def panels(frame: pd.DataFrame, task: Task) -> Iterator[tuple[tuple[str, str], Panel]]:
     """The panels of a frame: ((part, target), panel), in the order in which they appear."""
-    normal = getattr(task.settings, "normal", None)
     units = {tag.name: tag.unit for tag in task.targets}
     for (part, target), piece in frame.groupby(["part", "target"], sort=False):
         yield (str(part), str(target)), Panel(
-            _aligned(piece, task.classes, normal), units.get(str(target), ""))
+            _aligned(piece, task.classes, task.normal), units.get(str(target), ""))
 
 
 def _aligned(piece: pd.DataFrame, classes: tuple[str, ...], normal: str | None) -> dict[str, Sample]:

@@ -40,7 +40,7 @@ def predict_outcome(model: Any, task: Task, windows: Windows) -> Outcome:
     parts = []
     for low in range(0, max(1, len(windows)), together):
         some = windows.subset(np.arange(low, min(low + together, len(windows))))
-        parts.append(task.decode(predict_raw(model, task, some), some))
+        parts.append(task.finished(task.decode(predict_raw(model, task, some), some), some))
     return Outcome.joined(parts)
 
 

@@ -108,9 +108,10 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, gap=spec.reach)
         repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
-        kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
-        short = replace(spec, inputs=kept, future=(), missing=False)
-        choices.append(choose_lookback(repair.apply(table)[0], parts, short))
+        kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
+                       for names in (spec.inputs, spec.targets))
+        short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, short, learned=task.learned))
         spec = replace(spec, lookback=choices[-1].value)
     parts = _parts(table, plan, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
@@ -128,8 +129,9 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     tested = windows[Part.TEST]
     windows[Part.TEST] = task.judged(tested)
     choices += _not_judged(tested, windows[Part.TEST])
+    windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
-    lessons = (task.lessons(train), task.lessons(validation))
+    lessons = (task.lessons(train), task.lessons(task.learned(validation)))
     for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
     choices += (*_unseen(task, train), *task.remarks(train))
@@ -166,7 +168,12 @@ def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
 def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     """(N,) the training rows that repair rules and scalers are learned from."""
     rows, allowed = parts.rows(Part.TRAIN), task.fit_rows(table)
-    return rows if allowed is None else rows & allowed
+    if allowed is None:
+        return rows
+    if not (rows & allowed).any():
+        raise InputError("prepare.nothing_to_learn", where=table.source, rows=f"{int(rows.sum()):,}", task=task.name,
+                         target=", ".join(task.settings.targets))
+    return rows & allowed
 
 
 def _uncut(table: Table, plan: Plan, task: Task) -> None:
@@ -252,7 +259,7 @@ def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
     if len(seen) == 1:
         raise InputError("prepare.one_class", where=train.table.source, target=task.targets[0].name,
                          found=task.classes[seen.pop()], count=len(train))
-    names = [name for code, name in enumerate(task.classes) if code not in seen]
+    names = [name for code, name in enumerate(task.known) if code not in seen]
     if not names:
         return ()
     return (Choice(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
