@@ -31,8 +31,10 @@ def beyond_light(a: Architecture) -> tuple[str, ...]:
     """
     switches = [f"{name} = true" for name in ("bidirectional", "layer_norm", "residual", "attention")
                 if getattr(a, name)]
+    # an answer on every row is, row by row, the answer of a window that ends there
     named = [f'{name} = "{getattr(a, name)}"' for name, plain in (
-        ("body", "recurrent"), ("answer", "row"), ("decoder", "none")) if getattr(a, name) != plain]
+        ("body", ("recurrent",)), ("answer", ("row", "every")), ("decoder", ("none",)))
+        if getattr(a, name) not in plain]
     return (*switches, *named, *([f"future = {a.future}"] if a.future else []))
 
 
