@@ -139,7 +139,7 @@ def gates(insight: Insight) -> str:
 
 def _when(shown: Gates, at: int) -> str:
     moment = shown.moment(at)
-    return moment if shown.clock else say("insight.at_row", row=moment)
+    return say("insight.at_time", time=moment) if shown.clock else say("insight.at_row", row=moment)
 
 
 def residence_time(rows: float, step: float | None) -> str:

@@ -18,6 +18,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, build_windows
 from backmix.models.architecture import Architecture
+from backmix.models.engine import use_engine
 from backmix.models.reference import Network
 from backmix.models.reference.steps import STEPS
 from backmix.models.size import parameters
@@ -215,5 +216,6 @@ def why_closed(architecture: Architecture) -> str | None:
 
 def opened(subject: Subject) -> Network:
     """The network in float64, every intermediate value in the open; only when `why_closed` is None."""
-    arrays = [np.asarray(variable.value) for variable in subject.model.trainable_variables]
+    to_numpy = use_engine().ops.convert_to_numpy
+    arrays = [to_numpy(variable.value) for variable in subject.model.trainable_variables]
     return Network.of(subject.architecture, arrays)
