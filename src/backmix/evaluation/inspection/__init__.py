@@ -95,7 +95,7 @@ def _look(subject: Subject, effort: Effort, seed: int, at: str | int | None, row
     permutation = permute(subject, effort, features=attribution.order, seed=seed)
     if permutation is None:
         left_out.append("insight.few_truths")
-    closed = why_closed(subject.architecture)
+    closed = why_closed(subject)
     memory = gates = None
     if closed is not None:
         left_out.append(closed)
