@@ -85,7 +85,8 @@ def prepared() -> dict[str, Prepared]:
     known = {"past_targets": {"delay": 3}}
     return {"regression": prepare(reading(NUMBERS), small_plan(task=known)),
             "classification": prepare(reading(CLASSES), small_plan(classes=True)),
-            "anomaly_detection": _calibrated(prepare(reading(CLASSES), small_plan(task=ANOMALY, windows={"lookback": 2})))}
+            "anomaly_detection": _calibrated(
+                prepare(reading(CLASSES), small_plan(task=ANOMALY, windows={"lookback": 2})))}
 
 
 ANOMALY = {"kind": "anomaly_detection", "target": "state", "normal": "normal", "false_alarm_rate": 0.1}
