@@ -77,7 +77,7 @@ def _data(data: ReportData) -> Iterator[Check]:
             "shape",
             True,
             "shape",
-            {"features": len(data.spec.inputs) + (data.spec.known is not None) * len(data.spec.targets)},
+            {"features": len(data.spec.feature_names)},
         )
     if len(data.parts) > 1:
         yield Check("order", *(_order(data)))

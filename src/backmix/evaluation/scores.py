@@ -148,9 +148,12 @@ class Panel:
 
     def resampler(self, sampling: Sampling) -> Resampler:
         """The draws that all models share; stretches as long as the most persistent losses need."""
-        runs = self.any.runs
-        length = sampling.block or max(block_length(loss(s), runs) for s in self.samples.values())
-        return Resampler(runs=runs, length=length, draws=sampling.draws, seed=sampling.seed)
+        some = self.any
+        first = np.flatnonzero(np.diff(some.paths, prepend=-1))
+        runs = some.runs[first]
+        length = sampling.block or max(block_length(window_loss(s), runs) for s in self.samples.values())
+        return Resampler(runs=runs, length=length, draws=sampling.draws, seed=sampling.seed,
+                         rows=None if len(runs) == len(some) else some.paths)
 
 
 def loss(sample: Sample) -> Floats:
@@ -159,6 +162,17 @@ def loss(sample: Sample) -> Floats:
         wrong = (sample.prediction != sample.truth).astype(np.float64)
         return np.where(sample.usable, wrong, np.nan)
     return (sample.prediction - sample.truth) ** 2
+
+
+def window_loss(sample: Sample) -> Floats:
+    """(W,) what a window costs: the mean over the rows of its path that are known; NaN where none is."""
+    costs, paths = loss(sample), sample.paths
+    if len(paths) == 0 or paths[-1] == len(paths) - 1:
+        return costs
+    known = np.isfinite(costs)
+    count = np.bincount(paths, weights=known)
+    total = np.bincount(paths, weights=np.where(known, costs, 0.0))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def panels(frame: pd.DataFrame, task: Task) -> Iterator[tuple[tuple[str, str], Panel]]:
@@ -207,7 +221,7 @@ def _rows(panel: Panel, *, part: str, target: str, chosen: Sequence[Metric],
         rows.append(ScoreRow(
             model=model, metric=metric.name, target=target, part=part, value=score.value if defined else None,
             low=ends.low if defined else None, high=ends.high if defined else None,
-            windows=int(sample.usable.sum()), batches=len(np.unique(sample.runs[sample.usable])),
+            windows=sample.windows, batches=len(np.unique(sample.runs[sample.usable])),
             unit=unit_of(metric, panel.unit, clock=sample.clock), better=metric.better,
             share=metric.unit == "share",
             label="" if sample.focus is None else sample.classes[sample.focus], blocks=blocks,

@@ -116,6 +116,20 @@ class Task(ABC):
         """
 
     @classmethod
+    def made(cls, settings: TaskPlan) -> tuple[str, ...]:
+        """The names of all columns that `derive` may add."""
+        return ()
+
+    @classmethod
+    def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
+        """The table with the columns that the task computes from its rows, on the rows as windows have them.
+
+        Inputs made here (the time since a batch began) must look back only; they are made anew at every
+        prediction. ``targets``: also make what is known only afterwards, for training and scoring.
+        """
+        return table
+
+    @classmethod
     def bind(cls, table: Table, settings: TaskPlan) -> Self:
         """The task for an adapted table."""
         return cls(settings=settings, targets=tuple(table.tag(name) for name in settings.targets))
@@ -193,6 +207,26 @@ class Task(ABC):
     def judged(self, windows: Windows) -> Windows:
         """The windows of the test part that count; all of them unless a protocol says otherwise."""
         return windows
+
+    def choosing(self, windows: Windows) -> Windows:
+        """The windows of the validation part on which the baselines are compared; all of them."""
+        return windows
+
+    def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
+        """(W,) further columns of the prediction frame of every model, for metrics and figures.
+
+        Only asked for where the targets are known: what is known afterwards may be among them.
+        """
+        return {}
+
+    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+        """What the task decided or assumed about the target, for the report."""
+        return ()
+
+    @property
+    def convention(self) -> Choice | None:
+        """What must be said beside every verdict, because scores mean something else without it."""
+        return None
 
     def prepared(self, train: Windows, validation: Windows) -> Self:
         """The task with what it learns itself before any model is trained; see ``fitted``."""

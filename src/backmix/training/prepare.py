@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from backmix.data.ledger import Account, Ledger, account
 from backmix.data.repair import RepairPlan, fit_repair
+from backmix.data.reported import learned
 from backmix.data.resample import check_clock, resample
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
@@ -25,11 +27,11 @@ from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
-from backmix.tasks import Task, tasks
+from backmix.tasks import Task, TaskPlan, tasks
 from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe
+from backmix.training.recipe import Recipe, repair_for
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
@@ -44,6 +46,7 @@ class Prepared:
     table: the repaired table, rows as in the windows
     recipe: what turned the table into windows; goes into the bundle
     train, validation, test: the windows that are judged, and that baselines learn from
+    running: all windows of the test part where only some are judged (the last of each batch ...), else None
     lessons: the windows of training and validation as the network learns them
     fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
@@ -57,6 +60,7 @@ class Prepared:
     train: Windows
     validation: Windows
     test: Windows
+    running: Windows | None
     lessons: tuple[Windows, Windows]
     fitted_on: Mask
     ledger: Ledger
@@ -73,6 +77,12 @@ class Prepared:
         """The windows of each part by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
+    @property
+    def scored(self) -> dict[str, Windows]:
+        """The windows that network and baselines are asked about: those that choose, judge, and go beside."""
+        running = {} if self.running is None else {"running": self.running}
+        return {"validation": self.task.choosing(self.validation), "test": self.test, **running}
+
 
 def prepare(reading: Reading, plan: Plan) -> Prepared:
     """Split, repair, scale and window a table as the plan says.
@@ -82,9 +92,11 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     settings = plan.the_task
     kind = tasks.get(settings.kind)
     check_target(reading, settings.targets)
+    _untaken(reading.table, kind, settings)
     table = kind.adapt(reading.table, settings)
     check_clock(table, plan.repair)
     table, resampled = resample(table, plan.repair)
+    table = kind.derive(table, settings, targets=True)
     task = kind.bind(table, settings)
     _uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
@@ -95,38 +107,54 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, gap=spec.reach)
-        repair = fit_repair(table, rules, rows=_teaching_rows(table, parts, task))
+        repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
         kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
                        for names in (spec.inputs, spec.targets))
-        tried = replace(spec, inputs=kept, targets=goals, future=())
-        choices.append(choose_lookback(repair.apply(table)[0], parts, tried, learned=task.learned))
+        short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, short, learned=task.learned))
         spec = replace(spec, lookback=choices[-1].value)
     parts = _parts(table, plan, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
-    repair = fit_repair(table, rules, rows=fitted_on)
-    table, repaired = repair.apply(table)
+    repair = fit_repair(_measured(table, task), rules, rows=fitted_on)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
     spec = _with_inputs(spec, task, inputs, table)
+    table, repaired = repair_for(spec, repair, table)
     scaler, target_scaler = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs,
                                         target=plan.scaling.target)
     windows = {part: build_windows(table, spec, split=parts, part=part).scaled(scaler, target_scaler)
                for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
     for part, found in windows.items():
-        _enough(found, part, rows=int(parts.rows(part).sum()))
-    windows[Part.TEST] = task.judged(windows[Part.TEST])
+        _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
+    choices += _left_out(table, list(windows.values()))
+    tested = windows[Part.TEST]
+    windows[Part.TEST] = task.judged(tested)
+    choices += _not_judged(tested, windows[Part.TEST])
     windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
     lessons = (task.lessons(train), task.lessons(task.learned(validation)))
     for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
-    choices += _left_out(table, list(windows.values()))
-    choices += _unseen(task, train)
+    choices += (*_unseen(task, train), *task.remarks(train))
     recipe = Recipe(task=task.prepared(train, validation), inputs=inputs, repair=repair, spec=spec, scaler=scaler,
                     target_scaler=target_scaler, step=table.step)
     ledger = reading.ledger.add(*resampled, *repaired)
     return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
-                    test=windows[Part.TEST], lessons=lessons, fitted_on=fitted_on, ledger=ledger,
+                    test=windows[Part.TEST], running=None if len(tested) == len(windows[Part.TEST]) else tested,
+                    lessons=lessons, fitted_on=fitted_on, ledger=ledger,
                     account=account(ledger, table), choices=tuple(choices))
+
+
+def _untaken(table: Table, kind: type[Task], settings: TaskPlan) -> None:
+    """InputError when a column has the name of one that the task computes itself."""
+    for name in kind.made(settings):
+        if name in table.names and name not in settings.targets:
+            raise InputError("course.name_taken", where=table.source, column=name, task=settings.kind)
+
+
+def _measured(table: Table, task: Task) -> Table:
+    """The table less what the task computes itself: there is nothing to repair in it."""
+    made = task.made(task.settings)
+    return table.select([name for name in table.names if name not in made])
 
 
 def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
@@ -163,12 +191,35 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
     names = sorted({name for part in parts for name in part.excluded} - served)
     if not names:
         return []
+    if parts[0].spec.lookback is None:
+        return [Choice(tuple(names), "course.excluded", {"names": ", ".join(names), "reasons": _reasons(parts)},
+                       setting="windows.lookback")]
     sizes = np.bincount(table.batch, minlength=len(table.batch_names))
     shortest = min(names, key=lambda name: sizes[table.batch_names.index(name)])
     spec, rows = parts[0].spec, int(sizes[table.batch_names.index(shortest)])
     fit = max(1, rows - spec.horizon - spec.dead_time)
     values = {"lookback": spec.lookback, "rows": rows, "batch": shortest, "fit": fit}
     return [Choice(tuple(names), "windows.excluded", values, setting="windows.lookback")]
+
+
+def _reasons(parts: list[Windows]) -> str:
+    """Why batches have no window, over all parts."""
+    keys = dict.fromkeys(found.reason for part in parts for found in part.dropped if found.reason not in _USUAL)
+    return ", ".join(say(key) for key in keys) or "-"
+
+
+_USUAL = ("windows.reason_stride", "windows.reason_run_up")
+"""Reasons that leave a batch some of its windows."""
+
+
+def _not_judged(tested: Windows, judged: Windows) -> list[Choice]:
+    """The test batches of which no window is judged, by name."""
+    if tested.table.batch is None:
+        return []
+    codes = np.asarray(tested.table.batch)
+    lost = np.setdiff1d(codes[tested.origins], codes[judged.origins])
+    names = tuple(tested.table.batch_names[code] for code in lost)
+    return [Choice(names, "course.not_judged", {"names": ", ".join(names)})] if names else []
 
 
 def _parts(table: Table, plan: Plan, *, gap: int) -> Split:
@@ -183,13 +234,16 @@ def _parts(table: Table, plan: Plan, *, gap: int) -> Split:
         raise InputError(fault.key, **fault.values | {"needed": needed}) from None
 
 
-def _enough(windows: Windows, part: Part, *, rows: int) -> None:
-    """InputError unless a part has enough windows to train or judge with."""
-    named = {"where": windows.table.source, "part": say(f"windows.part_{part.name.lower()}"), "count": len(windows)}
-    if windows.spec.lookback is None:
-        if len(windows) < LEAST_BATCHES:
-            raise InputError("prepare.too_few_batches", **named, least=LEAST_BATCHES)
-    elif len(windows) < LEAST_WINDOWS:
+def _enough(windows: Windows, part: Part, *, rows: int, whole: bool = False) -> None:
+    """InputError unless a part has enough windows to train or judge with; whole: batches count."""
+    named: dict[str, Any] = {"where": windows.table.source, "part": say(f"windows.part_{part.name.lower()}")}
+    if windows.spec.lookback is None or whole:
+        batch = windows.table.batch
+        batches = len(windows) if batch is None else len(np.unique(batch[windows.origins]))
+        if batches < LEAST_BATCHES:
+            raise InputError("prepare.too_few_batches", **named, count=batches, least=LEAST_BATCHES)
+    named |= {"count": len(windows)}
+    if windows.spec.lookback is not None and len(windows) < LEAST_WINDOWS:
         if unlabelled := dict(windows.dropped).get("windows.reason_no_label"):
             raise InputError("prepare.too_few_labels", **named, least=LEAST_WINDOWS, unlabelled=unlabelled)
         span = windows.spec.reach
@@ -240,4 +294,4 @@ def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: T
     spec = task.form(replace(spec, inputs=names or spec.inputs, targets=task.goals(names)), table.step)
     if not names and spec.known is None:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
-    return replace(spec, inputs=names)
+    return replace(spec, inputs=names, known=learned(spec.known, table, spec.targets))

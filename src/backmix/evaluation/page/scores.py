@@ -14,6 +14,7 @@ from backmix.evaluation.figures.classes import class_scores
 from backmix.evaluation.figures.ticks import number
 from backmix.evaluation.page.alarms import alarm_blocks
 from backmix.evaluation.page.blocks import Block, Cell, Grid, Key, Row, Section, draw, grid, name, section
+from backmix.evaluation.page.horizons import horizons
 from backmix.evaluation.score_rows import Measure, measure, rank
 from backmix.evaluation.scores import ScoreRow, model_title
 from backmix.text import say, title_of
@@ -134,6 +135,7 @@ def _scores(data: ReportData) -> Iterator[Block]:
         if table is not None:
             yield Block(table=table)
             yield from _undefined([row for row in rows if row.target == target and row.part == "test"])
+    yield from horizons(data)
 
 
 def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
