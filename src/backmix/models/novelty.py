@@ -126,6 +126,13 @@ class Subspace:
         found: Floats = ((rows - self.center) / self.scale) @ self.loadings
         return found
 
+    def distances(self, rows: Floats) -> Floats:
+        """(n, 2) T² and the squared prediction error of rows (n, F): the sums of `along` and `beside`."""
+        x = (rows - self.center) / self.scale
+        scores = x @ self.loadings
+        along = (scores**2 / self.variances).sum(axis=1)
+        return np.column_stack([along, np.maximum((x**2).sum(axis=1) - (scores**2).sum(axis=1), 0.0)])
+
     def along(self, rows: Floats) -> Floats:
         """The part (n, F) of every column in Hotelling's T² (Jackson & Mudholkar, Technometrics 21 (1979) 341)."""
         root = (self.loadings / np.sqrt(self.variances)) @ self.loadings.T
