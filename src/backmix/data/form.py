@@ -82,6 +82,8 @@ class WindowSpec:
     answer: what the window asks, see `Answer`
     future: inputs whose values on the next ``horizon`` rows are known ahead, as planned moves are
     growing: one window at every row of a batch, from the batch's first row on
+    carried: the model's state comes from the first row of the stretch in which the window lies, not from
+        rest at the window's own first row; the lookback is then the run-up that a prediction needs
     """
 
     inputs: tuple[str, ...]
@@ -96,6 +98,7 @@ class WindowSpec:
     answer: Answer = "row"
     future: tuple[str, ...] = ()
     growing: bool = False
+    carried: bool = False
 
     def __post_init__(self) -> None:
         for name in ("inputs", "targets", "future"):

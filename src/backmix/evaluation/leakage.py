@@ -28,6 +28,7 @@ from backmix.text import Language, say, speak
 if TYPE_CHECKING:
     from backmix.training.prepare import Prepared
     from backmix.training.recipe import Recipe
+    from backmix.training.warm import Start
 
 CUTS = 3
 """At how many places of the test part the future is changed."""
@@ -85,7 +86,8 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
     scaling = {"inputs": prepared.plan.scaling.inputs, "target": prepared.plan.scaling.target}
     results = [
         split_overlap(prepared.parts),
-        scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling),
+        scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling) if prepared.start is None else
+        inherited(prepared.start, prepared.test),
         *target_copies(prepared.train),
         future(recipe, prepared.test,
                predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows)),
@@ -178,6 +180,19 @@ def scaler_rows(train: Windows, *, rows: NDArray[np.bool_], kinds: Mapping[str, 
             return LeakageResult("scaler", False, "evaluation.leak_scaler", {
                 "where": train.table.source, "names": ", ".join(names[:5])})
     return LeakageResult("scaler", True, "evaluation.leak_scaler_none", {"rows": f"{int(rows.sum()):,}"})
+
+
+def inherited(start: Start, test: Windows) -> LeakageResult:
+    """Whether a model that training started from, whose scalers were kept, can have seen the test part."""
+    from backmix.training.warm import Period
+
+    judged = Period.of(test.table, rows_used(test))
+    if start.period is None or judged is None:
+        return LeakageResult("scaler", None, "warm.leak_unknown")
+    values = {"where": test.table.source, "first": start.period.first, "last": start.period.last,
+              "low": judged.first, "high": judged.last}
+    met = start.period.meets(judged)
+    return LeakageResult("scaler", not met, "warm.leak_overlap" if met else "warm.leak_none", values)
 
 
 def target_copies(train: Windows) -> tuple[LeakageResult, ...]:

@@ -12,9 +12,10 @@ from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
 from backmix.models.heads import heads
 from backmix.models.losses import check_loss
-from backmix.training.advice import Situation, advise, choose_batch_size
+from backmix.training.advice import Advice, Situation, advise, choose_batch_size
 from backmix.training.prepare import Prepared
 from backmix.training.settings import FitSettings, check_metric, choose_learning_rate, resolve
+from backmix.training.warm import gentle
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,19 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     """
     plan, task, train = prepared.plan.training, prepared.task, prepared.lessons[0]
     rows, spec = train.steps, train.spec
-    advice = advise(prepared.plan.model, Situation(
+    start = prepared.start
+    situation = Situation(
         features=len(train.feature_names), lookback=spec.lookback, samples=len(train), head=task.head,
         outputs=task.outputs, masked=train.lengths is not None, rows=rows, answer=spec.answer,
-        horizon=len(spec.horizons), future=len(spec.future), shape=task.shape))
+        horizon=len(spec.horizons), future=len(spec.future), shape=task.shape)
+    asked = prepared.plan.model
+    advice = advise(asked, situation) if start is None else Advice(start.network(asked), ())
     loss = task.loss(train)
     batch = choose_batch_size(rows, samples=len(train))
     rate = choose_learning_rate(plan.optimizer, rows)
+    gentler: tuple[Choice, ...] = ()
+    if start is not None:
+        plan, gentler = gentle(plan, rows)
     settings = resolve(plan, loss=str(loss.value), batch_size=int(batch.value), lookback=rows,
                        class_weights=task.class_weights(train), resume=resume)
     kind = heads.get(task.head).kind
@@ -47,5 +54,5 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
         check_metric(name, kind)
     check_loss(settings.loss, kind, targets=train.scaled_targets() if kind == "regression" else None)
     decided = ((plan.loss, loss), (plan.batch_size, batch), (plan.learning_rate, rate))
-    choices = (*advice.choices, *(choice for given, choice in decided if given == "auto"))
+    choices = (*advice.choices, *gentler, *(choice for given, choice in decided if given == "auto"))
     return Design(architecture=advice.architecture, settings=settings, choices=choices)

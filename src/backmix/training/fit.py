@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from backmix.models.network import build
 from backmix.models.size import memory_predict
 from backmix.storage import hold, remove
 from backmix.training.callbacks import recommended
-from backmix.training.checkpoint import CHECKPOINT, Snapshot, load_snapshot
+from backmix.training.checkpoint import CHECKPOINT, Snapshot, arrays_of, load_snapshot, put
 from backmix.training.feed import Feed, dataset, gathered
 from backmix.training.keeper import Gate, Keeper
 from backmix.training.memory import KEEP, budget, check_memory
@@ -46,6 +46,9 @@ from backmix.training.steps import (
     listens_to_batches,
 )
 
+if TYPE_CHECKING:
+    from backmix.training.warm import Start
+
 __all__ = ["Diverged", "FitSettings", "Fitted", "TrainingPlan", "fit_network", "predict_network", "resolve"]
 
 CHECK_BATCH = 1024
@@ -62,7 +65,7 @@ class Fitted:
 
     model: the Keras model with the best weights
     history: a value per epoch, by name: loss, val_loss, learning_rate, metrics
-    best_epoch: the epoch of the weights, counted from 1
+    best_epoch: the epoch of the weights, counted from 1; 0 for those that training started with
     seconds: time spent training, earlier parts of a resumed training included
     stopped: "patience", "epochs", "callback" or "diverged"
     resumed: how many epochs had been finished before this process went on
@@ -78,13 +81,14 @@ class Fitted:
 
 def fit_network(architecture: Architecture, train: Windows, validation: Windows, *,
                 settings: FitSettings, folder: Path | None = None, watch: Watch | None = None,
-                callbacks: Sequence[Any] = ()) -> Fitted:
+                callbacks: Sequence[Any] = (), start: Start | None = None) -> Fitted:
     """Train a network on one part of the windows and watch it on another.
 
     The same arguments give the same network, bit for bit. With a ``folder`` (held by this call
     alone) every finished epoch is saved, and a later call goes on where this one ended.
     ``callbacks``: Keras callbacks, run after `recommended` ones in their order; one that has
-    ``state()`` and ``restore()`` is resumed, too.
+    ``state()`` and ``restore()`` is resumed, too. With ``start`` the network begins with its weights,
+    and keeps them when no epoch is better: ``best_epoch`` is 0 then.
 
     Raises TrainingError: training.no_windows, training.no_validation, training.memory,
     training.not_a_number (before the batch is trained on), training.diverged (as `Diverged`),
@@ -97,7 +101,7 @@ def fit_network(architecture: Architecture, train: Windows, validation: Windows,
     if not len(validation):
         raise TrainingError("training.no_validation", where=validation.table.source)
     feed, check = _feeds(architecture, train, validation, settings)
-    job = _Job(architecture, settings, feed, check, folder, watch)
+    job = _Job(architecture, settings, feed, check, folder, watch, start)
     if folder is None:
         return _fit(job, callbacks)
     with hold(folder):
@@ -112,6 +116,7 @@ class _Job:
     check: Feed
     folder: Path | None
     watch: Watch | None
+    start: Start | None
 
 
 def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
@@ -119,10 +124,14 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
     others = (*recommended(settings, folder), *callbacks)
     guard = Guard(job.feed, settings, job.watch)
     keeper = Keeper(others, guard, epochs=settings.epochs, folder=folder, watch=job.watch,
-                    fingerprint=fingerprint(job.architecture, settings, job.feed, job.check))
+                    fingerprint=fingerprint(job.architecture, settings, job.feed, job.check, start=job.start))
     snapshot = _earlier(job, keeper.fingerprint)
     model = compiled(job.architecture, settings)
     keeper.set_model(model)
+    if job.start is not None:
+        job.start.give(model)
+        if snapshot is None:
+            _measure_start(job, keeper)
     if snapshot is not None:
         keeper.resume(snapshot)
         more = snapshot.stopped == "epochs" and snapshot.epoch < settings.epochs
@@ -161,6 +170,19 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
     return _fitted(keeper, why)
 
 
+def _measure_start(job: _Job, keeper: Keeper) -> None:
+    """Let the first weights be the best so far: training must not end with worse ones."""
+    model = keeper.model
+    fixed = arrays_of(model.non_trainable_variables)
+    ahead = job.settings.monitor.startswith("val_")
+    feed = job.check if ahead else job.feed
+    feed.begin_epoch(0)
+    said = model.evaluate(dataset(feed), verbose=0, return_dict=True)
+    said["loss"] /= feed.share
+    put(model.non_trainable_variables, fixed)
+    keeper.begin_with({f"{'val_' * ahead}{name}": float(value) for name, value in said.items()})
+
+
 def compiled(architecture: Architecture, settings: FitSettings) -> Any:
     """A new network with its optimiser, loss and metrics, ready to be trained."""
     kind = heads.get(architecture.head).kind
@@ -194,13 +216,14 @@ def metric(name: str, kind: str) -> Any:
     return getattr(use_engine().metrics, METRICS[kind][name])(name=name)
 
 
-def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: Feed) -> str:
+def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: Feed, start: Start | None = None) -> str:
     """A short mark of what is trained on what; a checkpoint of another mark is not resumed.
 
     Of the windows it takes the number, the features and the content of 256 of them.
     """
     fixed = {name: value for name, value in asdict(settings).items() if name not in FREE}
     mark = hashlib.sha256(json.dumps([architecture.to_dict(), fixed], sort_keys=True, default=str).encode())
+    mark.update(start.mark.encode() if start is not None else b"")
     for feed in feeds:
         windows = feed.windows
         some = gathered(windows, np.unique(np.linspace(0, len(windows) - 1, 256).astype(np.int64)))
@@ -246,8 +269,9 @@ def _earlier(job: _Job, mark: str) -> Snapshot | None:
 
 def _fitted(keeper: Keeper, why: str) -> Fitted:
     keeper.restore_best()
-    return Fitted(model=keeper.model, history=keeper.history, best_epoch=(keeper.best_epoch or 0) + 1,
-                  seconds=keeper.seconds, stopped=why, resumed=keeper.resumed)
+    best = -1 if keeper.best_epoch is None else keeper.best_epoch
+    return Fitted(model=keeper.model, history=keeper.history, best_epoch=best + 1, seconds=keeper.seconds,
+                  stopped=why, resumed=keeper.resumed)
 
 
 def _together(callbacks: Sequence[Any]) -> int:

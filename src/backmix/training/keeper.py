@@ -112,6 +112,11 @@ class Keeper(Hooks):
                 if isinstance(other, Resumable) and self._name(other) in self._before.callbacks:
                     other.restore(self._before.callbacks[self._name(other)])
 
+    def begin_with(self, logs: Mapping[str, float]) -> None:
+        """The network's weights, with these values, are the best so far, from before the first epoch."""
+        self._early.set_model(self.model)
+        self._early.on_epoch_end(-1, dict(logs))
+
     def restore_best(self) -> None:
         """Give the network its best weights."""
         if self._early.weights is not None:

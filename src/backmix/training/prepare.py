@@ -8,14 +8,15 @@ then are repair rules and scalers learned, from the training rows alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backmix.data.ledger import Account, Ledger, account
-from backmix.data.repair import RepairPlan, fit_repair
+from backmix.data.ledger import Account, Ledger, Note, account
+from backmix.data.repair import Repair, RepairPlan, fit_repair
 from backmix.data.resample import check_clock, resample
+from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.split import Part, Split, split
@@ -30,6 +31,7 @@ from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
+from backmix.training.warm import Start
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
@@ -48,6 +50,7 @@ class Prepared:
     fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
     choices: what "auto" became
+    start: the model that training goes on from, if any
     """
 
     plan: Plan
@@ -62,6 +65,7 @@ class Prepared:
     ledger: Ledger
     account: Account
     choices: tuple[Choice, ...]
+    start: Start | None = None
 
     @property
     def task(self) -> Task:
@@ -74,14 +78,60 @@ class Prepared:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def prepare(reading: Reading, plan: Plan) -> Prepared:
+Divide = Callable[[Table, int], Split]
+"""How rows are divided where it is not the plan that says so: (table, rows to purge) -> split."""
+
+
+def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Prepared:
     """Split, repair, scale and window a table as the plan says.
+
+    start: a model to go on from; its tags, repair rules, scalers and form of windows are kept
 
     Raises InputError (no inputs, too little data, irregular clock ...) and PlanError.
     """
+    check_target(reading, plan.the_task.targets)
+    ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
+    task, table, parts, choices = ground.task, ground.table, ground.split, list(ground.choices)
+    windows = {part: build_windows(table, ground.spec, split=parts, part=part).scaled(*ground.scalers)
+               for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
+    for part, found in windows.items():
+        _enough(found, part, rows=int(parts.rows(part).sum()))
+    windows[Part.TEST] = task.judged(windows[Part.TEST])
+    train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
+    lessons = (task.lessons(train), task.lessons(validation))
+    for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
+        _enough(found, part, rows=int(parts.rows(part).sum()))
+    choices += _left_out(table, list(windows.values()))
+    choices += _unseen(task, train)
+    scaler, target_scaler = ground.scalers
+    recipe = Recipe(task=task.prepared(train, validation), inputs=ground.inputs, repair=ground.repair,
+                    spec=ground.spec, scaler=scaler, target_scaler=target_scaler, step=table.step)
+    ledger = reading.ledger.add(*ground.notes)
+    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
+                    test=windows[Part.TEST], lessons=lessons, fitted_on=ground.fitted_on, ledger=ledger,
+                    account=account(ledger, table), choices=tuple(choices), start=start)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """The repaired table and all that turns it into windows."""
+
+    table: Table
+    split: Split
+    task: Task
+    inputs: tuple[Tag, ...]
+    repair: Repair
+    spec: WindowSpec
+    scalers: tuple[Scaler, Scaler | None]
+    fitted_on: Mask
+    notes: tuple[Note, ...]
+    choices: tuple[Choice, ...]
+
+
+def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
+    """Everything learned from this table's own training rows."""
     settings = plan.the_task
     kind = tasks.get(settings.kind)
-    check_target(reading, settings.targets)
     table = kind.adapt(reading.table, settings)
     check_clock(table, plan.repair)
     table, resampled = resample(table, plan.repair)
@@ -94,36 +144,38 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     choices += given
     if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
-        parts = _parts(table, plan, gap=spec.reach)
+        parts = _parts(table, plan, divide, gap=spec.reach)
         repair = fit_repair(table, rules, rows=_teaching_rows(table, parts, task))
         kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
         choices.append(choose_lookback(repair.apply(table)[0], parts, replace(spec, inputs=kept, future=())))
         spec = replace(spec, lookback=choices[-1].value)
-    parts = _parts(table, plan, gap=spec.reach)
+    parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
     repair = fit_repair(table, rules, rows=fitted_on)
     table, repaired = repair.apply(table)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
     spec = _with_inputs(spec, task, inputs, table)
-    scaler, target_scaler = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs,
-                                        target=plan.scaling.target)
-    windows = {part: build_windows(table, spec, split=parts, part=part).scaled(scaler, target_scaler)
-               for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
-    for part, found in windows.items():
-        _enough(found, part, rows=int(parts.rows(part).sum()))
-    windows[Part.TEST] = task.judged(windows[Part.TEST])
-    train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
-    lessons = (task.lessons(train), task.lessons(validation))
-    for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
-        _enough(found, part, rows=int(parts.rows(part).sum()))
-    choices += _left_out(table, list(windows.values()))
-    choices += _unseen(task, train)
-    recipe = Recipe(task=task.prepared(train, validation), inputs=inputs, repair=repair, spec=spec, scaler=scaler,
-                    target_scaler=target_scaler, step=table.step)
-    ledger = reading.ledger.add(*resampled, *repaired)
-    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
-                    test=windows[Part.TEST], lessons=lessons, fitted_on=fitted_on, ledger=ledger,
-                    account=account(ledger, table), choices=tuple(choices))
+    scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
+    return _Ground(table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired),
+                   tuple(choices))
+
+
+def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
+    """Everything as the model knows it that training goes on from; only the rows are new."""
+    old = start.recipe
+    start.check(plan)
+    start.check_tags(tasks.get(plan.the_task.kind).adapt(reading.table, plan.the_task))
+    aligned = old.aligned(reading.table, need_target=True)
+    table, resampled = resample(aligned.table, old.repair.plan)
+    task = replace(old.task, settings=plan.the_task, fitted={})
+    _uncut(table, plan, task)
+    asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
+    spec = start.spec(_spec(table, asked, task, old.inputs))
+    parts = _parts(table, plan, divide, gap=spec.reach)
+    table, repaired = old.repair.apply(table)
+    return _Ground(table, parts, task, old.inputs, old.repair, spec, (old.scaler, old.target_scaler),
+                   _teaching_rows(table, parts, task), (*aligned.ledger.notes, *resampled, *repaired),
+                   (start.choice,))
 
 
 def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
@@ -163,8 +215,10 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
     return [Choice(tuple(names), "windows.excluded", values, setting="windows.lookback")]
 
 
-def _parts(table: Table, plan: Plan, *, gap: int) -> Split:
+def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Split:
     """The split; the error for too little data asks for as many rows as training needs, too."""
+    if divide is not None:
+        return divide(table, gap)
     try:
         return split(table, plan.split, gap=gap)
     except InputError as fault:

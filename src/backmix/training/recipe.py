@@ -12,6 +12,7 @@ from typing import Any
 
 from backmix.data.align import align
 from backmix.data.ledger import Ledger
+from backmix.data.reading import Reading
 from backmix.data.repair import Repair
 from backmix.data.resample import resample
 from backmix.data.scaling import Scaler
@@ -56,19 +57,23 @@ class Recipe:
 
         Columns are found by name. ``need_target`` keeps only windows whose target is known.
         """
-        wanted = self.wanted
-        if need_target:
-            table = self.task.adapt(table, self.task.settings)
-            judged = {tag.name: tag for tag in self.task.targets}
-            names = dict.fromkeys((*self.spec.targets, *(name for name in judged if name in table.names)))
-            learned = {tag.name for tag in self.inputs}
-            wanted = (*self.inputs, *(judged.get(name) or table.tag(name) for name in names if name not in learned))
-        aligned = align(table, wanted)
+        aligned = self.aligned(table, need_target=need_target)
         table, resampled = resample(aligned.table, self.repair.plan)
         table, repaired = self.repair.apply(table)
         ledger = aligned.ledger.add(*resampled, *repaired)
         spec = self.spec.without_target() if not need_target else self.spec
         return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
+
+    def aligned(self, table: Table, *, need_target: bool) -> Reading:
+        """The columns of a table that the recipe is about, found by name, in its order, units and classes."""
+        if not need_target:
+            return align(table, self.wanted)
+        table = self.task.adapt(table, self.task.settings)
+        judged = {tag.name: tag for tag in self.task.targets}
+        names = dict.fromkeys((*self.spec.targets, *(name for name in judged if name in table.names)))
+        learned = {tag.name for tag in self.inputs}
+        return align(table, (*self.inputs, *(judged.get(name) or table.tag(name) for name in names
+                                             if name not in learned)))
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-ready data."""

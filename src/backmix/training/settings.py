@@ -48,6 +48,8 @@ class TrainingPlan(Section):
     checkpoint: name of the file with the best weights; ``{epoch}`` and metrics may stand in it
         (``"{epoch:03d}-{val_loss:.4f}"``), then every improvement has its own file
     tensorboard: also write events for TensorBoard (pip install "backmix[tensorboard]")
+    warm_start: a bundle whose weights training goes on from, with its network, tags and scalers; the
+        path counts from the folder of the plan
     """
 
     optimizer: Optimizer = "adam"
@@ -71,6 +73,7 @@ class TrainingPlan(Section):
     memory_limit: ByteSize | None = None
     checkpoint: str = "best"
     tensorboard: bool = False
+    warm_start: str | None = None
 
     @field_validator("learning_rate", "clipnorm", "batch_size")
     @classmethod
