@@ -231,7 +231,7 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) 
 
     prepared, chosen = ready.prepared, ready.design
     beside = neighbours(prepared)
-    name = chosen.architecture.cell
+    name = chosen.architecture.called
     watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
     fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings,
                          folder=folder / "training", watch=watch, callbacks=callbacks, start=prepared.start)
@@ -286,7 +286,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
     tested = hashlib.sha256(prepared.test.origins.tobytes() + prepared.test.truth().tobytes()).hexdigest()[:12]
     account = prepared.account
     return {
-        "network": found.design.architecture.cell,
+        "network": found.design.architecture.called,
         "verdict": {lang: verdict.text(lang) for lang in LANGUAGES},
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
@@ -327,7 +327,7 @@ def _report(found: _Found) -> ReportData:
     title = plan.report.title or f"{', '.join(tag.label for tag in prepared.task.targets)} · {source}"
     return ReportData(
         title=title, task=prepared.task, verdict=found.judgement.verdict, scores=found.judgement.scores,
-        predictions=found.judgement.frame, network=found.design.architecture.cell, level=plan.evaluation.level,
+        predictions=found.judgement.frame, network=found.design.architecture.called, level=plan.evaluation.level,
         training=Training(history=found.fitted.history, best_epoch=found.fitted.best_epoch,
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,

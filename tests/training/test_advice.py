@@ -69,7 +69,8 @@ def test_batch_size_by_length(rows: int, size: int) -> None:
 
 def test_what_the_plan_says_is_kept() -> None:
     plan = ModelPlan(cell="lstm", units=(3, 2), dropout=0.4, head_dropout=0.1, dense=(5,), summaries=True,
-                     recurrent_dropout=0.2, activation="relu", initializer="he_normal", reset_after=False)
+                     recurrent_dropout=0.2, activation="relu", initializer="he_normal", reset_after=False,
+                     noise=0.0)
     found = advise(plan, Situation(features=4, lookback=None, samples=100, masked=True, rows=60))
     assert found.architecture == Architecture(
         features=4, lookback=None, cell="lstm", units=(3, 2), dropout=0.4, head_dropout=0.1, dense=(5,),
@@ -98,7 +99,8 @@ def test_advice_answers_any_situation(features: int, rows: int, samples: int, cl
                           budget=budget)  # type: ignore[arg-type]
     found = advise(ModelPlan(), situation)
     assert {c.setting for c in found.choices} == {
-        "model.cell", "model.units", "model.summaries", "model.head_dropout", "model.dropout"}
+        "model.cell", "model.units", "model.summaries", "model.head_dropout", "model.dropout",
+        "model.noise"}
     for choice in (*found.choices, choose_batch_size(rows, samples=samples)):
         assert "rule of thumb" in choice.reason("en")
         assert "經驗法則" in choice.reason("zh_TW")

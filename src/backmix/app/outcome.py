@@ -92,7 +92,7 @@ def show_advice(prepared: Prepared, design: Design, *, as_json: bool) -> None:
 
     choices = [*prepared.choices, *design.choices]
     count = parameters(design.architecture)
-    megabytes = memory(design.architecture, design.settings.batch_size) / 2**20
+    megabytes = memory(design.architecture, design.settings.batch_size, rows=prepared.train.steps) / 2**20
     windows = {name: len(part) for name, part in prepared.parts.items()}
     if as_json:
         show_json({"choices": [choice.to_dict() | {"reason": choice.reason()} for choice in choices],
@@ -109,6 +109,7 @@ def _value(value: Any) -> str:
 
 def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     """Tags with units, network, scores and verdict of a bundle."""
+    from backmix.models.forms import describe
     from backmix.models.size import parameters
 
     task, a = bundle.recipe.task, bundle.architecture
@@ -122,7 +123,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
     show_table([say("app.col_tag"), say("app.col_unit"), say("app.col_role")], rows,
                title=title_of(f"tasks.{task.name}", otherwise=task.name))
-    show_line(say("app.network", cell=a.cell, units=_value(a.units), rows=a.lookback or "–", parameters=parameters(a)))
+    show_line(say("app.network", form=describe(a), rows=a.lookback or "–", parameters=parameters(a)))
     _show_scores(bundle.scores.get("scores", ()))
     if verdict := bundle.scores.get("verdict"):
         show_line(verdict[language()])

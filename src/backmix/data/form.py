@@ -71,6 +71,10 @@ Answer = Literal["row", "path", "every", "window"]
 ``horizon`` rows, on every row of the window, or the window's own inputs again."""
 
 
+Relative = Literal["none", "answers", "window"]
+"""Whether answers are told relative to the newest known value of their target, or known past values too."""
+
+
 @dataclass(frozen=True)
 class WindowSpec:
     """The form of a window, in rows.
@@ -84,6 +88,7 @@ class WindowSpec:
     growing: one window at every row of a batch, from the batch's first row on
     carried: the model's state comes from the first row of the stretch in which the window lies, not from
         rest at the window's own first row; the lookback is then the run-up that a prediction needs
+    relative: what is told relative to the newest known target value, see `Relative`
     """
 
     inputs: tuple[str, ...]
@@ -99,6 +104,7 @@ class WindowSpec:
     future: tuple[str, ...] = ()
     growing: bool = False
     carried: bool = False
+    relative: Relative = "none"
 
     def __post_init__(self) -> None:
         for name in ("inputs", "targets", "future"):
@@ -117,6 +123,8 @@ class WindowSpec:
         ahead = self.answer == "path"
         if (ahead or self.future) and not (ahead and self.horizon and self.lookback):
             raise PlanError("windows.path_ahead", horizon=self.horizon)
+        if self.relative != "none" and (self.known is None or self.answer not in ("row", "path")):
+            raise PlanError("windows.relative_to_nothing", relative=self.relative)
         for name in self.future:
             if name not in self.inputs:
                 raise PlanError("windows.future_input", tag=name, names=", ".join(self.inputs))

@@ -178,6 +178,11 @@ class Windows:
         return replace(self, origins=self.origins[at], target_rows=self.target_rows[at],
                        lengths=None if self.lengths is None else self.lengths[at])
 
+    def one_ahead(self) -> Windows:
+        """The same windows with the next row alone as their answer, and nothing known ahead."""
+        spec = replace(self.spec, answer="row", horizon=1, future=())
+        return replace(self, spec=spec, target_rows=self.origins + self.origins.dtype.type(1))
+
     def gather(self, at: Rows) -> WindowBatch:
         """Copy the windows ``at`` (B,) out of the table: fresh arrays, scaled, newest row last."""
         at = np.asarray(at)
@@ -221,14 +226,16 @@ class Windows:
         truth = self.truth()
         if self.target_scaler is None or self.classes:
             return truth
-        return self.target_scaler.transform(truth.reshape(-1, len(self.spec.targets))).reshape(truth.shape)
+        found = self.target_scaler.transform(truth.reshape(-1, len(self.spec.targets))).reshape(self._paths)
+        return (found - self._origin(self.all_indices)).reshape(truth.shape)
 
     def unscaled(self, found: NDArray[Any]) -> NDArray[np.float64]:
         """Answers (..., K·G) of a network in plant units, the same shape."""
         found = np.asarray(found, dtype=np.float64)
         if self.target_scaler is None:
             return found
-        return self.target_scaler.inverse(found.reshape(-1, len(self.spec.targets))).reshape(found.shape)
+        plain = (found.reshape(self._paths) + self._origin(self.all_indices)).reshape(-1, len(self.spec.targets))
+        return self.target_scaler.inverse(plain).reshape(found.shape)
 
     def worst_quality(self) -> NDArray[np.uint8]:
         """(W,) the worst `Quality` of any input value in each window."""
@@ -242,6 +249,11 @@ class Windows:
             seen = np.concatenate([[0], np.cumsum(rows >= level)])
             worst[seen[end + 1] > seen[first]] = level
         return worst
+
+    @property
+    def _paths(self) -> tuple[int, int, int]:
+        """(W, K, G): the answers of all windows, row by row."""
+        return len(self), len(self.spec.horizons), len(self.spec.targets)
 
     def bytes(self, batch: int) -> Need:
         """What gathering takes: estimated before anything is allocated (x, y and mask)."""
@@ -278,8 +290,19 @@ class Windows:
         if self.classes:
             return found[..., 0].astype(np.int32) if every else found[:, 0, 0].astype(np.int32), weight
         center, scale = _both(self.target_scaler, found.shape[-1])
-        y = ((found.astype(np.float64) - center) / scale).astype(np.float32)
-        return y if every else y.reshape(len(at), rows.shape[1] * y.shape[-1]), weight
+        y = (found.astype(np.float64) - center) / scale
+        if every:
+            return y.astype(np.float32), weight
+        y -= self._origin(at)
+        return y.astype(np.float32).reshape(len(at), rows.shape[1] * y.shape[-1]), weight
+
+    def _origin(self, at: Rows) -> NDArray[np.float64] | float:
+        """(B, 1, G) what answers are told relative to, in scaled numbers: the newest known values; or 0."""
+        if self.spec.relative == "none":
+            return 0.0
+        known = self.spec.known
+        assert known is not None
+        return self._held(self.origins[at].astype(np.int64)[:, None] - self.spec.dead_time - known.delay)
 
     def _planned(self, at: Rows) -> NDArray[np.float32] | None:
         """(B, K, M) the values of what is known ahead, scaled as inputs are."""
@@ -296,12 +319,18 @@ class Windows:
         known = self.spec.known
         assert known is not None
         carried = min(known.count or self.steps, self.steps)
-        center, scale = _both(self.target_scaler, out.shape[2])
         out[:, :self.steps - carried] = 0.0
         rows = first[:, None] + np.arange(self.steps - carried, self.steps) - known.delay
-        for k, (name, last) in enumerate(zip(self.spec.targets, self.reported, strict=True)):
-            held = np.asarray(self.table.column(name))[last[rows]].astype(np.float64)
-            out[:, self.steps - carried:, k] = (held - center[k]) / scale[k]
+        held = self._held(rows)
+        out[:, self.steps - carried:] = held - held[:, -1:] if self.spec.relative == "window" else held
+
+    def _held(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """(B, T, G) the last reported value of each target at these rows (B, T), scaled."""
+        center, scale = _both(self.target_scaler, len(self.spec.targets))
+        columns = [np.asarray(self.table.column(name))[last[rows]].astype(np.float64)
+                   for name, last in zip(self.spec.targets, self.reported, strict=True)]
+        found: NDArray[np.float64] = (np.stack(columns, axis=-1) - center) / scale
+        return found
 
 
 def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,

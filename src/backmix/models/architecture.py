@@ -26,27 +26,56 @@ MOST_ROWS = 1_000_000
 MOST_PARAMETERS = 100_000_000
 """An architecture above this is refused: 100 million numbers are 400 MB, far beyond plant data."""
 MOST_DROPOUT = 0.9
+MOST_NOISE = 10.0
+"""In standard deviations of an input: beyond this nothing of it is left."""
+MOST_HEADS = 64
+MOST_HORIZON = 10_000
+BODIES = ("recurrent", "transformer")
+ANSWERS = ("row", "path", "every", "window")
+STEPPED = ("path", "window")
+"""Answers that a decoder can give."""
+FEEDBACK = ("states", "attention")
+"""Decoders that are fed with what they said at the step before."""
+DECODERS = ("none", "repeat", *FEEDBACK)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A recurrent network with a dense head: x (B, T, F) -> (B, O).
+    """A network over windows x (B, T, F): a body, perhaps a decoder, and a dense head.
 
     features: F
     lookback: T in rows; None for windows of any length
-    cell: a registered cell, the same in all layers
-    units: H of every recurrent layer, from the input on
-    dropout, recurrent_dropout: in every recurrent layer, on x_t and on h_{t-1}
+    cell: a registered cell, the same in all layers and in the decoder
+    units: H of every recurrent layer, from the input on; of a Transformer the width, once per block
+    dropout, recurrent_dropout: in every recurrent layer of the body, on x_t and on h_{t-1}; in a
+        Transformer ``dropout`` acts on what every block adds
     head_dropout: before every dense layer and before the head
-    dense: sizes of the dense layers between the last state and the head
+    dense: sizes of the dense layers between the last state (or every row, or step) and the head
     head, outputs: a registered head and its number of outputs O
-    masked: the network takes a second input, mask (B, T), true where a row is real
+    masked: the network takes a second input, mask (B, T), true where a row is real (the first rows)
     summaries: statistics of the window stand beside the last state before the head
+    bidirectional: every recurrent layer runs both ways, 2 H wide
+    layer_norm: what every recurrent layer gives is normalised (Ba et al., arXiv 1607.06450)
+    residual: what went into a recurrent layer is added to what comes out of it
+    attention: a weighted mean of all states stands beside the last one
+    body: "recurrent", or "transformer" for causal self-attention
+    attention_heads: of the Transformer; they divide its width
+    noise: standard deviation of what is added to x in training, in scaled units
+    answer: "row" (B, O); "path" K steps ahead, (B, K O), step 1 first; "every" (B, T, O), an output
+        at each row from the rows up to it; "window" (B, T, O), the window itself once more
+    horizon: K
+    future: M inputs known ahead; the network takes them as ``"future"`` (B, K, M)
+    decoder: what gives the steps of a path or window, see `models.decoders`
+    teacher_forcing: share of training steps whose decoder sees the true value before, which the
+        network then takes as ``"teacher"`` (B, K, O), or (B, T, O) for a window
 
     >>> Architecture(features=3, units=(32,)).lookback is None
     True
+    >>> Architecture(features=3, units=(32,), bidirectional=True).width
+    64
 
-    Raises PlanError (models.bad_architecture) naming the field that is out of its bounds.
+    Raises PlanError (models.bad_architecture) naming the field that is out of its bounds, or a
+    sentence of the catalogue ``forms`` for fields that do not go together.
     """
 
     features: int
@@ -67,12 +96,18 @@ class Architecture:
     initializer: str = "glorot_uniform"
     dense_initializer: str = "he_uniform"
     reset_after: bool = True
+    bidirectional: bool = False
+    layer_norm: bool = False
+    residual: bool = False
+    attention: bool = False
+    body: str = "recurrent"
+    attention_heads: int = 4
+    noise: float = 0.0
     answer: str = "row"
     horizon: int = 1
     future: int = 0
     decoder: str = "none"
     teacher_forcing: float = 0.0
-    noise: float = 0.0
 
     def __post_init__(self) -> None:
         _whole(self, "features", 1, MOST_FEATURES)
@@ -82,8 +117,13 @@ class Architecture:
         _sizes(self, "units", 1)
         _sizes(self, "dense", 0)
         for name in ("dropout", "recurrent_dropout", "head_dropout"):
-            _rate(self, name)
-        for name in ("masked", "summaries", "reset_after"):
+            _number(self, name, MOST_DROPOUT)
+        _number(self, "noise", MOST_NOISE)
+        _number(self, "teacher_forcing", 1)
+        _whole(self, "attention_heads", 1, MOST_HEADS)
+        _whole(self, "horizon", 1, MOST_HORIZON)
+        _whole(self, "future", 0, MOST_FEATURES)
+        for name in ("masked", "summaries", "reset_after", "bidirectional", "layer_norm", "residual", "attention"):
             if not isinstance(getattr(self, name), bool):
                 raise _refusal(self, name, "true, false")
         _one_of(self, "cell", cells.names())
@@ -92,11 +132,47 @@ class Architecture:
             _one_of(self, name, ACTIVATIONS)
         for name in ("initializer", "dense_initializer"):
             _one_of(self, name, INITIALIZERS)
+        for name, allowed in (("body", BODIES), ("answer", ANSWERS), ("decoder", DECODERS)):
+            _one_of(self, name, allowed)
         heads.get(self.head).check(self.outputs)
+        from backmix.models.forms import check_form
         from backmix.models.size import parameters
 
+        check_form(self)
         if parameters(self) > MOST_PARAMETERS:
             raise PlanError("models.too_large", parameters=parameters(self), most=MOST_PARAMETERS)
+
+    @property
+    def called(self) -> str:
+        """What scores call the network: its cell, or "transformer"."""
+        return self.cell if self.body == "recurrent" else self.body
+
+    @property
+    def width(self) -> int:
+        """W of what the body gives at a row: the last layer's units, twice that when it runs both ways."""
+        return self.units[-1] * (2 if self.bidirectional else 1)
+
+    @property
+    def feedback(self) -> bool:
+        """Whether a decoder sees what it said at the step before."""
+        return self.decoder in FEEDBACK
+
+    @property
+    def by_row(self) -> bool:
+        """Whether the head stands on every row of the window itself."""
+        return self.answer == "every" or (self.answer == "window" and self.decoder == "none")
+
+    @property
+    def causal(self) -> bool:
+        """Whether what the body gives at a row depends on that row and those before it alone."""
+        return not self.bidirectional
+
+    @property
+    def light(self) -> bool:
+        """Whether the light runtime can run it: recurrent layers one way, an answer per window, no more."""
+        from backmix.models.forms import beyond_light
+
+        return not beyond_light(self)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON; `from_dict` of it gives an equal architecture."""
@@ -154,10 +230,10 @@ def _sizes(owner: Architecture, name: str, least: int) -> None:
         raise _refusal(owner, name, f"{least} ... {MOST_LAYERS} layers of 1 ... {MOST_UNITS}")
 
 
-def _rate(owner: Architecture, name: str) -> None:
-    rate = getattr(owner, name)
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= MOST_DROPOUT:
-        raise _refusal(owner, name, f"0 ... {MOST_DROPOUT}")
+def _number(owner: Architecture, name: str, most: float) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise _refusal(owner, name, f"0 ... {most}")
 
 
 def _one_of(owner: Architecture, name: str, allowed: Any) -> None:

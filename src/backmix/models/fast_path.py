@@ -20,6 +20,8 @@ def leaves_fast_path(architecture: Architecture) -> tuple[Choice, ...]:
     ['model.recurrent_dropout']
     """
     a = architecture
+    if a.body == "transformer":
+        return ()
     if a.cell == "simple_rnn":
         return (Choice(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
     found = []
@@ -33,4 +35,6 @@ def leaves_fast_path(architecture: Architecture) -> tuple[Choice, ...]:
                             "model.recurrent_activation"))
     if a.cell == "gru" and not a.reset_after:
         found.append(Choice(False, "models.slow_reset", {}, "model.reset_after"))
+    if a.feedback:
+        found.append(Choice(a.decoder, "forms.slow_feedback", {}, "model.decoder"))
     return tuple(found)

@@ -1,22 +1,29 @@
 """From an architecture to a Keras network.
 
-This module builds the one network that all heads share: stacked recurrent layers, optional window
-statistics beside the last state, optional dense layers, and a head. It also holds `ModelPlan`,
-the plan section that asks for one.
+This module builds every network there is: a body (`encoders`, `transformer`), what is known of the
+window as a whole, perhaps a decoder (`decoders`), dense layers, and a head. It also holds
+`ModelPlan`, the plan section that asks for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import field_validator
 
-from backmix.models.architecture import MOST_DROPOUT, MOST_LAYERS, MOST_UNITS, Architecture
-from backmix.models.cells import ACTIVATIONS, INITIALIZERS, LayerSettings, cells, initializer
+from backmix.models.architecture import (
+    MOST_DROPOUT,
+    MOST_HEADS,
+    MOST_LAYERS,
+    MOST_NOISE,
+    MOST_UNITS,
+    Architecture,
+)
+from backmix.models.cells import ACTIVATIONS, INITIALIZERS, cells, initializer
+from backmix.models.encoders import Encoded, encode
 from backmix.models.engine import use_engine
 from backmix.models.heads import heads
+from backmix.models.seeds import Seeds
 from backmix.models.summaries import summarise
 from backmix.section import Section
 from backmix.text import say
@@ -34,6 +41,13 @@ class ModelPlan(Section):
     initializer: of the input kernels
     reset_after: which form of GRU
     summaries: statistics of the window beside the last state
+    bidirectional: every recurrent layer runs both ways; for models that do not run live
+    layer_norm, residual: of recurrent layers, for stacks of several
+    attention: a weighted mean of all states beside the last one
+    body: "recurrent" or "transformer", with ``attention_heads``
+    noise: standard deviations added to the inputs in training
+    decoder: what gives the steps of a forecast or rebuilds a window
+    teacher_forcing: share of training steps in which the decoder sees the true value before
     """
 
     cell: str = "auto"
@@ -48,6 +62,15 @@ class ModelPlan(Section):
     initializer: str = "glorot_uniform"
     reset_after: bool = True
     summaries: bool | Literal["auto"] = "auto"
+    bidirectional: bool = False
+    layer_norm: bool = False
+    residual: bool = False
+    attention: bool = False
+    body: Literal["recurrent", "transformer"] = "recurrent"
+    attention_heads: int = 4
+    noise: float | Literal["auto"] = "auto"
+    decoder: Literal["auto", "none", "repeat", "states", "attention"] = "auto"
+    teacher_forcing: float | Literal["auto"] = "auto"
 
     @field_validator("cell")
     @classmethod
@@ -85,58 +108,130 @@ class ModelPlan(Section):
             raise ValueError(say("models.plan_rate", most=MOST_DROPOUT))
         return rate
 
+    @field_validator("noise")
+    @classmethod
+    def _noise(cls, noise: Any) -> Any:
+        if noise != "auto" and not 0 <= noise <= MOST_NOISE:
+            raise ValueError(say("forms.plan_noise", most=MOST_NOISE))
+        return noise
+
+    @field_validator("teacher_forcing")
+    @classmethod
+    def _share(cls, share: Any) -> Any:
+        if share != "auto" and not 0 <= share <= 1:
+            raise ValueError(say("forms.plan_share"))
+        return share
+
+    @field_validator("attention_heads")
+    @classmethod
+    def _some_heads(cls, count: int) -> int:
+        if not 1 <= count <= MOST_HEADS:
+            raise ValueError(say("forms.plan_heads", most=MOST_HEADS))
+        return count
+
 
 def build(architecture: Architecture, *, seed: int) -> Any:
     """A new Keras model of this architecture; the same seed gives the same weights, bit for bit.
 
-    The model takes ``{"x": (B, T, F)}`` and, when the architecture is masked, also
-    ``"mask": (B, T)`` of booleans; it returns (B, O) as its head says. What stands in masked rows
-    changes nothing. Every initialiser and every dropout draws from its own seed made from
-    ``seed``; the state of dropout is among ``model.variables``, so that a checkpoint can hold it.
+    The model takes ``{"x": (B, T, F)}`` and, as the architecture says, ``"mask": (B, T)`` of
+    booleans, ``"future": (B, K, M)`` and ``"teacher": (B, K, O)`` (which counts in training alone);
+    it returns what `Architecture.answer` says. What stands in masked rows changes nothing. Every
+    initialiser and every dropout draws from its own seed made from ``seed``; the state of dropout is
+    among ``model.variables``, so that a checkpoint can hold it.
 
     Raises PlanError when no engine is installed.
     """
     a = architecture
     keras = use_engine()
-    seeds = _seeds(seed)
-    x = keras.Input((a.lookback, a.features), name="x", dtype="float32")
-    inputs = {"x": x}
-    mask = None
-    if a.masked:
-        mask = inputs["mask"] = keras.Input((a.lookback,), name="mask", dtype="bool")
+    seeds = Seeds.of(seed)
+    inputs = _inputs(a)
+    x, mask, future = inputs["x"], inputs.get("mask"), inputs.get("future")
+    if mask is not None:
         # a NaN in padding would otherwise come back through the gradient of the masked step
         x = keras.ops.where(keras.ops.expand_dims(mask, -1), x, keras.ops.zeros_like(x))
-    y = x
-    for number, units in enumerate(a.units, 1):
-        settings = LayerSettings(
-            dropout=a.dropout, recurrent_dropout=a.recurrent_dropout, activation=a.activation,
-            recurrent_activation=a.recurrent_activation, initializer=a.initializer,
-            reset_after=a.reset_after, sequences=number < len(a.units), seed=next(seeds),
-            name=f"recurrent_{number}")
-        y = cells.get(a.cell).layer(units, settings)(y, mask=mask)
-    if a.summaries:
-        y = keras.ops.concatenate([y, summarise(x, mask)], axis=-1)
-    for number, size in enumerate(a.dense, 1):
-        y = _dropped(y, a.head_dropout, seed=next(seeds), name=f"dense_{number}_dropout")
-        y = keras.layers.Dense(size, activation=a.dense_activation, name=f"dense_{number}",
-                               kernel_initializer=initializer(a.dense_initializer, next(seeds)))(y)
-    y = _dropped(y, a.head_dropout, seed=next(seeds), name="head_dropout")
-    y = keras.layers.Dense(a.outputs, activation=heads.get(a.head).activation, name="head", dtype="float32",
-                           kernel_initializer=initializer("glorot_uniform", next(seeds)))(y)
+    if a.noise:
+        x = keras.layers.GaussianNoise(a.noise, seed=next(seeds.added), name="noise")(x)
+    encoded = _body(a, x, mask, seeds)
+    if a.feedback:
+        from backmix.models.decoders import feed_back
+
+        others = {name: value for name, value in inputs.items() if name != "x"}
+        y = feed_back(a, encoded, x, others, seeds)
+    else:
+        if a.by_row:
+            y = encoded.rows
+        else:
+            y = _vector(a, encoded, x, mask, seeds)
+            if a.decoder == "repeat":
+                from backmix.models.decoders import repeat
+
+                y = repeat(a, y, x, future, seeds)
+            elif future is not None:
+                y = keras.ops.concatenate([y, keras.ops.reshape(future, (-1, a.horizon * a.future))], axis=-1)
+        y = _end(a, y, seeds)
+    if a.answer == "path" and a.decoder != "none":
+        y = keras.ops.reshape(y, (-1, a.horizon * a.outputs))
     model = keras.Model(inputs, y, name="backmix")
-    model.architecture = a
+    model.architecture = a  # whoever holds a network can ask what its outputs are
     return model
+
+
+def _inputs(a: Architecture) -> dict[str, Any]:
+    keras = use_engine()
+    inputs = {"x": keras.Input((a.lookback, a.features), name="x", dtype="float32")}
+    if a.masked:
+        inputs["mask"] = keras.Input((a.lookback,), name="mask", dtype="bool")
+    if a.future:
+        inputs["future"] = keras.Input((a.horizon, a.future), name="future", dtype="float32")
+    if a.teacher_forcing:
+        steps = a.horizon if a.answer == "path" else a.lookback
+        inputs["teacher"] = keras.Input((steps, a.outputs), name="teacher", dtype="float32")
+    return inputs
+
+
+def _body(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
+    if a.body == "transformer":
+        from backmix.models.transformer import transform
+
+        return transform(a, x, mask, seeds)
+    return encode(a, x, mask, seeds, rows=a.by_row or a.attention or a.decoder == "attention", states=a.feedback)
+
+
+def _vector(a: Architecture, encoded: Encoded, x: Any, mask: Any, seeds: Seeds) -> Any:
+    """What is known of a window as a whole, (B, V): last state, context, statistics."""
+    parts = [encoded.last]
+    if a.attention:
+        from backmix.models.attention import AdditiveWeights, context
+
+        weights = AdditiveWeights(a.width, seed=next(seeds.added))(encoded.rows, encoded.last, mask=mask)
+        parts.append(context(weights, encoded.rows))
+    if a.summaries:
+        parts.append(summarise(x, mask))
+    return use_engine().ops.concatenate(parts, axis=-1) if len(parts) > 1 else encoded.last
+
+
+def _end(a: Architecture, y: Any, seeds: Seeds) -> Any:
+    """Dense layers and head on (B, V), or on every row or step of (B, T, V)."""
+    keras, head = use_engine(), heads.get(a.head)
+    for number, size in enumerate(a.dense, 1):
+        y = _dropped(y, a.head_dropout, seed=next(seeds.plain), name=f"dense_{number}_dropout")
+        y = keras.layers.Dense(size, activation=a.dense_activation, name=f"dense_{number}",
+                               kernel_initializer=initializer(a.dense_initializer, next(seeds.plain)))(y)
+    y = _dropped(y, a.head_dropout, seed=next(seeds.plain), name="head_dropout")
+    direct = a.answer == "path" and a.decoder == "none"
+    # a softmax runs over the classes of one step, not over those of all steps
+    later = direct and head.activation == "softmax"
+    y = keras.layers.Dense(a.outputs * (a.horizon if direct else 1), activation="linear" if later else head.activation,
+                           name="head", dtype="float32",
+                           kernel_initializer=initializer("glorot_uniform", next(seeds.plain)))(y)
+    if later:
+        y = keras.ops.softmax(keras.ops.reshape(y, (-1, a.horizon, a.outputs)), axis=-1)
+        y = keras.ops.reshape(y, (-1, a.horizon * a.outputs))
+    return y
 
 
 def _dropped(y: Any, rate: float, *, seed: int, name: str) -> Any:
     return use_engine().layers.Dropout(rate, seed=seed, name=name)(y) if rate else y
-
-
-def _seeds(seed: int) -> Iterator[int]:
-    """Seeds for the parts of a network; neighbours are four apart, a layer uses up to three."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed))
-    while True:
-        yield int(rng.integers(2**29)) * 4
 
 
 def _known(name: str, allowed: Any) -> str:

@@ -7,9 +7,9 @@ the architecture alone, so that nothing is allocated to find out that it does no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from backmix.models.cells import cells
 from backmix.models.summaries import STATISTICS
@@ -25,30 +25,61 @@ UNKNOWN_ROWS = 100
 """Rows taken for a window of unknown length when the caller knows none either."""
 
 
+INNER = 2
+"""The first dense layer of a Transformer block is so many times as wide as the Transformer."""
+
+Where = Literal["once", "window", "steps"]
+"""How often a layer runs over a window: once, at each of its T rows, or at each of the K steps."""
+
+
 @dataclass(frozen=True)
 class Layer:
-    """One layer with parameters: its name in the Keras model, its inputs, its size, its count."""
+    """One layer with parameters, named as in the Keras model.
+
+    inputs, size: the columns that go in and come out; shapes: of its weights by role
+    where: how often it runs over a window
+    kept: numbers that training keeps for the way back and works with, per run
+    pairs: the same per run and row that it looks at; shown: numbers it hands on, per run
+    """
 
     name: str
     inputs: int
     size: int
-    parameters: int
+    shapes: Mapping[str, tuple[int, ...]]
+    where: Where = "once"
+    kept: int = 0
+    pairs: int = 0
+    shown: int = 0
+
+    @property
+    def parameters(self) -> int:
+        """How many trainable numbers it has."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
 
 def layers(architecture: Architecture) -> Iterator[Layer]:
     """The layers with parameters, from the input on; names as in the built Keras model."""
     a = architecture
-    cell, width = cells.get(a.cell), a.features
-    for number, units in enumerate(a.units, 1):
-        yield Layer(f"recurrent_{number}", width, units,
-                    cell.parameters(width, units, reset_after=a.reset_after))
-        width = units
+    yield from _transformer(a) if a.body == "transformer" else _recurrent(a)
+    if a.feedback:
+        yield _feedback(a)
+        return
+    width = a.width
+    if a.attention:
+        yield Layer("attention_weights", width, 1, _additive(width, width), "window", 3 * width, shown=width)
+        width += a.width
     if a.summaries:
         width += len(STATISTICS) * a.features
+    where: Where = "window" if a.by_row else "once"
+    if a.decoder == "repeat":
+        yield _repeat(a, width + a.future)
+        width, where = a.units[-1], "steps"
+    else:
+        width += a.future * a.horizon
     for number, size in enumerate(a.dense, 1):
-        yield Layer(f"dense_{number}", width, size, (width + 1) * size)
+        yield _dense(f"dense_{number}", width, size, where)
         width = size
-    yield Layer("head", width, a.outputs, (width + 1) * a.outputs)
+    yield _dense("head", width, a.outputs * (a.horizon if a.answer == "path" and a.decoder == "none" else 1), where)
 
 
 def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -58,21 +89,7 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     >>> weight_shapes(Architecture(features=3, cell="lstm", units=(4,)))["recurrent_1/kernel"]
     (3, 16)
     """
-    a = architecture
-    found: dict[str, tuple[int, ...]] = {}
-    cell = cells.get(a.cell)
-    for layer in layers(a):
-        columns = layer.size
-        if layer.name.startswith("recurrent"):
-            # each further input adds one row to the kernel: its length is gates times units
-            columns = (cell.parameters(2, layer.size, reset_after=a.reset_after)
-                       - cell.parameters(1, layer.size, reset_after=a.reset_after))
-            found[f"{layer.name}/recurrent_kernel"] = (layer.size, columns)
-        found[f"{layer.name}/kernel"] = (layer.inputs, columns)
-        rest = layer.parameters - sum(math.prod(shape) for name, shape in found.items()
-                                      if name.startswith(f"{layer.name}/"))
-        found[f"{layer.name}/bias"] = (columns,) if rest == columns else (rest // columns, columns)
-    return found
+    return {f"{layer.name}/{role}": shape for layer in layers(architecture) for role, shape in layer.shapes.items()}
 
 
 def parameters(architecture: Architecture) -> int:
@@ -94,14 +111,11 @@ def memory(architecture: Architecture, batch_size: int, *, rows: int | None = No
     memory grows with B T H. The estimate is meant to be right within a factor of two.
     """
     a = architecture
-    steps = batch_size * (a.lookback or rows or UNKNOWN_ROWS)
-    kept = cells.get(a.cell).kept
+    length = a.lookback or rows or UNKNOWN_ROWS
+    steps = batch_size * length
     numbers = COPIES * parameters(a) + steps * a.features * (2 if a.masked else 1)
     for layer in layers(a):
-        if layer.name.startswith("recurrent"):
-            numbers += steps * (kept * layer.size + layer.inputs)
-        else:
-            numbers += batch_size * 3 * (layer.size + layer.inputs)
+        numbers += batch_size * _runs(a, layer, length) * (layer.kept + length * layer.pairs)
     if a.summaries:
         numbers += 2 * steps * a.features
     return BYTES * numbers
@@ -110,13 +124,111 @@ def memory(architecture: Architecture, batch_size: int, *, rows: int | None = No
 def memory_predict(architecture: Architecture, batch_size: int, *, rows: int | None = None) -> int:
     """Bytes that predicting one batch needs: weights, inputs and the sequences that layers hand on."""
     a = architecture
-    steps = batch_size * (a.lookback or rows or UNKNOWN_ROWS)
+    length = a.lookback or rows or UNKNOWN_ROWS
+    steps = batch_size * length
     numbers = parameters(a) + 2 * steps * a.features
     for layer in layers(a):
-        if layer.name.startswith("recurrent") and layer.name != f"recurrent_{len(a.units)}":
-            numbers += steps * layer.size
+        if layer.shown:
+            numbers += batch_size * _runs(a, layer, length) * (layer.shown + length * layer.pairs)
         else:
             numbers += batch_size * (layer.size + layer.inputs)
     if a.summaries:
         numbers += 2 * steps * a.features
     return BYTES * numbers
+
+
+def _runs(a: Architecture, layer: Layer, length: int) -> int:
+    if layer.where == "once":
+        return 1
+    return a.horizon if layer.where == "steps" and a.answer == "path" else length
+
+
+def _recurrent(a: Architecture) -> Iterator[Layer]:
+    width, ways, kept = a.features, (2 if a.bidirectional else 1), cells.get(a.cell).kept
+    for number, units in enumerate(a.units, 1):
+        name = f"recurrent_{number}"
+        shapes = _cell(a, width, units)
+        if a.bidirectional:
+            shapes = {f"{way}_{name}/{role}": shape for way in ("forward", "backward")
+                      for role, shape in shapes.items()}
+        wide = ways * units
+        rows = number < len(a.units) or a.by_row or a.attention or a.decoder == "attention"
+        yield Layer(name, width, wide, shapes, "window", ways * (kept * units + width), shown=wide if rows else 0)
+        where: Where = "window" if rows else "once"
+        if a.layer_norm:
+            yield Layer(f"norm_{number}", wide, wide, _norm(wide), where, 3 * wide, shown=wide if rows else 0)
+        if a.residual and width != wide:
+            yield Layer(f"skip_{number}", width, wide, {"kernel": (width, wide)}, where, wide,
+                        shown=wide if rows else 0)
+        width = wide
+
+
+def _transformer(a: Architecture) -> Iterator[Layer]:
+    wide = a.width
+
+    def on_rows(name: str, inputs: int, size: int, shapes: Mapping[str, tuple[int, ...]], kept: int) -> Layer:
+        return Layer(name, inputs, size, shapes, "window", kept, shown=size)
+
+    yield on_rows("embed", a.features, wide, _plain(a.features, wide), a.features + 2 * wide)
+    for number in range(1, len(a.units) + 1):
+        block = f"block_{number}"
+        yield on_rows(f"{block}_norm_1", wide, wide, _norm(wide), 3 * wide)
+        yield Layer(f"{block}_attention", wide, wide, {
+            "kernel": (wide, 3 * wide), "bias": (3 * wide,), "out_kernel": (wide, wide), "out_bias": (wide,)},
+            "window", 6 * wide, 3 * a.attention_heads, shown=4 * wide)
+        yield on_rows(f"{block}_norm_2", wide, wide, _norm(wide), 3 * wide)
+        yield on_rows(f"{block}_dense_1", wide, INNER * wide, _plain(wide, INNER * wide), 2 * INNER * wide)
+        yield on_rows(f"{block}_dense_2", INNER * wide, wide, _plain(INNER * wide, wide), 2 * wide)
+    yield on_rows("norm", wide, wide, _norm(wide), 3 * wide)
+
+
+def _repeat(a: Architecture, inputs: int) -> Layer:
+    units = a.units[-1]
+    return Layer("decoder", inputs, units, _cell(a, inputs, units), "steps",
+                 cells.get(a.cell).kept * units + 2 * inputs, shown=units + inputs)
+
+
+def _feedback(a: Architecture) -> Layer:
+    """The decoder that sees what it said before, with all that is in it."""
+    looks = a.decoder == "attention"
+    inputs = a.outputs + a.future + (a.width if looks else 0)
+    shapes = {"start": (a.outputs,), **_cell(a, inputs, a.width)}
+    if looks:
+        shapes |= {f"attention/{role}": shape for role, shape in _additive(a.width, a.width).items()}
+    width = a.width
+    kept = 2 * cells.get(a.cell).kept * width + inputs  # Keras's own loop keeps about twice as much
+    for number, size in enumerate(a.dense, 1):
+        shapes |= {f"dense_{number}/{role}": shape for role, shape in _plain(width, size).items()}
+        kept, width = kept + 3 * size, size
+    shapes |= {f"head/{role}": shape for role, shape in _plain(width, a.outputs).items()}
+    return Layer("decoder", inputs, a.outputs, shapes, "steps", kept + 3 * a.outputs, 2 * a.width if looks else 0,
+                 shown=a.outputs + a.future)
+
+
+def _dense(name: str, inputs: int, size: int, where: Where) -> Layer:
+    return Layer(name, inputs, size, _plain(inputs, size), where, 3 * (size + inputs),
+                 shown=0 if where == "once" else size)
+
+
+def _plain(inputs: int, size: int) -> dict[str, tuple[int, ...]]:
+    return {"kernel": (inputs, size), "bias": (size,)}
+
+
+def _norm(size: int) -> dict[str, tuple[int, ...]]:
+    return {"gamma": (size,), "beta": (size,)}
+
+
+def _additive(width: int, query: int) -> dict[str, tuple[int, ...]]:
+    return {"kernel": (width, width), "query": (query, width), "score": (width, 1), "bias": (width,)}
+
+
+def _cell(a: Architecture, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
+    """The weights of one recurrent layer, from the cell's own count."""
+    def count(columns: int) -> int:
+        return cells.get(a.cell).parameters(columns, units, reset_after=a.reset_after)
+
+    # each further input adds one row to the kernel: its length is gates times units
+    columns = count(2) - count(1)
+    rest = count(inputs) - (inputs + units) * columns
+    return {"kernel": (inputs, columns), "recurrent_kernel": (units, columns),
+            "bias": (columns,) if rest == columns else (rest // columns, columns)}

@@ -109,7 +109,7 @@ class Bundle:
         except InputError as fault:
             raise InputError(_AT_PREDICTION.get(fault.key, fault.key), **fault.values) from None
         outcome = predict_outcome(self.network, self.recipe.task, windows)
-        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.cell, part="new")
+        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from backmix.data.scaling import Scaler
 from backmix.errors import BackmixError, BundleError, InputError
 from backmix.models.architecture import Architecture
+from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
@@ -68,7 +69,8 @@ class Runtime:
     def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
         """Open a bundle from anywhere; nothing in it is executed.
 
-        kernels: False for NumPy even where they are there. Raises BundleError.
+        kernels: False for NumPy even where they are there. Raises BundleError (forms.not_light for a
+        network that needs Keras).
         """
         import safetensors
         import safetensors.numpy
@@ -87,6 +89,8 @@ class Runtime:
         except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
                 safetensors.SafetensorError):
             raise BundleError("bundle.malformed", where=path, member=member) from None
+        if not architecture.light:
+            raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
         use = available() if kernels is None else kernels
         network = (_native if use else _portable)(architecture, weights, recipe)
         numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())

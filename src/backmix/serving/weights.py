@@ -37,6 +37,5 @@ def fits(weights: Weights, architecture: Architecture) -> bool:
 
 
 def _name(variable: Any) -> str:
-    """``recurrent_1/kernel`` for Keras's ``recurrent_1/gru_cell/kernel``."""
-    layer, *_, role = variable.path.split("/")
-    return f"{layer}/{role}"
+    """``recurrent_1/kernel`` for Keras's ``recurrent_1/gru_cell/kernel``: a cell is no layer of its own."""
+    return "/".join(part for part in variable.path.split("/") if not part.endswith("_cell"))

@@ -106,8 +106,6 @@ class Task(ABC):
     """Whether the target of a row is known only when its batch has ended, so that a batch cannot be cut."""
     light: ClassVar[bool] = True
     """Whether the raw outputs in plant units are the answer, so that the light runtime can give it."""
-    rolls: ClassVar[bool] = False
-    """Whether the network looks one row ahead and is fed with its own answers to look further."""
 
     @classmethod
     @abstractmethod
@@ -141,6 +139,11 @@ class Task(ABC):
     def shape(self) -> Mapping[str, Any]:
         """Fields of `models.Architecture` that the task wishes for where the plan says "auto"."""
         return {}
+
+    @property
+    def rolls(self) -> bool:
+        """Whether the network looks one row ahead and is fed with its own answers to look further."""
+        return False
 
     def goals(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
         """The tags that the network learns; those that are judged unless a task says otherwise."""

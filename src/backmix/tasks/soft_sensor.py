@@ -8,20 +8,15 @@ really be known by then.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import field_validator
 
-from backmix.data.table import Table
-from backmix.data.windows import Known, Windows, WindowSpec
+from backmix.data.windows import Known, WindowSpec
 from backmix.duration import Duration, DurationField
-from backmix.errors import InputError
-from backmix.models.choice import Choice
-from backmix.models.losses import choose_loss
 from backmix.section import Section
-from backmix.tasks import Outcome, Task, TaskPlan, tasks
+from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.regression import Regression
 from backmix.text import say
 
 
@@ -59,51 +54,18 @@ class SoftSensorPlan(TaskPlan):
 
 @tasks.register("soft_sensor")
 @dataclass(frozen=True)
-class SoftSensor(Task):
-    """Regression of one or several targets in their own units."""
+class SoftSensor(Regression):
+    """Regression of one or several targets at the moment of prediction, or a horizon later."""
 
     settings: SoftSensorPlan
 
     name = "soft_sensor"
     Settings = SoftSensorPlan
-    kind = "regression"
     metrics = ("rmse", "mae", "r2", "max_error", "bias")
     baselines = ("last_value", "mean", "ridge", "pls", "trees", "feed_forward")
     figures = ("scores", "timeline", "parity", "residuals", "learning")
-
-    @classmethod
-    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
-        changes = {}
-        for name in settings.targets:
-            tag = table.tag(name)
-            if tag.categories:
-                raise InputError("tasks.target_is_text", where=table.source, target=name,
-                                 examples=", ".join(tag.categories[:3]))
-            if not np.isfinite(table.column(name)).any():
-                raise InputError("tasks.target_is_empty", where=table.source, target=name)
-            changes[name] = replace(tag, role="target")
-        return table.retag(changes)
-
-    @property
-    def head(self) -> str:
-        return "number" if len(self.targets) == 1 else "numbers"
-
-    @property
-    def outputs(self) -> int:
-        return len(self.targets)
 
     def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         past = self.settings.past_targets
         return spec if past is None else replace(
             spec, known=Known(delay=max(1, past.delay.rows(step)), count=past.count))
-
-    def loss(self, train: Windows) -> Choice:
-        scaled = train.scaled_targets()
-        for column, tag in enumerate(self.targets):
-            if np.ptp(scaled[:, column]) == 0:
-                raise InputError("tasks.target_is_constant", where=train.table.source, target=tag.name,
-                                 value=f"{train.truth()[0, column]:g}", count=len(train))
-        return choose_loss("regression", targets=scaled)
-
-    def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        return Outcome(values=windows.unscaled(outputs))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from backmix.models.architecture import Architecture
+from backmix.models.architecture import FEEDBACK, STEPPED, Architecture
 from backmix.models.choice import Choice
 from backmix.models.fast_path import leaves_fast_path
 from backmix.models.heads import Kind, heads
@@ -20,8 +20,23 @@ from backmix.models.network import ModelPlan
 from backmix.models.size import parameters
 from backmix.training.settings import choose_learning_rate
 
-__all__ = ["Advice", "Budget", "Situation", "advise", "choose_batch_size", "choose_cell", "choose_dropout",
-           "choose_head_dropout", "choose_learning_rate", "choose_summaries", "choose_units"]
+__all__ = [
+    "Advice",
+    "Budget",
+    "Situation",
+    "advise",
+    "choose_batch_size",
+    "choose_blocks",
+    "choose_cell",
+    "choose_decoder",
+    "choose_dropout",
+    "choose_head_dropout",
+    "choose_learning_rate",
+    "choose_noise",
+    "choose_summaries",
+    "choose_teacher_forcing",
+    "choose_units",
+]
 
 Budget = Literal["tight", "ample"]
 """Computing time: a laptop's processor, or patience and a GPU."""
@@ -126,6 +141,8 @@ class Situation:
 
     features: F; lookback: T in rows, None for whole batches of ``rows`` rows at most
     samples: training windows; head, outputs: as the task says; masked: windows are padded
+    answer, horizon, future: as in `Architecture`
+    shape: what the task itself wishes where the plan says "auto": decoder, noise, teacher_forcing
     """
 
     features: int
@@ -165,7 +182,8 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     >>> [choice.setting for choice in found.choices][:3]
     ['model.cell', 'model.units', 'model.summaries']
 
-    Raises PlanError (models.too_large) when what the plan asks for is beyond all bounds.
+    Raises PlanError (models.too_large) when what the plan asks for is beyond all bounds, and
+    (forms.*) when it asks for things that do not go together.
     """
     s, choices = situation, []
 
@@ -175,20 +193,34 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         choices.append(choice)
         return choice.value
 
-    cell = take(plan.cell, choose_cell(s.length, s.samples, s.budget))
-    units = take(plan.units, choose_units(s.length, s.samples))
+    if plan.body == "recurrent":
+        cell = take(plan.cell, choose_cell(s.length, s.samples, s.budget))
+        units = take(plan.units, choose_units(s.length, s.samples))
+    else:
+        cell = "gru" if plan.cell == "auto" else plan.cell  # of the decoder, if there is one
+        units = take(plan.units, choose_blocks(s.length, s.samples, plan.attention_heads))
     kind = heads.get(s.head).kind
-    summaries = take(plan.summaries, choose_summaries(kind))
+    decoder = "none" if plan.decoder == "auto" else plan.decoder
+    if s.answer in STEPPED:
+        decoder = take(plan.decoder, choose_decoder(s.shape.get("decoder", "none"), plan.body))
+    taught = 0.0 if plan.teacher_forcing == "auto" else plan.teacher_forcing
+    if decoder in FEEDBACK:
+        taught = take(plan.teacher_forcing, choose_teacher_forcing(s.shape.get("teacher_forcing", 0.0)))
+    at_once = s.answer == "row" or decoder == "repeat" or (s.answer == "path" and decoder == "none")
+    summaries = take(plan.summaries, choose_summaries(kind, at_once=at_once))
     head_dropout = take(plan.head_dropout, choose_head_dropout(kind, summaries=summaries))
     shape = Architecture(
         features=s.features, lookback=s.lookback, cell=cell, units=units, dense=plan.dense, head=s.head,
         outputs=s.outputs, masked=s.masked, summaries=summaries, head_dropout=head_dropout,
         recurrent_dropout=plan.recurrent_dropout, activation=plan.activation,
         recurrent_activation=plan.recurrent_activation, dense_activation=plan.dense_activation,
-        initializer=plan.initializer, reset_after=plan.reset_after, answer=s.answer, horizon=s.horizon,
-        future=s.future)
+        initializer=plan.initializer, reset_after=plan.reset_after, bidirectional=plan.bidirectional,
+        layer_norm=plan.layer_norm, residual=plan.residual, attention=plan.attention, body=plan.body,
+        attention_heads=plan.attention_heads, answer=s.answer, horizon=s.horizon, future=s.future,
+        decoder=decoder, teacher_forcing=taught)
+    noise = take(plan.noise, choose_noise(s.shape.get("noise", 0.0)))
     dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape), kind=kind))
-    shape = replace(shape, dropout=dropout)
+    shape = replace(shape, dropout=dropout, noise=noise)
     return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
 
 
@@ -222,6 +254,18 @@ def choose_units(lookback: int, samples: int) -> Choice:
     return Choice(units, key, values, "model.units")
 
 
+def choose_blocks(lookback: int, samples: int, heads: int) -> Choice:
+    """The width of a Transformer, once per block: as wide as a recurrent layer would be.
+
+    >>> choose_blocks(60, 500, 4).value, choose_blocks(60, 500_000, 4).value
+    ((32,), (128, 128))
+    """
+    units = choose_units(lookback, samples).value
+    width = max(heads, units[0] // heads * heads)
+    values = {"rows": lookback, "samples": samples, "width": width, "blocks": len(units)}
+    return Choice((width,) * len(units), "forms.units_transformer", values, "model.units")
+
+
 def choose_dropout(samples: int, parameters: int, *, kind: Kind = "classes") -> Choice:
     """Dropout on the inputs of recurrent layers, from windows and trainable numbers.
 
@@ -248,15 +292,51 @@ def choose_head_dropout(kind: Kind, *, summaries: bool) -> Choice:
     return Choice(0.0, "advice.head_dropout_none", {}, "model.head_dropout")
 
 
-def choose_summaries(kind: Kind) -> Choice:
-    """Whether window statistics stand beside the last state.
+def choose_summaries(kind: Kind, *, at_once: bool = True) -> Choice:
+    """Whether window statistics stand beside the last state; at_once: whether the head has a place for them.
 
     >>> choose_summaries("classes").value, choose_summaries("regression").value
     (True, False)
+    >>> choose_summaries("classes", at_once=False).value
+    False
     """
+    if not at_once:
+        return Choice(False, "forms.summaries_steps", {}, "model.summaries")
     if kind == "regression":
         return Choice(False, "advice.summaries_number", {}, "model.summaries")
     return Choice(True, "advice.summaries_class", {}, "model.summaries")
+
+
+def choose_decoder(wish: str, body: str = "recurrent") -> Choice:
+    """What gives the steps of a path or a window: what the task wishes for, "none" without a wish.
+
+    >>> choose_decoder("states").value, choose_decoder("states", "transformer").value
+    ('states', 'attention')
+    """
+    if wish == "states" and body == "transformer":
+        return Choice("attention", "forms.decoder_looks", {}, "model.decoder")
+    key = "forms.decoder_none" if wish == "none" else "forms.decoder_task"
+    return Choice(wish, key, {"decoder": wish}, "model.decoder")
+
+
+def choose_noise(wish: float) -> Choice:
+    """Standard deviations added to the inputs in training: what the task wishes for.
+
+    >>> choose_noise(0.0).value
+    0.0
+    """
+    key = "forms.noise_task" if wish else "forms.noise_none"
+    return Choice(float(wish), key, {"noise": wish}, "model.noise")
+
+
+def choose_teacher_forcing(wish: float) -> Choice:
+    """Share of training steps in which a decoder sees the true value before: what the task wishes for.
+
+    >>> choose_teacher_forcing(0.5).value
+    0.5
+    """
+    key = "forms.teacher_task" if wish else "forms.teacher_none"
+    return Choice(float(wish), key, {"share": wish}, "model.teacher_forcing")
 
 
 def choose_batch_size(lookback: int, *, samples: int | None = None) -> Choice:

@@ -117,6 +117,12 @@ class Plan(Section):
             raise ValueError(say("plan.interpolate_online"))
         return self
 
+    @model_validator(mode="after")
+    def _can_be_stepped(self) -> Self:
+        if self.online and self.model.bidirectional:
+            raise ValueError(say("forms.online_both_ways"))
+        return self
+
     @property
     def the_task(self) -> TaskPlan:
         """The ``[task]`` section; PlanError when the plan has none."""

@@ -50,7 +50,8 @@ class Recipe:
     @property
     def light(self) -> bool:
         """Whether the light runtime can do what this recipe says."""
-        return self.task.light and not self.spec.future and self.spec.answer == "row"
+        plain = self.spec.answer == "row" and self.spec.relative == "none" and not self.spec.future
+        return self.task.light and plain
 
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.

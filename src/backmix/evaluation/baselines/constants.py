@@ -57,9 +57,12 @@ class LastKnown:
 
     def predict(self, windows: Windows) -> Outcome:
         first = len(windows.spec.inputs)
-        newest = np.concatenate([windows.gather(at).x[:, -1, first:].astype(np.float64)
+        last = first + len(windows.spec.targets)
+        newest = np.concatenate([windows.gather(at).x[:, -1, first:last].astype(np.float64)
                                  for at in slices(windows)]) if len(windows) else np.empty((0, len(
                                      windows.spec.targets)))
+        if windows.spec.relative != "none":
+            newest = np.zeros_like(newest)
         return Outcome(values=windows.unscaled(np.tile(newest, (1, len(windows.spec.horizons)))))
 
 

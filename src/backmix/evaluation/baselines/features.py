@@ -43,39 +43,41 @@ class Lags:
     starts: first row of each place, counted from the oldest row of the window; a place is the mean
         of the rows up to the next. For whole batches, the places are `STAGES` equal stretches of
         the batch, and its length is one more feature.
+    planned: how many numbers known ahead follow
     """
 
     steps: int
     features: int
     starts: tuple[int, ...]
     whole: bool = False
+    planned: int = 0
 
     @classmethod
     def of(cls, windows: Windows, most: int) -> Lags:
         """At most ``most`` features: every lag when they fit, else ever longer means into the past."""
         steps, features = windows.steps, len(windows.feature_names)
+        planned = len(windows.spec.future) * windows.spec.horizon
         if windows.lengths is not None:
             return cls(steps, features, tuple(range(min(STAGES, max(1, most // features)))), whole=True)
         places = max(1, min(steps, most // features))
-        if places == steps:
-            return cls(steps, features, tuple(range(steps)))
-        return cls(steps, features, _thin(steps, places))
+        starts = tuple(range(steps)) if places == steps else _thin(steps, places)
+        return cls(steps, features, starts, planned=planned)
 
     @property
     def width(self) -> int:
         """How many numbers a window becomes."""
-        return len(self.starts) * self.features + self.whole
+        return len(self.starts) * self.features + self.whole + self.planned
 
     def of_batch(self, batch: WindowBatch) -> Singles:
         """The rows (B, width) of a gathered batch."""
         x = batch.x
         if self.whole:
             return _stages(batch, len(self.starts))
-        if len(self.starts) == self.steps:
-            return x.reshape(len(x), -1)
-        sizes = np.diff([*self.starts, self.steps]).astype(np.float32)
-        means = np.add.reduceat(x, self.starts, axis=1) / sizes[:, None]
-        return means.reshape(len(x), -1).astype(np.float32, copy=False)
+        if len(self.starts) != self.steps:
+            sizes = np.diff([*self.starts, self.steps]).astype(np.float32)
+            x = (np.add.reduceat(x, self.starts, axis=1) / sizes[:, None]).astype(np.float32, copy=False)
+        flat = x.reshape(len(x), -1)
+        return flat if batch.future is None else np.hstack([flat, batch.future.reshape(len(x), -1)])
 
     @property
     def choices(self) -> tuple[Choice, ...]:

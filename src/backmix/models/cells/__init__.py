@@ -35,6 +35,8 @@ class LayerSettings:
 
     sequences: the layer returns h of every step, (B, T, H), as a layer below another must;
         else of the last step, (B, H)
+    states: the layer also returns its last states, (B, H) each
+    backwards: the layer goes from the last row to the first
     dropout: part of the layer's inputs that is dropped in training, the same for all steps
     recurrent_dropout: part of h_{t-1} that is dropped in training
     reset_after: the GRU's reset gate acts after the recurrent product; other cells ignore it
@@ -47,6 +49,8 @@ class LayerSettings:
     initializer: str = "glorot_uniform"
     reset_after: bool = True
     sequences: bool = False
+    states: bool = False
+    backwards: bool = False
     seed: int = 0
     name: str = "recurrent"
 
@@ -96,6 +100,8 @@ def common(units: int, settings: LayerSettings) -> dict[str, Any]:
         "recurrent_dropout": settings.recurrent_dropout,
         "seed": settings.seed + 2,
         "return_sequences": settings.sequences,
+        "return_state": settings.states,
+        "go_backwards": settings.backwards,
         "name": settings.name,
     }
 

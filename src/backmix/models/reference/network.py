@@ -1,7 +1,7 @@
 """A whole network in NumPy: stacked layers, window statistics, dense layers, head.
 
-This module computes what `models.network.build` builds, without dropout, from the same
-`Architecture` and the same weights, and its gradients.
+This module computes what `models.network.build` builds of the plain form, without dropout, from
+the same `Architecture` and the same weights, and its gradients. `reference.forms` has the others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.errors import PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
 from backmix.models.reference.recurrent import Form, Gradients, Mask, Trace, Weights, backward, forward
@@ -68,7 +70,13 @@ class Network:
 
     @classmethod
     def of(cls, architecture: Architecture, arrays: Sequence[NDArray[Any]]) -> Self:
-        """From weights in the order of Keras's ``trainable_variables``."""
+        """From weights in the order of Keras's ``trainable_variables``.
+
+        Raises PlanError (forms.no_gradients) for a form whose gradients are not written down here;
+        `reference.forms.outputs` computes what it says.
+        """
+        if not architecture.light:
+            raise PlanError("forms.no_gradients", form=", ".join(beyond_light(architecture)))
         wide = [np.asarray(a, dtype=np.float64) for a in arrays]
         count = 3 * len(architecture.units)
         layers = tuple(Weights(*wide[at:at + 3]) for at in range(0, count, 3))

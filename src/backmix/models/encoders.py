@@ -1,0 +1,125 @@
+"""From the rows of a window to states.
+
+This module stacks recurrent layers: one way or both, normalised, with what went in added to what
+comes out. What it gives is an `Encoded`, whatever the body, so that heads and decoders need not
+know what stands below them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backmix.models.architecture import Architecture
+from backmix.models.cells import LayerSettings, cells, initializer
+from backmix.models.engine import use_engine
+from backmix.models.seeds import Seeds
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a body makes of windows; W is `Architecture.width`.
+
+    rows: (B, T, W), None where nobody asked for them
+    last: (B, W) at the last real row; the backward half is the backward layer's own last state,
+        which has seen the whole window
+    states: of the last layer, (B, W) per letter of the cell; () where nobody asked or there are none
+    """
+
+    rows: Any
+    last: Any
+    states: tuple[Any, ...] = ()
+
+
+def encode(a: Architecture, x: Any, mask: Any, seeds: Seeds, *, rows: bool, states: bool) -> Encoded:
+    """Run x (B, T, F) through the recurrent layers; rows, states: whether they are wanted.
+
+    A layer norm acts on what a layer gives, before the residual is added:
+    y = norm(layer(x)) + x, x being projected where the widths differ. For the last state x is the
+    many-to-one output of the layer below (of the input: the last real row).
+    """
+    y, last = x, (last_row(x, mask) if a.residual else None)
+    kept: tuple[Any, ...] = ()
+    for number, units in enumerate(a.units, 1):
+        top = number == len(a.units)
+        sequences = rows if top else True
+        ask = (top and states) or (sequences and a.bidirectional and (top or a.residual))
+        settings = LayerSettings(
+            dropout=a.dropout, recurrent_dropout=a.recurrent_dropout, activation=a.activation,
+            recurrent_activation=a.recurrent_activation, initializer=a.initializer, reset_after=a.reset_after,
+            sequences=sequences, states=ask, seed=next(seeds.plain), name=f"recurrent_{number}")
+        found = _layer(a, units, settings, seeds)(y, mask=mask)
+        new, *kept_here = found if ask else (found,)
+        if ask:
+            kept = _joined(kept_here, both=a.bidirectional)
+        if not sequences:
+            raw = new
+        elif ask:
+            raw = kept[0]
+        else:
+            raw = new[:, -1] if top or a.residual else None  # a masked row repeats the state before it
+        dress = _dress(a, number, (y.shape[-1], units * (2 if a.bidirectional else 1)), seeds)
+        y, last = (dress(new, y) if sequences else None), (None if raw is None else dress(raw, last))
+    return Encoded(y, last, kept if states else ())
+
+
+def last_row(rows: Any, mask: Any) -> Any:
+    """The last real row (B, F) of rows (B, T, F), of which mask (B, T) says which are real."""
+    if mask is None:
+        return rows[:, -1]
+    ops = use_engine().ops
+    count = ops.cast(mask, "int32")
+    place = ops.cumsum(count, axis=1)
+    is_last = ops.logical_and(mask, ops.equal(place, ops.sum(count, axis=1, keepdims=True)))
+    return ops.sum(ops.where(ops.expand_dims(is_last, -1), rows, ops.zeros_like(rows)), axis=1)
+
+
+def _layer(a: Architecture, units: int, settings: LayerSettings, seeds: Seeds) -> Any:
+    layer = cells.get(a.cell).layer(units, settings)
+    if a.bidirectional:
+        layer = _both_ways(a, units, layer, settings, seeds)
+    # Keras would weigh losses by a mask that comes out of some forms and not of others; who feeds
+    # a network weighs its rows
+    layer.compute_mask = _no_mask
+    return layer
+
+
+def _both_ways(a: Architecture, units: int, forward: Any, settings: LayerSettings, seeds: Seeds) -> Any:
+    from backmix.models import layers
+
+    # given by itself: Keras would copy the forward layer with its seed, and both would start alike
+    backward = cells.get(a.cell).layer(units, replace(
+        settings, backwards=True, seed=next(seeds.added), name=f"backward_{settings.name}"))
+    return layers.Bidirectional(forward, backward_layer=backward, name=settings.name)
+
+
+def _no_mask(inputs: Any, mask: Any) -> None:
+    """No mask goes on: who needs it is given it."""
+
+
+def _joined(states: list[Any], *, both: bool) -> tuple[Any, ...]:
+    """States per letter; of two layers the forward one's beside the backward one's."""
+    if not both:
+        return tuple(states)
+    half = len(states) // 2
+    concatenate = use_engine().ops.concatenate
+    return tuple(concatenate([states[at], states[half + at]], axis=-1) for at in range(half))
+
+
+def _dress(a: Architecture, number: int, widths: tuple[int, int], seeds: Seeds) -> Any:
+    """What turns (what a layer gave, what went into it) into what the next layer gets."""
+    keras = use_engine()
+    norm = keras.layers.LayerNormalization(name=f"norm_{number}") if a.layer_norm else None
+    skip = None
+    if a.residual and widths[0] != widths[1]:
+        skip = keras.layers.Dense(widths[1], use_bias=False, name=f"skip_{number}",
+                                  kernel_initializer=initializer("glorot_uniform", next(seeds.added)))
+
+    def dress(given: Any, before: Any) -> Any:
+        if norm is not None:
+            given = norm(given)
+        if not a.residual:
+            return given
+        return given + (before if skip is None else skip(before))
+
+    return dress

@@ -1,0 +1,89 @@
+"""Which fields of an architecture go together.
+
+This module refuses combinations that mean nothing, each with the way out, and says what a form
+has that the light runtime lacks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backmix.errors import PlanError
+
+if TYPE_CHECKING:
+    from backmix.models.architecture import Architecture
+
+
+def check_form(a: Architecture) -> None:
+    """Raise PlanError (forms.*) unless the fields of the architecture go together."""
+    _check_answer(a)
+    _check_decoder(a)
+    if a.body == "transformer":
+        _check_transformer(a)
+
+
+def beyond_light(a: Architecture) -> tuple[str, ...]:
+    """The settings of an architecture that only Keras can run, as a plan writes them; () for none.
+
+    >>> from backmix.models.architecture import Architecture
+    >>> beyond_light(Architecture(features=2, bidirectional=True, residual=True))
+    ('bidirectional = true', 'residual = true')
+    """
+    switches = [f"{name} = true" for name in ("bidirectional", "layer_norm", "residual", "attention")
+                if getattr(a, name)]
+    named = [f'{name} = "{getattr(a, name)}"' for name, plain in (
+        ("body", "recurrent"), ("answer", "row"), ("decoder", "none")) if getattr(a, name) != plain]
+    return (*switches, *named, *([f"future = {a.future}"] if a.future else []))
+
+
+def describe(a: Architecture) -> str:
+    """A network in a line: body, sizes, and what its form adds.
+
+    >>> from backmix.models.architecture import Architecture
+    >>> describe(Architecture(features=2, units=(64, 32), bidirectional=True))
+    'gru 64 → 32, bidirectional'
+    >>> describe(Architecture(features=2, units=(16,), answer="path", horizon=6, decoder="states"))
+    'gru 16, decoder states'
+    """
+    more = [name for name in ("bidirectional", "layer_norm", "residual", "attention") if getattr(a, name)]
+    if a.decoder != "none":
+        more.append(f"decoder {a.decoder}")
+    return ", ".join([f"{a.called} {' → '.join(map(str, a.units))}", *more])
+
+
+def _check_answer(a: Architecture) -> None:
+    if a.answer != "path" and a.horizon != 1:
+        raise PlanError("forms.horizon_needs_path", horizon=a.horizon, answer=a.answer)
+    if a.answer != "path" and a.future:
+        raise PlanError("forms.future_needs_path", future=a.future, answer=a.answer)
+    if a.answer == "every" and a.bidirectional:
+        raise PlanError("forms.every_both_ways")
+    if a.by_row:
+        for field in ("attention", "summaries"):
+            if getattr(a, field):
+                raise PlanError("forms.rows_without", field=field, answer=a.answer)
+
+
+def _check_decoder(a: Architecture) -> None:
+    from backmix.models.architecture import STEPPED
+
+    if a.decoder != "none" and a.answer not in STEPPED:
+        raise PlanError("forms.decoder_needs_steps", decoder=a.decoder, answer=a.answer)
+    if a.teacher_forcing and not a.feedback:
+        raise PlanError("forms.teacher_needs_feedback", decoder=a.decoder)
+    if a.feedback:
+        for field in ("attention", "summaries"):
+            if getattr(a, field):
+                raise PlanError("forms.decoder_without", field=field, decoder=a.decoder)
+
+
+def _check_transformer(a: Architecture) -> None:
+    if len(set(a.units)) > 1:
+        raise PlanError("forms.transformer_units", units=", ".join(map(str, a.units)), width=max(a.units))
+    if a.units[0] % a.attention_heads:
+        raise PlanError("forms.transformer_heads", heads=a.attention_heads, width=a.units[0])
+    for field in ("bidirectional", "layer_norm", "residual", "recurrent_dropout"):
+        if getattr(a, field):
+            raise PlanError("forms.transformer_without", field=field)
+    if a.decoder == "states":
+        raise PlanError("forms.transformer_states")

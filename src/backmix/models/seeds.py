@@ -1,0 +1,38 @@
+"""Where the parts of a network get their random numbers.
+
+This module makes a seed for every part from the one seed of a network. The parts of the plain form
+draw from one stream and what a form adds draws from another, so that adding noise or a second
+direction leaves the first weights of everything else as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Two endless streams of seeds: for the parts of the plain form, and for what forms add to it."""
+
+    plain: Iterator[int]
+    added: Iterator[int]
+
+    @classmethod
+    def of(cls, seed: int) -> Self:
+        """The streams of one network.
+
+        >>> next(Seeds.of(1).plain) == next(Seeds.of(1).plain), next(Seeds.of(1).plain) == next(Seeds.of(1).added)
+        (True, False)
+        """
+        return cls(_stream(np.random.SeedSequence(seed)), _stream(np.random.SeedSequence([seed, 1])))
+
+
+def _stream(entropy: np.random.SeedSequence) -> Iterator[int]:
+    """Seeds that are at least four apart: a layer uses up to three."""
+    rng = np.random.default_rng(entropy)
+    while True:
+        yield int(rng.integers(2**29)) * 4

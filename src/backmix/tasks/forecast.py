@@ -1,0 +1,112 @@
+"""What the plant will do next: several rows ahead, of one or several targets.
+
+This module is the forecast task, for planning and predictive control. A window ends at the moment of
+prediction and shows everything measured until then, the targets' own newest values included; the
+answer is the path of the next rows. Inputs whose plan is known (setpoints, moves of manipulated
+variables) may be shown ahead.
+
+    direct            one network answers for all rows of the path at once
+    recursive         a network looks one row ahead and is fed with its own answers
+    encoder_decoder   the encoder's state is handed over to a decoder that writes the path row by row
+
+Direct and recursive: Ben Taieb, Bontempi, Atiya & Sorjamaa, Expert Systems with Applications 39 (2012)
+7067. Encoder-decoder: Sutskever, Vinyals & Le, NIPS 2014; teacher forcing: Williams & Zipser, Neural
+Computation 1 (1989) 270.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from backmix.data.form import Relative
+from backmix.data.table import Table
+from backmix.data.windows import Known, Windows, WindowSpec
+from backmix.duration import Duration, DurationField
+from backmix.errors import InputError, PlanError
+from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.regression import Regression
+
+TEACHER_FORCING = 0.5
+"""Share of training steps in which the decoder is shown the true row before; the other half it lives with
+its own answers, as it must live (scheduled sampling: Bengio et al., NIPS 2015)."""
+DAY = 86400.0
+
+
+class ForecastPlan(TaskPlan):
+    """``[task]`` of a forecast; ``[windows] horizon`` says how far.
+
+    strategy: see the module
+    known_ahead: inputs whose values over the path are known at the moment of prediction
+    delay: age of the newest target value that is known at the moment of prediction
+    relative: "answers" are told relative to the newest known value, so that the network begins at
+        persistence; "window" takes that value off the past values as well, for series whose level
+        wanders; "none" for neither
+    season: the period of the seasonal persistence; "auto" is a day where rows have a clock
+    """
+
+    kind: Literal["forecast"] = "forecast"
+    strategy: Literal["direct", "recursive", "encoder_decoder"] = "direct"
+    known_ahead: tuple[str, ...] = ()
+    delay: DurationField = Duration.parse(0)
+    relative: Relative = "answers"
+    season: DurationField | Literal["auto", "none"] = "auto"
+
+
+@tasks.register("forecast")
+@dataclass(frozen=True)
+class Forecast(Regression):
+    """Regression of the paths of one or several targets in their own units."""
+
+    settings: ForecastPlan
+
+    name = "forecast"
+    Settings = ForecastPlan
+    metrics = ("rmse", "mae", "mse", "r2", "bias")
+    baselines = ("last_value", "seasonal", "ridge", "arx", "mean")
+    figures = ("scores", "horizons", "paths", "free_run", "parity", "learning")
+    light: ClassVar[bool] = False
+
+    @classmethod
+    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
+        """As every regression; InputError (tasks.ahead_is_target) for a target that shall be known ahead."""
+        for name in getattr(settings, "known_ahead", ()):
+            table.index(name)
+            if name in settings.targets:
+                raise InputError("tasks.ahead_is_target", where=table.source, tag=name)
+        return super().adapt(table, settings)
+
+    @property
+    def rolls(self) -> bool:
+        return self.settings.strategy == "recursive"
+
+    @property
+    def shape(self) -> Mapping[str, Any]:
+        if self.settings.strategy != "encoder_decoder":
+            return {}
+        return {"decoder": "states", "teacher_forcing": TEACHER_FORCING}
+
+    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+        """The plan's windows with the whole path as their answer.
+
+        Raises PlanError (tasks.forecast_horizon, windows.relative_to_nothing).
+        """
+        plan = self.settings
+        if spec.horizon < 1 or spec.lookback is None:
+            raise PlanError("tasks.forecast_horizon", horizon=spec.horizon)
+        delay = plan.delay.rows(step) if plan.delay.count != 0 else 0
+        return replace(spec, known=Known(delay=delay), answer="path", relative=plan.relative,
+                       future=tuple(name for name in spec.inputs if name in plan.known_ahead))
+
+    def lessons(self, windows: Windows) -> Windows:
+        return windows.one_ahead() if self.rolls else windows
+
+    def season(self, step: float | None) -> int | None:
+        """The period of the seasonal persistence in rows; None without one."""
+        season = self.settings.season
+        if isinstance(season, Duration):
+            return season.rows(step)
+        if season == "none" or step is None or step > DAY / 2:
+            return None
+        return round(DAY / step)

@@ -1,0 +1,59 @@
+"""What all tasks share whose answer is a number.
+
+This module defines `Regression`, the part of a task that reads numeric targets, picks the loss and
+turns scaled outputs back into the units of the targets. It registers no task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.table import Table
+from backmix.data.windows import Windows
+from backmix.errors import InputError
+from backmix.models.choice import Choice
+from backmix.models.losses import choose_loss
+from backmix.tasks import Outcome, Task, TaskPlan
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """Regression of one or several targets in their own units."""
+
+    kind = "regression"
+
+    @classmethod
+    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
+        changes = {}
+        for name in settings.targets:
+            tag = table.tag(name)
+            if tag.categories:
+                raise InputError("tasks.target_is_text", where=table.source, target=name,
+                                 examples=", ".join(tag.categories[:3]))
+            if not np.isfinite(table.column(name)).any():
+                raise InputError("tasks.target_is_empty", where=table.source, target=name)
+            changes[name] = replace(tag, role="target")
+        return table.retag(changes)
+
+    @property
+    def head(self) -> str:
+        return "number" if self.outputs == 1 else "numbers"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.targets)
+
+    def loss(self, train: Windows) -> Choice:
+        scaled = train.scaled_targets()
+        for column, tag in enumerate(self.targets):
+            if np.ptp(scaled[:, column]) == 0:
+                raise InputError("tasks.target_is_constant", where=train.table.source, target=tag.name,
+                                 value=f"{train.truth()[0, column]:g}", count=len(train))
+        return choose_loss("regression", targets=scaled)
+
+    def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
+        return Outcome(values=windows.unscaled(outputs))
