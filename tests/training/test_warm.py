@@ -53,6 +53,17 @@ def test_a_training_that_learns_nothing_is_the_old_model(sensor_run: Run, tmp_pa
     np.testing.assert_array_equal(one["prediction"], two["prediction"])
 
 
+def test_the_first_weights_are_measured_on_all_of_the_validation_part(
+        sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several validation batches: training takes several steps per call, the first measure must not."""
+    from backmix.training import fit as module
+
+    monkeypatch.setattr(module, "CHECK_BATCH", 32)
+    run = fit(later(), plan_from(sensor_run, training={"epochs": 2, "learning_rate": 1e-30}),
+              folder=tmp_path / "run", quiet=True)
+    assert run.summary["best_epoch"] == 0
+
+
 def test_a_training_that_only_harms_is_the_old_model_too(sensor_run: Run, tmp_path: Path) -> None:
     run = fit(later(), plan_from(sensor_run, training={"epochs": 2, "learning_rate": 5.0}), folder=tmp_path / "run",
               quiet=True)

@@ -128,6 +128,14 @@ class WindowSpec:
         for name in self.future:
             if name not in self.inputs:
                 raise PlanError("windows.future_input", tag=name, names=", ".join(self.inputs))
+        if self.carried:
+            count = None if self.known is None else self.known.count
+            for name, got, wrong in (
+                    ("lookback", self.lookback, self.lookback is None), ("answer", self.answer, self.answer != "row"),
+                    ("relative", self.relative, self.relative != "none"), ("future", self.future, self.future),
+                    ("past_targets.count", count, count is not None)):
+                if wrong:
+                    raise PlanError("carried.windows", field=name, got=got)
         if self.known is not None and self.known.delay == 0 and not self.horizon:
             raise PlanError("windows.known_now", delay=self.known.delay, count=self.known.count)
 

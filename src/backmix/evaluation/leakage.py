@@ -152,6 +152,10 @@ def rows_used(windows: Windows) -> NDArray[np.bool_]:
     origins = np.asarray(windows.origins, dtype=np.int64)
     last = origins - windows.spec.dead_time
     first = last - (windows.steps if windows.lengths is None else np.asarray(windows.lengths)) + 1
+    if windows.spec.carried:
+        from backmix.data.carry import carry
+
+        first = np.asarray(carry(windows).begins, dtype=np.int64)[last]
     low = first
     known = windows.spec.known
     if known is not None:

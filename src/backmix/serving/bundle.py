@@ -24,6 +24,7 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError
 from backmix.models.architecture import Architecture
+from backmix.models.forms import check_carries
 from backmix.serving.archive import pack, read_json, unpack
 from backmix.serving.weights import Weights, fits, put_weights
 from backmix.training.plan import Plan
@@ -159,6 +160,8 @@ class Bundle:
             architecture = Architecture.from_dict(read_json(members[member], path, member))
             member = "recipe.json"
             recipe = Recipe.from_dict(read_json(members[member], path, member))
+            if recipe.spec.carried:
+                check_carries(architecture)
             member = "read.json"
             reading = ReadPlan.model_validate(read_json(members[member], path, member))
             member = "weights.safetensors"

@@ -277,7 +277,8 @@ def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> Wind
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
     spec = window_spec(form, table, inputs=names or goals, targets=goals,
                        max_gap=None if gap is None or step is None else gap.rows(step) * step)
-    return _with_inputs(spec, task, inputs, table)
+    spec = _with_inputs(spec, task, inputs, table)
+    return replace(spec, carried=True) if plan.training.state == "carried" else spec
 
 
 def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: Table) -> WindowSpec:
