@@ -29,6 +29,7 @@ _HOMES = {
     "read": "backmix.data.sources",
     "fit": "backmix.workflow",
     "load": "backmix.workflow",
+    "refit": "backmix.rolling.play",
     "RecurrentRegressor": "backmix.estimators",
     "RecurrentClassifier": "backmix.estimators",
 }
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from backmix.data.windows import Windows as Windows
     from backmix.estimators import RecurrentClassifier as RecurrentClassifier
     from backmix.estimators import RecurrentRegressor as RecurrentRegressor
+    from backmix.rolling.play import refit as refit
     from backmix.serving.bundle import Bundle as Bundle
     from backmix.tasks import Task as Task
     from backmix.training.plan import Plan as Plan

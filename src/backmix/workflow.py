@@ -140,7 +140,7 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     """
     where = Path(folder) if folder is not None else run_folder("-".join([plan.the_task.kind, *plan.the_task.targets]))
     _may_begin(where, resume=resume)
-    reading = _reading(data, plan, Path(base))
+    reading = reading_of(data, plan, Path(base))
     # whatever can be refused is refused here, before a folder is made for it
     ready = _ready(reading, plan, start_of(plan, Path(base)), resume=resume)
     with hold(where):
@@ -164,7 +164,8 @@ def _may_begin(folder: Path, *, resume: bool) -> None:
         raise PlanError("workflow.finished_run", where=folder)
 
 
-def _reading(data: Any, plan: Plan, base: Path) -> Reading:
+def reading_of(data: Any, plan: Plan, base: Path) -> Reading:
+    """A table however it is given, as `fit` takes it; None for the one that ``[data]`` names."""
     if data is None:
         return read(plan.data, base=base)
     if isinstance(data, Reading):

@@ -376,7 +376,7 @@ def test_rows_without_a_label_answer_for_nothing() -> None:
 def test_a_bundle_that_claims_to_carry_what_cannot_be_carried_is_refused(run: Run, tmp_path: Path) -> None:
     shape = replace(run.bundle.architecture, summaries=True)
     replace(run.bundle, architecture=shape).save(tmp_path / "odd.backmix")
-    with pytest.raises(BundleError, match="recipe.json is not what a bundle holds"):
+    with pytest.raises(BundleError, match=r"recipe.json is not what a bundle holds"):
         Bundle.load(tmp_path / "odd.backmix")
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
     from backmix.evaluation.leakage import LeakageResult
+    from backmix.evaluation.page import Page
     from backmix.evaluation.scores import ScoreRow
     from backmix.evaluation.verdict import Verdict
     from backmix.models.architecture import Architecture
@@ -199,8 +200,12 @@ def render(data: ReportData, lang: Language | None = None) -> bytes:
     from backmix.evaluation.page import page
 
     with speak(lang or data.language or language()):
-        content = page(data)
-        html = _template().render(page=content, style=style(), style_hash=style_hash())
+        return set_page(page(data))
+
+
+def set_page(content: Page) -> bytes:
+    """A page as the bytes of an HTML file, at most `MOST_BYTES`."""
+    html = _template().render(page=content, style=style(), style_hash=style_hash())
     raw: bytes = html.encode("utf-8")
     # every part of the page is bounded, so this holds for any data; see the tests
     assert len(raw) <= MOST_BYTES, len(raw)

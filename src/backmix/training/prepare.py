@@ -92,11 +92,13 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     check_target(reading, plan.the_task.targets)
     ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
     task, table, parts, choices = ground.task, ground.table, ground.split, list(ground.choices)
+    judges = divide is None or parts.count(Part.TEST) > 0
     windows = {part: build_windows(table, ground.spec, split=parts, part=part).scaled(*ground.scalers)
-               for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
+               for part in (Part.TRAIN, Part.VALIDATION, *((Part.TEST,) if judges else ()))}
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()))
-    windows[Part.TEST] = task.judged(windows[Part.TEST])
+    nothing = windows[Part.VALIDATION].subset(np.empty(0, np.int64))
+    windows[Part.TEST] = task.judged(windows[Part.TEST]) if judges else nothing
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
     lessons = (task.lessons(train), task.lessons(validation))
     for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
