@@ -50,6 +50,14 @@ def beyond_keras(a: Architecture) -> tuple[str, ...]:
         (f'decoder = "{a.decoder}"', a.feedback)) if own)
 
 
+def check_carries(a: Architecture) -> None:
+    """PlanError (carried.form) unless the last state at a row is all that its answer needs."""
+    beyond = [form for form in beyond_light(a) if not form.startswith(("layer_norm", "residual"))]
+    beyond += [f"{name} = true" for name in ("summaries", "masked") if getattr(a, name)]
+    if beyond:
+        raise PlanError("carried.form", form=", ".join(beyond))
+
+
 def describe(a: Architecture) -> str:
     """A network in a line: body, sizes, and what its form adds.
 

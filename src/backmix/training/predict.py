@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.tasks import Outcome, Task
+from backmix.training.carried import predict_carried
 from backmix.training.checkpoint import arrays_of, put
 from backmix.training.feed import gathered
 from backmix.training.memory import budget, spell
@@ -63,9 +64,12 @@ def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
     """What the network puts out for each window, (W, O).
 
     Of a network that answers on every row it is the answer on the window's last row; a window that is
-    given back is flattened, (W, T·O). ``batch_size`` windows are gathered at a time. Raises TrainingError
-    (training.memory_predict) when not even one window fits into memory.
+    given back is flattened, (W, T·O). Where the state is carried it comes from the first row of the run.
+    ``batch_size`` windows are gathered at a time. Raises TrainingError (training.memory_predict) when not
+    even one window fits into memory.
     """
+    if windows.spec.carried:
+        return predict_carried(model, windows)
     block, rows = _block_shape(model, windows, memory_limit)
     found: NDArray[np.float32] | None = None
     fixed = arrays_of(model.non_trainable_variables)
