@@ -89,7 +89,7 @@ print("finite differences agree:", np.allclose(by_hand, by_difference, atol=1e-8
 # %%
 from backmix.evaluation.figures.sketch import sketch
 
-sketch({"|dL/dU| of step t": [np.abs(share).sum() for share in shares]}, x=list(range(1, T + 1)))
+sketch({"|dL/dU|": [np.abs(share).sum() for share in shares]}, x=list(range(1, T + 1)))
 
 # %% en
 # ## What it costs

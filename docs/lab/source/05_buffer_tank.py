@@ -49,7 +49,7 @@ for inflow in feed:
     c = solve_ivp(lambda t, y, inflow=inflow: turnover * (inflow - y), (0, 1), [c], rtol=1e-9, atol=1e-12).y[0, -1]
     balance.append(c)
 print("cell = mass balance:", np.allclose(cell, balance, atol=1e-7))
-sketch({"feed": feed, "c (balance = cell)": balance}, xlabel="min")
+sketch({"feed": feed, "c": balance}, xlabel="min")
 
 # %% en
 # How much of the last value hangs on the feed of k minutes ago? The gradient says it, and it is what the engineer
@@ -104,10 +104,10 @@ run = forward(Form("lstm"), buffer, x)
 c, h, gate = run.states["c"][0, :, 0], run.h[0, :, 0], {name: run.gates[name][0, :, 0] for name in run.gates}
 print("c = f c + i g at every step:",
       np.allclose(c, gate["f"] * np.concatenate([[0], c[:-1]]) + gate["i"] * gate["candidate"]))
-sketch({"c: what is in the tank": c, "h: what is shown": h}, xlabel="min")
+sketch({"c": c, "h": h}, xlabel="min")
 
 # %%
-sketch({"i (inlet)": gate["i"], "f (kept)": gate["f"], "o (sampling)": gate["o"]}, xlabel="min")
+sketch({name: gate[name] for name in ("i", "f", "o")}, xlabel="min")
 
 # %% en
 # The content of minute 4 stands unchanged in minute 13, whatever is shown or not in between, and one minute of f = 0
