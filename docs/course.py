@@ -206,13 +206,20 @@ def _shown(shown: Sequence[str], lang: str) -> str:
     return "<br>".join(parts)
 
 
+def _candidates(name: str) -> str:
+    """The tests that a missing row could point to."""
+    found = [test for test, words in tests().items() if name in named(words)]
+    return f"; it is named by {', '.join(found)}" if found else "; no test names it"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages, or with ``--check`` only compare; 1 when something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--check", action="store_true", help="change nothing")
     check = parser.parse_args(arguments).check
     course = load()
-    wrong = [*(f"{name}: has no row in docs/course.toml" for name in missing(course)), *faults(course)]
+    wrong = [*(f"{name}: has no row in docs/course.toml{_candidates(name)}" for name in missing(course)),
+             *faults(course)]
     for lang, page in PAGES.items():
         text = render(course, lang)
         if not check:
