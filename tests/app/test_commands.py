@@ -185,7 +185,7 @@ def test_data_get_writes_a_plant_as_csv(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("kind", ["keras", "weights", "h5"])
 def test_export_writes_what_plain_keras_opens(sensor_run: Run, tmp_path: Path, kind: str) -> None:
-    """Course items 70 to 72; G: .h5 only as an export."""
+    """Course items 70 to 72; letter G: .h5 only as an export."""
     import keras
     import numpy as np
 
