@@ -53,6 +53,12 @@ class Memory:
     state_moves, statistics_move: mean |change| of the explained number when the last state, and when
         the window statistics beside it, are held at their mean; None without statistics
     windows: how many were averaged
+
+    >>> nine_tenths = 0.9 ** np.arange(100.0)
+    >>> memory = Memory(norm=(nine_tenths,), lookback=100, dead_time=0, residence=(), state_moves=None,
+    ...                 statistics_move=None, windows=1)
+    >>> memory.effective, memory.half_life, round(memory.factor, 3)
+    (28, 7, 0.9)
     """
 
     norm: tuple[Floats, ...]
