@@ -50,6 +50,17 @@ def needed(rate: float) -> int:
     return math.ceil(1.0 / rate - 1.0 - 1e-9)
 
 
+def finest(count: int) -> str:
+    """The smallest rate that so many scores tell, rounded up to two digits.
+
+    >>> finest(160), needed(0.0063)
+    ('0.0063', 158)
+    """
+    rate = 1.0 / (count + 1)
+    digit = 10.0 ** (math.floor(math.log10(rate)) - 1)
+    return f"{math.ceil(rate / digit - 1e-9) * digit:.2g}"
+
+
 @dataclass(frozen=True, eq=False)
 class Ellipse:
     """A cloud of known rows with mean and covariance.

@@ -28,7 +28,7 @@ from backmix.data.windows import Windows, WindowSpec
 from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
-from backmix.models.novelty import Ellipse, needed, threshold
+from backmix.models.novelty import Ellipse, finest, needed, threshold
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
 from backmix.text import say
 
@@ -181,7 +181,7 @@ class AnomalyDetection(Task):
         least = needed(self.settings.false_alarm_rate)
         if len(normal) < least:
             raise InputError("anomaly.too_fine", where=train.table.source, rate=self.settings.false_alarm_rate,
-                             least=f"{least:,}", count=f"{len(normal):,}", fit=f"{1 / (len(normal) + 1):.2g}")
+                             least=f"{least:,}", count=f"{len(normal):,}", fit=finest(len(normal)))
         return replace(self, fitted={"inputs": len(train.spec.inputs)})
 
     def loss(self, train: Windows) -> Choice:

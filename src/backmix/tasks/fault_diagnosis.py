@@ -23,7 +23,7 @@ from backmix.data.windows import Windows, WindowSpec
 from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
-from backmix.models.novelty import needed
+from backmix.models.novelty import finest, needed
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
 from backmix.tasks.gate import Gate
 from backmix.text import say
@@ -145,7 +145,7 @@ class FaultDiagnosis(Task):
         some = self.learned(validation)
         if len(some) < needed(rate):
             raise InputError("diagnosis.too_fine", where=train.table.source, rate=rate, least=f"{needed(rate):,}",
-                             count=f"{len(some):,}", fit=f"{1 / (len(some) + 1):.2g}")
+                             count=f"{len(some):,}", fit=finest(len(some)))
         return replace(self, fitted=Gate.fit(train, some, rate).to_dict())
 
     def loss(self, train: Windows) -> Choice:

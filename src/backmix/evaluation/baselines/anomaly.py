@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backmix.evaluation.baselines import Unusable, baselines
 from backmix.evaluation.baselines.features import last_fifth
 from backmix.models.choice import Choice
-from backmix.models.novelty import VARIANCE, Subspace, needed, threshold
+from backmix.models.novelty import VARIANCE, Subspace, finest, needed, threshold
 from backmix.tasks.anomaly_detection import AnomalyDetection, alarm
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class _Normal:
         taught, choosing = last_fifth(train, validation)
         if len(choosing) < needed(rate):
             raise Unusable("anomaly.too_fine", where=train.table.source, rate=rate, least=needed(rate),
-                           count=len(choosing), fit=f"{1 / (len(choosing) + 1):.2g}")
+                           count=len(choosing), fit=finest(len(choosing)))
         return cls(newest(taught, 1)[:, 0], newest(choosing, task.counted(choosing)), rate)
 
 
