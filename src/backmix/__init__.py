@@ -30,6 +30,7 @@ _HOMES = {
     "fit": "backmix.workflow",
     "load": "backmix.workflow",
     "refit": "backmix.rolling.play",
+    "explain": "backmix.explanation",
     "RecurrentRegressor": "backmix.estimators",
     "RecurrentClassifier": "backmix.estimators",
 }
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from backmix.data.windows import Windows as Windows
     from backmix.estimators import RecurrentClassifier as RecurrentClassifier
     from backmix.estimators import RecurrentRegressor as RecurrentRegressor
+    from backmix.explanation import explain as explain
     from backmix.rolling.play import refit as refit
     from backmix.serving.bundle import Bundle as Bundle
     from backmix.tasks import Task as Task

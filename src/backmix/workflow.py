@@ -38,10 +38,12 @@ from backmix.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backmix.evaluation.inspection import Insight
     from backmix.evaluation.judgement import Judgement, Neighbours
     from backmix.evaluation.leakage import LeakageResult
     from backmix.evaluation.report import ReportData
     from backmix.models.choice import Choice
+    from backmix.tasks import Task
     from backmix.training.fit import Fitted
 
 BUNDLE = "model.backmix"
@@ -146,7 +148,7 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     with hold(where):
         _same_run(where, plan, reading, resume=resume)
         try:
-            return _run(ready, where, quiet=quiet, callbacks=callbacks)
+            return _run(ready, where, quiet=quiet, callbacks=callbacks, found_at=_place(data, Path(base), where))
         except Interrupted as cut:
             raise Interrupted("workflow.interrupted_training", **cut.values | {"where": where}) from None
         except KeyboardInterrupt:
@@ -165,7 +167,7 @@ def _may_begin(folder: Path, *, resume: bool) -> None:
 
 
 def reading_of(data: Any, plan: Plan, base: Path) -> Reading:
-    """A table however it is given, as `fit` takes it; None for the one that ``[data]`` names."""
+    """The table of a run: what is handed over, or what ``[data]`` of the plan says, relative to ``base``."""
     if data is None:
         return read(plan.data, base=base)
     if isinstance(data, Reading):
@@ -177,12 +179,12 @@ def reading_of(data: Any, plan: Plan, base: Path) -> Reading:
     if isinstance(data, str | os.PathLike):
         return read(plan.data.model_copy(update={
             "file": os.fspath(data), "set": None, "protocol": None, "plant": None, "sql": None, "query": None}))
-    return read(plan.data, frame=data)
+    return read(plan.data, frame=data, base=base)
 
 
 def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> None:
     """Keep the plan and the fingerprint of the data; refuse to resume a run of others."""
-    now = json.dumps({"plan": plan.to_toml(), "data": _fingerprint(reading.table)}, indent=1)
+    now = json.dumps({"plan": plan.to_toml(), "data": fingerprint(reading.table)}, indent=1)
     kept = folder / STARTED
     if resume and kept.read_text("utf-8") != now:
         raise PlanError("workflow.other_run", where=folder)
@@ -190,7 +192,7 @@ def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> No
     write_atomic(folder / "plan.toml", plan.to_toml())
 
 
-def _fingerprint(table: Table) -> str:
+def fingerprint(table: Table) -> str:
     """A digest of the values, times and batches of a table, block by block."""
     digest = hashlib.sha256(repr((table.names, table.batch_names, len(table))).encode())
     for start in range(0, len(table), 1 << 18):
@@ -198,6 +200,20 @@ def _fingerprint(table: Table) -> str:
             if array is not None:
                 digest.update(np.ascontiguousarray(array[start:start + (1 << 18)]).tobytes())
     return digest.hexdigest()
+
+
+def _place(data: Any, base: Path, folder: Path) -> dict[str, str] | None:
+    """Where the data of a run is, as seen from its folder; None when it was handed over in memory."""
+    if data is None:
+        return {"base": _from(base, folder)}
+    return {"file": _from(Path(data), folder)} if isinstance(data, str | os.PathLike) else None
+
+
+def _from(path: Path, folder: Path) -> str:
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:  # another drive
+        return str(path.absolute())
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +239,9 @@ def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -
     return _Ready(audit=looked, prepared=prepared, design=chosen)
 
 
-def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) -> Run:
+def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
+         found_at: Mapping[str, str] | None) -> Run:
+    from backmix.evaluation.inspection import QUICK, Subject, look
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
     from backmix.training.fit import fit_network
@@ -240,7 +258,10 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) 
     checked = audit_run(prepared, model=fitted.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
-    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement))
+    insight = None
+    if prepared.lessons[0].spec == prepared.train.spec and prepared.train.spec.answer == "row":
+        insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
+    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, insight, found_at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,6 +275,8 @@ class _Found:
     fitted: Fitted
     leakage: Sequence[LeakageResult]
     judgement: Judgement
+    insight: Insight | None
+    found_at: Mapping[str, str] | None
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -303,6 +326,8 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "leakage": [result.to_dict() for result in found.leakage],
         "checklist": [check.to_dict() for check in checklist(data)],
         "test_rows_id": tested,
+        "insight": found.insight.to_dict() if found.insight else None,
+        "data": found.found_at,
         "trained_on": trained_on(prepared),
         "environment": dict(data.environment),
     }
@@ -324,19 +349,25 @@ def _report(found: _Found) -> ReportData:
 
     prepared, plan = found.prepared, found.prepared.plan
     windows = {name: len(part) for name, part in prepared.parts.items()}
-    source = plan.data.set or plan.data.plant or Path(prepared.table.source).stem
-    title = plan.report.title or f"{', '.join(tag.label for tag in prepared.task.targets)} · {source}"
     return ReportData(
-        title=title, task=prepared.task, verdict=found.judgement.verdict, scores=found.judgement.scores,
+        title=title(plan, prepared.task, prepared.table), task=prepared.task,
+        verdict=found.judgement.verdict, scores=found.judgement.scores,
         predictions=found.judgement.frame, network=found.design.architecture.called, level=plan.evaluation.level,
         training=Training(history=found.fitted.history, best_epoch=found.fitted.best_epoch,
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,
                           engine=os.environ.get("KERAS_BACKEND", "jax")),
-        choices=found.choices, parts=summarize_parts(prepared.table, prepared.split, windows),
+        choices=found.choices, parts=summarize_parts(
+            prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
-        account=prepared.account, leakage=found.leakage, plan=plan.to_toml(),
+        account=prepared.account, leakage=found.leakage, insight=found.insight, plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)
+
+
+def title(plan: Plan, task: Task, table: Table) -> str:
+    """What stands on top of a report: what the plan says, else the targets and where the table is from."""
+    source = plan.data.set or plan.data.plant or Path(table.source).stem
+    return plan.report.title or f"{', '.join(tag.label for tag in task.targets)} · {source}"
 
 
 def _environment(plan: Plan) -> dict[str, str]:

@@ -235,8 +235,8 @@ def _debutanizer(shared_data: Path, past: dict[str, int] | None, lookback: int) 
     values = np.loadtxt(shared_data / "debutanizer" / "Debutanizer_Column_Data.txt", skiprows=1)
     table = Table(values, (*(Tag(f"u{k}") for k in range(1, 8)), Tag("y", role="target")))
     task = sensor(table.tag("y"), past=past)
-    spec = WindowSpec(inputs=tuple(f"u{k}" for k in range(1, 8)), targets=("y",), lookback=lookback,
-                      known=task.known(None))
+    plain = WindowSpec(inputs=tuple(f"u{k}" for k in range(1, 8)), targets=("y",), lookback=lookback)
+    spec = task.form(plain, None)
     rows = np.arange(len(table))
     scalers = fit_scalers(table, spec, rows=rows < 1200)
     # the published protocol cuts by the target row alone; what a window reaches back to is not purged

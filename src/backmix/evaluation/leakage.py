@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.reported import not_yet_reported
 from backmix.data.table import Table
-from backmix.data.windows import Windows, fit_scalers
+from backmix.data.windows import Windows, WindowSpec, fit_scalers
 from backmix.errors import InputError, LeakageError, PlanError
 from backmix.evaluation.copies import Copy, find_copies
 from backmix.text import Language, say, speak
@@ -88,7 +89,7 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
         split_overlap(prepared.parts),
         scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling) if prepared.start is None else
         inherited(prepared.start, prepared.test),
-        *target_copies(prepared.train),
+        *target_copies(prepared.train, made=recipe.task.made(recipe.task.settings)),
         future(recipe, prepared.test,
                predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows)),
     ]
@@ -160,7 +161,7 @@ def rows_used(windows: Windows) -> NDArray[np.bool_]:
     known = windows.spec.known
     if known is not None:
         carried = min(known.count or windows.steps, windows.steps)
-        oldest = last - carried + 1 - known.delay
+        oldest = last - carried + 1 - known.offset
         for reported in windows.reported:
             low = np.minimum(low, np.asarray(reported)[oldest])
     # a path is looked at row by row, and what is planned for it too
@@ -199,8 +200,16 @@ def inherited(start: Start, test: Windows) -> LeakageResult:
     return LeakageResult("scaler", not met, "warm.leak_overlap" if met else "warm.leak_none", values)
 
 
-def target_copies(train: Windows) -> tuple[LeakageResult, ...]:
-    """A failure for each input that gives a target away on the training windows, or one success."""
+def target_copies(train: Windows, *, made: Collection[str] = ()) -> tuple[LeakageResult, ...]:
+    """A failure for each input that gives a target away on the training windows, or one success.
+
+    made: inputs that the task computes itself, anew at every prediction; they cannot know more than the plant
+    """
+    measured = tuple(name for name in train.spec.inputs if name not in made)
+    if not measured:
+        return (LeakageResult("copy", True, "evaluation.leak_copy_none_class", {"count": 0}),)
+    if len(measured) < len(train.spec.inputs):
+        train = replace(train, spec=replace(train.spec, inputs=measured), scaler=None)
     found, strongest = find_copies(train)
     if not found:
         values = {"count": len(train.spec.inputs)} | (
@@ -223,7 +232,8 @@ def future(recipe: Recipe, test: Windows, *, predict: Predict | None = None, see
 
     Pieces of the table are replayed through ``recipe`` (repair, windows, scaling) and ``predict``
     with the rows behind a cut shuffled and disturbed in two ways; holes are cut into the inputs
-    where past and future meet, since that is where a repair would look ahead.
+    where past and future meet, since that is where a repair would look ahead. Results of samples taken
+    before the cut and reported behind it are of the future too.
     """
     generator = np.random.default_rng(seed)
     windows_seen = 0
@@ -232,7 +242,8 @@ def future(recipe: Recipe, test: Windows, *, predict: Predict | None = None, see
         holed = _with_holes(piece, test.spec.inputs, here, generator)
         tales = []
         for _ in range(2):
-            tale = _replay(recipe, _other_future(holed, here, generator, planned=test.spec.future), here, predict)
+            changed = _other_future(holed, here, generator, planned=test.spec.future)
+            tale = _replay(recipe, _other_results(changed, test.spec, here, generator), here, predict)
             if tale is None:
                 break
             tales.append(tale)
@@ -294,10 +305,25 @@ def _other_future(piece: Table, cut: int, generator: np.random.Generator, *, pla
     plans = values[:, kept]
     later = values[cut + 1:][generator.permutation(len(values) - cut - 1)]
     free = [at for at, tag in enumerate(piece.tags) if not tag.categories]
-    spread = np.nan_to_num(np.nanstd(values[:, free], axis=0))
+    spread = np.array([np.nanstd(column) if np.isfinite(column).any() else 0.0 for column in values[:, free].T])
     later[:, free] += generator.normal(size=(len(later), len(free))) * (spread + 1e-3)
     values[cut + 1:] = later
     values[:, kept] = plans
+    return replace(piece, values=values)
+
+
+def _other_results(piece: Table, spec: WindowSpec, cut: int, generator: np.random.Generator) -> Table:
+    """The piece with other results where they are not yet reported at the cut, and with later reports."""
+    if spec.known is None:
+        return piece
+    values = np.array(piece.values)
+    for at, name in enumerate(spec.targets):
+        column = piece.index(name)
+        rows = not_yet_reported(piece, spec.known, name, cut)
+        values[rows, column] += 1.0 + generator.random(len(rows))
+        if spec.known.report is not None:
+            later = 10 * (piece.step or 1.0) * generator.random(len(rows))
+            values[rows, piece.index(spec.known.report[at])] += later
     return replace(piece, values=values)
 
 

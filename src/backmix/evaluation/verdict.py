@@ -31,6 +31,7 @@ from backmix.text import Language, say, speak
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backmix.models.choice import Choice
     from backmix.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -60,6 +61,7 @@ class Verdict:
     baseline: the best by validation score; best_on_test: the best by test score, never hidden
     gain: how much better the network is than ``baseline``, in the metric's unit (positive: better)
     targets: over how many targets a mean was taken, each in units of its own spread; 1 for none
+    note: what must be known to read the scores (`Task.convention`), None for nothing
     """
 
     outcome: Outcome
@@ -77,6 +79,7 @@ class Verdict:
     unit: str = ""
     share: bool = False
     undefined: Undefined | None = None
+    note: Choice | None = None
 
     @property
     def key(self) -> str:
@@ -126,8 +129,9 @@ class Verdict:
             with speak(lang):
                 return self.text()
         values = self.values
+        note = "" if self.note is None else say("course.verdict_note", note=self.note.reason())
         return say(self.key, **values) + (say("evaluation.verdict_also", **values) if self._also else "") + \
-            say("evaluation.verdict_end")
+            say("evaluation.verdict_end") + note
 
     def __str__(self) -> str:
         return self.text()
@@ -158,7 +162,7 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
     Raises ValueError when the frame has no row of ``network`` on the judged part.
     """
     sampling = sampling or Sampling()
-    metric = metrics.get(task.metrics[0])
+    metric = metrics.get(task.scored[0])
     test = [panel for (part, _), panel in panels(frame[frame["part"] == judged], task)]
     if not test or network not in test[0].samples:
         raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
@@ -170,7 +174,7 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
     rivals = [name for name in rivals if np.isfinite(values[name])]
     draws = facts.draws([network, *rivals])
     standing = {name: Standing(name, values[name], facts.ends(draws[name])) for name in [network, *rivals]}
-    common = facts.describe()
+    common = {**facts.describe(), "note": task.convention}
     if not np.isfinite(values[network]):
         return Verdict("undefined", metric.name, None, undefined=facts.why(network), **common)
     if not rivals:
@@ -294,7 +298,7 @@ class _Facts:
         sample = self.panels[0].any
         used = sample.usable
         many = len(self.panels) > 1 and self.metric.unit == "target"
-        return {"windows": int(used.sum()), "batches": len(np.unique(sample.runs[used])),
+        return {"windows": sample.windows, "batches": len(np.unique(sample.runs[used])),
                 "blocks": self.blocks, "targets": len(self.panels), "share": self.metric.unit == "share",
                 "unit": "" if many else unit_of(self.metric, self.panels[0].unit, clock=sample.clock)}
 

@@ -23,7 +23,8 @@ class Encoded:
     rows: (B, T, W), None where nobody asked for them
     last: (B, W) at the last real row; the backward half is the backward layer's own last state,
         which has seen the whole window
-    states: of the last layer, (B, W) per letter of the cell; () where nobody asked or there are none
+    states: of the last layer, (B, W) per letter of the cell, h as ``last`` has it; () where nobody
+        asked or there are none
     """
 
     rows: Any
@@ -60,7 +61,7 @@ def encode(a: Architecture, x: Any, mask: Any, seeds: Seeds, *, rows: bool, stat
             raw = new[:, -1] if top or a.residual else None  # a masked row repeats the state before it
         dress = dressed(a, number, (y.shape[-1], units * (2 if a.bidirectional else 1)), seeds)
         y, last = (dress(new, y) if sequences else None), (None if raw is None else dress(raw, last))
-    return Encoded(y, last, kept if states else ())
+    return Encoded(y, last, (last, *kept[1:]) if states else ())
 
 
 def last_row(rows: Any, mask: Any) -> Any:

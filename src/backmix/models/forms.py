@@ -44,6 +44,18 @@ def check_carries(a: Architecture) -> None:
         raise PlanError("carried.form", form=", ".join(beyond))
 
 
+def beyond_keras(a: Architecture) -> tuple[str, ...]:
+    """The settings of an architecture that need layers of ours, which plain Keras cannot open; () for none.
+
+    >>> from backmix.models.architecture import Architecture
+    >>> beyond_keras(Architecture(features=2, bidirectional=True, attention=True))
+    ('attention = true',)
+    """
+    return tuple(setting for setting, own in (
+        ("attention = true", a.attention), ('body = "transformer"', a.body == "transformer"),
+        (f'decoder = "{a.decoder}"', a.feedback)) if own)
+
+
 def describe(a: Architecture) -> str:
     """A network in a line: body, sizes, and what its form adds.
 

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
+from backmix.data.lab_plan import LabPlan
 from backmix.data.ledger import Ledger
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
-from backmix.errors import BackmixError, BundleError, InputError
+from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.forms import check_carries
 from backmix.serving.archive import pack, read_json, unpack
@@ -116,19 +117,35 @@ class Bundle:
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
         return frame, ledger
 
-    def predict_file(self, path: Path | str, **settings: Any) -> tuple[pd.DataFrame, Ledger]:
+    def predict_file(self, path: Path | str, *, lab: Path | str | None = None,
+                     **settings: Any) -> tuple[pd.DataFrame, Ledger]:
         """Read a file as the training table was read, then `predict`.
 
+        lab: the laboratory file of these rows, for a model that is shown past results from such a file.
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
         wanted = {tag.name for tag in self.recipe.wanted}
         other = {"file": str(path), "set": None, "plant": None, "sql": None, "query": None, "protocol": None,
+                 "lab": self._lab(lab),
                  # a new file need not have the columns that only training used
                  "tags": tuple(tag for tag in self.read.tags if tag.name in wanted)}
         plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
-        reading = read(plan, needed=[tag.name for tag in self.recipe.inputs])  # labels may be missing
+        reading = read(plan, needed=[tag.name for tag in self.recipe.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table)
         return frame, reading.ledger.add(*ledger.notes)
+
+    def _lab(self, file: Path | str | None) -> LabPlan | None:
+        """How the results of new rows are read; None when the model needs none."""
+        told = self.read.lab
+        if file is not None:
+            if told is None:
+                raise PlanError("lab.unasked", file=file)
+            return told.model_copy(update={"file": str(file)})
+        if told is None or self.recipe.spec.known is None:
+            return None
+        if told.file is not None:
+            raise InputError("lab.new_results", targets=", ".join(self.recipe.spec.targets))
+        return told
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle, whole or not at all; returns the path."""

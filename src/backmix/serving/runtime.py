@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backmix.data.scaling import Scaler
-from backmix.errors import BackmixError, BundleError, InputError
+from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
@@ -73,7 +73,8 @@ class Runtime:
         """Open a bundle from anywhere; nothing in it is executed.
 
         kernels: False for NumPy even where they are there. Raises BundleError (forms.not_light for a
-        network that needs Keras).
+        network that needs Keras), and PlanError (lab.light_runtime) for a model that sees the age of past
+        targets or which inputs were filled.
         """
         import safetensors
         import safetensors.numpy
@@ -88,10 +89,14 @@ class Runtime:
             if not fits(weights, architecture):
                 raise ValueError
             member = "recipe.json"
-            recipe = _recipe(read_json(members[member], path, member), architecture)
+            told = read_json(members[member], path, member)
+            more = told["windows"].get("missing") or (told["windows"]["known"] or {}).get("age")
+            recipe = None if more else _recipe(told, architecture)
         except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
                 safetensors.SafetensorError):
             raise BundleError("bundle.malformed", where=path, member=member) from None
+        if recipe is None:
+            raise PlanError("lab.light_runtime")
         if not architecture.light:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
         use = available() if kernels is None else kernels

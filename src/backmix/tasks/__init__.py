@@ -116,6 +116,20 @@ class Task(ABC):
         """
 
     @classmethod
+    def made(cls, settings: TaskPlan) -> tuple[str, ...]:
+        """The names of all columns that `derive` may add."""
+        return ()
+
+    @classmethod
+    def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
+        """The table with the columns that the task computes from its rows, on the rows as windows have them.
+
+        Inputs made here (the time since a batch began) must look back only; they are made anew at every
+        prediction. ``targets``: also make what is known only afterwards, for training and scoring.
+        """
+        return table
+
+    @classmethod
     def bind(cls, table: Table, settings: TaskPlan) -> Self:
         """The task for an adapted table."""
         return cls(settings=settings, targets=tuple(table.tag(name) for name in settings.targets))
@@ -124,6 +138,25 @@ class Task(ABC):
     def classes(self) -> tuple[str, ...]:
         """The class names of a classification; () for regression."""
         return self.targets[0].categories if self.kind == "classification" else ()
+
+    @property
+    def normal(self) -> str | None:
+        """The class of normal operation, where one is named."""
+        return getattr(self.settings, "normal", None)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The classes that can be learned, in the order of their codes; the first of `classes`."""
+        return self.classes
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The metrics that say something with these settings, the first one is that of the verdict."""
+        return self.metrics
+
+    def is_light(self) -> bool:
+        """Whether the light runtime can give the answer with these settings; see ``light``."""
+        return self.light
 
     @property
     @abstractmethod
@@ -160,6 +193,13 @@ class Task(ABC):
         """(N,) the rows that repair rules and scalers may be learned from; None for all of training."""
         return None
 
+    def learned(self, windows: Windows) -> Windows:
+        """The windows of the training or validation part that anything may be learned from.
+
+        Network and baselines see no others. Raises InputError when too few are left.
+        """
+        return windows
+
     def lessons(self, windows: Windows) -> Windows:
         """The windows that the network learns from, made from those that are judged."""
         return windows
@@ -167,6 +207,26 @@ class Task(ABC):
     def judged(self, windows: Windows) -> Windows:
         """The windows of the test part that count; all of them unless a protocol says otherwise."""
         return windows
+
+    def choosing(self, windows: Windows) -> Windows:
+        """The windows of the validation part on which the baselines are compared; all of them."""
+        return windows
+
+    def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
+        """(W,) further columns of the prediction frame of every model, for metrics and figures.
+
+        Only asked for where the targets are known: what is known afterwards may be among them.
+        """
+        return {}
+
+    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+        """What the task decided or assumed about the target, for the report."""
+        return ()
+
+    @property
+    def convention(self) -> Choice | None:
+        """What must be said beside every verdict, because scores mean something else without it."""
+        return None
 
     def prepared(self, train: Windows, validation: Windows) -> Self:
         """The task with what it learns itself before any model is trained; see ``fitted``."""
@@ -187,6 +247,10 @@ class Task(ABC):
         outputs: (B, O); for a network that answers on every row its last answer, for one that gives the
             window back (B, T·O)
         """
+
+    def finished(self, outcome: Outcome, windows: Windows) -> Outcome:
+        """The answer of any model, network or baseline, after what the task has to say to it itself."""
+        return outcome
 
     def class_weights(self, train: Windows) -> Mapping[int, float] | None:
         """A weight per class code when classes are uneven; None when all count the same."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.course import asked_targets
 from backmix.data.table import Table
 from backmix.data.windows import Windows
 from backmix.errors import InputError
@@ -48,12 +49,12 @@ class Regression(Task):
         return len(self.targets)
 
     def loss(self, train: Windows) -> Choice:
-        scaled = train.scaled_targets()
-        for column, tag in enumerate(self.targets):
-            if np.ptp(scaled[:, column]) == 0:
-                raise InputError("tasks.target_is_constant", where=train.table.source, target=tag.name,
-                                 value=f"{train.truth()[0, column]:g}", count=len(train))
-        return choose_loss("regression", targets=scaled)
+        asked = asked_targets(train)
+        for column, name in enumerate(train.spec.targets):
+            if np.ptp(asked[:, column]) == 0:
+                raise InputError("tasks.target_is_constant", where=train.table.source, target=name,
+                                 value=f"{np.nanmin(train.table.column(name)[train.target_rows]):g}", count=len(train))
+        return choose_loss("regression", targets=asked)
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
         return Outcome(values=windows.unscaled(outputs))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from backmix.data.course import asked_targets
 from backmix.data.windows import Windows
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
@@ -65,7 +66,7 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     kind = heads.get(task.head).kind
     for name in settings.metrics:
         check_metric(name, kind)
-    check_loss(settings.loss, kind, targets=train.scaled_targets() if kind == "regression" else None)
+    check_loss(settings.loss, kind, targets=asked_targets(train) if kind == "regression" else None)
     decided = ((plan.loss, loss), (plan.batch_size, batch), (plan.learning_rate, rate))
     choices = (*advice.choices, *chosen, *gentler, *(choice for given, choice in decided if given == "auto"))
     return Design(architecture=advice.architecture, settings=settings, choices=choices)

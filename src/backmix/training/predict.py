@@ -41,7 +41,7 @@ def predict_outcome(model: Any, task: Task, windows: Windows) -> Outcome:
     parts = []
     for low in range(0, max(1, len(windows)), together):
         some = windows.subset(np.arange(low, min(low + together, len(windows))))
-        parts.append(task.decode(predict_raw(model, task, some), some))
+        parts.append(task.finished(task.decode(predict_raw(model, task, some), some), some))
     return Outcome.joined(parts)
 
 
@@ -110,7 +110,7 @@ def rolled(step: Step, windows: Windows, *, block: int = 4096) -> NDArray[np.flo
     seen nothing behind the moment of prediction but what was planned.
     """
     spec = windows.spec
-    goals = slice(len(spec.inputs), len(spec.inputs) + len(spec.targets))
+    goals = slice(len(spec.columns), len(spec.columns) + len(spec.targets))
     planned = [spec.inputs.index(name) for name in spec.future]
     found = np.empty((len(windows), spec.horizon, len(spec.targets)), np.float32)
     for low in range(0, len(windows), block):
@@ -184,3 +184,24 @@ def _shapes(layer: Any) -> list[tuple[int | None, ...]]:
     output = getattr(layer, "output", None)
     found = output if isinstance(output, list | tuple) else [output]
     return [tuple(tensor.shape) for tensor in found if tensor is not None]
+
+
+def predict_arrays(model: Any, x: NDArray[Any], mask: NDArray[np.bool_] | None = None, *,
+                   block: int = BLOCK) -> NDArray[np.float32]:
+    """What the network puts out for windows that somebody has changed, x (B, T, F) -> (B, O).
+
+    mask: (B, T) for a masked network. The usual blocks are those of `predict_network`, so that
+    nothing is compiled anew; a smaller ``block`` saves a large network from computing padding.
+    """
+    rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or x.shape[1]
+    block = min(block, block_size(model, rows, budget(None)))
+    fixed = arrays_of(model.non_trainable_variables)
+    found = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
+    for low in range(0, len(x), block):
+        inputs: dict[str, NDArray[Any]] = {"x": _filled(x[low:low + block].astype(np.float32), (block, rows))}
+        if mask is not None:
+            inputs["mask"] = _filled(mask[low:low + block], (block, rows))
+        answer = np.asarray(model.predict_on_batch(inputs))
+        found.append(answer.reshape(len(answer), -1)[:len(x) - low])
+    put(model.non_trainable_variables, fixed)
+    return np.concatenate(found)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from backmix.data.ledger import Account, Ledger, Note, account
 from backmix.data.repair import Repair, RepairPlan, fit_repair
+from backmix.data.reported import learned
 from backmix.data.resample import check_clock, resample
 from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
@@ -26,11 +28,11 @@ from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
-from backmix.tasks import Task, tasks
+from backmix.tasks import Task, TaskPlan, tasks
 from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe
+from backmix.training.recipe import Recipe, repair_for
 from backmix.training.warm import Start
 
 LEAST_WINDOWS = 10
@@ -46,6 +48,7 @@ class Prepared:
     table: the repaired table, rows as in the windows
     recipe: what turned the table into windows; goes into the bundle
     train, validation, test: the windows that are judged, and that baselines learn from
+    running: all windows of the test part where only some are judged (the last of each batch ...), else None
     lessons: the windows of training and validation as the network learns them
     fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
@@ -60,6 +63,7 @@ class Prepared:
     train: Windows
     validation: Windows
     test: Windows
+    running: Windows | None
     lessons: tuple[Windows, Windows]
     fitted_on: Mask
     ledger: Ledger
@@ -77,6 +81,12 @@ class Prepared:
         """The windows of each part by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
+    @property
+    def scored(self) -> dict[str, Windows]:
+        """The windows that network and baselines are asked about: those that choose, judge, and go beside."""
+        running = {} if self.running is None else {"running": self.running}
+        return {"validation": self.task.choosing(self.validation), "test": self.test, **running}
+
 
 Divide = Callable[[Table, int], Split]
 """How rows are divided where it is not the plan that says so: (table, rows to purge) -> split."""
@@ -86,6 +96,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     """Split, repair, scale and window a table as the plan says.
 
     start: a model to go on from; its tags, repair rules, scalers and form of windows are kept
+    divide: divides the rows in the place of the plan; then there may be no test part
 
     Raises InputError (no inputs, too little data, irregular clock ...) and PlanError.
     """
@@ -96,21 +107,24 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     windows = {part: build_windows(table, ground.spec, split=parts, part=part).scaled(*ground.scalers)
                for part in (Part.TRAIN, Part.VALIDATION, *((Part.TEST,) if judges else ()))}
     for part, found in windows.items():
-        _enough(found, part, rows=int(parts.rows(part).sum()))
-    nothing = windows[Part.VALIDATION].subset(np.empty(0, np.int64))
-    windows[Part.TEST] = task.judged(windows[Part.TEST]) if judges else nothing
+        _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
+    choices += _left_out(table, list(windows.values()))
+    tested = windows[Part.TEST] if judges else windows[Part.VALIDATION].subset(np.empty(0, np.int64))
+    windows[Part.TEST] = task.judged(tested) if judges else tested
+    choices += _not_judged(tested, windows[Part.TEST])
+    windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
-    lessons = (task.lessons(train), task.lessons(validation))
+    lessons = (task.lessons(train), task.lessons(task.learned(validation)))
     for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
-    choices += _left_out(table, list(windows.values()))
-    choices += _unseen(task, train)
+    choices += (*_unseen(task, train), *task.remarks(train))
     scaler, target_scaler = ground.scalers
     recipe = Recipe(task=task.prepared(train, validation), inputs=ground.inputs, repair=ground.repair,
                     spec=ground.spec, scaler=scaler, target_scaler=target_scaler, step=table.step)
     ledger = reading.ledger.add(*ground.notes)
     return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
-                    test=windows[Part.TEST], lessons=lessons, fitted_on=ground.fitted_on, ledger=ledger,
+                    test=windows[Part.TEST], running=None if len(tested) == len(windows[Part.TEST]) else tested,
+                    lessons=lessons, fitted_on=ground.fitted_on, ledger=ledger,
                     account=account(ledger, table), choices=tuple(choices), start=start)
 
 
@@ -134,11 +148,14 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     """Everything learned from this table's own training rows."""
     settings = plan.the_task
     kind = tasks.get(settings.kind)
+    _untaken(reading.table, kind, settings)
     table = kind.adapt(reading.table, settings)
     check_clock(table, plan.repair)
     table, resampled = resample(table, plan.repair)
+    table = kind.derive(table, settings, targets=True)
     task = kind.bind(table, settings)
-    _uncut(table, plan, task)
+    if divide is None:
+        _uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
     spec = _spec(table, plan, task, inputs)
     choices: list[Choice] = []
@@ -147,16 +164,18 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, divide, gap=spec.reach)
-        repair = fit_repair(table, rules, rows=_teaching_rows(table, parts, task))
-        kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
-        choices.append(choose_lookback(repair.apply(table)[0], parts, replace(spec, inputs=kept, future=())))
+        repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
+        kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
+                       for names in (spec.inputs, spec.targets))
+        short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, short, learned=task.learned))
         spec = replace(spec, lookback=choices[-1].value)
     parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
-    repair = fit_repair(table, rules, rows=fitted_on)
-    table, repaired = repair.apply(table)
+    repair = fit_repair(_measured(table, task), rules, rows=fitted_on)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
     spec = _with_inputs(spec, task, inputs, table)
+    table, repaired = repair_for(spec, repair, table)
     scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
     return _Ground(table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired),
                    tuple(choices))
@@ -164,20 +183,35 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
 
 def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
     """Everything as the model knows it that training goes on from; only the rows are new."""
-    old = start.recipe
+    old, settings = start.recipe, plan.the_task
     start.check(plan)
-    start.check_tags(tasks.get(plan.the_task.kind).adapt(reading.table, plan.the_task))
+    start.check_tags(tasks.get(settings.kind).adapt(reading.table, settings))
     aligned = old.aligned(reading.table, need_target=True)
     table, resampled = resample(aligned.table, old.repair.plan)
-    task = replace(old.task, settings=plan.the_task, fitted={})
-    _uncut(table, plan, task)
+    task = replace(old.task, settings=settings, fitted={})
+    table = task.derive(table, settings, targets=True)
+    if divide is None:
+        _uncut(table, plan, task)
     asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
     spec = start.spec(_spec(table, asked, task, old.inputs))
     parts = _parts(table, plan, divide, gap=spec.reach)
-    table, repaired = old.repair.apply(table)
+    table, repaired = repair_for(spec, old.repair, table)
     return _Ground(table, parts, task, old.inputs, old.repair, spec, (old.scaler, old.target_scaler),
                    _teaching_rows(table, parts, task), (*aligned.ledger.notes, *resampled, *repaired),
                    (start.choice,))
+
+
+def _untaken(table: Table, kind: type[Task], settings: TaskPlan) -> None:
+    """InputError when a column has the name of one that the task computes itself."""
+    for name in kind.made(settings):
+        if name in table.names and name not in settings.targets:
+            raise InputError("course.name_taken", where=table.source, column=name, task=settings.kind)
+
+
+def _measured(table: Table, task: Task) -> Table:
+    """The table less what the task computes itself: there is nothing to repair in it."""
+    made = task.made(task.settings)
+    return table.select([name for name in table.names if name not in made])
 
 
 def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
@@ -191,7 +225,12 @@ def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
 def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     """(N,) the training rows that repair rules and scalers are learned from."""
     rows, allowed = parts.rows(Part.TRAIN), task.fit_rows(table)
-    return rows if allowed is None else rows & allowed
+    if allowed is None:
+        return rows
+    if not (rows & allowed).any():
+        raise InputError("prepare.nothing_to_learn", where=table.source, rows=f"{int(rows.sum()):,}", task=task.name,
+                         target=", ".join(task.settings.targets))
+    return rows & allowed
 
 
 def _uncut(table: Table, plan: Plan, task: Task) -> None:
@@ -209,12 +248,35 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
     names = sorted({name for part in parts for name in part.excluded} - served)
     if not names:
         return []
+    if parts[0].spec.lookback is None:
+        return [Choice(tuple(names), "course.excluded", {"names": ", ".join(names), "reasons": _reasons(parts)},
+                       setting="windows.lookback")]
     sizes = np.bincount(table.batch, minlength=len(table.batch_names))
     shortest = min(names, key=lambda name: sizes[table.batch_names.index(name)])
     spec, rows = parts[0].spec, int(sizes[table.batch_names.index(shortest)])
     fit = max(1, rows - spec.horizon - spec.dead_time)
     values = {"lookback": spec.lookback, "rows": rows, "batch": shortest, "fit": fit}
     return [Choice(tuple(names), "windows.excluded", values, setting="windows.lookback")]
+
+
+def _reasons(parts: list[Windows]) -> str:
+    """Why batches have no window, over all parts."""
+    keys = dict.fromkeys(found.reason for part in parts for found in part.dropped if found.reason not in _USUAL)
+    return ", ".join(say(key) for key in keys) or "-"
+
+
+_USUAL = ("windows.reason_stride", "windows.reason_run_up")
+"""Reasons that leave a batch some of its windows."""
+
+
+def _not_judged(tested: Windows, judged: Windows) -> list[Choice]:
+    """The test batches of which no window is judged, by name."""
+    if tested.table.batch is None:
+        return []
+    codes = np.asarray(tested.table.batch)
+    lost = np.setdiff1d(codes[tested.origins], codes[judged.origins])
+    names = tuple(tested.table.batch_names[code] for code in lost)
+    return [Choice(names, "course.not_judged", {"names": ", ".join(names)})] if names else []
 
 
 def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Split:
@@ -231,13 +293,16 @@ def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Spli
         raise InputError(fault.key, **fault.values | {"needed": needed}) from None
 
 
-def _enough(windows: Windows, part: Part, *, rows: int) -> None:
-    """InputError unless a part has enough windows to train or judge with."""
-    named = {"where": windows.table.source, "part": say(f"windows.part_{part.name.lower()}"), "count": len(windows)}
-    if windows.spec.lookback is None:
-        if len(windows) < LEAST_BATCHES:
-            raise InputError("prepare.too_few_batches", **named, least=LEAST_BATCHES)
-    elif len(windows) < LEAST_WINDOWS:
+def _enough(windows: Windows, part: Part, *, rows: int, whole: bool = False) -> None:
+    """InputError unless a part has enough windows to train or judge with; whole: batches count."""
+    named: dict[str, Any] = {"where": windows.table.source, "part": say(f"windows.part_{part.name.lower()}")}
+    if windows.spec.lookback is None or whole:
+        batch = windows.table.batch
+        batches = len(windows) if batch is None else len(np.unique(batch[windows.origins]))
+        if batches < LEAST_BATCHES:
+            raise InputError("prepare.too_few_batches", **named, count=batches, least=LEAST_BATCHES)
+    named |= {"count": len(windows)}
+    if windows.spec.lookback is not None and len(windows) < LEAST_WINDOWS:
         if unlabelled := dict(windows.dropped).get("windows.reason_no_label"):
             raise InputError("prepare.too_few_labels", **named, least=LEAST_WINDOWS, unlabelled=unlabelled)
         span = windows.spec.reach
@@ -253,7 +318,7 @@ def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
     if len(seen) == 1:
         raise InputError("prepare.one_class", where=train.table.source, target=task.targets[0].name,
                          found=task.classes[seen.pop()], count=len(train))
-    names = [name for code, name in enumerate(task.classes) if code not in seen]
+    names = [name for code, name in enumerate(task.known) if code not in seen]
     if not names:
         return ()
     return (Choice(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
@@ -289,4 +354,4 @@ def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: T
     spec = task.form(replace(spec, inputs=names or spec.inputs, targets=task.goals(names)), table.step)
     if not names and spec.known is None:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
-    return replace(spec, inputs=names)
+    return replace(spec, inputs=names, known=learned(spec.known, table, spec.targets))

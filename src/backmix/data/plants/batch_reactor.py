@@ -189,11 +189,15 @@ def _run(seed: int, settings: BatchReactorSettings) -> Simulation:
 
 def _plans(seed: int, settings: BatchReactorSettings) -> Plans:
     common = {"data": {"plant": "batch_reactor", "seed": seed},
-              "split": {"kind": "batch", "train": 0.6, "validation": 0.2, "test": 0.2},
-              "windows": {"lookback": "batch"}}
+              "split": {"kind": "batch", "train": 0.6, "validation": 0.2, "test": 0.2}}
+    whole = {"windows": {"lookback": "batch"}}
     grade = {"kind": "fault_diagnosis", "target": "quality", "normal": "good"}
-    return {"soft_sensor": {**common, "task": {"kind": "soft_sensor", "target": "share_C"}},
-            "fault_diagnosis": {**common, "task": grade}}
+    return {"batch_quality": {**common, "task": {"kind": "batch_quality", "target": "share_C"},
+                              "windows": {"lookback": "elapsed", "stride": 5}},
+            "batch_end_time": {**common, "task": {"kind": "batch_end_time"},
+                               "windows": {"lookback": "elapsed", "stride": 5}},
+            "soft_sensor": {**common, **whole, "task": {"kind": "soft_sensor", "target": "share_C"}},
+            "fault_diagnosis": {**common, **whole, "task": grade}}
 
 
 plants.register("batch_reactor")(Plant("batch_reactor", BatchReactorSettings, COLUMNS, _plans, _run))

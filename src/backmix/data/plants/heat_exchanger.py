@@ -202,12 +202,12 @@ def _names(count: int) -> tuple[str, ...]:
 def _plans(seed: int, settings: HeatExchangerSettings) -> Plans:
     names = _names(int(settings.units))
     fifth = max(1, len(names) // 5)
-    return {"soft_sensor": {
-        "data": {"plant": "heat_exchanger", "seed": seed},
-        "task": {"kind": "soft_sensor", "target": "remaining_life"},
-        "split": {"kind": "named", "test_batches": list(names[-fifth:]),
-                  "validation_batches": list(names[-2 * fifth:-fifth])},
-        "windows": {"lookback": "3d"}}}
+    common = {"data": {"plant": "heat_exchanger", "seed": seed},
+              "split": {"kind": "named", "test_batches": list(names[-fifth:]),
+                        "validation_batches": list(names[-2 * fifth:-fifth])},
+              "windows": {"lookback": "3d"}}
+    return {"remaining_life": {**common, "task": {"kind": "remaining_life", "target": "remaining_life"}},
+            "soft_sensor": {**common, "task": {"kind": "soft_sensor", "target": "remaining_life"}}}
 
 
 plants.register("heat_exchanger")(Plant("heat_exchanger", HeatExchangerSettings, COLUMNS, _plans, _run))

@@ -7,6 +7,8 @@ has ended and stand in its last row only, missing elsewhere.
 The trajectory sheet labels agitator speed and torque the other way round than the sheet of aligned
 trajectories does. The labels are kept as they are in the trajectory sheet.
 
+Protocols: a quality or the solvent, of finished batches; the class; and ``end``, when a batch will end.
+
 Garcia-Munoz, Kourti, MacGregor, Mateos & Murphy, Troubleshooting of an industrial batch process
 using multivariate methods, Ind. Eng. Chem. Res. 42 (2003) 3592-3601.
 """
@@ -60,7 +62,7 @@ def _read(paths: Paths, protocol: str | None) -> Table:
     after[np.append(batch[1:] == batch[:-1], False)] = np.nan
     table = Table(np.column_stack([moving, before, after]), tags("batch_dryer", COLUMNS), batch=batch,
                   batch_names=names, source="batch_dryer")
-    return with_roles(table, {protocol or "Y10": "target"})
+    return table if protocol == "end" else with_roles(table, {protocol or "Y10": "target"})
 
 
 def _by_batch(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> NDArray[np.float64]:
@@ -70,16 +72,16 @@ def _by_batch(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> NDArray[np
 
 
 def _plan(target: str) -> dict[str, Any]:
-    return {
-        "data": {"set": "batch_dryer", "protocol": target},
-        "task": {"kind": "fault_diagnosis" if target == "class" else "soft_sensor", "target": target},
-        "split": {"kind": "batch"},
-        "windows": {"lookback": "batch"},
-    }
+    common = {"data": {"set": "batch_dryer", "protocol": target}, "split": {"kind": "batch"}}
+    if target == "end":
+        return {**common, "task": {"kind": "batch_end_time"}, "windows": {"lookback": "elapsed"}}
+    kind = "fault_diagnosis" if target == "class" else "batch_quality"
+    return {**common, "task": {"kind": kind, "target": target}, "windows": {"lookback": "batch"}}
 
 
 sets.register("batch_dryer")(DataSet(
-    name="batch_dryer", columns=COLUMNS, clock="none", tasks=("soft_sensor", "fault_diagnosis"), read=_read,
+    name="batch_dryer", columns=COLUMNS, clock="none", read=_read,
+    tasks=("batch_quality", "batch_end_time", "fault_diagnosis"),
     files=(DataFile(_PATH, (raw("salvadorgarciamunoz/pyphi", "8457959312970e29198792d722ca8bd98af8fc6a",
                                 "examples/Batch analysis/Batch Dryer Case Study.xlsx"),),
                     "ad3bda4bbf4e9f96072059421b6c3e0b13131b94f4c051ac2fed3f42d94ecdd4", 4359150),),
@@ -87,4 +89,4 @@ sets.register("batch_dryer")(DataSet(
     citation="Garcia-Munoz, S., Kourti, T., MacGregor, J.F., Mateos, A.G., Murphy, G. (2003). "
              "Troubleshooting of an industrial batch process using multivariate methods. Industrial & "
              "Engineering Chemistry Research 42(15), 3592-3601. Carrier: Garcia-Munoz, S., pyphi.",
-    plans={target: _plan(target) for target in ("Y10", "Y2", "Y4", "solvent", "class")}))
+    plans={target: _plan(target) for target in ("Y10", "Y2", "Y4", "solvent", "class", "end")}))

@@ -4,8 +4,9 @@ This module registers the two single-condition parts FD001 and FD003. One unit i
 row is one flight. ``RUL`` is computed: in training units the flights left until the last one, in
 test units the same plus the published remainder at the last row.
 
-Protocols: ``capped`` limits the label to 125 flights, as nearly all published figures do in
-training; ``uncapped`` leaves it. Say which one a score belongs to. Saxena, Goebel, Simon & Eklund,
+Protocols: ``capped`` limits the label to 125 flights, in training and in the test; ``uncapped`` leaves
+it in the test, while the network still learns it capped, as in nearly all published figures. Both are
+judged at the last row of each test unit. Say which one a score belongs to. Saxena, Goebel, Simon & Eklund,
 Damage propagation modeling for aircraft engine run-to-failure simulation, PHM (2008).
 """
 
@@ -75,7 +76,8 @@ def _read(name: str, paths: Paths, protocol: str | None) -> Table:
 def _plan(name: str, protocol: str) -> dict[str, Any]:
     return {
         "data": {"set": name, "protocol": protocol},
-        "task": {"kind": "soft_sensor", "target": "RUL"},
+        "task": {"kind": "remaining_life", "target": "RUL", "cap": CAP, "judge_capped": protocol == "capped",
+                 "judged": "last"},
         "split": {"kind": "named", "test_batches": _units("test"),
                   "validation_batches": _units("train")[-VALIDATION:]},
         "windows": {"lookback": 30},
@@ -86,7 +88,7 @@ def _set(part: str) -> DataSet:
     name = f"cmapss_{part.lower()}"
     return DataSet(
         name=name, files=tuple(_file(f"{kind}_{part}") for kind in ("train", "test", "RUL")), columns=COLUMNS,
-        clock="none", tasks=("soft_sensor",),
+        clock="none", tasks=("remaining_life", "soft_sensor"),
         licence="NASA open data; carrier repository Apache-2.0",
         citation="Saxena, A., Goebel, K., Simon, D., Eklund, N. (2008). Damage propagation modeling for "
                  "aircraft engine run-to-failure simulation. International Conference on Prognostics and "

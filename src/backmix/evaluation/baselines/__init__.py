@@ -91,7 +91,7 @@ class Fitted:
         for part, windows in parts.items():
             for name, predictor in self.predictors.items():
                 with _threads(windows):
-                    outcome = predictor.predict(windows)
+                    outcome = task.finished(predictor.predict(windows), windows)
                 frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -111,6 +111,8 @@ def fit_baselines(task: Task, train: Windows, validation: Windows | None, *, see
     """
     import time
 
+    train = task.learned(train)
+    validation = task.learned(validation) if validation is not None and len(validation) else None
     chosen = {name: baselines.get(name) for name in (task.baselines if names is None else names)}
     predictors: dict[str, Predictor] = {}
     unusable: dict[str, Choice] = {}
@@ -121,8 +123,7 @@ def fit_baselines(task: Task, train: Windows, validation: Windows | None, *, see
         begin = time.perf_counter()
         try:
             with _threads(train):
-                predictors[name] = fit(train, validation if validation is not None and len(validation) else None,
-                                       task, seed)
+                predictors[name] = fit(train, validation, task, seed)
         except Unusable as reason:
             unusable[name] = Choice(None, reason.key, reason.values, setting=f"baseline.{name}")
         seconds[name] = time.perf_counter() - begin

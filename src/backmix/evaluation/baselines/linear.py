@@ -12,18 +12,18 @@ in one pass.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backmix.evaluation.baselines import baselines
-from backmix.evaluation.baselines.features import Lags, last_fifth, sampled, sampling, slices
+from backmix.evaluation.baselines.features import Lags, Singles, last_fifth, sampled, sampling, slices
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
 
 if TYPE_CHECKING:
-    from backmix.data.windows import Windows
+    from backmix.data.windows import WindowBatch, Windows
     from backmix.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -45,6 +45,24 @@ MOST_CHOOSING = 64
 EVERY = slice(None)
 
 
+class Form(Protocol):
+    """How a window becomes a row of numbers (`Lags` and the like)."""
+
+    @property
+    def width(self) -> int:
+        """How many numbers."""
+        ...
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What was left out, for the report."""
+        ...
+
+    def of_batch(self, batch: WindowBatch) -> Singles:
+        """The rows (B, width) of a gathered batch."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over the training windows, for P standardised features and K scaled targets.
@@ -52,7 +70,7 @@ class Moments:
     xx: (P, P), xy: (P, K) of centred values; mean, scale: (P,) of the features; level: (K,)
     """
 
-    lags: Lags
+    lags: Form
     count: int
     xx: Floats
     xy: Floats
@@ -62,9 +80,9 @@ class Moments:
     choices: tuple[Choice, ...]
 
 
-def moments(train: Windows, most: int = MOST_FEATURES) -> Moments:
-    """Add up the training windows block by block."""
-    lags = Lags.of(train, most)
+def moments(train: Windows, form: Form | None = None) -> Moments:
+    """Add up the training windows block by block; without a form, their lags."""
+    lags = form or Lags.of(train, MOST_FEATURES)
     width, goals = lags.width, train.scaled_targets()
     at = sampled(len(train), max(200, int(MOST_WORK / width**2)))
     notes = (*lags.choices, *sampling(at, train))
@@ -95,7 +113,7 @@ class Linear:
     weights: (P, K) for features as gathered
     """
 
-    lags: Lags
+    lags: Form
     mean: Floats
     weights: Floats
     level: Floats
@@ -108,8 +126,8 @@ class Linear:
         return Outcome(values=windows.unscaled(found))
 
 
-def _errors(sums: Moments, weights: Floats, windows: Windows, *,
-            answers: NDArray[np.int64] | slice = EVERY) -> Floats:
+def errors(sums: Moments, weights: Floats, windows: Windows, *,
+           answers: NDArray[np.int64] | slice = EVERY) -> Floats:
     """Mean squared error (A,) of A models with weights (A, P, K) on windows, in scaled targets.
 
     answers: which K of the windows' answers the models give
@@ -165,7 +183,7 @@ def pls_path(sums: Moments, most: int) -> Floats:
     return np.array(found) if found else np.zeros((1, width, goals))
 
 
-def _chosen(sums: Moments, weights: Floats, best: int, choice: Choice) -> Linear:
+def chosen(sums: Moments, weights: Floats, best: int, choice: Choice) -> Linear:
     return Linear(lags=sums.lags, mean=sums.mean, weights=weights[best] / sums.scale[:, None],
                   level=sums.level, choices=(choice, *sums.choices))
 
@@ -183,11 +201,11 @@ def ridge(train: Windows, validation: Windows | None) -> Linear:
     # a path has thousands of answers: the penalty is chosen by some of them, evenly spread
     some = sampled(sums.xy.shape[1], MOST_CHOOSING)
     few = replace(sums, xy=sums.xy[:, some], level=sums.level[some])
-    best = int(np.argmin(_errors(few, ridge_path(few, PENALTIES), choosing, answers=some)))
+    best = int(np.argmin(errors(few, ridge_path(few, PENALTIES), choosing, answers=some)))
     if inner is not train:
         sums = moments(train)
     weights = ridge_path(sums, (PENALTIES[best],))
-    return _chosen(sums, weights, 0, Choice(
+    return chosen(sums, weights, 0, Choice(
         PENALTIES[best], "evaluation.ridge_penalty",
         {"penalty": f"{PENALTIES[best]:.3g}", "features": sums.lags.width}, setting="baseline.ridge"))
 
@@ -198,11 +216,11 @@ def fit_pls(train: Windows, validation: Windows | None, task: Task, seed: int) -
     inner, choosing = last_fifth(train, validation)
     sums = moments(inner)
     weights = pls_path(sums, min(MOST_COMPONENTS, sums.lags.width))
-    best = int(np.argmin(_errors(sums, weights, choosing)))
+    best = int(np.argmin(errors(sums, weights, choosing)))
     if inner is not train:
         sums = moments(train)
         weights = pls_path(sums, best + 1)
         best = min(best, len(weights) - 1)
-    return _chosen(sums, weights, best, Choice(
+    return chosen(sums, weights, best, Choice(
         best + 1, "evaluation.pls_components", {"components": best + 1, "features": sums.lags.width},
         setting="baseline.pls"))

@@ -186,8 +186,14 @@ def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
     if spec.known is None:
         key = "report.sees_no_label" if data.task.kind == "classification" else "report.sees_no_past"
         yield say(key, targets=targets)
+    elif spec.known.report is not None:
+        yield say("lab.sees_reported", targets=targets, rows=_rows(spec.known.delay, data.step))
     else:
         yield say("report.sees_past", targets=targets, rows=_rows(spec.known.delay, data.step))
+    if spec.known is not None and spec.known.age:
+        yield say("lab.sees_age")
+    if spec.missing:
+        yield say("lab.sees_missing")
 
 
 def _rows(count: int, step: float | None) -> str:

@@ -1,0 +1,91 @@
+"""What a batch will turn out to be: its final quality, while it runs and when it has ended.
+
+This module is the batch-quality task. The label is the last value that the laboratory reports of a
+batch, on all its rows; the prediction is the final quality at every row, never the next sample. The
+verdict is about the predictions at the end of each batch; those of running batches stand beside it, so
+that one sees from when on they can be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from backmix.data.course import complete, every_row, last_value, passed, share, with_column
+from backmix.data.table import Table
+from backmix.data.windows import Windows, WindowSpec
+from backmix.errors import InputError, PlanError
+from backmix.models.choice import Choice
+from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.regression import Regression
+from backmix.tasks.remaining_life import as_target
+
+
+class BatchQualityPlan(TaskPlan):
+    """``[task]`` of a batch quality: one or several laboratory columns.
+
+    With ``[windows] lookback = "elapsed"`` (the default) there is a prediction at every row of a running batch;
+    with "batch" one for each finished batch.
+    """
+
+    kind: Literal["batch_quality"] = "batch_quality"
+
+
+@tasks.register("batch_quality")
+@dataclass(frozen=True)
+class BatchQuality(Regression):
+    """Regression of the final quality of a batch from what has been seen of it."""
+
+    settings: BatchQualityPlan
+
+    name = "batch_quality"
+    Settings = BatchQualityPlan
+    metrics = ("rmse", "mae", "r2", "bias", "max_error")
+    baselines = ("mean", "ridge", "pls", "trees")
+    figures = ("scores", "quality_course", "error_by_share", "parity", "residuals", "learning")
+    lookback = "elapsed"
+    whole_batches = True
+
+    @classmethod
+    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
+        if table.batch is None:
+            raise InputError("course.no_batches", where=table.source, task=cls.name)
+        for name in settings.targets:
+            table = as_target(table, name, cls.name)
+        return table
+
+    @classmethod
+    def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
+        if targets:
+            for name in settings.targets:
+                table = with_column(table, table.tag(name), last_value(table, name))
+        return table
+
+    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+        if spec.horizon:
+            raise PlanError("course.no_horizon", task=self.name)
+        return spec
+
+    def lessons(self, windows: Windows) -> Windows:
+        return every_row(windows) if windows.spec.growing else windows
+
+    def judged(self, windows: Windows) -> Windows:
+        return windows.subset(complete(windows))
+
+    def choosing(self, windows: Windows) -> Windows:
+        return windows.subset(complete(windows))
+
+    def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
+        unit = "rows" if windows.table.time is None else "min"
+        return {"elapsed": passed(windows.table, unit)[windows.origins], "share": share(windows)}
+
+    @property
+    def convention(self) -> Choice:
+        return Choice("last", "course.quality_judged", {})
+
+    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+        return (Choice(", ".join(self.settings.targets), "course.quality_label", {}, setting="task.target"),
+                self.convention)
