@@ -1,4 +1,4 @@
-"""The leakage audit finds what was planted, and nothing where nothing is (course items 24 and 64)."""
+"""The leakage audit finds what was planted, and nothing where nothing is (bad input 24, course item 64)."""
 
 from __future__ import annotations
 

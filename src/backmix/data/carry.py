@@ -92,7 +92,7 @@ def _knows(windows: Windows, ground: Ground) -> Mask:
     known = windows.spec.known
     assert known is not None
     start = ground.segment
-    sampled = np.arange(len(start)) - known.delay
+    sampled = np.arange(len(start)) - known.offset
     fine: Mask = sampled >= start
     for name, last in zip(windows.spec.targets, ground.reported, strict=True):
         at = last[np.maximum(sampled, 0)]

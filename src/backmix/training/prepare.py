@@ -96,6 +96,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     """Split, repair, scale and window a table as the plan says.
 
     start: a model to go on from; its tags, repair rules, scalers and form of windows are kept
+    divide: divides the rows in the place of the plan; then there may be no test part
 
     Raises InputError (no inputs, too little data, irregular clock ...) and PlanError.
     """
@@ -108,9 +109,8 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
     choices += _left_out(table, list(windows.values()))
-    nothing = windows[Part.VALIDATION].subset(np.empty(0, np.int64))
-    tested = windows[Part.TEST] if judges else nothing
-    windows[Part.TEST] = task.judged(tested) if judges else nothing
+    tested = windows[Part.TEST] if judges else windows[Part.VALIDATION].subset(np.empty(0, np.int64))
+    windows[Part.TEST] = task.judged(tested) if judges else tested
     choices += _not_judged(tested, windows[Part.TEST])
     windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
@@ -154,7 +154,8 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     table, resampled = resample(table, plan.repair)
     table = kind.derive(table, settings, targets=True)
     task = kind.bind(table, settings)
-    _uncut(table, plan, task)
+    if divide is None:
+        _uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
     spec = _spec(table, plan, task, inputs)
     choices: list[Choice] = []
@@ -182,14 +183,15 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
 
 def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
     """Everything as the model knows it that training goes on from; only the rows are new."""
-    old = start.recipe
+    old, settings = start.recipe, plan.the_task
     start.check(plan)
-    start.check_tags(tasks.get(plan.the_task.kind).adapt(reading.table, plan.the_task))
+    start.check_tags(tasks.get(settings.kind).adapt(reading.table, settings))
     aligned = old.aligned(reading.table, need_target=True)
     table, resampled = resample(aligned.table, old.repair.plan)
-    table = old.task.derive(table, plan.the_task, targets=True)
-    task = replace(old.task, settings=plan.the_task, fitted={})
-    _uncut(table, plan, task)
+    task = replace(old.task, settings=settings, fitted={})
+    table = task.derive(table, settings, targets=True)
+    if divide is None:
+        _uncut(table, plan, task)
     asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
     spec = start.spec(_spec(table, asked, task, old.inputs))
     parts = _parts(table, plan, divide, gap=spec.reach)

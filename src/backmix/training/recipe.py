@@ -90,16 +90,16 @@ class Recipe:
         """The columns of a table that the recipe is about, found by name, in its order, units and classes."""
         if self._reports:
             check_reports(table, self.spec.targets)
-        if not need_target:
-            return align(table, self.wanted)
-        task = self.task
-        table = task.adapt(table, task.settings)
-        judged = {tag.name: tag for tag in task.targets}
-        made = [name for name in task.made(task.settings) if name not in table.names]
-        there = [name for name in (*judged, *task.settings.targets) if name in table.names]
-        taken = {*made, *(tag.name for tag in self.inputs)}
-        names = dict.fromkeys(name for name in (*self.spec.targets, *there) if name not in taken)
-        return align(table, (*self.measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports))
+        task, wanted = self.task, self.wanted
+        if need_target:
+            table = task.adapt(table, task.settings)
+            judged = {tag.name: tag for tag in task.targets}
+            made = [name for name in task.made(task.settings) if name not in table.names]
+            there = [name for name in (*judged, *task.settings.targets) if name in table.names]
+            taken = {*made, *(tag.name for tag in self.inputs)}
+            names = dict.fromkeys(name for name in (*self.spec.targets, *there) if name not in taken)
+            wanted = (*self.measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports)
+        return align(table, wanted)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-ready data."""
