@@ -59,12 +59,10 @@ def test_a_state_belongs_to_the_caller_and_not_to_a_batch_size(sensor_run: Run) 
 
 
 def test_a_bundle_opens_where_other_versions_are_installed(sensor_run: Run) -> None:
-    """Trap V: no pickle and no code in it; the versions it was made with are noted and not asked for."""
+    """Trap V: no member that could hold a pickle or code; the versions it was made with are noted and not asked for."""
     with ZipFile(sensor_run.bundle_path) as archive:
         kinds = {Path(name).suffix for name in archive.namelist()}
         assert kinds <= {".json", ".toml", ".safetensors", ".html", ""}, kinds
-        content = b"".join(archive.read(name) for name in archive.namelist())
-    assert b"\x80\x04\x95" not in content  # how a pickle begins
     table = small_table()
     code = ("import importlib.metadata as m, json, sys\n"
             "real = m.version\n"
