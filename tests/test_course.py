@@ -89,3 +89,7 @@ def test_a_row_twice_or_out_of_order_is_found(course: ModuleType) -> None:
         assert any("in order, each once" in fault for fault in course.faults(replace(found, items=items)))
     assert course.missing(replace(found, items=found.items[1:], letters=found.letters[:-1]))[0] == "1"
     assert course.missing(replace(found, letters=found.letters[:-1]))[-1] == "Z"
+
+
+def test_every_item_and_letter_has_a_row(course: ModuleType) -> None:
+    assert course.missing(course.load()) == []
