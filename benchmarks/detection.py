@@ -75,8 +75,9 @@ def _detected(frame: pd.DataFrame) -> dict[str, float]:
     calm = frame.loc[frame["batch"] == "d00_te", "score"]
     published = float(np.quantile(calm, 1 - PUBLISHED_RATE))
     faulty = frame[frame["truth"] == "anomaly"]
-    found = {"AUC": metrics.get("auc")(sample), "false alarms on normal rows": metrics.get("false_alarm_rate")(sample),
-             "false alarms on d00_te": float((calm > 1).mean()), "delay, h": metrics.get("detection_delay")(sample) / 3600}
+    found = {"AUC": metrics.get("auc")(sample), "delay, h": metrics.get("detection_delay")(sample) / 3600,
+             "false alarms on normal rows": metrics.get("false_alarm_rate")(sample),
+             "false alarms on d00_te": float((calm > 1).mean())}
     for title, limit in (("detected", 1.0), ("detected at 2.1 % on d00_te", published)):
         rates = (faulty["score"] > limit).groupby(faulty["batch"]).mean()
         found[title] = float(rates.mean())
