@@ -12,7 +12,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -25,13 +25,14 @@ from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
-from backmix.serving.bundle import Bundle
+from backmix.serving.bundle import Bundle, start_of
 from backmix.serving.weights import take_weights
 from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES, language
 from backmix.training.design import Design, design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
+from backmix.training.warm import Period, Start
 from backmix.version import __version__
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     _may_begin(where, resume=resume)
     reading = reading_of(data, plan, Path(base))
     # whatever can be refused is refused here, before a folder is made for it
-    ready = _ready(reading, plan, resume=resume)
+    ready = _ready(reading, plan, start_of(plan, Path(base)), resume=resume)
     with hold(where):
         _same_run(where, plan, reading, resume=resume)
         try:
@@ -224,7 +225,7 @@ class _Ready:
     design: Design
 
 
-def _ready(reading: Reading, plan: Plan, *, resume: bool) -> _Ready:
+def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -> _Ready:
     """Audit, windows and design of a run; everything that it can be refused for."""
     from backmix.evaluation.baselines import baselines
     from backmix.evaluation.leakage import audit_run, refuse
@@ -232,7 +233,7 @@ def _ready(reading: Reading, plan: Plan, *, resume: bool) -> _Ready:
     for name in plan.evaluation.baselines or ():
         baselines.get(name)
     looked = audit(reading.table, ledger=reading.ledger)
-    prepared = prepare(reading, plan)
+    prepared = prepare(reading, plan, start=start)
     chosen = design(prepared, resume=resume)
     refuse(audit_run(prepared), acknowledged=plan.evaluation.acknowledged)
     return _Ready(audit=looked, prepared=prepared, design=chosen)
@@ -252,7 +253,7 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     name = chosen.architecture.called
     watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
     fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings,
-                         folder=folder / "training", watch=watch, callbacks=callbacks)
+                         folder=folder / "training", watch=watch, callbacks=callbacks, start=prepared.start)
     prepared = calibrate(prepared, fitted.model)
     checked = audit_run(prepared, model=fitted.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
@@ -295,7 +296,7 @@ def _keep(folder: Path, found: _Found) -> Run:
         write_atomic(folder / f"report.{lang}.html", page)
     write_atomic(folder / PREDICTIONS, lambda file: judgement.frame.to_parquet(file))
     summary = _summary(found, data)
-    scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline")}
+    scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline", "trained_on")}
     Bundle(recipe=prepared.recipe, architecture=found.design.architecture, weights=take_weights(found.fitted.model),
            read=prepared.plan.data, plan=prepared.plan.to_toml(), scores=scores,
            reports={lang: page.decode() for lang, page in html.items()}).save(folder / BUNDLE)
@@ -328,8 +329,20 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "test_rows_id": tested,
         "insight": found.insight.to_dict() if found.insight else None,
         "data": found.found_at,
+        "trained_on": trained_on(prepared),
         "environment": dict(data.environment),
     }
+
+
+def trained_on(prepared: Prepared) -> dict[str, str] | None:
+    """First and last time that the network and what it started from have learned from; None if not known."""
+    from backmix.evaluation.leakage import rows_used
+
+    period = Period.of(prepared.table, rows_used(prepared.train) | rows_used(prepared.validation))
+    if prepared.start is not None:
+        earlier = prepared.start.period
+        period = period.joined(earlier) if period is not None and earlier is not None else None
+    return None if period is None else asdict(period)
 
 
 def _report(found: _Found) -> ReportData:

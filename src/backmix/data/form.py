@@ -101,6 +101,8 @@ class WindowSpec:
     answer: what the window asks, see `Answer`
     future: inputs whose values on the next ``horizon`` rows are known ahead, as planned moves are
     growing: one window at every row of a batch, from the batch's first row on
+    carried: the model's state comes from the first row of the stretch in which the window lies, not from
+        rest at the window's own first row; the lookback is then the run-up that a prediction needs
     relative: what is told relative to the newest known target value, see `Relative`
     missing: whether a 0 or 1 per input says that its value was filled; the table must have these columns
         (see `data.filled`)
@@ -118,6 +120,7 @@ class WindowSpec:
     answer: Answer = "row"
     future: tuple[str, ...] = ()
     growing: bool = False
+    carried: bool = False
     relative: Relative = "none"
     missing: bool = False
 
@@ -143,6 +146,14 @@ class WindowSpec:
         for name in self.future:
             if name not in self.inputs:
                 raise PlanError("windows.future_input", tag=name, names=", ".join(self.inputs))
+        if self.carried:
+            count = None if self.known is None else self.known.count
+            for name, got, wrong in (
+                    ("lookback", self.lookback, self.lookback is None), ("answer", self.answer, self.answer != "row"),
+                    ("relative", self.relative, self.relative != "none"), ("future", self.future, self.future),
+                    ("past_targets.count", count, count is not None)):
+                if wrong:
+                    raise PlanError("carried.windows", field=name, got=got)
         if self.known is not None and self.known.delay == 0 and not self.horizon:
             raise PlanError("windows.known_now", delay=self.known.delay, count=self.known.count)
 

@@ -55,6 +55,10 @@ class Place:
         return np.flatnonzero(self.part[first:end] == self.code) + first
 
 
+WHOLE = Place()
+"""All rows of a table."""
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """The windows of a table: see the fields of `Windows` that have the same names."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backmix.data.form import Known, WindowPlan, WindowSpec, window_spec
 from backmix.data.gather import gather_ragged, gather_windows
-from backmix.data.origins import Dropped, Place, find_batches, find_elapsed, find_origins
+from backmix.data.origins import WHOLE, Dropped, Place, find_batches, find_elapsed, find_origins
 from backmix.data.scaling import Scaler, fit_scaler
 from backmix.data.segments import Mask, Rows, row_quality
 from backmix.data.split import Part, Split
@@ -68,6 +68,7 @@ class Windows:
     lengths: (W,) rows of each window, when they are whole batches or what has passed of one; else None
     reported: per known target (N,) the row of its last value; see `data.reported` with report times
     scaler, target_scaler: None leaves plant units
+    place: which rows belong to the part of the windows
     dropped: rows (batches, when one window is one batch) without a window, by reason
     excluded: names of the batches that have no window at all
     """
@@ -82,6 +83,7 @@ class Windows:
     target_scaler: Scaler | None = None
     dropped: tuple[Dropped, ...] = ()
     excluded: tuple[str, ...] = ()
+    place: Place = WHOLE
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -370,7 +372,7 @@ def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
     find = find_origins if spec.lookback is not None else find_elapsed if spec.growing else find_batches
     found = find(table, spec, place)
     return Windows(table, spec, origins=found.origins, target_rows=found.target_rows, lengths=found.lengths,
-                   reported=found.reported, dropped=found.dropped, excluded=found.excluded)
+                   reported=found.reported, dropped=found.dropped, excluded=found.excluded, place=place)
 
 
 def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "standard",

@@ -1,6 +1,6 @@
 """Whether the model knows what the plant cannot know.
 
-This module audits a run for leakage, course item 24: no row serves two parts of the split, the
+This module audits a run for leakage, course item 64: no row serves two parts of the split, the
 scalers come from training rows alone, no input is the target in disguise, and changing everything
 that happens after a prediction changes neither what the model sees nor what it says.
 
@@ -29,6 +29,7 @@ from backmix.text import Language, say, speak
 if TYPE_CHECKING:
     from backmix.training.prepare import Prepared
     from backmix.training.recipe import Recipe
+    from backmix.training.warm import Start
 
 CUTS = 3
 """At how many places of the test part the future is changed."""
@@ -86,7 +87,8 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
     scaling = {"inputs": prepared.plan.scaling.inputs, "target": prepared.plan.scaling.target}
     results = [
         split_overlap(prepared.parts),
-        scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling),
+        scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling) if prepared.start is None else
+        inherited(prepared.start, prepared.test),
         *target_copies(prepared.train, made=recipe.task.made(recipe.task.settings)),
         future(recipe, prepared.test,
                predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows)),
@@ -151,6 +153,10 @@ def rows_used(windows: Windows) -> NDArray[np.bool_]:
     origins = np.asarray(windows.origins, dtype=np.int64)
     last = origins - windows.spec.dead_time
     first = last - (windows.steps if windows.lengths is None else np.asarray(windows.lengths)) + 1
+    if windows.spec.carried:
+        from backmix.data.carry import carry
+
+        first = np.asarray(carry(windows).begins, dtype=np.int64)[last]
     low = first
     known = windows.spec.known
     if known is not None:
@@ -179,6 +185,19 @@ def scaler_rows(train: Windows, *, rows: NDArray[np.bool_], kinds: Mapping[str, 
             return LeakageResult("scaler", False, "evaluation.leak_scaler", {
                 "where": train.table.source, "names": ", ".join(names[:5])})
     return LeakageResult("scaler", True, "evaluation.leak_scaler_none", {"rows": f"{int(rows.sum()):,}"})
+
+
+def inherited(start: Start, test: Windows) -> LeakageResult:
+    """Whether a model that training started from, whose scalers were kept, can have seen the test part."""
+    from backmix.training.warm import Period
+
+    judged = Period.of(test.table, rows_used(test))
+    if start.period is None or judged is None:
+        return LeakageResult("scaler", None, "warm.leak_unknown")
+    values = {"where": test.table.source, "first": start.period.first, "last": start.period.last,
+              "low": judged.first, "high": judged.last}
+    met = start.period.meets(judged)
+    return LeakageResult("scaler", not met, "warm.leak_overlap" if met else "warm.leak_none", values)
 
 
 def target_copies(train: Windows, *, made: Collection[str] = ()) -> tuple[LeakageResult, ...]:

@@ -227,8 +227,12 @@ def render_explanation(data: ReportData, lang: Language | None = None) -> bytes:
 
 def _written(data: ReportData, lang: Language | None, page: Callable[[ReportData], Page]) -> bytes:
     with speak(lang or data.language or language()):
-        content = page(data)
-        html = _template().render(page=content, style=style(), style_hash=style_hash())
+        return set_page(page(data))
+
+
+def set_page(content: Page) -> bytes:
+    """A page as the bytes of an HTML file, at most `MOST_BYTES`."""
+    html = _template().render(page=content, style=style(), style_hash=style_hash())
     raw: bytes = html.encode("utf-8")
     # every part of the page is bounded, so this holds for any data; see the tests
     assert len(raw) <= MOST_BYTES, len(raw)

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
+from backmix.models.size import memory_predict
 from backmix.tasks import Outcome, Task
+from backmix.training.carried import predict_carried
 from backmix.training.checkpoint import arrays_of, put
 from backmix.training.feed import gathered
 from backmix.training.memory import budget, spell
@@ -63,9 +65,12 @@ def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
     """What the network puts out for each window, (W, O).
 
     Of a network that answers on every row it is the answer on the window's last row; a window that is
-    given back is flattened, (W, T·O). ``batch_size`` windows are gathered at a time. Raises TrainingError
-    (training.memory_predict) when not even one window fits into memory.
+    given back is flattened, (W, T·O). Where the state is carried it comes from the first row of the run.
+    ``batch_size`` windows are gathered at a time. Raises TrainingError (training.memory_predict) when not
+    even one window fits into memory.
     """
+    if windows.spec.carried:
+        return predict_carried(model, windows)
     block, rows = _block_shape(model, windows, memory_limit)
     found: NDArray[np.float32] | None = None
     fixed = arrays_of(model.non_trainable_variables)
@@ -141,10 +146,14 @@ def block_size(model: Any, rows: int, free: int) -> int:
     widths = [width for layer in model.layers for shape in _shapes(layer) for width in shape[-1:] if width]
     each = 4 * rows * 2 * sum(widths)  # every layer's sequence, and as much again for work
     block = BLOCK
-    while block > 1 and block * each > free:
+
+    def need() -> int:  # what the layers hand on, or what attention compares: rows by rows
+        return max(block * each, memory_predict(model.architecture, block, rows=rows))
+
+    while block > 1 and need() > free:
         block //= 2
-    if block * each > free:
-        raise TrainingError("training.memory_predict", rows=rows, need=spell(each), free=spell(free))
+    if need() > free:
+        raise TrainingError("training.memory_predict", rows=rows, need=spell(need()), free=spell(free))
     return block
 
 

@@ -8,16 +8,17 @@ then are repair rules and scalers learned, from the training rows alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from backmix.data.ledger import Account, Ledger, account
-from backmix.data.repair import RepairPlan, fit_repair
+from backmix.data.ledger import Account, Ledger, Note, account
+from backmix.data.repair import Repair, RepairPlan, fit_repair
 from backmix.data.reported import learned
 from backmix.data.resample import check_clock, resample
+from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.split import Part, Split, split
@@ -32,6 +33,7 @@ from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe, repair_for
+from backmix.training.warm import Start
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
@@ -51,6 +53,7 @@ class Prepared:
     fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
     choices: what "auto" became
+    start: the model that training goes on from, if any
     """
 
     plan: Plan
@@ -66,6 +69,7 @@ class Prepared:
     ledger: Ledger
     account: Account
     choices: tuple[Choice, ...]
+    start: Start | None = None
 
     @property
     def task(self) -> Task:
@@ -84,50 +88,29 @@ class Prepared:
         return {"validation": self.task.choosing(self.validation), "test": self.test, **running}
 
 
-def prepare(reading: Reading, plan: Plan) -> Prepared:
+Divide = Callable[[Table, int], Split]
+"""How rows are divided where it is not the plan that says so: (table, rows to purge) -> split."""
+
+
+def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Prepared:
     """Split, repair, scale and window a table as the plan says.
+
+    start: a model to go on from; its tags, repair rules, scalers and form of windows are kept
+    divide: divides the rows in the place of the plan; then there may be no test part
 
     Raises InputError (no inputs, too little data, irregular clock ...) and PlanError.
     """
-    settings = plan.the_task
-    kind = tasks.get(settings.kind)
-    check_target(reading, settings.targets)
-    _untaken(reading.table, kind, settings)
-    table = kind.adapt(reading.table, settings)
-    check_clock(table, plan.repair)
-    table, resampled = resample(table, plan.repair)
-    table = kind.derive(table, settings, targets=True)
-    task = kind.bind(table, settings)
-    _uncut(table, plan, task)
-    inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
-    spec = _spec(table, plan, task, inputs)
-    choices: list[Choice] = []
-    rules, given = _rules(plan, task)
-    choices += given
-    if plan.windows.lookback == "auto" and spec.lookback is not None:
-        # a first split and repair, only to choose; the real ones below know the chosen reach
-        parts = _parts(table, plan, gap=spec.reach)
-        repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
-        kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
-                       for names in (spec.inputs, spec.targets))
-        short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
-        choices.append(choose_lookback(repair.apply(table)[0], parts, short, learned=task.learned))
-        spec = replace(spec, lookback=choices[-1].value)
-    parts = _parts(table, plan, gap=spec.reach)
-    fitted_on = _teaching_rows(table, parts, task)
-    repair = fit_repair(_measured(table, task), rules, rows=fitted_on)
-    inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
-    spec = _with_inputs(spec, task, inputs, table)
-    table, repaired = repair_for(spec, repair, table)
-    scaler, target_scaler = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs,
-                                        target=plan.scaling.target)
-    windows = {part: build_windows(table, spec, split=parts, part=part).scaled(scaler, target_scaler)
-               for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)}
+    check_target(reading, plan.the_task.targets)
+    ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
+    task, table, parts, choices = ground.task, ground.table, ground.split, list(ground.choices)
+    judges = divide is None or parts.count(Part.TEST) > 0
+    windows = {part: build_windows(table, ground.spec, split=parts, part=part).scaled(*ground.scalers)
+               for part in (Part.TRAIN, Part.VALIDATION, *((Part.TEST,) if judges else ()))}
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
     choices += _left_out(table, list(windows.values()))
-    tested = windows[Part.TEST]
-    windows[Part.TEST] = task.judged(tested)
+    tested = windows[Part.TEST] if judges else windows[Part.VALIDATION].subset(np.empty(0, np.int64))
+    windows[Part.TEST] = task.judged(tested) if judges else tested
     choices += _not_judged(tested, windows[Part.TEST])
     windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
@@ -135,13 +118,87 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
     choices += (*_unseen(task, train), *task.remarks(train))
-    recipe = Recipe(task=task.prepared(train, validation), inputs=inputs, repair=repair, spec=spec, scaler=scaler,
-                    target_scaler=target_scaler, step=table.step)
-    ledger = reading.ledger.add(*resampled, *repaired)
+    scaler, target_scaler = ground.scalers
+    recipe = Recipe(task=task.prepared(train, validation), inputs=ground.inputs, repair=ground.repair,
+                    spec=ground.spec, scaler=scaler, target_scaler=target_scaler, step=table.step)
+    ledger = reading.ledger.add(*ground.notes)
     return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
                     test=windows[Part.TEST], running=None if len(tested) == len(windows[Part.TEST]) else tested,
-                    lessons=lessons, fitted_on=fitted_on, ledger=ledger,
-                    account=account(ledger, table), choices=tuple(choices))
+                    lessons=lessons, fitted_on=ground.fitted_on, ledger=ledger,
+                    account=account(ledger, table), choices=tuple(choices), start=start)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """The repaired table and all that turns it into windows."""
+
+    table: Table
+    split: Split
+    task: Task
+    inputs: tuple[Tag, ...]
+    repair: Repair
+    spec: WindowSpec
+    scalers: tuple[Scaler, Scaler | None]
+    fitted_on: Mask
+    notes: tuple[Note, ...]
+    choices: tuple[Choice, ...]
+
+
+def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
+    """Everything learned from this table's own training rows."""
+    settings = plan.the_task
+    kind = tasks.get(settings.kind)
+    _untaken(reading.table, kind, settings)
+    table = kind.adapt(reading.table, settings)
+    check_clock(table, plan.repair)
+    table, resampled = resample(table, plan.repair)
+    table = kind.derive(table, settings, targets=True)
+    task = kind.bind(table, settings)
+    if divide is None:
+        _uncut(table, plan, task)
+    inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
+    spec = _spec(table, plan, task, inputs)
+    choices: list[Choice] = []
+    rules, given = _rules(plan, task)
+    choices += given
+    if plan.windows.lookback == "auto" and spec.lookback is not None:
+        # a first split and repair, only to choose; the real ones below know the chosen reach
+        parts = _parts(table, plan, divide, gap=spec.reach)
+        repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
+        kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
+                       for names in (spec.inputs, spec.targets))
+        short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, short, learned=task.learned))
+        spec = replace(spec, lookback=choices[-1].value)
+    parts = _parts(table, plan, divide, gap=spec.reach)
+    fitted_on = _teaching_rows(table, parts, task)
+    repair = fit_repair(_measured(table, task), rules, rows=fitted_on)
+    inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
+    spec = _with_inputs(spec, task, inputs, table)
+    table, repaired = repair_for(spec, repair, table)
+    scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
+    return _Ground(table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired),
+                   tuple(choices))
+
+
+def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
+    """Everything as the model knows it that training goes on from; only the rows are new."""
+    old, settings = start.recipe, plan.the_task
+    start.check(plan)
+    start.check_tags(tasks.get(settings.kind).adapt(reading.table, settings))
+    aligned = old.aligned(reading.table, need_target=True)
+    table, resampled = resample(aligned.table, old.repair.plan)
+    task = replace(old.task, settings=settings, fitted={})
+    table = task.derive(table, settings, targets=True)
+    if divide is None:
+        _uncut(table, plan, task)
+    asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
+    spec = start.spec(_spec(table, asked, task, old.inputs))
+    parts = _parts(table, plan, divide, gap=spec.reach)
+    table, repaired = repair_for(spec, old.repair, table)
+    return _Ground(table, parts, task, old.inputs, old.repair, spec, (old.scaler, old.target_scaler),
+                   _teaching_rows(table, parts, task), (*aligned.ledger.notes, *resampled, *repaired),
+                   (start.choice,))
 
 
 def _untaken(table: Table, kind: type[Task], settings: TaskPlan) -> None:
@@ -222,8 +279,10 @@ def _not_judged(tested: Windows, judged: Windows) -> list[Choice]:
     return [Choice(names, "course.not_judged", {"names": ", ".join(names)})] if names else []
 
 
-def _parts(table: Table, plan: Plan, *, gap: int) -> Split:
+def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Split:
     """The split; the error for too little data asks for as many rows as training needs, too."""
+    if divide is not None:
+        return divide(table, gap)
     try:
         return split(table, plan.split, gap=gap)
     except InputError as fault:
@@ -285,7 +344,8 @@ def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> Wind
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
     spec = window_spec(form, table, inputs=names or goals, targets=goals,
                        max_gap=None if gap is None or step is None else gap.rows(step) * step)
-    return _with_inputs(spec, task, inputs, table)
+    spec = _with_inputs(spec, task, inputs, table)
+    return replace(spec, carried=True) if plan.training.state == "carried" else spec
 
 
 def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: Table) -> WindowSpec:

@@ -13,6 +13,7 @@ from typing import Any
 from backmix.data.align import align
 from backmix.data.filled import with_missing
 from backmix.data.ledger import Ledger
+from backmix.data.reading import Reading
 from backmix.data.repair import Repair, Repaired
 from backmix.data.reported import check_reports, report_tag
 from backmix.data.resample import resample
@@ -76,6 +77,17 @@ class Recipe:
 
         Columns are found by name. ``need_target`` keeps only windows whose target is known.
         """
+        task = self.task
+        aligned = self.aligned(table, need_target=need_target)
+        table, resampled = resample(aligned.table, self.repair.plan)
+        table = task.derive(table, task.settings, targets=need_target)
+        table, repaired = repair_for(self.spec, self.repair, table)
+        ledger = aligned.ledger.add(*resampled, *repaired)
+        spec = self.spec.without_target() if not need_target else self.spec
+        return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
+
+    def aligned(self, table: Table, *, need_target: bool) -> Reading:
+        """The columns of a table that the recipe is about, found by name, in its order, units and classes."""
         if self._reports:
             check_reports(table, self.spec.targets)
         task, wanted = self.task, self.wanted
@@ -87,13 +99,7 @@ class Recipe:
             taken = {*made, *(tag.name for tag in self.inputs)}
             names = dict.fromkeys(name for name in (*self.spec.targets, *there) if name not in taken)
             wanted = (*self.measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports)
-        aligned = align(table, wanted)
-        table, resampled = resample(aligned.table, self.repair.plan)
-        table = task.derive(table, task.settings, targets=need_target)
-        table, repaired = repair_for(self.spec, self.repair, table)
-        ledger = aligned.ledger.add(*resampled, *repaired)
-        spec = self.spec.without_target() if not need_target else self.spec
-        return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
+        return align(table, wanted)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-ready data."""

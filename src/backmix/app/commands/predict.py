@@ -81,3 +81,7 @@ def _score(bundle: Path, file: Path, out: Path | None, *, mode: Mode, time: str 
     note(say("serving.scored", **values))
     if account.difference is not None:
         note(say("serving.carried_difference", difference=account.difference, rows=COMPARED))
+    elif mode == "carried" and account.as_trained:
+        note(say("carried.as_trained"))
+    elif mode == "windows" and not account.as_trained:
+        note(say("carried.windows_mode"))
