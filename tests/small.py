@@ -67,7 +67,8 @@ def small_task(name: str) -> tuple[Table, Plan]:
         return small_table(classes=True), small_plan(classes=True)
     if name == "anomaly_detection":
         return small_table(classes=True), small_plan(task={
-            "kind": name, "target": "state", "normal": "normal", "false_alarm_rate": 0.1}, windows={"lookback": 2})
+            "kind": name, "target": "state", "normal": "normal", "false_alarm_rate": 0.1}, windows={"lookback": 2},
+            evaluation={"baselines": ["pca"]})
     if name == "forecast":
         return small_table(), small_plan(task={"kind": name, "target": "quality", "season": "4 rows"},
                                          windows={"horizon": 3})

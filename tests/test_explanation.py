@@ -11,7 +11,7 @@ import pytest
 import backmix
 from backmix.app.main import main
 from backmix.data.export import write_csv
-from backmix.errors import InputError
+from backmix.errors import InputError, StorageError
 from backmix.evaluation.report import MOST_BYTES
 from backmix.explanation import Explanation, explain
 from backmix.text import LANGUAGES, say, speak
@@ -120,3 +120,9 @@ def test_data_that_is_gone_or_has_changed_is_told(plant: Path, tmp_path: Path) -
     write_csv(small_table(seed=1).to_frame().reset_index(), file)
     with pytest.raises(InputError, match="the data that the plan names has changed since the run"):
         explain(run)
+
+
+def test_a_place_that_cannot_be_written_is_told(plant: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", "utf-8")
+    with pytest.raises(StorageError, match=r"explain\.en\.html"):
+        explain(plant / "runs" / "one", out=tmp_path / "file")

@@ -71,7 +71,7 @@ def test_the_laboratory_of_the_example_is_what_its_script_writes() -> None:
 
 
 def test_the_reactor_example_tells_what_the_model_may_see(cstr: Run) -> None:
-    """Course item 24: what is known at prediction time, in the report of both languages."""
+    """Bad input 24: what is known at prediction time, in the report of both languages."""
     report = (cstr.folder / "report.en.html").read_text("utf-8")
     assert ("Of the past values of acid it is shown, at every row, the newest sample whose result had been "
             "reported by then, by the report times of the laboratory; the latest report came 91 rows (3.03 h) after "
@@ -203,7 +203,7 @@ def test_whole_batches_are_judged_by_the_labels_they_have() -> None:
 
 
 def test_the_leakage_audit_changes_what_is_not_yet_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Course item 24: a clean run passes; showing a result before its report does not."""
+    """Bad input 24: a clean run passes; showing a result before its report does not."""
     run = with_lab()
     assert all(result.passed for result in audit_run(run))
 

@@ -29,8 +29,8 @@ _HOMES = {
     "read": "backmix.data.sources",
     "fit": "backmix.workflow",
     "load": "backmix.workflow",
-    "refit": "backmix.rolling.play",
     "explain": "backmix.explanation",
+    "refit": "backmix.rolling.play",
     "RecurrentRegressor": "backmix.estimators",
     "RecurrentClassifier": "backmix.estimators",
 }

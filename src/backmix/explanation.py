@@ -60,11 +60,12 @@ def explain(run: Run | Path | str, *, data: Any = None, at: str | int | None = N
     from backmix.evaluation.inspection import THOROUGH, look
 
     run = run if isinstance(run, Run) else Run.load(run)
+    if not run.bundle.recipe.tells_what_is_judged:
+        raise InputError("anomaly.no_insight", where=run.folder, task=run.bundle.recipe.task.name)
     plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
     subject, source = _subject(run, plan, data, _target(run, target))
     seen = replace(look(subject, THOROUGH, seed=plan.training.seed, at=at, rows=rows), source=source)
     folder = run.folder if out is None else Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
     pages = {lang: folder / f"explain.{lang}.html" for lang in LANGUAGES}
     for lang, page in _pages(run, plan, subject, seen).items():
         write_atomic(pages[lang], page)

@@ -259,7 +259,8 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
     insight = None
-    if prepared.lessons[0].spec == prepared.train.spec and prepared.train.spec.answer == "row":
+    spec = prepared.train.spec
+    if prepared.lessons[0].spec == spec and spec.answer == "row" and prepared.recipe.tells_what_is_judged:
         insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
     return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, insight, found_at))
 

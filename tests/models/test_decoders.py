@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backmix.models import Architecture
+from backmix.models import Architecture, build
+from backmix.models.engine import use_engine
 from backmix.models.reference.forms import outputs as by_reference
+from backmix.serving.weights import put_weights
 from forms import FEEDING_BACK, FORMS, PATHS, PLAIN, B, K, inputs, made, make
 
 
@@ -85,6 +87,18 @@ def test_the_share_of_teaching_is_kept() -> None:
     assert (np.abs(second - free).max(axis=1) > 1e-4).mean() == pytest.approx(0.33, abs=0.05)
 
 
+def test_draws_of_teaching_are_among_the_variables() -> None:
+    """A checkpoint keeps them, and no two steps of training draw alike."""
+    form = made("states")
+    given = inputs(form.architecture)
+    first, after = form.model.stateless_call(form.values, form.fixed, given, training=True)
+    second, _ = form.model.stateless_call(form.values, after, given, training=True)
+    moved = [not np.array_equal(np.asarray(old), np.asarray(new)) for old, new in zip(form.fixed, after, strict=True)]
+    assert sum(moved) == 1  # the encoder has no dropout: what moved is the decoder's
+    assert not np.array_equal(np.asarray(first), np.asarray(second))
+    np.testing.assert_array_equal(form(given, training=True), form(given, training=True))
+
+
 @pytest.mark.parametrize("name", FEEDING_BACK)
 def test_gradients_flow_through_what_is_fed_back(name: str) -> None:
     """Course items 5, 29: JAX's gradients against differences of the float64 oracle."""
@@ -119,11 +133,29 @@ def test_states_are_handed_over() -> None:
     a = Architecture(features=1, lookback=6, cell="simple_rnn", units=(1,), activation="linear", answer="path",
                      horizon=3, decoder="states")
     form = make(a)
-    from backmix.serving.weights import put_weights
-
     one = {"recurrent_1/kernel": 1.0, "recurrent_1/recurrent_kernel": 1.0, "decoder/recurrent_kernel": 1.0,
            "decoder/head/kernel": 1.0}
     put_weights(form.model, {name: np.full(array.shape, one.get(name, 0.0), np.float32)
                              for name, array in form.weights.items()})
     x = np.arange(B * 6, dtype=np.float32).reshape(B, 6, 1)
     np.testing.assert_allclose(form({"x": x}), np.repeat(x.sum(axis=1), 3, axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("decoder", "share"), [("repeat", 0.0), ("states", 0.5), ("attention", 0.0)])
+def test_every_decoder_learns_to_go_on_with_a_wave(decoder: str, share: float) -> None:
+    """Course items 29, 30: six steps ahead of a sine, on waves not trained on, far better than the last value."""
+    a = Architecture(features=1, lookback=12, units=(12,), head="numbers", outputs=1, answer="path", horizon=6,
+                     decoder=decoder, teacher_forcing=share)
+    model = build(a, seed=0)
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, size=(256, 1))
+    wave = np.sin(phase + 0.5 * np.arange(18)).astype(np.float32)
+    given = {"x": wave[:, :12, None]} | ({"teacher": wave[:, 12:, None]} if share else {})
+    train, test = slice(0, 192), slice(192, 256)
+    model.compile(optimizer=use_engine().optimizers.Adam(0.01), loss="mse")
+    model.fit({name: values[train] for name, values in given.items()}, wave[train, 12:], batch_size=64, epochs=25,
+              shuffle=False, verbose=0)
+    if share:
+        given["teacher"] = np.zeros_like(given["teacher"])
+    error = np.abs(model.predict_on_batch({name: values[test] for name, values in given.items()}) - wave[test, 12:])
+    persistence = np.abs(wave[test, 11:12] - wave[test, 12:])
+    assert error.mean() < 0.2 * persistence.mean()

@@ -104,6 +104,26 @@ def test_weights_travel_and_seeds_decide(name: str) -> None:
         np.testing.assert_array_equal(array, form.weights[key])
 
 
+def test_units_and_sequences_of_a_stack() -> None:
+    """Course items 32, 34, 36: every layer has the units asked for, and all but the last hand on sequences."""
+    model = build(Architecture(features=F, lookback=T, units=(5, 4, 3), bidirectional=True), seed=0)
+    shapes = [tuple(model.get_layer(f"recurrent_{number}").output.shape[1:]) for number in (1, 2, 3)]
+    assert shapes == [(T, 10), (T, 8), (6,)]
+    rows = build(Architecture(features=F, lookback=T, units=(5, 4), answer="every"), seed=0)
+    assert tuple(rows.get_layer("recurrent_2").output.shape[1:]) == (T, 4)
+
+
+@pytest.mark.parametrize("answer", ["row", "path", "every", "window"])
+def test_two_classes_in_every_answer(answer: str) -> None:
+    """Course items 25, 27: one probability per window, step or row."""
+    a = Architecture(features=F, lookback=T, units=(3,), head="binary", answer=answer,
+                     horizon=2 if answer == "path" else 1, decoder="repeat" if answer == "window" else "none")
+    answers = make(a)(inputs(a))
+    assert answers.shape == shape_of(a)
+    assert answers.min() > 0
+    assert answers.max() < 1
+
+
 def test_a_form_leaves_the_first_weights_of_the_rest_alone() -> None:
     plain = take_weights(build(Architecture(**PLAIN), seed=3))
     more = take_weights(build(Architecture(**PLAIN, noise=0.1, layer_norm=True), seed=3))

@@ -44,7 +44,7 @@ def test_counts_of_the_course(cell: str, inputs: int, units: int, reset_after: b
 
 
 def test_total_of_the_stacked_example() -> None:
-    """Course item 4: LSTM 64-32 on 3 features and one output has 29,857 parameters."""
+    """Course items 4 and 32: LSTM 64-32 on 3 features and one output has 29,857 parameters."""
     assert parameters(Architecture(features=3, cell="lstm", units=(64, 32))) == 29_857
 
 

@@ -189,7 +189,7 @@ def test_what_needs_keras_is_refused_by_name(any_bundle: Any, fields: dict[str, 
     with pytest.raises(BundleError) as caught:
         Runtime.load(path)
     assert str(caught.value) == (f"{path} holds a network with {form}, which the light runtime cannot run. Use "
-                                 "`backmix predict`, or Bundle.load(...).predict(table)")
+                                 "`backmix predict` without --history, or Bundle.load(...).predict(table)")
     found = take_weights(Bundle.load(path).network)
     for name, array in take_weights(model).items():
         np.testing.assert_array_equal(found[name], array)

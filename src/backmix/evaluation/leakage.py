@@ -1,6 +1,6 @@
 """Whether the model knows what the plant cannot know.
 
-This module audits a run for leakage, course item 24: no row serves two parts of the split, the
+This module audits a run for leakage, course item 64: no row serves two parts of the split, the
 scalers come from training rows alone, no input is the target in disguise, and changing everything
 that happens after a prediction changes neither what the model sees nor what it says.
 

@@ -50,6 +50,17 @@ def needed(rate: float) -> int:
     return math.ceil(1.0 / rate - 1.0 - 1e-9)
 
 
+def finest(count: int) -> str:
+    """The smallest rate that so many scores tell, rounded up to two digits.
+
+    >>> finest(160), needed(0.0063)
+    ('0.0063', 158)
+    """
+    rate = 1.0 / (count + 1)
+    digit = 10.0 ** (math.floor(math.log10(rate)) - 1)
+    return f"{math.ceil(rate / digit - 1e-9) * digit:.2g}"
+
+
 @dataclass(frozen=True, eq=False)
 class Ellipse:
     """A cloud of known rows with mean and covariance.
@@ -125,6 +136,13 @@ class Subspace:
         """The components (n, C) of rows (n, F)."""
         found: Floats = ((rows - self.center) / self.scale) @ self.loadings
         return found
+
+    def distances(self, rows: Floats) -> Floats:
+        """(n, 2) T² and the squared prediction error of rows (n, F): the sums of `along` and `beside`."""
+        x = (rows - self.center) / self.scale
+        scores = x @ self.loadings
+        along = (scores**2 / self.variances).sum(axis=1)
+        return np.column_stack([along, np.maximum((x**2).sum(axis=1) - (scores**2).sum(axis=1), 0.0)])
 
     def along(self, rows: Floats) -> Floats:
         """The part (n, F) of every column in Hotelling's T² (Jackson & Mudholkar, Technometrics 21 (1979) 341)."""

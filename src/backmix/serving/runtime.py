@@ -91,14 +91,17 @@ class Runtime:
             member = "recipe.json"
             told = read_json(members[member], path, member)
             more = told["windows"].get("missing") or (told["windows"]["known"] or {}).get("age")
-            recipe = None if more else _recipe(told, architecture)
+            kind = str(told["task"]["kind"])
+            recipe = _recipe(told, architecture) if told["light"] and architecture.light else None
         except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
                 safetensors.SafetensorError):
             raise BundleError("bundle.malformed", where=path, member=member) from None
-        if recipe is None:
+        if more:
             raise PlanError("lab.light_runtime")
         if not architecture.light:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
+        if recipe is None:
+            raise BundleError("serving.not_light", where=path, task=kind)
         use = available() if kernels is None else kernels
         network = (_native if use else _portable)(architecture, weights, recipe)
         numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())

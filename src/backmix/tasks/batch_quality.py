@@ -44,7 +44,7 @@ class BatchQuality(Regression):
     name = "batch_quality"
     Settings = BatchQualityPlan
     metrics = ("rmse", "mae", "r2", "bias", "max_error")
-    baselines = ("mean", "ridge", "pls", "trees")
+    baselines = ("mean", "ridge", "pls_evolving", "trees")
     figures = ("scores", "quality_course", "error_by_share", "parity", "residuals", "learning")
     lookback = "elapsed"
     whole_batches = True

@@ -142,7 +142,7 @@ class Situation:
     features: F; lookback: T in rows, None for whole batches of ``rows`` rows at most
     samples: training windows; head, outputs: as the task says; masked: windows are padded
     answer, horizon, future: as in `Architecture`
-    shape: what the task itself wishes where the plan says "auto": decoder, noise, teacher_forcing
+    shape: what the task itself wishes where the plan says "auto": decoder, noise, teacher_forcing, dropout
     """
 
     features: int
@@ -219,7 +219,9 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         attention_heads=plan.attention_heads, answer=s.answer, horizon=s.horizon, future=s.future,
         decoder=decoder, teacher_forcing=taught)
     noise = take(plan.noise, choose_noise(s.shape.get("noise", 0.0)))
-    dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape), kind=kind))
+    wished = s.shape.get("dropout")
+    dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape), kind=kind) if wished is None else Choice(
+        wished, "course.dropout_wished", setting="model.dropout"))
     shape = replace(shape, dropout=dropout, noise=noise)
     return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
+from backmix.models.size import memory_predict
 from backmix.tasks import Outcome, Task
 from backmix.training.carried import predict_carried
 from backmix.training.checkpoint import arrays_of, put
@@ -145,10 +146,14 @@ def block_size(model: Any, rows: int, free: int) -> int:
     widths = [width for layer in model.layers for shape in _shapes(layer) for width in shape[-1:] if width]
     each = 4 * rows * 2 * sum(widths)  # every layer's sequence, and as much again for work
     block = BLOCK
-    while block > 1 and block * each > free:
+
+    def need() -> int:  # what the layers hand on, or what attention compares: rows by rows
+        return max(block * each, memory_predict(model.architecture, block, rows=rows))
+
+    while block > 1 and need() > free:
         block //= 2
-    if block * each > free:
-        raise TrainingError("training.memory_predict", rows=rows, need=spell(each), free=spell(free))
+    if need() > free:
+        raise TrainingError("training.memory_predict", rows=rows, need=spell(need()), free=spell(free))
     return block
 
 

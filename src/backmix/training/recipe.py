@@ -61,6 +61,11 @@ class Recipe:
         return () if known is None or known.report is None else tuple(report_tag(name) for name in self.spec.targets)
 
     @property
+    def tells_what_is_judged(self) -> bool:
+        """Whether the network's answers are the targets themselves; of an anomaly detection they are the inputs."""
+        return self.spec.targets == tuple(tag.name for tag in self.task.targets)
+
+    @property
     def light(self) -> bool:
         """Whether the light runtime can do what this recipe says."""
         plain = self.spec.answer == "row" and self.spec.relative == "none" and not self.spec.future

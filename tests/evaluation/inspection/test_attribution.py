@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backmix.evaluation.inspection import look
 from backmix.evaluation.inspection.attention import attend
 from backmix.evaluation.inspection.attribution import attribute, integrate
 from backmix.evaluation.inspection.permutation import exchange, permute
-from backmix.evaluation.inspection.subject import QUICK, THOROUGH, Subject
+from backmix.evaluation.inspection.subject import QUICK, THOROUGH, Subject, why_closed
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
+from backmix.models.network import build
 from backmix.tasks import Task
 from inspection_subjects import delay_line, diagnosis, put, regression, shift, subject, whole
 
@@ -173,6 +175,20 @@ def test_attention_of_batches_is_counted_from_their_own_end() -> None:
     lengths = np.asarray(asked.windows.lengths)
     expected = [np.where(lengths > lag, 1 / lengths, 0).mean() for lag in range(12)]
     np.testing.assert_allclose(found.weight, expected, rtol=1e-5)
+
+
+def test_what_the_reference_cannot_follow_stays_closed_and_is_attributed_all_the_same() -> None:
+    """A network of another form, or of other equations than its architecture says: no gates are made up."""
+    weights = np.full(12, 1 / 12)
+    architecture = Architecture(features=2, lookback=12, units=(4,))
+    attending = look(subject(architecture, model=attentive(weights), windows=40), QUICK)
+    assert "insight.closed" in attending.left_out
+    assert (attending.memory, attending.gates) == (None, None)
+    assert attending.attention is not None
+    assert attending.permutation is not None
+    other = build(replace(architecture, activation="relu"), seed=0)
+    assert why_closed(subject(architecture, model=other)) == "insight.closed"
+    assert why_closed(subject(architecture)) is None
 
 
 def test_a_network_without_attention_has_none(sensor_subject: Subject) -> None:

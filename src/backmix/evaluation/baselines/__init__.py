@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backmix.errors import PlanError
 from backmix.models.choice import Choice
 from backmix.registry import Registry
 from backmix.tasks import Outcome
@@ -127,4 +128,13 @@ def fit_baselines(task: Task, train: Windows, validation: Windows | None, *, see
         except Unusable as reason:
             unusable[name] = Choice(None, reason.key, reason.values, setting=f"baseline.{name}")
         seconds[name] = time.perf_counter() - begin
+        if name in predictors:
+            _check_kind(name, predictors[name], task, train)
     return Fitted(predictors, unusable, seconds)
+
+
+def _check_kind(name: str, predictor: Predictor, task: Task, train: Windows) -> None:
+    """PlanError for a baseline that a plan names and that answers another kind of question."""
+    outcome = predictor.predict(train.subset(train.all_indices[:1]))
+    if (outcome.values if task.kind == "regression" else outcome.probabilities) is None:
+        raise PlanError("evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.baselines))

@@ -213,6 +213,11 @@ def ridge(train: Windows, validation: Windows | None) -> Linear:
 @baselines.register("pls")
 def fit_pls(train: Windows, validation: Windows | None, task: Task, seed: int) -> Linear:
     """PLS regression on the inputs of every row of the window."""
+    return pls(train, validation)
+
+
+def pls(train: Windows, validation: Windows | None) -> Linear:
+    """A PLS regression, its number of components chosen on the validation windows."""
     inner, choosing = last_fifth(train, validation)
     sums = moments(inner)
     weights = pls_path(sums, min(MOST_COMPONENTS, sums.lags.width))

@@ -49,7 +49,7 @@ def draw_left(data: ReportData, width: int) -> Figure | None:
     unit = f" [{tag.unit}]" if tag.unit else ""
     title = say("course.left_title")
     parts = [*_frame(axes, width, f"{title} · {tag.label}", tag), _area(x, axes.y(found[:, 0]), axes.y(found[:, 2])),
-             axes.columns(round_ticks(float(truth.min()), float(truth.max()), 6), grid=False),
+             axes.columns(round_ticks(float(truth.min()), float(truth.max()), 6)[::-1], grid=False),
              rule(axes.left, float(axes.y(0.0)), axes.right, float(axes.y(0.0)), "zero")
              if axes.ys[0] <= 0 <= axes.ys[1] else "",
              trace(x, axes.y(found[:, 1]), "network"),

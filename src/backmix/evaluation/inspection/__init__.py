@@ -55,9 +55,9 @@ class Insight:
         found, memory = self.attribution, self.memory
         result: dict[str, Any] = {
             "target": self.target, "unit": found.unit, "windows": found.windows,
-            "tags": [{"name": found.features[f], "moves": float(found.push[f]), "held": float(found.occluded[f]),
+            "tags": [{"name": found.features[f], "moves": finite(found.push[f]), "held": finite(found.occluded[f]),
                       "age_rows": found.peak(int(f))} for f in found.order],
-            "reach_rows": found.reach, "completeness_gap": found.gap, "mean_difference": found.moved,
+            "reach_rows": found.reach, "completeness_gap": finite(found.gap), "mean_difference": finite(found.moved),
         }
         if self.permutation is not None:
             p = self.permutation
@@ -82,12 +82,20 @@ def look(subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | Non
 
     Raises PlanError and InputError for a stretch that is not there.
     """
+    # a network that explodes is told of, and no reason for warnings or for losing a run
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _look(subject, effort, seed, at, rows)
+
+
+def _look(subject: Subject, effort: Effort, seed: int, at: str | int | None, rows: int | None) -> Insight:
     left_out = []
     attribution = attribute(subject, effort)
+    if attribution.lost:
+        left_out.append("insight.not_finite")
     permutation = permute(subject, effort, features=attribution.order, seed=seed)
     if permutation is None:
         left_out.append("insight.few_truths")
-    closed = why_closed(subject.architecture)
+    closed = why_closed(subject)
     memory = gates = None
     if closed is not None:
         left_out.append(closed)
@@ -95,8 +103,10 @@ def look(subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | Non
         memory = remember(subject, effort)
         inputs = [int(f) for f in attribution.order if f < len(subject.windows.spec.inputs)]
         gates = watch(subject, features=inputs[:SHOWN_TAGS], at=at, rows=rows)
-        if subject.architecture.cell not in KEEPING:
-            left_out.append("insight.no_gates")
+        if memory is None:
+            left_out.append("insight.exploded")
+        if gates is None:
+            left_out.append("insight.unstable" if subject.architecture.cell in KEEPING else "insight.no_gates")
     a = subject.architecture
     return Insight(target=subject.tag.name, step=subject.step, attribution=attribution, permutation=permutation,
                    memory=memory, gates=gates, attention=attend(subject, effort), left_out=tuple(left_out),
@@ -105,4 +115,4 @@ def look(subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | Non
 
 def finite(value: float) -> float | None:
     """A number as JSON can hold it."""
-    return value if np.isfinite(value) else None
+    return float(value) if np.isfinite(value) else None

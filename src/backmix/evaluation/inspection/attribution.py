@@ -37,6 +37,7 @@ class Attribution:
     push: (F,) how much a feature moves it with all its past together: mean |sum over lags|
     occluded: (F,) mean |change| when the feature is held at its mean of the training part
     moved: mean |f(x) - f(mean)|; gap: largest |sum of attributions - (f(x) - f(mean))|
+    windows: how many were averaged; lost: how many are not finite numbers and were left out
     """
 
     features: tuple[str, ...]
@@ -48,6 +49,7 @@ class Attribution:
     moved: float
     gap: float
     windows: int
+    lost: int = 0
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -85,12 +87,15 @@ def attribute(subject: Subject, effort: Effort) -> Attribution:
     shared = integrate(subject, sample, base, nodes=effort.nodes, most=int(2 * effort.work / (3 * subject.cost)))
     spec = subject.windows.spec
     scored = subject.sample(subject.affordable(effort.scored, passes=len(spec.feature_names), work=effort.work))
-    values = sample.by_lag(shared.parts)
+    sound = np.isfinite(shared.parts).all(axis=(1, 2)) & np.isfinite(shared.difference)
+    shared = Shares(np.where(sound[:, None, None], shared.parts, 0.0), np.where(sound, shared.difference, 0.0))
+    values, count = sample.by_lag(shared.parts), max(1, int(sound.sum()))
     return Attribution(
         features=spec.feature_names, unit=subject.unit, age=np.arange(values.shape[1]) + spec.dead_time,
-        heat=np.abs(values).mean(axis=0), push=np.abs(values.sum(axis=1)).mean(axis=0),
+        heat=np.abs(values).sum(axis=0) / count, push=np.abs(values.sum(axis=1)).sum(axis=0) / count,
         occluded=occlude(subject, scored, base if base.shape == scored.x.shape[1:] else subject.baseline(scored)),
-        moved=float(np.abs(shared.difference).mean()), gap=shared.gap, windows=len(sample.at))
+        moved=float(np.abs(shared.difference).sum()) / count, gap=shared.gap, windows=int(sound.sum()),
+        lost=int((~sound).sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,5 +178,6 @@ def occlude(subject: Subject, sample: Sample, base: NDArray[np.float32]) -> Floa
         x = sample.x.copy()
         x[:, :, feature] = base[:, feature]
         changed = subject.answers(x, sample.mask)
-        found[feature] = np.abs(((changed - outputs) * pull).sum(axis=1)).mean()
+        moved = np.abs(((changed - outputs) * pull).sum(axis=1))
+        found[feature] = moved[np.isfinite(moved)].mean() if np.isfinite(moved).any() else 0.0
     return found

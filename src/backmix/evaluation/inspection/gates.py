@@ -81,17 +81,23 @@ class Gates:
 
 def watch(subject: Subject, *, features: Sequence[int], at: str | int | None = None,
           rows: int | None = None) -> Gates | None:
-    """Watch the gates over a stretch (see `stretch.choose`); None for a cell without gates.
+    """Watch the gates over a stretch (see `stretch.choose`); None for a cell without gates, and
+    for a network whose state grows without bound when it is carried beyond its window.
 
     features: which inputs are shown beside, by their place on the feature axis
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     if subject.architecture.cell not in KEEPING:
         return None
     stretch = choose(subject.every, subject.truth(subject.every), classes=bool(subject.task.classes), at=at, rows=rows)
     x = consecutive(subject, stretch)
     whole = subject.every.lengths is not None
     shown = len(x) if whole else stretch.count
-    trace = opened(subject).forward(x[None])
+    with threadpool_limits(1, user_api="blas"):
+        trace = opened(subject).forward(x[None])
+    if not all(np.isfinite(gate.mean).all() for gate in gates_of(trace, shown)):
+        return None
     origin = int(subject.every.origins[stretch.first])
     origins = np.arange(origin - shown + 1, origin + 1) if whole else subject.every.origins[stretch.at]
     truth, prediction, classes = (np.empty(0), np.empty(0), ()) if whole else _seen(subject, stretch)

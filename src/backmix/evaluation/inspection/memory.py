@@ -53,6 +53,12 @@ class Memory:
     state_moves, statistics_move: mean |change| of the explained number when the last state, and when
         the window statistics beside it, are held at their mean; None without statistics
     windows: how many were averaged
+
+    >>> nine_tenths = 0.9 ** np.arange(100.0)
+    >>> memory = Memory(norm=(nine_tenths,), lookback=100, dead_time=0, residence=(), state_moves=None,
+    ...                 statistics_move=None, windows=1)
+    >>> memory.effective, memory.half_life, round(memory.factor, 3)
+    (28, 7, 0.9)
     """
 
     norm: tuple[Floats, ...]
@@ -100,15 +106,24 @@ class Memory:
         return int(alive[-1]) + 1 if len(alive) and alive[-1] + 1 < len(self.first) else None
 
 
-def remember(subject: Subject, effort: Effort) -> Memory:
-    """Follow the gradient back through time; only for networks whose inside can be opened."""
+def remember(subject: Subject, effort: Effort) -> Memory | None:
+    """Follow the gradient back through time; only for networks whose inside can be opened.
+
+    None when the gradient is no finite number: it has exploded.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     network = opened(subject)
     # float64 in NumPy, forth and back: many times the work of the network itself
     sample = subject.sample(subject.affordable(effort.windows, passes=12, work=effort.work))
-    trace = network.forward(sample.x, mask=sample.mask)
-    pull = subject.pulls(trace.outputs)
-    gradients = network.backward(trace, pull)
+    # thousands of small products: threads that wait for one another take fifteen times the time
+    with threadpool_limits(1, user_api="blas"):
+        trace = network.forward(sample.x, mask=sample.mask)
+        pull = subject.pulls(trace.outputs)
+        gradients = network.backward(trace, pull)
     norm = tuple(sample.by_lag(np.linalg.norm(layer.h, axis=2)).mean(axis=0) for layer in gradients.layers)
+    if not all(np.isfinite(values).all() for values in norm):
+        return None
     state, statistics = _bypass(network, trace, pull)
     return Memory(norm=norm, lookback=sample.x.shape[1], dead_time=subject.windows.spec.dead_time,
                   residence=tuple(found for layer in trace.layers if (found := residence(layer, sample)) is not None),

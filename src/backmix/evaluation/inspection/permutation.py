@@ -47,7 +47,7 @@ class Permutation:
 
 def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], seed: int) -> Permutation | None:
     """Permute these features; None when the windows are too few or their truth is not known,
-    or when the network is too large for the effort.
+    when the network is too large for the effort, and when an error is no finite number.
 
     Breiman, Random forests, Machine Learning 45 (2001), between blocks of neighbouring windows: the
     whole history of a tag in a window goes over to another window, so that its course over time
@@ -72,6 +72,8 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
     orders = [exchange(len(truth), block, rng) for _ in range(repeats)]
     increase = np.array([[_error(subject, _lent(sample, feature, order), sample.mask, truth) - error
                           for order in orders] for feature in features])
+    if not (np.isfinite(error) and np.isfinite(increase).all()):
+        return None
     names = subject.windows.spec.feature_names
     return Permutation(tuple(names[f] for f in features), error, increase.reshape(len(features), -1), block,
                        len(truth))

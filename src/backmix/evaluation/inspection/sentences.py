@@ -56,7 +56,7 @@ def moves(insight: Insight) -> str:
     """Which tag moves the prediction, and how old is what moves it."""
     found = insight.attribution
     if not found.push.max() > 0:
-        return say("insight.moves_nothing")
+        return say("insight.moves_nothing") if found.windows else ""
     first, *others = (int(f) for f in found.order)
     age = found.peak(first)
     peak = say("insight.peak_old", span=span_of(age, insight.step)) if age else say("insight.peak_now")
@@ -139,7 +139,7 @@ def gates(insight: Insight) -> str:
 
 def _when(shown: Gates, at: int) -> str:
     moment = shown.moment(at)
-    return moment if shown.clock else say("insight.at_row", row=moment)
+    return say("insight.at_time", time=moment) if shown.clock else say("insight.at_row", row=moment)
 
 
 def residence_time(rows: float, step: float | None) -> str:

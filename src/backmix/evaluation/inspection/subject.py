@@ -18,6 +18,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, build_windows
 from backmix.models.architecture import Architecture
+from backmix.models.engine import use_engine
 from backmix.models.reference import Network
 from backmix.models.reference.steps import STEPS
 from backmix.models.size import parameters
@@ -31,6 +32,8 @@ LARGEST = 256 * 2**20
 """Bytes that the windows of one sample, and all that is computed on the way, may take."""
 DEAR = 1e9
 """Multiplications of a full block above which a few windows get a block of their own size."""
+COMPARED, AGREEMENT = 4, 1e-2
+"""Windows on which a network is compared with its float64 reference, and how near the two must be."""
 BYTES = 120
 """Per row and unit: a dozen values in float64 are kept for the way back through time, and some more."""
 
@@ -208,12 +211,23 @@ class Subject:
         return mean.astype(np.float32)
 
 
-def why_closed(architecture: Architecture) -> str | None:
-    """The sentence why the inside of such a network cannot be shown; None when it can."""
-    return None if architecture.cell in STEPS else "insight.closed"
+def why_closed(subject: Subject) -> str | None:
+    """The sentence why the inside of a network cannot be shown; None when it can.
+
+    It can when the float64 reference, given the same weights, says what the network says.
+    """
+    a = subject.architecture
+    if a.cell not in STEPS or len(subject.model.trainable_variables) != 3 * len(a.units) + 2 * (len(a.dense) + 1):
+        return "insight.closed"
+    sample = subject.sample(COMPARED)
+    said = subject.answers(sample.x, sample.mask)
+    meant = opened(subject).forward(sample.x, mask=sample.mask).outputs
+    sound = np.isfinite(said)
+    return None if np.allclose(said[sound], meant[sound], rtol=AGREEMENT, atol=AGREEMENT) else "insight.closed"
 
 
 def opened(subject: Subject) -> Network:
     """The network in float64, every intermediate value in the open; only when `why_closed` is None."""
-    arrays = [np.asarray(variable.value) for variable in subject.model.trainable_variables]
+    to_numpy = use_engine().ops.convert_to_numpy
+    arrays = [to_numpy(variable.value) for variable in subject.model.trainable_variables]
     return Network.of(subject.architecture, arrays)

@@ -56,10 +56,11 @@ def _training(data: ReportData) -> Iterator[Block]:
 
 def _facts(run: Training) -> Iterator[tuple[str, str]]:
     if run.architecture is not None:
+        from backmix.models.forms import describe
         from backmix.models.size import memory, parameters
 
         a = run.architecture
-        yield say("report.fact_network"), f"{a.cell} {' → '.join(str(units) for units in a.units)}"
+        yield say("report.fact_network"), describe(a)
         yield say("report.fact_parameters"), f"{parameters(a):,}"
         if run.settings is not None:
             used = memory(a, run.settings.batch_size)
