@@ -29,6 +29,24 @@ def small_table(rows: int = 420, *, classes: bool = False, seed: int = 0) -> Tab
     return Table(np.column_stack([u, y]), tags, time=time, source="small")
 
 
+def small_batches(batches: int = 16, *, seed: int = 0) -> Table:
+    """Batches of 18 to 35 rows, one row a minute; the laboratory reports a quality with the last row."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(18, 36, size=batches)
+    parts, clocks, start = [], [], np.datetime64("2026-03-01T00:00", "ns")
+    for size in sizes:
+        u = rng.normal(size=3) + 0.3 * rng.normal(size=(size, 3)) + np.linspace(0, 1, size)[:, None]
+        y = np.full((size, 1), np.nan)
+        y[-1] = 50 + 4 * u[:, 0].mean() - 2 * u[-1, 1]
+        parts.append(np.hstack([u, y]))
+        clocks.append(start + np.arange(size) * np.timedelta64(60_000_000_000, "ns"))
+        start = clocks[-1][-1] + np.timedelta64(3600, "s")
+    tags = (Tag("T101", unit="degC"), Tag("F102", unit="m3/h"), Tag("P103", unit="bar"), Tag("quality", role="lab"))
+    return Table(np.concatenate(parts), tags, time=np.concatenate(clocks), source="batches",
+                 batch=np.repeat(np.arange(batches, dtype=np.int32), sizes),
+                 batch_names=tuple(f"B{n:02d}" for n in range(1, batches + 1)))
+
+
 def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
     """A plan for `small_table` that trains in a second."""
     task = {"kind": "fault_diagnosis", "target": "state", "normal": "normal"} if classes else {
@@ -41,6 +59,25 @@ def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
     for section, fields in changes.items():
         document[section] = document.get(section, {}) | fields if isinstance(fields, dict) else fields
     return Plan.check(document)
+
+
+def small_task(name: str) -> tuple[Table, Plan]:
+    """A small table and a quick plan for a registered task, with all of the task's own baselines in reach."""
+    if name == "fault_diagnosis":
+        return small_table(classes=True), small_plan(classes=True)
+    if name == "anomaly_detection":
+        return small_table(classes=True), small_plan(task={
+            "kind": name, "target": "state", "normal": "normal", "false_alarm_rate": 0.1}, windows={"lookback": 2},
+            evaluation={"baselines": ["pca"]})
+    if name == "forecast":
+        return small_table(), small_plan(task={"kind": name, "target": "quality", "season": "4 rows"},
+                                         windows={"horizon": 3})
+    if name in ("batch_end_time", "batch_quality", "remaining_life"):
+        target = {"target": "quality"} if name == "batch_quality" else {}
+        lookback = 5 if name == "remaining_life" else "elapsed"
+        document = small_plan(split={"kind": "batch"}, windows={"lookback": lookback}).to_dict()
+        return small_batches(), Plan.check(document | {"task": {"kind": name} | target})
+    return small_table(), small_plan(task={"kind": name, "past_targets": {"delay": 3}})
 
 
 def reading(table: Table) -> Reading:

@@ -29,6 +29,8 @@ _HOMES = {
     "read": "backmix.data.sources",
     "fit": "backmix.workflow",
     "load": "backmix.workflow",
+    "explain": "backmix.explanation",
+    "refit": "backmix.rolling.play",
     "RecurrentRegressor": "backmix.estimators",
     "RecurrentClassifier": "backmix.estimators",
 }
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from backmix.data.windows import Windows as Windows
     from backmix.estimators import RecurrentClassifier as RecurrentClassifier
     from backmix.estimators import RecurrentRegressor as RecurrentRegressor
+    from backmix.explanation import explain as explain
+    from backmix.rolling.play import refit as refit
     from backmix.serving.bundle import Bundle as Bundle
     from backmix.tasks import Task as Task
     from backmix.training.plan import Plan as Plan

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -25,22 +25,25 @@ from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
-from backmix.serving.bundle import Bundle
-from backmix.serving.weights import take_weights
+from backmix.models.weights import take_weights
+from backmix.serving.bundle import Bundle, start_of
 from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES, language
 from backmix.training.design import Design, design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
+from backmix.training.warm import Period, Start
 from backmix.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backmix.evaluation.inspection import Insight
     from backmix.evaluation.judgement import Judgement, Neighbours
     from backmix.evaluation.leakage import LeakageResult
     from backmix.evaluation.report import ReportData
     from backmix.models.choice import Choice
+    from backmix.tasks import Task
     from backmix.training.fit import Fitted
 
 BUNDLE = "model.backmix"
@@ -139,13 +142,13 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     """
     where = Path(folder) if folder is not None else run_folder("-".join([plan.the_task.kind, *plan.the_task.targets]))
     _may_begin(where, resume=resume)
-    reading = _reading(data, plan, Path(base))
+    reading = reading_of(data, plan, Path(base))
     # whatever can be refused is refused here, before a folder is made for it
-    ready = _ready(reading, plan, resume=resume)
+    ready = _ready(reading, plan, start_of(plan, Path(base)), resume=resume)
     with hold(where):
         _same_run(where, plan, reading, resume=resume)
         try:
-            return _run(ready, where, quiet=quiet, callbacks=callbacks)
+            return _run(ready, where, quiet=quiet, callbacks=callbacks, found_at=_place(data, Path(base), where))
         except Interrupted as cut:
             raise Interrupted("workflow.interrupted_training", **cut.values | {"where": where}) from None
         except KeyboardInterrupt:
@@ -163,7 +166,8 @@ def _may_begin(folder: Path, *, resume: bool) -> None:
         raise PlanError("workflow.finished_run", where=folder)
 
 
-def _reading(data: Any, plan: Plan, base: Path) -> Reading:
+def reading_of(data: Any, plan: Plan, base: Path) -> Reading:
+    """The table of a run: what is handed over, or what ``[data]`` of the plan says, relative to ``base``."""
     if data is None:
         return read(plan.data, base=base)
     if isinstance(data, Reading):
@@ -175,12 +179,12 @@ def _reading(data: Any, plan: Plan, base: Path) -> Reading:
     if isinstance(data, str | os.PathLike):
         return read(plan.data.model_copy(update={
             "file": os.fspath(data), "set": None, "protocol": None, "plant": None, "sql": None, "query": None}))
-    return read(plan.data, frame=data)
+    return read(plan.data, frame=data, base=base)
 
 
 def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> None:
     """Keep the plan and the fingerprint of the data; refuse to resume a run of others."""
-    now = json.dumps({"plan": plan.to_toml(), "data": _fingerprint(reading.table)}, indent=1)
+    now = json.dumps({"plan": plan.to_toml(), "data": fingerprint(reading.table)}, indent=1)
     kept = folder / STARTED
     if resume and kept.read_text("utf-8") != now:
         raise PlanError("workflow.other_run", where=folder)
@@ -188,7 +192,7 @@ def _same_run(folder: Path, plan: Plan, reading: Reading, *, resume: bool) -> No
     write_atomic(folder / "plan.toml", plan.to_toml())
 
 
-def _fingerprint(table: Table) -> str:
+def fingerprint(table: Table) -> str:
     """A digest of the values, times and batches of a table, block by block."""
     digest = hashlib.sha256(repr((table.names, table.batch_names, len(table))).encode())
     for start in range(0, len(table), 1 << 18):
@@ -196,6 +200,20 @@ def _fingerprint(table: Table) -> str:
             if array is not None:
                 digest.update(np.ascontiguousarray(array[start:start + (1 << 18)]).tobytes())
     return digest.hexdigest()
+
+
+def _place(data: Any, base: Path, folder: Path) -> dict[str, str] | None:
+    """Where the data of a run is, as seen from its folder; None when it was handed over in memory."""
+    if data is None:
+        return {"base": _from(base, folder)}
+    return {"file": _from(Path(data), folder)} if isinstance(data, str | os.PathLike) else None
+
+
+def _from(path: Path, folder: Path) -> str:
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:  # another drive
+        return str(path.absolute())
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +225,7 @@ class _Ready:
     design: Design
 
 
-def _ready(reading: Reading, plan: Plan, *, resume: bool) -> _Ready:
+def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -> _Ready:
     """Audit, windows and design of a run; everything that it can be refused for."""
     from backmix.evaluation.baselines import baselines
     from backmix.evaluation.leakage import audit_run, refuse
@@ -215,13 +233,15 @@ def _ready(reading: Reading, plan: Plan, *, resume: bool) -> _Ready:
     for name in plan.evaluation.baselines or ():
         baselines.get(name)
     looked = audit(reading.table, ledger=reading.ledger)
-    prepared = prepare(reading, plan)
+    prepared = prepare(reading, plan, start=start)
     chosen = design(prepared, resume=resume)
     refuse(audit_run(prepared), acknowledged=plan.evaluation.acknowledged)
     return _Ready(audit=looked, prepared=prepared, design=chosen)
 
 
-def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) -> Run:
+def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
+         found_at: Mapping[str, str] | None) -> Run:
+    from backmix.evaluation.inspection import QUICK, Subject, look
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
     from backmix.training.fit import fit_network
@@ -233,12 +253,15 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any]) 
     name = chosen.architecture.called
     watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
     fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings,
-                         folder=folder / "training", watch=watch, callbacks=callbacks)
+                         folder=folder / "training", watch=watch, callbacks=callbacks, start=prepared.start)
     prepared = calibrate(prepared, fitted.model)
     checked = audit_run(prepared, model=fitted.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
-    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement))
+    insight = None
+    if prepared.recipe.tells_what_is_judged:
+        insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
+    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, insight, found_at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +275,8 @@ class _Found:
     fitted: Fitted
     leakage: Sequence[LeakageResult]
     judgement: Judgement
+    insight: Insight | None
+    found_at: Mapping[str, str] | None
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -270,7 +295,7 @@ def _keep(folder: Path, found: _Found) -> Run:
         write_atomic(folder / f"report.{lang}.html", page)
     write_atomic(folder / PREDICTIONS, lambda file: judgement.frame.to_parquet(file))
     summary = _summary(found, data)
-    scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline")}
+    scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline", "trained_on")}
     Bundle(recipe=prepared.recipe, architecture=found.design.architecture, weights=take_weights(found.fitted.model),
            read=prepared.plan.data, plan=prepared.plan.to_toml(), scores=scores,
            reports={lang: page.decode() for lang, page in html.items()}).save(folder / BUNDLE)
@@ -301,8 +326,22 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "leakage": [result.to_dict() for result in found.leakage],
         "checklist": [check.to_dict() for check in checklist(data)],
         "test_rows_id": tested,
+        "insight": found.insight.to_dict() if found.insight else None,
+        "data": found.found_at,
+        "trained_on": trained_on(prepared),
         "environment": dict(data.environment),
     }
+
+
+def trained_on(prepared: Prepared) -> dict[str, str] | None:
+    """First and last time that the network and what it started from have learned from; None if not known."""
+    from backmix.evaluation.leakage import rows_used
+
+    period = Period.of(prepared.table, rows_used(prepared.train) | rows_used(prepared.validation))
+    if prepared.start is not None:
+        earlier = prepared.start.period
+        period = period.joined(earlier) if period is not None and earlier is not None else None
+    return None if period is None else asdict(period)
 
 
 def _report(found: _Found) -> ReportData:
@@ -310,19 +349,25 @@ def _report(found: _Found) -> ReportData:
 
     prepared, plan = found.prepared, found.prepared.plan
     windows = {name: len(part) for name, part in prepared.parts.items()}
-    source = plan.data.set or plan.data.plant or Path(prepared.table.source).stem
-    title = plan.report.title or f"{', '.join(tag.label for tag in prepared.task.targets)} · {source}"
     return ReportData(
-        title=title, task=prepared.task, verdict=found.judgement.verdict, scores=found.judgement.scores,
+        title=title(plan, prepared.task, prepared.table), task=prepared.task,
+        verdict=found.judgement.verdict, scores=found.judgement.scores,
         predictions=found.judgement.frame, network=found.design.architecture.called, level=plan.evaluation.level,
         training=Training(history=found.fitted.history, best_epoch=found.fitted.best_epoch,
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,
                           engine=os.environ.get("KERAS_BACKEND", "jax")),
-        choices=found.choices, parts=summarize_parts(prepared.table, prepared.split, windows),
+        choices=found.choices, parts=summarize_parts(
+            prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
-        account=prepared.account, leakage=found.leakage, plan=plan.to_toml(),
+        account=prepared.account, leakage=found.leakage, insight=found.insight, plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)
+
+
+def title(plan: Plan, task: Task, table: Table) -> str:
+    """What stands on top of a report: what the plan says, else the targets and where the table is from."""
+    source = plan.data.set or plan.data.plant or Path(table.source).stem
+    return plan.report.title or f"{', '.join(tag.label for tag in task.targets)} · {source}"
 
 
 def _environment(plan: Plan) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 import backmix
 from backmix.app.main import COMMANDS, main
 from backmix.data.export import write_csv
+from backmix.training.plan import Plan
 from backmix.workflow import Run
 from small import small_plan, small_table
 
@@ -90,6 +91,27 @@ def test_advise_says_what_auto_becomes_without_training(plant: Path, capsys: pyt
     assert all(choice["reason"] for choice in found["choices"])
     assert found["parameters"] > 0
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("form", "said"), [
+    ({"body": "transformer", "units": [8, 8]}, "transformer 8 → 8"),
+    ({"attention": True, "layer_norm": True, "noise": 0.1}, "gru 4, layer_norm, attention"),
+])
+def test_any_form_shows_its_size_before_training(plant: Path, capsys: pytest.CaptureFixture[str],
+                                                 form: dict[str, object], said: str) -> None:
+    """Course items 4, 51, 86: parameters and memory of a form without training it, the same as in Keras."""
+    from backmix.models import build
+    from backmix.models.forms import describe
+    from backmix.training.advice import Situation, advise
+
+    plan = Plan.load("plan.toml").merged({"model": form})
+    Path("plan.toml").write_text(plan.to_toml(), "utf-8")
+    assert _run("advise", "plan.toml", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    a = advise(plan.model, Situation(features=3, lookback=6, samples=200)).architecture
+    assert found["parameters"] == build(a, seed=0).count_params()
+    assert found["memory_bytes"] > 4 * 4 * found["parameters"]
+    assert describe(a) == said
 
 
 def test_a_finished_run_is_never_overwritten(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +207,7 @@ def test_data_get_writes_a_plant_as_csv(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("kind", ["keras", "weights", "h5"])
 def test_export_writes_what_plain_keras_opens(sensor_run: Run, tmp_path: Path, kind: str) -> None:
-    """Course items 70 to 72; G: .h5 only as an export."""
+    """Course items 70 to 72; letter G: .h5 only as an export."""
     import keras
     import numpy as np
 

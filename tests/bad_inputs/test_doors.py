@@ -157,7 +157,8 @@ resamples = -5
 """, "utf-8")
     faults = [
         "line 2: [data] fil — unknown key. Did you mean 'file'? Known here: file, set, protocol, plant, seed, sql, "
-        "query, sheet, time, time_zone, day_first, batch, tags, duplicates, encoding, delimiter, decimal, limit_mb",
+        "query, sheet, time, time_zone, day_first, batch, tags, duplicates, encoding, delimiter, decimal, limit_mb, "
+        "lab",
         "line 3: [data] time_zone — there is no time zone 'Asia/Taipai'. Did you mean \"Asia/Taipei\"? An offset such "
         "as \"+08:00\" will do too",
         "line 6: [task] target — 'quality' is named twice. Name each target once",
@@ -257,7 +258,7 @@ def test_a_question_of_the_reader_is_answered_without_a_plan(door: Door, sensor_
     (["--data", "day_frist=true"], 2,
      "command line: [data] day_frist — unknown key. Did you mean 'day_first'? Known here: file, set, protocol, plant, "
      "seed, sql, query, sheet, time, time_zone, day_first, batch, tags, duplicates, encoding, delimiter, decimal, "
-     "limit_mb"),
+     "limit_mb, lab"),
     (["--data", "dayfirst"], 2, "--data 'dayfirst' is no setting. Write KEY=VALUE, for example --data day_first=true"),
     (["--time-zone", "Europe/Berln"], 2,
      "command line: [data] time_zone — there is no time zone 'Europe/Berln'. Did you mean \"Europe/Berlin\"? An "

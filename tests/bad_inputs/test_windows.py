@@ -208,6 +208,7 @@ def test_row_31_what_all_windows_would_take_is_known_before() -> None:
 
 
 def test_row_31_arrays_that_are_no_windows() -> None:
+    """Course item 23: three axes and finite numbers."""
     message = refused(lambda: Windows.from_arrays(np.zeros((3, 4))))
     assert message == "windows have shape (3, 4). Give three axes: (windows, time, features)"
     x = np.zeros((3, 4, 2))

@@ -78,6 +78,7 @@ def test_one_seed_is_one_table(name: str, runs: dict[str, plants.Simulation]) ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_are_as_declared(name: str, runs: dict[str, plants.Simulation]) -> None:
+    """Course item 22: synthetic data, with its clock, units and truth."""
     table, truth = runs[name].table, runs[name].truth
     assert table.names == tuple(tag.name for tag in plants.plants.get(name).tags)
     assert table.time is not None

@@ -84,7 +84,7 @@ GOOD = {"kind": "standard", "names": ["a", "b"], "center": [1.0, 2.0], "scale": 
 
 
 @pytest.mark.parametrize(("change", "fault"), [
-    ({"kind": 3}, "kind"), ({"names": "ab"}, "names"), ({"names": []}, "names"),
+    ({"kind": 3}, "kind"), ({"names": "ab"}, "names"), ({"names": []}, "center"),
     ({"names": ["a", 1]}, "names"), ({"center": [1.0]}, "center"), ({"center": [1.0, "2"]}, "center"),
     ({"center": [1.0, float("nan")]}, "center"),
     ({"center": [1.0, True]}, "center"), ({"scale": [1.0, 0.0]}, "scale"), ({"scale": [1.0, -1.0]}, "scale"),

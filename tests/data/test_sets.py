@@ -119,9 +119,10 @@ def test_a_plan_is_a_copy() -> None:
 
 
 def test_the_debutanizer_protocols_differ_in_what_is_known_of_y() -> None:
-    """Data page: C knows nothing of past y, A knows y(k-4), B knows y(k-4) ... y(k-8)."""
-    past = {p: sets.plan("debutanizer", p)["task"].get("past_targets") for p in ("C", "A", "B")}
-    assert past == {"C": None, "A": {"delay": 4, "count": 1}, "B": {"delay": 4, "count": 5}}
+    """Data page: C knows nothing of past y, A knows y(k-4), B y(k-4) ... y(k-8), D a laboratory value 10 rows late."""
+    past = {p: sets.plan("debutanizer", p)["task"].get("past_targets") for p in ("C", "A", "B", "D")}
+    assert past == {"C": None, "A": {"delay": 4, "count": 1}, "B": {"delay": 4, "count": 5},
+                    "D": {"delay": 10, "count": 1}}
     assert next(iter(sets.sets.get("debutanizer").plans)) == "C"
 
 
@@ -162,6 +163,16 @@ def test_loaded_tables_have_the_documented_shape(
     if protocol is not None:
         target = sets.plan(name, protocol)["task"]["target"]
         assert table.with_role("target") == tuple([target] if isinstance(target, str) else target)
+
+
+@pytest.mark.usefixtures("mirror")
+def test_the_debutanizer_laboratory_samples_every_tenth_row() -> None:
+    """Protocol D: y is missing between the samples, and the inputs are those of the other protocols."""
+    full, sampled = sets.load("debutanizer", "C"), sets.load("debutanizer", "D")
+    labels = np.isfinite(sampled.column("y"))
+    assert np.flatnonzero(labels).tolist() == list(range(0, 2394, 10))
+    assert np.array_equal(sampled.column("y")[labels], full.column("y")[labels])
+    assert np.array_equal(sampled.values[:, :7], full.values[:, :7])
 
 
 @pytest.mark.usefixtures("mirror")
@@ -387,8 +398,8 @@ def test_the_proxy_is_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unknown_protocol_names_the_known() -> None:
     with pytest.raises(PlanError) as caught:
-        sets.load("debutanizer", "D")
-    assert str(caught.value) == "data set 'debutanizer' has no protocol 'D'. Known: C, A, B"
+        sets.load("debutanizer", "E")
+    assert str(caught.value) == "data set 'debutanizer' has no protocol 'E'. Known: C, A, B, D"
 
 
 def test_set_without_protocols() -> None:

@@ -15,12 +15,19 @@ from backmix.data.ledger import Account, Note
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, WindowSpec
+from backmix.evaluation.inspection import Insight
+from backmix.evaluation.inspection.attention import Attention
+from backmix.evaluation.inspection.attribution import Attribution
+from backmix.evaluation.inspection.gates import Gate, Gates
+from backmix.evaluation.inspection.memory import Memory, Residence
+from backmix.evaluation.inspection.permutation import Permutation
 from backmix.evaluation.report import PartSummary, ReportData, Training
 from backmix.evaluation.scores import Sampling, score_table
 from backmix.evaluation.verdict import judge
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
 from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
+from backmix.tasks.forecast import Forecast, ForecastPlan
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
 from backmix.training.settings import FitSettings
 
@@ -45,6 +52,46 @@ def frame_of(model: str, part: str, target: str, **columns: Any) -> pd.DataFrame
             "horizon": 0,
             **columns,
         }
+    )
+
+
+def insight_of(target: str, features: tuple[str, ...], *, names: tuple[str, ...] = ()) -> Insight:
+    """A look inside a GRU of two layers with attention, on ten rows of lookback."""
+    random = np.random.default_rng(2)
+    heat = random.random((10, len(features))) * np.exp(-np.arange(10.0) / 3)[:, None]
+    push = heat.sum(axis=0)
+    at = np.arange(40)
+    gates = tuple(
+        Gate(layer, gate, middle, middle - 0.1, middle + 0.1)
+        for layer in (1, 2)
+        for gate, middle in (("z", 0.6 + 0.2 * np.sin(at / 6)), ("r", 0.4 + 0.1 * np.cos(at / 6)))
+    )
+    fall = 0.7 ** np.arange(10.0)
+    return Insight(
+        target=target,
+        step=None if names else 360.0,
+        attribution=Attribution(
+            features=features, unit="" if names else "mol/mol", age=np.arange(10) + 2, heat=heat, push=push,
+            occluded=0.8 * push, moved=float(push.sum()), gap=1e-6, windows=48),
+        permutation=Permutation(
+            features=features, error=0.3, increase=push[:, None] * np.array([0.1, 0.12]), block=3, windows=60),
+        memory=Memory(
+            norm=(fall, fall**2), lookback=10, dead_time=2,
+            residence=(Residence("z", 0.6, np.array([2.0, 3.0])), Residence("z", 0.0, np.array([0.0]))),
+            state_moves=0.2, statistics_move=0.1, windows=48),
+        gates=Gates(
+            x=at + 1.0 if names else (START + at * STEP).astype("datetime64[ns]").astype(np.int64) / 1e9,
+            clock=not names, gates=gates, convention="h = z*h + (1-z)*candidate", activation="sigmoid",
+            tags=tuple((Tag(name), random.normal(size=40)) for name in features[:2]), target=Tag(target),
+            truth=np.where(at % 4 == 0, 0.3, np.nan), prediction=0.3 + 0.01 * np.sin(at),
+            classes=tuple(names[k // 20] for k in range(40)) if names else (), batch="", run_up=9),
+        attention=Attention(
+            age=np.arange(10) + 2, weight=fall / fall.sum(), low=0.5 * fall / fall.sum(), high=1.5 * fall / fall.sum(),
+            windows=60),
+        left_out=("insight.few_truths",),
+        classes=bool(names),
+        summaries=True,
+        whole=False,
     )
 
 
@@ -110,6 +157,7 @@ def numbers(
         audit=audit(table),
         account=Account(read=230, used=225, repaired=3, dropped=2, reasons=(("repair.reason_merged", 2),)),
         notes=(Note("marked", "repair.reason_limit_low", 3, tag=inputs[0], example="-1.2"),),
+        insight=insight_of(target, (*inputs, f"{target} (known)")),
         plan='[task]\nkind = "soft_sensor"\n',
         environment={"backmix": "0.1.0", "seed": "0"},
     )
@@ -156,7 +204,35 @@ def classes(*, names: tuple[str, ...] = CLASSES, windows: int = 90) -> ReportDat
             PartSummary("test", windows, windows, ((300, 389),)),
         ),
         spec=WindowSpec(inputs=("X1",), targets=("fault",), lookback=1),
+        insight=insight_of("fault", ("X1",), names=names),
     )
+
+
+@cache
+def paths(*, target: str = "T_reactor", rows: int = 5, windows: int = 40) -> ReportData:
+    """A forecast of ``rows`` rows, better than persistence, and a free run."""
+    random = np.random.default_rng(2)
+    task = Forecast(settings=ForecastPlan(target=target), targets=(Tag(target, unit="degC", role="target"),))
+    frames = []
+    for part, count, ahead in (("validation", windows, rows), ("test", windows, rows), ("free_run", 1, windows)):
+        origin, horizon = np.repeat(np.arange(count), ahead), np.tile(np.arange(1, ahead + 1), count)
+        truth = 80 + 5 * np.sin((origin + horizon) / 6)
+        for model, size in (("network", 0.1), ("arx", 0.3), ("last_value", 0.8)):
+            said = truth + size * np.sqrt(horizon) * random.normal(size=len(truth))
+            frame = frame_of(model, part, target, truth=truth, prediction=said, time=START + (origin + horizon) * STEP)
+            frames.append(frame.assign(origin=origin, horizon=horizon))
+    frame = pd.concat(frames, ignore_index=True)
+    sampling = Sampling(draws=50, block=3)
+    return ReportData(title="Ahead", task=task, verdict=judge(frame, task, sampling=sampling),
+                      scores=score_table(frame, task, sampling=sampling), predictions=frame,
+                      spec=WindowSpec(inputs=("U1",), targets=(target,), lookback=10, horizon=rows, answer="path",
+                                      known=Known(delay=0)))
+
+
+@pytest.fixture(scope="session")
+def every_report() -> tuple[Callable[..., ReportData], ...]:
+    """Makes one report of every kind of task."""
+    return numbers, classes, paths
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from backmix.data.split import Part, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
+from backmix.errors import PlanError
 from backmix.evaluation.baselines import baselines, fit_baselines
 from backmix.evaluation.baselines.features import Lags, slices, statistics
 from backmix.evaluation.baselines.linear import moments, pls_path, ridge_path
@@ -23,7 +24,9 @@ from backmix.evaluation.metrics import metrics
 from backmix.evaluation.predictions import read_sample
 from backmix.tasks import Task
 from backmix.text import LANGUAGES, sentences
+from backmix.training.prepare import prepare
 from frames import diagnosis, lagged_table, persistent, sensor, windows_of
+from small import reading, small_task
 
 SENSOR = sensor(Tag("y", unit="degC", role="target"))
 REGRESSION = ("mean", "ridge", "pls", "trees", "feed_forward")
@@ -235,8 +238,8 @@ def _debutanizer(shared_data: Path, past: dict[str, int] | None, lookback: int) 
     values = np.loadtxt(shared_data / "debutanizer" / "Debutanizer_Column_Data.txt", skiprows=1)
     table = Table(values, (*(Tag(f"u{k}") for k in range(1, 8)), Tag("y", role="target")))
     task = sensor(table.tag("y"), past=past)
-    spec = WindowSpec(inputs=tuple(f"u{k}" for k in range(1, 8)), targets=("y",), lookback=lookback,
-                      known=task.known(None))
+    plain = WindowSpec(inputs=tuple(f"u{k}" for k in range(1, 8)), targets=("y",), lookback=lookback)
+    spec = task.form(plain, None)
     rows = np.arange(len(table))
     scalers = fit_scalers(table, spec, rows=rows < 1200)
     # the published protocol cuts by the target row alone; what a window reaches back to is not purged
@@ -295,3 +298,11 @@ def test_all_baselines_together_are_quick() -> None:
     begin = time.process_time()
     fit_baselines(SENSOR, parts["train"], parts["validation"])
     assert time.process_time() - begin < 20
+
+
+def test_a_baseline_of_another_kind_is_refused_by_name() -> None:
+    table, plan = small_task("fault_diagnosis")
+    found = prepare(reading(table), plan)
+    with pytest.raises(PlanError, match=r"baseline 'mean' answers another kind of question than the task "
+                                        r"fault_diagnosis\. Take one of: majority, lda"):
+        fit_baselines(found.task, found.train, found.validation, names=["mean"])

@@ -41,13 +41,11 @@ def drawn(data: ReportData, name: str, width: int = WIDE) -> Figure:
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_figure_is_one_well_formed_drawing(
-    name: str, width: int, lang: str, number_report: Maker, class_report: Maker
+    name: str, width: int, lang: str, every_report: tuple[Maker, ...]
 ) -> None:
     """Course items 66 to 69: no identifiers (so none twice), no styles, nothing fetched, words as text."""
     with speak(lang):  # type: ignore[arg-type]
-        found = [
-            figure for data in (number_report(), class_report()) if (figure := figures.get(name)(data, width))
-        ]
+        found = [figure for make in every_report if (figure := figures.get(name)(make(), width))]
         assert found
         for figure in found:
             root = ElementTree.fromstring(figure.svg)  # noqa: S314

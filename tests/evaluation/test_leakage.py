@@ -1,4 +1,4 @@
-"""The leakage audit finds what was planted, and nothing where nothing is (course items 24 and 64)."""
+"""The leakage audit finds what was planted, and nothing where nothing is (bad input 24, course item 64)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_row_in_two_parts_is_found() -> None:
 
 
 def test_a_scaler_that_saw_other_rows_is_found() -> None:
-    """Trap P: fitted on everything, or on what is later the validation tail."""
+    """Trap P, course item 64: fitted on everything, or on what is later the validation tail."""
     table = lagged_table(300)
     train = windows_of(table)["train"]
     rows = np.arange(300) < 180
@@ -166,6 +166,7 @@ def test_the_past_of_the_target_is_no_copy_of_it() -> None:
     ("curve", lambda y: np.exp(y), "curve"),
 ])
 def test_planted_copies_are_found(name: str, make: Any, how: str) -> None:
+    """Course item 64: the target itself, scaled, noisy, or ahead of its time."""
     table = lagged_table(900)
     (copy,), _ = find_copies(windows_of(with_input(table, name, make(table.column("y"))))["train"])
     assert (copy.tag, copy.how, copy.ahead) == (name, how, 3 if how == "ahead" else 0)

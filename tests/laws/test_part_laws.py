@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,12 @@ from backmix.tasks import Outcome, Task, tasks
 from backmix.text import LANGUAGES, say
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run
-from small import reading, small_plan, small_table
+from small import reading, small_table, small_task
 
 KINDS: tuple[Registry[Any], ...] = (
     sources, sets, plants, scalers, cells, heads, losses, tasks, metrics, baselines, figures, exporters)
 PARTS = [pytest.param(part, id=f"{kind.kind}-{name}") for kind in KINDS for name, part in kind]
-NUMBERS, CLASSES = small_table(), small_table(classes=True)
+NUMBERS = small_table()
 
 
 def _explained(part: Any) -> str:
@@ -78,12 +80,20 @@ def test_what_people_see_has_a_name_in_both_languages(lang: Any) -> None:
         assert say(f"tasks.{name}", lang)
 
 
-@pytest.fixture(scope="module")
-def prepared() -> dict[str, Prepared]:
-    """The small plant prepared for each kind of task, past targets shown."""
-    known = {"past_targets": {"delay": 3}}
-    return {"regression": prepare(reading(NUMBERS), small_plan(task=known)),
-            "classification": prepare(reading(CLASSES), small_plan(classes=True))}
+@cache
+def prepared(task: str) -> Prepared:
+    """The small plant prepared for a task, calibrated with a network that always says the mean."""
+    table, plan = small_task(task)
+    found = prepare(reading(table), plan)
+    windows = found.lessons[1]
+    calibrated = found.task.calibrated(np.zeros((len(windows), found.task.outputs)), windows)
+    return replace(found, recipe=replace(found.recipe, task=calibrated))
+
+
+@cache
+def of_kind(kind: str) -> Prepared:
+    """The small plant prepared for a plain task of a kind."""
+    return prepared({"regression": "soft_sensor", "classification": "fault_diagnosis"}[kind])
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -101,12 +111,12 @@ def test_a_task_names_only_what_is_registered(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", tasks.names())
-def test_a_task_decodes_what_its_head_puts_out(name: str, prepared: dict[str, Prepared]) -> None:
-    task = prepared[tasks.get(name).kind].task
-    windows = prepared[task.kind].train
+def test_a_task_decodes_what_its_head_puts_out(name: str) -> None:
+    found = prepared(name)
+    task, windows = found.task, found.train
     heads.get(task.head).check(task.outputs)
-    assert str(task.loss(windows).value) in losses
-    raw = np.full((len(windows), task.outputs), 0.25)
+    assert str(task.loss(found.lessons[0]).value) in losses
+    raw = np.full((len(windows), task.outputs * len(windows.spec.horizons)), 0.25)
     outcome = task.decode(raw, windows)
     _sound(outcome, task, windows)
     assert set(task.class_weights(windows) or {}) <= set(range(len(task.classes)))
@@ -116,7 +126,7 @@ def _sound(outcome: Outcome, task: Task, windows: Windows) -> None:
     if task.kind == "regression":
         assert outcome.probabilities is None
         assert outcome.values is not None
-        assert outcome.values.shape == (len(windows), len(task.targets))
+        assert outcome.values.shape == (len(windows), len(windows.spec.horizons) * len(task.targets))
         assert np.isfinite(outcome.values).all()
     else:
         assert outcome.values is None
@@ -126,18 +136,17 @@ def _sound(outcome: Outcome, task: Task, windows: Windows) -> None:
 
 
 @pytest.mark.parametrize("name", baselines.names())
-def test_a_baseline_fits_and_predicts_or_says_why_not(name: str, prepared: dict[str, Prepared]) -> None:
-    kind = next(task.kind for _, task in tasks if name in task.baselines)
-    found = prepared[kind]
+def test_a_baseline_fits_and_predicts_or_says_why_not(name: str) -> None:
+    found = prepared(next(task.name for _, task in tasks if name in task.baselines))
     fitted = fit_baselines(found.task, found.train, found.validation, names=[name])
     assert not fitted.unusable
     _sound(fitted.predictors[name].predict(found.test), found.task, found.test)
 
 
 @pytest.mark.parametrize("name", metrics.names())
-def test_a_metric_scores_a_perfect_prediction_best(name: str, prepared: dict[str, Prepared]) -> None:
+def test_a_metric_scores_a_perfect_prediction_best(name: str) -> None:
     metric = metrics.get(name)
-    found = prepared[metric.kind]
+    found = of_kind(metric.kind)
     truth = found.test.truth()
     codes = truth[:, 0].astype(int)
     outcomes = [Outcome(values=truth), Outcome(values=truth + 3)] if metric.kind == "regression" else [
@@ -147,8 +156,6 @@ def test_a_metric_scores_a_perfect_prediction_best(name: str, prepared: dict[str
         frame = prediction_frame(found.task, found.test, outcome, model="m", part="test")
         sample = read_sample(frame, classes=found.task.classes, normal="normal" if found.task.classes else None)
         if metric.per_class:
-            from dataclasses import replace
-
             sample = replace(sample, focus=1)
         score = metric.score(sample)
         assert isinstance(score, Score)

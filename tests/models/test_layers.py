@@ -84,7 +84,7 @@ def equal(mine: Any, theirs: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(PROGRAMS))
 def test_layers_equal_keras(seed: int) -> None:
-    """Random cell, form, sizes, settings; for each, random weights, windows, states, masks and dropout."""
+    """Course items 35, 36, 39, 40: random cell, form, sizes, settings, weights, windows, states, masks, dropout."""
     rng = np.random.default_rng(seed)
     cell, reset_after = SHAPES[seed % 4]
     acts = ("tanh", "sigmoid") if seed % 3 == 0 else tuple(str(a) for a in rng.choice(list(ACTIVATIONS), 2))
@@ -266,6 +266,7 @@ def test_python_threads_call_compiled_layers_at_once() -> None:
     ("concat", "lstm", False), ("sum", "gru", True), ("ave", "simple_rnn", True), ("mul", "gru", False),
     (None, "lstm", True)])
 def test_bidirectional_equals_keras(merge: str | None, cell: str, masked: bool) -> None:
+    """Course item 87: outputs, states of both directions and gradients, masked or not."""
     import jax
 
     rng = np.random.default_rng(2)

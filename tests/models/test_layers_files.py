@@ -171,7 +171,7 @@ def test_copies_of_a_model_stay_ours() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_states_are_carried_and_reset(kind: str) -> None:
-    """stateful=True: three windows in a row, then from the start again."""
+    """Course item 38, stateful=True: three windows in a row, then from the start again."""
     theirs, mine = (getattr(module, kind)(4, stateful=True, return_sequences=True)
                     for module in (keras.layers, ours))
     for layer in (theirs, mine):
@@ -216,7 +216,7 @@ def test_accelerate_reaches_every_layer_and_no_stranger() -> None:
 
 
 def test_an_encoder_hands_its_states_to_a_decoder() -> None:
-    """The functional interface: states as outputs and as `initial_state`, T unknown when it is built."""
+    """Course items 29 and 37: states as outputs and as `initial_state`, T unknown when it is built."""
     found, start = [], None
     for module in (keras.layers, ours):
         past, future = keras.Input((None, 3)), keras.Input((None, 3))
@@ -244,7 +244,7 @@ SLOW = [
 @pytest.mark.parametrize(("settings", "message"), [case[1:] for case in SLOW], ids=[case[0] for case in SLOW])
 def test_what_is_not_covered_is_said_once(kind: str, settings: dict[str, Any], message: str,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    """The warning names the argument, comes once, and Keras's loop does the work."""
+    """Course item 41: the warning names the argument, comes once, and Keras's loop does the work."""
     if kind == "SimpleRNN" and "recurrent_activation" in settings:
         return
     monkeypatch.setattr(inside, "_said", set())

@@ -176,7 +176,7 @@ def test_batch_size_changes_nothing() -> None:
 
 @pytest.mark.parametrize("cell", cells.names())
 def test_every_cell_builds_stacks_and_counts(cell: str) -> None:
-    """A law of every registered cell: layers of it stack, and its count of parameters is true."""
+    """Course items 33 and 34, for every registered cell: layers of it stack, and its count of parameters is true."""
     from backmix.models.size import parameters
 
     shape = Architecture(features=F, cell=cell, units=(4, 3, 2), initializer="orthogonal")

@@ -44,7 +44,7 @@ def test_counts_of_the_course(cell: str, inputs: int, units: int, reset_after: b
 
 
 def test_total_of_the_stacked_example() -> None:
-    """Course item 4: LSTM 64-32 on 3 features and one output has 29,857 parameters."""
+    """Course items 4 and 32: LSTM 64-32 on 3 features and one output has 29,857 parameters."""
     assert parameters(Architecture(features=3, cell="lstm", units=(64, 32))) == 29_857
 
 
@@ -52,6 +52,13 @@ def test_total_of_the_stacked_example() -> None:
     Architecture(features=10, lookback=40, cell="lstm", units=(32, 16)),
     Architecture(features=20, lookback=40, units=(48,), summaries=True, head="classes", outputs=5),
     Architecture(features=20, lookback=40, cell="gru", units=(32,), masked=True, dropout=0.2),
+    Architecture(features=10, lookback=40, units=(32, 16), bidirectional=True, layer_norm=True, residual=True,
+                 attention=True),
+    Architecture(features=10, lookback=60, units=(32,), body="transformer", answer="every"),
+    Architecture(features=10, lookback=40, units=(32,), answer="path", horizon=24, head="numbers", outputs=2,
+                 decoder="states", future=3, teacher_forcing=0.5),
+    Architecture(features=10, lookback=60, units=(32,), answer="path", horizon=24, decoder="attention", cell="lstm"),
+    Architecture(features=10, lookback=40, units=(32,), answer="window", head="numbers", outputs=10, decoder="repeat"),
 ], ids=str)
 def test_memory_is_right_within_a_factor_of_two(shape: Architecture) -> None:
     """Course item 51: the estimate against the memory of the compiled step, weights and batch included."""
@@ -81,6 +88,10 @@ def compiled_bytes(shape: Architecture, *, batch: int) -> tuple[int, int]:
     x: dict[str, Any] = {"x": jnp.zeros((batch, shape.lookback, shape.features))}
     if shape.masked:
         x["mask"] = jnp.ones((batch, shape.lookback), dtype=bool)
+    if shape.future:
+        x["future"] = jnp.zeros((batch, shape.horizon, shape.future))
+    if shape.teacher_forcing:
+        x["teacher"] = jnp.zeros((batch, shape.horizon, shape.outputs))
 
     def loss(values: Any, fixed: Any, x: Any) -> Any:
         y, fixed = model.stateless_call(values, fixed, x, training=True)

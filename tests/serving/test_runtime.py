@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.errors import BundleError, InputError
+from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.engine import use_engine
 from backmix.models.kernels import available
 from backmix.models.network import build
+from backmix.models.weights import take_weights
 from backmix.serving.archive import pack, unpack
+from backmix.serving.bundle import Bundle
+from backmix.serving.exporters import exporters
 from backmix.serving.runtime import Runtime
-from backmix.serving.weights import take_weights
 from backmix.workflow import Run
 from small import small_table
 
@@ -172,3 +175,58 @@ def test_row_18_values_beyond_the_training_range_are_brought_to_its_edge(sensor_
     far = np.full((1, 6, 3), 1e9)
     further = np.full((1, 6, 3), 1e12)
     np.testing.assert_array_equal(runtime.predict(far), runtime.predict(further))
+
+
+@pytest.mark.parametrize(("fields", "form"), [
+    ({"bidirectional": True, "residual": True}, "bidirectional = true, residual = true"),
+    ({"body": "transformer"}, 'body = "transformer"'),
+    ({"answer": "path", "horizon": 2, "decoder": "states", "future": 1},
+     'answer = "path", decoder = "states", future = 1'),
+])
+def test_what_needs_keras_is_refused_by_name(any_bundle: Any, fields: dict[str, Any], form: str) -> None:
+    """A bundle of any form carries its weights over; the light runtime says which form it cannot run."""
+    path, model = any_bundle(Architecture(features=3, lookback=6, units=(4,), **fields))
+    with pytest.raises(BundleError) as caught:
+        Runtime.load(path)
+    assert str(caught.value) == (f"{path} holds a network with {form}, which the light runtime cannot run. Use "
+                                 "`backmix predict` without --history, or Bundle.load(...).predict(table)")
+    found = take_weights(Bundle.load(path).network)
+    for name, array in take_weights(model).items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_noise_leaves_a_network_light(any_bundle: Any) -> None:
+    """Course item 28: noise acts in training alone, so the runtime need not know of it."""
+    path, model = any_bundle(Architecture(features=3, lookback=6, units=(4,), noise=0.2))
+    runtime = Runtime.load(path)
+    still, _ = any_bundle(Architecture(features=3, lookback=6, units=(4,)))
+    rows = rows_of(runtime)[:30]
+    np.testing.assert_array_equal(runtime.slide(rows), Runtime.load(still).slide(rows))
+    assert any(layer.name == "noise" for layer in model.layers)
+
+
+def test_what_plain_keras_lacks_leaves_as_weights_only(any_bundle: Any, tmp_path: Path) -> None:
+    """Course items 70, 71: a file that nobody could open is not written."""
+    bundle = Bundle.load(any_bundle(Architecture(features=3, lookback=6, units=(4,), attention=True))[0])
+    for name, suffix in (("keras", ".keras"), ("h5", ".h5")):
+        with pytest.raises(PlanError, match="a network with attention = true has layers that plain Keras lacks"):
+            exporters.get(name).write(bundle, tmp_path / f"model{suffix}")
+    assert not list(tmp_path.iterdir())
+    exporters.get("weights").write(bundle, tmp_path / "model.weights.h5")
+    other = build(bundle.architecture, seed=9)
+    other.load_weights(tmp_path / "model.weights.h5")
+    for name, array in take_weights(other).items():
+        np.testing.assert_array_equal(array, bundle.weights[name])
+
+
+@pytest.mark.parametrize("fields", [{"bidirectional": True, "layer_norm": True, "residual": True},
+                                    {"answer": "path", "horizon": 2, "decoder": "repeat", "noise": 0.1}], ids=str)
+def test_plain_keras_opens_what_it_knows(any_bundle: Any, tmp_path: Path, fields: dict[str, Any]) -> None:
+    """Course items 70, 72: the other forms are Keras's own layers, and say in plain Keras what they say here."""
+    keras = use_engine()
+    path, model = any_bundle(Architecture(features=3, lookback=6, units=(4,), **fields))
+    exporters.get("keras").write(Bundle.load(path), tmp_path / "model.keras")
+    opened = keras.models.load_model(tmp_path / "model.keras")
+    x = {"x": np.random.default_rng(0).normal(size=(4, 6, 3)).astype(np.float32)}
+    np.testing.assert_allclose(opened.predict_on_batch(x), model.predict_on_batch(x), atol=1e-6)
+    assert type(opened.get_layer("recurrent_1")).__module__.startswith("keras.")

@@ -119,3 +119,47 @@ def test_dropout_spares_numbers() -> None:
     assert choose_dropout(100, 10_000, kind="regression").value == 0.0
     assert choose_head_dropout("regression", summaries=True).value == 0.0
     assert choose_head_dropout("binary", summaries=False).value == 0.0
+
+
+def test_wishes_of_a_task_stand_where_the_plan_says_auto() -> None:
+    """Course items 28, 29: a task asks for decoder, noise and teaching; what the plan names is kept."""
+    wishes = {"decoder": "states", "noise": 0.1, "teacher_forcing": 0.5}
+    situation = Situation(features=3, lookback=20, samples=500, head="numbers", outputs=2, answer="path", horizon=6,
+                          future=1, shape=wishes)
+    found = advise(ModelPlan(), situation)
+    a = found.architecture
+    assert (a.answer, a.horizon, a.future, a.decoder, a.noise, a.teacher_forcing) == ("path", 6, 1, "states", 0.1, 0.5)
+    said = {choice.setting: choice for choice in reversed(found.choices)}  # the choice, then what it costs
+    assert {"model.decoder", "model.noise", "model.teacher_forcing"} <= set(said)
+    for setting in ("model.decoder", "model.noise", "model.teacher_forcing", "model.summaries"):
+        assert "rule of thumb" in said[setting].reason("en")
+        assert "經驗法則" in said[setting].reason("zh_TW")
+    own = advise(ModelPlan(decoder="none", noise=0.0), situation)  # and then there is nothing to teach
+    assert (own.architecture.decoder, own.architecture.noise, own.architecture.teacher_forcing) == ("none", 0.0, 0.0)
+    assert not {"model.noise", "model.teacher_forcing"} & {choice.setting for choice in own.choices}
+
+
+@pytest.mark.parametrize("answer", ["row", "path", "every", "window"])
+@pytest.mark.parametrize("wish", ["none", "repeat", "states", "attention"])
+@pytest.mark.parametrize("body", ["recurrent", "transformer"])
+def test_advice_goes_together_whatever_is_open(answer: str, wish: str, body: str) -> None:
+    """Where the plan leaves all open, no answer, wish or body makes an architecture that is refused."""
+    for head, outputs in (("numbers", 3), ("classes", 3)):
+        for samples in (100, 500_000):
+            found = advise(ModelPlan(body=body), Situation(  # type: ignore[arg-type]
+                features=3, lookback=60, samples=samples, head=head, outputs=outputs, answer=answer,
+                horizon=4 if answer == "path" else 1, shape={"decoder": wish, "noise": 0.1, "teacher_forcing": 0.3}))
+            assert found.architecture.answer == answer
+            assert (found.architecture.decoder == "none") == (answer in ("row", "every") or wish == "none")
+            for choice in found.choices:
+                assert choice.reason("en")
+                assert choice.reason("zh_TW")
+
+
+def test_a_form_of_the_plan_reaches_the_architecture() -> None:
+    plan = ModelPlan(bidirectional=True, layer_norm=True, residual=True, attention=True, attention_heads=2)
+    a = advise(plan, Situation(features=3, lookback=20, samples=500)).architecture
+    assert (a.bidirectional, a.layer_norm, a.residual, a.attention, a.attention_heads) == (True, True, True, True, 2)
+    wide = advise(ModelPlan(body="transformer", attention_heads=3), Situation(features=3, lookback=20, samples=500))
+    assert (wide.architecture.body, wide.architecture.units) == ("transformer", (30,))
+    assert "model.cell" not in {choice.setting for choice in wide.choices}

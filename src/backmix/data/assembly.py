@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,30 @@ def cells_of(raw: RawTable, found: Layout, plan: ReadPlan) -> tuple[NDArray[np.f
 def axes_of(raw: RawTable, plan: ReadPlan) -> tuple[str | None, str | None]:
     """The names of the clock and the batch column, as told or, for the clock, as found."""
     return (plan.time if plan.time is not None else _only_clock(raw, plan)), plan.batch
+
+
+class Moments(NamedTuple):
+    """The times of a column in UTC, (N,), NaT where a cell is empty; and how they were read."""
+
+    utc: Times
+    notes: tuple[Note, ...]
+
+
+def moments(raw: RawTable, name: str, plan: ReadPlan) -> Moments:
+    """The times of a column that is not the clock of its table; they may come in any order.
+
+    Raises InputError for cells that are no times, as for the clock.
+    """
+    column = next(column for column in raw.columns if column.name == name)
+    dates = _dates(column, raw, plan.day_first)
+    if dates.aware:
+        return Moments(dates.times, dates.notes)
+    reason = "read.reason_no_zone" if plan.time_zone is None else "read.reason_zone"
+    note = Note("converted", reason, raw.rows, tag=name, example=plan.time_zone or "")
+    times = dates.times
+    if plan.time_zone is not None:
+        times = to_utc(times, plan.time_zone, groups=None, at=lambda row: raw.at(row, name))
+    return Moments(times, (*dates.notes, note))
 
 
 def _check_names(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from backmix.data.audit_tag import TagAudit, TagAuditor
 from backmix.data.finding import PLACES, Finding, Kind, Severity
 from backmix.data.ledger import Ledger
+from backmix.data.reported import is_report
 from backmix.data.resample import JITTER
 from backmix.data.runs import Bools, Ints, intervals, place, stretches
 from backmix.data.segments import GAP_STEPS, Rows, segment_starts
@@ -97,6 +98,8 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
     still = np.ones(max(0, len(part) - 1), bool)
     moving = False
     for column, tag in enumerate(part.tags):
+        if is_report(tag.name):  # when a result was known is no measurement
+            continue
         x = part.values[:, column].astype(np.float64)
         still &= (x[1:] == x[:-1]) | (np.isnan(x[1:]) & np.isnan(x[:-1]))
         auditor = TagAuditor(tag, x, start)

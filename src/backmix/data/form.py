@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from backmix.data.filled import missing_name
 from backmix.data.segments import allowed_gap
 from backmix.data.table import Table
 from backmix.duration import Duration, DurationField
@@ -28,12 +29,14 @@ class WindowPlan(Section):
     stride: distance between neighbouring windows in training and scoring; a prediction is made at
         every row
     dead_time: age of the newest input that is known at the moment of prediction
+    missing: whether windows show beside each input whether its value was measured (0) or filled (1)
     """
 
     lookback: DurationField | Literal["auto", "batch", "elapsed"] = "auto"
     horizon: DurationField = Duration.parse(0)
     stride: DurationField = Duration.parse(1)
     dead_time: DurationField = Duration.parse(0)
+    missing: bool = False
 
     @model_validator(mode="after")
     def _sound(self) -> WindowPlan:
@@ -56,14 +59,26 @@ class Known:
     delay: age in rows of the newest one; 0 only where every answer lies ahead of the moment of
         prediction; between labels the last reported value is held
     count: how many rows of the window, the newest, show one; None for all
+    report: for each target, the column of its report times (see `data.reported`): a row then shows the
+        newest sample that was reported by its time, and ``delay`` only says how late reports may be
+    age: whether log(1 + rows since that sample) is shown as well, unscaled
     """
 
     delay: int
     count: int | None = None
+    report: tuple[str, ...] | None = None
+    age: bool = False
 
     def __post_init__(self) -> None:
+        if self.report is not None:
+            object.__setattr__(self, "report", tuple(self.report))
         if self.delay < 0 or (self.count is not None and self.count < 1):
             raise PlanError("windows.known_now", delay=self.delay, count=self.count)
+
+    @property
+    def offset(self) -> int:
+        """Rows from the row that shows a value to the row at which `Windows.reported` is looked up."""
+        return 0 if self.report is not None else self.delay
 
 
 Answer = Literal["row", "path", "every", "window"]
@@ -86,7 +101,11 @@ class WindowSpec:
     answer: what the window asks, see `Answer`
     future: inputs whose values on the next ``horizon`` rows are known ahead, as planned moves are
     growing: one window at every row of a batch, from the batch's first row on
+    carried: the model's state comes from the first row of the stretch in which the window lies, not from
+        rest at the window's own first row; the lookback is then the run-up that a prediction needs
     relative: what is told relative to the newest known target value, see `Relative`
+    missing: whether a 0 or 1 per input says that its value was filled; the table must have these columns
+        (see `data.filled`)
     """
 
     inputs: tuple[str, ...]
@@ -101,7 +120,9 @@ class WindowSpec:
     answer: Answer = "row"
     future: tuple[str, ...] = ()
     growing: bool = False
+    carried: bool = False
     relative: Relative = "none"
+    missing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("inputs", "targets", "future"):
@@ -125,6 +146,14 @@ class WindowSpec:
         for name in self.future:
             if name not in self.inputs:
                 raise PlanError("windows.future_input", tag=name, names=", ".join(self.inputs))
+        if self.carried:
+            count = None if self.known is None else self.known.count
+            for name, got, wrong in (
+                    ("lookback", self.lookback, self.lookback is None), ("answer", self.answer, self.answer != "row"),
+                    ("relative", self.relative, self.relative != "none"), ("future", self.future, self.future),
+                    ("past_targets.count", count, count is not None)):
+                if wrong:
+                    raise PlanError("carried.windows", field=name, got=got)
         if self.known is not None and self.known.delay == 0 and not self.horizon:
             raise PlanError("windows.known_now", delay=self.known.delay, count=self.known.count)
 
@@ -142,9 +171,15 @@ class WindowSpec:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The F features in order: the inputs, then the known past of each target."""
+        """The F features in order: inputs, which of them were filled, known past of targets, its age."""
         known = self.targets if self.known is not None else ()
-        return (*self.inputs, *(f"{name} (known)" for name in known))
+        aged = known if self.known is not None and self.known.age else ()
+        return (*self.columns, *(f"{name} (known)" for name in known), *(f"{name} (age)" for name in aged))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features that are columns of the table: the inputs, and which of them were filled."""
+        return (*self.inputs, *(map(missing_name, self.inputs) if self.missing else ()))
 
     def without_target(self) -> WindowSpec:
         """The same windows for prediction: at every row, whether or not the target is known."""
@@ -162,4 +197,5 @@ def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targ
     step = table.step
     return WindowSpec(inputs=inputs, targets=targets, lookback=lookback, horizon=plan.horizon.rows(step),
                       stride=plan.stride.rows(step), dead_time=plan.dead_time.rows(step), known=known,
-                      max_gap=allowed_gap(table, max_gap), growing=plan.lookback == "elapsed")
+                      max_gap=allowed_gap(table, max_gap), growing=plan.lookback == "elapsed",
+                      missing=plan.missing)

@@ -25,7 +25,7 @@ from backmix.data.quality import Quality
 from backmix.data.reading import Reading, ReadPlan
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.errors import InputError
+from backmix.errors import InputError, PlanError
 from backmix.storage import remove, write_atomic
 
 DESCRIPTION = "table.json"
@@ -112,8 +112,11 @@ def map_file(
     once to write the values. Only the clock and the batch column are held in memory. Rows must be
     in order, because a table on disk is not sorted.
 
-    Raises InputError as `read` does, and read.mapped_order, read.mapped_kind.
+    Raises InputError as `read` does, and read.mapped_order, read.mapped_kind; PlanError (lab.mapped) for
+    a plan with laboratory results.
     """
+    if plan.lab is not None:
+        raise PlanError("lab.mapped", file=plan.file)
     folder = Path(folder)
     axes = _Axes(plan)
     found = lay_out(axes.watch(_blocks(plan, base)), plan)

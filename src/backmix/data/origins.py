@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.form import WindowSpec
+from backmix.data.reported import shown_rows
 from backmix.data.segments import Mask, Rows, blocks, finite_rows, row_type, segment_starts
 from backmix.data.split import batch_runs
 from backmix.data.table import Table
@@ -54,6 +55,10 @@ class Place:
         return np.flatnonzero(self.part[first:end] == self.code) + first
 
 
+WHOLE = Place()
+"""All rows of a table."""
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """The windows of a table: see the fields of `Windows` that have the same names."""
@@ -75,6 +80,7 @@ class Ground:
     labelled: Mask | None  # rows on which all targets (with a path: of this and the rows before) are reported
     planned: Mask | None  # rows at which all that is known ahead is there for the whole path that ends here
     reported: tuple[Rows, ...]  # per known target: the last row so far on which it was reported
+    # (with report times: the row of the newest sample reported so far, -1 for none)
 
 
 def survey(table: Table, spec: WindowSpec, place: Place) -> Ground:
@@ -94,7 +100,11 @@ def survey(table: Table, spec: WindowSpec, place: Place) -> Ground:
         history = segment_starts(table, max_gap=spec.max_gap, part=place.owner, unusable=~usable)
     reported: tuple[Rows, ...] = ()
     if spec.known is not None:
-        reported = tuple(last_reported(table, name) for name in spec.targets)
+        if spec.known.report is not None:
+            reported = tuple(shown_rows(table, name, times, segment)
+                             for name, times in zip(spec.targets, spec.known.report, strict=True))
+        else:
+            reported = tuple(last_reported(table, name) for name in spec.targets)
     return Ground(segment, history, labelled, planned, reported)
 
 
@@ -270,7 +280,7 @@ def _knows(table: Table, spec: WindowSpec, ground: Ground, row: Rows, ahead: int
     assert spec.known is not None
     assert spec.lookback is not None
     carried = min(spec.known.count or spec.lookback, spec.lookback)
-    sampled = row - ahead - spec.dead_time - carried + 1 - spec.known.delay
+    sampled = row - ahead - spec.dead_time - carried + 1 - spec.known.offset
     start = ground.segment[row]
     fine: Mask = sampled >= start
     for name, last in zip(spec.targets, ground.reported, strict=True):
@@ -314,6 +324,8 @@ def _nothing(table: Table, spec: WindowSpec, place: Place, ground: Ground, total
     if spec.known is not None and labels != 0:
         return InputError("windows.no_known", where=where, delay=spec.known.delay, needed=spec.reach + 1,
                           longest=longest, targets=", ".join(spec.targets))
+    if spec.answer == "path" and np.isfinite(table.column(spec.targets[0])[row]).any():
+        return InputError("windows.no_paths", where=where, targets=", ".join(spec.targets), horizon=spec.horizon)
     return InputError("windows.no_labels", where=where, targets=", ".join(spec.targets), labels=labels or 0,
                       rows=total)
 

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from backmix.data.clock import zone
+from backmix.data.lab_plan import LabPlan
 from backmix.data.ledger import Ledger
 from backmix.data.table import Table
 from backmix.data.tag import Role
@@ -69,6 +70,7 @@ class ReadPlan(Section):
     duplicates: what becomes of rows with the same time and different values
     encoding, delimiter, decimal: of a text file; None finds them out
     limit_mb: megabytes (10⁶ bytes) that a source may have, unpacked; more is refused
+    lab: laboratory results at their own times, see `LabPlan`
     """
 
     file: str | None = None
@@ -89,6 +91,7 @@ class ReadPlan(Section):
     delimiter: str | None = None
     decimal: Literal[".", ","] | None = None
     limit_mb: float = Field(default=8000, gt=0)
+    lab: LabPlan | None = None
 
     @field_validator("time_zone")
     @classmethod

@@ -11,6 +11,7 @@ the physical limits; classes are never repaired.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
@@ -164,13 +165,27 @@ class Repair:
             rule = self._known.get(tag.name)
             if rule is not None:
                 column = sheet.column(at, start)
-                self._mend(column, rule, table)
+                self._judge(column, rule)
+                self._fill(column, rule, table)
                 sheet.take(at, column)
                 notes += [Note(entry.action, entry.reason, entry.count, tag=tag.name,
                                example=place(table, entry.row)) for entry in column.log]
         return Repaired(sheet.table(), tuple(note for note in notes if note.count))
 
-    def _mend(self, column: Column, rule: TagRepair, table: Table) -> None:
+    def filled(self, table: Table, names: Sequence[str]) -> Bools:
+        """Which missing values of these tags `apply` puts a value of its own in place of, (N, F)."""
+        start = segment_starts(table, max_gap=self.max_gap)
+        sheet, marks = _Sheet(table), np.zeros((len(table), len(names)), bool)
+        for k, name in enumerate(names):
+            if (rule := self._known.get(name)) is not None:
+                column = sheet.column(table.index(name), start)
+                self._judge(column, rule)
+                holes = np.isnan(column.x)
+                self._fill(column, rule, table)
+                marks[:, k] = holes & ~np.isnan(column.x)
+        return marks
+
+    def _judge(self, column: Column, rule: TagRepair) -> None:
         column.settle()
         column.limit(rule.limit_low, rule.limit_high)
         if rule.scale is not None:
@@ -180,6 +195,8 @@ class Repair:
             column.freeze(self.frozen)
         if rule.low is not None and rule.high is not None:
             column.clamp(rule.low, rule.high)
+
+    def _fill(self, column: Column, rule: TagRepair, table: Table) -> None:
         if rule.filled and self.plan.fill == "hold":
             column.hold(self.max_fill)
         elif rule.filled and self.plan.fill == "interpolate":

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
 from backmix.data.repair import RepairPlan
+from backmix.data.reported import is_report, report_name
 from backmix.data.rules import Column
 from backmix.data.runs import intervals, place
 from backmix.data.table import Table
@@ -84,9 +85,9 @@ def resample(table: Table, plan: RepairPlan) -> Resampled:
     """The table on the grid that the plan declares; the table itself when it declares none.
 
     A number is the mean of the good values of its stretch ("mean") or the last of them ("last"); a
-    class is always the last. Infinite values, and values beyond the physical limits of their tag if
-    the plan heeds them, are left out before. Where fewer than half of the rows of a stretch have a
-    value for an input, it is uncertain.
+    class is always the last, and so is a result that has a report time, with that time. Infinite
+    values, and values beyond the physical limits of their tag if the plan heeds them, are left out
+    before. Where fewer than half of the rows of a stretch have a value for an input, it is uncertain.
 
     Raises InputError for an irregular clock without a declared resampling, no clock, times out of
     order, or a grid finer than the rows.
@@ -107,9 +108,16 @@ def resample(table: Table, plan: RepairPlan) -> Resampled:
     notes: list[Note] = []
     for at, tag in enumerate(table.tags):
         column = _column(table, at, tag, plan)
+        reported = report_name(tag.name) in table.names
+        if is_report(tag.name):  # the report of the very result that is taken
+            label = tag.name.removesuffix(report_name(""))
+            if label in table.names:
+                result = _column(table, table.index(label), table.tag(label), plan)
+                column.x[np.isnan(result.x)] = np.nan
+                reported = True
         notes += [Note(entry.action, entry.reason, entry.count, tag=tag.name, example=place(table, entry.row))
                   for entry in column.log]
-        last = plan.how == "last" or bool(tag.categories)
+        last = plan.how == "last" or bool(tag.categories) or reported
         values[grid.at, at], quality[grid.at, at] = _gather(column, grid, tag, last=last)
     batch = None
     if table.batch is not None:

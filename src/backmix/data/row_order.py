@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
+from backmix.data.reported import is_report
 from backmix.data.table import Table
 from backmix.errors import InputError
 
@@ -145,7 +146,9 @@ def _mean(
         for column, tag in enumerate(table.tags):
             there = cells[~np.isnan(cells[:, column]), column]
             if len(there):
-                values[target, column] = there[0] if tag.categories else there.mean()
+                # a mean of results is known when the last of them is
+                mean = there.max() if is_report(tag.name) else there.mean()
+                values[target, column] = there[0] if tag.categories else mean
                 made[target, column] = len(there) < len(cells) or bool((there != there[0]).any())
     quality[made] = Quality.UNCERTAIN
     notes += [

@@ -125,6 +125,17 @@ def finite_rows(table: Table, *groups: tuple[str, ...]) -> list[Mask]:
     return masks
 
 
+def row_quality(table: Table, names: tuple[str, ...]) -> NDArray[np.uint8]:
+    """(N,) the worst quality among these tags on every row; all good without qualities."""
+    worst = np.zeros(len(table), dtype=np.uint8)
+    if table.quality is None:
+        return worst
+    columns = [table.index(name) for name in names]
+    for first, end in blocks(len(table)):
+        worst[first:end] = np.max(table.quality[first:end][:, columns], axis=1, initial=0)
+    return worst
+
+
 def contiguous(columns: Rows) -> list[slice]:
     """Column numbers as slices of neighbours, in their order.
 

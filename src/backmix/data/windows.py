@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from backmix.data.form import Known, WindowPlan, WindowSpec, window_spec
 from backmix.data.gather import gather_ragged, gather_windows
-from backmix.data.origins import Dropped, Place, find_batches, find_elapsed, find_origins
+from backmix.data.origins import WHOLE, Dropped, Place, find_batches, find_elapsed, find_origins
 from backmix.data.scaling import Scaler, fit_scaler
-from backmix.data.segments import Mask, Rows, blocks
+from backmix.data.segments import Mask, Rows, row_quality
 from backmix.data.split import Part, Split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -66,8 +66,9 @@ class Windows:
     origins: (W,) the row at whose time the prediction is made
     target_rows: (W,) the row that holds the target
     lengths: (W,) rows of each window, when they are whole batches or what has passed of one; else None
-    reported: per known target (N,) the row of its last reported value
+    reported: per known target (N,) the row of its last value; see `data.reported` with report times
     scaler, target_scaler: None leaves plant units
+    place: which rows belong to the part of the windows
     dropped: rows (batches, when one window is one batch) without a window, by reason
     excluded: names of the batches that have no window at all
     """
@@ -82,6 +83,7 @@ class Windows:
     target_scaler: Scaler | None = None
     dropped: tuple[Dropped, ...] = ()
     excluded: tuple[str, ...] = ()
+    place: Place = WHOLE
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -133,7 +135,7 @@ class Windows:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The F features in order: the inputs, then the known past of each target."""
+        """The F features in order, see `WindowSpec.feature_names`."""
         return self.spec.feature_names
 
     @property
@@ -187,10 +189,10 @@ class Windows:
         """Copy the windows ``at`` (B,) out of the table: fresh arrays, scaled, newest row last."""
         at = np.asarray(at)
         x = np.empty((len(at), self.steps, len(self.feature_names)), dtype=np.float32)
-        width = len(self.spec.inputs)
+        width = len(self.spec.columns)
         inputs = x if width == x.shape[2] else np.empty((*x.shape[:2], width), dtype=np.float32)
         values = np.asarray(self.table.values)
-        center, scale = _both(self.scaler, width)
+        center, scale = self._plain_scale
         mask = None
         first = self._first_rows(at)
         if self.lengths is None:
@@ -271,7 +273,14 @@ class Windows:
 
     @cached_property
     def _columns(self) -> Rows:
-        return np.array([self.table.index(name) for name in self.spec.inputs], dtype=np.intp)
+        return np.array([self.table.index(name) for name in self.spec.columns], dtype=np.intp)
+
+    @cached_property
+    def _plain_scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Centre and scale of the features that are columns; 0 and 1 for those that say what was filled."""
+        center, scale = _both(self.scaler, len(self.spec.inputs))
+        extra = len(self.spec.columns) - len(self.spec.inputs)
+        return np.append(center, np.zeros(extra)), np.append(scale, np.ones(extra))
 
     def _answers(self, at: Rows, first: Rows, mask: Mask | None) -> tuple[
             NDArray[np.float32] | NDArray[np.int32], NDArray[np.float32] | None]:
@@ -300,9 +309,7 @@ class Windows:
         """(B, 1, G) what answers are told relative to, in scaled numbers: the newest known values; or 0."""
         if self.spec.relative == "none":
             return 0.0
-        known = self.spec.known
-        assert known is not None
-        return self._held(self.origins[at].astype(np.int64)[:, None] - self.spec.dead_time - known.delay)
+        return self._held(self.origins[at].astype(np.int64)[:, None] - self.spec.dead_time)
 
     def _planned(self, at: Rows) -> NDArray[np.float32] | None:
         """(B, K, M) the values of what is known ahead, scaled as inputs are."""
@@ -315,20 +322,28 @@ class Windows:
         return ((found.astype(np.float64) - center[columns]) / scale[columns]).astype(np.float32)
 
     def _add_known(self, out: NDArray[np.float32], first: Rows) -> None:
-        """Fill (B, T, K) with the last values that were reported ``delay`` rows before each row."""
+        """Fill (B, T, K) with the last values that each row may know, and (B, T, 2 K) with their ages too."""
         known = self.spec.known
         assert known is not None
         carried = min(known.count or self.steps, self.steps)
         out[:, :self.steps - carried] = 0.0
-        rows = first[:, None] + np.arange(self.steps - carried, self.steps) - known.delay
-        held = self._held(rows)
-        out[:, self.steps - carried:] = held - held[:, -1:] if self.spec.relative == "window" else held
+        rows = first[:, None] + np.arange(self.steps - carried, self.steps)
+        held, width = self._held(rows), len(self.spec.targets)
+        out[:, self.steps - carried:, :width] = held - held[:, -1:] if self.spec.relative == "window" else held
+        if known.age:
+            out[:, self.steps - carried:, width:] = np.log1p(rows[:, :, None] - self._held_rows(rows))
+
+    def _held_rows(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """(B, T, G) the row of the last value of each target that these rows (B, T) may know."""
+        assert self.spec.known is not None
+        return np.stack([last[rows - self.spec.known.offset] for last in self.reported], axis=-1).astype(np.int64)
 
     def _held(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        """(B, T, G) the last reported value of each target at these rows (B, T), scaled."""
+        """(B, T, G) these last values, scaled."""
         center, scale = _both(self.target_scaler, len(self.spec.targets))
-        columns = [np.asarray(self.table.column(name))[last[rows]].astype(np.float64)
-                   for name, last in zip(self.spec.targets, self.reported, strict=True)]
+        at = self._held_rows(rows)
+        columns = [np.asarray(self.table.column(name))[at[..., k]].astype(np.float64)
+                   for k, name in enumerate(self.spec.targets)]
         found: NDArray[np.float64] = (np.stack(columns, axis=-1) - center) / scale
         return found
 
@@ -357,7 +372,7 @@ def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
     find = find_origins if spec.lookback is not None else find_elapsed if spec.growing else find_batches
     found = find(table, spec, place)
     return Windows(table, spec, origins=found.origins, target_rows=found.target_rows, lengths=found.lengths,
-                   reported=found.reported, dropped=found.dropped, excluded=found.excluded)
+                   reported=found.reported, dropped=found.dropped, excluded=found.excluded, place=place)
 
 
 def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "standard",
@@ -369,17 +384,6 @@ def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "st
 
     classes = bool(spec.targets) and bool(table.tag(spec.targets[0]).categories)
     return one(inputs, spec.inputs), None if classes or not spec.targets else one(target, spec.targets)
-
-
-def row_quality(table: Table, names: tuple[str, ...]) -> NDArray[np.uint8]:
-    """(N,) the worst quality among these tags on every row; all good without qualities."""
-    worst = np.zeros(len(table), dtype=np.uint8)
-    if table.quality is None:
-        return worst
-    columns = [table.index(name) for name in names]
-    for first, end in blocks(len(table)):
-        worst[first:end] = np.max(table.quality[first:end][:, columns], axis=1, initial=0)
-    return worst
 
 
 def _place(split: Split | None, part: Part | Mask | None) -> Place:

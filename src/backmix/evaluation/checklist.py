@@ -77,7 +77,7 @@ def _data(data: ReportData) -> Iterator[Check]:
             "shape",
             True,
             "shape",
-            {"features": len(data.spec.inputs) + (data.spec.known is not None) * len(data.spec.targets)},
+            {"features": len(data.spec.feature_names)},
         )
     if len(data.parts) > 1:
         yield Check("order", *(_order(data)))
@@ -125,7 +125,7 @@ def _compilation(data: ReportData, s: FitSettings) -> Iterator[Check]:
     number = data.task.kind == "regression"
     fits = s.loss.endswith("crossentropy") != number
     yield Check("loss", fits, "loss", {"name": s.loss})
-    count = len(data.task.metrics)
+    count = len(data.task.scored)
     yield Check("metrics", count > 1, "metrics", {"count": count})
 
 

@@ -57,12 +57,14 @@ class Resampler:
 
     runs: (n,) codes of the batch of each window; equal codes are neighbours
     length: windows per stretch; a shorter batch is one stretch
+    rows: (m,) the window of each row, where a window is a path of several; they are drawn together
     """
 
     runs: Codes
     length: int
     draws: int = 500
     seed: int = 0
+    rows: Codes | None = None
 
     @property
     def blocks(self) -> float:
@@ -71,13 +73,14 @@ class Resampler:
         return float(np.sum(sizes / np.minimum(sizes, self.length)))
 
     def weights(self) -> Iterator[Floats]:
-        """How often each window was drawn, (R, n) in several chunks; the same on every call."""
-        n = len(self.runs)
+        """How often each window (or row) was drawn, (R, n) in several chunks; the same on every call."""
+        n = len(self.runs if self.rows is None else self.rows)
         draws = max(min(self.draws, 100), min(self.draws, MOST_NUMBERS // max(1, n)))
         chunk = max(1, CHUNK_NUMBERS // max(1, n))
         for number, first in enumerate(range(0, draws, chunk)):
             generator = np.random.default_rng([self.seed, number])
-            yield self._chunk(generator, min(chunk, draws - first))
+            drawn = self._chunk(generator, min(chunk, draws - first))
+            yield drawn if self.rows is None else drawn[:, self.rows]
 
     def _chunk(self, generator: np.random.Generator, count: int) -> Floats:
         n = len(self.runs)

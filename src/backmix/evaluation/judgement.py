@@ -7,15 +7,19 @@ beat) it says then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from backmix.data.windows import Windows
 from backmix.evaluation.baselines import Fitted, fit_baselines
 from backmix.evaluation.baselines.features import sampled
+from backmix.evaluation.figures.free_run import FREE_RUN, RIVAL
 from backmix.evaluation.predictions import prediction_frame
 from backmix.evaluation.scores import Sampling, ScoreRow, score_table
 from backmix.evaluation.verdict import Verdict, judge
+from backmix.tasks import Task
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared
 from backmix.training.progress import Mark
@@ -23,7 +27,9 @@ from backmix.training.progress import Mark
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_ROWS = 1_000_000
+MOST_FREE_RUNS, MOST_FREE_ROWS = 5, 2000
+"""Stretches that are run freely, and rows of each: a step of a free run is a call of the network."""
+MOST_ROWS = 100_000
 """Rows of the prediction frame per model and part; only paths of many rows and targets reach it."""
 
 
@@ -47,7 +53,8 @@ class Neighbours:
     def mark(self, loss: str) -> Mark | None:
         """The score to beat while training with this loss, or None when it has another unit."""
         scaler = self.prepared.recipe.target_scaler
-        if loss not in ("mse", "mae") or scaler is None or self.frame.empty:
+        other = self.prepared.task.kind != "regression" or loss not in ("mse", "mae")
+        if other or scaler is None or self.frame.empty:
             return None
         validation = self.frame[self.frame["part"] == "validation"]
         scale = validation["target"].map(dict(zip(scaler.names, scaler.scale, strict=True))).astype(float)
@@ -65,10 +72,40 @@ class Neighbours:
         for part, windows in _scored(self.prepared).items():
             outcome = predict_outcome(model, task, windows)
             frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
+        frames += self._free_runs(model, name)
         frame = pd.concat([*frames, self.frame], ignore_index=True)
         sampling = Sampling(draws=settings.resamples, level=settings.level, seed=self.prepared.plan.training.seed)
         return Judgement(frame=frame, scores=score_table(frame, task, sampling=sampling),
                          verdict=judge(frame, task, network=name, sampling=sampling))
+
+
+    def _free_runs(self, model: Any, name: str) -> list[pd.DataFrame]:
+        """The network, and the linear model beside it, on their own answers through the test part."""
+        task, found = self.prepared.task, []
+        for windows in free_runs(task, self.prepared.test):
+            outcomes = {name: predict_outcome(model, task, windows)}
+            if RIVAL in self.fitted.predictors:
+                outcomes[RIVAL] = self.fitted.predictors[RIVAL].predict(windows)
+            found += [prediction_frame(task, windows, outcome, model=model_name, part=FREE_RUN)
+                      for model_name, outcome in outcomes.items()]
+        return found
+
+
+def free_runs(task: Task, test: Windows) -> list[Windows]:
+    """For a network that rolls on where all inputs are planned: one window at the start of each of the
+    longest stretches of the test part, whose path reaches to the stretch's end."""
+    spec = test.spec
+    if not task.rolls or set(spec.future) != set(spec.inputs):
+        return []
+    breaks = np.flatnonzero(np.diff(test.origins) != spec.stride) + 1
+    stretches = np.split(np.arange(len(test)), breaks)
+    found = []
+    for stretch in sorted(stretches, key=len, reverse=True)[:MOST_FREE_RUNS]:
+        rows = int(test.target_rows[stretch[-1]] - test.origins[stretch[0]])
+        rows = min(rows, max(spec.horizon, MOST_FREE_ROWS))
+        one = test.subset(stretch[:1])
+        found.append(replace(one, spec=replace(spec, horizon=rows), target_rows=one.origins + rows))
+    return sorted(found, key=lambda windows: int(windows.origins[0]))
 
 
 def neighbours(prepared: Prepared) -> Neighbours:
@@ -81,12 +118,12 @@ def neighbours(prepared: Prepared) -> Neighbours:
 
 def _scored(prepared: Prepared) -> dict[str, Windows]:
     """The windows of each part of the prediction frame; the training part would flatter every model."""
-    return {part: thinned(windows) for part, windows in prepared.scored.items()}
+    return {part: thinned(windows, prepared.task) for part, windows in prepared.scored.items()}
 
 
-def thinned(windows: Windows) -> Windows:
+def thinned(windows: Windows, task: Task) -> Windows:
     """The windows, or so many of them, evenly spread, as give no more than `MOST_ROWS` rows of a frame."""
-    each = len(windows.spec.horizons) * max(1, len(windows.spec.targets))
+    each = len(windows.spec.horizons) * max(1, len(task.targets))  # what is learned may be more than is judged
     if len(windows) * each <= max(MOST_ROWS, each):
         return windows
     return windows.subset(sampled(len(windows), max(1, MOST_ROWS // each)))

@@ -1,6 +1,6 @@
 """Whether the model knows what the plant cannot know.
 
-This module audits a run for leakage, course item 24: no row serves two parts of the split, the
+This module audits a run for leakage, course item 64: no row serves two parts of the split, the
 scalers come from training rows alone, no input is the target in disguise, and changing everything
 that happens after a prediction changes neither what the model sees nor what it says.
 
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.reported import not_yet_reported
 from backmix.data.table import Table
-from backmix.data.windows import Windows, fit_scalers
+from backmix.data.windows import Windows, WindowSpec, fit_scalers
 from backmix.errors import InputError, LeakageError, PlanError
 from backmix.evaluation.copies import Copy, find_copies
 from backmix.text import Language, say, speak
@@ -28,6 +29,7 @@ from backmix.text import Language, say, speak
 if TYPE_CHECKING:
     from backmix.training.prepare import Prepared
     from backmix.training.recipe import Recipe
+    from backmix.training.warm import Start
 
 CUTS = 3
 """At how many places of the test part the future is changed."""
@@ -85,7 +87,8 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
     scaling = {"inputs": prepared.plan.scaling.inputs, "target": prepared.plan.scaling.target}
     results = [
         split_overlap(prepared.parts),
-        scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling),
+        scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling) if prepared.start is None else
+        inherited(prepared.start, prepared.test),
         *target_copies(prepared.train, made=recipe.task.made(recipe.task.settings)),
         future(recipe, prepared.test,
                predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows)),
@@ -150,11 +153,15 @@ def rows_used(windows: Windows) -> NDArray[np.bool_]:
     origins = np.asarray(windows.origins, dtype=np.int64)
     last = origins - windows.spec.dead_time
     first = last - (windows.steps if windows.lengths is None else np.asarray(windows.lengths)) + 1
+    if windows.spec.carried:
+        from backmix.data.carry import carry
+
+        first = np.asarray(carry(windows).begins, dtype=np.int64)[last]
     low = first
     known = windows.spec.known
     if known is not None:
         carried = min(known.count or windows.steps, windows.steps)
-        oldest = last - carried + 1 - known.delay
+        oldest = last - carried + 1 - known.offset
         for reported in windows.reported:
             low = np.minimum(low, np.asarray(reported)[oldest])
     # a path is looked at row by row, and what is planned for it too
@@ -178,6 +185,19 @@ def scaler_rows(train: Windows, *, rows: NDArray[np.bool_], kinds: Mapping[str, 
             return LeakageResult("scaler", False, "evaluation.leak_scaler", {
                 "where": train.table.source, "names": ", ".join(names[:5])})
     return LeakageResult("scaler", True, "evaluation.leak_scaler_none", {"rows": f"{int(rows.sum()):,}"})
+
+
+def inherited(start: Start, test: Windows) -> LeakageResult:
+    """Whether a model that training started from, whose scalers were kept, can have seen the test part."""
+    from backmix.training.warm import Period
+
+    judged = Period.of(test.table, rows_used(test))
+    if start.period is None or judged is None:
+        return LeakageResult("scaler", None, "warm.leak_unknown")
+    values = {"where": test.table.source, "first": start.period.first, "last": start.period.last,
+              "low": judged.first, "high": judged.last}
+    met = start.period.meets(judged)
+    return LeakageResult("scaler", not met, "warm.leak_overlap" if met else "warm.leak_none", values)
 
 
 def target_copies(train: Windows, *, made: Collection[str] = ()) -> tuple[LeakageResult, ...]:
@@ -212,7 +232,8 @@ def future(recipe: Recipe, test: Windows, *, predict: Predict | None = None, see
 
     Pieces of the table are replayed through ``recipe`` (repair, windows, scaling) and ``predict``
     with the rows behind a cut shuffled and disturbed in two ways; holes are cut into the inputs
-    where past and future meet, since that is where a repair would look ahead.
+    where past and future meet, since that is where a repair would look ahead. Results of samples taken
+    before the cut and reported behind it are of the future too.
     """
     generator = np.random.default_rng(seed)
     windows_seen = 0
@@ -221,7 +242,8 @@ def future(recipe: Recipe, test: Windows, *, predict: Predict | None = None, see
         holed = _with_holes(piece, test.spec.inputs, here, generator)
         tales = []
         for _ in range(2):
-            tale = _replay(recipe, _other_future(holed, here, generator, planned=test.spec.future), here, predict)
+            changed = _other_future(holed, here, generator, planned=test.spec.future)
+            tale = _replay(recipe, _other_results(changed, test.spec, here, generator), here, predict)
             if tale is None:
                 break
             tales.append(tale)
@@ -283,10 +305,25 @@ def _other_future(piece: Table, cut: int, generator: np.random.Generator, *, pla
     plans = values[:, kept]
     later = values[cut + 1:][generator.permutation(len(values) - cut - 1)]
     free = [at for at, tag in enumerate(piece.tags) if not tag.categories]
-    spread = np.nan_to_num(np.nanstd(values[:, free], axis=0))
+    spread = np.array([np.nanstd(column) if np.isfinite(column).any() else 0.0 for column in values[:, free].T])
     later[:, free] += generator.normal(size=(len(later), len(free))) * (spread + 1e-3)
     values[cut + 1:] = later
     values[:, kept] = plans
+    return replace(piece, values=values)
+
+
+def _other_results(piece: Table, spec: WindowSpec, cut: int, generator: np.random.Generator) -> Table:
+    """The piece with other results where they are not yet reported at the cut, and with later reports."""
+    if spec.known is None:
+        return piece
+    values = np.array(piece.values)
+    for at, name in enumerate(spec.targets):
+        column = piece.index(name)
+        rows = not_yet_reported(piece, spec.known, name, cut)
+        values[rows, column] += 1.0 + generator.random(len(rows))
+        if spec.known.report is not None:
+            later = 10 * (piece.step or 1.0) * generator.random(len(rows))
+            values[rows, piece.index(spec.known.report[at])] += later
     return replace(piece, values=values)
 
 

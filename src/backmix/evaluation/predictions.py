@@ -144,6 +144,7 @@ class Sample:
     focus: the code of the class that a metric per class is about
     runs: (n,) codes of the stretch (batch) in which each window lies; equal codes are neighbours
     places: (n,) seconds when ``clock``, else row numbers
+    made: (n,) the row at which each prediction was made; the rows of one path share theirs
     facts: (n,) further columns of numbers that the task put into the frame, by name
     """
 
@@ -151,6 +152,7 @@ class Sample:
     prediction: Floats
     runs: Codes
     places: Floats
+    made: Codes
     clock: bool = False
     probabilities: Floats | None = None
     classes: tuple[str, ...] = ()
@@ -165,13 +167,24 @@ class Sample:
         """Some of the windows, by mask or positions in order."""
         probabilities = None if self.probabilities is None else self.probabilities[at]
         return replace(self, truth=self.truth[at], prediction=self.prediction[at], runs=self.runs[at],
-                       places=self.places[at], probabilities=probabilities,
+                       places=self.places[at], made=self.made[at], probabilities=probabilities,
                        facts={name: values[at] for name, values in self.facts.items()})
 
     @cached_property
     def usable(self) -> NDArray[np.bool_]:
         """(n,) windows with both a truth and a prediction."""
         return np.isfinite(self.truth) & np.isfinite(self.prediction)
+
+    @cached_property
+    def paths(self) -> Codes:
+        """(n,) the number of the window of each row, counted from 0; the rows of one path share theirs."""
+        fresh = (self.runs[1:] != self.runs[:-1]) | (self.made[1:] != self.made[:-1])
+        return np.cumsum(np.concatenate([[False], fresh])) if len(self) else np.zeros(0, np.int64)
+
+    @property
+    def windows(self) -> int:
+        """How many windows were answered; a path of many rows is one."""
+        return len(np.unique(self.paths[self.usable]))
 
     @cached_property
     def starts(self) -> NDArray[np.bool_]:
@@ -220,7 +233,8 @@ def read_sample(frame: pd.DataFrame, *, classes: tuple[str, ...] = (), normal: s
         there = all(name in frame.columns for name in wanted)
         probabilities = frame[wanted].to_numpy(dtype=np.float64)[order] if there else None
     return Sample(truth=truth[order], prediction=prediction[order], runs=codes[order].astype(np.int64),
-                  places=places[order], clock=clock, probabilities=probabilities, classes=tuple(classes),
+                  places=places[order], made=frame["origin"].to_numpy(dtype=np.int64)[order],
+                  clock=clock, probabilities=probabilities, classes=tuple(classes),
                   normal=classes.index(normal) if normal in classes and normal is not None else None,
                   facts=_facts(frame, order))
 

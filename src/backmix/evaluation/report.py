@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
+    from backmix.evaluation.inspection import Insight
     from backmix.evaluation.leakage import LeakageResult
+    from backmix.evaluation.page import Page
     from backmix.evaluation.scores import ScoreRow
     from backmix.evaluation.verdict import Verdict
     from backmix.models.architecture import Architecture
@@ -55,12 +57,14 @@ class PartSummary:
     """One part of the split as the report tells it.
 
     spans: first and last row of each stretch, as UTC times or as row numbers
+    labels: rows on which all targets have a value; None when it is not known
     """
 
     name: PartName
     rows: int
     windows: int
     spans: tuple[tuple[Place, Place], ...] = ()
+    labels: int | None = None
 
     @property
     def clock(self) -> bool:
@@ -74,14 +78,19 @@ class PartSummary:
         return [(_seconds(a), _seconds(b)) for a, b in self.spans]
 
 
-def summarize_parts(table: Table, split: Split, windows: Mapping[str, int]) -> tuple[PartSummary, ...]:
+def summarize_parts(table: Table, split: Split, windows: Mapping[str, int], *,
+                    targets: tuple[str, ...] = ()) -> tuple[PartSummary, ...]:
     """The parts of a split as a report tells them; ``windows`` counts those of train, validation and test.
+
+    targets: to count the labels of each part
 
     Spans are times where the clock of the table only goes forward, else row numbers from 0.
     """
+    from backmix.data.segments import finite_rows
     from backmix.data.split import PARTS
 
     clock = table.time is not None and len(table) > 0 and bool((np.diff(table.time.view("int64")) >= 0).all())
+    labelled = finite_rows(table, targets)[0] if targets else None
     found = []
     for part in PARTS:
         mine = np.concatenate([[False], split.rows(part), [False]])
@@ -96,7 +105,8 @@ def summarize_parts(table: Table, split: Split, windows: Mapping[str, int]) -> t
         )
         name = cast(PartName, part.name.lower())
         found.append(
-            PartSummary(name, rows=split.count(part), windows=windows.get(name, 0), spans=tuple(spans))
+            PartSummary(name, rows=split.count(part), windows=windows.get(name, 0), spans=tuple(spans),
+                        labels=None if labelled is None else int((labelled & split.rows(part)).sum()))
         )
     return tuple(found)
 
@@ -134,6 +144,7 @@ class ReportData:
     parts: the split; spec, step: the form of the windows, and seconds between rows
     audit, notes, account: the state of the data, what was done to it, where every row has gone
     leakage: the results of the leakage audit
+    insight: what the network does inside
     plan: the plan as TOML; environment: versions, seed, machine
     """
 
@@ -153,13 +164,17 @@ class ReportData:
     notes: Sequence[Note] = ()
     account: Account | None = None
     leakage: Sequence[LeakageResult] = ()
+    insight: Insight | None = None
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None
 
     @cached_property
     def regression(self) -> tuple[tuple[Tag, Series], ...]:
-        """The network's windows of the test part, for each target that is a number and has some."""
+        """The network's windows of the test part, for each target that is a number and has some.
+
+        Of a path it is the last row, the one that is hardest to tell.
+        """
         if self.task.kind != "regression" or self._tested is None:
             return ()
         frames = [(tag, self._tested[self._tested["target"] == tag.name]) for tag in self.task.targets]
@@ -174,11 +189,13 @@ class ReportData:
 
     @cached_property
     def _tested(self) -> pd.DataFrame | None:
-        frame = self.predictions
+        frame: pd.DataFrame | None = self.predictions
         if frame is None:
             return None
-        mine = frame[(frame["model"] == self.network) & (frame["part"] == "test")]
-        return mine[mine["truth"].notna() & mine["prediction"].notna()]
+        mine: pd.DataFrame = frame[(frame["model"] == self.network) & (frame["part"] == "test")]
+        told = mine["truth"].notna() & mine["prediction"].notna() & (mine["horizon"] == mine["horizon"].max())
+        told_of: pd.DataFrame = mine[told]
+        return told_of
 
 
 def write_report(data: ReportData, path: Path | str, lang: Language | None = None) -> Path:
@@ -198,9 +215,24 @@ def render(data: ReportData, lang: Language | None = None) -> bytes:
     """The report as the bytes of an HTML page, at most `MOST_BYTES`."""
     from backmix.evaluation.page import page
 
+    return _written(data, lang, page)
+
+
+def render_explanation(data: ReportData, lang: Language | None = None) -> bytes:
+    """The page about what the network does inside, alone; as `render`."""
+    from backmix.evaluation.page import explanation
+
+    return _written(data, lang, explanation)
+
+
+def _written(data: ReportData, lang: Language | None, page: Callable[[ReportData], Page]) -> bytes:
     with speak(lang or data.language or language()):
-        content = page(data)
-        html = _template().render(page=content, style=style(), style_hash=style_hash())
+        return set_page(page(data))
+
+
+def set_page(content: Page) -> bytes:
+    """A page as the bytes of an HTML file, at most `MOST_BYTES`."""
+    html = _template().render(page=content, style=style(), style_hash=style_hash())
     raw: bytes = html.encode("utf-8")
     # every part of the page is bounded, so this holds for any data; see the tests
     assert len(raw) <= MOST_BYTES, len(raw)

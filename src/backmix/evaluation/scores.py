@@ -127,7 +127,7 @@ def score_table(frame: pd.DataFrame, task: Task, *, names: Sequence[str] | None 
     names: registered metrics; None for those of the task. A metric per class gives a row per class.
     """
     sampling = sampling or Sampling()
-    chosen = [metrics.get(name) for name in (task.metrics if names is None else names)]
+    chosen = [metrics.get(name) for name in (task.scored if names is None else names)]
     rows: list[ScoreRow] = []
     for (part, target), panel in panels(frame, task):
         rows += _rows(panel, part=part, target=target, chosen=chosen, sampling=sampling)
@@ -148,9 +148,12 @@ class Panel:
 
     def resampler(self, sampling: Sampling) -> Resampler:
         """The draws that all models share; stretches as long as the most persistent losses need."""
-        runs = self.any.runs
-        length = sampling.block or max(block_length(loss(s), runs) for s in self.samples.values())
-        return Resampler(runs=runs, length=length, draws=sampling.draws, seed=sampling.seed)
+        some = self.any
+        first = np.flatnonzero(np.diff(some.paths, prepend=-1))
+        runs = some.runs[first]
+        length = sampling.block or max(block_length(window_loss(s), runs) for s in self.samples.values())
+        return Resampler(runs=runs, length=length, draws=sampling.draws, seed=sampling.seed,
+                         rows=None if len(runs) == len(some) else some.paths)
 
 
 def loss(sample: Sample) -> Floats:
@@ -161,13 +164,23 @@ def loss(sample: Sample) -> Floats:
     return (sample.prediction - sample.truth) ** 2
 
 
+def window_loss(sample: Sample) -> Floats:
+    """(W,) what a window costs: the mean over the rows of its path that are known; NaN where none is."""
+    costs, paths = loss(sample), sample.paths
+    if len(paths) == 0 or paths[-1] == len(paths) - 1:
+        return costs
+    known = np.isfinite(costs)
+    count = np.bincount(paths, weights=known)
+    total = np.bincount(paths, weights=np.where(known, costs, 0.0))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def panels(frame: pd.DataFrame, task: Task) -> Iterator[tuple[tuple[str, str], Panel]]:
     """The panels of a frame: ((part, target), panel), in the order in which they appear."""
-    normal = getattr(task.settings, "normal", None)
     units = {tag.name: tag.unit for tag in task.targets}
     for (part, target), piece in frame.groupby(["part", "target"], sort=False):
         yield (str(part), str(target)), Panel(
-            _aligned(piece, task.classes, normal), units.get(str(target), ""))
+            _aligned(piece, task.classes, task.normal), units.get(str(target), ""))
 
 
 def _aligned(piece: pd.DataFrame, classes: tuple[str, ...], normal: str | None) -> dict[str, Sample]:
@@ -208,7 +221,7 @@ def _rows(panel: Panel, *, part: str, target: str, chosen: Sequence[Metric],
         rows.append(ScoreRow(
             model=model, metric=metric.name, target=target, part=part, value=score.value if defined else None,
             low=ends.low if defined else None, high=ends.high if defined else None,
-            windows=int(sample.usable.sum()), batches=len(np.unique(sample.runs[sample.usable])),
+            windows=sample.windows, batches=len(np.unique(sample.runs[sample.usable])),
             unit=unit_of(metric, panel.unit, clock=sample.clock), better=metric.better,
             share=metric.unit == "share",
             label="" if sample.focus is None else sample.classes[sample.focus], blocks=blocks,

@@ -162,7 +162,7 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
     Raises ValueError when the frame has no row of ``network`` on the judged part.
     """
     sampling = sampling or Sampling()
-    metric = metrics.get(task.metrics[0])
+    metric = metrics.get(task.scored[0])
     test = [panel for (part, _), panel in panels(frame[frame["part"] == judged], task)]
     if not test or network not in test[0].samples:
         raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
@@ -298,7 +298,7 @@ class _Facts:
         sample = self.panels[0].any
         used = sample.usable
         many = len(self.panels) > 1 and self.metric.unit == "target"
-        return {"windows": int(used.sum()), "batches": len(np.unique(sample.runs[used])),
+        return {"windows": sample.windows, "batches": len(np.unique(sample.runs[used])),
                 "blocks": self.blocks, "targets": len(self.panels), "share": self.metric.unit == "share",
                 "unit": "" if many else unit_of(self.metric, self.panels[0].unit, clock=sample.clock)}
 

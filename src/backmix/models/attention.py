@@ -55,7 +55,7 @@ class AdditiveWeights(keras.layers.Layer):  # type: ignore[misc, name-defined]
         score = ops.squeeze(ops.matmul(mixed, self.score), -1)
         if mask is not None:
             score = ops.where(mask, score, NEVER)
-        return ops.softmax(score, axis=-1)
+        return _shares(score)
 
     def compute_output_shape(self, states_shape: Any, query_shape: Any) -> Any:
         return tuple(states_shape[:2])
@@ -98,7 +98,7 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
         seen = ops.expand_dims(place, 0) <= ops.expand_dims(place, 1)
         if mask is not None:
             seen = ops.logical_and(seen, mask[:, None, None, :])
-        mixed = ops.matmul(ops.softmax(ops.where(seen, score, NEVER), axis=-1), v)
+        mixed = ops.matmul(_shares(ops.where(seen, score, NEVER)), v)
         joined = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, steps, width))
         return ops.matmul(joined, self.out_kernel) + self.out_bias
 
@@ -112,3 +112,10 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
 def context(weights: Any, rows: Any) -> Any:
     """The mean (B, W) of rows (B, T, W) under weights (B, T)."""
     return keras.ops.squeeze(keras.ops.matmul(keras.ops.expand_dims(weights, 1), rows), 1)
+
+
+def _shares(score: Any) -> Any:
+    """Softmax over the last axis; Keras's own warns of windows of one row."""
+    ops = keras.ops
+    e = ops.exp(score - ops.stop_gradient(ops.max(score, axis=-1, keepdims=True)))
+    return e / ops.sum(e, axis=-1, keepdims=True)

@@ -23,7 +23,8 @@ class Encoded:
     rows: (B, T, W), None where nobody asked for them
     last: (B, W) at the last real row; the backward half is the backward layer's own last state,
         which has seen the whole window
-    states: of the last layer, (B, W) per letter of the cell; () where nobody asked or there are none
+    states: of the last layer, (B, W) per letter of the cell, h as ``last`` has it; () where nobody
+        asked or there are none
     """
 
     rows: Any
@@ -58,9 +59,9 @@ def encode(a: Architecture, x: Any, mask: Any, seeds: Seeds, *, rows: bool, stat
             raw = kept[0]
         else:
             raw = new[:, -1] if top or a.residual else None  # a masked row repeats the state before it
-        dress = _dress(a, number, (y.shape[-1], units * (2 if a.bidirectional else 1)), seeds)
+        dress = dressed(a, number, (y.shape[-1], units * (2 if a.bidirectional else 1)), seeds)
         y, last = (dress(new, y) if sequences else None), (None if raw is None else dress(raw, last))
-    return Encoded(y, last, kept if states else ())
+    return Encoded(y, last, (last, *kept[1:]) if states else ())
 
 
 def last_row(rows: Any, mask: Any) -> Any:
@@ -106,7 +107,7 @@ def _joined(states: list[Any], *, both: bool) -> tuple[Any, ...]:
     return tuple(concatenate([states[at], states[half + at]], axis=-1) for at in range(half))
 
 
-def _dress(a: Architecture, number: int, widths: tuple[int, int], seeds: Seeds) -> Any:
+def dressed(a: Architecture, number: int, widths: tuple[int, int], seeds: Seeds) -> Any:
     """What turns (what a layer gave, what went into it) into what the next layer gets."""
     keras = use_engine()
     norm = keras.layers.LayerNormalization(name=f"norm_{number}") if a.layer_norm else None

@@ -31,9 +31,31 @@ def beyond_light(a: Architecture) -> tuple[str, ...]:
     """
     switches = [f"{name} = true" for name in ("bidirectional", "layer_norm", "residual", "attention")
                 if getattr(a, name)]
+    # an answer on every row is, row by row, the answer of a window that ends there
     named = [f'{name} = "{getattr(a, name)}"' for name, plain in (
-        ("body", "recurrent"), ("answer", "row"), ("decoder", "none")) if getattr(a, name) != plain]
+        ("body", ("recurrent",)), ("answer", ("row", "every")), ("decoder", ("none",)))
+        if getattr(a, name) not in plain]
     return (*switches, *named, *([f"future = {a.future}"] if a.future else []))
+
+
+def beyond_keras(a: Architecture) -> tuple[str, ...]:
+    """The settings of an architecture that need layers of ours, which plain Keras cannot open; () for none.
+
+    >>> from backmix.models.architecture import Architecture
+    >>> beyond_keras(Architecture(features=2, bidirectional=True, attention=True))
+    ('attention = true',)
+    """
+    return tuple(setting for setting, own in (
+        ("attention = true", a.attention), ('body = "transformer"', a.body == "transformer"),
+        (f'decoder = "{a.decoder}"', a.feedback)) if own)
+
+
+def check_carries(a: Architecture) -> None:
+    """PlanError (carried.form) unless the last state at a row is all that its answer needs."""
+    beyond = [form for form in beyond_light(a) if not form.startswith(("layer_norm", "residual"))]
+    beyond += [f"{name} = true" for name in ("summaries", "masked") if getattr(a, name)]
+    if beyond:
+        raise PlanError("carried.form", form=", ".join(beyond))
 
 
 def describe(a: Architecture) -> str:

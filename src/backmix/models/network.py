@@ -168,7 +168,7 @@ def build(architecture: Architecture, *, seed: int) -> Any:
                 y = repeat(a, y, x, future, seeds)
             elif future is not None:
                 y = keras.ops.concatenate([y, keras.ops.reshape(future, (-1, a.horizon * a.future))], axis=-1)
-        y = _end(a, y, seeds)
+        y = finished(a, y, seeds)
     if a.answer == "path" and a.decoder != "none":
         y = keras.ops.reshape(y, (-1, a.horizon * a.outputs))
     model = keras.Model(inputs, y, name="backmix")
@@ -210,7 +210,7 @@ def _vector(a: Architecture, encoded: Encoded, x: Any, mask: Any, seeds: Seeds) 
     return use_engine().ops.concatenate(parts, axis=-1) if len(parts) > 1 else encoded.last
 
 
-def _end(a: Architecture, y: Any, seeds: Seeds) -> Any:
+def finished(a: Architecture, y: Any, seeds: Seeds) -> Any:
     """Dense layers and head on (B, V), or on every row or step of (B, T, V)."""
     keras, head = use_engine(), heads.get(a.head)
     for number, size in enumerate(a.dense, 1):

@@ -39,7 +39,9 @@ class Layer:
     inputs, size: the columns that go in and come out; shapes: of its weights by role
     where: how often it runs over a window
     kept: numbers that training keeps for the way back and works with, per run
-    pairs: the same per run and row that it looks at; shown: numbers it hands on, per run
+    pairs: the same per run and row that it looks at
+    shown: numbers it hands on in prediction, per run; 0 for what runs once and hands on a vector
+    looked: what prediction works with per row that it looks at, for as many runs as go on at once
     """
 
     name: str
@@ -50,6 +52,7 @@ class Layer:
     kept: int = 0
     pairs: int = 0
     shown: int = 0
+    looked: int = 0
 
     @property
     def parameters(self) -> int:
@@ -127,11 +130,16 @@ def memory_predict(architecture: Architecture, batch_size: int, *, rows: int | N
     length = a.lookback or rows or UNKNOWN_ROWS
     steps = batch_size * length
     numbers = parameters(a) + 2 * steps * a.features
+    blocks = 0  # of a Transformer only one part works at a time
     for layer in layers(a):
-        if layer.shown:
-            numbers += batch_size * _runs(a, layer, length) * (layer.shown + length * layer.pairs)
-        else:
+        runs = _runs(a, layer, length)
+        if not layer.shown:
             numbers += batch_size * (layer.size + layer.inputs)
+        elif a.body == "transformer" and layer.where == "window":
+            blocks = max(blocks, batch_size * runs * (layer.shown + length * layer.looked))
+        else:
+            numbers += batch_size * (runs * layer.shown + length * layer.looked)
+    numbers += blocks
     if a.summaries:
         numbers += 2 * steps * a.features
     return BYTES * numbers
@@ -175,7 +183,7 @@ def _transformer(a: Architecture) -> Iterator[Layer]:
         yield on_rows(f"{block}_norm_1", wide, wide, _norm(wide), 3 * wide)
         yield Layer(f"{block}_attention", wide, wide, {
             "kernel": (wide, 3 * wide), "bias": (3 * wide,), "out_kernel": (wide, wide), "out_bias": (wide,)},
-            "window", 6 * wide, 3 * a.attention_heads, shown=4 * wide)
+            "window", 6 * wide, 3 * a.attention_heads, shown=4 * wide, looked=a.attention_heads)
         yield on_rows(f"{block}_norm_2", wide, wide, _norm(wide), 3 * wide)
         yield on_rows(f"{block}_dense_1", wide, INNER * wide, _plain(wide, INNER * wide), 2 * INNER * wide)
         yield on_rows(f"{block}_dense_2", INNER * wide, wide, _plain(INNER * wide, wide), 2 * wide)
@@ -202,7 +210,7 @@ def _feedback(a: Architecture) -> Layer:
         kept, width = kept + 3 * size, size
     shapes |= {f"head/{role}": shape for role, shape in _plain(width, a.outputs).items()}
     return Layer("decoder", inputs, a.outputs, shapes, "steps", kept + 3 * a.outputs, 2 * a.width if looks else 0,
-                 shown=a.outputs + a.future)
+                 shown=a.outputs + a.future, looked=2 * a.width if looks else 0)
 
 
 def _dense(name: str, inputs: int, size: int, where: Where) -> Layer:

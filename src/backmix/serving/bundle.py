@@ -8,25 +8,29 @@ never executes anything from it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from backmix.data.lab_plan import LabPlan
 from backmix.data.ledger import Ledger
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
-from backmix.errors import BackmixError, BundleError, InputError
+from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.forms import check_carries
+from backmix.models.weights import Weights, fits, put_weights
 from backmix.serving.archive import pack, read_json, unpack
-from backmix.serving.weights import Weights, fits, put_weights
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
+from backmix.training.warm import Period, Start
 from backmix.version import __version__
 
 if TYPE_CHECKING:
@@ -68,6 +72,29 @@ class Bundle:
         put_weights(model, self.weights)
         return model
 
+    @property
+    def period(self) -> Period | None:
+        """The time that the model has learned from; None where it has no clock or does not know.
+
+        Raises BundleError when the bundle's own word is malformed.
+        """
+        known = self.scores.get("trained_on")
+        if known is None:
+            return None
+        try:
+            return Period(*(str(np.datetime64(known[end], "s")) for end in ("first", "last")))
+        except (ValueError, KeyError, TypeError):
+            raise BundleError("bundle.malformed", where=self.architecture.cell, member="scores.json") from None
+
+    def start(self, where: str) -> Start:
+        """This model as the beginning of another training; ``where`` names it in messages."""
+        digest = hashlib.sha256(repr(self.architecture).encode())
+        for name, array in sorted(self.weights.items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return Start(where=where, recipe=self.recipe, architecture=self.architecture,
+                     give=partial(put_weights, weights=self.weights), mark=digest.hexdigest()[:32],
+                     period=self.period)
+
     def predict(self, table: Table) -> tuple[pd.DataFrame, Ledger]:
         """Predictions for every row of ``table`` that has a whole window before it.
 
@@ -90,19 +117,35 @@ class Bundle:
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
         return frame, ledger
 
-    def predict_file(self, path: Path | str, **settings: Any) -> tuple[pd.DataFrame, Ledger]:
+    def predict_file(self, path: Path | str, *, lab: Path | str | None = None,
+                     **settings: Any) -> tuple[pd.DataFrame, Ledger]:
         """Read a file as the training table was read, then `predict`.
 
+        lab: the laboratory file of these rows, for a model that is shown past results from such a file.
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
         wanted = {tag.name for tag in self.recipe.wanted}
         other = {"file": str(path), "set": None, "plant": None, "sql": None, "query": None, "protocol": None,
+                 "lab": self._lab(lab),
                  # a new file need not have the columns that only training used
                  "tags": tuple(tag for tag in self.read.tags if tag.name in wanted)}
         plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.recipe.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table)
         return frame, reading.ledger.add(*ledger.notes)
+
+    def _lab(self, file: Path | str | None) -> LabPlan | None:
+        """How the results of new rows are read; None when the model needs none."""
+        told = self.read.lab
+        if file is not None:
+            if told is None:
+                raise PlanError("lab.unasked", file=file)
+            return told.model_copy(update={"file": str(file)})
+        if told is None or self.recipe.spec.known is None:
+            return None
+        if told.file is not None:
+            raise InputError("lab.new_results", targets=", ".join(self.recipe.spec.targets))
+        return told
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle, whole or not at all; returns the path."""
@@ -134,6 +177,8 @@ class Bundle:
             architecture = Architecture.from_dict(read_json(members[member], path, member))
             member = "recipe.json"
             recipe = Recipe.from_dict(read_json(members[member], path, member))
+            if recipe.spec.carried:
+                check_carries(architecture)
             member = "read.json"
             reading = ReadPlan.model_validate(read_json(members[member], path, member))
             member = "weights.safetensors"
@@ -153,6 +198,12 @@ class Bundle:
             raise BundleError("bundle.malformed", where=path, member="weights.safetensors")
         return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
                    scores=scores, reports=reports)
+
+
+def start_of(plan: Plan, base: Path) -> Start | None:
+    """The model that a plan's training goes on from (``[training] warm_start``, from ``base``), if any."""
+    name = plan.training.warm_start
+    return None if name is None else Bundle.load(base / name).start(name)
 
 
 def _json(value: Any) -> bytes:

@@ -40,7 +40,9 @@ class HistoryAccount:
     without: rows with no prediction: a missing number, or (windows) no whole window behind them
     stretches: how often the state began from rest
     difference: the largest difference, in the unit of the target, between carrying and the windows
-        the model was trained on, over the first stretch; None in windows mode, or where no window fits
+        the model was trained on, over the first stretch; None in windows mode, for a model that was
+        trained with a carried state, or where no window fits
+    as_trained: whether the mode is the one that the model was trained for
     """
 
     read: int
@@ -48,6 +50,7 @@ class HistoryAccount:
     without: int
     stretches: int
     difference: float | None
+    as_trained: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,7 @@ def score_history(runtime: Runtime, path: Path | str, out: Path | str, *, mode: 
 
     mode: "windows" predicts from the last ``lookback`` rows, as in training; "carried" hands the state
         on from row to row and never forgets by itself, which is right for models that were trained so
-        and measured here for all others (`HistoryAccount.difference`)
+        (`Runtime.carried`) and measured here for all others (`HistoryAccount.difference`)
     time: the column of the clock; rows further apart than ``max_gap`` seconds do not hang together
     The new file has the clock (or the row number from 1), ``prediction`` (``prediction:NAME`` for several
     targets, ``p:NAME`` for classes), and ``quality``: "uncertain" in carried mode while fewer than
@@ -233,7 +236,7 @@ class _Carrying(_Score):
     def _compare(self, values: Floats, made: Floats) -> float | None:
         """How far carrying is from the windows of training, as the stretch goes on."""
         steps = self.runtime.lookback
-        if steps is None or self.runtime.shown is not None or len(values) < steps:
+        if steps is None or self.runtime.carried or self.runtime.shown is not None or len(values) < steps:
             return None
         windows = self.runtime.slide(values)
         return float(np.abs(windows - made[steps - 1:len(values)]).max())
@@ -267,4 +270,5 @@ def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> 
     if writer is None:
         raise InputError("serving.no_rows")
     return HistoryAccount(read=read, predicted=predicted, without=read - predicted, stretches=score.stretches,
-                          difference=score.difference)
+                          difference=score.difference,
+                          as_trained=isinstance(score, _Carrying) == runtime.carried)

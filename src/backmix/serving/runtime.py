@@ -23,15 +23,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backmix.data.scaling import Scaler
-from backmix.errors import BackmixError, BundleError, InputError
+from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
 from backmix.models.summaries import CENTRE, FLOOR, STRETCH
+from backmix.models.weights import Weights, fits
 from backmix.serving.archive import read_json, unpack
-from backmix.serving.weights import Weights, fits
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]
@@ -46,6 +46,8 @@ class Runtime:
     classes: the class names, () for regression
     lookback: rows of the windows it was trained on; None for whole batches
     shown: how many rows of a window, the newest, show known past targets; None for all
+    carried: whether it was trained with a state handed on from row to row, from `start` at the first row of
+        every stretch: then `step` and `carry` are what it was trained for, and windows are not
     native: whether the kernels run it; without them it is ten to a hundred times slower
     """
 
@@ -56,6 +58,7 @@ class Runtime:
     lookback: int | None
     shown: int | None
     architecture: Architecture
+    carried: bool
     native: bool
     _network: Any
     _center: Floats
@@ -70,7 +73,8 @@ class Runtime:
         """Open a bundle from anywhere; nothing in it is executed.
 
         kernels: False for NumPy even where they are there. Raises BundleError (forms.not_light for a
-        network that needs Keras).
+        network that needs Keras), and PlanError (lab.light_runtime) for a model that sees the age of past
+        targets or which inputs were filled.
         """
         import safetensors
         import safetensors.numpy
@@ -85,19 +89,27 @@ class Runtime:
             if not fits(weights, architecture):
                 raise ValueError
             member = "recipe.json"
-            recipe = _recipe(read_json(members[member], path, member), architecture)
+            told = read_json(members[member], path, member)
+            more = told["windows"].get("missing") or (told["windows"]["known"] or {}).get("age")
+            kind = str(told["task"]["kind"])
+            recipe = _recipe(told, architecture) if told["light"] and architecture.light else None
         except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
                 safetensors.SafetensorError):
             raise BundleError("bundle.malformed", where=path, member=member) from None
+        if more:
+            raise PlanError("lab.light_runtime")
         if not architecture.light:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
+        if recipe is None:
+            raise BundleError("serving.not_light", where=path, task=kind)
         use = available() if kernels is None else kernels
         network = (_native if use else _portable)(architecture, weights, recipe)
         numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())
         network.decode(*numbers, len(recipe.classes) == 2)
         return cls(inputs=recipe.inputs, targets=recipe.targets, units=recipe.units, classes=recipe.classes,
-                   lookback=architecture.lookback, shown=recipe.shown, architecture=architecture, native=use,
-                   _network=network, _center=recipe.out_center, _scale=recipe.out_scale, _plain=recipe.plain,
+                   lookback=architecture.lookback, shown=recipe.shown, architecture=architecture,
+                   carried=recipe.carried, native=use, _network=network, _center=recipe.out_center,
+                   _scale=recipe.out_scale, _plain=recipe.plain,
                    _said=len(recipe.classes) or len(recipe.targets), _states=network.state_size,
                    _whole_windows=architecture.summaries)
 
@@ -110,7 +122,8 @@ class Runtime:
 
         The state given is not changed. Stepping through a window from `start` predicts what `predict`
         does at its end. A model that was trained on windows of ``lookback`` rows has never seen a state
-        older than that: `slide` is what it was trained for.
+        older than that: `slide` is what it was trained for. A model with `carried` was trained for this, and
+        a new stretch (batch, start of the plant, a gap) begins with `start` again: that is the explicit reset.
 
         Raises InputError (serving.missing, serving.row_shape), PlanError (serving.no_steps).
         """
@@ -223,6 +236,7 @@ class _Recipe:
     units: tuple[str, ...]
     classes: tuple[str, ...]
     shown: int | None
+    carried: bool
     plain: int
     center: Floats
     scale: Floats
@@ -258,8 +272,8 @@ def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:
             low[at] = tag["low"] if tag.get("low") is not None else -np.inf
             high[at] = tag["high"] if tag.get("high") is not None else np.inf
     return _Recipe(inputs=inputs, targets=targets, units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
-                   classes=classes, shown=shown, plain=plain, center=center, scale=scale, low=low, high=high,
-                   out_center=out_center, out_scale=out_scale)
+                   classes=classes, shown=shown, carried=bool(data["windows"].get("carried", False)), plain=plain,
+                   center=center, scale=scale, low=low, high=high, out_center=out_center, out_scale=out_scale)
 
 
 def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:

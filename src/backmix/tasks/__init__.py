@@ -140,6 +140,25 @@ class Task(ABC):
         return self.targets[0].categories if self.kind == "classification" else ()
 
     @property
+    def normal(self) -> str | None:
+        """The class of normal operation, where one is named."""
+        return getattr(self.settings, "normal", None)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The classes that can be learned, in the order of their codes; the first of `classes`."""
+        return self.classes
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The metrics that say something with these settings, the first one is that of the verdict."""
+        return self.metrics
+
+    def is_light(self) -> bool:
+        """Whether the light runtime can give the answer with these settings; see ``light``."""
+        return self.light
+
+    @property
     @abstractmethod
     def head(self) -> str:
         """The registered head that the network ends in."""
@@ -173,6 +192,13 @@ class Task(ABC):
     def fit_rows(self, table: Table) -> NDArray[np.bool_] | None:
         """(N,) the rows that repair rules and scalers may be learned from; None for all of training."""
         return None
+
+    def learned(self, windows: Windows) -> Windows:
+        """The windows of the training or validation part that anything may be learned from.
+
+        Network and baselines see no others. Raises InputError when too few are left.
+        """
+        return windows
 
     def lessons(self, windows: Windows) -> Windows:
         """The windows that the network learns from, made from those that are judged."""
@@ -225,6 +251,10 @@ class Task(ABC):
         outputs: (B, O); for a network that answers on every row its last answer, for one that gives the
             window back (B, T·O)
         """
+
+    def finished(self, outcome: Outcome, windows: Windows) -> Outcome:
+        """The answer of any model, network or baseline, after what the task has to say to it itself."""
+        return outcome
 
     def class_weights(self, train: Windows) -> Mapping[int, float] | None:
         """A weight per class code when classes are uneven; None when all count the same."""

@@ -10,39 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import field_validator
-
-from backmix.data.windows import Known, WindowSpec
-from backmix.duration import Duration, DurationField
-from backmix.section import Section
+from backmix.data.windows import WindowSpec
 from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.past_targets import PastTargets
 from backmix.tasks.regression import Regression
-from backmix.text import say
-
-
-class PastTargets(Section):
-    """Which past target values the model may see at the moment of prediction.
-
-    delay: age of the newest value that is known (sampling to report), at least one row
-    count: how many known values a window shows; None shows one for every row of the window
-    """
-
-    delay: DurationField
-    count: int | None = None
-
-    @field_validator("delay")
-    @classmethod
-    def _not_now(cls, delay: Duration) -> Duration:
-        if delay.count == 0 or delay.seconds == 0:
-            raise ValueError(say("tasks.delay_zero"))
-        return delay
-
-    @field_validator("count")
-    @classmethod
-    def _some(cls, count: int | None) -> int | None:
-        if count is not None and count < 1:
-            raise ValueError(say("tasks.count_zero", count=count))
-        return count
 
 
 class SoftSensorPlan(TaskPlan):
@@ -67,5 +38,4 @@ class SoftSensor(Regression):
 
     def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         past = self.settings.past_targets
-        return spec if past is None else replace(
-            spec, known=Known(delay=max(1, past.delay.rows(step)), count=past.count))
+        return spec if past is None else replace(spec, known=past.in_rows(spec.targets, step))

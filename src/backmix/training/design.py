@@ -6,16 +6,19 @@ each choice with its reason. What the plan names is taken as it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backmix.data.course import asked_targets
+from backmix.data.windows import Windows
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
+from backmix.models.forms import check_carries
 from backmix.models.heads import heads
 from backmix.models.losses import check_loss
-from backmix.training.advice import Situation, advise, choose_batch_size
+from backmix.training.advice import Advice, Situation, advise, choose_batch_size
 from backmix.training.prepare import Prepared
-from backmix.training.settings import FitSettings, check_metric, choose_learning_rate, resolve
+from backmix.training.settings import FitSettings, TrainingPlan, check_metric, choose_learning_rate, resolve
+from backmix.training.warm import gentle
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,47 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     """
     plan, task, train = prepared.plan.training, prepared.task, prepared.lessons[0]
     rows, spec = train.steps, train.spec
-    advice = advise(prepared.plan.model, Situation(
+    start = prepared.start
+    situation = Situation(
         features=len(train.feature_names), lookback=spec.lookback, samples=len(train), head=task.head,
         outputs=task.outputs, masked=train.lengths is not None, rows=rows, answer=spec.answer,
-        horizon=len(spec.horizons), future=len(spec.future), shape=task.shape))
+        horizon=len(spec.horizons), future=len(spec.future), shape=task.shape)
+    asked = prepared.plan.model
+    carried = plan.state == "carried"
+    chosen: tuple[Choice, ...] = ()
+    if carried and asked.summaries == "auto":
+        asked = asked.model_copy(update={"summaries": False})
+        chosen = (Choice(False, "carried.no_summaries", setting="model.summaries"),)
+    advice = advise(asked, situation) if start is None else Advice(start.network(asked), ())
     loss = task.loss(train)
     batch = choose_batch_size(rows, samples=len(train))
+    stretch = None
+    if carried:
+        check_carries(advice.architecture)
+        stretch, batch, told = _lanes(plan, train)
+        chosen += told
     rate = choose_learning_rate(plan.optimizer, rows)
+    gentler: tuple[Choice, ...] = ()
+    if start is not None:
+        plan, gentler = gentle(plan, rows)
     settings = resolve(plan, loss=str(loss.value), batch_size=int(batch.value), lookback=rows,
                        class_weights=task.class_weights(train), resume=resume)
+    settings = replace(settings, stretch=stretch)
     kind = heads.get(task.head).kind
     for name in settings.metrics:
         check_metric(name, kind)
     check_loss(settings.loss, kind, targets=asked_targets(train) if kind == "regression" else None)
     decided = ((plan.loss, loss), (plan.batch_size, batch), (plan.learning_rate, rate))
-    choices = (*advice.choices, *(choice for given, choice in decided if given == "auto"))
+    choices = (*advice.choices, *chosen, *gentler, *(choice for given, choice in decided if given == "auto"))
     return Design(architecture=advice.architecture, settings=settings, choices=choices)
+
+
+def _lanes(plan: TrainingPlan, train: Windows) -> tuple[int, Choice, tuple[Choice, ...]]:
+    """Rows per step of a carried state, the choice of lanes, and the choice of rows if there was one."""
+    from backmix.training.lanes import choose_lanes
+
+    if plan.stretch != "auto":
+        stretch = plan.stretch.rows(train.table.step)
+        return stretch, choose_lanes(train, stretch), ()
+    stretch = train.steps
+    return stretch, choose_lanes(train, stretch), (Choice(stretch, "carried.stretch", setting="training.stretch"),)

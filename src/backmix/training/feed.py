@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Feed:
         self.first = 0
         self._seed = seed
         self._kind = heads.get(architecture.head).kind
-        self._weights = _weight_table(class_weights, architecture)
+        self._weights = weight_table(class_weights, architecture)
         self._rows = architecture.lookback or windows.steps
         self._masked = architecture.masked
         self._taught = architecture.teacher_forcing > 0
@@ -61,6 +61,11 @@ class Feed:
     def __len__(self) -> int:
         """Batches in an epoch."""
         return math.ceil(len(self.windows) / self.batch_size)
+
+    @property
+    def digest(self) -> str:
+        """Nothing beyond what the windows themselves tell."""
+        return ""
 
     def begin_epoch(self, epoch: int, *, first: int = 0) -> None:
         """From now on batches are those of ``epoch``, and those before ``first`` are not needed."""
@@ -151,7 +156,29 @@ class Feed:
                              epoch=self.epoch + 1, batch=number + 1)
 
 
-def dataset(feed: Feed) -> Any:
+class AnyFeed(Protocol):
+    """What a training step is fed from: windows (`Feed`), or lanes of a carried state (`lanes.LaneFeed`).
+
+    windows, positions: what a batch was made of, for messages
+    share: part of an epoch's places that count, see `Feed.share`
+    digest: a mark of what the windows do not tell themselves
+    """
+
+    windows: Windows
+    batch_size: int
+    epoch: int
+
+    @property
+    def share(self) -> float: ...
+    @property
+    def digest(self) -> str: ...
+    def __len__(self) -> int: ...
+    def begin_epoch(self, epoch: int, *, first: int = 0) -> None: ...
+    def batch(self, number: int) -> Batch: ...
+    def positions(self, number: int) -> NDArray[np.int64]: ...
+
+
+def dataset(feed: AnyFeed) -> Any:
     """The feed as Keras wants it: a PyDataset without threads of its own."""
     base = use_engine().utils.PyDataset
     face = type("FeedDataset", (base,), {
@@ -211,8 +238,9 @@ def _mask(mask: NDArray[np.bool_] | None, x: NDArray[Any]) -> NDArray[np.bool_]:
     return np.ones(x.shape[:2], bool) if mask is None else mask
 
 
-def _weight_table(weights: Mapping[int, float] | None,
-                  architecture: Architecture) -> NDArray[np.float32] | None:
+def weight_table(weights: Mapping[int, float] | None,
+                 architecture: Architecture) -> NDArray[np.float32] | None:
+    """(C,) the weight of each class code; None when all count the same."""
     if not weights:
         return None
     table = np.ones(max(architecture.outputs, max(weights) + 1), np.float32)

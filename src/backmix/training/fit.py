@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,9 +28,10 @@ from backmix.models.network import build
 from backmix.models.size import memory_predict
 from backmix.storage import hold, remove
 from backmix.training.callbacks import recommended
-from backmix.training.checkpoint import CHECKPOINT, Snapshot, load_snapshot
-from backmix.training.feed import Feed, dataset, gathered
+from backmix.training.checkpoint import CHECKPOINT, Snapshot, arrays_of, load_snapshot, put
+from backmix.training.feed import AnyFeed, Feed, dataset, gathered
 from backmix.training.keeper import Gate, Keeper
+from backmix.training.lanes import LaneFeed
 from backmix.training.memory import KEEP, budget, check_memory
 from backmix.training.predict import predict_network
 from backmix.training.progress import Watch
@@ -45,6 +46,9 @@ from backmix.training.steps import (
     finishing_steps,
     listens_to_batches,
 )
+
+if TYPE_CHECKING:
+    from backmix.training.warm import Start
 
 __all__ = ["Diverged", "FitSettings", "Fitted", "TrainingPlan", "fit_network", "predict_network", "resolve"]
 
@@ -62,7 +66,7 @@ class Fitted:
 
     model: the Keras model with the best weights
     history: a value per epoch, by name: loss, val_loss, learning_rate, metrics
-    best_epoch: the epoch of the weights, counted from 1
+    best_epoch: the epoch of the weights, counted from 1; 0 for those that training started with
     seconds: time spent training, earlier parts of a resumed training included
     stopped: "patience", "epochs", "callback" or "diverged"
     resumed: how many epochs had been finished before this process went on
@@ -78,13 +82,14 @@ class Fitted:
 
 def fit_network(architecture: Architecture, train: Windows, validation: Windows, *,
                 settings: FitSettings, folder: Path | None = None, watch: Watch | None = None,
-                callbacks: Sequence[Any] = ()) -> Fitted:
+                callbacks: Sequence[Any] = (), start: Start | None = None) -> Fitted:
     """Train a network on one part of the windows and watch it on another.
 
     The same arguments give the same network, bit for bit. With a ``folder`` (held by this call
     alone) every finished epoch is saved, and a later call goes on where this one ended.
     ``callbacks``: Keras callbacks, run after `recommended` ones in their order; one that has
-    ``state()`` and ``restore()`` is resumed, too.
+    ``state()`` and ``restore()`` is resumed, too. With ``start`` the network begins with its weights,
+    and keeps them when no epoch is better: ``best_epoch`` is 0 then.
 
     Raises TrainingError: training.no_windows, training.no_validation, training.memory,
     training.not_a_number (before the batch is trained on), training.diverged (as `Diverged`),
@@ -97,7 +102,7 @@ def fit_network(architecture: Architecture, train: Windows, validation: Windows,
     if not len(validation):
         raise TrainingError("training.no_validation", where=validation.table.source)
     feed, check = _feeds(architecture, train, validation, settings)
-    job = _Job(architecture, settings, feed, check, folder, watch)
+    job = _Job(architecture, settings, feed, check, folder, watch, start)
     if folder is None:
         return _fit(job, callbacks)
     with hold(folder):
@@ -108,10 +113,11 @@ def fit_network(architecture: Architecture, train: Windows, validation: Windows,
 class _Job:
     architecture: Architecture
     settings: FitSettings
-    feed: Feed
-    check: Feed
+    feed: AnyFeed
+    check: AnyFeed
     folder: Path | None
     watch: Watch | None
+    start: Start | None
 
 
 def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
@@ -119,15 +125,19 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
     others = (*recommended(settings, folder), *callbacks)
     guard = Guard(job.feed, settings, job.watch)
     keeper = Keeper(others, guard, epochs=settings.epochs, folder=folder, watch=job.watch,
-                    fingerprint=fingerprint(job.architecture, settings, job.feed, job.check))
+                    fingerprint=fingerprint(job.architecture, settings, job.feed, job.check, start=job.start))
     snapshot = _earlier(job, keeper.fingerprint)
     model = compiled(job.architecture, settings)
     keeper.set_model(model)
+    if job.start is not None:
+        _begin(job, model, job.start)
+        if snapshot is None:
+            _measure_start(job, keeper)
     if snapshot is not None:
         keeper.resume(snapshot)
         more = snapshot.stopped == "epochs" and snapshot.epoch < settings.epochs
         if snapshot.stopped is not None and not more:
-            return _fitted(keeper, snapshot.stopped)
+            return _fitted(job, keeper, snapshot.stopped)
     with finishing_steps() as pressed:
         keeper.pressed = pressed
         steps = None
@@ -151,25 +161,60 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
             raise Interrupted(key, epoch=keeper.done + (cut.step > 0), step=cut.step or len(job.feed),
                               steps=len(job.feed), where=folder) from None
         except Diverged as fault:
-            fault.fitted = _fitted(keeper, "diverged") if keeper.best_epoch is not None else None
+            fault.fitted = _fitted(job, keeper, "diverged") if keeper.best_epoch is not None else None
             raise
         finally:
             # Keras's own step again: ours holds the feed, and with it the table
             model.train_function, model.steps_per_execution = None, 1
             if job.watch is not None:
                 job.watch.end(keeper.done, keeper.best, why)
-    return _fitted(keeper, why)
+    return _fitted(job, keeper, why)
+
+
+def _measure_start(job: _Job, keeper: Keeper) -> None:
+    """Let the first weights be the best so far: training must not end with worse ones."""
+    model = keeper.model
+    fixed = arrays_of(model.non_trainable_variables)
+    ahead = job.settings.monitor.startswith("val_")
+    feed = job.check if ahead else job.feed
+    feed.begin_epoch(0)
+    said = model.evaluate(dataset(feed), verbose=0, return_dict=True)
+    model.test_function = None  # it was made for one step per call, training may take several
+    said["loss"] /= feed.share
+    put(model.non_trainable_variables, fixed)
+    keeper.begin_with({f"{'val_' * ahead}{name}": float(value) for name, value in said.items()})
 
 
 def compiled(architecture: Architecture, settings: FitSettings) -> Any:
     """A new network with its optimiser, loss and metrics, ready to be trained."""
     kind = heads.get(architecture.head).kind
-    model = build(architecture, seed=settings.seed)
+    model = _network(architecture, settings)
     model.compile(optimizer=optimizer(settings), loss=losses.get(settings.loss).make(),
                   weighted_metrics=[metric(name, kind) for name in settings.metrics])
     # the variables must be there before a checkpoint is put into them
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _network(architecture: Architecture, settings: FitSettings) -> Any:
+    """The network to train: the plain one, or its twin that carries states."""
+    if settings.stretch is None:
+        return build(architecture, seed=settings.seed)
+    from backmix.models.carried import build_carrying
+
+    return build_carrying(architecture, lanes=settings.batch_size, rows=settings.stretch, seed=settings.seed)
+
+
+def _begin(job: _Job, model: Any, start: Start) -> None:
+    """Give the network to train the weights of an earlier model."""
+    if job.settings.stretch is None:
+        start.give(model)
+        return
+    from backmix.models.carried import hand_over
+
+    plain = build(job.architecture, seed=0)
+    start.give(plain)
+    hand_over(plain, model)
 
 
 def optimizer(settings: FitSettings) -> Any:
@@ -194,25 +239,29 @@ def metric(name: str, kind: str) -> Any:
     return getattr(use_engine().metrics, METRICS[kind][name])(name=name)
 
 
-def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: Feed) -> str:
+def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: AnyFeed, start: Start | None = None) -> str:
     """A short mark of what is trained on what; a checkpoint of another mark is not resumed.
 
     Of the windows it takes the number, the features and the content of 256 of them.
     """
     fixed = {name: value for name, value in asdict(settings).items() if name not in FREE}
     mark = hashlib.sha256(json.dumps([architecture.to_dict(), fixed], sort_keys=True, default=str).encode())
+    mark.update(start.mark.encode() if start is not None else b"")
     for feed in feeds:
         windows = feed.windows
         some = gathered(windows, np.unique(np.linspace(0, len(windows) - 1, 256).astype(np.int64)))
         mark.update(f"{len(windows)} {windows.feature_names} {feed.batch_size}".encode())
         mark.update(np.ascontiguousarray(some.x).tobytes())
-        mark.update(np.ascontiguousarray(some.y).tobytes())
+        mark.update(b"" if some.y is None else np.ascontiguousarray(some.y).tobytes())
+        mark.update(feed.digest.encode())
     return mark.hexdigest()[:32]
 
 
 def _feeds(architecture: Architecture, train: Windows, validation: Windows,
-           settings: FitSettings) -> tuple[Feed, Feed]:
+           settings: FitSettings) -> tuple[AnyFeed, AnyFeed]:
     """Both parts as batches that fit into memory; what is small is gathered once and for all."""
+    if settings.stretch is not None:
+        return _lanes(architecture, (train, validation), settings)
     batch_size = min(settings.batch_size, len(train))
     rows = architecture.lookback or max(train.steps, validation.steps)
     free = budget(settings.memory_limit)
@@ -231,6 +280,23 @@ def _feeds(architecture: Architecture, train: Windows, validation: Windows,
     return feed, check
 
 
+def _lanes(architecture: Architecture, parts: tuple[Windows, Windows],
+           settings: FitSettings) -> tuple[AnyFeed, AnyFeed]:
+    """Both parts as lanes through which a state is carried, as many for the one as for the other."""
+    assert settings.stretch is not None
+    free = budget(settings.memory_limit)
+    need = check_memory(architecture, settings.batch_size, rows=settings.stretch, free=free)
+    feeds = []
+    for part, seed in zip(parts, (settings.seed if settings.shuffle else None, None), strict=True):
+        feed = LaneFeed(part, architecture, lanes=settings.batch_size, stretch=settings.stretch, seed=seed,
+                        class_weights=settings.class_weights)
+        if feed.bytes() <= KEEP and need + 2 * feed.bytes() <= free:
+            feed.keep()
+            need += feed.bytes()
+        feeds.append(feed)
+    return feeds[0], feeds[1]
+
+
 def _earlier(job: _Job, mark: str) -> Snapshot | None:
     """The checkpoint to go on from, if there is one and it is of this very training."""
     if job.folder is None:
@@ -244,10 +310,16 @@ def _earlier(job: _Job, mark: str) -> Snapshot | None:
     return snapshot
 
 
-def _fitted(keeper: Keeper, why: str) -> Fitted:
+def _fitted(job: _Job, keeper: Keeper, why: str) -> Fitted:
     keeper.restore_best()
-    return Fitted(model=keeper.model, history=keeper.history, best_epoch=(keeper.best_epoch or 0) + 1,
-                  seconds=keeper.seconds, stopped=why, resumed=keeper.resumed)
+    best, model = -1 if keeper.best_epoch is None else keeper.best_epoch, keeper.model
+    if job.settings.stretch is not None:
+        from backmix.models.carried import hand_over
+
+        model = build(job.architecture, seed=job.settings.seed)
+        hand_over(keeper.model, model)
+    return Fitted(model=model, history=keeper.history, best_epoch=best + 1, seconds=keeper.seconds,
+                  stopped=why, resumed=keeper.resumed)
 
 
 def _together(callbacks: Sequence[Any]) -> int:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from backmix.training.callbacks import EarlyStop, Hooks, Logs, Resumable
 from backmix.training.checkpoint import Snapshot, arrays_of, assign, put, save_snapshot, values
-from backmix.training.feed import Feed
+from backmix.training.feed import AnyFeed
 from backmix.training.progress import Watch
 from backmix.training.steps import Guard, Interruption, StepInterrupted, Steps
 
@@ -29,7 +29,7 @@ class Gate(Hooks):
     cut: the moment from which training goes on; it may lie within an epoch
     """
 
-    def __init__(self, feed: Feed, check: Feed, guard: Guard, *, steps: Steps | None,
+    def __init__(self, feed: AnyFeed, check: AnyFeed, guard: Guard, *, steps: Steps | None,
                  cut: Snapshot | None) -> None:
         self._feed, self._check, self._guard, self._steps = feed, check, guard, steps
         self._cut = cut if cut is not None and cut.step and steps is not None else None
@@ -111,6 +111,11 @@ class Keeper(Hooks):
             for other in self._others:
                 if isinstance(other, Resumable) and self._name(other) in self._before.callbacks:
                     other.restore(self._before.callbacks[self._name(other)])
+
+    def begin_with(self, logs: Mapping[str, float]) -> None:
+        """The network's weights, with these values, are the best so far, from before the first epoch."""
+        self._early.set_model(self.model)
+        self._early.on_epoch_end(-1, dict(logs))
 
     def restore_best(self) -> None:
         """Give the network its best weights."""

@@ -8,6 +8,7 @@ costs little more than a short one. The test part is never touched.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -28,14 +29,16 @@ RIDGE = (1e-2, 1e-1, 1.0, 10.0)
 FALLBACK = 20
 
 
-def choose_lookback(table: Table, split: Split, spec: WindowSpec) -> Choice:
+def choose_lookback(table: Table, split: Split, spec: WindowSpec, *,
+                    learned: Callable[[Windows], Windows] = lambda windows: windows) -> Choice:
     """The lookback in rows for this table and target, with the reason.
 
-    ``spec`` gives inputs, targets, horizon and dead time; its own lookback is not used.
+    ``spec`` gives inputs, targets, horizon and dead time; its own lookback is not used. ``learned``
+    keeps the windows that may be learned from.
     """
     errors: dict[int, float] = {}
     for rows in CANDIDATES:
-        parts = _parts(table, split, replace(spec, lookback=rows))
+        parts = _parts(table, split, replace(spec, lookback=rows), learned)
         if parts is None:
             break
         errors[rows] = _linear_error(*parts)
@@ -48,10 +51,11 @@ def choose_lookback(table: Table, split: Split, spec: WindowSpec) -> Choice:
                   setting="windows.lookback")
 
 
-def _parts(table: Table, split: Split, spec: WindowSpec) -> tuple[Windows, Windows] | None:
+def _parts(table: Table, split: Split, spec: WindowSpec,
+           learned: Callable[[Windows], Windows]) -> tuple[Windows, Windows] | None:
     try:
-        train = build_windows(table, spec, split=split, part=Part.TRAIN)
-        validation = build_windows(table, spec, split=split, part=Part.VALIDATION)
+        train = learned(build_windows(table, spec, split=split, part=Part.TRAIN))
+        validation = learned(build_windows(table, spec, split=split, part=Part.VALIDATION))
     except InputError:
         return None
     if min(len(train), len(validation)) < LEAST_WINDOWS:

@@ -28,6 +28,7 @@ from backmix.section import Section
 from backmix.tasks import TaskPlan, tasks
 from backmix.text import LANGUAGES, say
 from backmix.training.fit import TrainingPlan
+from backmix.training.rounds import RefitPlan
 
 PLAN_BYTES = 1_000_000
 """A plan is a page of text; a larger file is not read."""
@@ -95,6 +96,7 @@ class Plan(Section):
     training: TrainingPlan = TrainingPlan()
     evaluation: EvaluationPlan = EvaluationPlan()
     report: ReportPlan = ReportPlan()
+    refit: RefitPlan = RefitPlan()
     online: bool = True
     """Whether the model shall run live; then nothing may look ahead."""
 

@@ -7,7 +7,7 @@ compiled twice, and neither the batch size nor the company of other windows chan
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
+from backmix.models.size import memory_predict
 from backmix.tasks import Outcome, Task
+from backmix.training.carried import predict_carried
 from backmix.training.checkpoint import arrays_of, put
 from backmix.training.feed import gathered
 from backmix.training.memory import budget, spell
@@ -40,7 +42,7 @@ def predict_outcome(model: Any, task: Task, windows: Windows) -> Outcome:
     parts = []
     for low in range(0, max(1, len(windows)), together):
         some = windows.subset(np.arange(low, min(low + together, len(windows))))
-        parts.append(task.decode(predict_raw(model, task, some), some))
+        parts.append(task.finished(task.decode(predict_raw(model, task, some), some), some))
     return Outcome.joined(parts)
 
 
@@ -63,9 +65,12 @@ def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
     """What the network puts out for each window, (W, O).
 
     Of a network that answers on every row it is the answer on the window's last row; a window that is
-    given back is flattened, (W, T·O). ``batch_size`` windows are gathered at a time. Raises TrainingError
-    (training.memory_predict) when not even one window fits into memory.
+    given back is flattened, (W, T·O). Where the state is carried it comes from the first row of the run.
+    ``batch_size`` windows are gathered at a time. Raises TrainingError (training.memory_predict) when not
+    even one window fits into memory.
     """
+    if windows.spec.carried:
+        return predict_carried(model, windows)
     block, rows = _block_shape(model, windows, memory_limit)
     found: NDArray[np.float32] | None = None
     fixed = arrays_of(model.non_trainable_variables)
@@ -106,7 +111,7 @@ def rolled(step: Step, windows: Windows, *, block: int = 4096) -> NDArray[np.flo
     seen nothing behind the moment of prediction but what was planned.
     """
     spec = windows.spec
-    goals = slice(len(spec.inputs), len(spec.inputs) + len(spec.targets))
+    goals = slice(len(spec.columns), len(spec.columns) + len(spec.targets))
     planned = [spec.inputs.index(name) for name in spec.future]
     found = np.empty((len(windows), spec.horizon, len(spec.targets)), np.float32)
     for low in range(0, len(windows), block):
@@ -141,10 +146,16 @@ def block_size(model: Any, rows: int, free: int) -> int:
     widths = [width for layer in model.layers for shape in _shapes(layer) for width in shape[-1:] if width]
     each = 4 * rows * 2 * sum(widths)  # every layer's sequence, and as much again for work
     block = BLOCK
-    while block > 1 and block * each > free:
+
+    form = getattr(model, "architecture", None)  # somebody else's Keras model has none
+
+    def need() -> int:  # what the layers hand on, or what attention compares: rows by rows
+        return max(block * each, memory_predict(form, block, rows=rows) if form else 0)
+
+    while block > 1 and need() > free:
         block //= 2
-    if block * each > free:
-        raise TrainingError("training.memory_predict", rows=rows, need=spell(each), free=spell(free))
+    if need() > free:
+        raise TrainingError("training.memory_predict", rows=rows, need=spell(need()), free=spell(free))
     return block
 
 
@@ -180,3 +191,24 @@ def _shapes(layer: Any) -> list[tuple[int | None, ...]]:
     output = getattr(layer, "output", None)
     found = output if isinstance(output, list | tuple) else [output]
     return [tuple(tensor.shape) for tensor in found if tensor is not None]
+
+
+def predict_arrays(model: Any, inputs: Mapping[str, NDArray[Any]], *, block: int = BLOCK) -> NDArray[np.float32]:
+    """What the network puts out for windows that somebody has changed, (B, O).
+
+    inputs: by the names of the network's inputs, x (B, T, F) among them. The usual blocks are those of
+    `predict_network`, so that nothing is compiled anew; a smaller ``block`` saves a large network from
+    computing padding.
+    """
+    x = inputs["x"]
+    rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or x.shape[1]
+    block = min(block, block_size(model, rows, budget(None)))
+    fixed = arrays_of(model.non_trainable_variables)
+    found = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
+    for low in range(0, len(x), block):
+        some = {name: _filled(array[low:low + block], (block, rows if name in ("x", "mask") else array.shape[1]))
+                for name, array in inputs.items()}
+        answer = np.asarray(model.predict_on_batch(some))
+        found.append(answer.reshape(len(answer), -1)[:len(x) - low])
+    put(model.non_trainable_variables, fixed)
+    return np.concatenate(found)

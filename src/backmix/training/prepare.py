@@ -8,15 +8,17 @@ then are repair rules and scalers learned, from the training rows alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from backmix.data.ledger import Account, Ledger, account
-from backmix.data.repair import RepairPlan, fit_repair
+from backmix.data.ledger import Account, Ledger, Note, account
+from backmix.data.repair import Repair, RepairPlan, fit_repair
+from backmix.data.reported import learned
 from backmix.data.resample import check_clock, resample
+from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.split import Part, Split, split
@@ -30,7 +32,8 @@ from backmix.tasks import Task, TaskPlan, tasks
 from backmix.text import say
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe
+from backmix.training.recipe import Recipe, repair_for
+from backmix.training.warm import Start
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
@@ -50,6 +53,7 @@ class Prepared:
     fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
     choices: what "auto" became
+    start: the model that training goes on from, if any
     """
 
     plan: Plan
@@ -65,6 +69,7 @@ class Prepared:
     ledger: Ledger
     account: Account
     choices: tuple[Choice, ...]
+    start: Start | None = None
 
     @property
     def task(self) -> Task:
@@ -83,21 +88,79 @@ class Prepared:
         return {"validation": self.task.choosing(self.validation), "test": self.test, **running}
 
 
-def prepare(reading: Reading, plan: Plan) -> Prepared:
+Divide = Callable[[Table, int], Split]
+"""How rows are divided where it is not the plan that says so: (table, rows to purge) -> split."""
+
+
+def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Prepared:
     """Split, repair, scale and window a table as the plan says.
+
+    start: a model to go on from; its tags, repair rules, scalers and form of windows are kept
+    divide: divides the rows in the place of the plan; then there may be no test part
 
     Raises InputError (no inputs, too little data, irregular clock ...) and PlanError.
     """
+    check_target(reading, plan.the_task.targets)
+    ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
+    task, table, parts, choices = ground.task, ground.table, ground.split, list(ground.choices)
+    judges = divide is None or parts.count(Part.TEST) > 0
+    forms = {Part.TRAIN: ground.spec, Part.VALIDATION: ground.spec}
+    if judges:
+        forms[Part.TEST] = task.choice(ground.spec)
+    windows = {part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers)
+               for part, form in forms.items()}
+    for part, found in windows.items():
+        _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
+    choices += _left_out(table, list(windows.values()))
+    tested = windows[Part.TEST] if judges else windows[Part.VALIDATION].subset(np.empty(0, np.int64))
+    windows[Part.TEST] = task.judged(tested) if judges else tested
+    if judges and not len(windows[Part.TEST]):
+        raise InputError("course.none_judged", where=table.source, count=len(tested))
+    choices += _not_judged(tested, windows[Part.TEST])
+    windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
+    train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
+    lessons = (task.lessons(train), task.lessons(task.learned(validation)))
+    for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
+        _enough(found, part, rows=int(parts.rows(part).sum()))
+    choices += (*_unseen(task, train), *task.remarks(train))
+    scaler, target_scaler = ground.scalers
+    recipe = Recipe(task=task.prepared(train, validation), inputs=ground.inputs, repair=ground.repair,
+                    spec=ground.spec, scaler=scaler, target_scaler=target_scaler, step=table.step)
+    ledger = reading.ledger.add(*ground.notes)
+    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
+                    test=windows[Part.TEST], running=None if len(tested) == len(windows[Part.TEST]) else tested,
+                    lessons=lessons, fitted_on=ground.fitted_on, ledger=ledger,
+                    account=account(ledger, table), choices=tuple(choices), start=start)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """The repaired table and all that turns it into windows."""
+
+    table: Table
+    split: Split
+    task: Task
+    inputs: tuple[Tag, ...]
+    repair: Repair
+    spec: WindowSpec
+    scalers: tuple[Scaler, Scaler | None]
+    fitted_on: Mask
+    notes: tuple[Note, ...]
+    choices: tuple[Choice, ...]
+
+
+def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
+    """Everything learned from this table's own training rows."""
     settings = plan.the_task
     kind = tasks.get(settings.kind)
-    check_target(reading, settings.targets)
     _untaken(reading.table, kind, settings)
     table = kind.adapt(reading.table, settings)
     check_clock(table, plan.repair)
     table, resampled = resample(table, plan.repair)
     table = kind.derive(table, settings, targets=True)
     task = kind.bind(table, settings)
-    _uncut(table, plan, task)
+    if divide is None:
+        _uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
     spec = _spec(table, plan, task, inputs)
     choices: list[Choice] = []
@@ -105,42 +168,42 @@ def prepare(reading: Reading, plan: Plan) -> Prepared:
     choices += given
     if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
-        parts = _parts(table, plan, gap=spec.reach)
+        parts = _parts(table, plan, divide, gap=spec.reach)
         repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
-        kept = tuple(name for name in spec.inputs if name not in repair.dropped_tags)
-        choices.append(choose_lookback(repair.apply(table)[0], parts, replace(spec, inputs=kept, future=())))
+        kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
+                       for names in (spec.inputs, spec.targets))
+        short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
+        choices.append(choose_lookback(repair.apply(table)[0], parts, short, learned=task.learned))
         spec = replace(spec, lookback=choices[-1].value)
-    parts = _parts(table, plan, gap=spec.reach)
+    parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
     repair = fit_repair(_measured(table, task), rules, rows=fitted_on)
-    table, repaired = repair.apply(table)
     inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
     spec = _with_inputs(spec, task, inputs, table)
-    scaler, target_scaler = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs,
-                                        target=plan.scaling.target)
-    forms = {Part.TRAIN: spec, Part.VALIDATION: spec, Part.TEST: task.choice(spec)}
-    windows = {part: build_windows(table, form, split=parts, part=part).scaled(scaler, target_scaler)
-               for part, form in forms.items()}
-    for part, found in windows.items():
-        _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
-    choices += _left_out(table, list(windows.values()))
-    tested = windows[Part.TEST]
-    windows[Part.TEST] = task.judged(tested)
-    if not len(windows[Part.TEST]):
-        raise InputError("course.none_judged", where=table.source, count=len(tested))
-    choices += _not_judged(tested, windows[Part.TEST])
-    train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
-    lessons = (task.lessons(train), task.lessons(validation))
-    for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
-        _enough(found, part, rows=int(parts.rows(part).sum()))
-    choices += (*_unseen(task, train), *task.remarks(train))
-    recipe = Recipe(task=task.prepared(train, validation), inputs=inputs, repair=repair, spec=spec, scaler=scaler,
-                    target_scaler=target_scaler, step=table.step)
-    ledger = reading.ledger.add(*resampled, *repaired)
-    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
-                    test=windows[Part.TEST], running=None if len(tested) == len(windows[Part.TEST]) else tested,
-                    lessons=lessons, fitted_on=fitted_on, ledger=ledger,
-                    account=account(ledger, table), choices=tuple(choices))
+    table, repaired = repair_for(spec, repair, table)
+    scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
+    return _Ground(table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired),
+                   tuple(choices))
+
+
+def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
+    """Everything as the model knows it that training goes on from; only the rows are new."""
+    old, settings = start.recipe, plan.the_task
+    start.check(plan)
+    start.check_tags(tasks.get(settings.kind).adapt(reading.table, settings))
+    aligned = old.aligned(reading.table, need_target=True)
+    table, resampled = resample(aligned.table, old.repair.plan)
+    task = replace(old.task, settings=settings, fitted={})
+    table = task.derive(table, settings, targets=True)
+    if divide is None:
+        _uncut(table, plan, task)
+    asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
+    spec = start.spec(_spec(table, asked, task, old.inputs))
+    parts = _parts(table, plan, divide, gap=spec.reach)
+    table, repaired = repair_for(spec, old.repair, table)
+    return _Ground(table, parts, task, old.inputs, old.repair, spec, (old.scaler, old.target_scaler),
+                   _teaching_rows(table, parts, task), (*aligned.ledger.notes, *resampled, *repaired),
+                   (start.choice,))
 
 
 def _untaken(table: Table, kind: type[Task], settings: TaskPlan) -> None:
@@ -167,7 +230,12 @@ def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
 def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     """(N,) the training rows that repair rules and scalers are learned from."""
     rows, allowed = parts.rows(Part.TRAIN), task.fit_rows(table)
-    return rows if allowed is None else rows & allowed
+    if allowed is None:
+        return rows
+    if not (rows & allowed).any():
+        raise InputError("prepare.nothing_to_learn", where=table.source, rows=f"{int(rows.sum()):,}", task=task.name,
+                         target=", ".join(task.settings.targets))
+    return rows & allowed
 
 
 def _uncut(table: Table, plan: Plan, task: Task) -> None:
@@ -216,8 +284,10 @@ def _not_judged(tested: Windows, judged: Windows) -> list[Choice]:
     return [Choice(names, "course.not_judged", {"names": ", ".join(names)})] if names else []
 
 
-def _parts(table: Table, plan: Plan, *, gap: int) -> Split:
+def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Split:
     """The split; the error for too little data asks for as many rows as training needs, too."""
+    if divide is not None:
+        return divide(table, gap)
     try:
         return split(table, plan.split, gap=gap)
     except InputError as fault:
@@ -253,7 +323,7 @@ def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
     if len(seen) == 1:
         raise InputError("prepare.one_class", where=train.table.source, target=task.targets[0].name,
                          found=task.classes[seen.pop()], count=len(train))
-    names = [name for code, name in enumerate(task.classes) if code not in seen]
+    names = [name for code, name in enumerate(task.known) if code not in seen]
     if not names:
         return ()
     return (Choice(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
@@ -279,7 +349,8 @@ def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> Wind
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
     spec = window_spec(form, table, inputs=names or goals, targets=goals,
                        max_gap=None if gap is None or step is None else gap.rows(step) * step)
-    return _with_inputs(spec, task, inputs, table)
+    spec = _with_inputs(spec, task, inputs, table)
+    return replace(spec, carried=True) if plan.training.state == "carried" else spec
 
 
 def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: Table) -> WindowSpec:
@@ -288,4 +359,4 @@ def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: T
     spec = task.form(replace(spec, inputs=names or spec.inputs, targets=task.goals(names)), table.step)
     if not names and spec.known is None:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
-    return replace(spec, inputs=names)
+    return replace(spec, inputs=names, known=learned(spec.known, table, spec.targets))

@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from backmix.data.align import align
+from backmix.data.filled import with_missing
 from backmix.data.ledger import Ledger
-from backmix.data.repair import Repair
+from backmix.data.reading import Reading
+from backmix.data.repair import Repair, Repaired
+from backmix.data.reported import check_reports, report_tag
 from backmix.data.resample import resample
 from backmix.data.scaling import Scaler
 from backmix.data.table import Table
@@ -43,8 +46,8 @@ class Recipe:
 
     @property
     def wanted(self) -> tuple[Tag, ...]:
-        """The tags that prediction needs: the inputs, and the target when its past is shown."""
-        return (*self.measured, *(self.task.targets if self.spec.known is not None else ()))
+        """The tags that prediction needs: the inputs, and the target (and its reports) when its past is shown."""
+        return (*self.measured, *(self.task.targets if self.spec.known is not None else ()), *self._reports)
 
     @property
     def measured(self) -> tuple[Tag, ...]:
@@ -53,16 +56,40 @@ class Recipe:
         return tuple(tag for tag in self.inputs if tag.name not in made)
 
     @property
+    def _reports(self) -> tuple[Tag, ...]:
+        known = self.spec.known
+        return () if known is None or known.report is None else tuple(report_tag(name) for name in self.spec.targets)
+
+    @property
+    def tells_what_is_judged(self) -> bool:
+        """Whether the network's answers are the targets themselves; of an anomaly detection they are the inputs."""
+        return self.task.kind == "regression" or self.spec.targets == tuple(tag.name for tag in self.task.targets)
+
+    @property
     def light(self) -> bool:
         """Whether the light runtime can do what this recipe says."""
         plain = self.spec.answer == "row" and self.spec.relative == "none" and not self.spec.future
-        return self.task.light and plain
+        aged = self.spec.known is not None and self.spec.known.age
+        return self.task.is_light() and plain and not aged and not self.spec.missing
 
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.
 
         Columns are found by name. ``need_target`` keeps only windows whose target is known.
         """
+        task = self.task
+        aligned = self.aligned(table, need_target=need_target)
+        table, resampled = resample(aligned.table, self.repair.plan)
+        table = task.derive(table, task.settings, targets=need_target)
+        table, repaired = repair_for(self.spec, self.repair, table)
+        ledger = aligned.ledger.add(*resampled, *repaired)
+        spec = self.spec.without_target() if not need_target else self.spec
+        return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
+
+    def aligned(self, table: Table, *, need_target: bool) -> Reading:
+        """The columns of a table that the recipe is about, found by name, in its order, units and classes."""
+        if self._reports:
+            check_reports(table, self.spec.targets)
         task, wanted = self.task, self.wanted
         if need_target:
             table = task.adapt(table, task.settings)
@@ -71,14 +98,8 @@ class Recipe:
             there = [name for name in (*judged, *task.settings.targets) if name in table.names]
             taken = {*made, *(tag.name for tag in self.inputs)}
             names = dict.fromkeys(name for name in (*self.spec.targets, *there) if name not in taken)
-            wanted = (*self.measured, *(judged.get(name) or table.tag(name) for name in names))
-        aligned = align(table, wanted)
-        table, resampled = resample(aligned.table, self.repair.plan)
-        table = task.derive(table, task.settings, targets=need_target)
-        table, repaired = self.repair.apply(table)
-        ledger = aligned.ledger.add(*resampled, *repaired)
-        spec = self.spec.without_target() if not need_target else self.spec
-        return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
+            wanted = (*self.measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports)
+        return align(table, wanted)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-ready data."""
@@ -113,6 +134,15 @@ class Recipe:
             target_scaler=Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] else None,
             step=data["step"],
         )
+
+
+def repair_for(spec: WindowSpec, repair: Repair, table: Table) -> Repaired:
+    """The repaired table, with the columns that say what was filled when the windows show them."""
+    if not spec.missing:
+        return repair.apply(table)
+    filled = repair.filled(table, spec.inputs)
+    repaired = repair.apply(table)
+    return Repaired(with_missing(repaired.table, spec.inputs, filled), repaired.notes)
 
 
 def _tag(data: dict[str, Any]) -> Tag:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ByteSize, Field, field_validator, model_validator
 
+from backmix.duration import Duration, DurationField
 from backmix.errors import PlanError
 from backmix.models.choice import Choice
 from backmix.section import Section
@@ -48,6 +49,12 @@ class TrainingPlan(Section):
     checkpoint: name of the file with the best weights; ``{epoch}`` and metrics may stand in it
         (``"{epoch:03d}-{val_loss:.4f}"``), then every improvement has its own file
     tensorboard: also write events for TensorBoard (pip install "backmix[tensorboard]")
+    state: "windows" begins every window from rest; "carried" hands the state on from row to row, from
+        the first row of every batch (gap, part) on; ``batch_size`` is then the number of lanes side by side
+    stretch: rows between two steps of the optimiser when the state is carried; the gradient reaches no
+        further back
+    warm_start: a bundle whose weights training goes on from, with its network, tags and scalers; the
+        path counts from the folder of the plan
     """
 
     optimizer: Optimizer = "adam"
@@ -71,6 +78,9 @@ class TrainingPlan(Section):
     memory_limit: ByteSize | None = None
     checkpoint: str = "best"
     tensorboard: bool = False
+    state: Literal["windows", "carried"] = "windows"
+    stretch: DurationField | Literal["auto"] = "auto"
+    warm_start: str | None = None
 
     @field_validator("learning_rate", "clipnorm", "batch_size")
     @classmethod
@@ -78,6 +88,13 @@ class TrainingPlan(Section):
         if not isinstance(value, str) and not value > 0:
             raise ValueError(say("training.plan_positive", got=value))
         return value
+
+    @field_validator("stretch")
+    @classmethod
+    def _some_rows(cls, stretch: Duration | str) -> Duration | str:
+        if isinstance(stretch, Duration) and 0 in (stretch.count, stretch.seconds):
+            raise ValueError(say("carried.stretch_zero", got=stretch))
+        return stretch
 
     @field_validator("loss")
     @classmethod
@@ -120,6 +137,7 @@ class FitSettings:
 
     clipnorm, clipvalue: at most one of them is a number
     class_weights: weight per class code, None when all windows count the same
+    stretch: rows per step of a carried state, ``batch_size`` lanes side by side; None for windows
     resume: go on from the checkpoint of the run folder when there is one
 
     >>> FitSettings(loss="mae").monitor
@@ -147,6 +165,7 @@ class FitSettings:
     memory_limit: int | None = None
     checkpoint: str = _USUAL.checkpoint
     tensorboard: bool = _USUAL.tensorboard
+    stretch: int | None = None
     resume: bool = True
 
     @property

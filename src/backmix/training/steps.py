@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from backmix.errors import TrainingError
 from backmix.text import say
 from backmix.training.callbacks import Hooks
-from backmix.training.feed import Feed, answer_name, gathered, moment, row_name
+from backmix.training.feed import AnyFeed, answer_name, gathered, moment, row_name
 from backmix.training.progress import Watch
 from backmix.training.settings import FitSettings
 
@@ -82,7 +82,7 @@ class Diverged(TrainingError):
 class Guard:
     """Sees the running mean loss of every step and stops a training that has diverged."""
 
-    def __init__(self, feed: Feed, settings: FitSettings, watch: Watch | None) -> None:
+    def __init__(self, feed: AnyFeed, settings: FitSettings, watch: Watch | None) -> None:
         self._feed, self._settings, self._watch = feed, settings, watch
         self.measure = 0.0
         self._seen = 0
@@ -260,7 +260,7 @@ def listens_to_batches(callback: Any) -> bool:
     return False
 
 
-def extreme(feed: Feed, number: int) -> tuple[float, str, str]:
+def extreme(feed: AnyFeed, number: int) -> tuple[float, str, str]:
     """The largest absolute scaled value of a batch, its tag and when it was measured."""
     at = feed.positions(number)
     found = gathered(feed.windows, at)
@@ -276,7 +276,7 @@ def extreme(feed: Feed, number: int) -> tuple[float, str, str]:
     return size, tag, place
 
 
-def moment_of(feed: Feed, number: int, which: int) -> str:
+def moment_of(feed: AnyFeed, number: int, which: int) -> str:
     """When the earliest (0) or latest (-1) window of a batch was due."""
     rows = np.sort(feed.windows.origins[feed.positions(number)])
     return moment(feed.windows, int(rows[which]))

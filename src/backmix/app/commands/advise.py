@@ -22,10 +22,11 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         from backmix.app.outcome import show_advice
         from backmix.data.sources import read
+        from backmix.serving.bundle import start_of
         from backmix.training.design import design
         from backmix.training.plan import Plan
         from backmix.training.prepare import prepare
 
         wanted = Plan.load(plan)
-        prepared = prepare(read(wanted.data, base=plan.parent), wanted)
+        prepared = prepare(read(wanted.data, base=plan.parent), wanted, start=start_of(wanted, plan.parent))
         show_advice(prepared, design(prepared), as_json=as_json)

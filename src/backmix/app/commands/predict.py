@@ -30,6 +30,7 @@ def add(app: typer.Typer) -> None:
         bundle: Path = typer.Argument(..., help=say("app.arg_bundle")),
         file: Path = typer.Argument(..., help=say("app.arg_file")),
         out: Path | None = typer.Option(None, "--out", "-o", help=say("app.opt_out")),
+        lab: Path | None = typer.Option(None, "--lab", help=say("lab.opt_lab")),
         data: list[str] = typer.Option([], "--data", help=say("app.opt_data")),
         history: Mode | None = typer.Option(None, "--history", help=say("app.opt_history")),
         time: str | None = typer.Option(None, "--time", help=say("app.opt_clock")),
@@ -47,7 +48,7 @@ def add(app: typer.Typer) -> None:
 
         settings = told(data).model_dump(exclude_unset=True)
         with without_plan():
-            frame, ledger = Bundle.load(bundle).predict_file(file, **settings)
+            frame, ledger = Bundle.load(bundle).predict_file(file, lab=lab, **settings)
         frame = frame.drop(columns=["part", "truth"])
         show_ledger(ledger)
         if out is not None:
@@ -80,3 +81,7 @@ def _score(bundle: Path, file: Path, out: Path | None, *, mode: Mode, time: str 
     note(say("serving.scored", **values))
     if account.difference is not None:
         note(say("serving.carried_difference", difference=account.difference, rows=COMPARED))
+    elif mode == "carried" and account.as_trained:
+        note(say("carried.as_trained"))
+    elif mode == "windows" and not account.as_trained:
+        note(say("carried.windows_mode"))

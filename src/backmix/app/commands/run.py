@@ -21,6 +21,7 @@ def add(app: typer.Typer) -> None:
         folder: Path | None = typer.Option(None, "--folder", help=say("app.opt_folder")),
         resume: bool = typer.Option(False, "--resume", help=say("app.opt_resume")),
         seed: int | None = typer.Option(None, "--seed", min=0, help=say("app.opt_seed")),
+        warm_start: Path | None = typer.Option(None, "--warm-start", help=say("warm.option")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.outcome import show_run
@@ -30,5 +31,7 @@ def add(app: typer.Typer) -> None:
         wanted = Plan.load(plan)
         if seed is not None:
             wanted = wanted.merged({"training": {"seed": seed}})
+        if warm_start is not None:
+            wanted = wanted.merged({"training": {"warm_start": str(warm_start.absolute())}})
         where = folder or run_folder(plan.stem, resume=resume)
         show_run(fit(None, wanted, folder=where, resume=resume, base=plan.parent, quiet=as_json), as_json=as_json)

@@ -227,6 +227,9 @@ def _plans(seed: int, settings: CstrSettings) -> Plans:
         "fault_diagnosis": {
             "data": data, "split": split, "repair": repair, "windows": {"lookback": "90min", "stride": 3},
             "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"}},
+        "anomaly_detection": {
+            "data": data, "split": split, "repair": repair, "windows": {"lookback": "30min"},
+            "task": {"kind": "anomaly_detection", "target": "fault", "normal": "normal"}},
     }
 
 

@@ -126,7 +126,7 @@ class Scaler:
         if not isinstance(kind, str) or len(kind) > 100:
             raise BundleError("windows.bad_scaler", fault="kind")
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names) \
-                or not 0 < len(names) <= MOST_FEATURES:
+                or len(names) > MOST_FEATURES:
             raise BundleError("windows.bad_scaler", fault="names")
         for field in ("center", "scale"):
             numbers = data[field]

@@ -1,8 +1,9 @@
 """Debutanizer column: butane in the bottom product of a real refinery column.
 
 This module registers the set and its protocols, which differ in what is known of past ``y``, the
-thing that decides every score on this set: none (C), the value of 4 rows ago (A), or the values of
-4 to 8 rows ago (B). Never compare across them.
+thing that decides every score on this set: none (C), the value of 4 rows ago (A), the values of 4
+to 8 rows ago (B), or that of a laboratory which samples every 10 rows and reports 10 rows later (D;
+``y`` is then missing on all other rows, to learn from and to be judged by). Never compare across them.
 
 All columns are scaled to 0-1 by the publisher. Fortuna, Graziani, Rizzo & Xibilia, Soft Sensors
 for Monitoring and Control of Industrial Processes, Springer (2007), chapter 5 and appendix A.
@@ -25,11 +26,15 @@ _FILE = DataFile(
     "b9488f0a78fa0d6afde73990212122e6a552e3b0ebfb91f048c40afbe76015a4", 308951)
 COLUMNS = (*(Column(f"u{i}") for i in range(1, 8)), Column("y", role="target"))
 _PAST: dict[str, dict[str, int] | None] = {
-    "C": None, "A": {"delay": 4, "count": 1}, "B": {"delay": 4, "count": 5}}
+    "C": None, "A": {"delay": 4, "count": 1}, "B": {"delay": 4, "count": 5}, "D": {"delay": 10, "count": 1}}
+_SAMPLED = 10
+"""Protocol D: rows from one laboratory sample to the next."""
 
 
 def _read(paths: Paths, protocol: str | None) -> Table:
     values = np.loadtxt(paths[_PATH], skiprows=1)
+    if protocol == "D":
+        values[np.arange(len(values)) % _SAMPLED != 0, -1] = np.nan
     return Table(values, tags("debutanizer", COLUMNS), source="debutanizer")
 
 

@@ -1,6 +1,6 @@
 """Tennessee Eastman process: 21 faults of a simulated chemical plant.
 
-This module registers the set and its diagnosis protocols. One file is one run and becomes one
+This module registers the set and its protocols of diagnosis and detection. One file is one run and becomes one
 batch. In a training file of a fault every row is faulty; in a test file the fault starts after row
 160 of 960. ``d00.dat``, the training file of normal operation, is stored with variables as rows.
 
@@ -73,7 +73,9 @@ _UNITS = ("kscmh", "kg/h", "kg/h", "kscmh", "kscmh", "kscmh", "kPa", "%", "degC"
           *("mol%",) * 19, *("%",) * 11)
 _NAMES = (*(f"XMEAS{i}" for i in range(1, 42)), *(f"XMV{i}" for i in range(1, 12)))
 _FAULTS = {"case1": (1, 2, 6, 7, 8), "case2": (4, 5, 10, 11, 12), "all": tuple(range(1, 22)),
-           "with_normal": tuple(range(22))}
+           "with_normal": tuple(range(22)), "detection": tuple(range(22))}
+_DETECTION = "detection"
+"""The protocol that trains on ``d00.dat`` alone: nothing of a fault is seen before the test part."""
 
 
 def _file(stem: str, digest: str, size: int) -> DataFile:
@@ -96,8 +98,9 @@ def _read(paths: Paths, protocol: str | None) -> Table:
     faults = _FAULTS[protocol or "case1"]
     with_normal = 0 in faults
     runs, codes = [], []
-    for test in (False, True):
-        for fault in faults:
+    taught = faults if protocol != _DETECTION else (0,)
+    for test, some in ((False, taught), (True, faults)):
+        for fault in some:
             stem = f"d{fault:02d}" + ("_te" if test else "")
             path = paths[f"tennessee_eastman/{stem}.dat"]
             values = numbers(path, 500).T if stem == "d00" else numbers(path, 52)
@@ -108,7 +111,7 @@ def _read(paths: Paths, protocol: str | None) -> Table:
                     values, code = values[ONSET:], code[ONSET:]
             runs.append(values)
             codes.append(code)
-    stems = [f"d{f:02d}{end}" for end in ("", "_te") for f in faults]
+    stems = [f"d{f:02d}{end}" for end, some in (("", taught), ("_te", faults)) for f in some]
     lengths = [len(run) for run in runs]
     columns = (*COLUMNS[:-1], Column("fault", role="target", categories=tuple(map(_name, faults))))
     values = np.column_stack([np.concatenate(runs), np.concatenate(codes)])
@@ -118,14 +121,17 @@ def _read(paths: Paths, protocol: str | None) -> Table:
 
 
 def _plan(protocol: str) -> dict[str, Any]:
-    task: dict[str, Any] = {"kind": "fault_diagnosis", "target": "fault"}
+    detection = protocol == _DETECTION
+    task: dict[str, Any] = {"kind": "anomaly_detection" if detection else "fault_diagnosis", "target": "fault"}
+    # the end of d00 sets the threshold: a rate of 1 % needs a hundred rows of it
+    train = 0.7 if detection else 0.8
     if 0 in _FAULTS[protocol]:
         task["normal"] = "normal"
     return {
         "data": {"set": "tennessee_eastman", "protocol": protocol},
         "task": task,
         "split": {"kind": "named", "test_batches": [f"d{f:02d}_te" for f in _FAULTS[protocol]],
-                  "train": 0.8, "validation": 0.2, "test": 0.0, "within": "batch"},
+                  "train": train, "validation": round(1 - train, 1), "test": 0.0, "within": "batch"},
         "windows": {"lookback": 20},
     }
 
@@ -134,7 +140,8 @@ COLUMNS = (*(Column(name, unit) for name, unit in zip(_NAMES, _UNITS, strict=Tru
            Column("fault", role="target", categories=tuple(map(_name, range(22)))))
 
 sets.register("tennessee_eastman")(DataSet(
-    name="tennessee_eastman", files=_FILES, columns=COLUMNS, clock="nominal", tasks=("fault_diagnosis",),
+    name="tennessee_eastman", files=_FILES, columns=COLUMNS, clock="nominal",
+    tasks=("fault_diagnosis", "anomaly_detection"),
     licence="Copyright 1998-2002 Board of Trustees of the University of Illinois; MIT-like, "
             "with notice",
     citation="Chiang, L.H., Russell, E.L., Braatz, R.D. (2001). Fault Detection and Diagnosis in Industrial "

@@ -44,10 +44,21 @@ sources: Registry[Source] = Registry("sources", package="backmix.data.sources")
 def read(plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Collection[str] | None = None) -> Reading:
     """Read the table that ``plan`` names, or the one in ``frame`` (pandas, polars, pyarrow).
 
-    ``base`` is the folder from which relative paths count. ``needed`` names the described tags that
-    must be there, for a prediction can do without the others; None needs all of them. Raises
-    PlanError when no source is named, InputError for everything in the data that cannot be used.
+    ``base`` is the folder from which relative paths count, that of ``[data.lab]`` too. ``needed`` names
+    the described tags that must be there, for a prediction can do without the others; None needs all of
+    them. Raises PlanError when no source is named (or lab.mapped), InputError for everything in the data
+    that cannot be used.
     """
+    if plan.lab is not None:
+        from backmix.data.lab import read_with_lab
+
+        if frame is None and plan.file is not None and (base / plan.file).is_dir():
+            raise PlanError("lab.mapped", file=plan.file)
+        return read_with_lab(plan, base, lambda table: _read(table, frame, base, needed), _raw)
+    return _read(plan, frame, base, needed)
+
+
+def _read(plan: ReadPlan, frame: Any, base: Path, needed: Collection[str] | None) -> Reading:
     if frame is not None:
         return _assemble(sources.get("frame").read(plan, frame), plan, needed)
     if plan.sql is not None:
@@ -99,9 +110,20 @@ def of_file(path: Path, where: str) -> Source:
     return by_magic[0] if by_magic else sources.get("csv")
 
 
+def _raw(plan: ReadPlan, base: Path) -> RawTable:
+    """The columns of the file that a plan names."""
+    assert plan.file is not None
+    path = base / plan.file
+    return of_file(path, plan.file).read(plan, path)
+
+
 def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
     from backmix.data.assembly import assemble
 
+    if plan.lab is not None:
+        from backmix.data.lab import with_report_times
+
+        raw, plan = with_report_times(raw, plan)
     return assemble(raw, plan, needed)
 
 

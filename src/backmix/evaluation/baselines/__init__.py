@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backmix.errors import PlanError
 from backmix.models.choice import Choice
 from backmix.registry import Registry
 from backmix.tasks import Outcome
@@ -91,7 +92,7 @@ class Fitted:
         for part, windows in parts.items():
             for name, predictor in self.predictors.items():
                 with _threads(windows):
-                    outcome = predictor.predict(windows)
+                    outcome = task.finished(predictor.predict(windows), windows)
                 frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -111,6 +112,8 @@ def fit_baselines(task: Task, train: Windows, validation: Windows | None, *, see
     """
     import time
 
+    train = task.learned(train)
+    validation = task.learned(validation) if validation is not None and len(validation) else None
     chosen = {name: baselines.get(name) for name in (task.baselines if names is None else names)}
     predictors: dict[str, Predictor] = {}
     unusable: dict[str, Choice] = {}
@@ -121,9 +124,17 @@ def fit_baselines(task: Task, train: Windows, validation: Windows | None, *, see
         begin = time.perf_counter()
         try:
             with _threads(train):
-                predictors[name] = fit(train, validation if validation is not None and len(validation) else None,
-                                       task, seed)
+                predictors[name] = fit(train, validation, task, seed)
         except Unusable as reason:
             unusable[name] = Choice(None, reason.key, reason.values, setting=f"baseline.{name}")
         seconds[name] = time.perf_counter() - begin
+        if name in predictors:
+            _check_kind(name, predictors[name], task, train)
     return Fitted(predictors, unusable, seconds)
+
+
+def _check_kind(name: str, predictor: Predictor, task: Task, train: Windows) -> None:
+    """PlanError for a baseline that a plan names and that answers another kind of question."""
+    outcome = predictor.predict(train.subset(train.all_indices[:1]))
+    if (outcome.values if task.kind == "regression" else outcome.probabilities) is None:
+        raise PlanError("evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.baselines))

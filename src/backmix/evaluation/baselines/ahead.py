@@ -36,7 +36,7 @@ class Seasonal:
     def predict(self, windows: Windows) -> Outcome:
         spec = windows.spec
         assert spec.known is not None
-        first, goals = len(spec.inputs), len(spec.targets)
+        first, goals = len(spec.columns), len(spec.targets)
         # row T - 1 of a window shows the value ``delay`` rows before its end
         ahead = np.array(spec.horizons) + spec.known.delay + spec.dead_time
         places = windows.steps - 1 + ahead - self.season * np.ceil(ahead / self.season).astype(np.int64)
@@ -82,6 +82,8 @@ class Arx:
 
 @baselines.register("arx")
 def fit_arx(train: Windows, validation: Windows | None, task: Task, seed: int) -> Arx:
-    """Ridge regression of the next row on every row of the window."""
+    """Ridge regression of the next row on every row of the window, past targets among them."""
+    if train.spec.answer != "path":
+        raise Unusable("evaluation.no_path")
     return Arx(ridge(train.one_ahead(), None if validation is None else validation.one_ahead()))
 

@@ -56,7 +56,7 @@ class LastKnown:
     choices: tuple[Choice, ...] = ()
 
     def predict(self, windows: Windows) -> Outcome:
-        first = len(windows.spec.inputs)
+        first = len(windows.spec.columns)
         last = first + len(windows.spec.targets)
         newest = np.concatenate([windows.gather(at).x[:, -1, first:last].astype(np.float64)
                                  for at in slices(windows)]) if len(windows) else np.empty((0, len(

@@ -127,7 +127,7 @@ class Linear:
 
 
 def errors(sums: Moments, weights: Floats, windows: Windows, *,
-            answers: NDArray[np.int64] | slice = EVERY) -> Floats:
+           answers: NDArray[np.int64] | slice = EVERY) -> Floats:
     """Mean squared error (A,) of A models with weights (A, P, K) on windows, in scaled targets.
 
     answers: which K of the windows' answers the models give

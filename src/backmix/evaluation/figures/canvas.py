@@ -145,6 +145,13 @@ def trace(x: Floats, y: Floats, kind: str, *, breaks: NDArray[np.bool_] | None =
     return f'<path class="{kind}" d="{"".join(steps)}"/>' if steps else ""
 
 
+def area(x: Floats, low: Floats, high: Floats, kind: str) -> str:
+    """A filled band between two lines in px; all values are numbers."""
+    points = zip(np.concatenate([x, x[::-1]]).tolist(), np.concatenate([high, low[::-1]]).tolist(), strict=True)
+    path = "L".join(f"{num(a)} {num(b)}" for a, b in points)
+    return f'<path class="{kind}" d="M{path}Z"/>' if len(x) else ""
+
+
 @dataclass(frozen=True)
 class Axes:
     """A plotting area in px and the values at its edges."""

@@ -9,13 +9,24 @@ from __future__ import annotations
 import numpy as np
 
 from backmix.evaluation.metrics import Undefined, Values, Weights, metric, ratio
-from backmix.evaluation.predictions import Sample
+from backmix.evaluation.predictions import Codes, Sample
+from backmix.tasks.fault_diagnosis import UNKNOWN
+
+
+def judged_codes(sample: Sample) -> Codes:
+    """(C,) the classes that a mean is taken over: all but "unknown" where no window is of it.
+
+    That class is an answer, not a thing that must occur; every other class without a window leaves the
+    mean undefined.
+    """
+    codes = np.arange(len(sample.classes))
+    return codes[[name != UNKNOWN or bool((sample.truth == code).any()) for code, name in enumerate(sample.classes)]]
 
 
 def absent_class(sample: Sample) -> Undefined | None:
     """A class without a window leaves every mean over the classes undefined."""
     counts = np.bincount(sample.truth.astype(np.int64), minlength=len(sample.classes))
-    absent = [name for name, count in zip(sample.classes, counts, strict=True) if not count]
+    absent = [sample.classes[code] for code in judged_codes(sample) if not counts[code]]
     if not absent:
         return None
     shown = ", ".join(absent[:5]) + (" …" if len(absent) > 5 else "")
@@ -24,7 +35,7 @@ def absent_class(sample: Sample) -> Undefined | None:
 
 def _counts(sample: Sample, weights: Weights) -> tuple[Values, Values, Values]:
     """Weighted hits, actual and predicted windows of every class, (R, C) each."""
-    codes = np.arange(len(sample.classes))
+    codes = judged_codes(sample)
     actual = sample.truth[:, None] == codes
     predicted = sample.prediction[:, None] == codes
     return (weights @ (actual & predicted).astype(np.float64), weights @ actual.astype(np.float64),

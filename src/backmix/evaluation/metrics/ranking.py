@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.evaluation.metrics import Undefined, Values, Weights, metric, ratio
-from backmix.evaluation.metrics.classes import absent_class
+from backmix.evaluation.metrics.classes import absent_class, judged_codes
 from backmix.evaluation.predictions import Sample
 
 
@@ -24,7 +24,7 @@ def _ranked(sample: Sample) -> Undefined | None:
 def auc(sample: Sample, weights: Weights) -> Values:
     """Area under the ROC curve, (R,); the mean of one against the rest when there are over two classes."""
     assert sample.probabilities is not None
-    codes = range(len(sample.classes)) if len(sample.classes) > 2 else (1,)
+    codes = judged_codes(sample).tolist() if len(sample.classes) > 2 else (1,)
     areas = [_area(sample.probabilities[:, code], sample.truth == code, weights) for code in codes]
     found: Values = np.mean(areas, axis=0)
     return found

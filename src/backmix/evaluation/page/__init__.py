@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backmix.evaluation.page import model, scores, table
+from backmix.evaluation.page import insight, model, scores, table
 from backmix.evaluation.page.blocks import Key, Section, name
 from backmix.text import language, say
 
@@ -35,17 +35,27 @@ class Page:
 
 def page(data: ReportData) -> Page:
     """The page of a run in the language of the moment."""
-    sections = [
+    return _page(data, [
         scores.scores(data),
         scores.unseen(data),
+        insight.insight(data),
         model.training(data),
         table.table(data),
         model.trust(data),
         model.record(data),
-    ]
+    ], title=data.title)
+
+
+def explanation(data: ReportData) -> Page:
+    """The page about what the model looks at, alone."""
+    return _page(data, [insight.insight(data), model.record(data)],
+                 title=say("insight.title", title=data.title))
+
+
+def _page(data: ReportData, sections: list[Section], *, title: str) -> Page:
     return Page(
         html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
-        title=name(data.title, 160),
+        title=name(title, 160),
         subtitle=scores.subtitle(data),
         verdict=scores.verdict(data),
         tone=scores.tone(data),

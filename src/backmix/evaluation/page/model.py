@@ -56,10 +56,11 @@ def _training(data: ReportData) -> Iterator[Block]:
 
 def _facts(run: Training) -> Iterator[tuple[str, str]]:
     if run.architecture is not None:
+        from backmix.models.forms import describe
         from backmix.models.size import memory, parameters
 
         a = run.architecture
-        yield say("report.fact_network"), f"{a.cell} {' → '.join(str(units) for units in a.units)}"
+        yield say("report.fact_network"), describe(a)
         yield say("report.fact_parameters"), f"{parameters(a):,}"
         if run.settings is not None:
             used = memory(a, run.settings.batch_size)
@@ -186,8 +187,14 @@ def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
     if spec.known is None:
         key = "report.sees_no_label" if data.task.kind == "classification" else "report.sees_no_past"
         yield say(key, targets=targets)
+    elif spec.known.report is not None:
+        yield say("lab.sees_reported", targets=targets, rows=_rows(spec.known.delay, data.step))
     else:
         yield say("report.sees_past", targets=targets, rows=_rows(spec.known.delay, data.step))
+    if spec.known is not None and spec.known.age:
+        yield say("lab.sees_age")
+    if spec.missing:
+        yield say("lab.sees_missing")
 
 
 def _rows(count: int, step: float | None) -> str:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures.classes import class_scores
 from backmix.evaluation.figures.ticks import number
+from backmix.evaluation.page.alarms import alarm_blocks
 from backmix.evaluation.page.blocks import Block, Cell, Grid, Key, Row, Section, draw, grid, name, section
+from backmix.evaluation.page.horizons import horizons
 from backmix.evaluation.score_rows import Measure, measure, rank
 from backmix.evaluation.scores import ScoreRow, model_title
 from backmix.text import say, title_of
@@ -133,6 +135,7 @@ def _scores(data: ReportData) -> Iterator[Block]:
         if table is not None:
             yield Block(table=table)
             yield from _undefined([row for row in rows if row.target == target and row.part == "test"])
+    yield from horizons(data)
 
 
 def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
@@ -140,7 +143,7 @@ def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
     test = [row for row in rows if row.part == "test"]
     if not test:
         return None
-    first = data.task.metrics[0]
+    first = data.task.scored[0]
     columns = [
         [row for row in test if row.metric == metric] for metric in dict.fromkeys(r.metric for r in test)
     ]
@@ -211,6 +214,7 @@ def _test(data: ReportData) -> Iterator[Block]:
     drawn = draw(data, [figure for figure in data.task.figures if figure not in ELSEWHERE])
     if drawn:
         yield Block(figures=drawn)
+    yield from alarm_blocks(data)
     found = class_scores(data)
     if found:
         rows = [

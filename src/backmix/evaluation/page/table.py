@@ -45,11 +45,13 @@ def _blocks(data: ReportData) -> Iterator[Block]:
 
 
 def _parts(parts: Sequence[PartSummary]) -> Grid:
+    sparse = any(part.labels is not None and part.labels < part.rows for part in parts)
     rows = [
         Row(
             (
                 Cell(say(f"report.part_{part.name}")),
                 Cell(f"{part.rows:,}", number=True),
+                *((Cell("–" if part.labels is None else f"{part.labels:,}", number=True),) if sparse else ()),
                 Cell(f"{part.windows:,}", number=True),
                 Cell(_place(part, 0), kind="date"),
                 Cell(_place(part, 1), kind="date"),
@@ -57,11 +59,11 @@ def _parts(parts: Sequence[PartSummary]) -> Grid:
         )
         for part in parts
     ]
-    head = [say(f"report.column_{key}") for key in ("part", "rows", "windows", "from", "to")]
+    keys = ("part", "rows", *(("labels",) if sparse else ()), "windows", "from", "to")
+    head = [say(f"report.column_{key}") for key in keys]
     table = grid(say("report.parts_caption"), head, rows)
-    return Grid(
-        table.caption, tuple(Cell(c.text, number=at in (1, 2)) for at, c in enumerate(table.head)), table.rows
-    )
+    cells = tuple(Cell(c.text, number=1 <= at < len(keys) - 2) for at, c in enumerate(table.head))
+    return Grid(table.caption, cells, table.rows)
 
 
 def _place(part: PartSummary, end: int) -> str:

@@ -112,7 +112,7 @@ class _Window:
                 skip = self.weights.get(f"skip_{number}/kernel", np.eye(y.shape[1]))
                 new, new_last = new + y @ skip, new_last + last @ skip
             y, last = new, new_last
-        return y, last, states
+        return y, last, [last, *states[1:]]
 
     def _layer(self, name: str, way: str, rows: Array) -> tuple[Array, list[Array]]:
         """h of every row (T, H) and the last states (H,) per letter."""

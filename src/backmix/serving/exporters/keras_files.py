@@ -1,7 +1,8 @@
 """The file formats of Keras itself.
 
 This module exports ``.keras`` (whole model), ``.weights.h5`` (weights only) and the legacy ``.h5``.
-Plain Keras opens each of them without backmix.
+Plain Keras opens each of them without backmix, which is why a network with layers that Keras lacks
+leaves as weights only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from backmix.errors import PlanError
+from backmix.models.forms import beyond_keras
 from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import Exporter, exporters
 from backmix.storage import write_atomic
@@ -31,6 +33,9 @@ class _KerasFile(Exporter):
             write_atomic(path, draft.read_bytes())
 
     def _save(self, bundle: Bundle, draft: Path) -> None:
+        own = beyond_keras(bundle.architecture)
+        if own:
+            raise PlanError("forms.not_keras", form=", ".join(own))
         bundle.network.save(draft)
 
 
@@ -62,7 +67,7 @@ class LegacyHdf5(_KerasFile):
         level = logger.level
         logger.setLevel(logging.ERROR)
         try:
-            bundle.network.save(draft)
+            super()._save(bundle, draft)
         finally:
             logger.setLevel(level)
 

@@ -1,0 +1,86 @@
+"""``backmix refit``: a champion and its challengers, played forward.
+
+This module refits a model round by round and prints each decision with its reason.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from backmix.text import say
+
+if TYPE_CHECKING:
+    from backmix.evaluation.rounds import Round
+    from backmix.rolling.record import Refit
+
+
+class Begin(StrEnum):
+    """How a challenger begins."""
+
+    warm = "warm"
+    fresh = "fresh"
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(help=say("refit.command"))
+    def refit(
+        source: Path = typer.Argument(..., help=say("refit.arg_source")),
+        data: Path | None = typer.Option(None, "--data", help=say("refit.opt_data")),
+        old: Path | None = typer.Option(None, "--old", help=say("refit.opt_old")),
+        every: str | None = typer.Option(None, "--every", help=say("refit.opt_every")),
+        window: str | None = typer.Option(None, "--window", help=say("refit.opt_window")),
+        start: Begin | None = typer.Option(None, "--start", help=say("refit.opt_start")),
+        replay: float | None = typer.Option(None, "--replay", help=say("refit.opt_replay")),
+        bound: str | None = typer.Option(None, "--bound", help=say("refit.opt_bound")),
+        rounds: int | None = typer.Option(None, "--rounds", help=say("refit.opt_rounds")),
+        folder: Path | None = typer.Option(None, "--folder", help=say("app.opt_folder")),
+        as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
+    ) -> None:
+        from backmix.app.screen import note
+        from backmix.rolling.play import refit
+        from backmix.workflow import run_folder
+
+        given = {"every": every, "window": window, "start": None if start is None else start.value,
+                 "replay": replay, "bound": _number(bound), "rounds": rounds}
+
+        def watch(told: Round, count: int) -> None:
+            note(say("refit.told_round", number=told.number, rounds=count, reason=told.decision.reason()))
+
+        found = refit(source, data, old=old, settings={key: value for key, value in given.items() if value is not None},
+                      folder=folder or run_folder(f"refit-{source.stem}"), watch=watch)
+        _show(found, as_json=as_json)
+
+
+def _number(bound: str | None) -> float | str | None:
+    """A bound as a plan writes it; what is no number is left to the plan to refuse."""
+    try:
+        return None if bound is None else float(bound)
+    except ValueError:
+        return bound
+
+
+def _show(found: Refit, *, as_json: bool) -> None:
+    from backmix.app.screen import show_json, show_line, show_table
+    from backmix.text import language
+
+    summary = found.summary
+    if as_json:
+        show_json({**summary, "folder": str(found.folder), "report": str(found.report_path()),
+                   "bundle": str(found.bundle_path)})
+        return
+    rows = [(told["number"], *(None if told[key] is None else told[key]["value"] for key in (
+        "in_charge", "never_updated", "baseline")), told["decision"]["reason"][language()])
+        for told in summary["rounds"]]
+    heads = [say(f"refit.column_{key}") for key in ("round", "in_charge", "never", "baseline", "decision")]
+    show_table(heads, rows)
+    show_line(say("app.report_at", where=found.report_path()))
+    since = summary["in_charge_since"]
+    who = say("refit.of_round", number=since) if since else say("refit.first_champion")
+    show_line(say("refit.champion_at", where=found.bundle_path, who=who))
+    show_line(found.verdict)

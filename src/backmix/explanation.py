@@ -1,0 +1,138 @@
+"""What the network of a finished run does inside, after the fact.
+
+This module reads the data of a run again (or another table), looks into the network more thoroughly
+than the end of a run can, and writes what it saw as one page per language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backmix.errors import InputError
+from backmix.storage import write_atomic
+from backmix.text import LANGUAGES, Language, language
+from backmix.training.plan import Plan
+from backmix.workflow import STARTED, Run, fingerprint, reading_of, title
+
+if TYPE_CHECKING:
+    from backmix.data.sources import Reading
+    from backmix.evaluation.inspection import Insight, Subject
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What was seen inside a network, and the pages that show it.
+
+    pages: the file of each language
+    """
+
+    insight: Insight
+    pages: Mapping[Language, Path]
+
+    @property
+    def page(self) -> Path:
+        """The page in the language of the moment."""
+        return self.pages[language()]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What it means for the plant, in the language of the moment."""
+        from backmix.evaluation.inspection.sentences import sentences
+
+        return sentences(self.insight)
+
+
+def explain(run: Run | Path | str, *, data: Any = None, at: str | int | None = None, rows: int | None = None,
+            target: str | None = None, out: Path | str | None = None) -> Explanation:
+    """Show what the network of a finished run does inside.
+
+    data: the table to look at (a file, a frame, a `Table`); None reads that of the run again, and
+        then its test part is looked at; of any other table all of its rows are
+    at, rows: which stretch of gates is shown; see `evaluation.inspection.stretch.choose`
+    target: which of several targets is explained, None for the first
+    out: where ``explain.en.html`` and ``explain.zh_TW.html`` are written; None for the run's folder
+
+    Raises InputError, PlanError, BundleError, StorageError.
+    """
+    from backmix.evaluation.inspection import THOROUGH, look
+
+    run = run if isinstance(run, Run) else Run.load(run)
+    if not run.bundle.recipe.tells_what_is_judged:
+        raise InputError("anomaly.no_insight", where=run.folder, task=run.bundle.recipe.task.name)
+    plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
+    subject, source = _subject(run, plan, data, _target(run, target))
+    seen = replace(look(subject, THOROUGH, seed=plan.training.seed, at=at, rows=rows), source=source)
+    folder = run.folder if out is None else Path(out)
+    pages = {lang: folder / f"explain.{lang}.html" for lang in LANGUAGES}
+    for lang, page in _pages(run, plan, subject, seen).items():
+        write_atomic(pages[lang], page)
+    return Explanation(insight=seen, pages=pages)
+
+
+def _target(run: Run, name: str | None) -> int:
+    names = [tag.name for tag in run.bundle.recipe.task.targets]
+    if name is None:
+        return 0
+    if name not in names:
+        raise InputError("insight.no_target", where=run.folder, target=name, names=", ".join(names))
+    return names.index(name)
+
+
+def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str]:
+    """The network on the test part of its own data, or on all of another table, whose name is told then."""
+    from backmix.data.windows import build_windows
+    from backmix.evaluation.inspection import Subject
+    from backmix.training.prepare import prepare
+
+    bundle = run.bundle
+    reading = _again(run, plan) if data is None else reading_of(data, plan, Path())
+    if fingerprint(reading.table) == _kept(run):
+        prepared = prepare(reading, plan)
+        return Subject.of(prepared, bundle.network, bundle.architecture, target=target), ""
+    if data is None:
+        raise InputError("insight.other_data", where=run.folder)
+    recipe, table = bundle.recipe, reading.table
+    known = all(tag.name in table.names for tag in recipe.task.targets)
+    if known:
+        table = type(recipe.task).adapt(table, recipe.task.settings)
+    windows, _ = recipe.windows(table, need_target=known)
+    every = windows if recipe.spec.lookback is None else build_windows(
+        windows.table, recipe.spec.without_target()).scaled(recipe.scaler, recipe.target_scaler)
+    return Subject(model=bundle.network, architecture=bundle.architecture, task=recipe.task, windows=windows,
+                   background=windows, every=every, step=recipe.step, target=target), table.source
+
+
+def _again(run: Run, plan: Plan) -> Reading:
+    """The data of the run, read once more from where the run found it."""
+    place = run.summary.get("data") or {}
+    named = any(getattr(plan.data, key) is not None for key in ("file", "set", "plant", "sql"))
+    if not named and "file" not in place:
+        raise InputError("insight.no_data", where=run.folder)
+    try:
+        if "file" in place:
+            return reading_of(run.folder / place["file"], plan, Path())
+        return reading_of(None, plan, run.folder / place.get("base", "."))
+    except InputError as fault:
+        raise InputError("insight.lost_data", where=run.folder, fault=fault) from None
+
+
+def _kept(run: Run) -> str:
+    """The fingerprint of the data that the run was made of; "" when the folder does not hold it any more."""
+    import json
+
+    try:
+        return str(json.loads((run.folder / STARTED).read_text("utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _pages(run: Run, plan: Plan, subject: Subject, seen: Insight) -> dict[Language, bytes]:
+    from backmix.evaluation.report import ReportData, render_explanation
+
+    return {lang: render_explanation(ReportData(
+        title=title(plan, subject.task, subject.table), task=subject.task,
+        verdict=str(run.summary["verdict"][lang]), insight=seen, plan=run.bundle.plan,
+        environment=run.summary.get("environment", {})), lang) for lang in LANGUAGES}

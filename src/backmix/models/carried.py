@@ -1,0 +1,86 @@
+"""A network whose state goes on from one call to the next.
+
+This module builds the many-to-many twin of a plain network: the same layers with the same weights,
+run over L lanes of T rows side by side. The state that a lane ends a call with is the one it begins
+the next with (without a gradient through it: back-propagation through time is truncated there), or
+rest, where the lane enters a new run of rows. It exists for training, and with one lane for
+prediction; a plain network of the same weights is what is kept.
+
+Williams & Peng, An efficient gradient-based algorithm for on-line training of recurrent network
+trajectories, Neural Computation 2 (1990) 490.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backmix.models.architecture import Architecture
+from backmix.models.cells import LayerSettings, cells
+from backmix.models.encoders import dressed
+from backmix.models.engine import use_engine
+from backmix.models.forms import check_carries
+from backmix.models.network import finished
+from backmix.models.seeds import Seeds
+
+keras = use_engine()
+
+
+class Carrying(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """A recurrent layer for L lanes with a memory: x (L, T, F), keep (L,) -> (L, T, H).
+
+    keep: 1 where a lane goes on from the state it has, 0 where it begins from rest
+    """
+
+    def __init__(self, layer: Any, lanes: int) -> None:
+        super().__init__(name=layer.name)
+        self.layer, self._lanes = layer, lanes
+
+    def build(self, x_shape: Any, keep_shape: Any) -> None:
+        self.layer.build(x_shape)
+        sizes = self.layer.cell.state_size
+        sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
+        self.states = [self.add_weight(shape=(self._lanes, size), initializer="zeros", trainable=False,
+                                       name=f"state_{number}") for number, size in enumerate(sizes, 1)]
+
+    def call(self, x: Any, keep: Any) -> Any:
+        ops = keras.ops
+        goes_on = ops.expand_dims(keep, -1) > 0
+        before = [ops.where(goes_on, state.value, ops.zeros_like(state.value)) for state in self.states]
+        rows, *after = self.layer(x, initial_state=before)
+        for state, value in zip(self.states, after, strict=True):
+            state.assign(ops.stop_gradient(value))
+        return rows
+
+
+def build_carrying(architecture: Architecture, *, lanes: int, rows: int, seed: int) -> Any:
+    """The twin of `build(architecture, seed=seed)`, with its first weights: x (L, T, F), keep (L,) -> (L, T, O).
+
+    Raises PlanError (carried.form) for an architecture whose answer is not one state away from a row.
+    """
+    a = architecture
+    check_carries(a)
+    seeds = Seeds.of(seed)
+    x = keras.Input(batch_shape=(lanes, rows, a.features), name="x", dtype="float32")
+    keep = keras.Input(batch_shape=(lanes,), name="keep", dtype="float32")
+    y = keras.layers.GaussianNoise(a.noise, seed=next(seeds.added), name="noise")(x) if a.noise else x
+    for number, units in enumerate(a.units, 1):
+        settings = LayerSettings(
+            dropout=a.dropout, recurrent_dropout=a.recurrent_dropout, activation=a.activation,
+            recurrent_activation=a.recurrent_activation, initializer=a.initializer, reset_after=a.reset_after,
+            sequences=True, states=True, seed=next(seeds.plain), name=f"recurrent_{number}")
+        given = Carrying(cells.get(a.cell).layer(units, settings), lanes)(y, keep)
+        y = dressed(a, number, (y.shape[-1], units), seeds)(given, y)
+    model = keras.Model({"x": x, "keep": keep}, finished(a, y, seeds), name="carrying")
+    model.architecture = a
+    return model
+
+
+def hand_over(source: Any, target: Any) -> None:
+    """Give a network the weights of its plain or carrying twin; states stay behind."""
+    for layer in source.layers:
+        if layer.trainable_variables:
+            twin = target.get_layer(layer.name)
+            for mine, theirs in zip(twin.trainable_variables, layer.trainable_variables, strict=True):
+                mine.assign(np.array(theirs.value))  # a copy: engines give the arrays of a model away

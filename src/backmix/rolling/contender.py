@@ -1,0 +1,83 @@
+"""A model that may be in charge, and how one is taught.
+
+This module trains a challenger as a run trains its network, and lets any model tell about any rows of
+a table that is known up to some moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backmix.data.ledger import Ledger
+from backmix.data.segments import Mask
+from backmix.data.sources import Reading
+from backmix.data.table import Table
+from backmix.data.windows import Windows
+from backmix.errors import InputError
+from backmix.evaluation.predictions import prediction_frame
+from backmix.models.weights import take_weights
+from backmix.serving.bundle import Bundle
+from backmix.training.design import design
+from backmix.training.plan import Plan
+from backmix.training.predict import calibrate, predict_outcome
+from backmix.training.prepare import Divide, Prepared, prepare
+from backmix.training.warm import Start
+from backmix.workflow import trained_on
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A model; since: the round whose challenger it was, 0 for the first champion."""
+
+    bundle: Bundle
+    since: int = 0
+
+    def windows(self, table: Table, rows: Mask) -> Windows | None:
+        """The windows whose target lies in some rows (N,) of a table; None when there is none."""
+        try:
+            windows, _ = self.bundle.recipe.windows(table, need_target=True)
+        except InputError as fault:
+            if not fault.key.startswith("windows."):
+                raise
+            return None
+        mine = windows.subset(rows[np.asarray(windows.target_rows)])
+        return mine if len(mine) else None
+
+    def frame(self, table: Table, rows: Mask, *, model: str, part: str) -> pd.DataFrame | None:
+        """What it says about these rows, as a prediction frame; None when it has no window there."""
+        windows = self.windows(table, rows)
+        if windows is None:
+            return None
+        task = self.bundle.recipe.task
+        return prediction_frame(task, windows, predict_outcome(self.bundle.network, task, windows), model=model,
+                                part=part)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A model that was just taught, and the windows it was taught with."""
+
+    prepared: Prepared
+    bundle: Bundle
+
+
+def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Lesson:
+    """Train a network on a table that is known up to some moment.
+
+    Raises InputError when the rows are too few, TrainingError when training diverges.
+    """
+    from backmix.training.fit import fit_network
+
+    prepared = prepare(Reading(table, Ledger(read=len(table))), plan, start=start, divide=divide)
+    chosen = design(prepared)
+    fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings, start=start)
+    prepared = calibrate(prepared, fitted.model)
+    return Lesson(prepared, Bundle(
+        recipe=prepared.recipe, architecture=chosen.architecture, weights=take_weights(fitted.model), read=plan.data,
+        plan=plan.to_toml(), scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)}))

@@ -1,0 +1,288 @@
+"""Whether the plant behaves as it did in normal operation.
+
+This module is anomaly detection: a network learns the inputs themselves from normal rows alone, and
+what it cannot predict or give back is abnormal. Labels, where there are some, say which rows are
+normal and serve to judge; without a label column all rows of the training part count as normal.
+
+With ``method = "prediction"`` each row is predicted from the window that ends on the row before it,
+and its score is the squared Mahalanobis distance of the error. With ``"reconstruction"`` a denoising
+autoencoder gives the window back, and the score is the mean of the same distance over the newest
+half of its rows: the older half would dilute a fault that has just begun. Distances are scaled by the
+errors on normal validation windows, and so is the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from backmix.data.purity import pure_windows
+from backmix.data.table import Table, missing_column
+from backmix.data.tag import Tag
+from backmix.data.windows import Windows, WindowSpec
+from backmix.errors import InputError, PlanError
+from backmix.models.choice import Choice
+from backmix.models.losses import choose_loss
+from backmix.models.novelty import Ellipse, finest, needed, threshold
+from backmix.tasks import Outcome, Task, TaskPlan, tasks
+from backmix.text import say
+
+NORMAL, ANOMALY = "normal", "anomaly"
+UNLABELLED = "anomaly"
+"""The name of what is judged where no column holds labels."""
+NEWEST = 0.5
+"""Share of a window's rows, the newest, whose reconstruction counts; chosen on Tennessee Eastman's training
+files (benchmarks/LOG.md)."""
+NOISE = 0.1
+"""Standard deviation of the noise that the autoencoder learns to take away, in scaled inputs."""
+FOLDS = 5
+"""Stretches of the normal validation windows; each is scored by an ellipse around the others."""
+NAMED = 3
+"""How many tags are named as the reason of a score."""
+
+Floats = NDArray[np.float64]
+
+
+class AnomalyDetectionPlan(TaskPlan):
+    """``[task]`` of an anomaly detection.
+
+    target: a column that says what was the case on each row; None without labels
+    normal: its class of normal operation; all others are anomalies
+    method: "prediction" of the next row, or "reconstruction" of the window
+    false_alarm_rate: share of normal windows that may alarm; the threshold is set for it
+    """
+
+    kind: Literal["anomaly_detection"] = "anomaly_detection"
+    target: str | None = None  # type: ignore[assignment]
+    normal: str | None = None
+    method: Literal["prediction", "reconstruction"] = "prediction"
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5)
+
+    @field_validator("target")
+    @classmethod
+    def _each_once(cls, target: str | None) -> str | None:  # type: ignore[override]
+        if target == "":
+            raise ValueError(say("tasks.no_target"))
+        return target
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.normal is not None and self.target is None:
+            raise ValueError(say("anomaly.normal_of_what", normal=self.normal))
+        return self
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return () if self.target is None else (self.target,)
+
+
+@tasks.register("anomaly_detection")
+@dataclass(frozen=True)
+class AnomalyDetection(Task):
+    """Normal or not, row by row, with the tags that say so.
+
+    The column ``p:anomaly`` of its predictions is score / (1 + score): above one half exactly when the score
+    is above the threshold. It ranks windows, it is no probability.
+    """
+
+    settings: AnomalyDetectionPlan
+
+    name = "anomaly_detection"
+    Settings = AnomalyDetectionPlan
+    kind = "classification"
+    clamps = False
+    light = False
+    metrics = ("auc", "detection_rate", "false_alarm_rate", "detection_delay", "event_recall", "event_precision",
+               "false_alarms_per_day")
+    baselines = ("pca", "largest_deviation")
+    figures = ("scores", "anomaly_score", "contributions", "learning")
+
+    @classmethod
+    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
+        assert isinstance(settings, AnomalyDetectionPlan)
+        if settings.target is None:
+            return table
+        if settings.target not in table.names:
+            raise missing_column(settings.target, table.names, table.source)
+        return _coded(table, settings)
+
+    @classmethod
+    def bind(cls, table: Table, settings: TaskPlan) -> Self:
+        assert isinstance(settings, AnomalyDetectionPlan)
+        judged = (Tag(UNLABELLED, role="target", categories=(NORMAL, ANOMALY)) if settings.target is None
+                  else table.tag(settings.target))
+        return cls(settings=settings, targets=(judged,))
+
+    @property
+    def normal(self) -> str:
+        """The class that does not alarm."""
+        return NORMAL
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def head(self) -> str:
+        return "number" if self.outputs == 1 else "numbers"
+
+    @property
+    def outputs(self) -> int:
+        return int(self.fitted["inputs"])
+
+    @property
+    def shape(self) -> Mapping[str, Any]:
+        return {} if self.settings.method == "prediction" else {"decoder": "repeat", "noise": NOISE}
+
+    def goals(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        return inputs
+
+    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+        """The windows end on the row before the one that is predicted, or on the one that is given back.
+
+        Raises PlanError (anomaly.ahead, anomaly.whole_batch).
+        """
+        if spec.horizon:
+            raise PlanError("anomaly.ahead", horizon=spec.horizon)
+        if spec.lookback is None:
+            raise PlanError("anomaly.whole_batch", method=self.settings.method)
+        if self.settings.method == "prediction":
+            return replace(spec, dead_time=max(1, spec.dead_time))
+        if spec.dead_time:
+            raise PlanError("anomaly.dead_time", dead_time=spec.dead_time)
+        return spec
+
+    def fit_rows(self, table: Table) -> NDArray[np.bool_] | None:
+        return None if self.settings.target is None else self._normal_rows(table)
+
+    def learned(self, windows: Windows) -> Windows:
+        """The windows whose every row is normal; InputError (anomaly.no_normal_window) when there is none."""
+        if self.settings.target is None or self.settings.target not in windows.table.names:
+            return windows
+        found = pure_windows(windows, self._normal_rows(windows.table))
+        if not len(found):
+            raise InputError("anomaly.no_normal_window", where=windows.table.source, windows=f"{len(windows):,}",
+                             rows=windows.steps + windows.spec.dead_time, target=self.settings.target)
+        return found
+
+    def lessons(self, windows: Windows) -> Windows:
+        if self.settings.method == "prediction":
+            return windows
+        return replace(windows, spec=replace(windows.spec, answer="window"))
+
+    def prepared(self, train: Windows, validation: Windows) -> Self:
+        """Raises InputError (anomaly.too_fine) when the validation windows cannot tell the false-alarm rate."""
+        normal = self.learned(validation)
+        least = needed(self.settings.false_alarm_rate)
+        if len(normal) < least:
+            raise InputError("anomaly.too_fine", where=train.table.source, rate=self.settings.false_alarm_rate,
+                             least=f"{least:,}", count=f"{len(normal):,}", fit=finest(len(normal)))
+        return replace(self, fitted={"inputs": len(train.spec.inputs)})
+
+    def loss(self, train: Windows) -> Choice:
+        return choose_loss("regression")
+
+    def calibrated(self, outputs: NDArray[Any], windows: Windows) -> Self:
+        errors = self._errors(outputs, windows)
+        errors = errors[np.isfinite(errors).all(axis=(1, 2))]
+        ellipse = Ellipse.fit(errors.reshape(-1, errors.shape[-1]))
+        scores = crossed(errors)
+        limit = threshold(scores, self.settings.false_alarm_rate)
+        return replace(self, fitted={**self.fitted, **ellipse.to_dict(), "threshold": limit, "windows": len(scores)})
+
+    def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
+        parts = _parts(Ellipse.from_dict(self.fitted), self._errors(outputs, windows))
+        return alarm(parts, self.fitted["threshold"], windows.spec.inputs)
+
+    def counted(self, windows: Windows) -> int:
+        """R: how many rows of a window, the newest, make its score."""
+        return 1 if self.settings.method == "prediction" else max(1, round(NEWEST * windows.steps))
+
+    def _normal_rows(self, table: Table) -> NDArray[np.bool_]:
+        assert self.settings.target is not None
+        rows: NDArray[np.bool_] = table.column(self.settings.target) == 0
+        return rows
+
+    def _errors(self, outputs: NDArray[Any], windows: Windows) -> Floats:
+        """Scaled errors (B, R, F) of the R rows that count; NaN where a value is not known."""
+        said = np.asarray(outputs, dtype=np.float64)
+        if self.settings.method == "prediction":
+            return (windows.scaled_targets() - said)[:, None]
+        steps, newest = windows.steps, self.counted(windows)
+        form = replace(windows.spec, answer="window", need_target=True)
+        given = replace(windows, spec=form).gather(windows.all_indices).y
+        assert given is not None
+        return given[:, -newest:] - said.reshape(len(windows), steps, -1)[:, -newest:]
+
+
+def alarm(parts: Floats, limit: float, inputs: tuple[str, ...]) -> Outcome:
+    """The outcome of scores that consist of parts (B, F), one per input; alarms lie above ``limit``.
+
+    columns: ``score`` in units of the limit; ``because`` names the tags with the largest shares, which
+        stand in ``tag_1``, ``share_1`` ... one by one, too
+    """
+    score = parts.sum(axis=1) / limit
+    known = np.isfinite(score)
+    chance = np.full(len(score), np.nan)
+    chance[known] = score[known] / (1.0 + score[known])
+    names = np.array(inputs, dtype=object)
+    top = np.argsort(-np.where(np.isfinite(parts), parts, 0.0), axis=1, kind="stable")[:, :NAMED]
+    total = np.where(score > 0, parts.sum(axis=1), 1.0)
+    shares = np.take_along_axis(parts, top, axis=1) / total[:, None]
+    columns: dict[str, NDArray[Any]] = {"score": score, "because": np.full(len(score), None, dtype=object)}
+    for at in np.flatnonzero(known):
+        columns["because"][at] = ", ".join(f"{inputs[k]} {share:.0%}" for k, share in zip(top[at], shares[at],
+                                                                                         strict=True))
+    for number in range(top.shape[1]):
+        columns[f"tag_{number + 1}"] = np.where(known, names[top[:, number]], np.full(len(score), None, dtype=object))
+        columns[f"share_{number + 1}"] = shares[:, number]
+    return Outcome(probabilities=np.column_stack([1.0 - chance, chance]), columns=columns)
+
+
+def crossed(errors: Floats) -> Floats:
+    """The scores (B,) of normal errors (B, R, F), each by an ellipse that has not seen its neighbours.
+
+    An ellipse lies close around the rows that it was fitted to, closer than around any others: a
+    threshold from those would give many times as many false alarms as it was set for.
+    """
+    scores = np.empty(len(errors))
+    for held in np.array_split(np.arange(len(errors)), min(FOLDS, len(errors))):
+        others = np.delete(errors, held, axis=0)
+        scores[held] = _parts(Ellipse.fit(others.reshape(-1, errors.shape[-1])), errors[held]).sum(axis=1)
+    return scores
+
+
+def _parts(ellipse: Ellipse, errors: Floats) -> Floats:
+    """The part (B, F) of every input in the mean squared distance of errors (B, R, F)."""
+    count, rows, width = errors.shape
+    found: Floats = ellipse.shares(errors.reshape(-1, width)).reshape(count, rows, width).mean(axis=1)
+    return found
+
+
+def _coded(table: Table, settings: AnomalyDetectionPlan) -> Table:
+    """The table with the label column as two classes: normal, and everything else."""
+    name = settings.target
+    assert name is not None
+    tag = table.tag(name)
+    values = table.column(name)
+    classes = tag.categories
+    if not classes:
+        present = np.unique(values[np.isfinite(values)])
+        classes = tuple(f"{value:g}" for value in present)
+        values = np.where(np.isfinite(values), np.searchsorted(present, values), np.nan)
+    if settings.normal is None:
+        raise InputError("anomaly.which_normal", where=table.source, target=name, found=", ".join(classes[:8]),
+                         first=classes[0] if classes else "normal")
+    if settings.normal not in classes:
+        raise InputError("tasks.no_normal", where=table.source, target=name, normal=settings.normal,
+                         found=", ".join(classes[:8]))
+    coded = np.array(table.values, dtype=np.float64)
+    abnormal = (values != classes.index(settings.normal)).astype(np.float64)
+    coded[:, table.index(name)] = np.where(np.isfinite(values), abnormal, np.nan)
+    judged = replace(tag, role="target", categories=(NORMAL, ANOMALY))
+    return replace(table, values=coded).retag({name: judged})

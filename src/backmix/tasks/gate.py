@@ -1,0 +1,124 @@
+"""Whether a window resembles any that was taught.
+
+This module is the novelty gate of a diagnosis. It knows nothing of the classifier that it stands
+behind: every known class has a model of its own, the principal components of the statistics of its
+windows, and a window is new when it lies far along or beside the components (T², SPE) of all of them.
+What is far is set on known validation windows: for every class where nine of ten of its own lie, and
+for all together by the share of known windows that may be rejected.
+
+Class models side by side: Wold, Pattern Recognition 8 (1976) 127 (SIMCA); T² and SPE: Jackson &
+Mudholkar, Technometrics 21 (1979) 341. One model for all classes was tried: the spread of the wildest
+fault then hides every other one (benchmarks/LOG.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.windows import Windows
+from backmix.errors import InputError
+from backmix.models.novelty import Subspace, threshold
+from backmix.models.statistics import window_statistics
+
+SHARE = 0.95
+"""Share of the variance of a class that its components carry; chosen on Tennessee Eastman's training files."""
+USUAL = 0.9
+"""Share of a class's validation windows that lie within its own limits."""
+FEWEST = 10
+"""A class with fewer training windows than this has no model."""
+MOST_COMPONENTS = 40
+MOST_NUMBERS = 2_000_000
+"""Numbers of all class models together, in the bundle."""
+MOST_WINDOWS = 5_000
+"""Training windows of a class that its model is learned from."""
+BLOCK_NUMBERS = 4_000_000
+"""Numbers of windows gathered at once: 16 MB of float32."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """How far a window is from those that were taught.
+
+    spaces: components of the window statistics (5·F) of each of the C known classes that have windows
+    limits: (C, 2) of T² and SPE; limit: of the smallest over the classes of the larger of both, in their units
+    """
+
+    spaces: tuple[Subspace, ...]
+    limits: Floats
+    limit: float
+
+    @classmethod
+    def fit(cls, train: Windows, validation: Windows, rate: float) -> Self:
+        """From windows of known classes; a share of at most ``rate`` of windows like these is rejected.
+
+        Raises InputError (diagnosis.few_windows) for a class with too few training windows.
+        """
+        codes = train.truth()[:, 0]
+        present = np.unique(codes)
+        width = 5 * len(train.feature_names)
+        most = int(np.clip(MOST_NUMBERS / (width * len(present)), 1, MOST_COMPONENTS))
+        spaces, own = [], []
+        for code in present:
+            mine = np.flatnonzero(codes == code)
+            if len(mine) < FEWEST:
+                raise InputError("diagnosis.few_windows", where=train.table.source, label=train.classes[int(code)],
+                                 count=len(mine), least=FEWEST)
+            rows = statistics(train.subset(mine[_spread(len(mine))]))
+            spaces.append(Subspace.fit(rows, share=SHARE, most=most))
+            own.append(rows)
+        gate = cls(tuple(spaces), np.ones((len(spaces), 2)), 1.0)
+        rows, truth = statistics(validation), validation.truth()[:, 0]
+        limits = np.stack([
+            np.quantile(space.distances(rows[truth == code] if np.any(truth == code) else taught), USUAL, axis=0)
+            for space, code, taught in zip(spaces, present, own, strict=True)])
+        gate = cls(gate.spaces, np.maximum(limits, np.finfo(np.float64).tiny), 1.0)
+        return cls(gate.spaces, gate.limits, threshold(gate._nearest(rows), rate))
+
+    def novelty(self, windows: Windows) -> Floats:
+        """(W,) above 1 for a window that is rejected."""
+        return self._nearest(statistics(windows)) / self.limit
+
+    def _nearest(self, rows: Floats) -> Floats:
+        """(n,) how far statistics (n, 5·F) are from the class that is nearest."""
+        nearest = np.full(len(rows), np.inf)
+        for space, limit in zip(self.spaces, self.limits, strict=True):
+            nearest = np.minimum(nearest, (space.distances(rows) / limit).max(axis=1))
+        return nearest
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"spaces": [space.to_dict() for space in self.spaces], "limits": self.limits.tolist(),
+                "limit": self.limit}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The gate of `to_dict`; ValueError or KeyError when it is malformed."""
+        spaces = tuple(Subspace.from_dict(space) for space in data["spaces"])
+        limits = np.asarray(data["limits"], dtype=np.float64)
+        if limits.shape != (len(spaces), 2):
+            raise ValueError(f"limits of shape {limits.shape} for {len(spaces)} classes")
+        return cls(spaces, limits, float(data["limit"]))
+
+
+def statistics(windows: Windows) -> Floats:
+    """(W, 5·F) the statistics of all windows, gathered block by block."""
+    found = [window_statistics(batch.x, batch.mask) for batch in map(windows.gather, _blocks(windows))]
+    width = 5 * len(windows.feature_names)
+    return np.concatenate(found).astype(np.float64) if found else np.empty((0, width))
+
+
+def _blocks(windows: Windows) -> Iterator[NDArray[np.int64]]:
+    together = max(1, BLOCK_NUMBERS // max(1, windows.steps * len(windows.feature_names)))
+    for first in range(0, len(windows), together):
+        yield np.arange(first, min(first + together, len(windows)))
+
+
+def _spread(count: int) -> NDArray[np.int64]:
+    return np.arange(count) if count <= MOST_WINDOWS else (np.arange(MOST_WINDOWS) * count) // MOST_WINDOWS

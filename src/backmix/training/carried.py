@@ -1,0 +1,59 @@
+"""Prediction with a state that is carried from the first row of every run.
+
+This module predicts the windows of a model that was trained with a carried state: each run is gone
+through once, row by row as the plant gives them, and the answers at the windows' rows are picked. One
+lane is enough, whatever the number of lanes in training.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.carry import carry, one_row
+from backmix.data.windows import Windows
+from backmix.training.feed import gathered
+
+CHUNK = 256
+"""Rows per call; the last ones of a run are padding, which nothing before them sees."""
+_twins: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def predict_carried(model: Any, windows: Windows) -> NDArray[np.float32]:
+    """What a plain network puts out for each window, (W, O), its state carried from the start of the run."""
+    twin = _twin(model)
+    begins = np.asarray(carry(windows).begins)
+    last = np.asarray(windows.origins, dtype=np.int64) - windows.spec.dead_time
+    found = np.empty((len(windows), model.output_shape[-1]), np.float32)
+    first = begins[last] if len(last) else last
+    for begin in np.unique(first):
+        mine = np.flatnonzero(first == begin)
+        said = _run(twin, windows, int(begin), int(last[mine].max()) + 1)
+        found[mine] = said[last[mine] - begin]
+    return found
+
+
+def _run(twin: Any, windows: Windows, begin: int, end: int) -> NDArray[np.float32]:
+    """The answers on rows ``begin`` to ``end`` of one run, (n, O), from rest."""
+    said = []
+    for low in range(begin, end, CHUNK):
+        rows = np.arange(low, min(low + CHUNK, end))
+        x = np.zeros((1, CHUNK, len(windows.feature_names)), np.float32)
+        x[0, :len(rows)] = gathered(one_row(windows, rows), np.arange(len(rows))).x[:, 0]
+        keep = np.full(1, low > begin, np.float32)
+        said.append(np.asarray(twin.predict_on_batch({"x": x, "keep": keep}))[0, :len(rows)])
+    return np.concatenate(said)
+
+
+def _twin(model: Any) -> Any:
+    """The carrying twin of a plain network, with its weights of this moment."""
+    from backmix.models.carried import build_carrying, hand_over
+
+    twin = _twins.get(model)
+    if twin is None:
+        twin = _twins[model] = build_carrying(model.architecture, lanes=1, rows=CHUNK, seed=0)
+    hand_over(model, twin)
+    return twin
