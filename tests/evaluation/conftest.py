@@ -26,6 +26,7 @@ from backmix.evaluation.scores import Sampling, score_table
 from backmix.evaluation.verdict import judge
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
+from backmix.tasks.batch_quality import BatchQuality, BatchQualityPlan
 from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
 from backmix.tasks.forecast import Forecast, ForecastPlan
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
@@ -229,10 +230,33 @@ def paths(*, target: str = "T_reactor", rows: int = 5, windows: int = 40) -> Rep
                                       known=Known(delay=0)))
 
 
+@cache
+def courses(*, target: str = "purity", rows: int = 40, batches: int = 8) -> ReportData:
+    """The quality of batches, predicted better the longer they run, and judged at their ends."""
+    random = np.random.default_rng(3)
+    task = BatchQuality(settings=BatchQualityPlan(target=target), targets=(Tag(target, unit="%", role="target"),))
+    frames = []
+    for part in ("validation", "test", "running"):
+        row, batch = np.tile(np.arange(rows), batches), np.repeat(np.arange(batches), rows)
+        seen = (row + 1) / rows
+        kept = (row == rows - 1) | (part == "running")
+        truth = 90 + np.arange(batches)[batch]
+        for model, size in (("network", 0.5), ("mean", 2.0)):
+            said = truth + size * (1.2 - seen) * random.normal(size=len(row))
+            frame = frame_of(model, part, target, truth=truth, prediction=said,
+                             batch=np.array([f"B{code}" for code in batch], dtype=object))
+            frames.append(frame.assign(elapsed=row, share=seen)[kept])
+    frame = pd.concat(frames, ignore_index=True)
+    sampling = Sampling(draws=50)
+    return ReportData(title="Batches", task=task, verdict=judge(frame, task, sampling=sampling),
+                      scores=score_table(frame, task, sampling=sampling), predictions=frame,
+                      spec=WindowSpec(inputs=("U1",), targets=(target,), lookback=None, growing=True))
+
+
 @pytest.fixture(scope="session")
 def every_report() -> tuple[Callable[..., ReportData], ...]:
     """Makes one report of every kind of task."""
-    return numbers, classes, paths
+    return numbers, classes, paths, courses
 
 
 @pytest.fixture(scope="session")
