@@ -364,3 +364,35 @@ def _fault(changes: dict[str, Any]) -> str:
     with pytest.raises(PlanError) as caught:
         prepare(reading(plant()), plan(**changes))
     return str(caught.value)
+
+
+def test_the_verdict_does_not_claim_a_choice_that_validation_could_not_make(tmp_path: Path) -> None:
+    """Without a fault among the validation windows their scores are undefined and can choose no baseline."""
+    table = plant()
+    values = np.array(table.values)
+    values[540:730, 3] = 0
+    run = fit(replace(table, values=values), plan(training={"epochs": 2}), folder=tmp_path / "run", quiet=True)
+    judged = run.summary["judgement"]
+    assert judged["baseline"]["model"] == judged["best_on_test"]["model"]
+    assert "best baseline on the validation part" not in run.summary["verdict"]["en"]
+    page = (run.folder / "report.en.html").read_text("utf-8")
+    assert "(best simpler model by test)" in page
+    assert "by validation)" not in page
+
+
+@pytest.mark.parametrize("change", [
+    {"threshold": 0.0}, {"threshold": float("nan")}, {"inputs": 2}, {"root": [[1.0]]}, {"center": ["x"] * 3}])
+def test_thresholds_that_no_training_leaves_are_refused(run: Run, change: dict[str, Any]) -> None:
+    """A bundle with other numbers than `calibrated` writes is malformed when it is opened, not when it alarms."""
+    task = run.bundle.recipe.task
+    with pytest.raises(ValueError, match=r"ellipse|root|finite|convert"):
+        replace(task, fitted={**task.fitted, **change})
+
+
+def test_one_input_is_enough(tmp_path: Path) -> None:
+    """Nothing lies beside the only component of one tag; its share is all of the score."""
+    table = plant().select(["P3", "state"])
+    found = fit(table, plan(), folder=tmp_path / "run", quiet=True).predictions
+    assert set(found["model"]) == {"gru", "pca", "largest_deviation"}
+    assert np.isfinite(found["score"]).all()
+    np.testing.assert_allclose(found["share_1"], 1.0)

@@ -281,3 +281,10 @@ def test_two_known_classes_are_told_apart_by_one_number(tmp_path: Path) -> None:
     columns = run.predictions.filter(like="p:")
     assert list(columns) == ["p:normal", "p:fouling", "p:unknown"]
     np.testing.assert_allclose(columns.sum(axis=1), 1.0, rtol=1e-6)
+
+
+def test_a_gate_that_no_training_leaves_is_refused() -> None:
+    task = prepared(True).task
+    for change in ({"limits": [[1.0, 1.0]]}, {"limit": 0.0}, {"limits": [[1.0, -1.0]] * 3}):
+        with pytest.raises(ValueError, match="limits of shape"):
+            replace(task, fitted={**task.fitted, **change})

@@ -102,7 +102,7 @@ class Gate:
         """The gate of `to_dict`; ValueError or KeyError when it is malformed."""
         spaces = tuple(Subspace.from_dict(space) for space in data["spaces"])
         limits = np.asarray(data["limits"], dtype=np.float64)
-        if limits.shape != (len(spaces), 2):
+        if limits.shape != (len(spaces), 2) or not (limits > 0).all() or not float(data["limit"]) > 0:
             raise ValueError(f"limits of shape {limits.shape} for {len(spaces)} classes")
         return cls(spaces, limits, float(data["limit"]))
 
