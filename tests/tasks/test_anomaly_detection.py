@@ -319,6 +319,15 @@ def test_distances_and_shares_against_their_definitions() -> None:
         assert again.to_dict() == part.to_dict()
 
 
+def test_very_many_tags_leave_an_ellipse_without_covariances() -> None:
+    """A bundle must stay small: beyond 500 columns each has its own spread and no more."""
+    rows = np.random.default_rng(0).normal(size=(40, 501)) * np.linspace(1, 5, 501)
+    ellipse = Ellipse.fit(rows)
+    assert ellipse.root.shape == (501,)
+    np.testing.assert_allclose(ellipse.shares(rows), ((rows - rows.mean(axis=0)) / rows.std(axis=0)) ** 2)
+    assert Ellipse.from_dict(ellipse.to_dict()).to_dict() == ellipse.to_dict()
+
+
 def _message(changes: dict[str, Any], table: Table | None = None) -> str:
     with pytest.raises(InputError) as caught:
         prepare(reading(plant() if table is None else table), plan(**changes))
