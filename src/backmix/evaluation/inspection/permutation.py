@@ -62,15 +62,14 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
     sample = subject.sample(subject.affordable(effort.scored, passes=len(features) * repeats, work=2 * effort.work))
     truth = subject.truth(subject.windows)[sample.at]
     known = np.isfinite(truth)
-    sample, truth = Sample(sample.x[known], None if sample.mask is None else sample.mask[known],
-                           sample.at[known]), truth[known]
+    sample, truth = sample.take(known), truth[known]
     if len(truth) < 2 * LEAST_BLOCKS:
         return None
     block = max(1, len(truth) // MOST_BLOCKS)
-    error = _error(subject, sample.x, sample.mask, truth)
+    error = _error(subject, sample, sample.x, truth)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     orders = [exchange(len(truth), block, rng) for _ in range(repeats)]
-    increase = np.array([[_error(subject, _lent(sample, feature, order), sample.mask, truth) - error
+    increase = np.array([[_error(subject, sample, _lent(sample, feature, order), truth) - error
                           for order in orders] for feature in features])
     if not (np.isfinite(error) and np.isfinite(increase).all()):
         return None
@@ -108,9 +107,9 @@ def _lent(sample: Sample, feature: int, order: NDArray[np.int64]) -> NDArray[np.
     return x
 
 
-def _error(subject: Subject, x: NDArray[np.float32], mask: NDArray[np.bool_] | None, truth: Floats) -> float:
-    outcome = subject.task.decode(subject.answers(x, mask), subject.windows)
+def _error(subject: Subject, sample: Sample, x: NDArray[np.float32], truth: Floats) -> float:
+    outcome = subject.task.decode(subject.answers(sample, x), subject.windows.subset(sample.at))
     if outcome.values is not None:
-        return float(np.sqrt(np.mean((outcome.values[:, subject.target] - truth) ** 2)))
+        return float(np.sqrt(np.mean((outcome.values[:, subject.place] - truth) ** 2)))
     assert outcome.probabilities is not None
     return float(np.mean(outcome.probabilities.argmax(axis=1) != truth))
