@@ -319,6 +319,15 @@ def test_distances_and_shares_against_their_definitions() -> None:
         assert again.to_dict() == part.to_dict()
 
 
+def test_very_many_tags_leave_an_ellipse_without_covariances() -> None:
+    """A bundle must stay small: beyond 500 columns each has its own spread and no more."""
+    rows = np.random.default_rng(0).normal(size=(40, 501)) * np.linspace(1, 5, 501)
+    ellipse = Ellipse.fit(rows)
+    assert ellipse.root.shape == (501,)
+    np.testing.assert_allclose(ellipse.shares(rows), ((rows - rows.mean(axis=0)) / rows.std(axis=0)) ** 2)
+    assert Ellipse.from_dict(ellipse.to_dict()).to_dict() == ellipse.to_dict()
+
+
 def _message(changes: dict[str, Any], table: Table | None = None) -> str:
     with pytest.raises(InputError) as caught:
         prepare(reading(plant() if table is None else table), plan(**changes))
@@ -364,3 +373,35 @@ def _fault(changes: dict[str, Any]) -> str:
     with pytest.raises(PlanError) as caught:
         prepare(reading(plant()), plan(**changes))
     return str(caught.value)
+
+
+def test_the_verdict_does_not_claim_a_choice_that_validation_could_not_make(tmp_path: Path) -> None:
+    """Without a fault among the validation windows their scores are undefined and can choose no baseline."""
+    table = plant()
+    values = np.array(table.values)
+    values[540:730, 3] = 0
+    run = fit(replace(table, values=values), plan(training={"epochs": 2}), folder=tmp_path / "run", quiet=True)
+    judged = run.summary["judgement"]
+    assert judged["baseline"]["model"] == judged["best_on_test"]["model"]
+    assert "best baseline on the validation part" not in run.summary["verdict"]["en"]
+    page = (run.folder / "report.en.html").read_text("utf-8")
+    assert "(best simpler model by test)" in page
+    assert "by validation)" not in page
+
+
+@pytest.mark.parametrize("change", [
+    {"threshold": 0.0}, {"threshold": float("nan")}, {"inputs": 2}, {"root": [[1.0]]}, {"center": ["x"] * 3}])
+def test_thresholds_that_no_training_leaves_are_refused(run: Run, change: dict[str, Any]) -> None:
+    """A bundle with other numbers than `calibrated` writes is malformed when it is opened, not when it alarms."""
+    task = run.bundle.recipe.task
+    with pytest.raises(ValueError, match=r"ellipse|root|finite|convert"):
+        replace(task, fitted={**task.fitted, **change})
+
+
+def test_one_input_is_enough(tmp_path: Path) -> None:
+    """Nothing lies beside the only component of one tag; its share is all of the score."""
+    table = plant().select(["P3", "state"])
+    found = fit(table, plan(), folder=tmp_path / "run", quiet=True).predictions
+    assert set(found["model"]) == {"gru", "pca", "largest_deviation"}
+    assert np.isfinite(found["score"]).all()
+    np.testing.assert_allclose(found["share_1"], 1.0)

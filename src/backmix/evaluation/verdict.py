@@ -60,6 +60,8 @@ class Verdict:
     worth: whether the network is worth its trouble; None when there is no telling
     baseline: the best by validation score; best_on_test: the best by test score, never hidden
     gain: how much better the network is than ``baseline``, in the metric's unit (positive: better)
+    chosen: whether the validation part chose the baseline; where its scores are undefined there (no anomaly
+        among its windows, say) the best one on the test part stands against the network
     targets: over how many targets a mean was taken, each in units of its own spread; 1 for none
     note: what must be known to read the scores (`Task.convention`), None for nothing
     """
@@ -80,10 +82,13 @@ class Verdict:
     share: bool = False
     undefined: Undefined | None = None
     note: Choice | None = None
+    chosen: bool = True
 
     @property
     def key(self) -> str:
         """The catalogue key of the sentence."""
+        if self.outcome == "better" and not self.chosen:
+            return "anomaly.verdict_better_unchosen"
         if self.outcome in ("better", "maybe_better") and self.beaten:
             return "evaluation.verdict_beaten"
         if self.outcome == "maybe_better" and self.gain_ends.excludes(0.0):
@@ -180,7 +185,8 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
     if not rivals:
         return Verdict("no_baseline", metric.name, None, network=standing[network], **common)
     best = max(rivals, key=lambda name: facts.good(values[name]))
-    baseline = _best_on(choice, metric, rivals) or best
+    picked = _best_on(choice, metric, rivals)
+    baseline = picked or best
     gain = facts.good(values[network]) - facts.good(values[baseline])
     ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]))
     outcome = _outcome(gain, ends, facts, values[baseline])
@@ -191,7 +197,7 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
     if facts.good(values[network]) < facts.good(values[best]):
         worth = None if outcome == "too_few" else False
     return Verdict(outcome, metric.name, worth, network=standing[network], baseline=standing[baseline],
-                   best_on_test=standing[best], gain=gain, gain_ends=ends, **common)
+                   best_on_test=standing[best], gain=gain, gain_ends=ends, chosen=picked is not None, **common)
 
 
 def _outcome(gain: float, ends: Interval, facts: _Facts, baseline: float) -> Outcome:

@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 FLOOR = 1e-9
 """Smallest share of the largest variance that still counts as a direction."""
+MOST_COLUMNS = 500
+"""Above this an ellipse knows no covariances: they would be a quarter of a million numbers in a bundle."""
 VARIANCE = 0.9
 """Share of the variance that the components of a subspace carry together."""
 
@@ -65,7 +67,8 @@ def finest(count: int) -> str:
 class Ellipse:
     """A cloud of known rows with mean and covariance.
 
-    center: (F,); root: (F, F) symmetric inverse root of the covariance
+    center: (F,); root: (F, F) symmetric inverse root of the covariance, or (F,) of the variances alone where
+        there are more than `MOST_COLUMNS`
     """
 
     center: Floats
@@ -78,6 +81,8 @@ class Ellipse:
         from sklearn.covariance import ledoit_wolf
 
         center = rows.mean(axis=0)
+        if len(center) > MOST_COLUMNS:
+            return cls(center, 1.0 / np.sqrt(np.maximum(rows.var(axis=0), np.finfo(np.float64).tiny)))
         covariance, _ = ledoit_wolf(rows - center, assume_centered=True)
         values, vectors = np.linalg.eigh(np.atleast_2d(covariance))
         values = np.maximum(values, max(float(values[-1]) * FLOOR, np.finfo(np.float64).tiny))
@@ -88,7 +93,8 @@ class Ellipse:
 
         Complete decomposition: Alcala & Qin, J. Process Control 21 (2011) 322.
         """
-        found: Floats = ((rows - self.center) @ self.root) ** 2
+        off = rows - self.center
+        found: Floats = (off @ self.root if self.root.ndim == 2 else off * self.root) ** 2
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,8 +104,10 @@ class Ellipse:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The ellipse of `to_dict`; ValueError when it is malformed."""
-        center, root = _array(data["center"], 1), _array(data["root"], 2)
-        if root.shape != (len(center), len(center)):
+        center = _array(data["center"], 1)
+        axes = 2 if len(center) <= MOST_COLUMNS else 1
+        root = _array(data["root"], axes)
+        if root.shape != (len(center),) * axes:
             raise ValueError(f"a root of shape {root.shape} for {len(center)} columns")
         return cls(center, root)
 

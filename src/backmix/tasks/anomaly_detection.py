@@ -102,6 +102,13 @@ class AnomalyDetection(Task):
     baselines = ("pca", "largest_deviation")
     figures = ("scores", "anomaly_score", "contributions", "learning")
 
+    def __post_init__(self) -> None:
+        """Raises ValueError or KeyError for thresholds that no training could have left."""
+        if "threshold" in self.fitted:
+            ellipse, limit = Ellipse.from_dict(self.fitted), float(self.fitted["threshold"])
+            if len(ellipse.center) != self.outputs or not (np.isfinite(limit) and limit > 0):
+                raise ValueError(f"an ellipse of {len(ellipse.center)} for {self.outputs} inputs, limit {limit}")
+
     @classmethod
     def adapt(cls, table: Table, settings: TaskPlan) -> Table:
         assert isinstance(settings, AnomalyDetectionPlan)

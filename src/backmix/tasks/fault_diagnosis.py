@@ -79,6 +79,11 @@ class FaultDiagnosis(Task):
     baselines = ("majority", "lda", "trees_statistics")
     figures = ("scores", "confusion", "classes", "class_timeline", "learning")
 
+    def __post_init__(self) -> None:
+        """Raises ValueError or KeyError for a gate that no training could have left."""
+        if self.fitted:
+            Gate.from_dict(self.fitted)
+
     @classmethod
     def adapt(cls, table: Table, settings: TaskPlan) -> Table:
         assert isinstance(settings, FaultDiagnosisPlan)

@@ -25,14 +25,17 @@ from backmix.errors import InputError
 from backmix.models.novelty import Subspace, threshold
 from backmix.models.statistics import window_statistics
 
-SHARE = 0.95
-"""Share of the variance of a class that its components carry; chosen on Tennessee Eastman's training files."""
+SHARE = 0.999
+"""Share of the variance of a class that its components carry: what is new often shows where a class hardly
+varies. Chosen on Tennessee Eastman's training files and on another run of the simulated reactor."""
 USUAL = 0.9
 """Share of a class's validation windows that lie within its own limits."""
 FEWEST = 10
 """A class with fewer training windows than this has no model."""
-MOST_COMPONENTS = 40
-MOST_NUMBERS = 2_000_000
+MOST_COMPONENTS = 100
+WINDOWS_EACH = 10
+"""Training windows of a class for each of its components: with fewer it rejects known windows that are new."""
+MOST_NUMBERS = 500_000
 """Numbers of all class models together, in the bundle."""
 MOST_WINDOWS = 5_000
 """Training windows of a class that its model is learned from."""
@@ -58,12 +61,16 @@ class Gate:
     def fit(cls, train: Windows, validation: Windows, rate: float) -> Self:
         """From windows of known classes; a share of at most ``rate`` of windows like these is rejected.
 
-        Raises InputError (diagnosis.few_windows) for a class with too few training windows.
+        Raises InputError: diagnosis.few_windows for a class with too few training windows,
+        diagnosis.gate_too_large for so many inputs and classes that no bundle could hold their models.
         """
         codes = train.truth()[:, 0]
         present = np.unique(codes)
         width = 5 * len(train.feature_names)
-        most = int(np.clip(MOST_NUMBERS / (width * len(present)), 1, MOST_COMPONENTS))
+        most = min(MOST_COMPONENTS, int(MOST_NUMBERS / (width * len(present))) - 2)  # a mean and a spread, too
+        if most < 1:
+            raise InputError("diagnosis.gate_too_large", where=train.table.source, classes=len(present),
+                             inputs=len(train.feature_names), fit=MOST_NUMBERS // (15 * len(present)))
         spaces, own = [], []
         for code in present:
             mine = np.flatnonzero(codes == code)
@@ -71,7 +78,7 @@ class Gate:
                 raise InputError("diagnosis.few_windows", where=train.table.source, label=train.classes[int(code)],
                                  count=len(mine), least=FEWEST)
             rows = statistics(train.subset(mine[_spread(len(mine))]))
-            spaces.append(Subspace.fit(rows, share=SHARE, most=most))
+            spaces.append(Subspace.fit(rows, share=SHARE, most=max(1, min(most, len(rows) // WINDOWS_EACH))))
             own.append(rows)
         gate = cls(tuple(spaces), np.ones((len(spaces), 2)), 1.0)
         rows, truth = statistics(validation), validation.truth()[:, 0]
@@ -102,7 +109,7 @@ class Gate:
         """The gate of `to_dict`; ValueError or KeyError when it is malformed."""
         spaces = tuple(Subspace.from_dict(space) for space in data["spaces"])
         limits = np.asarray(data["limits"], dtype=np.float64)
-        if limits.shape != (len(spaces), 2):
+        if limits.shape != (len(spaces), 2) or not (limits > 0).all() or not float(data["limit"]) > 0:
             raise ValueError(f"limits of shape {limits.shape} for {len(spaces)} classes")
         return cls(spaces, limits, float(data["limit"]))
 

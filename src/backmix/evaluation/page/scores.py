@@ -72,7 +72,8 @@ def _verdict_keys(data: ReportData) -> Iterator[Key]:
     if v.baseline is None:
         return
     yield Key(
-        say("report.key_baseline", metric=title, name=model_title(v.baseline.model)),
+        say("report.key_baseline" if v.chosen else "anomaly.key_baseline_unchosen", metric=title,
+            name=model_title(v.baseline.model)),
         what.one(v.baseline.value),
         what.unit,
         _interval(data, what, v.baseline.ends),
