@@ -113,7 +113,7 @@ def test_a_plant_that_stays_as_it_is_keeps_its_champion() -> None:
     """Noise must not promote: at 95 % one promotion in two rounds would already be rare."""
     played = play(set_stage(plan_of(epochs=80, replay=0.3, bound=0.1), plant(np.full(ROWS, 3.0)), None, {}))
     assert [told.decision.promoted for told in played.rounds].count(True) == 0
-    assert {told.decision.key for told in played.rounds} <= {"refit.not_better", "refit.forgets"}
+    assert {told.decision.key for told in played.rounds} <= {"refit.not_better", "refit.same", "refit.forgets"}
     assert played.champion is played.stage.champion
 
 
@@ -239,6 +239,12 @@ def test_a_decision_needs_to_be_better_beyond_the_noise() -> None:
     assert decide(told(1.0, 0.5, 1.0), task, bound=0.1, sampling=sampling).key == "refit.promoted"
     assert decide(told(1.0, 0.98, 0.5), task, bound=0.1, sampling=sampling).key == "refit.not_better"
     assert decide(told(1.0, 1.5, 0.5), task, bound=0.1, sampling=sampling).key == "refit.not_better"
+    hardly = told(1.0, 1.0, 1.0)
+    new = hardly["part"] == "new"
+    mine = hardly[new & (hardly["model"] == "in_charge")]
+    hardly.loc[new & (hardly["model"] == "challenger"), "prediction"] = (
+        mine["truth"] + 0.995 * (mine["prediction"] - mine["truth"])).to_numpy()
+    assert decide(hardly, task, bound=0.1, sampling=sampling).key == "refit.same"  # sure, and yet nothing
     assert decide(told(1.0, 0.5, 1.5), task, bound=0.1, sampling=sampling).key == "refit.forgets"
     assert decide(told(1.0, 0.5, 1.5), task, bound=0.7, sampling=sampling).promoted
     assert decide(told(1.0, 0.5, 9.0), task, bound="none", sampling=sampling).key == "refit.promoted_unbound"
