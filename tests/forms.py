@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from backmix.models import Architecture, build
-from backmix.serving.weights import put_weights, take_weights
+from backmix.models.weights import put_weights, take_weights
 
 B, T, F, K = 4, 6, 3, 4
 LENGTHS = np.array([6, 4, 2, 1])

@@ -22,7 +22,7 @@ from backmix.data.windows import Windows
 from backmix.errors import InputError
 from backmix.models.architecture import Architecture
 from backmix.models.network import ModelPlan, build
-from backmix.serving.weights import put_weights, take_weights
+from backmix.models.weights import put_weights, take_weights
 from backmix.training.advice import Situation, advise, choose_batch_size
 from backmix.training.fit import fit_network, predict_network
 from backmix.training.settings import TrainingPlan, resolve

@@ -25,8 +25,8 @@ from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
+from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle, start_of
-from backmix.serving.weights import take_weights
 from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES, language
 from backmix.training.design import Design, design
@@ -259,8 +259,7 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
     insight = None
-    spec = prepared.train.spec
-    if prepared.lessons[0].spec == spec and spec.answer == "row" and prepared.recipe.tells_what_is_judged:
+    if prepared.recipe.tells_what_is_judged:
         insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
     return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, insight, found_at))
 

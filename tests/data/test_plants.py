@@ -18,6 +18,7 @@ from backmix.data.plants import batch_reactor, cstr, heat_exchanger
 from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.plants.signals import at_times, moves, smooth, wander
 from backmix.errors import PlanError
+from backmix.tasks import tasks
 from backmix.text import LANGUAGES, speak
 from backmix.training.plan import Plan
 
@@ -56,7 +57,7 @@ def test_plans_are_plans(name: str, runs: dict[str, plants.Simulation]) -> None:
     for task, plan in runs[name].plans.items():
         whole = Plan.model_validate(plan)
         assert whole.the_task.kind == task
-        assert set(whole.the_task.targets) <= names
+        assert set(whole.the_task.targets) <= {*names, *tasks.get(task).made(whole.the_task)}
         assert plan["data"] == {"plant": name, "seed": 3}
 
 
@@ -123,7 +124,8 @@ def test_settings_are_checked() -> None:
                                  "Give such a seed")
     with pytest.raises(PlanError) as caught:
         plants.plan("heat_exchanger", "fault_diagnosis")
-    assert str(caught.value) == "plant 'heat_exchanger' has no plan 'fault_diagnosis'. Known: soft_sensor"
+    assert str(caught.value) == (
+        "plant 'heat_exchanger' has no plan 'fault_diagnosis'. Known: remaining_life, soft_sensor")
     with pytest.raises(PlanError, match="Did you mean 'cstr'"):
         plants.simulate("cst")
 

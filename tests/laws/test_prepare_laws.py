@@ -14,8 +14,8 @@ from backmix.data.split import Part
 from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.models.network import build
+from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle
-from backmix.serving.weights import take_weights
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan

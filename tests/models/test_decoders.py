@@ -8,7 +8,7 @@ import pytest
 from backmix.models import Architecture, build
 from backmix.models.engine import use_engine
 from backmix.models.reference.forms import outputs as by_reference
-from backmix.serving.weights import put_weights
+from backmix.models.weights import put_weights
 from forms import FEEDING_BACK, FORMS, PATHS, PLAIN, B, K, inputs, made, make
 
 

@@ -175,7 +175,8 @@ def test_batches_that_still_run_have_no_label() -> None:
     ({"windows": {"lookback": "batch"}}, None,
      "a batch that has ended has no time left to predict. Use [windows] lookback = \"elapsed\", or a number of rows"),
     ({"windows": {"lookback": 4, "horizon": 1}}, None,
-     "batch_end_time looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. Remove it"),
+     "batch_end_time looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
+     "Remove it"),
     ({}, replace(batch_table(), batch=None, batch_names=()),
      "batches — batch_end_time needs batches, and the table is one long run. Name the column that tells them apart: "
      "[data] batch = \"...\""),
@@ -192,7 +193,7 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None,
 
 
 def test_a_horizon_is_refused_with_elapsed_windows() -> None:
-    with pytest.raises(PlanError, match='lookback "batch" and "elapsed" look back to the start of a batch; horizon has'):
+    with pytest.raises(PlanError, match='"batch" and "elapsed" look back to the start of a batch; horizon has no'):
         batch_plan("batch_end_time", windows={"lookback": "elapsed", "horizon": 3})
 
 

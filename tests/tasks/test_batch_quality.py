@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backmix.data.course import complete, last_value
+from backmix.app.draft import draft
+from backmix.data.course import complete, last_value, left, with_column
+from backmix.data.sources import ReadPlan
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 from backmix.evaluation.baselines import fit_baselines
+from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
 from batches import batch_plan, batch_table
@@ -157,7 +161,7 @@ def test_several_qualities_at_once() -> None:
 
 
 def test_local_models_know_finished_batches_from_running_ones() -> None:
-    """The mean rate of a finished batch says its purity; stage by stage PLS finds that, and beats the mean early too."""
+    """The mean rate of a finished batch says its purity: PLS stage by stage finds that, and early too."""
     found = prepared(batch_table(40))
     frame = fit_baselines(found.task, found.train, found.validation, names=["mean", "pls", "pls_evolving"]).frame(
         found.task, {"test": found.test, "running": found.running})  # type: ignore[dict-item]
@@ -186,7 +190,8 @@ def test_the_label_is_the_last_value_reported() -> None:
      "'chronological' cuts batches in two. Set [split] kind = \"batch\" (or \"named\")"),
     ({"split": {"kind": "batch", "within": "batch"}}, None, "batch_quality needs whole batches"),
     ({"windows": {"lookback": 4, "horizon": 1}}, None,
-     "batch_quality looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. Remove it"),
+     "batch_quality looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
+     "Remove it"),
     ({}, replace(batch_table(), batch=None, batch_names=()),
      "batches — batch_quality needs batches, and the table is one long run. Name the column that tells them apart: "
      "[data] batch = \"...\""),
@@ -203,6 +208,22 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None,
     with pytest.raises((InputError, PlanError)) as caught:
         prepared(table, **changes)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("target", "kind", "split"), [
+    ("purity", "batch_quality", "batch"), ("rul", "remaining_life", "batch"), ("rate", "soft_sensor", "chronological")])
+def test_a_first_plan_names_the_task(target: str, kind: str, split: str, tmp_path: Path) -> None:
+    """`backmix init` looks how often a batch reports the target, and what it is called."""
+    table = batch_table(6)
+    table = with_column(table, Tag("rul"), left(table, "rows"))
+    frame = table.to_frame()
+    frame.to_csv(tmp_path / "batches.csv")
+    text = draft(tmp_path / "batches.csv", settings=ReadPlan(batch="batch"), target=target, beside=tmp_path)
+    plan = Plan.parse(text)
+    assert plan.the_task.kind == kind
+    assert plan.the_task.targets == (target,)
+    assert plan.split.kind == split
+    assert "batch_end_time" in text
 
 
 def test_a_misspelt_quality_names_the_nearest() -> None:

@@ -12,7 +12,7 @@ import pytest
 from backmix.data.course import left, with_column
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.errors import BackmixError, InputError, PlanError
+from backmix.errors import InputError, PlanError
 from backmix.evaluation.baselines import fit_baselines
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.prepare import Prepared, prepare
@@ -125,6 +125,21 @@ def test_judged_at_the_last_row_of_each_unit() -> None:
     assert prepared().running is None
 
 
+def test_the_stride_does_not_step_over_the_last_row() -> None:
+    table = life_table(30)
+    found = prepared(table, task={"judged": "last"}, windows={"lookback": 4, "stride": 3})
+    assert len(found.test) == len(prepared(table, task={"judged": "last"}).test)
+    assert len(found.train) < len(prepared(table).train)
+
+
+def test_without_a_single_last_row_there_is_nothing_to_judge() -> None:
+    table = life_table()
+    values = np.array(table.values)
+    values[np.diff(np.asarray(table.batch), append=-1) != 0, :2] = np.nan
+    with pytest.raises(InputError, match=r"none of the \d+ test windows is at the last row of its batch"):
+        prepared(replace(table, values=values), task={"judged": "last"}, repair={"fill": "none"})
+
+
 def test_a_unit_without_a_last_window_is_named() -> None:
     table = life_table()
     values = np.array(table.values)
@@ -223,7 +238,8 @@ def test_many_features_get_squares_instead_of_products() -> None:
      "batches — target 'purity' holds classes (bad, good), remaining_life needs numbers. Use [task] kind = "
      "\"fault_diagnosis\" with [windows] lookback = \"batch\", or name another target"),
     ({"task": {"cap": 0.5}, "windows": {"lookback": 3}}, with_column(
-        life_table(), Tag("remaining_life"), np.full(len(life_table()), 7.0)), "target 'remaining_life (capped)' is 0.5"),
+        life_table(), Tag("remaining_life"), np.full(len(life_table()), 7.0)),
+     "target 'remaining_life (capped)' is 0.5"),
     ({}, life_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed. Give this "
                         "part more batches in [split], or add batches to the table"),
     ({}, with_column(life_table(), Tag("remaining_life (capped)"), left(life_table(), "rows")),
@@ -233,11 +249,15 @@ def test_many_features_get_squares_instead_of_products() -> None:
 ])
 def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None, message: str) -> None:
     """Rows 20 to 31 of the list of bad inputs, as they apply."""
-    with pytest.raises(BackmixError) as caught:
-        found = prepared(table, **changes)
-        found.task.loss(found.lessons[0])
+    with pytest.raises((InputError, PlanError)) as caught:
+        _ask(table, changes)
     assert message in str(caught.value)
-    assert isinstance(caught.value, InputError | PlanError)
+
+
+def _ask(table: Table | None, changes: dict[str, Any]) -> None:
+    """Go as far as a run does before it trains."""
+    found = prepared(table, **changes)
+    found.task.loss(found.lessons[0])
 
 
 def test_a_misspelt_target_names_the_nearest() -> None:

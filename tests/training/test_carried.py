@@ -20,10 +20,10 @@ from backmix.models.architecture import Architecture
 from backmix.models.carried import build_carrying, hand_over
 from backmix.models.network import build
 from backmix.models.reference.forms import outputs
+from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle
 from backmix.serving.history import score_history
 from backmix.serving.runtime import Runtime
-from backmix.serving.weights import take_weights
 from backmix.training.carried import predict_carried
 from backmix.training.design import design
 from backmix.training.fit import fit_network

@@ -18,12 +18,14 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
+from backmix.tasks import tasks
 from backmix.tasks.fault_diagnosis import MOST_CLASSES
 from backmix.text import say
 from backmix.training.prepare import check_target
 
 QUALITY_WORDS = re.compile(r"lab|qual|target|purity|conc|yield|^y$|品質|化驗|純度|濃度|產率|目標", re.IGNORECASE)
 CLASS_WORDS = re.compile(r"fault|state|status|label|class|alarm|故障|狀態|類別|異常", re.IGNORECASE)
+LIFE_WORDS = re.compile(r"\brul\b|remaining|life|壽命|剩餘", re.IGNORECASE)
 BATCH_WORDS = re.compile(r"batch|lot|unit|run|campaign|批|爐|機組", re.IGNORECASE)
 UNIT = re.compile(r"[\[(（]([^\])）]{1,12})[\])）]\s*$")
 SPARSE = 0.5
@@ -44,7 +46,7 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
     if batch is not None and batch != settings.batch:
         table = read(settings.model_copy(update={"file": str(file), "batch": batch})).table
     name = target if target is not None else _target(table)
-    kind = "fault_diagnosis" if table.tag(name).categories else "soft_sensor"
+    kind = _kind(table, name)
     lines = [f"# {say('draft.head', rows=f'{len(table):,}', tags=len(table.tags))}", "", "[data]",
              f"file = {_text(os.path.relpath(file, beside).replace(os.sep, '/'))}"]
     told = settings.model_dump(mode="json", exclude_defaults=True, exclude={"file", "batch", "tags"})
@@ -56,17 +58,32 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
               f"# {say('draft.tags')}"]
     lines += [line for tag in table.tags for line in _tag(table, tag, name)]
     lines += ["[task]", f"kind = \"{kind}\"  # {say('draft.kind')}", f"target = {_text(name)}"]
+    lines += [f"# {say('course.draft_kinds')}"] if table.batch is not None else []
     if kind == "soft_sensor":
         lines += [f"# {say('draft.past')}", "# past_targets = { delay = \"1h\" }"]
-    else:
+    elif kind == "fault_diagnosis":
         first = _text(table.tag(name).categories[0])
         lines += [f"# {say('draft.normal')}", f"# normal = {first}"]
     lines += _grid(table)
     share = "batch" if kind == "fault_diagnosis" and table.batch is not None else "table"
-    lines += ["", "[split]", f"# {say('draft.split')}", 'kind = "chronological"', "train = 0.6", "validation = 0.2",
+    way = "batch" if tasks.get(kind).whole_batches else "chronological"
+    lines += ["", "[split]", f"# {say('draft.split')}", f'kind = "{way}"', "train = 0.6", "validation = 0.2",
               "test = 0.2", f'within = "{share}"', "", "[windows]", f"# {say('draft.lookback')}", 'lookback = "auto"',
               "", "[model]", f"# {say('draft.model')}", 'cell = "auto"', "", "[training]", "seed = 0", ""]
     return "\n".join(lines)
+
+
+def _kind(table: Table, name: str) -> str:
+    """The task that most likely is meant: by what the target holds, and how often in a batch."""
+    if table.tag(name).categories:
+        return "fault_diagnosis"
+    if table.batch is None:
+        return "soft_sensor"
+    if LIFE_WORDS.search(name):
+        return "remaining_life"
+    values = np.bincount(np.asarray(table.batch), weights=np.isfinite(table.column(name)))
+    rows = np.bincount(np.asarray(table.batch))
+    return "batch_quality" if values.max() <= 1 < rows.max() else "soft_sensor"
 
 
 def _grid(table: Table) -> list[str]:

@@ -118,12 +118,12 @@ def neighbours(prepared: Prepared) -> Neighbours:
 
 def _scored(prepared: Prepared) -> dict[str, Windows]:
     """The windows of each part of the prediction frame; the training part would flatter every model."""
-    return {part: thinned(windows) for part, windows in prepared.scored.items()}
+    return {part: thinned(windows, prepared.task) for part, windows in prepared.scored.items()}
 
 
-def thinned(windows: Windows) -> Windows:
+def thinned(windows: Windows, task: Task) -> Windows:
     """The windows, or so many of them, evenly spread, as give no more than `MOST_ROWS` rows of a frame."""
-    each = len(windows.spec.horizons) * max(1, len(windows.spec.targets))
+    each = len(windows.spec.horizons) * max(1, len(task.targets))  # what is learned may be more than is judged
     if len(windows) * each <= max(MOST_ROWS, each):
         return windows
     return windows.subset(sampled(len(windows), max(1, MOST_ROWS // each)))

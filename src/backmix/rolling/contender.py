@@ -18,8 +18,8 @@ from backmix.data.table import Table
 from backmix.data.windows import Windows
 from backmix.errors import InputError
 from backmix.evaluation.predictions import prediction_frame
+from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle
-from backmix.serving.weights import take_weights
 from backmix.training.design import design
 from backmix.training.plan import Plan
 from backmix.training.predict import calibrate, predict_outcome

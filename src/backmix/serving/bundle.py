@@ -26,8 +26,8 @@ from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.forms import check_carries
+from backmix.models.weights import Weights, fits, put_weights
 from backmix.serving.archive import pack, read_json, unpack
-from backmix.serving.weights import Weights, fits, put_weights
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
 from backmix.training.warm import Period, Start

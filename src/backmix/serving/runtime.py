@@ -30,8 +30,8 @@ from backmix.models.heads import heads
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
 from backmix.models.summaries import CENTRE, FLOOR, STRETCH
+from backmix.models.weights import Weights, fits
 from backmix.serving.archive import read_json, unpack
-from backmix.serving.weights import Weights, fits
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]

@@ -204,6 +204,10 @@ class Task(ABC):
         """The windows that the network learns from, made from those that are judged."""
         return windows
 
+    def choice(self, spec: WindowSpec) -> WindowSpec:
+        """The form of the windows of the test part that `judged` chooses from."""
+        return spec
+
     def judged(self, windows: Windows) -> Windows:
         """The windows of the test part that count; all of them unless a protocol says otherwise."""
         return windows

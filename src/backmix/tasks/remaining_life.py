@@ -139,6 +139,10 @@ class RemainingLife(Regression):
             raise PlanError("course.no_horizon", task=self.name)
         return spec
 
+    def choice(self, spec: WindowSpec) -> WindowSpec:
+        # the last row of a unit lies where it lies, not at a multiple of the stride
+        return replace(spec, stride=1) if self.settings.judged == "last" else spec
+
     def judged(self, windows: Windows) -> Windows:
         return windows if self.settings.judged == "all" else windows.subset(complete(windows))
 

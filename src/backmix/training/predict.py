@@ -7,7 +7,7 @@ compiled twice, and neither the batch size nor the company of other windows chan
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -147,8 +147,10 @@ def block_size(model: Any, rows: int, free: int) -> int:
     each = 4 * rows * 2 * sum(widths)  # every layer's sequence, and as much again for work
     block = BLOCK
 
+    form = getattr(model, "architecture", None)  # somebody else's Keras model has none
+
     def need() -> int:  # what the layers hand on, or what attention compares: rows by rows
-        return max(block * each, memory_predict(model.architecture, block, rows=rows))
+        return max(block * each, memory_predict(form, block, rows=rows) if form else 0)
 
     while block > 1 and need() > free:
         block //= 2
@@ -191,22 +193,22 @@ def _shapes(layer: Any) -> list[tuple[int | None, ...]]:
     return [tuple(tensor.shape) for tensor in found if tensor is not None]
 
 
-def predict_arrays(model: Any, x: NDArray[Any], mask: NDArray[np.bool_] | None = None, *,
-                   block: int = BLOCK) -> NDArray[np.float32]:
-    """What the network puts out for windows that somebody has changed, x (B, T, F) -> (B, O).
+def predict_arrays(model: Any, inputs: Mapping[str, NDArray[Any]], *, block: int = BLOCK) -> NDArray[np.float32]:
+    """What the network puts out for windows that somebody has changed, (B, O).
 
-    mask: (B, T) for a masked network. The usual blocks are those of `predict_network`, so that
-    nothing is compiled anew; a smaller ``block`` saves a large network from computing padding.
+    inputs: by the names of the network's inputs, x (B, T, F) among them. The usual blocks are those of
+    `predict_network`, so that nothing is compiled anew; a smaller ``block`` saves a large network from
+    computing padding.
     """
+    x = inputs["x"]
     rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or x.shape[1]
     block = min(block, block_size(model, rows, budget(None)))
     fixed = arrays_of(model.non_trainable_variables)
     found = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
     for low in range(0, len(x), block):
-        inputs: dict[str, NDArray[Any]] = {"x": _filled(x[low:low + block].astype(np.float32), (block, rows))}
-        if mask is not None:
-            inputs["mask"] = _filled(mask[low:low + block], (block, rows))
-        answer = np.asarray(model.predict_on_batch(inputs))
+        some = {name: _filled(array[low:low + block], (block, rows if name in ("x", "mask") else array.shape[1]))
+                for name, array in inputs.items()}
+        answer = np.asarray(model.predict_on_batch(some))
         found.append(answer.reshape(len(answer), -1)[:len(x) - low])
     put(model.non_trainable_variables, fixed)
     return np.concatenate(found)

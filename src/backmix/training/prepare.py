@@ -104,13 +104,18 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
     task, table, parts, choices = ground.task, ground.table, ground.split, list(ground.choices)
     judges = divide is None or parts.count(Part.TEST) > 0
-    windows = {part: build_windows(table, ground.spec, split=parts, part=part).scaled(*ground.scalers)
-               for part in (Part.TRAIN, Part.VALIDATION, *((Part.TEST,) if judges else ()))}
+    forms = {Part.TRAIN: ground.spec, Part.VALIDATION: ground.spec}
+    if judges:
+        forms[Part.TEST] = task.choice(ground.spec)
+    windows = {part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers)
+               for part, form in forms.items()}
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
     choices += _left_out(table, list(windows.values()))
     tested = windows[Part.TEST] if judges else windows[Part.VALIDATION].subset(np.empty(0, np.int64))
     windows[Part.TEST] = task.judged(tested) if judges else tested
+    if judges and not len(windows[Part.TEST]):
+        raise InputError("course.none_judged", where=table.source, count=len(tested))
     choices += _not_judged(tested, windows[Part.TEST])
     windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
     train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]

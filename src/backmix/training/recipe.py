@@ -63,7 +63,7 @@ class Recipe:
     @property
     def tells_what_is_judged(self) -> bool:
         """Whether the network's answers are the targets themselves; of an anomaly detection they are the inputs."""
-        return self.spec.targets == tuple(tag.name for tag in self.task.targets)
+        return self.task.kind == "regression" or self.spec.targets == tuple(tag.name for tag in self.task.targets)
 
     @property
     def light(self) -> bool:

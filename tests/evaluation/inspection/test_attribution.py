@@ -44,8 +44,8 @@ def test_integrated_gradients_add_up(architecture: Architecture, task: Task) -> 
     if sample.mask is not None:
         start[~sample.mask] = 0.0
         assert (shares.parts[~sample.mask] == 0).all()
-    outputs = asked.answers(sample.x, sample.mask).astype(np.float64)
-    origin = asked.answers(start, sample.mask).astype(np.float64)
+    outputs = asked.answers(sample).astype(np.float64)
+    origin = asked.answers(sample, start).astype(np.float64)
     if task.kind == "regression":
         moved = 4.0 * (outputs - origin)[:, asked.target]
     elif outputs.shape[1] == 1:
@@ -88,7 +88,7 @@ def test_permuting_a_tag_that_is_not_used_changes_nothing() -> None:
     """Not by rounding: exactly nothing. The used one costs what the truth says."""
     asked = subject(delay_line(2), windows=60)
     put(asked.model, shift(2, gain=1.0))
-    exact = asked.answers(whole(asked).x, None)[:, 0].astype(np.float64)
+    exact = asked.answers(whole(asked))[:, 0].astype(np.float64)
     table = asked.windows.table
     values = np.array(table.values)
     values[asked.windows.target_rows, table.index("y1")] = exact

@@ -172,7 +172,7 @@ def test_idle_tags_are_named_and_a_model_without_memory_is_told() -> None:
     put(asked.model, shift(2))
     table = asked.windows.table
     values = np.array(table.values)
-    values[asked.windows.target_rows, table.index("y1")] = asked.answers(asked.sample(60).x, None)[:, 0]
+    values[asked.windows.target_rows, table.index("y1")] = asked.answers(asked.sample(60))[:, 0]
     asked = replace(asked, windows=replace(asked.windows, table=replace(table, values=values)))
     found = look(asked, QUICK)
     assert without(found).startswith("With the history of another time in place of the true one of x2, the error")

@@ -88,7 +88,7 @@ def _set(part: str) -> DataSet:
     name = f"cmapss_{part.lower()}"
     return DataSet(
         name=name, files=tuple(_file(f"{kind}_{part}") for kind in ("train", "test", "RUL")), columns=COLUMNS,
-        clock="none", tasks=("remaining_life", "soft_sensor"),
+        clock="none", tasks=("remaining_life",),
         licence="NASA open data; carrier repository Apache-2.0",
         citation="Saxena, A., Goebel, K., Simon, D., Eklund, N. (2008). Damage propagation modeling for "
                  "aircraft engine run-to-failure simulation. International Conference on Prognostics and "

@@ -88,7 +88,8 @@ def look(subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | Non
 
 
 def _look(subject: Subject, effort: Effort, seed: int, at: str | int | None, rows: int | None) -> Insight:
-    left_out = ["carried.insight"] if subject.windows.spec.carried else []
+    left_out = ["insight.last_row"] if len(subject.windows.spec.horizons) > 1 else []
+    left_out += ["carried.insight"] if subject.windows.spec.carried else []
     attribution = attribute(subject, effort)
     if attribution.lost:
         left_out.append("insight.not_finite")

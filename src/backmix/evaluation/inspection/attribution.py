@@ -124,9 +124,9 @@ def integrate(subject: Subject, sample: Sample, base: NDArray[np.float32], *, no
     if sample.mask is not None:
         start = np.where(sample.mask[:, :, None], start, 0.0)
     way = sample.x - start
-    outputs = subject.answers(sample.x, sample.mask)
+    outputs = subject.answers(sample)
     pull = subject.pulls(outputs)
-    difference = ((outputs.astype(np.float64) - subject.answers(start, sample.mask)) * pull).sum(axis=1)
+    difference = ((outputs.astype(np.float64) - subject.answers(sample, start)) * pull).sum(axis=1)
     slope, block = sensitivity(subject.model), _block(way)
     parts, left = np.zeros(way.shape), np.arange(len(way))
     # a window whose shares do not add up yet (a relu's slope jumps) gets more points on its path
@@ -136,8 +136,7 @@ def integrate(subject: Subject, sample: Sample, base: NDArray[np.float32], *, no
         mean = np.zeros((len(left), *way.shape[1:]))
         # alpha = u^3: the logarithms of window statistics bend most where the window is still flat
         for alpha, weight in zip(u**3, 1.5 * u**2 * weights, strict=True):
-            path = {"x": (start[left] + alpha * way[left]).astype(np.float32)}
-            path |= {} if sample.mask is None else {"mask": sample.mask[left]}
+            path = sample.take(left).inputs(start[left] + alpha * way[left])
             mean += weight * _slopes(slope, path, pull[left], block)
         parts[left] = way[left] * mean
         missed = np.abs(parts.sum(axis=(1, 2)) - difference)
@@ -171,13 +170,13 @@ def occlude(subject: Subject, sample: Sample, base: NDArray[np.float32]) -> Floa
     Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014, with a tag in
     place of a patch of a picture.
     """
-    outputs = subject.answers(sample.x, sample.mask)
+    outputs = subject.answers(sample)
     pull = subject.pulls(outputs)
     found = np.empty(sample.x.shape[2])
     for feature in range(sample.x.shape[2]):
         x = sample.x.copy()
         x[:, :, feature] = base[:, feature]
-        changed = subject.answers(x, sample.mask)
+        changed = subject.answers(sample, x)
         moved = np.abs(((changed - outputs) * pull).sum(axis=1))
         found[feature] = moved[np.isfinite(moved)].mean() if np.isfinite(moved).any() else 0.0
     return found

@@ -62,8 +62,7 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
     sample = subject.sample(subject.affordable(effort.scored, passes=len(features) * repeats, work=2 * effort.work))
     truth = subject.truth(subject.windows)[sample.at]
     known = np.isfinite(truth)
-    sample, truth = Sample(sample.x[known], None if sample.mask is None else sample.mask[known],
-                           sample.at[known]), truth[known]
+    sample, truth = sample.take(known), truth[known]
     if len(truth) < 2 * LEAST_BLOCKS:
         return None
     block = max(1, len(truth) // MOST_BLOCKS)
@@ -109,8 +108,8 @@ def _lent(sample: Sample, feature: int, order: NDArray[np.int64]) -> NDArray[np.
 
 
 def _error(subject: Subject, sample: Sample, x: NDArray[np.float32], truth: Floats) -> float:
-    outcome = subject.task.decode(subject.answers(x, sample.mask), subject.windows.subset(sample.at))
+    outcome = subject.task.decode(subject.answers(sample, x), subject.windows.subset(sample.at))
     if outcome.values is not None:
-        return float(np.sqrt(np.mean((outcome.values[:, subject.target] - truth) ** 2)))
+        return float(np.sqrt(np.mean((outcome.values[:, subject.place] - truth) ** 2)))
     assert outcome.probabilities is not None
     return float(np.mean(outcome.probabilities.argmax(axis=1) != truth))

@@ -7,7 +7,8 @@ explained, and which networks have a plain recurrence whose inside can be shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Windows, build_windows
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
+from backmix.models.network import build
 from backmix.models.reference import Network
 from backmix.models.reference.steps import STEPS
 from backmix.models.size import parameters
+from backmix.models.weights import put_weights, take_weights
 from backmix.tasks import Task
 from backmix.training.predict import BLOCK, predict_arrays
 from backmix.training.prepare import Prepared
@@ -68,11 +71,18 @@ class Sample:
 
     x: (B, T, F) float32, scaled; mask: (B, T) true where a row is real, None when all are
     at: (B,) which windows of the subject these are
+    others: further inputs of the network by name, (B, ...) each: what is planned
     """
 
     x: NDArray[np.float32]
     mask: Mask | None
     at: NDArray[np.int64]
+    others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def take(self, which: NDArray[Any]) -> Sample:
+        """Some of the windows."""
+        return Sample(self.x[which], None if self.mask is None else self.mask[which], self.at[which],
+                      {name: array[which] for name, array in self.others.items()})
 
     def by_lag(self, values: NDArray[Any]) -> Floats:
         """(B, T, ...) in the order of time -> (B, T, ...) from the newest real row back, 0 where there is none."""
@@ -83,9 +93,10 @@ class Sample:
             found[row, :count] = values[row, :count][::-1]
         return found
 
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        """The windows by the names of the network's inputs."""
-        return {"x": self.x} if self.mask is None else {"x": self.x, "mask": self.mask}
+    def inputs(self, x: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
+        """The windows by the names of the network's inputs; ``x`` in the place of theirs when it is given."""
+        given = {"x": self.x if x is None else x.astype(np.float32), **self.others}
+        return given if self.mask is None else given | {"mask": self.mask}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +126,28 @@ class Subject:
         every = prepared.test if spec.lookback is None else build_windows(
             prepared.table, spec.without_target(), split=prepared.split, part=Part.TEST).scaled(
                 prepared.recipe.scaler, prepared.recipe.target_scaler)
-        return cls(model=model, architecture=architecture, task=prepared.task, windows=prepared.test,
-                   background=prepared.train, every=every, step=prepared.recipe.step, target=target)
+        subject = cls(model=model, architecture=architecture, task=prepared.task, windows=prepared.test,
+                      background=prepared.train, every=every, step=prepared.recipe.step, target=target)
+        return subject.plain()
+
+    def plain(self) -> Subject:
+        """The same, asked in the plainest way: a network that answers on every row about the last row of its
+        window, one that is rolled on about the next row."""
+        if self.task.rolls:
+            windows, background, every = (part.one_ahead() for part in (self.windows, self.background, self.every))
+            return replace(self, windows=windows, background=background, every=every)
+        if self.architecture.answer != "every":
+            return self
+        architecture = replace(self.architecture, answer="row")
+        model = build(architecture, seed=0)
+        put_weights(model, take_weights(self.model))
+        return replace(self, model=model, architecture=architecture)
+
+    @property
+    def place(self) -> int:
+        """Which output is explained: the target's, on the last row of a path."""
+        spec = self.windows.spec
+        return (len(spec.horizons) - 1) * len(spec.targets) + self.target
 
     @property
     def tag(self) -> Tag:
@@ -141,7 +172,11 @@ class Subject:
         mask = batch.mask
         if mask is None and self.architecture.masked:
             mask = np.ones(batch.x.shape[:2], dtype=bool)
-        return Sample(batch.x, mask, at)
+        others: dict[str, NDArray[Any]] = {} if batch.future is None else {"future": batch.future}
+        for entry in self.model.inputs:
+            if entry.name == "teacher":  # for training only
+                others["teacher"] = np.zeros((len(at), *entry.shape[1:]), np.float32)
+        return Sample(batch.x, mask, at, others)
 
     def affordable(self, most: int, *, passes: float, work: float) -> int:
         """How many windows, at most ``most``, may pass the network so often; two always may."""
@@ -163,12 +198,12 @@ class Subject:
         """(W,) the target that is explained, NaN where it is not known or not in the table."""
         if any(name not in windows.table.names for name in windows.spec.targets):
             return np.full(len(windows), np.nan)
-        return windows.truth()[:, self.target]
+        return windows.truth()[:, self.place]
 
-    def answers(self, x: NDArray[Any], mask: Mask | None) -> NDArray[np.float32]:
-        """The network's outputs, (B, O)."""
-        few = 1 << max(3, (len(x) - 1).bit_length())
-        return predict_arrays(self.model, x, mask, block=few if BLOCK * self.cost > DEAR else BLOCK)
+    def answers(self, sample: Sample, x: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """The network's outputs (B, O) for windows, or for ``x`` (B, T, F) in the place of their rows."""
+        few = 1 << max(3, (len(sample.at) - 1).bit_length())
+        return predict_arrays(self.model, sample.inputs(x), block=few if BLOCK * self.cost > DEAR else BLOCK)
 
     def pulls(self, outputs: NDArray[Any]) -> Floats:
         """The weight of each output (B, O) in the number that is explained.
@@ -179,7 +214,7 @@ class Subject:
         pull = np.zeros(outputs.shape)
         if self.task.kind == "regression":
             scaler = self.windows.target_scaler
-            pull[:, self.target] = 1.0 if scaler is None else scaler.scale[self.target]
+            pull[:, self.place] = 1.0 if scaler is None else scaler.scale[self.target]
         elif outputs.shape[1] == 1:
             pull[:, 0] = np.where(outputs[:, 0] >= 0.5, 1.0, -1.0)
         else:
@@ -217,10 +252,11 @@ def why_closed(subject: Subject) -> str | None:
     It can when the float64 reference, given the same weights, says what the network says.
     """
     a = subject.architecture
-    if a.cell not in STEPS or len(subject.model.trainable_variables) != 3 * len(a.units) + 2 * (len(a.dense) + 1):
+    plain = 3 * len(a.units) + 2 * (len(a.dense) + 1)
+    if a.answer != "row" or a.cell not in STEPS or len(subject.model.trainable_variables) != plain:
         return "insight.closed"
     sample = subject.sample(COMPARED)
-    said = subject.answers(sample.x, sample.mask)
+    said = subject.answers(sample)
     meant = opened(subject).forward(sample.x, mask=sample.mask).outputs
     sound = np.isfinite(said)
     return None if np.allclose(said[sound], meant[sound], rtol=AGREEMENT, atol=AGREEMENT) else "insight.closed"
