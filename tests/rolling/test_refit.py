@@ -170,6 +170,20 @@ def test_an_untouched_champion_stays_byte_identical(champion: Run, tmp_path: Pat
     assert "nobody was promoted" in found.verdict
 
 
+def test_a_plan_may_name_its_champion_or_a_start_of_the_first_one(champion: Run, tmp_path: Path) -> None:
+    table = plant(np.full(ROWS, 3.0))
+    (tmp_path / "old.backmix").write_bytes(champion.bundle_path.read_bytes())
+    plan = plan_of(champion="old.backmix", bound=0.1)
+    (tmp_path / "plan.toml").write_text(plan.to_toml())
+    named = set_stage(tmp_path / "plan.toml", table, None, {})
+    assert named.layout.cuts == set_stage(champion.bundle, table, None, {"bound": 0.1}).layout.cuts
+    assert named.champion.bundle.recipe.to_dict() == champion.bundle.recipe.to_dict()
+    late = replace(table, time=table.time + np.timedelta64(600, "m"))  # type: ignore[operator]
+    start = plan_of(bound=0.1).merged({"training": {"warm_start": str(champion.bundle_path), "epochs": 1}})
+    begun = set_stage(start, late, None, {})
+    assert begun.champion.bundle.recipe.scaler.to_dict() == champion.bundle.recipe.scaler.to_dict()
+
+
 def test_old_rows_may_come_by_themselves(champion: Run) -> None:
     table = plant(np.full(ROWS, 3.0))
     old, new = table.rows(slice(0, FIRST)), table.rows(slice(FIRST, ROWS))
