@@ -12,6 +12,7 @@ import pytest
 
 from backmix.app.main import main
 from backmix.data.export import write_csv
+from backmix.evaluation.baselines import baselines
 from backmix.workflow import Run
 from small import small_plan, small_table
 
@@ -107,8 +108,8 @@ def test_a_table_that_cannot_be_trained_on_leaves_no_run(
 
 @pytest.mark.parametrize(("plan", "message"), [
     ({"evaluation": {"baselines": ["ridgee"]}},
-     "there is no 'ridgee' among the baselines. Did you mean 'ridge'? Known: feed_forward, last_value, lda, "
-     "majority, mean, pls, ridge, trees, trees_statistics"),
+     "there is no 'ridgee' among the baselines. Did you mean 'ridge'? Known: "
+     + ", ".join(baselines.names())),
     ({"training": {"metrics": ["auc"], "epochs": 1}},
      "metric 'auc' does not fit this network (regression). Choose among: mse, mae, rmse"),
     ({"data": {"set": "debutaniser"}},

@@ -15,13 +15,13 @@ from backmix.data.ledger import Account, Note
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, WindowSpec
+from backmix.evaluation.baselines import fit_baselines
 from backmix.evaluation.inspection import Insight
 from backmix.evaluation.inspection.attention import Attention
 from backmix.evaluation.inspection.attribution import Attribution
 from backmix.evaluation.inspection.gates import Gate, Gates
 from backmix.evaluation.inspection.memory import Memory, Residence
 from backmix.evaluation.inspection.permutation import Permutation
-from backmix.evaluation.baselines import fit_baselines
 from backmix.evaluation.report import PartSummary, ReportData, Training
 from backmix.evaluation.scores import Sampling, score_table
 from backmix.evaluation.verdict import judge
