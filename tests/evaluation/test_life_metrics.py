@@ -15,7 +15,7 @@ def _sample(error: list[float], *, runs: list[int] | None = None, **facts: list[
     count = len(error)
     return Sample(truth=np.full(count, 50.0), prediction=50.0 + np.array(error),
                   runs=np.arange(count) if runs is None else np.array(runs), places=np.arange(count, dtype=float),
-                  facts={name: np.array(values) for name, values in facts.items()})
+                  made=np.arange(count), facts={name: np.array(values) for name, values in facts.items()})
 
 
 def test_nasa_score_is_the_published_sum() -> None:
