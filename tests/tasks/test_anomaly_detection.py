@@ -117,6 +117,16 @@ def test_a_row_is_predicted_from_the_rows_before_it() -> None:
     np.testing.assert_allclose(batch.y[0], rows[-1], rtol=1e-5, atol=1e-6)
 
 
+def test_a_doubtful_value_on_the_judged_row_makes_its_score_doubtful() -> None:
+    """The window ends on the row before, but the score is about the row itself."""
+    windows = prepared().test
+    quality = np.zeros(windows.table.values.shape, dtype=np.uint8)
+    row = int(windows.origins[30])
+    quality[row, windows.table.index("P3")] = 1
+    worst = replace(windows, table=replace(windows.table, quality=quality)).worst_quality()
+    np.testing.assert_array_equal(np.flatnonzero(worst), np.arange(30, 37))  # the row itself, then six windows
+
+
 def test_the_whole_way_finds_the_faults_and_names_the_tag(run: Run) -> None:
     """Course items 80 and 88: the fault is in P3, and alarms during it say so."""
     frame = run.predictions
