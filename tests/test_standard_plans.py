@@ -22,6 +22,7 @@ from backmix.workflow import fit
 PLANS: dict[str, dict[str, Any]] = {f"{name}/{key}": dict(plan)
                                     for name, part in (*plants, *sets) for key, plan in part.plans.items()}
 WHOLE = ("cstr/fault_diagnosis", "batch_reactor/soft_sensor", "batch_reactor/fault_diagnosis",
+         "batch_reactor/batch_quality", "batch_reactor/batch_end_time", "heat_exchanger/remaining_life",
          "heat_exchanger/soft_sensor", "batch_dryer/Y2", "cmapss_fd001/capped", "daisy_evaporator/all_outputs",
          "debutanizer/A", "etth1/oil_temperature", "tennessee_eastman/case1")
 """Plans that together have every form of window and split that ships; they are run from end to end."""

@@ -163,7 +163,7 @@ resamples = -5
         "as \"+08:00\" will do too",
         "line 6: [task] target — 'quality' is named twice. Name each target once",
         "line 8: [windows] lookback — duration 'six' cannot be read. Write a time such as \"90s\", \"5min\", \"2h\", "
-        "\"1d\", or whole rows such as 30, or one of: 'auto', 'batch'",
+        "\"1d\", or whole rows such as 30, or one of: 'auto', 'batch', 'elapsed'",
         "line 10: [model] units — got 'many', wanted a list in brackets, or one of: 'auto'",
         "line 12: [training] learning_rate — got 'fast', wanted a number, or one of: 'auto'",
         "line 13: [training] optimizer — 'adm' is not allowed here. Choose one of: 'adam', 'rmsprop', 'sgd'. "

@@ -74,9 +74,10 @@ def test_row_25_late_labels_purge_window_and_delay() -> None:
     test = build_windows(plain(200), form, split=parts, part=Part.TEST)
     oldest = test.target_rows.min() - form.horizon - 4 - 10
     assert train.target_rows.max() < oldest
-    message = refused(lambda: Known(delay=0), code=2)
+    message = refused(lambda: spec(known=Known(delay=0), horizon=0), code=2)
     assert message == ("known past targets need delay >= 1 row and count >= 1, got delay 0 and count None. "
-                       "A value of this very row is what shall be predicted")
+                       "A value of this very row is what shall be predicted (delay 0 is for a horizon of at "
+                       "least 1 row)")
 
 
 def test_row_25_no_label_was_reported_in_time() -> None:

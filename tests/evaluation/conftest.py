@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,19 @@ from backmix.evaluation.inspection.attribution import Attribution
 from backmix.evaluation.inspection.gates import Gate, Gates
 from backmix.evaluation.inspection.memory import Memory, Residence
 from backmix.evaluation.inspection.permutation import Permutation
+from backmix.evaluation.baselines import fit_baselines
 from backmix.evaluation.report import PartSummary, ReportData, Training
 from backmix.evaluation.scores import Sampling, score_table
 from backmix.evaluation.verdict import judge
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
+from backmix.tasks.batch_quality import BatchQuality, BatchQualityPlan
 from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
 from backmix.tasks.forecast import Forecast, ForecastPlan
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
+from backmix.training.prepare import prepare
 from backmix.training.settings import FitSettings
+from small import reading, small_task
 
 START = np.datetime64("2024-03-01T00:00", "ns")
 STEP = np.timedelta64(360, "s")
@@ -229,10 +233,47 @@ def paths(*, target: str = "T_reactor", rows: int = 5, windows: int = 40) -> Rep
                                       known=Known(delay=0)))
 
 
+@cache
+def courses(*, target: str = "purity", rows: int = 40, batches: int = 8) -> ReportData:
+    """The quality of batches, predicted better the longer they run, and judged at their ends."""
+    random = np.random.default_rng(3)
+    task = BatchQuality(settings=BatchQualityPlan(target=target), targets=(Tag(target, unit="%", role="target"),))
+    frames = []
+    for part in ("validation", "test", "running"):
+        row, batch = np.tile(np.arange(rows), batches), np.repeat(np.arange(batches), rows)
+        seen = (row + 1) / rows
+        kept = (row == rows - 1) | (part == "running")
+        truth = 90 + np.arange(batches)[batch]
+        for model, size in (("network", 0.5), ("mean", 2.0)):
+            said = truth + size * (1.2 - seen) * random.normal(size=len(row))
+            frame = frame_of(model, part, target, truth=truth, prediction=said,
+                             batch=np.array([f"B{code}" for code in batch], dtype=object))
+            frames.append(frame.assign(elapsed=row, share=seen)[kept])
+    frame = pd.concat(frames, ignore_index=True)
+    sampling = Sampling(draws=50)
+    return ReportData(title="Batches", task=task, verdict=judge(frame, task, sampling=sampling),
+                      scores=score_table(frame, task, sampling=sampling), predictions=frame,
+                      spec=WindowSpec(inputs=("U1",), targets=(target,), lookback=None, growing=True))
+
+
+@cache
+def told(name: str) -> ReportData:
+    """The first of a task's baselines on the small plant, in the place of a network."""
+    table, plan = small_task(name)
+    found = prepare(reading(table), plan)
+    first = found.task.baselines[0]
+    frame = fit_baselines(found.task, found.train, found.validation, names=[first]).frame(found.task, found.scored)
+    sampling = Sampling(draws=20)
+    return ReportData(title=name, task=found.task, verdict=judge(frame, found.task, network=first, sampling=sampling),
+                      scores=score_table(frame, found.task, sampling=sampling), predictions=frame, network=first,
+                      spec=found.recipe.spec)
+
+
 @pytest.fixture(scope="session")
-def every_report() -> tuple[Callable[..., ReportData], ...]:
+def every_report() -> tuple[Callable[[], ReportData], ...]:
     """Makes one report of every kind of task."""
-    return numbers, classes, paths
+    return numbers, classes, paths, courses, *(partial(told, name) for name in (
+        "batch_end_time", "remaining_life", "anomaly_detection"))
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ def test_a_plant_that_stays_as_it_is_keeps_its_champion() -> None:
     """Noise must not promote: at 95 % one promotion in two rounds would already be rare."""
     played = play(set_stage(plan_of(epochs=80, replay=0.3, bound=0.1), plant(np.full(ROWS, 3.0)), None, {}))
     assert [told.decision.promoted for told in played.rounds].count(True) == 0
-    assert {told.decision.key for told in played.rounds} <= {"refit.not_better", "refit.forgets"}
+    assert {told.decision.key for told in played.rounds} <= {"refit.not_better", "refit.same", "refit.forgets"}
     assert played.champion is played.stage.champion
 
 
@@ -168,6 +168,20 @@ def test_an_untouched_champion_stays_byte_identical(champion: Run, tmp_path: Pat
     assert found.bundle_path.read_bytes() == champion.bundle_path.read_bytes()
     assert found.summary["settings"]["old_rows"] == 478  # the purged rows and the test part are new
     assert "nobody was promoted" in found.verdict
+
+
+def test_a_plan_may_name_its_champion_or_a_start_of_the_first_one(champion: Run, tmp_path: Path) -> None:
+    table = plant(np.full(ROWS, 3.0))
+    (tmp_path / "old.backmix").write_bytes(champion.bundle_path.read_bytes())
+    plan = plan_of(champion="old.backmix", bound=0.1)
+    (tmp_path / "plan.toml").write_text(plan.to_toml())
+    named = set_stage(tmp_path / "plan.toml", table, None, {})
+    assert named.layout.cuts == set_stage(champion.bundle, table, None, {"bound": 0.1}).layout.cuts
+    assert named.champion.bundle.recipe.to_dict() == champion.bundle.recipe.to_dict()
+    late = replace(table, time=table.time + np.timedelta64(600, "m"))  # type: ignore[operator]
+    start = plan_of(bound=0.1).merged({"training": {"warm_start": str(champion.bundle_path), "epochs": 1}})
+    begun = set_stage(start, late, None, {})
+    assert begun.champion.bundle.recipe.scaler.to_dict() == champion.bundle.recipe.scaler.to_dict()
 
 
 def test_old_rows_may_come_by_themselves(champion: Run) -> None:
@@ -239,6 +253,12 @@ def test_a_decision_needs_to_be_better_beyond_the_noise() -> None:
     assert decide(told(1.0, 0.5, 1.0), task, bound=0.1, sampling=sampling).key == "refit.promoted"
     assert decide(told(1.0, 0.98, 0.5), task, bound=0.1, sampling=sampling).key == "refit.not_better"
     assert decide(told(1.0, 1.5, 0.5), task, bound=0.1, sampling=sampling).key == "refit.not_better"
+    hardly = told(1.0, 1.0, 1.0)
+    new = hardly["part"] == "new"
+    mine = hardly[new & (hardly["model"] == "in_charge")]
+    hardly.loc[new & (hardly["model"] == "challenger"), "prediction"] = (
+        mine["truth"] + 0.995 * (mine["prediction"] - mine["truth"])).to_numpy()
+    assert decide(hardly, task, bound=0.1, sampling=sampling).key == "refit.same"  # sure, and yet nothing
     assert decide(told(1.0, 0.5, 1.5), task, bound=0.1, sampling=sampling).key == "refit.forgets"
     assert decide(told(1.0, 0.5, 1.5), task, bound=0.7, sampling=sampling).promoted
     assert decide(told(1.0, 0.5, 9.0), task, bound="none", sampling=sampling).key == "refit.promoted_unbound"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from backmix.data.tag import Tag
 from backmix.errors import BackmixError, InputError, PlanError
 from backmix.evaluation.baselines import fit_baselines
 from backmix.evaluation.leakage import audit_run
+from backmix.serving.runtime import Runtime
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
@@ -96,6 +98,36 @@ def test_a_running_batch_has_no_end_and_gets_a_prediction(run: Run) -> None:
         assert np.allclose(cut["prediction"], whole["prediction"][:end], atol=1e-6)
         assert cut["truth"].isna().all()
         assert "share" not in cut.columns
+
+
+def test_a_file_of_running_batches_needs_only_what_is_measured(tmp_path: Path) -> None:
+    """From a file to a model to a new file: neither the target nor the elapsed time is a column of either."""
+    batch_table(20).to_frame().drop(columns="purity").to_csv(tmp_path / "done.csv")
+    running = batch_table(2, seed=8).to_frame().drop(columns="purity")
+    running.iloc[:-3].to_csv(tmp_path / "running.csv")
+    plan = batch_plan("batch_end_time", data={"file": "done.csv", "batch": "batch", "time": "time"})
+    found = fit(None, plan, folder=tmp_path / "run", base=tmp_path, quiet=True)
+    frame, _ = found.bundle.predict_file(tmp_path / "running.csv")
+    assert len(frame) == len(running) - 3
+    assert np.isfinite(frame["prediction"]).all()
+    running.drop(columns="conversion").to_csv(tmp_path / "less.csv")
+    with pytest.raises(InputError, match="conversion"):
+        found.bundle.predict_file(tmp_path / "less.csv")
+
+
+def test_a_running_batch_can_be_followed_row_by_row(run: Run) -> None:
+    """Stepping with a carried state from the first row of a batch says what the prefix windows say."""
+    runtime = Runtime.load(run.bundle_path)
+    windows, _ = run.bundle.recipe.windows(batch_table(3, seed=4), need_target=False)
+    frame, _ = run.bundle.predict(batch_table(3, seed=4))
+    assert runtime.units == ("min",)
+    rows = np.column_stack([windows.table.column(name) for name in runtime.inputs])
+    batch = np.asarray(windows.table.batch)
+    for code in range(3):
+        state = runtime.start()
+        for row in np.flatnonzero(batch == code):
+            y, state = runtime.step(rows[row], state)
+            assert y[0] == pytest.approx(frame["prediction"][row], abs=1e-4)
 
 
 def test_a_table_that_has_the_elapsed_time_gets_it_anew(run: Run) -> None:

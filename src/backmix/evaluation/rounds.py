@@ -1,8 +1,9 @@
 """Who stays in charge, and why.
 
 This module decides a round of champion and challenger from predictions alone. A challenger is
-promoted when it is better than the champion, beyond the noise, on rows that neither has learned
-from, and when its error on old rows that were held out stays within a bound of the first champion's.
+promoted when it is better than the champion, beyond the noise and by enough to matter, on rows that
+neither has learned from, and when its error on old rows that were held out stays within a bound of the
+first champion's.
 
 The difference is drawn by the paired block bootstrap of `evaluation.interval`.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backmix.evaluation.metrics import metrics
 from backmix.evaluation.scores import Sampling, number
-from backmix.evaluation.verdict import Standing, Verdict, judge
+from backmix.evaluation.verdict import SAME, Standing, Verdict, judge
 from backmix.text import LANGUAGES, Language, say
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], s
         return Decision(False, "refit.too_few", values, **known)
     if new.outcome != "better":
         return Decision(False, "refit.not_better", values, **known)
+    if new.gain < SAME * error(new.metric, new.baseline.value):
+        return Decision(False, "refit.same", values | {"same": f"{SAME:.0%}"}, **known)
     if bound == "none":
         return Decision(True, "refit.promoted_unbound", values, **known)
     if growth > bound:

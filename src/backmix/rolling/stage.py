@@ -22,10 +22,11 @@ from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.evaluation.leakage import audit_run, refuse
 from backmix.rolling.contender import Contender, teach
-from backmix.serving.bundle import Bundle
+from backmix.serving.bundle import Bundle, start_of
 from backmix.tasks import tasks
 from backmix.training.plan import Plan
 from backmix.training.rounds import Layout, lay_out
+from backmix.training.warm import Start
 from backmix.workflow import reading_of
 
 
@@ -60,10 +61,10 @@ def set_stage(source: Plan | Bundle | Path | str, data: Any, old: Any, settings:
     if plan.refit.champion is not None:
         path = base / plan.refit.champion
         return _of_champion(Bundle.load(path), path, plan, reading_of(data, plan, base), old, {})
-    return _of_plan(plan, reading_of(data, plan, base).table)
+    return _of_plan(plan, reading_of(data, plan, base).table, start_of(plan, base))
 
 
-def _of_plan(plan: Plan, table: Table) -> Stage:
+def _of_plan(plan: Plan, table: Table, start: Start | None) -> Stage:
     """The first champion is trained on the first rows as in any run; its test part is held out for good."""
     kind = tasks.get(plan.the_task.kind)
     table = kind.adapt(table, plan.the_task)
@@ -72,7 +73,7 @@ def _of_plan(plan: Plan, table: Table) -> Stage:
     old = round(plan.refit.first * len(table))
     if kind.whole_batches and table.batch is not None:
         old = next(end for _, end in batch_runs(table) if end >= old)
-    lesson = teach(table.rows(slice(0, old)), plan)
+    lesson = teach(table.rows(slice(0, old)), plan, start=start)
     refuse(audit_run(lesson.prepared), acknowledged=plan.evaluation.acknowledged)
     return _set(plan, table, Contender(lesson.bundle), None, old=old, held=lesson.prepared.split.rows(Part.TEST))
 

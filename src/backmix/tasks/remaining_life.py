@@ -79,7 +79,7 @@ class RemainingLife(Regression):
 
     name = "remaining_life"
     Settings = RemainingLifePlan
-    metrics = ("rmse", "nasa_score", "mae", "bias", "late_share", "late_error", "early_error", "late_early_cost")
+    metrics = ("rmse", "nasa_score", "bias", "late_share", "late_error", "early_error", "late_early_cost")
     baselines = ("mean", "ridge", "ridge_summaries", "trees")
     figures = ("scores", "life_course", "parity", "error_by_left", "residuals", "learning")
     whole_batches = True

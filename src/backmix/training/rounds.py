@@ -147,6 +147,13 @@ def lay_out(table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: 
     old: how many rows are old; held: (old,) those held out, None for the last share of the plan; whole:
     whether stretches end where batches end. Raises InputError (refit.no_old, refit.short_stretch,
     refit.too_few_rows), each with what is needed.
+
+    >>> from backmix.data.tag import Tag
+    >>> table = Table(np.zeros((700, 2)), (Tag("T101"), Tag("C_A", role="target")))
+    >>> spec = WindowSpec(("T101",), ("C_A",), lookback=2)
+    >>> found = lay_out(table, RefitPlan(every=150), spec, old=200, held=None, whole=False)
+    >>> found.cuts, found.count, found.taught(1), found.judged(1), int(found.held.sum())
+    ((200, 350, 500, 650), 2, (200, 350), (350, 500), 40)
     """
     if not old and (plan.replay or plan.bound != "none"):
         raise InputError("refit.no_old", where=table.source, replay=plan.replay, bound=plan.bound)

@@ -18,7 +18,8 @@ from backmix.evaluation.rounds import Round
 from backmix.text import say
 
 LEFT = 62.0
-_LINES = {"in_charge": "network", "never_updated": "truth", "baseline": "curve-train"}
+_TIPS = {"in_charge": "column_in_charge", "never_updated": "column_never", "baseline": "column_baseline"}
+_LINES = {"in_charge": "network", "never_updated": "truth", "baseline": "perfect"}
 
 
 def draw_rounds(rounds: Sequence[Round], width: int, *, metric: str) -> Figure | None:
@@ -33,7 +34,7 @@ def draw_rounds(rounds: Sequence[Round], width: int, *, metric: str) -> Figure |
     ends = spread(known[np.isfinite(known)])
     axes = Axes(LEFT, 76, width - LEFT - 12, 220, (0.5, len(rounds) + 0.5), ends)
     names = [("network", say("refit.column_in_charge")), ("truth", say("refit.column_never")),
-             ("curve-train", say("refit.column_baseline"))]
+             ("perfect", say("refit.column_baseline"))]
     parts = [text(0, 14, say("refit.figure_title", metric=metric), "head"),
              legend(LEFT, 40, names[:1 if width < 600 else 3]),
              legend(LEFT, 60, names[1:]) if width < 600 else "",
@@ -45,7 +46,8 @@ def draw_rounds(rounds: Sequence[Round], width: int, *, metric: str) -> Figure |
     for name, curve in curves.items():
         parts.append(trace(axes.x(x), axes.y(curve), _LINES[name]))
         if len(rounds) == 1 and np.isfinite(curve[0]):
-            parts.append(dot(float(axes.x(x[0])), float(axes.y(curve[0])), 3, f"{_LINES[name]}-dot"))
+            words = say(f"refit.{_TIPS[name]}")
+            parts.append(dot(float(axes.x(x[0])), float(axes.y(curve[0])), 3, "truth-dot", tip=words))
     parts += [dot(float(axes.x(n)), float(axes.y(value)), 3.4, "network-dot", tip=say("refit.column_challenger"))
               for n, value in zip(x, challengers, strict=True) if np.isfinite(value)]
     parts.append(text(axes.right, axes.bottom + 34, say("refit.column_round"), "note", anchor="end"))

@@ -14,14 +14,14 @@ from backmix.evaluation.figures import NARROW, WIDE, Figure
 from backmix.evaluation.figures.rounds import draw_old, draw_rounds
 from backmix.evaluation.interval import Interval
 from backmix.evaluation.metrics import metrics
-from backmix.evaluation.page.blocks import Block, Cell, Drawing, Grid, Key, Row, Section, name
+from backmix.evaluation.page.blocks import Block, Cell, Drawing, Grid, Key, Mark, Row, Section, name
 from backmix.evaluation.rounds import Round, Score
-from backmix.evaluation.scores import model_title, shown
+from backmix.evaluation.scores import model_title, number, shown, unit_title
 from backmix.text import Language, language, say, speak, title_of
 
 if TYPE_CHECKING:
     from backmix.evaluation.page import Page
-    from backmix.evaluation.verdict import Verdict
+    from backmix.evaluation.verdict import Standing, Verdict
     from backmix.tasks import Task
 
 
@@ -68,6 +68,19 @@ class RoundsReport:
         if score is None:
             return "–"
         return shown(score.value, Interval(score.low, score.high), share=self.share, unit=self.unit)
+
+    def cell(self, score: Score | None, note: str = "") -> Cell:
+        """A score in a table, its interval beside it in small letters."""
+        if score is None:
+            return Cell("–", number=True, kind="quiet")
+        ends = "" if score.low is None or score.high is None else (
+            f"[{number(score.low, share=self.share)}, {number(score.high, share=self.share)}]")
+        return Cell(number(score.value, share=self.share), note=" ".join(filter(None, (note, ends))), number=True)
+
+    def key(self, title: str, standing: Standing, kind: str = "") -> Key:
+        """A large number in the head."""
+        return Key(title, number(standing.value, share=self.share), "" if self.share else unit_title(self.unit),
+                   kind=kind)
 
     def verdict(self, lang: Language | None = None) -> str:
         """The sentence on top."""
@@ -123,29 +136,33 @@ def _keys(data: RoundsReport) -> Iterator[Key]:
     title = metrics.get(data.metric).title()
     found = data.overall
     if found is not None and found.network is not None and found.baseline is not None:
-        yield Key(say("refit.key_in_charge", metric=title), data.said(Score(found.network.value)), kind="network")
-        yield Key(say("refit.key_never", metric=title), data.said(Score(found.baseline.value)))
+        yield data.key(say("refit.key_in_charge", metric=title), found.network, "network")
+        yield data.key(say("refit.key_never", metric=title), found.baseline)
     if data.beside is not None and data.beside.baseline is not None:
-        yield Key(say("refit.key_baseline", metric=title), data.said(Score(data.beside.baseline.value)))
+        yield data.key(say("refit.key_baseline", metric=title), data.beside.baseline)
     yield Key(say("refit.key_promoted"), str(data.promoted), note=say("refit.of_rounds", rounds=len(data.rounds)))
 
 
 def _rounds(data: RoundsReport) -> Iterator[Block]:
     title = metrics.get(data.metric).title()
     yield from _drawn(draw_rounds(data.rounds, WIDE, metric=title), draw_rounds(data.rounds, NARROW, metric=title))
+    heads = ("round", "judged", "in_charge", "challenger", "never", "baseline")
+    head = tuple(Cell(say(f"refit.column_{key}"), note=unit_title(data.unit) if at >= 2 else "", number=at >= 2)
+                 for at, key in enumerate(heads))
     rows = []
     for told in data.rounds:
-        cells = [Cell(str(told.number)), Cell(" – ".join(told.taught), kind="date"),
-                 Cell(" – ".join(told.judged), kind="date"), Cell(_who(told.in_charge_since)),
-                 *(Cell(data.said(score), number=True) for score in (
-                     told.in_charge, told.decision.challenger, told.never_updated)),
-                 Cell(data.said(told.baseline), note=model_title(told.baseline_name) if told.baseline_name else "",
-                      number=True),
-                 Cell(told.decision.reason(), kind="remarks")]
-        rows.append(Row(tuple(cells), kind="network" if told.decision.promoted else ""))
-    heads = ("round", "taught", "judged", "since", "in_charge", "challenger", "never", "baseline", "decision")
-    head = tuple(Cell(say(f"refit.column_{key}"), number=4 <= at < 8) for at, key in enumerate(heads))
+        names = ("", "", "", model_title(told.baseline_name) if told.baseline_name else "")
+        scores = (told.in_charge, told.decision.challenger, told.never_updated, told.baseline)
+        cells = (Cell(str(told.number)), Cell(_moment(told.judged[0]), kind="date"),
+                 *(data.cell(score, note) for score, note in zip(scores, names, strict=True)))
+        rows.append(Row(cells, kind="network" if told.decision.promoted else ""))
     yield Block(table=Grid(say("refit.caption_rounds", metric=title, level=f"{data.level:.0%}"), head, tuple(rows)))
+    marks = [Mark("good" if told.decision.promoted else "quiet", say("refit.mark_round", number=told.number),
+                  told.decision.reason(), note=say(
+                      "refit.places", taught=" – ".join(map(_moment, told.taught)),
+                      judged=" – ".join(map(_moment, told.judged)), who=_who(told.in_charge_since)))
+             for told in data.rounds]
+    yield Block(head=say("refit.head_decisions"), checks=tuple(marks))
 
 
 def _old(data: RoundsReport) -> Iterator[Block]:
@@ -154,8 +171,8 @@ def _old(data: RoundsReport) -> Iterator[Block]:
     known = [told for told in data.rounds if told.decision.growth is not None]
     if not known:
         return
-    rows = [Row((Cell(str(told.number)), Cell(data.said(_score(told.decision.old_challenger)), number=True),
-                 Cell(data.said(_score(told.decision.old_first)), number=True),
+    rows = [Row((Cell(str(told.number)), data.cell(_score(told.decision.old_challenger)),
+                 data.cell(_score(told.decision.old_first)),
                  Cell(f"{100 * (told.decision.growth or 0.0):+.1f} %", number=True))) for told in known]
     head = tuple(Cell(say(f"refit.column_{key}"), number=at > 0) for at, key in enumerate(
         ("round", "challenger", "never", "growth")))
@@ -172,6 +189,11 @@ def _settings(data: RoundsReport) -> Iterator[Block]:
 def _drawn(wide: Figure | None, narrow: Figure | None) -> Iterator[Block]:
     if wide is not None and narrow is not None:
         yield Block(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
+
+
+def _moment(place: str) -> str:
+    """A time as a person reads it, to the minute; a row number as it is."""
+    return place[:16].replace("T", " ")
 
 
 def _score(value: float | None) -> Score | None:
