@@ -245,6 +245,8 @@ class Windows:
         if self.table.quality is None:
             return worst
         first, end = self._first_rows(self.all_indices), self.origins - self.spec.dead_time
+        if set(self.spec.targets) & set(self.spec.inputs):
+            end = self.origins  # the row that the window's answer is held against is looked at, too
         rows = row_quality(self.table, self.spec.inputs)
         for level in (1, 2):
             # rows of this level or worse up to each row: a window holds one when the count grows inside it
