@@ -38,6 +38,18 @@ def test_a_path_is_explained_by_its_last_row(strategy: str, tmp_path: Path) -> N
     assert found.page.stat().st_size > 20_000
 
 
+@pytest.mark.parametrize("form", [{"residual": True, "units": [3, 3]}, {"layer_norm": True}, {"attention": True},
+                                  {"body": "transformer", "attention_heads": 1}, {"bidirectional": True}])
+def test_a_form_whose_inside_stays_closed_is_still_attributed(form: dict[str, Any], tmp_path: Path) -> None:
+    """Course items 86 and 87: attribution for every form, gates and memory for plain recurrence alone."""
+    plan = small_plan(model=form, online="bidirectional" not in form)
+    run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
+    seen = run.summary["insight"]
+    assert "memory" not in seen
+    assert seen["completeness_gap"] < 0.05 * max(seen["mean_difference"], 1e-3)
+    assert ("attention" in seen) == bool(form.get("attention"))
+
+
 def test_an_answer_on_every_row_is_asked_about_the_last(tmp_path: Path) -> None:
     """The row network with the same weights says what the network of every row says last."""
     run = run_of("batch_quality", tmp_path)

@@ -45,7 +45,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     entries += [("lane-truth", say("anomaly.figure_fault"))] if found.fault.any() else []
     parts = [
         text(0, 14, say("anomaly.figure_title"), "head"),
-        legend(LEFT, 42, entries),
+        legend(LEFT if width > NARROW else 0, 42, entries),
         *(_shade(axes, found, first, last) for first, last in stretches(found.fault, run.breaks)),
         axes.rows(marks),
         axes.columns(run.ticks(axes.width)),

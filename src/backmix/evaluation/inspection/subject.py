@@ -20,6 +20,7 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Windows, build_windows
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
+from backmix.models.forms import beyond_light
 from backmix.models.network import build
 from backmix.models.reference import Network
 from backmix.models.reference.steps import STEPS
@@ -253,7 +254,7 @@ def why_closed(subject: Subject) -> str | None:
     """
     a = subject.architecture
     plain = 3 * len(a.units) + 2 * (len(a.dense) + 1)
-    if a.answer != "row" or a.cell not in STEPS or len(subject.model.trainable_variables) != plain:
+    if beyond_light(a) or a.cell not in STEPS or len(subject.model.trainable_variables) != plain:
         return "insight.closed"
     sample = subject.sample(COMPARED)
     said = subject.answers(sample)
