@@ -61,8 +61,8 @@ def test_plans_are_plans(name: str, runs: dict[str, plants.Simulation]) -> None:
         assert plan["data"] == {"plant": name, "seed": 3}
 
 
-def test_both_tasks_have_a_simulated_example() -> None:
-    assert set(plants.plants.get("cstr").plans) == {"soft_sensor", "fault_diagnosis"}
+def test_the_reactor_has_a_plan_of_every_task_it_can_serve() -> None:
+    assert set(plants.plants.get("cstr").plans) == {"soft_sensor", "fault_diagnosis", "anomaly_detection"}
     assert next(iter(plants.plants.get("cstr").plans)) == "soft_sensor"
 
 

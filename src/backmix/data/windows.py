@@ -23,7 +23,6 @@ from backmix.data.split import Part, Split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
-from backmix.text import say
 
 __all__ = ["Dropped", "Known", "Need", "WindowBatch", "WindowPlan", "WindowSpec", "Windows", "build_windows",
            "fit_scalers", "window_spec"]
@@ -370,7 +369,7 @@ def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
                         tag=next(name for name in classes if name in spec.inputs))
     if classes and (len(spec.targets) > 1 or spec.known):
         raise PlanError("windows.class_target", tag=classes[0])
-    place = _place(split, part)
+    place = Place.of(split, part)
     find = find_origins if spec.lookback is not None else find_elapsed if spec.growing else find_batches
     found = find(table, spec, place)
     return Windows(table, spec, origins=found.origins, target_rows=found.target_rows, lengths=found.lengths,
@@ -386,17 +385,6 @@ def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "st
 
     classes = bool(spec.targets) and bool(table.tag(spec.targets[0]).categories)
     return one(inputs, spec.inputs), None if classes or not spec.targets else one(target, spec.targets)
-
-
-def _place(split: Split | None, part: Part | Mask | None) -> Place:
-    if isinstance(part, np.ndarray):
-        codes = np.asarray(part, dtype=np.uint8)
-        return Place(part=codes, owner=codes)
-    if split is None:
-        return Place()
-    code = Part.TRAIN if part is None else part
-    name = say(f"windows.part_{code.name.lower()}")
-    return Place(part=split.part, owner=split.owner, code=int(code), name=name)
 
 
 def _both(scaler: Scaler | None, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
