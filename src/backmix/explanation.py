@@ -96,13 +96,12 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
         raise InputError("insight.other_data", where=run.folder)
     recipe, table = bundle.recipe, reading.table
     known = all(tag.name in table.names for tag in recipe.task.targets)
-    if known:
-        table = type(recipe.task).adapt(table, recipe.task.settings)
     windows, _ = recipe.windows(table, need_target=known)
     every = windows if recipe.spec.lookback is None else build_windows(
         windows.table, recipe.spec.without_target()).scaled(recipe.scaler, recipe.target_scaler)
-    return Subject(model=bundle.network, architecture=bundle.architecture, task=recipe.task, windows=windows,
-                   background=windows, every=every, step=recipe.step, target=target), table.source
+    subject = Subject(model=bundle.network, architecture=bundle.architecture, task=recipe.task, windows=windows,
+                      background=windows, every=every, step=recipe.step, target=target)
+    return subject.plain(), table.source
 
 
 def _again(run: Run, plan: Plan) -> Reading:

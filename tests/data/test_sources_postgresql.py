@@ -26,19 +26,21 @@ def server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg"))  # short, for a socket's path has 107 bytes at most
     folder.chmod(0o755)
     data, binaries = folder / "data", FOUND[-1].parent
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(folder, "postgres")
-        as_user = ["runuser", "-u", "postgres", "--"]
+    user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+    if user is not None:
+        shutil.chown(folder, user)
 
     def run(*command: str) -> None:
         subprocess.run(
-            [*as_user, *command],
+            command,
             check=True,
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=60,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
         )
 
     try:

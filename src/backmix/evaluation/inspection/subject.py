@@ -241,7 +241,7 @@ class Subject:
         mean[:] = overall
         known = self.windows.spec.known
         if known is not None and known.count is not None and known.count < steps:
-            inputs = len(self.windows.spec.inputs)
+            inputs = len(self.windows.spec.columns)
             mean[:-known.count, inputs:] = 0.0
             mean[-known.count:, inputs:] = some.x[:, -known.count:, inputs:].mean(axis=(0, 1))
         return mean.astype(np.float32)
