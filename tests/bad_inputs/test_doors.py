@@ -86,7 +86,7 @@ def test_row_24_a_copy_of_the_target_stops_the_run_until_it_is_acknowledged(door
      "plant.csv — target 'quality' holds free text in 420 rows, such as 'remark 0', which is neither numbers nor a "
      "few classes. Name another target"),
     (lambda f: f.assign(quality=np.where(f.index // 35 % 3 == 0, "ok", "off")), {},
-     "plant.csv — target 'quality' holds text (off, ok), a soft sensor needs numbers. Use [task] kind = "
+     "plant.csv — target 'quality' holds text (off, ok), soft_sensor needs numbers. Use [task] kind = "
      "\"fault_diagnosis\", or name another target"),
     (lambda f: f.rename(columns={"quality": "qualty"}), {},
      "plant.csv — there is no column 'quality'. Did you mean 'qualty'? Found: T101, F102, P103, qualty"),

@@ -19,7 +19,6 @@ from backmix.data.course import (
     of_batches,
     passed,
     share,
-    with_column,
 )
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -70,35 +69,13 @@ def test_the_last_value_of_a_batch_stands_on_all_its_rows() -> None:
         assert np.array_equal(mine, np.full(len(mine), expected), equal_nan=True)
 
 
-def test_a_computed_column_is_new_or_replaces_its_namesake() -> None:
-    table = batch_table(3)
-    more = with_column(table, Tag("elapsed", unit="min"), passed(table, "min"))
-    assert more.names == (*table.names, "elapsed")
-    again = with_column(more, Tag("elapsed", unit="min"), np.zeros(len(table)))
-    assert again.names == more.names
-    assert not again.column("elapsed").any()
-    assert np.array_equal(again.column("rate"), table.column("rate"))
-
-
-def test_quality_codes_stay_with_their_columns() -> None:
-    table = batch_table(3)
-    quality = np.ones(table.values.shape, np.uint8)
-    marked = with_column(replace(table, quality=quality), Tag("elapsed"), passed(table, "rows"))
-    assert marked.quality is not None
-    assert marked.quality[:, :3].all()
-    assert not marked.quality[:, 3].any()
-    renewed = with_column(marked, Tag("rate"), np.zeros(len(table)))
-    assert renewed.quality is not None
-    assert not renewed.quality[:, 0].any()
-
-
 def _growing(table: Table, stride: int = 1) -> WindowSpec:
     return WindowSpec(inputs=("rate",), targets=("purity",), lookback=None, stride=stride, growing=True)
 
 
 def test_windows_know_how_far_their_batch_has_come() -> None:
     table = batch_table()
-    table = with_column(table, table.tag("purity"), last_value(table, "purity"))
+    table = table.with_columns([table.tag("purity")], last_value(table, "purity"))
     windows = build_windows(table, _growing(table, stride=3))
     assert windows.lengths is not None
     assert windows.batches is not None
@@ -111,7 +88,7 @@ def test_windows_know_how_far_their_batch_has_come() -> None:
 
 
 def test_one_window_per_batch_asks_on_every_row_what_all_its_windows_ask() -> None:
-    table = with_column(batch_table(5), Tag("left"), left(batch_table(5), "rows"))
+    table = batch_table(5).with_columns([Tag("left")], left(batch_table(5), "rows"))
     spec = WindowSpec(inputs=("rate",), targets=("left",), lookback=None, growing=True)
     windows = build_windows(table, spec)
     lessons = every_row(windows)
@@ -129,7 +106,7 @@ def test_of_batches_and_counting_down() -> None:
     table = batch_table(3)
     assert np.array_equal(of_batches(table, ["B02", "gone"]), table.batch == 1)
     assert not of_batches(table, []).any()
-    table = with_column(table, Tag("left"), left(table, "min"))
+    table = table.with_columns([Tag("left")], left(table, "min"))
     windows = build_windows(table, WindowSpec(inputs=("rate",), targets=("left",), lookback=2))
     assert counts_down(windows, "left", "min")
     assert not counts_down(windows, "left", "rows")

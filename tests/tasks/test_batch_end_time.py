@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.course import left, passed, with_column
+from backmix.data.course import left, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import BackmixError, InputError, PlanError
@@ -132,7 +132,7 @@ def test_a_running_batch_can_be_followed_row_by_row(run: Run) -> None:
 
 def test_a_table_that_has_the_elapsed_time_gets_it_anew(run: Run) -> None:
     table = batch_table(4, seed=3).select(["rate", "conversion"])
-    lying = with_column(table, Tag("elapsed", unit="min"), np.full(len(table), 1e6))
+    lying = table.with_columns([Tag("elapsed", unit="min")], np.full(len(table), 1e6))
     one, _ = run.bundle.predict(table)
     other, _ = run.bundle.predict(lying)
     assert one["prediction"].equals(other["prediction"])
@@ -150,7 +150,7 @@ def test_the_elapsed_time_is_no_copy_of_the_target() -> None:
                   batch_names=tuple(map(str, range(16))))
     results = audit_run(prepared(table))
     assert all(result.passed is not False for result in results)
-    copied = with_column(table, Tag("c"), 3 - 2 * left(table, "rows"))
+    copied = table.with_columns([Tag("c")], 3 - 2 * left(table, "rows"))
     failed = [result for result in audit_run(prepared(copied)) if result.passed is False]
     assert [result.tag for result in failed] == ["c"]
 
@@ -213,7 +213,7 @@ def test_batches_that_still_run_have_no_label() -> None:
      "batches — batch_end_time needs batches, and the table is one long run. Name the column that tells them apart: "
      "[data] batch = \"...\""),
     ({}, batch_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed"),
-    ({}, with_column(batch_table(), Tag("elapsed"), passed(batch_table(), "rows")),
+    ({}, batch_table().with_columns([Tag("elapsed")], passed(batch_table(), "rows")),
      "batches — the table has a column 'elapsed', and batch_end_time computes one of that name itself. Rename the "
      "column, or leave it out of the table"),
 ])
@@ -241,7 +241,7 @@ def test_one_row_batches_are_left_out_by_name() -> None:
 
 def test_equal_rows_to_the_end_of_all_batches_teach_nothing() -> None:
     """A constant target is refused: here a column that says so itself."""
-    table = with_column(batch_table(), Tag("time_remaining", unit="min"), np.full(len(batch_table()), 5.0))
+    table = batch_table().with_columns([Tag("time_remaining", unit="min")], np.full(len(batch_table()), 5.0))
     found = prepared(table)
     with pytest.raises(InputError, match=r"target 'time_remaining' is 5 in all \d+ training windows"):
         found.task.loss(found.lessons[0])

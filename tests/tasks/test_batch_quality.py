@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backmix.app.draft import draft
-from backmix.data.course import complete, last_value, left, with_column
+from backmix.data.course import complete, last_value, left
 from backmix.data.sources import ReadPlan
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -198,8 +198,8 @@ def test_the_label_is_the_last_value_reported() -> None:
     ({}, batch_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed. Give this "
                          "part more batches in [split], or add batches to the table"),
     ({}, batch_table().retag({"purity": Tag("purity", categories=("off", "on"), role="lab")}),
-     "batches — target 'purity' holds classes (off, on), batch_quality needs numbers. Use [task] kind = "
-     "\"fault_diagnosis\" with [windows] lookback = \"batch\", or name another target"),
+     "batches — target 'purity' holds text (off, on), batch_quality needs numbers. Use [task] kind = "
+     "\"fault_diagnosis\", or name another target"),
     ({}, replace(batch_table(), values=np.where(np.arange(3) == 2, np.nan, batch_table().values)),
      "batches — target 'purity' has no value at all. Name another target, or check the export of this column"),
 ])
@@ -215,7 +215,7 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None,
 def test_a_first_plan_names_the_task(target: str, kind: str, split: str, tmp_path: Path) -> None:
     """`backmix init` looks how often a batch reports the target, and what it is called."""
     table = batch_table(6)
-    table = with_column(table, Tag("rul"), left(table, "rows"))
+    table = table.with_columns([Tag("rul")], left(table, "rows"))
     frame = table.to_frame()
     frame.to_csv(tmp_path / "batches.csv")
     text = draft(tmp_path / "batches.csv", settings=ReadPlan(batch="batch"), target=target, beside=tmp_path)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.course import left, with_column
+from backmix.data.course import left
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
@@ -164,7 +164,7 @@ def test_units_that_have_not_failed_have_no_label() -> None:
 
 def test_a_column_of_the_table_is_taken_as_it_is() -> None:
     table = life_table()
-    table = with_column(table, Tag("RUL", unit="flight"), left(table, "rows") + 7)
+    table = table.with_columns([Tag("RUL", unit="flight")], left(table, "rows") + 7)
     found = prepared(table, task={"target": "RUL", "cap": "none"})
     assert found.train.truth().min() >= 7
     assert found.recipe.spec.targets == ("RUL",)
@@ -235,14 +235,14 @@ def test_many_features_get_squares_instead_of_products() -> None:
     ({}, small_table(), "small — remaining_life needs units that run to failure, and the table is one long run. Name "
                         "the column that tells them apart: [data] batch = \"...\""),
     ({"task": {"target": "purity"}}, life_table().retag({"purity": Tag("purity", categories=("bad", "good"))}),
-     "batches — target 'purity' holds classes (bad, good), remaining_life needs numbers. Use [task] kind = "
-     "\"fault_diagnosis\" with [windows] lookback = \"batch\", or name another target"),
-    ({"task": {"cap": 0.5}, "windows": {"lookback": 3}}, with_column(
-        life_table(), Tag("remaining_life"), np.full(len(life_table()), 7.0)),
+     "batches — target 'purity' holds text (bad, good), remaining_life needs numbers. Use [task] kind = "
+     "\"fault_diagnosis\", or name another target"),
+    ({"task": {"cap": 0.5}, "windows": {"lookback": 3}}, life_table().with_columns(
+        [Tag("remaining_life")], np.full(len(life_table()), 7.0)),
      "target 'remaining_life (capped)' is 0.5"),
     ({}, life_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed. Give this "
                         "part more batches in [split], or add batches to the table"),
-    ({}, with_column(life_table(), Tag("remaining_life (capped)"), left(life_table(), "rows")),
+    ({}, life_table().with_columns([Tag("remaining_life (capped)")], left(life_table(), "rows")),
      "batches — the table has a column 'remaining_life (capped)', and remaining_life computes one of that name "
      "itself. Rename the column, or leave it out of the table"),
     ({"task": {"unit": "d"}}, life_table(clock=False), "d"),
@@ -262,7 +262,7 @@ def _ask(table: Table | None, changes: dict[str, Any]) -> None:
 
 def test_a_misspelt_target_names_the_nearest() -> None:
     """Row 33 of the list of bad inputs."""
-    table = with_column(life_table(), Tag("RUL"), left(life_table(), "rows"))
+    table = life_table().with_columns([Tag("RUL")], left(life_table(), "rows"))
     with pytest.raises(InputError, match=r"no column 'RULL'.*'RUL'|'RULL'.*RUL"):
         prepared(table, task={"target": "RULL"})
 

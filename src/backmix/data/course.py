@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from backmix.data.segments import Mask
 from backmix.data.split import batch_runs
 from backmix.data.table import Table
-from backmix.data.tag import Tag
 from backmix.data.windows import Windows
 from backmix.errors import PlanError
 
@@ -43,6 +42,7 @@ def passed(table: Table, unit: str) -> Floats:
 
     Raises PlanError (core.no_clock) for a time on a table without a clock.
 
+    >>> from backmix.data.tag import Tag
     >>> table = Table(np.zeros((4, 1)), (Tag("T"),), batch=np.array([0, 0, 0, 1], np.int32), batch_names=("A", "B"))
     >>> passed(table, "rows").tolist(), left(table, "rows").tolist()
     ([0.0, 1.0, 2.0, 0.0], [2.0, 1.0, 0.0, 0.0])
@@ -77,6 +77,7 @@ def counts_down(windows: Windows, target: str, unit: str) -> bool:
 def last_value(table: Table, name: str) -> Floats:
     """The last value of a tag in each batch, on all its rows, (N,); NaN for a batch without one.
 
+    >>> from backmix.data.tag import Tag
     >>> values = np.array([[np.nan], [7.0], [np.nan], [np.nan]])
     >>> table = Table(values, (Tag("Y"),), batch=np.array([0, 0, 0, 1], np.int32), batch_names=("A", "B"))
     >>> last_value(table, "Y").tolist()
@@ -95,27 +96,6 @@ def of_batches(table: Table, names: Collection[str]) -> Mask:
         return np.zeros(len(table), dtype=bool)
     codes = [code for code, name in enumerate(table.batch_names) if name in names]
     return np.isin(table.batch, codes)
-
-
-def with_column(table: Table, tag: Tag, values: Floats) -> Table:
-    """The table with one more column, or with new values in the column of that name."""
-    if tag.name in table.names:
-        changed = np.array(table.values, dtype=np.float64)
-        changed[:, table.index(tag.name)] = values
-        return replace(table, values=changed, quality=_renewed(table, tag.name)).retag({tag.name: tag})
-    quality = table.quality
-    if quality is not None:
-        quality = np.column_stack([quality, np.zeros(len(table), dtype=np.uint8)])
-    return replace(table, values=np.column_stack([table.values, values]), tags=(*table.tags, tag), quality=quality)
-
-
-def _renewed(table: Table, name: str) -> NDArray[np.uint8] | None:
-    """The qualities with one column good again: its values are computed, not measured."""
-    if table.quality is None:
-        return None
-    quality = np.array(table.quality)
-    quality[:, table.index(name)] = 0
-    return quality
 
 
 def complete(windows: Windows) -> Mask:

@@ -7,12 +7,10 @@ beside the table, role "ignored", which windows show when ``[windows] missing`` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.quality import Quality
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 
@@ -33,9 +31,5 @@ def with_missing(table: Table, names: Sequence[str], filled: NDArray[np.bool_]) 
     >>> with_missing(table, ["T101"], np.array([[False], [True]])).column("T101 (missing)").tolist()
     [0.0, 1.0]
     """
-    values = np.column_stack([table.values, filled.astype(table.values.dtype)])
-    tags = (*table.tags, *(Tag(missing_name(name), role="ignored") for name in names))
-    quality = None
-    if table.quality is not None:
-        quality = np.column_stack([table.quality, np.full(filled.shape, Quality.GOOD, np.uint8)])
-    return replace(table, values=values, tags=tags, quality=quality)
+    return table.with_columns([Tag(missing_name(name), role="ignored") for name in names],
+                              filled.astype(table.values.dtype))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backmix.data.assembly import axes_of, cells_of, lay_out, moments
 from backmix.data.columns import RawColumn, RawTable, Times
@@ -20,11 +19,10 @@ from backmix.data.lab_plan import LabPlan
 from backmix.data.lab_rows import Labels, join
 from backmix.data.ledger import Note
 from backmix.data.meaning import names_of
-from backmix.data.quality import Quality
 from backmix.data.reading import Reading, ReadPlan, TagPlan
 from backmix.data.reported import report_name, report_tag, seconds
 from backmix.data.runs import place
-from backmix.data.table import Table, missing_column
+from backmix.data.table import missing_column
 from backmix.errors import InputError
 
 ReadTable = Callable[[ReadPlan], Reading]
@@ -152,7 +150,8 @@ def _within(reading: Reading, plan: ReadPlan, lab: LabPlan) -> Reading:
             table = table.retag({name: replace(tag, role="lab")})
         there = np.isfinite(table.column(name))
         if lab.report is None:
-            table = _beside(table, name, np.where(there, clock + _delay(lab, table), np.nan))
+            known = np.where(there, clock + lab.delay_seconds(table.step), np.nan)
+            table = table.with_columns([report_tag(name)], known)
             continue
         if report_name(name) not in table.names:  # a source without columns of dates
             raise missing_column(str(lab.report_of(name)), table.names, table.source)
@@ -165,21 +164,3 @@ def _within(reading: Reading, plan: ReadPlan, lab: LabPlan) -> Reading:
                              sample=place(table, row))
         notes.append(Note("marked", "lab.reason_not_reported", int((there & np.isnan(reported)).sum()), tag=name))
     return Reading(table, reading.ledger.add(*notes))
-
-
-def _delay(lab: LabPlan, table: Table) -> float:
-    """Seconds from sample to report."""
-    assert lab.report_delay is not None
-    if lab.report_delay.seconds is not None:
-        return lab.report_delay.seconds
-    return lab.report_delay.rows(table.step) * float(table.step or 0.0)
-
-
-def _beside(table: Table, name: str, reported: NDArray[np.float64]) -> Table:
-    """The table with one more column of report times."""
-    quality = table.quality
-    if quality is not None:
-        bad = np.where(np.isnan(reported), Quality.BAD, Quality.GOOD).astype(np.uint8)
-        quality = np.column_stack([quality, bad])
-    return replace(table, values=np.column_stack([table.values, reported]), tags=(*table.tags, report_tag(name)),
-                   quality=quality)

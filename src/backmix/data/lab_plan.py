@@ -75,6 +75,13 @@ class LabPlan(Section):
             return tuple(dict.fromkeys(self.report.values()))
         return (self.report,) if self.report is not None else ()
 
+    def delay_seconds(self, step: float | None) -> float:
+        """The fixed delay from sample to report, on a table with ``step`` seconds between its rows."""
+        assert self.report_delay is not None
+        if self.report_delay.seconds is not None:
+            return self.report_delay.seconds
+        return self.report_delay.rows(step) * float(step or 0.0)
+
     def report_of(self, result: str) -> str | None:
         """The column that says when a result was reported; None with a fixed delay."""
         return self.report[result] if isinstance(self.report, dict) else self.report

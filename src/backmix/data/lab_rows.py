@@ -96,10 +96,7 @@ def _report_seconds(labels: Labels, there: NDArray[np.bool_], lab: LabPlan, tabl
     """(L, K) when each result was reported, seconds since 1970, NaN where it was not."""
     sampled = seconds(labels.sample)
     if labels.report is None:
-        assert lab.report_delay is not None
-        given = lab.report_delay
-        late = given.seconds if given.seconds is not None else given.rows(table.step) * float(table.step or 0.0)
-        return np.where(there, sampled[:, None] + late, np.nan)
+        return np.where(there, sampled[:, None] + lab.delay_seconds(table.step), np.nan)
     report = np.column_stack([seconds(labels.report[:, k]) for k in range(len(labels.tags))])
     early = np.argwhere(there & (report < sampled[:, None]))
     if len(early):
@@ -174,16 +171,12 @@ class _Sheet:
 
     def table(self) -> Table:
         """The table with the results and, behind them, their report times."""
-        table, quality = self._table, self._table.quality
-        made = np.column_stack([self._values, self._times])
-        if quality is not None or self._doubt.any():
-            base = quality if quality is not None else np.where(
-                np.isnan(table.values), Quality.BAD, Quality.GOOD).astype(np.uint8)
-            more = np.where(np.isnan(made), Quality.BAD, Quality.GOOD).astype(np.uint8)
-            more[:, :self._doubt.shape[1]][self._doubt] = Quality.UNCERTAIN
-            quality = np.column_stack([base, more])
-        tags = (*table.tags, *self._labels.tags, *(report_tag(tag.name) for tag in self._labels.tags))
-        return replace(table, values=np.column_stack([table.values, made]), tags=tags, quality=quality)
+        made, quality = np.column_stack([self._values, self._times]), None
+        if self._doubt.any():
+            quality = np.where(np.isnan(made), Quality.BAD, Quality.GOOD).astype(np.uint8)
+            quality[:, :self._doubt.shape[1]][self._doubt] = Quality.UNCERTAIN
+        tags = self._labels.tags
+        return self._table.with_columns([*tags, *(report_tag(tag.name) for tag in tags)], made, quality=quality)
 
     def _alike(self, k: int, same: NDArray[np.int64]) -> bool:
         """Whether these are one result that stands there several times."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.quality import Quality
 from backmix.data.tag import Role, Tag
 from backmix.errors import InputError
 
@@ -102,6 +103,30 @@ class Table:
         return replace(self, values=self.values[:, at], tags=tuple(self.tags[i] for i in at),
                        quality=None if self.quality is None else self.quality[:, at])
 
+    def with_columns(self, tags: Sequence[Tag], values: Floats, *, quality: NDArray[np.uint8] | None = None) -> Table:
+        """The table with more columns; one whose name is there already takes the place of its namesake.
+
+        values: (N, K), or (N,) for a single tag; quality: (N, K) as in the table, None when a value is good
+            exactly where it is a number
+
+        >>> table = Table(np.zeros((2, 1)), (Tag("T"),))
+        >>> table.with_columns([Tag("u")], np.array([1.0, 2.0])).values.tolist()
+        [[0.0, 1.0], [0.0, 2.0]]
+        """
+        kept = {tag.name: tag for tag in (*self.tags, *tags)}
+        places = [list(kept).index(tag.name) for tag in tags]
+
+        def put(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+            whole = np.empty((len(self), len(kept)), np.result_type(old, new))
+            whole[:, :len(self.tags)] = old
+            whole[:, places] = new.reshape(len(self), len(tags))
+            return whole
+
+        if self.quality is not None or quality is not None:
+            quality = put(_plain_quality(self.values) if self.quality is None else self.quality,
+                          _plain_quality(values) if quality is None else quality)
+        return replace(self, values=put(self.values, values), tags=tuple(kept.values()), quality=quality)
+
     def rows(self, at: slice | NDArray[Any]) -> Table:
         """Some of the rows, by slice, mask or positions, in table order."""
         def cut(array: Any) -> Any:
@@ -149,6 +174,10 @@ class Table:
         if self.time is not None:
             frame.index = pd.DatetimeIndex(self.time, tz="UTC", name="time")
         return frame
+
+
+def _plain_quality(values: Floats) -> NDArray[np.uint8]:
+    return np.where(np.isnan(values), Quality.BAD, Quality.GOOD).astype(np.uint8)
 
 
 def missing_column(name: str, known: Iterable[str], where: str) -> InputError:

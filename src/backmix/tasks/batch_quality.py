@@ -14,14 +14,12 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from backmix.data.course import complete, every_row, last_value, passed, share, with_column
+from backmix.data.course import complete, every_row, last_value, passed, share
 from backmix.data.table import Table
-from backmix.data.windows import Windows, WindowSpec
-from backmix.errors import InputError, PlanError
+from backmix.data.windows import Windows
 from backmix.models.choice import Choice
 from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.regression import Regression
-from backmix.tasks.remaining_life import as_target
+from backmix.tasks.batches import BatchRegression
 
 
 class BatchQualityPlan(TaskPlan):
@@ -36,7 +34,7 @@ class BatchQualityPlan(TaskPlan):
 
 @tasks.register("batch_quality")
 @dataclass(frozen=True)
-class BatchQuality(Regression):
+class BatchQuality(BatchRegression):
     """Regression of the final quality of a batch from what has been seen of it."""
 
     settings: BatchQualityPlan
@@ -47,27 +45,13 @@ class BatchQuality(Regression):
     baselines = ("mean", "ridge", "pls_evolving", "trees")
     figures = ("scores", "quality_course", "error_by_share", "parity", "residuals", "learning")
     lookback = "elapsed"
-    whole_batches = True
-
-    @classmethod
-    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
-        if table.batch is None:
-            raise InputError("course.no_batches", where=table.source, task=cls.name)
-        for name in settings.targets:
-            table = as_target(table, name, cls.name)
-        return table
 
     @classmethod
     def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
         if targets:
             for name in settings.targets:
-                table = with_column(table, table.tag(name), last_value(table, name))
+                table = table.with_columns([table.tag(name)], last_value(table, name))
         return table
-
-    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
-        if spec.horizon:
-            raise PlanError("course.no_horizon", task=self.name)
-        return spec
 
     def lessons(self, windows: Windows) -> Windows:
         return every_row(windows) if windows.spec.growing else windows

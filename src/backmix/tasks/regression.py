@@ -29,11 +29,14 @@ class Regression(Task):
 
     @classmethod
     def adapt(cls, table: Table, settings: TaskPlan) -> Table:
+        """A target that the task computes where there is none need not be there."""
         changes = {}
         for name in settings.targets:
+            if name in cls.made(settings) and name not in table.names:
+                continue
             tag = table.tag(name)
             if tag.categories:
-                raise InputError("tasks.target_is_text", where=table.source, target=name,
+                raise InputError("tasks.target_is_text", where=table.source, target=name, task=cls.name,
                                  examples=", ".join(tag.categories[:3]))
             if not np.isfinite(table.column(name)).any():
                 raise InputError("tasks.target_is_empty", where=table.source, target=name)

@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from backmix.data.course import SECONDS, Unit, complete, counts_down, left, of_batches, passed, with_column
-from backmix.data.table import Table, missing_column
+from backmix.data.course import SECONDS, Unit, complete, counts_down, passed
+from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
-from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
 from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.regression import Regression
+from backmix.tasks.batches import Countdown, CountdownPlan
 from backmix.text import say
 
 NAME = "remaining_life"
@@ -37,7 +36,7 @@ DROPOUT = 0.2
 window statistics (15.5) and an absolute loss (15.0) do less, see benchmarks/LOG.md."""
 
 
-class RemainingLifePlan(TaskPlan):
+class RemainingLifePlan(CountdownPlan):
     """``[task]`` of a remaining life.
 
     target: a column of remaining life; without one, "remaining_life" is computed as what is left to the last
@@ -59,7 +58,6 @@ class RemainingLifePlan(TaskPlan):
     judged: Literal["all", "last"] = "all"
     late_cost: float = Field(default=1.3, gt=0)
     early_cost: float = Field(default=1.0, gt=0)
-    unfinished: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -72,7 +70,7 @@ class RemainingLifePlan(TaskPlan):
 
 @tasks.register("remaining_life")
 @dataclass(frozen=True)
-class RemainingLife(Regression):
+class RemainingLife(Countdown):
     """Regression of the life that a unit has left."""
 
     settings: RemainingLifePlan
@@ -82,45 +80,31 @@ class RemainingLife(Regression):
     metrics = ("rmse", "nasa_score", "bias", "late_share", "late_error", "early_error", "late_early_cost")
     baselines = ("mean", "ridge", "ridge_summaries", "trees")
     figures = ("scores", "life_course", "parity", "error_by_left", "residuals", "learning")
-    whole_batches = True
+    computed = NAME
+    no_batches = "course.no_units"
 
     @classmethod
     def made(cls, settings: TaskPlan) -> tuple[str, ...]:
         (name,) = settings.targets
-        return (*((NAME,) if name == NAME else ()), capped_name(name))
-
-    @classmethod
-    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
-        (name,) = settings.targets
-        if table.batch is None:
-            raise InputError("course.no_units", where=table.source, task=cls.name)
-        return table if name == NAME and name not in table.names else as_target(table, name, cls.name)
+        return (*super().made(settings), capped_name(name))
 
     @classmethod
     def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
         if not targets:
             return table
         assert isinstance(settings, RemainingLifePlan)
-        name = settings.target
-        if name not in table.names:
-            tag = Tag(name, unit=settings.unit, role="target", description=say("course.life_left"))
-            table = with_column(table, tag, left(table, settings.unit))
-        tag = table.tag(name)
-        life = np.where(of_batches(table, settings.unfinished), np.nan, table.column(name))
-        table = with_column(table, tag, life)
+        table = cls.labelled(table, settings, unit=settings.unit, description=say("course.life_left"))
+        tag = table.tag(settings.target)
         cap = cap_of(settings, tag)
-        return table if cap is None else with_column(
-            table, replace(tag, name=capped_name(name)), np.minimum(life, cap))
+        return table if cap is None else table.with_columns(
+            [replace(tag, name=capped_name(tag.name))], np.minimum(table.column(tag.name), cap))
 
     @classmethod
     def bind(cls, table: Table, settings: TaskPlan) -> Self:
-        assert isinstance(settings, RemainingLifePlan)
-        for unit in settings.unfinished:
-            if unit not in table.batch_names:
-                raise missing_column(unit, table.batch_names, table.source)
-        tag = table.tag(settings.target)
-        capped = settings.judge_capped and cap_of(settings, tag) is not None
-        return cls(settings=settings, targets=(table.tag(capped_name(tag.name)) if capped else tag,))
+        task = super().bind(table, settings)
+        if task.cap is None or not task.settings.judge_capped:
+            return task
+        return replace(task, targets=(table.tag(capped_name(task.settings.target)),))
 
     @property
     def cap(self) -> float | None:
@@ -133,11 +117,6 @@ class RemainingLife(Regression):
 
     def goals(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
         return (self.settings.target if self.cap is None else capped_name(self.settings.target),)
-
-    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
-        if spec.horizon:
-            raise PlanError("course.no_horizon", task=self.name)
-        return spec
 
     def choice(self, spec: WindowSpec) -> WindowSpec:
         # the last row of a unit lies where it lies, not at a multiple of the stride
@@ -165,12 +144,7 @@ class RemainingLife(Regression):
                                          setting="task.cap")]
         if counts_down(train, self.settings.target, self.targets[0].unit):
             found.append(Choice(self.settings.target, "course.life_computed", {}, setting="task.target"))
-        if self.settings.unfinished:
-            names = ", ".join(self.settings.unfinished)
-            found.append(Choice(self.settings.unfinished, "course.unfinished", {"names": names},
-                                setting="task.unfinished"))
-        return tuple(found)
-
+        return (*found, *super().remarks(train))
 
 
 def capped_name(target: str) -> str:
@@ -187,17 +161,3 @@ def cap_of(settings: RemainingLifePlan, tag: Tag) -> float | None:
     if settings.cap == "auto":
         return None if tag.unit in SECONDS else CAP
     return None if isinstance(settings.cap, str) else float(settings.cap)
-
-
-def as_target(table: Table, name: str, task: str) -> Table:
-    """The table with a column of numbers as its target.
-
-    Raises InputError: data.missing_column with the nearest name, course.target_is_text, tasks.target_is_empty.
-    """
-    tag = table.tag(name)
-    if tag.categories:
-        raise InputError("course.target_is_text", where=table.source, target=name, task=task,
-                         examples=", ".join(tag.categories[:3]))
-    if not np.isfinite(table.column(name)).any():
-        raise InputError("tasks.target_is_empty", where=table.source, target=name)
-    return table.retag({name: replace(tag, role="target")})
