@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge
 
+from backmix.data.slices import slices
 from backmix.data.split import Part, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import PlanError
 from backmix.evaluation.baselines import baselines, fit_baselines
-from backmix.evaluation.baselines.features import Lags, slices, statistics
+from backmix.evaluation.baselines.features import Lags, statistics
 from backmix.evaluation.baselines.linear import moments, pls_path, ridge_path
 from backmix.evaluation.metrics import metrics
 from backmix.evaluation.predictions import read_sample

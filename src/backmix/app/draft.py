@@ -19,7 +19,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
 from backmix.tasks import tasks
-from backmix.tasks.fault_diagnosis import MOST_CLASSES
+from backmix.tasks.classes import MOST_CLASSES
 from backmix.text import say
 from backmix.training.prepare import check_target
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backmix.data.slices import sampled
 from backmix.data.windows import Windows
 from backmix.evaluation.baselines import Fitted, fit_baselines
-from backmix.evaluation.baselines.features import sampled
 from backmix.evaluation.figures.free_run import FREE_RUN, RIVAL
 from backmix.evaluation.predictions import prediction_frame
 from backmix.evaluation.scores import Sampling, ScoreRow, score_table

@@ -104,8 +104,6 @@ class Task(ABC):
     """Whether inputs are brought to the edge of the training range unless the plan says so itself."""
     whole_batches: ClassVar[bool] = False
     """Whether the target of a row is known only when its batch has ended, so that a batch cannot be cut."""
-    light: ClassVar[bool] = True
-    """Whether the raw outputs in plant units are the answer, so that the light runtime can give it."""
 
     @classmethod
     @abstractmethod
@@ -154,9 +152,10 @@ class Task(ABC):
         """The metrics that say something with these settings, the first one is that of the verdict."""
         return self.metrics
 
-    def is_light(self) -> bool:
-        """Whether the light runtime can give the answer with these settings; see ``light``."""
-        return self.light
+    @property
+    def light(self) -> bool:
+        """Whether the raw outputs in plant units are the answer, so that the light runtime can give it."""
+        return True
 
     @property
     @abstractmethod

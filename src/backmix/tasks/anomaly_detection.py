@@ -30,6 +30,7 @@ from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
 from backmix.models.novelty import Ellipse, finest, needed, threshold
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
+from backmix.tasks.classes import as_classes, recoded
 from backmix.text import say
 
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -96,7 +97,6 @@ class AnomalyDetection(Task):
     Settings = AnomalyDetectionPlan
     kind = "classification"
     clamps = False
-    light = False
     metrics = ("auc", "detection_rate", "false_alarm_rate", "detection_delay", "event_recall", "event_precision",
                "false_alarms_per_day")
     baselines = ("pca", "largest_deviation")
@@ -124,6 +124,10 @@ class AnomalyDetection(Task):
         judged = (Tag(UNLABELLED, role="target", categories=(NORMAL, ANOMALY)) if settings.target is None
                   else table.tag(settings.target))
         return cls(settings=settings, targets=(judged,))
+
+    @property
+    def light(self) -> bool:
+        return False
 
     @property
     def normal(self) -> str:
@@ -275,21 +279,13 @@ def _coded(table: Table, settings: AnomalyDetectionPlan) -> Table:
     """The table with the label column as two classes: normal, and everything else."""
     name = settings.target
     assert name is not None
-    tag = table.tag(name)
-    values = table.column(name)
-    classes = tag.categories
-    if not classes:
-        present = np.unique(values[np.isfinite(values)])
-        classes = tuple(f"{value:g}" for value in present)
-        values = np.where(np.isfinite(values), np.searchsorted(present, values), np.nan)
+    table = as_classes(table, name)
+    classes = table.tag(name).categories
     if settings.normal is None:
         raise InputError("anomaly.which_normal", where=table.source, target=name, found=", ".join(classes[:8]),
-                         first=classes[0] if classes else "normal")
+                         first=classes[0])
     if settings.normal not in classes:
         raise InputError("tasks.no_normal", where=table.source, target=name, normal=settings.normal,
                          found=", ".join(classes[:8]))
-    coded = np.array(table.values, dtype=np.float64)
-    abnormal = (values != classes.index(settings.normal)).astype(np.float64)
-    coded[:, table.index(name)] = np.where(np.isfinite(values), abnormal, np.nan)
-    judged = replace(tag, role="target", categories=(NORMAL, ANOMALY))
-    return replace(table, values=coded).retag({name: judged})
+    table = recoded(table, name, [int(label != settings.normal) for label in classes], (NORMAL, ANOMALY))
+    return table.retag({name: replace(table.tag(name), role="target")})

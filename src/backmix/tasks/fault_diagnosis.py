@@ -25,10 +25,10 @@ from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
 from backmix.models.novelty import finest, needed
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
+from backmix.tasks.classes import as_classes, recoded
 from backmix.tasks.gate import Gate
 from backmix.text import say
 
-MOST_CLASSES = 200
 UNEVEN = 1.5
 """Classes are weighted when the largest is more than this many times the smallest."""
 UNKNOWN = "unknown"
@@ -88,10 +88,8 @@ class FaultDiagnosis(Task):
     def adapt(cls, table: Table, settings: TaskPlan) -> Table:
         assert isinstance(settings, FaultDiagnosisPlan)
         name = settings.target
+        table = as_classes(table, name)
         tag = table.tag(name)
-        if not tag.categories:
-            table = _code_classes(table, name)
-            tag = table.tag(name)
         if len(tag.categories) < 2:
             raise InputError("tasks.one_class", where=table.source, target=name, found=", ".join(tag.categories))
         if settings.normal is not None and settings.normal not in tag.categories:
@@ -111,7 +109,8 @@ class FaultDiagnosis(Task):
             return self.metrics
         return (*self.metrics[:4], *self.unknown_metrics, *self.metrics[4:])
 
-    def is_light(self) -> bool:
+    @property
+    def light(self) -> bool:
         return not (self.settings.per_step or self.settings.opens)
 
     @property
@@ -216,24 +215,5 @@ def _open_classes(table: Table, settings: FaultDiagnosisPlan) -> Table:
         raise InputError("diagnosis.one_left", where=table.source, target=name, found=kept[0])
     if UNKNOWN in kept:
         raise InputError("diagnosis.unknown_taken", where=table.source, target=name, name=UNKNOWN)
-    codes = np.array([kept.index(label) if label in kept else len(kept) for label in tag.categories], dtype=np.float64)
-    values = table.column(name)
-    there = np.isfinite(values)
-    changed = np.array(table.values, dtype=np.float64)
-    changed[there, table.index(name)] = codes[values[there].astype(np.int64)]
-    return replace(table, values=changed).retag({name: replace(tag, categories=(*kept, UNKNOWN))})
-
-
-def _code_classes(table: Table, name: str) -> Table:
-    """A column of whole numbers as classes named by those numbers."""
-    values = table.column(name)
-    present = np.unique(values[np.isfinite(values)])
-    if len(present) == 0:
-        raise InputError("tasks.target_is_empty", where=table.source, target=name)
-    if len(present) > MOST_CLASSES or not np.array_equal(present, np.round(present)):
-        raise InputError("tasks.not_classes", where=table.source, target=name, count=len(present))
-    coded = np.array(table.values, dtype=np.float64)
-    codes = np.searchsorted(present, values).astype(np.float64)
-    coded[:, table.index(name)] = np.where(np.isfinite(values), codes, np.nan)
-    tag = replace(table.tag(name), categories=tuple(str(int(v)) for v in present))
-    return replace(table, values=coded).retag({name: tag})
+    codes = [kept.index(label) if label in kept else len(kept) for label in tag.categories]
+    return recoded(table, name, codes, (*kept, UNKNOWN))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from backmix.data.form import Relative
 from backmix.data.table import Table
@@ -66,7 +66,6 @@ class Forecast(Regression):
     metrics = ("rmse", "mae", "mse", "r2", "bias")
     baselines = ("last_value", "seasonal", "ridge", "arx", "mean")
     figures = ("scores", "horizons", "paths", "free_run", "parity", "learning")
-    light: ClassVar[bool] = False
 
     @classmethod
     def adapt(cls, table: Table, settings: TaskPlan) -> Table:
@@ -76,6 +75,10 @@ class Forecast(Regression):
             if name in settings.targets:
                 raise InputError("tasks.ahead_is_target", where=table.source, tag=name)
         return super().adapt(table, settings)
+
+    @property
+    def light(self) -> bool:
+        return False
 
     @property
     def rolls(self) -> bool:

@@ -13,13 +13,14 @@ fault then hides every other one (benchmarks/LOG.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.slices import sampled, slices
 from backmix.data.windows import Windows
 from backmix.errors import InputError
 from backmix.models.novelty import Subspace, threshold
@@ -39,8 +40,6 @@ MOST_NUMBERS = 500_000
 """Numbers of all class models together, in the bundle."""
 MOST_WINDOWS = 5_000
 """Training windows of a class that its model is learned from."""
-BLOCK_NUMBERS = 4_000_000
-"""Numbers of windows gathered at once: 16 MB of float32."""
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +76,7 @@ class Gate:
             if len(mine) < FEWEST:
                 raise InputError("diagnosis.few_windows", where=train.table.source, label=train.classes[int(code)],
                                  count=len(mine), least=FEWEST)
-            rows = statistics(train.subset(mine[_spread(len(mine))]))
+            rows = statistics(train.subset(mine[sampled(len(mine), MOST_WINDOWS)]))
             spaces.append(Subspace.fit(rows, share=SHARE, most=max(1, min(most, len(rows) // WINDOWS_EACH))))
             own.append(rows)
         gate = cls(tuple(spaces), np.ones((len(spaces), 2)), 1.0)
@@ -116,16 +115,6 @@ class Gate:
 
 def statistics(windows: Windows) -> Floats:
     """(W, 5·F) the statistics of all windows, gathered block by block."""
-    found = [window_statistics(batch.x, batch.mask) for batch in map(windows.gather, _blocks(windows))]
+    found = [window_statistics(batch.x, batch.mask) for batch in map(windows.gather, slices(windows))]
     width = 5 * len(windows.feature_names)
     return np.concatenate(found).astype(np.float64) if found else np.empty((0, width))
-
-
-def _blocks(windows: Windows) -> Iterator[NDArray[np.int64]]:
-    together = max(1, BLOCK_NUMBERS // max(1, windows.steps * len(windows.feature_names)))
-    for first in range(0, len(windows), together):
-        yield np.arange(first, min(first + together, len(windows)))
-
-
-def _spread(count: int) -> NDArray[np.int64]:
-    return np.arange(count) if count <= MOST_WINDOWS else (np.arange(MOST_WINDOWS) * count) // MOST_WINDOWS

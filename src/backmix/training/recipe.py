@@ -70,7 +70,7 @@ class Recipe:
         """Whether the light runtime can do what this recipe says."""
         plain = self.spec.answer == "row" and self.spec.relative == "none" and not self.spec.future
         aged = self.spec.known is not None and self.spec.known.age
-        return self.task.is_light() and plain and not aged and not self.spec.missing
+        return self.task.light and plain and not aged and not self.spec.missing
 
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.slices import slices
 from backmix.data.windows import WindowBatch
 from backmix.evaluation.baselines import Unusable, baselines
-from backmix.evaluation.baselines.features import slices
 from backmix.evaluation.baselines.linear import Linear, ridge
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
@@ -86,4 +86,3 @@ def fit_arx(train: Windows, validation: Windows | None, task: Task, seed: int) -
     if train.spec.answer != "path":
         raise Unusable("evaluation.no_path")
     return Arx(ridge(train.one_ahead(), None if validation is None else validation.one_ahead()))
-

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.slices import slices
 from backmix.evaluation.baselines import Unusable, baselines
-from backmix.evaluation.baselines.features import slices
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
 

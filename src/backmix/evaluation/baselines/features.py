@@ -7,7 +7,6 @@ block by block, long lookbacks are thinned towards the past, and very many windo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,18 +21,8 @@ if TYPE_CHECKING:
 
 Singles = NDArray[np.float32]
 
-BLOCK_NUMBERS = 4_000_000
-"""Numbers gathered at once: 16 MB of float32."""
-
 STAGES = 24
 """Stages into which a batch of any length is cut, when one window is a whole batch."""
-
-
-def slices(windows: Windows) -> Iterator[NDArray[np.int64]]:
-    """Indices of all windows, as many at a time as fit into a block."""
-    together = max(1, BLOCK_NUMBERS // max(1, windows.steps * len(windows.feature_names)))
-    for first in range(0, len(windows), together):
-        yield np.arange(first, min(first + together, len(windows)))
 
 
 @dataclass(frozen=True)
@@ -125,15 +114,6 @@ def _stages(batch: WindowBatch, places: int) -> Singles:
 def statistics(batch: WindowBatch) -> Singles:
     """Mean, log spread, slope, log mean step and last value of every feature, (B, 5·F)."""
     return window_statistics(batch.x, batch.mask)
-
-
-def sampled(count: int, most: int) -> NDArray[np.int64]:
-    """Indices of at most ``most`` of ``count`` windows, spread evenly.
-
-    >>> sampled(10, 5).tolist()
-    [0, 2, 4, 6, 8]
-    """
-    return np.arange(count) if count <= most else (np.arange(most) * count) // most
 
 
 def sampling(at: NDArray[np.int64], windows: Windows) -> tuple[Choice, ...]:

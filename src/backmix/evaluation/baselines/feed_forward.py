@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.slices import sampled, slices
 from backmix.evaluation.baselines import baselines
-from backmix.evaluation.baselines.features import Lags, Singles, last_fifth, sampled, sampling, slices
+from backmix.evaluation.baselines.features import Lags, Singles, last_fifth, sampling
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
 

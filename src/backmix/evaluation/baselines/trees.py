@@ -12,16 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.slices import sampled, slices
 from backmix.evaluation.baselines import baselines
-from backmix.evaluation.baselines.features import (
-    Lags,
-    Singles,
-    last_fifth,
-    sampled,
-    sampling,
-    slices,
-    statistics,
-)
+from backmix.evaluation.baselines.features import Lags, Singles, last_fifth, sampling, statistics
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
 
