@@ -27,8 +27,9 @@ from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
 from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle, start_of
+from backmix.serving.kept import Kept
 from backmix.storage import LOCK, hold, write_atomic
-from backmix.text import LANGUAGES, language
+from backmix.text import LANGUAGES
 from backmix.training.design import Design, design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
@@ -56,29 +57,13 @@ NEEDED = frozenset({"network", "verdict", "scores", "best_baseline", "test_rows_
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Kept):
     """A finished run: its folder and the summary kept there.
 
     summary: verdict (per language), scores, choices, splits, rows, environment ... ready for JSON
     """
 
-    folder: Path
-    summary: Mapping[str, Any]
-
-    @property
-    def verdict(self) -> str:
-        """The verdict in the language of the moment."""
-        return str(self.summary["verdict"][language()])
-
-    @property
-    def bundle_path(self) -> Path:
-        """The bundle file of this run."""
-        return self.folder / BUNDLE
-
-    @cached_property
-    def bundle(self) -> Bundle:
-        """The trained model with everything around it."""
-        return Bundle.load(self.bundle_path)
+    bundle_name = BUNDLE
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle to ``path`` (``soft_sensor.backmix``), whole or not at all; returns the path."""
@@ -90,10 +75,6 @@ class Run:
         import pandas as pd
 
         return pd.read_parquet(self.folder / PREDICTIONS)
-
-    def report_path(self) -> Path:
-        """The report in the language of the moment."""
-        return self.folder / f"report.{language()}.html"
 
     @classmethod
     def load(cls, folder: Path | str) -> Run:

@@ -20,6 +20,7 @@ from backmix.data.resample import JITTER
 from backmix.data.runs import Bools, Ints, intervals, place, stretches
 from backmix.data.segments import GAP_STEPS, Rows, segment_starts
 from backmix.data.table import Table
+from backmix.data.tag import bracket
 from backmix.text import Language, say
 
 STALLED_LEAST = 10
@@ -52,7 +53,7 @@ class Audit:
         keys = ("tag", "role", "missing", "minimum", "median", "maximum", "remarks")
         rows = [tuple(say(f"audit.column_{key}", lang) for key in keys)]
         for tag in self.tags:
-            label = f"{tag.name} [{tag.unit}]" if tag.unit else tag.name
+            label = tag.name + bracket(tag.unit)
             missing = f"{(tag.missing + tag.infinite) / max(1, self.rows):.2%}"
             numbers = [_number(value) for value in (tag.minimum, tag.median, tag.maximum)]
             remarks = [f.remark(lang) for f in self.of(tag.name) if f.kind != "missing"]

@@ -36,4 +36,13 @@ class Tag:
     @property
     def label(self) -> str:
         """The name with its unit, for axes and tables."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
+        return self.name + bracket(self.unit)
+
+
+def bracket(unit: str) -> str:
+    """A unit behind a name; nothing when there is none.
+
+    >>> "T101" + bracket("degC")
+    'T101 [degC]'
+    """
+    return f" [{unit}]" if unit else ""

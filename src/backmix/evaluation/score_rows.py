@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backmix.data.tag import bracket
 from backmix.evaluation.figures.ticks import number, numbers
 from backmix.evaluation.metrics import metrics
 from backmix.evaluation.scores import ScoreRow, model_title
@@ -103,8 +104,7 @@ def score_bars(data: ReportData) -> list[Bars]:
         chosen = sorted((row for row in rows if row.target == target), key=rank)
         what = measure(chosen)
         words = what.write([row.value for row in chosen])
-        unit = f" [{what.unit}]" if what.unit else ""
-        head = f"{what.title}{unit} · {target}"
+        head = f"{what.title}{bracket(what.unit)} · {target}"
         blocks.append(
             Bars(
                 head=head,

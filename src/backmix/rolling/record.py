@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,9 @@ from backmix.evaluation.verdict import Verdict, judge
 from backmix.rolling.contender import Contender
 from backmix.rolling.stage import Stage
 from backmix.serving.bundle import Bundle
+from backmix.serving.kept import Kept
 from backmix.storage import write_atomic
-from backmix.text import LANGUAGES, language
+from backmix.text import LANGUAGES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,30 +49,14 @@ class Played:
 
 
 @dataclass(frozen=True, eq=False)
-class Refit:
-    """A finished refit: its folder and the summary kept there (rounds, verdict, settings), ready for JSON."""
+class Refit(Kept):
+    """A finished refit.
 
-    folder: Path
-    summary: Mapping[str, Any]
+    summary: rounds, verdict, settings ... ready for JSON
+    The bundle is that of who is in charge at the end; of an untouched champion its own bytes.
+    """
 
-    @property
-    def verdict(self) -> str:
-        """The sentence on top of the report, in the language of the moment."""
-        return str(self.summary["verdict"][language()])
-
-    @property
-    def bundle_path(self) -> Path:
-        """The bundle file of who is in charge at the end; of an untouched champion its own bytes."""
-        return self.folder / CHAMPION
-
-    @cached_property
-    def bundle(self) -> Bundle:
-        """Who is in charge at the end."""
-        return Bundle.load(self.bundle_path)
-
-    def report_path(self) -> Path:
-        """The report in the language of the moment."""
-        return self.folder / f"report.{language()}.html"
+    bundle_name = CHAMPION
 
     @classmethod
     def load(cls, folder: Path | str) -> Refit:

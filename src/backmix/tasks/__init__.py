@@ -222,6 +222,10 @@ class Task(ABC):
         """
         return {}
 
+    def season(self, step: float | None) -> int | None:
+        """The period in rows after which the target comes round again, where one is given; for `seasonal` baselines."""
+        return None
+
     def remarks(self, train: Windows) -> tuple[Choice, ...]:
         """What the task decided or assumed about the target, for the report."""
         return ()

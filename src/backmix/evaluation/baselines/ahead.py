@@ -51,7 +51,7 @@ class Seasonal:
 @baselines.register("seasonal")
 def fit_seasonal(train: Windows, validation: Windows | None, task: Task, seed: int) -> Seasonal:
     """The value one season before; needs a season and a window that reaches over it."""
-    season = getattr(task, "season", lambda step: None)(train.table.step)
+    season = task.season(train.table.step)
     if train.spec.known is None or season is None:
         raise Unusable("evaluation.no_season")
     if season > train.steps:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.tag import bracket
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, box, brief, figure, span, text
 from backmix.evaluation.figures.ticks import Tick, number, round_ticks
@@ -43,7 +44,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     left = min(max(span(found.features[f]) for f in order) + 16, width * 0.3)
     # the oldest row on the left, as on every axis of time
     axes = Axes(left, 28, width - left - 12, ROW * len(order), (float(lumps[-1]), 0.0), (0.0, 1.0))
-    title = say("insight.attribution_title", unit=bracket(insight))
+    title = say("insight.attribution_title", unit=unit_of(insight))
     parts = [text(0, 14, title, "head", width=width - 4)]
     for row, feature in enumerate(order):
         name, y = found.features[feature], axes.top + ROW * row
@@ -78,11 +79,11 @@ def lump(count: int, most: int) -> NDArray[np.int64]:
     return np.append(np.arange(0, count, wide), count)
 
 
-def bracket(insight: Insight) -> str:
+def unit_of(insight: Insight) -> str:
     """The unit of what is explained, in brackets."""
     if insight.classes:
         return " [%]"
-    return f" [{insight.attribution.unit}]" if insight.attribution.unit else ""
+    return bracket(insight.attribution.unit)
 
 
 def age_ticks(insight: Insight, axes: Axes) -> list[Tick]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.tag import bracket
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, Range, dot, figure, legend, text, trace
 from backmix.evaluation.figures.thin import thin
@@ -92,7 +93,7 @@ def _panels(data: ReportData, width: int, kind: str, values: Values) -> Figure |
     across = 1 if width <= NARROW else min(3, len(drawn))
     wide = (width - across * LEFT - 8) / across
     title = say(f"course.{kind}_title")
-    unit = f" [{tag.unit}]" if tag.unit else ""
+    unit = bracket(tag.unit)
     lead = say("course.axis_left", unit=unit) if kind == "life" else (
         say("course.axis_end", unit=unit) if kind == "end" else tag.label)
     parts = [text(0, 14, f"{title} · {tag.label}", "head", width=width - 4),

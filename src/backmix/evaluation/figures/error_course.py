@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.tag import bracket
 from backmix.evaluation.figures import NARROW, Figure, figures
-from backmix.evaluation.figures.canvas import Axes, figure, legend, rule, text, trace
+from backmix.evaluation.figures.canvas import Axes, area, figure, legend, rule, text, trace
 from backmix.evaluation.figures.courses import running
 from backmix.evaluation.figures.ticks import round_ticks, spread
 from backmix.evaluation.scores import model_title
@@ -46,9 +47,10 @@ def draw_left(data: ReportData, width: int) -> Figure | None:
     axes = Axes(LEFT, TOP, width - LEFT - 12, 190.0, (float(truth.max()), float(truth.min())),
                 spread(*found.T, floor=None))
     x = axes.x(middles)
-    unit = f" [{tag.unit}]" if tag.unit else ""
+    unit = bracket(tag.unit)
     title = say("course.left_title")
-    parts = [*_frame(axes, width, f"{title} · {tag.label}", tag), _area(x, axes.y(found[:, 0]), axes.y(found[:, 2])),
+    parts = [*_frame(axes, width, f"{title} · {tag.label}", tag),
+             area(x, axes.y(found[:, 0]), axes.y(found[:, 2]), "band"),
              axes.columns(round_ticks(float(truth.min()), float(truth.max()), 6)[::-1], grid=False),
              rule(axes.left, float(axes.y(0.0)), axes.right, float(axes.y(0.0)), "zero")
              if axes.ys[0] <= 0 <= axes.ys[1] else "",
@@ -116,16 +118,7 @@ def binned(x: Floats, y: Floats, ends: tuple[float, float], *, mean: bool = Fals
 
 
 def _frame(axes: Axes, width: int, head: str, tag: Tag, *, unit_left: bool = True) -> list[str]:
-    unit = f" [{tag.unit}]" if tag.unit else ""
+    unit = bracket(tag.unit)
     return [text(0, 14, head, "head", width=width - 4),
             text(0, 34 if unit_left else 52, say("course.error", unit=unit), "note"),
             axes.rows(round_ticks(*axes.ys, 6))]
-
-
-def _area(x: Floats, low: Floats, high: Floats) -> str:
-    """A shaded band between two lines, in px."""
-    if len(x) < 2:
-        return ""
-    there = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, high, strict=True))
-    back = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[::-1], low[::-1], strict=True))
-    return f'<polygon class="band" points="{there} {back}"/>'

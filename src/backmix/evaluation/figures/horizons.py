@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backmix.data.tag import bracket
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, dot, figure, span, text, trace
 from backmix.evaluation.figures.ticks import round_ticks, spread
@@ -68,7 +69,7 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
     low, high = min(float(x[0]) for x, _ in curves.values()), max(float(x[-1]) for x, _ in curves.values())
     ends = spread(*(curves[name][1] for name in shown), floor=0.0)
     axes = Axes(LEFT, top + 34, width - LEFT - room - 8, tall, (low, max(high, low + 1)), ends)
-    unit = f" [{tag.unit}]" if tag.unit else ""
+    unit = bracket(tag.unit)
     parts = [
         text(0, top + 14, f"{say('report.horizons_title')} · {tag.name}{unit}", "head", width=width - 4),
         axes.rows(round_ticks(*axes.ys, 5)),

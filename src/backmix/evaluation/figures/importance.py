@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backmix.evaluation.figures import NARROW, Figure, figures
-from backmix.evaluation.figures.attribution import bracket
+from backmix.evaluation.figures.attribution import unit_of
 from backmix.evaluation.figures.canvas import Axes, box, dot, figure, rule, span, text
 from backmix.evaluation.figures.ticks import round_ticks, spread
 from backmix.text import say
@@ -39,7 +39,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         pair[0] - pair[1], pair[0] + pair[1])]
     scale = spread(factor * found.push[order], factor * found.occluded[order], np.array(ends), floor=0.0)
     axes = Axes(left, 60, width - left - 12, ROW * len(order), scale, (0.0, 1.0))
-    title = say("insight.importance_title", unit=bracket(insight))
+    title = say("insight.importance_title", unit=unit_of(insight))
     parts = [text(0, 14, title, "head", width=width - 4), _key(left if width > NARROW else 0.0, bool(growth)),
              axes.columns(round_ticks(*scale, max(3, int(axes.width // 90))))]
     for row, feature in enumerate(order):

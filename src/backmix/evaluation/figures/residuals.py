@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.tag import bracket
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, box, figure, rule, text
 from backmix.evaluation.figures.ticks import number, round_ticks, spread
@@ -74,7 +75,7 @@ def _panel(tag: Tag, error: Floats, breaks: NDArray[np.bool_], width: int, top: 
         for a, b, c in zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
         if c
     )
-    label = say("report.error_strip", unit=f" [{tag.unit}]" if tag.unit else "")
+    label = say("report.error_strip", unit=bracket(tag.unit))
     parts = [
         text(0, top + 14, f"{say('report.residuals_title')} · {tag.label}", "head", width=width - 4),
         text(0, top + 34, say("report.windows"), "note"),

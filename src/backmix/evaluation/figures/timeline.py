@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backmix.data.tag import bracket
 from backmix.evaluation.figures import NARROW, Figure, figures
 from backmix.evaluation.figures.canvas import Axes, dot, figure, legend, rule, text, trace
 from backmix.evaluation.figures.series import Series
@@ -58,7 +59,7 @@ def _panel(tag: Tag, run: Series, width: int, top: float) -> tuple[str, float]:
         main.columns(ticks, words=False),
         _line(main, run, truth, "truth"),
         _line(main, run, prediction, "network"),
-        text(LEFT, below.top - 8, say("report.error_strip", unit=_bracket(tag)), "note"),
+        text(LEFT, below.top - 8, say("report.error_strip", unit=bracket(tag.unit)), "note"),
         below.rows(round_ticks(*below.ys, 4)),
         below.columns(ticks),
         rule(LEFT, float(below.y(0.0)), below.right, float(below.y(0.0)), "zero"),
@@ -80,7 +81,3 @@ def _line(axes: Axes, run: Series, y: np.ndarray, kind: str) -> str:
         else ""
     )
     return trace(px, py, kind, breaks=lifted) + marks
-
-
-def _bracket(tag: Tag) -> str:
-    return f" [{tag.unit}]" if tag.unit else ""

@@ -1,0 +1,44 @@
+"""What every finished job leaves in its folder.
+
+This module defines `Kept`: a summary, a report in each language and a bundle. Runs and refits are such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from backmix.serving.bundle import Bundle
+from backmix.text import language
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The folder of a finished job and the summary kept there, ready for JSON."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+    bundle_name: ClassVar[str]
+
+    @property
+    def verdict(self) -> str:
+        """The sentence on top of the report, in the language of the moment."""
+        return str(self.summary["verdict"][language()])
+
+    @property
+    def bundle_path(self) -> Path:
+        """The bundle file."""
+        return self.folder / self.bundle_name
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The model that came out, with everything around it."""
+        return Bundle.load(self.bundle_path)
+
+    def report_path(self) -> Path:
+        """The report in the language of the moment."""
+        return self.folder / f"report.{language()}.html"
