@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from backmix.data.tag import Tag
-from backmix.errors import InputError, LeakageError, PlanError, TrainingError
+from backmix.errors import BundleError, InputError, LeakageError, PlanError, TrainingError
 from backmix.serving.bundle import Bundle
 from backmix.training.warm import GENTLE, Period
 from backmix.workflow import Run, fit
@@ -106,6 +106,16 @@ def test_a_bundle_knows_when_it_learned_and_passes_it_on(sensor_run: Run, warm: 
     assert longer is not None
     assert longer.first == period.first
     assert longer.last > period.last
+
+
+@pytest.mark.parametrize("told", [{"first": "NaT", "last": "NaT"}, {"first": "2026-03-01"}, {"first": 1, "last": "x"},
+                                  "2026"])
+def test_a_bundle_that_lies_about_when_it_learned_is_not_opened(sensor_run: Run, told: Any, tmp_path: Path) -> None:
+    """A time that compares with nothing would let every test part pass."""
+    bundle = sensor_run.bundle
+    path = replace(bundle, scores={**bundle.scores, "trained_on": told}).save(tmp_path / "lying.backmix")
+    with pytest.raises(BundleError, match=r"lying.backmix — scores.json is not what a bundle holds"):
+        Bundle.load(path)
 
 
 def test_a_test_part_that_the_old_model_has_learned_from_is_refused(sensor_run: Run, tmp_path: Path) -> None:

@@ -74,17 +74,8 @@ class Bundle:
 
     @property
     def period(self) -> Period | None:
-        """The time that the model has learned from; None where it has no clock or does not know.
-
-        Raises BundleError when the bundle's own word is malformed.
-        """
-        known = self.scores.get("trained_on")
-        if known is None:
-            return None
-        try:
-            return Period(*(str(np.datetime64(known[end], "s")) for end in ("first", "last")))
-        except (ValueError, KeyError, TypeError):
-            raise BundleError("bundle.malformed", where=self.architecture.cell, member="scores.json") from None
+        """The time that the model has learned from; None where it has no clock or does not know."""
+        return _period(self.scores)
 
     def start(self, where: str) -> Start:
         """This model as the beginning of another training; ``where`` names it in messages."""
@@ -187,6 +178,7 @@ class Bundle:
             plan = members[member].decode()
             member = "scores.json"
             scores = read_json(members[member], path, member)
+            _period(scores)
             reports = {lang: members[f"report.{lang}.html"].decode() for lang in ("en", "zh_TW")
                        if f"report.{lang}.html" in members}
         except (BackmixError, ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError,
@@ -204,6 +196,17 @@ def start_of(plan: Plan, base: Path) -> Start | None:
     """The model that a plan's training goes on from (``[training] warm_start``, from ``base``), if any."""
     name = plan.training.warm_start
     return None if name is None else Bundle.load(base / name).start(name)
+
+
+def _period(scores: Mapping[str, Any]) -> Period | None:
+    """What the scores say of the time that was learned from; ValueError, KeyError or TypeError when it is no time."""
+    known = scores.get("trained_on")
+    if known is None:
+        return None
+    ends = np.array([known["first"], known["last"]], dtype="datetime64[s]")
+    if np.isnat(ends).any():
+        raise ValueError(str(known))
+    return Period(*map(str, ends))
 
 
 def _json(value: Any) -> bytes:
