@@ -93,6 +93,14 @@ def test_looking_ahead_is_refused_for_a_live_model() -> None:
     assert not Plan.check({"repair": {"fill": "interpolate"}, "online": False}).online
 
 
+def test_a_network_that_runs_both_ways_is_refused_for_a_live_model() -> None:
+    """Course item 87, trap M: no state can be carried from row to row when the backward pass changes whole."""
+    both = {"model": {"bidirectional": True}}
+    with pytest.raises(PlanFaults, match=r"\[model\] bidirectional = true cannot be stepped: .* or online = false"):
+        Plan.check(both)
+    assert Plan.check({**both, "online": False}).model.bidirectional
+
+
 def test_a_label_delay_is_mandatory_and_never_zero() -> None:
     """Row 25: past targets need the time from sampling to report."""
     base = {"data": {"plant": "cstr"}, "task": {"kind": "soft_sensor", "target": "y", "past_targets": {}}}
