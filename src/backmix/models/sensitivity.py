@@ -6,7 +6,8 @@ runs: what attributions need, whether the network is recurrent or not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -68,7 +69,8 @@ def _torch(model: Any) -> Callable[[Arrays, NDArray[Any]], Sensitivity]:
     def found(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
         x, rest = _parts(inputs)
         held = ops.convert_to_tensor(x).clone().requires_grad_(True)
-        outputs = model({"x": held, **rest}, training=False)
+        with _unchanged(model):
+            outputs = model({"x": held, **_tensors(rest)}, training=False)
         weighted = ops.reshape(outputs, pull.shape) * ops.convert_to_tensor(np.asarray(pull, np.float32))
         (slope,) = torch.autograd.grad(weighted.sum(), held)
         return _taken(ops.convert_to_numpy(outputs), ops.convert_to_numpy(slope), pull)
@@ -83,18 +85,32 @@ def _tensorflow(model: Any) -> Callable[[Arrays, NDArray[Any]], Sensitivity]:
     def found(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
         x, rest = _parts(inputs)
         held = ops.convert_to_tensor(x)
-        with tensorflow.GradientTape() as tape:
+        with tensorflow.GradientTape() as tape, _unchanged(model):
             tape.watch(held)
-            outputs = model({"x": held, **rest}, training=False)
+            outputs = model({"x": held, **_tensors(rest)}, training=False)
             weighted = ops.sum(ops.reshape(outputs, pull.shape) * np.asarray(pull, np.float32))
         return _taken(outputs, tape.gradient(weighted, held), pull)
 
     return found
 
 
+@contextmanager
+def _unchanged(model: Any) -> Iterator[None]:
+    """Keras draws dropout seeds in prediction, too: give the network its own back."""
+    numpy = use_engine().ops.convert_to_numpy
+    fixed = [np.array(numpy(variable.value)) for variable in model.non_trainable_variables]
+    yield
+    for variable, array in zip(model.non_trainable_variables, fixed, strict=True):
+        variable.assign(array)
+
+
 def _parts(inputs: Arrays) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]]]:
     rest = {name: np.asarray(array) for name, array in inputs.items() if name != "x"}
     return np.asarray(inputs["x"], np.float32), rest
+
+
+def _tensors(arrays: Arrays) -> dict[str, Any]:
+    return {name: use_engine().ops.convert_to_tensor(array) for name, array in arrays.items()}
 
 
 def _taken(outputs: Any, slope: Any, pull: NDArray[Any]) -> Sensitivity:
