@@ -38,7 +38,7 @@ def batch_table(count: int = 16, *, clock: bool = True, seed: int = 0, gap: int 
 def batch_plan(kind: str, **changes: Any) -> Plan:
     """A plan for `batch_table` that trains in seconds."""
     document: dict[str, Any] = {
-        "task": {"kind": kind}, "split": {"kind": "batch"}, "model": {"units": [6]},
+        "task": {"kind": kind}, "split": {"kind": "batch"}, "model": {"recipe": "course", "units": [6]},
         "training": {"epochs": 2, "batch_size": 4}, "evaluation": {"baselines": ["mean"], "resamples": 20}}
     for section, fields in changes.items():
         document[section] = document.get(section, {}) | fields if isinstance(fields, dict) else fields

@@ -24,6 +24,7 @@ FORMS = {name: Architecture(**{**PLAIN, **fields}) for name, fields in {
     "all at once": {"bidirectional": True, "layer_norm": True, "residual": True, "attention": True, "summaries": True,
                     "cell": "simple_rnn", "units": (3, 3), "dense": (4,)},
     "attention": {"attention": True, "cell": "lstm"},
+    "skip": {"skip": True, "summaries": True},
     "transformer": {"body": "transformer", "units": (8, 8), "dropout": 0.1, "head": "classes", "outputs": 3},
     "every": {"answer": "every", "units": (4, 4), "residual": True, "head": "classes", "outputs": 3},
     "every transformer": {"answer": "every", "body": "transformer", "units": (6,), "attention_heads": 2},

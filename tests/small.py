@@ -52,7 +52,7 @@ def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
     task = {"kind": "fault_diagnosis", "target": "state", "normal": "normal"} if classes else {
         "kind": "soft_sensor", "target": "quality"}
     document: dict[str, Any] = {
-        "task": task, "windows": {"lookback": 6}, "model": {"units": [4]},
+        "task": task, "windows": {"lookback": 6}, "model": {"recipe": "course", "units": [4]},
         "training": {"epochs": 2, "batch_size": 32},
         "evaluation": {"baselines": ["majority" if classes else "mean"], "resamples": 20},
     }

@@ -16,6 +16,7 @@ from backmix.app.main import main
 from backmix.data.export import write_csv
 from backmix.data.ledger import Ledger
 from backmix.data.origins import last_reported
+from backmix.data.reach import rows_used
 from backmix.data.reported import report_name, report_tag
 from backmix.data.sources import Reading, read
 from backmix.data.split import Part
@@ -23,7 +24,7 @@ from backmix.data.table import Table
 from backmix.data.windows import fit_scalers
 from backmix.errors import InputError, PlanError
 from backmix.evaluation.baselines import baselines
-from backmix.evaluation.leakage import audit_run, future, rows_used, split_overlap
+from backmix.evaluation.leakage import audit_run, future, split_overlap
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
 from backmix.text import speak

@@ -67,7 +67,8 @@ def test_a_standard_plan_runs_to_its_report(name: str, shared_data: Path, tmp_pa
     assert run.verdict
     assert run.report_path().stat().st_size < 3_000_000
     (baseline,) = quick["evaluation"]["baselines"]
-    assert {row["model"] for row in run.summary["scores"]} == {run.summary["network"], baseline}
+    networks = {run.summary["architecture"]["cell"]} if run.summary["network"] == "mixture" else set()
+    assert {row["model"] for row in run.summary["scores"]} == {run.summary["network"], baseline, *networks}
     frame, _ = Bundle.load(run.bundle_path).predict(reading.table)
     numbers = frame.filter(like="p:").to_numpy() if classes else frame["prediction"].to_numpy()
     assert len(numbers)

@@ -25,7 +25,6 @@ from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
-from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle, start_of
 from backmix.serving.kept import Kept
 from backmix.storage import LOCK, hold, write_atomic
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from backmix.models.choice import Choice
     from backmix.tasks import Task
     from backmix.training.fit import Fitted
+    from backmix.training.mixing import Mixed
 
 BUNDLE = "model.backmix"
 SUMMARY = "run.json"
@@ -225,24 +225,25 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     from backmix.evaluation.inspection import QUICK, Subject, look
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
-    from backmix.training.fit import fit_network
+    from backmix.training.mixing import fit_model, why_alone
     from backmix.training.predict import calibrate
     from backmix.training.progress import Progress
 
     prepared, chosen = ready.prepared, ready.design
-    beside = neighbours(prepared)
-    name = chosen.architecture.called
-    watch = None if quiet else Progress(title=name, mark=beside.mark(chosen.settings.loss))
-    fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings,
-                         folder=folder / "training", watch=watch, callbacks=callbacks, start=prepared.start)
-    prepared = calibrate(prepared, fitted.model)
-    checked = audit_run(prepared, model=fitted.model)
+    beside = neighbours(prepared, every=why_alone(prepared) is None)
+    mark = beside.mark(chosen.settings.loss)
+    mixed = fit_model(prepared, chosen, folder=folder / "training", callbacks=callbacks,
+                      watch=None if quiet else lambda title: Progress(title=title, mark=mark))
+    prepared = calibrate(prepared, mixed.model)
+    checked = audit_run(prepared, model=mixed.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
-    judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
+    name = mixed.name
+    judgement = replace(beside, prepared=prepared).judge(mixed.model, name=name, mixed=mixed)
     insight = None
     if prepared.recipe.tells_what_is_judged:
-        insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
-    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, insight, found_at))
+        insight = look(Subject.of(prepared, mixed.fitted.model, chosen.architecture), QUICK,
+                       seed=prepared.plan.training.seed)
+    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, insight, found_at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +254,7 @@ class _Found:
     prepared: Prepared
     design: Design
     neighbours: Neighbours
-    fitted: Fitted
+    mixed: Mixed
     leakage: Sequence[LeakageResult]
     judgement: Judgement
     insight: Insight | None
@@ -262,7 +263,12 @@ class _Found:
     @property
     def choices(self) -> tuple[Choice, ...]:
         """Everything that was decided for the user, in the order of the decisions."""
-        return (*self.prepared.choices, *self.design.choices, *self.neighbours.fitted.choices)
+        return (*self.prepared.choices, *self.design.choices, *self.mixed.choices, *self.neighbours.fitted.choices)
+
+    @property
+    def fitted(self) -> Fitted:
+        """The training of the network that was stopped on the validation part."""
+        return self.mixed.fitted
 
 
 def _keep(folder: Path, found: _Found) -> Run:
@@ -277,9 +283,8 @@ def _keep(folder: Path, found: _Found) -> Run:
     write_atomic(folder / PREDICTIONS, lambda file: judgement.frame.to_parquet(file))
     summary = _summary(found, data)
     scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline", "trained_on")}
-    Bundle(recipe=prepared.recipe, architecture=found.design.architecture, weights=take_weights(found.fitted.model),
-           read=prepared.plan.data, plan=prepared.plan.to_toml(), scores=scores,
-           reports={lang: page.decode() for lang, page in html.items()}).save(folder / BUNDLE)
+    Bundle.of(found.mixed.model, recipe=prepared.recipe, read=prepared.plan.data, plan=prepared.plan.to_toml(),
+              scores=scores, reports={lang: page.decode() for lang, page in html.items()}).save(folder / BUNDLE)
     write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
     return Run(folder=folder, summary=summary)
 
@@ -291,7 +296,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
     tested = hashlib.sha256(prepared.test.origins.tobytes() + prepared.test.truth().tobytes()).hexdigest()[:12]
     account = prepared.account
     return {
-        "network": found.design.architecture.called,
+        "network": found.mixed.name,
         "verdict": {lang: verdict.text(lang) for lang in LANGUAGES},
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
@@ -316,7 +321,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
 
 def trained_on(prepared: Prepared) -> dict[str, str] | None:
     """First and last time that the network and what it started from have learned from; None if not known."""
-    from backmix.evaluation.leakage import rows_used
+    from backmix.data.reach import rows_used
 
     period = Period.of(prepared.table, rows_used(prepared.train) | rows_used(prepared.validation))
     if prepared.start is not None:
@@ -333,7 +338,7 @@ def _report(found: _Found) -> ReportData:
     return ReportData(
         title=title(plan, prepared.task, prepared.table), task=prepared.task,
         verdict=found.judgement.verdict, scores=found.judgement.scores,
-        predictions=found.judgement.frame, network=found.design.architecture.called, level=plan.evaluation.level,
+        predictions=found.judgement.frame, network=found.mixed.name, level=plan.evaluation.level,
         training=Training(history=found.fitted.history, best_epoch=found.fitted.best_epoch,
                           seconds=found.fitted.seconds, stopped=found.fitted.stopped,
                           architecture=found.design.architecture, settings=found.design.settings,

@@ -19,12 +19,12 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import PlanError
 from backmix.evaluation.baselines import baselines, fit_baselines
-from backmix.evaluation.baselines.features import Lags, statistics
-from backmix.evaluation.baselines.linear import moments, pls_path, ridge_path
 from backmix.evaluation.metrics import metrics
 from backmix.evaluation.predictions import read_sample
 from backmix.tasks import Task
 from backmix.text import LANGUAGES, sentences
+from backmix.training.features import Lags, statistics
+from backmix.training.linear import moments, pls_path, ridge_path
 from backmix.training.prepare import prepare
 from frames import diagnosis, lagged_table, persistent, sensor, windows_of
 from small import reading, small_task

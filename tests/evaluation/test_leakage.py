@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from backmix.data.ledger import Ledger
+from backmix.data.reach import rows_used
 from backmix.data.scaling import fit_scaler
 from backmix.data.sources import Reading
 from backmix.data.table import Table
@@ -21,7 +22,6 @@ from backmix.evaluation.leakage import (
     audit_run,
     future,
     refuse,
-    rows_used,
     scaler_rows,
     split_overlap,
     target_copies,

@@ -14,6 +14,7 @@ from backmix.data.filled import with_missing
 from backmix.data.lab_plan import LabPlan
 from backmix.data.lab_rows import Labels, join
 from backmix.data.ledger import Ledger
+from backmix.data.reach import rows_used
 from backmix.data.repair import RepairPlan
 from backmix.data.reported import learned, report_name, report_tag, seconds, shown_rows
 from backmix.data.resample import resample
@@ -23,7 +24,6 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, WindowSpec, build_windows
 from backmix.errors import InputError, LeakageError
-from backmix.evaluation.leakage import rows_used
 
 STEP = 60.0
 

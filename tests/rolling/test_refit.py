@@ -49,7 +49,8 @@ def drifting() -> Table:
 
 def plan_of(*, epochs: int = 12, **refit_settings: Any) -> Plan:
     return Plan.check({
-        "task": {"kind": "soft_sensor", "target": "quality"}, "windows": {"lookback": 2}, "model": {"units": [6]},
+        "task": {"kind": "soft_sensor", "target": "quality"}, "windows": {"lookback": 2},
+        "model": {"recipe": "course", "units": [6]},
         "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 0.02},
         "evaluation": {"baselines": ["ridge"], "resamples": 100},
         "refit": {"first": FIRST / ROWS, "every": EVERY, "replay": 0.0, "bound": "none"} | refit_settings})

@@ -213,12 +213,12 @@ def test_quadratic_ridge_finds_a_product() -> None:
 
 
 def test_many_features_get_squares_instead_of_products() -> None:
-    from backmix.evaluation.baselines.linear import MOST_FEATURES
-    from backmix.evaluation.baselines.summaries import Quadratic
+    from backmix.training.features import Seen
+    from backmix.training.linear import MOST_FEATURES
 
-    assert Quadratic(10, True).width == 30 + 30 * 31 // 2
-    assert Quadratic(40, True).width > MOST_FEATURES
-    assert Quadratic(40, False).width == 240
+    assert Seen("products", None, 10).width == 30 + 30 * 31 // 2
+    assert Seen("products", None, 40).width > MOST_FEATURES
+    assert Seen("squares", None, 40).width == 240
 
 
 # what is refused

@@ -18,6 +18,7 @@ from backmix.data.windows import Windows, WindowSpec, build_windows
 from backmix.errors import PlanError, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
+from backmix.training.callbacks import Hooks
 from backmix.training.checkpoint import values
 from backmix.training.feed import Feed, order
 from backmix.training.fit import (
@@ -171,6 +172,56 @@ def test_optimisers_and_clipping_reach_keras(name: Any) -> None:
         assert made.momentum == 0.7
     by_value = optimizer(FitSettings(optimizer=name, clipnorm=None, clipvalue=0.25))
     assert (by_value.clipnorm, by_value.clipvalue) == (None, 0.25)
+
+
+def test_a_cosine_lowers_the_rate_over_all_epochs_and_resumes(parts: tuple[Windows, Windows], tmp_path: Path) -> None:
+    chosen = FitSettings(schedule="cosine", learning_rate=0.01, min_learning_rate=0.001, epochs=4, batch_size=32,
+                         average=0.9, weight_decay=0.01)
+    made = fit_network(SHAPE, *parts, settings=chosen)
+    wanted = 0.001 + 0.009 * 0.5 * (1 + np.cos(np.pi * np.arange(4) / 4))
+    np.testing.assert_allclose(made.history["learning_rate"], wanted, rtol=1e-5)
+    fit_network(SHAPE, *parts, settings=chosen, folder=tmp_path)
+    again = fit_network(SHAPE, *parts, settings=chosen, folder=tmp_path)
+    assert again.history == made.history
+    with pytest.raises(TrainingError, match="other"):
+        fit_network(SHAPE, *parts, settings=replace(chosen, epochs=5), folder=tmp_path)
+
+
+def test_an_average_moves_the_weights_to_their_mean_over_the_steps(parts: tuple[Windows, Windows]) -> None:
+    """Independent: the weights after every step of a plain training, averaged by hand, are those of the average."""
+    shape = replace(SHAPE, dropout=0.0)
+    plain = FitSettings(optimizer="sgd", momentum=0.0, learning_rate=0.05, epochs=1, batch_size=20, shuffle=False)
+
+    class Seen(Hooks):
+        def __init__(self) -> None:
+            self.weights: list[list[np.ndarray]] = []
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.jax_state_sync()
+            self.weights.append([np.array(v.value) for v in self.model.trainable_variables])
+
+    seen = Seen()
+    fit_network(shape, *parts, settings=plain, callbacks=[seen])
+    mean = seen.weights[0]
+    for weights in seen.weights[1:]:
+        mean = [0.8 * a + 0.2 * b for a, b in zip(mean, weights, strict=True)]
+    made = fit_network(shape, *parts, settings=replace(plain, average=0.8)).model
+    for ours, theirs in zip(made.trainable_variables, mean, strict=True):
+        np.testing.assert_allclose(np.asarray(ours.value), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_weight_decay_shrinks_kernels_and_leaves_biases(parts: tuple[Windows, Windows]) -> None:
+    shape = replace(SHAPE, dropout=0.0)
+    plain = FitSettings(optimizer="sgd", momentum=0.0, learning_rate=1e-3, epochs=1, batch_size=70)
+    with_decay = replace(plain, weight_decay=0.5)
+    one, other = (fit_network(shape, *parts, settings=chosen).model for chosen in (plain, with_decay))
+    start = compiled(shape, plain)
+    for before, a, b in zip(start.trainable_variables, one.trainable_variables, other.trainable_variables, strict=True):
+        if "bias" in before.path:
+            np.testing.assert_allclose(np.asarray(a.value), np.asarray(b.value), rtol=1e-3, atol=1e-5)
+        else:
+            away = np.asarray(a.value) - np.asarray(b.value)
+            assert float(np.vdot(away, np.asarray(a.value))) > 0
 
 
 def test_clipping_bounds_the_step(parts: tuple[Windows, Windows]) -> None:

@@ -67,6 +67,7 @@ class Windows:
     lengths: (W,) rows of each window, when they are whole batches or what has passed of one; else None
     reported: per known target (N,) the row of its last value; see `data.reported` with report times
     scaler, target_scaler: None leaves plant units
+    told: (W, G) scaled, what another model says already of each window: answers are what is left of the targets
     place: which rows belong to the part of the windows
     dropped: rows (batches, when one window is one batch) without a window, by reason
     excluded: names of the batches that have no window at all
@@ -80,6 +81,7 @@ class Windows:
     reported: tuple[Rows, ...] = ()
     scaler: Scaler | None = None
     target_scaler: Scaler | None = None
+    told: NDArray[np.float64] | None = None
     dropped: tuple[Dropped, ...] = ()
     excluded: tuple[str, ...] = ()
     place: Place = WHOLE
@@ -177,7 +179,8 @@ class Windows:
     def subset(self, at: Rows | Mask) -> Windows:
         """Some of the windows, by index or mask, in that order."""
         return replace(self, origins=self.origins[at], target_rows=self.target_rows[at],
-                       lengths=None if self.lengths is None else self.lengths[at])
+                       lengths=None if self.lengths is None else self.lengths[at],
+                       told=None if self.told is None else self.told[at])
 
     def one_ahead(self) -> Windows:
         """The same windows with the next row alone as their answer, and nothing known ahead."""
@@ -228,11 +231,14 @@ class Windows:
         if self.target_scaler is None or self.classes:
             return truth
         found = self.target_scaler.transform(truth.reshape(-1, len(self.spec.targets))).reshape(self._paths)
-        return (found - self._origin(self.all_indices)).reshape(truth.shape)
+        left: NDArray[np.float64] = (found - self._origin(self.all_indices)).reshape(truth.shape)
+        return left if self.told is None else left - self.told
 
     def unscaled(self, found: NDArray[Any]) -> NDArray[np.float64]:
         """Answers (..., K·G) of a network in plant units, the same shape."""
         found = np.asarray(found, dtype=np.float64)
+        if self.told is not None:
+            found = found + self.told.reshape(found.shape)
         if self.target_scaler is None:
             return found
         plain = (found.reshape(self._paths) + self._origin(self.all_indices)).reshape(-1, len(self.spec.targets))
@@ -304,6 +310,8 @@ class Windows:
         if every:
             return y.astype(np.float32), weight
         y -= self._origin(at)
+        if self.told is not None:
+            y -= self.told[at].reshape(y.shape)
         return y.astype(np.float32).reshape(len(at), rows.shape[1] * y.shape[-1]), weight
 
     def _origin(self, at: Rows) -> NDArray[np.float64] | float:

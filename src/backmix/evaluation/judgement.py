@@ -18,8 +18,10 @@ from backmix.evaluation.baselines import Fitted, fit_baselines
 from backmix.evaluation.figures.free_run import FREE_RUN, RIVAL
 from backmix.evaluation.predictions import prediction_frame
 from backmix.evaluation.scores import Sampling, ScoreRow, score_table
-from backmix.evaluation.verdict import Verdict, judge
+from backmix.evaluation.verdict import Inside, Verdict, judge
 from backmix.tasks import Task
+from backmix.training.blocks import pooled
+from backmix.training.mixing import Mixed
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared
 from backmix.training.progress import Mark
@@ -63,21 +65,29 @@ class Neighbours:
         means = cost.groupby(validation["model"]).mean().dropna()
         return Mark(name=str(means.idxmin()), value=float(means.min())) if len(means) else None
 
-    def judge(self, model: Any, *, name: str) -> Judgement:
-        """Score a trained Keras network called ``name`` beside the baselines."""
+    def judge(self, model: Any, *, name: str, mixed: Mixed | None = None) -> Judgement:
+        """Score a trained Keras network called ``name`` beside the baselines.
+
+        ``mixed``: the mixture that ``model`` is; what it says of validation windows is then what its networks and
+        parts said when they had not seen them, and its networks alone are scored, too.
+        """
         import pandas as pd
 
         task, settings = self.prepared.task, self.prepared.plan.evaluation
-        frames = []
+        frames, inside = [], None
         for part, windows in _scored(self.prepared).items():
-            outcome = predict_outcome(model, task, windows)
-            frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
+            if mixed is None or mixed.alone is None:
+                outcomes = {name: predict_outcome(model, task, windows)}
+            else:
+                inside = Inside(float(mixed.share), mixed.alone.architecture.called)
+                outcomes = {name: mixed.says(task, windows), inside.alone: mixed.says(task, windows, alone=True)}
+            frames += [prediction_frame(task, windows, outcome, model=called, part=part)
+                       for called, outcome in outcomes.items()]
         frames += self._free_runs(model, name)
         frame = pd.concat([*frames, self.frame], ignore_index=True)
         sampling = Sampling(draws=settings.resamples, level=settings.level, seed=self.prepared.plan.training.seed)
         return Judgement(frame=frame, scores=score_table(frame, task, sampling=sampling),
-                         verdict=judge(frame, task, network=name, sampling=sampling))
-
+                         verdict=judge(frame, task, network=name, sampling=sampling, inside=inside))
 
     def _free_runs(self, model: Any, name: str) -> list[pd.DataFrame]:
         """The network, and the linear model beside it, on their own answers through the test part."""
@@ -108,12 +118,22 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
     return sorted(found, key=lambda windows: int(windows.origins[0]))
 
 
-def neighbours(prepared: Prepared) -> Neighbours:
-    """Fit the baselines of the plan (else of the task) on the training windows."""
-    fitted = fit_baselines(prepared.task, prepared.train, prepared.validation,
+def neighbours(prepared: Prepared, *, every: bool = False) -> Neighbours:
+    """Fit the baselines of the plan (else of the task) on the training windows.
+
+    every: teach them by the validation windows too before they are judged, as a mixture is
+    """
+    import pandas as pd
+
+    task, scored = prepared.task, _scored(prepared)
+    fitted = fit_baselines(task, prepared.train, prepared.validation,
                            seed=prepared.plan.training.seed, names=prepared.plan.evaluation.baselines)
+    if not every:
+        return Neighbours(prepared=prepared, fitted=fitted, frame=fitted.frame(task, scored))
+    chosen = fitted.frame(task, {"validation": scored.pop("validation")})
+    fitted = fitted.again(pooled(prepared))
     return Neighbours(prepared=prepared, fitted=fitted,
-                      frame=fitted.frame(prepared.task, _scored(prepared)))
+                      frame=pd.concat([chosen, fitted.frame(task, scored)], ignore_index=True))
 
 
 def _scored(prepared: Prepared) -> dict[str, Windows]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.reach import rows_used
 from backmix.data.reported import not_yet_reported
 from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec, fit_scalers
@@ -145,32 +146,6 @@ def split_overlap(parts: Mapping[str, Windows]) -> LeakageResult:
                     "row": int(shared[0]) + 1, "gap": windows.spec.reach})
     total = sum(int(rows.sum()) for rows in used.values())
     return LeakageResult("overlap", True, "evaluation.leak_overlap_none", {"rows": f"{total:,}"})
-
-
-def rows_used(windows: Windows) -> NDArray[np.bool_]:
-    """(N,) the rows of the table that these windows look at, targets included."""
-    rows = len(windows.table)
-    origins = np.asarray(windows.origins, dtype=np.int64)
-    last = origins - windows.spec.dead_time
-    first = last - (windows.steps if windows.lengths is None else np.asarray(windows.lengths)) + 1
-    if windows.spec.carried:
-        from backmix.data.carry import carry
-
-        first = np.asarray(carry(windows).begins, dtype=np.int64)[last]
-    low = first
-    known = windows.spec.known
-    if known is not None:
-        carried = min(known.count or windows.steps, windows.steps)
-        oldest = last - carried + 1 - known.offset
-        for reported in windows.reported:
-            low = np.minimum(low, np.asarray(reported)[oldest])
-    # a path is looked at row by row, and what is planned for it too
-    last = origins + windows.spec.horizon if windows.spec.answer == "path" else last
-    change = np.bincount(low, minlength=rows + 1) - np.bincount(np.minimum(last + 1, rows), minlength=rows + 1)
-    seen: NDArray[np.bool_] = np.cumsum(change[:rows]) > 0
-    targets = np.asarray(windows.target_rows)
-    seen[targets[targets < rows]] = True
-    return seen
 
 
 def scaler_rows(train: Windows, *, rows: NDArray[np.bool_], kinds: Mapping[str, str]) -> LeakageResult:

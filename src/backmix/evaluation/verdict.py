@@ -52,6 +52,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """Of a mixture: the share of its networks in the answer, and what the networks alone are called in the frame."""
+
+    share: float
+    alone: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the scores come down to.
 
@@ -64,6 +72,8 @@ class Verdict:
         among its windows, say) the best one on the test part stands against the network
     targets: over how many targets a mean was taken, each in units of its own spread; 1 for none
     note: what must be known to read the scores (`Task.convention`), None for nothing
+    recurrent: of a mixture the share of the networks in the answer; None for one network alone
+    alone: the networks of a mixture without what stands beside them
     """
 
     outcome: Outcome
@@ -83,6 +93,8 @@ class Verdict:
     undefined: Undefined | None = None
     note: Choice | None = None
     chosen: bool = True
+    recurrent: float | None = None
+    alone: Standing | None = None
 
     @property
     def key(self) -> str:
@@ -117,7 +129,10 @@ class Verdict:
         if self.targets > 1:
             kind = "mean_in_spreads" if metric.unit == "target" else "mean_over_targets"
             title = say(f"evaluation.{kind}", metric=title, targets=self.targets)
-        found: dict[str, Any] = {"metric": title, "windows": f"{self.windows:,}",
+        kind = "rnn" if self.recurrent is None else "mixture"
+        where = "inside" if self.outcome in ("too_few", "no_baseline") else "subject"
+        found: dict[str, Any] = {"subject": say(f"mixture.{where}_{kind}"), "metric": title,
+                                 "windows": f"{self.windows:,}",
                                  "batches": f"{self.batches:,}", "blocks": f"{self.blocks:.0f}",
                                  "fewest": FEWEST_BLOCKS,
                                  "why": "" if self.undefined is None else self.undefined.text()}
@@ -136,10 +151,17 @@ class Verdict:
         values = self.values
         note = "" if self.note is None else say("course.verdict_note", note=self.note.reason())
         return say(self.key, **values) + (say("evaluation.verdict_also", **values) if self._also else "") + \
-            say("evaluation.verdict_end") + note
+            say("evaluation.verdict_end") + self._inside() + note
 
     def __str__(self) -> str:
         return self.text()
+
+    def _inside(self) -> str:
+        """What the networks of a mixture have to do with its answer."""
+        if self.recurrent is None or self.alone is None:
+            return ""
+        key = "mixture.verdict_share" if self.recurrent else "mixture.verdict_no_networks"
+        return say(key, share=f"{100 * self.recurrent:.0f} %", alone=self._score(self.alone))
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the sentence in both languages."""
@@ -151,7 +173,8 @@ class Verdict:
                 "network": plain(self.network), "baseline": plain(self.baseline),
                 "best_on_test": plain(self.best_on_test), "gain": self.gain, "gain_low": self.gain_ends.low,
                 "gain_high": self.gain_ends.high, "windows": self.windows, "batches": self.batches,
-                "blocks": self.blocks, "targets": self.targets,
+                "blocks": self.blocks, "targets": self.targets, "recurrent": self.recurrent,
+                "alone": plain(self.alone),
                 "text": {"en": self.text("en"), "zh_TW": self.text("zh_TW")}}
 
     def _score(self, standing: Standing) -> str:
@@ -159,11 +182,13 @@ class Verdict:
 
 
 def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling: Sampling | None = None,
-          judged: str = "test", chosen_on: str = "validation") -> Verdict:
+          judged: str = "test", chosen_on: str = "validation", inside: Inside | None = None) -> Verdict:
     """The verdict on the model called ``network`` in a prediction frame with both parts.
 
-    Every other model in the frame is a baseline. Several targets are judged together: the mean of
-    the scores, each error in units of the spread of its own truth on the judged part.
+    Every other model in the frame is a baseline, less what is ``inside`` of the one that is judged. Several
+    targets are judged together: the mean of the scores, each error in units of the spread of its own truth on
+    the judged part.
+
     Raises ValueError when the frame has no row of ``network`` on the judged part.
     """
     sampling = sampling or Sampling()
@@ -173,13 +198,17 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
         raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
     test, silent = _common(test)
     choice = [panel for (part, _), panel in panels(frame[frame["part"] == chosen_on], task)]
-    rivals = [name for name in test[0].samples if name != network and name not in silent]
+    rivals = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
     facts = _Facts(metric, test, sampling)
     values = {name: facts.value(name) for name in [network, *rivals]}
     rivals = [name for name in rivals if np.isfinite(values[name])]
     draws = facts.draws([network, *rivals])
     standing = {name: Standing(name, values[name], facts.ends(draws[name])) for name in [network, *rivals]}
     common = {**facts.describe(), "note": task.convention}
+    if inside is not None:
+        value = facts.value(inside.alone)
+        alone = Standing(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone]))
+        common |= {"recurrent": inside.share, "alone": alone if np.isfinite(value) else None}
     if not np.isfinite(values[network]):
         return Verdict("undefined", metric.name, None, undefined=facts.why(network), **common)
     if not rivals:

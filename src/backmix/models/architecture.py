@@ -29,6 +29,7 @@ MOST_DROPOUT = 0.9
 MOST_NOISE = 10.0
 """In standard deviations of an input: beyond this nothing of it is left."""
 MOST_HEADS = 64
+MOST_MEMBERS = 50
 MOST_HORIZON = 10_000
 BODIES = ("recurrent", "transformer")
 ANSWERS = ("row", "path", "every", "window")
@@ -54,6 +55,7 @@ class Architecture:
     head, outputs: a registered head and its number of outputs O
     masked: the network takes a second input, mask (B, T), true where a row is real (the first rows)
     summaries: statistics of the window stand beside the last state before the head
+    skip: every row of the window also goes straight to the head, past everything recurrent
     bidirectional: every recurrent layer runs both ways, 2 H wide
     layer_norm: what every recurrent layer gives is normalised (Ba et al., arXiv 1607.06450)
     residual: what went into a recurrent layer is added to what comes out of it
@@ -90,6 +92,7 @@ class Architecture:
     outputs: int = 1
     masked: bool = False
     summaries: bool = False
+    skip: bool = False
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     dense_activation: str = "relu"
@@ -123,7 +126,8 @@ class Architecture:
         _whole(self, "attention_heads", 1, MOST_HEADS)
         _whole(self, "horizon", 1, MOST_HORIZON)
         _whole(self, "future", 0, MOST_FEATURES)
-        for name in ("masked", "summaries", "reset_after", "bidirectional", "layer_norm", "residual", "attention"):
+        for name in ("masked", "summaries", "skip", "reset_after", "bidirectional", "layer_norm", "residual",
+                     "attention"):
             if not isinstance(getattr(self, name), bool):
                 raise _refusal(self, name, "true, false")
         _one_of(self, "cell", cells.names())

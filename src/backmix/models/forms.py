@@ -18,6 +18,8 @@ def check_form(a: Architecture) -> None:
     """Raise PlanError (forms.*) unless the fields of the architecture go together."""
     _check_answer(a)
     _check_decoder(a)
+    if a.skip and (a.lookback is None or a.by_row or a.decoder != "none" or a.dense):
+        raise PlanError("mixture.skip_rows")
     if a.body == "transformer":
         _check_transformer(a)
 
@@ -29,7 +31,7 @@ def beyond_light(a: Architecture) -> tuple[str, ...]:
     >>> beyond_light(Architecture(features=2, bidirectional=True, residual=True))
     ('bidirectional = true', 'residual = true')
     """
-    switches = [f"{name} = true" for name in ("bidirectional", "layer_norm", "residual", "attention")
+    switches = [f"{name} = true" for name in ("bidirectional", "layer_norm", "residual", "attention", "skip")
                 if getattr(a, name)]
     # an answer on every row is, row by row, the answer of a window that ends there
     named = [f'{name} = "{getattr(a, name)}"' for name, plain in (

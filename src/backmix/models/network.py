@@ -7,14 +7,15 @@ window as a whole, perhaps a decoder (`decoders`), dense layers, and a head. It 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from backmix.models.architecture import (
     MOST_DROPOUT,
     MOST_HEADS,
     MOST_LAYERS,
+    MOST_MEMBERS,
     MOST_NOISE,
     MOST_UNITS,
     Architecture,
@@ -32,6 +33,13 @@ from backmix.text import say
 class ModelPlan(Section):
     """``[model]``: the network; what is "auto" is chosen by `training.advice`, with its reason.
 
+    recipe: "auto" trains several networks, each stopped on another block of time, and weighs their mean against
+        models without a memory; "course" trains one network, stopped on the validation part
+    members: networks of the recipe "auto", one per block; with 1 the validation part is the block of the only one
+    beside: what is tried beside them, by registered names; none with ``[]``
+    taught: "blocks" keeps each network as it was stopped on its block; "all" trains it again on all windows, for as
+        many epochs as the networks needed in the median
+    learns: what the networks learn: the target, or what the models beside them leave of it ("residual")
     cell: a registered cell
     units: size of every recurrent layer, from the input on
     dropout, recurrent_dropout: in every recurrent layer, on x_t and on h_{t-1}
@@ -41,6 +49,7 @@ class ModelPlan(Section):
     initializer: of the input kernels
     reset_after: which form of GRU
     summaries: statistics of the window beside the last state
+    skip: every row of the window goes straight to the head, too: a linear model beside the recurrent one
     bidirectional: every recurrent layer runs both ways; for models that do not run live
     layer_norm, residual: of recurrent layers, for stacks of several
     attention: a weighted mean of all states beside the last one
@@ -50,6 +59,11 @@ class ModelPlan(Section):
     teacher_forcing: share of training steps in which the decoder sees the true value before
     """
 
+    recipe: Literal["auto", "course"] = "auto"
+    members: int | Literal["auto"] = "auto"
+    beside: tuple[str, ...] | Literal["auto"] = "auto"
+    taught: Literal["blocks", "all"] = "blocks"
+    learns: Literal["target", "residual"] = "target"
     cell: str = "auto"
     units: tuple[int, ...] | Literal["auto"] = "auto"
     dropout: float | Literal["auto"] = "auto"
@@ -62,6 +76,7 @@ class ModelPlan(Section):
     initializer: str = "glorot_uniform"
     reset_after: bool = True
     summaries: bool | Literal["auto"] = "auto"
+    skip: bool = False
     bidirectional: bool = False
     layer_norm: bool = False
     residual: bool = False
@@ -71,6 +86,22 @@ class ModelPlan(Section):
     noise: float | Literal["auto"] = "auto"
     decoder: Literal["auto", "none", "repeat", "states", "attention"] = "auto"
     teacher_forcing: float | Literal["auto"] = "auto"
+
+    @field_validator("members")
+    @classmethod
+    def _some_members(cls, members: Any) -> Any:
+        if members != "auto" and not 1 <= members <= MOST_MEMBERS:
+            raise ValueError(say("mixture.plan_members", most=MOST_MEMBERS))
+        return members
+
+    @model_validator(mode="after")
+    def _of_one_recipe(self) -> Self:
+        for name in ("members", "beside", "taught", "learns"):
+            if self.recipe == "course" and name in self.model_fields_set:
+                raise ValueError(say("mixture.plan_course", field=name))
+        if self.learns == "residual" and self.beside == ():
+            raise ValueError(say("mixture.plan_nothing_left"))
+        return self
 
     @field_validator("cell")
     @classmethod
@@ -207,6 +238,8 @@ def _vector(a: Architecture, encoded: Encoded, x: Any, mask: Any, seeds: Seeds) 
         parts.append(context(weights, encoded.rows))
     if a.summaries:
         parts.append(summarise(x, mask))
+    if a.skip:
+        parts.append(use_engine().ops.reshape(x, (-1, x.shape[1] * x.shape[2])))
     return use_engine().ops.concatenate(parts, axis=-1) if len(parts) > 1 else encoded.last
 
 

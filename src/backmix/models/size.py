@@ -73,6 +73,8 @@ def layers(architecture: Architecture) -> Iterator[Layer]:
         width += a.width
     if a.summaries:
         width += len(STATISTICS) * a.features
+    if a.skip:
+        width += (a.lookback or 0) * a.features
     where: Where = "window" if a.by_row else "once"
     if a.decoder == "repeat":
         yield _repeat(a, width + a.future)

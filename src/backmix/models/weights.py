@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.models.architecture import Architecture
+from backmix.models.mixture import Mixture
 from backmix.models.size import weight_shapes
 
 Weights = Mapping[str, NDArray[Any]]
@@ -27,6 +28,28 @@ def put_weights(model: Any, weights: Weights) -> None:
     """Set the weights of a network of the same architecture."""
     for variable in model.weights:
         variable.assign(weights[_name(variable)])
+
+
+def take_mixture(mixture: Mixture) -> dict[str, NDArray[Any]]:
+    """All arrays of a mixture: of network k by ``network_k/layer/role``, of a part by ``part_name/role``."""
+    found = {f"network_{number}/{name}": array for number, member in enumerate(mixture.members, 1)
+             for name, array in take_weights(member).items()}
+    found |= {f"part_{part.name}/{role}": array for part in mixture.parts for role, array in part.arrays.items()}
+    return {**found, "mixture/weights": mixture.weights}
+
+
+def network_weights(weights: Weights, number: int) -> dict[str, NDArray[Any]]:
+    """Those of network ``number`` of a mixture, counted from 1."""
+    return _below(weights, f"network_{number}/")
+
+
+def part_arrays(weights: Weights, name: str) -> dict[str, NDArray[Any]]:
+    """Those of a part of a mixture by role."""
+    return _below(weights, f"part_{name}/")
+
+
+def _below(weights: Weights, prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
 
 
 def fits(weights: Weights, architecture: Architecture) -> bool:

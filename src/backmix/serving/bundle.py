@@ -26,8 +26,10 @@ from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.forms import check_carries
-from backmix.models.weights import Weights, fits, put_weights
+from backmix.models.mixture import MIXTURE, Mixture
+from backmix.models.weights import Weights, fits, network_weights, put_weights, take_mixture, take_weights
 from backmix.serving.archive import pack, read_json, unpack
+from backmix.serving.blend import Blend
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
 from backmix.training.warm import Period, Start
@@ -48,11 +50,12 @@ _AT_PREDICTION = {
 class Bundle:
     """A trained model with everything around it.
 
-    weights: variable path -> array, as the built network names them
+    weights: variable path -> array, as the built network names them; of a mixture see `models.weights`
     read: how the training table was read; `predict_file` reads new files the same way
     plan: the resolved plan as TOML text
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
+    blend: what a mixture is made of; None for one network alone
     """
 
     recipe: Recipe
@@ -62,15 +65,29 @@ class Bundle:
     plan: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
+    blend: Blend | None = None
+
+    @classmethod
+    def of(cls, model: Any, **others: Any) -> Bundle:
+        """A bundle of a trained Keras network, or of a `Mixture`, with the other fields as they are given."""
+        if isinstance(model, Mixture):
+            return cls(architecture=model.architecture, weights=take_mixture(model), blend=Blend.of(model), **others)
+        return cls(architecture=model.architecture, weights=take_weights(model), **others)
 
     @cached_property
     def network(self) -> Any:
-        """The Keras network with the bundle's weights."""
-        from backmix.models.network import build
+        """The Keras network with the bundle's weights, or the mixture of several."""
+        if self.blend is None:
+            return _built(self.architecture, self.weights)
+        members = tuple(_built(self.architecture, network_weights(self.weights, number))
+                        for number in range(1, self.blend.members + 1))
+        return Mixture(self.architecture, members, self.blend.made(self.weights, self.architecture),
+                       self.weights["mixture/weights"])
 
-        model = build(self.architecture, seed=0)
-        put_weights(model, self.weights)
-        return model
+    @property
+    def called(self) -> str:
+        """What the model is called in a prediction frame."""
+        return self.architecture.called if self.blend is None else MIXTURE
 
     @property
     def period(self) -> Period | None:
@@ -78,12 +95,18 @@ class Bundle:
         return _period(self.scores)
 
     def start(self, where: str) -> Start:
-        """This model as the beginning of another training; ``where`` names it in messages."""
+        """This model as the beginning of another training; ``where`` names it in messages.
+
+        Of a mixture it is the network that was stopped on the validation part, the last one.
+        """
+        weights = self.weights
+        if self.blend is not None:
+            weights = network_weights(weights, self.blend.members)
         digest = hashlib.sha256(repr(self.architecture).encode())
-        for name, array in sorted(self.weights.items()):
+        for name, array in sorted(weights.items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return Start(where=where, recipe=self.recipe, architecture=self.architecture,
-                     give=partial(put_weights, weights=self.weights), mark=digest.hexdigest()[:32],
+                     give=partial(put_weights, weights=weights), mark=digest.hexdigest()[:32],
                      period=self.period)
 
     def predict(self, table: Table) -> tuple[pd.DataFrame, Ledger]:
@@ -102,7 +125,7 @@ class Bundle:
         except InputError as fault:
             raise InputError(_AT_PREDICTION.get(fault.key, fault.key), **fault.values) from None
         outcome = predict_outcome(self.network, self.recipe.task, windows)
-        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.called, part="new")
+        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
@@ -151,6 +174,8 @@ class Bundle:
             "weights.safetensors": safetensors.numpy.save(
                 {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}),
         }
+        if self.blend is not None:
+            members["mixture.json"] = _json(self.blend.to_dict())
         members |= {f"report.{lang}.html": html.encode() for lang, html in self.reports.items()}
         pack(Path(path), members, version=__version__)
         return Path(path)
@@ -174,6 +199,14 @@ class Bundle:
             reading = ReadPlan.model_validate(read_json(members[member], path, member))
             member = "weights.safetensors"
             weights = safetensors.numpy.load(members[member])
+            blend = None
+            if "mixture.json" in members:
+                member = "mixture.json"
+                blend = Blend.from_dict(read_json(members[member], path, member))
+                member = "weights.safetensors"
+                blend.made(weights, architecture)
+            elif not fits(weights, architecture):
+                raise ValueError
             member = "plan.toml"
             plan = members[member].decode()
             member = "scores.json"
@@ -186,10 +219,16 @@ class Bundle:
             raise BundleError("bundle.malformed", where=path, member=member) from None
         if (len(recipe.spec.feature_names), recipe.spec.lookback) != (architecture.features, architecture.lookback):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
-        if not fits(weights, architecture):
-            raise BundleError("bundle.malformed", where=path, member="weights.safetensors")
         return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
-                   scores=scores, reports=reports)
+                   scores=scores, reports=reports, blend=blend)
+
+
+def _built(architecture: Architecture, weights: Weights) -> Any:
+    from backmix.models.network import build
+
+    model = build(architecture, seed=0)
+    put_weights(model, weights)
+    return model
 
 
 def start_of(plan: Plan, base: Path) -> Start | None:

@@ -30,8 +30,10 @@ from backmix.models.heads import heads
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
 from backmix.models.summaries import CENTRE, FLOOR, STRETCH
-from backmix.models.weights import Weights, fits
+from backmix.models.weights import Weights, fits, network_weights
 from backmix.serving.archive import read_json, unpack
+from backmix.serving.blend import Blend
+from backmix.serving.mixed import MixedNetwork
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]
@@ -86,7 +88,11 @@ class Runtime:
             architecture = Architecture.from_dict(read_json(members[member], path, member))
             member = "weights.safetensors"
             weights = safetensors.numpy.load(members[member])
-            if not fits(weights, architecture):
+            blend = None
+            if "mixture.json" in members:
+                blend = Blend.from_dict(read_json(members["mixture.json"], path, "mixture.json"))
+                parts = blend.made(weights, architecture)
+            elif not fits(weights, architecture):
                 raise ValueError
             member = "recipe.json"
             told = read_json(members[member], path, member)
@@ -103,7 +109,16 @@ class Runtime:
         if recipe is None:
             raise BundleError("serving.not_light", where=path, task=kind)
         use = available() if kernels is None else kernels
-        network = (_native if use else _portable)(architecture, weights, recipe)
+        make = _native if use else _portable
+        if blend is None:
+            network = make(architecture, weights, recipe)
+        else:
+            networks = [make(architecture, network_weights(weights, number), recipe)
+                        for number in range(1, blend.members + 1)]
+            network = MixedNetwork(networks, parts, weights["mixture/weights"], steps=architecture.lookback,
+                                   kind=heads.get(architecture.head).kind,
+                                   scaling=(recipe.center, recipe.scale, recipe.low, recipe.high),
+                                   hidden=recipe.hidden(architecture.lookback))
         numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())
         network.decode(*numbers, len(recipe.classes) == 2)
         return cls(inputs=recipe.inputs, targets=recipe.targets, units=recipe.units, classes=recipe.classes,
@@ -111,7 +126,7 @@ class Runtime:
                    carried=recipe.carried, native=use, _network=network, _center=recipe.out_center,
                    _scale=recipe.out_scale, _plain=recipe.plain,
                    _said=len(recipe.classes) or len(recipe.targets), _states=network.state_size,
-                   _whole_windows=architecture.summaries)
+                   _whole_windows=architecture.summaries or (blend is not None and architecture.lookback is None))
 
     def start(self) -> State:
         """The state of rest (S,), as at the first row of every window."""
@@ -244,6 +259,14 @@ class _Recipe:
     high: Floats
     out_center: Floats
     out_scale: Floats
+
+    def hidden(self, steps: int | None) -> NDArray[np.bool_] | None:
+        """(T, F) true for what a window of T rows does not show; None when it shows all."""
+        if self.shown is None or steps is None:
+            return None
+        found = np.zeros((steps, len(self.inputs)), bool)
+        found[:max(0, steps - self.shown), self.plain:] = True
+        return found
 
 
 def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:

@@ -211,7 +211,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     head_dropout = take(plan.head_dropout, choose_head_dropout(kind, summaries=summaries))
     shape = Architecture(
         features=s.features, lookback=s.lookback, cell=cell, units=units, dense=plan.dense, head=s.head,
-        outputs=s.outputs, masked=s.masked, summaries=summaries, head_dropout=head_dropout,
+        outputs=s.outputs, masked=s.masked, summaries=summaries, skip=plan.skip, head_dropout=head_dropout,
         recurrent_dropout=plan.recurrent_dropout, activation=plan.activation,
         recurrent_activation=plan.recurrent_activation, dense_activation=plan.dense_activation,
         initializer=plan.initializer, reset_after=plan.reset_after, bidirectional=plan.bidirectional,

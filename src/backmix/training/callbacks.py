@@ -200,6 +200,24 @@ class Plateau(Hooks):
         self.best, self.wait = state["best"], state["wait"]
 
 
+class Cosine(Hooks):
+    """Lowers the learning rate from epoch to epoch along half a cosine wave, whatever the scores say.
+
+    Writes the learning rate of the epoch into the logs.
+    """
+
+    def __init__(self, *, first: float, least: float, epochs: int) -> None:
+        self.first, self.least, self.epochs = first, min(first, least), epochs
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        share = 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+        self.model.optimizer.learning_rate = self.least + (self.first - self.least) * share
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+
+
 class SaveBest(Hooks):
     """Writes the weights alone, and only when they are the best so far.
 
@@ -278,8 +296,11 @@ def recommended(settings: FitSettings, folder: Path | None) -> tuple[Hooks, ...]
     ['Plateau', 'EarlyStop']
     """
     rule = Rule(settings.monitor, settings.higher_is_better, settings.min_delta)
-    found: list[Hooks] = [Plateau(rule, patience=settings.plateau_patience, factor=settings.plateau_factor,
-                                  least=settings.min_learning_rate)]
+    found: list[Hooks] = [
+        Cosine(first=settings.learning_rate, least=settings.min_learning_rate, epochs=settings.epochs)
+        if settings.schedule == "cosine" else
+        Plateau(rule, patience=settings.plateau_patience, factor=settings.plateau_factor,
+                least=settings.min_learning_rate)]
     if folder is not None:
         found.append(SaveBest(rule, folder, settings.checkpoint))
     found.append(EarlyStop(rule, patience=settings.patience))

@@ -127,7 +127,7 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
     keeper = Keeper(others, guard, epochs=settings.epochs, folder=folder, watch=job.watch,
                     fingerprint=fingerprint(job.architecture, settings, job.feed, job.check, start=job.start))
     snapshot = _earlier(job, keeper.fingerprint)
-    model = compiled(job.architecture, settings)
+    model = compiled(job.architecture, settings, steps=len(job.feed))
     keeper.set_model(model)
     if job.start is not None:
         _begin(job, model, job.start)
@@ -185,11 +185,11 @@ def _measure_start(job: _Job, keeper: Keeper) -> None:
     keeper.begin_with({f"{'val_' * ahead}{name}": float(value) for name, value in said.items()})
 
 
-def compiled(architecture: Architecture, settings: FitSettings) -> Any:
-    """A new network with its optimiser, loss and metrics, ready to be trained."""
+def compiled(architecture: Architecture, settings: FitSettings, *, steps: int = 1) -> Any:
+    """A new network with its optimiser, loss and metrics, ready to be trained in epochs of so many steps."""
     kind = heads.get(architecture.head).kind
     model = _network(architecture, settings)
-    model.compile(optimizer=optimizer(settings), loss=losses.get(settings.loss).make(),
+    model.compile(optimizer=optimizer(settings, steps=steps), loss=losses.get(settings.loss).make(),
                   weighted_metrics=[metric(name, kind) for name in settings.metrics])
     # the variables must be there before a checkpoint is put into them
     model.optimizer.build(model.trainable_variables)
@@ -217,16 +217,24 @@ def _begin(job: _Job, model: Any, start: Start) -> None:
     hand_over(plain, model)
 
 
-def optimizer(settings: FitSettings) -> Any:
-    """The Keras optimiser of these settings."""
+def optimizer(settings: FitSettings, *, steps: int = 1) -> Any:
+    """The Keras optimiser of these settings, for epochs of so many steps."""
     keras = use_engine()
-    clip = {"clipnorm": settings.clipnorm, "clipvalue": settings.clipvalue}
+    more: dict[str, Any] = {"clipnorm": settings.clipnorm, "clipvalue": settings.clipvalue}
+    if settings.weight_decay:
+        more["weight_decay"] = settings.weight_decay
+    if settings.average:
+        more |= {"use_ema": True, "ema_momentum": settings.average, "ema_overwrite_frequency": steps}
     rate = settings.learning_rate
     if settings.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **clip)
-    if settings.optimizer == "rmsprop":
-        return keras.optimizers.RMSprop(rate, **clip)
-    return keras.optimizers.SGD(rate, momentum=settings.momentum, **clip)
+        made = keras.optimizers.Adam(rate, **more)
+    elif settings.optimizer == "rmsprop":
+        made = keras.optimizers.RMSprop(rate, **more)
+    else:
+        made = keras.optimizers.SGD(rate, momentum=settings.momentum, **more)
+    if settings.weight_decay:
+        made.exclude_from_weight_decay(var_names=["bias"])
+    return made
 
 
 def metric(name: str, kind: str) -> Any:
@@ -245,6 +253,8 @@ def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: AnyFe
     Of the windows it takes the number, the features and the content of 256 of them.
     """
     fixed = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    if settings.schedule == "cosine":  # the wave is as long as the training
+        fixed["epochs"] = settings.epochs
     mark = hashlib.sha256(json.dumps([architecture.to_dict(), fixed], sort_keys=True, default=str).encode())
     mark.update(start.mark.encode() if start is not None else b"")
     for feed in feeds:

@@ -41,6 +41,12 @@ class TrainingPlan(Section):
     patience: epochs without a better ``monitor`` before training ends; the best weights are kept
     plateau_patience, plateau_factor, min_learning_rate: after so many epochs without a better
         ``monitor`` the learning rate is multiplied by the factor, down to the minimum
+    schedule: "plateau" lowers the learning rate as the three above say, "cosine" along half a wave to the minimum
+        over all ``epochs`` (Loshchilov & Hutter, ICLR 2017)
+    weight_decay: share of the weights (not of biases) that is taken off at every step, times the learning rate
+        (Loshchilov & Hutter, ICLR 2019)
+    average: at the end of an epoch the weights become their moving average over steps, each counting so much of the
+        one behind it (0.99); 0 for no average (Polyak & Juditsky, SIAM J. Control Optim. 30 (1992) 838)
     min_delta: a smaller improvement counts as none
     shuffle: draw the training windows in a new order every epoch. Whole windows change places,
         rows inside a window never do, and the split stays chronological.
@@ -70,6 +76,9 @@ class TrainingPlan(Section):
     plateau_patience: int = Field(default=8, ge=1)
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
     min_learning_rate: float = Field(default=1e-6, ge=0)
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    average: float = Field(default=0.0, ge=0, lt=1)
     min_delta: float = Field(default=0.0, ge=0)
     monitor: str = "val_loss"
     shuffle: bool = True
@@ -157,6 +166,9 @@ class FitSettings:
     plateau_patience: int = _USUAL.plateau_patience
     plateau_factor: float = _USUAL.plateau_factor
     min_learning_rate: float = _USUAL.min_learning_rate
+    schedule: Literal["plateau", "cosine"] = _USUAL.schedule
+    weight_decay: float = _USUAL.weight_decay
+    average: float = _USUAL.average
     min_delta: float = _USUAL.min_delta
     monitor: str = _USUAL.monitor
     shuffle: bool = _USUAL.shuffle
@@ -185,8 +197,8 @@ def resolve(plan: TrainingPlan, *, loss: str, batch_size: int, lookback: int | N
     True
     """
     same = ("optimizer", "momentum", "clipvalue", "metrics", "epochs", "patience", "plateau_patience",
-            "plateau_factor", "min_learning_rate", "min_delta", "monitor", "shuffle", "seed", "checkpoint",
-            "tensorboard")
+            "plateau_factor", "min_learning_rate", "schedule", "weight_decay", "average", "min_delta", "monitor",
+            "shuffle", "seed", "checkpoint", "tensorboard")
     auto_rate = plan.learning_rate == "auto"
     rate = choose_learning_rate(plan.optimizer, lookback).value if auto_rate else plan.learning_rate
     return FitSettings(

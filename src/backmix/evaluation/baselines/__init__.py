@@ -13,14 +13,14 @@ A baseline that cannot exist for a task raises `Unusable` with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backmix.errors import PlanError
 from backmix.models.choice import Choice
 from backmix.registry import Registry
 from backmix.tasks import Outcome
+from backmix.training.threads import few_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,10 @@ class Predictor(Protocol):
         ...
 
 
+Again = Callable[["Windows"], Predictor]
+"""Learn from other windows with what was decided already: penalty, components, rounds ..."""
+
+
 class Unusable(Exception):
     """A baseline cannot exist for this task; ``key`` and ``values`` say why."""
 
@@ -55,20 +59,6 @@ class Unusable(Exception):
 Fit = Callable[["Windows", "Windows | None", "Task", int], Predictor]
 
 baselines: Registry[Fit] = Registry("baselines", package="backmix.evaluation.baselines")
-
-
-FEW_NUMBERS = 50_000_000
-"""Below this many numbers in the training windows, one thread is quicker than several: they wait for
-one another longer than they work (measured: 3 s against 28 s of processor time on 2 busy cores)."""
-
-
-def _threads(windows: Windows) -> AbstractContextManager[Any]:
-    """One thread for few windows, else as many as the libraries like."""
-    import sklearn.ensemble  # noqa: F401  # libraries that are loaded later would not be limited
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    few = len(windows) * windows.steps * len(windows.feature_names) < FEW_NUMBERS
-    return threadpool_limits(1) if few else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -91,10 +81,22 @@ class Fitted:
         frames = []
         for part, windows in parts.items():
             for name, predictor in self.predictors.items():
-                with _threads(windows):
+                with few_threads(windows):
                     outcome = task.finished(predictor.predict(windows), windows)
                 frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def again(self, windows: Windows) -> Fitted:
+        """The same baselines, taught by these windows with what was decided on the validation part.
+
+        A baseline that decided nothing has an ``again``, too; one without stays as it is.
+        """
+        found = {}
+        for name, predictor in self.predictors.items():
+            learn: Again | None = getattr(predictor, "learn_again", None)
+            with few_threads(windows):
+                found[name] = predictor if learn is None else learn(windows)
+        return replace(self, predictors=found)
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -123,7 +125,7 @@ def fit_baselines(task: Task, train: Windows, validation: Windows | None, *, see
             watch(name)
         begin = time.perf_counter()
         try:
-            with _threads(train):
+            with few_threads(train):
                 predictors[name] = fit(train, validation, task, seed)
         except Unusable as reason:
             unusable[name] = Choice(None, reason.key, reason.values, setting=f"baseline.{name}")

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.evaluation.baselines import Unusable, baselines
-from backmix.evaluation.baselines.features import last_fifth
 from backmix.models.choice import Choice
 from backmix.models.novelty import VARIANCE, Subspace, finest, needed, threshold
 from backmix.tasks.anomaly_detection import AnomalyDetection, alarm
+from backmix.training.features import last_fifth
 
 if TYPE_CHECKING:
     from backmix.data.windows import Windows

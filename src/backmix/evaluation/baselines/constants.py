@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import slices
-from backmix.evaluation.baselines import Unusable, baselines
+from backmix.evaluation.baselines import Again, Unusable, baselines
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
 
@@ -28,6 +28,7 @@ class Constant:
     values: NDArray[np.float64] | None = None
     probabilities: NDArray[np.float64] | None = None
     choices: tuple[Choice, ...] = ()
+    learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
         def repeat(row: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
@@ -39,14 +40,21 @@ class Constant:
 @baselines.register("mean")
 def fit_mean(train: Windows, validation: Windows | None, task: Task, seed: int) -> Constant:
     """The mean of the training targets."""
-    return Constant(values=train.truth().mean(axis=0))
+    return _mean(train)
+
+
+def _mean(windows: Windows) -> Constant:
+    return Constant(values=windows.truth().mean(axis=0), learn_again=_mean)
 
 
 @baselines.register("majority")
 def fit_majority(train: Windows, validation: Windows | None, task: Task, seed: int) -> Constant:
     """The share of each class among the training windows; the most frequent one is predicted."""
-    counts = np.bincount(train.truth()[:, 0].astype(np.int64), minlength=len(task.classes))
-    return Constant(probabilities=counts / counts.sum())
+    def learn(windows: Windows) -> Constant:
+        counts = np.bincount(windows.truth()[:, 0].astype(np.int64), minlength=len(task.classes))
+        return Constant(probabilities=counts / counts.sum(), learn_again=learn)
+
+    return learn(train)
 
 
 @dataclass(frozen=True)

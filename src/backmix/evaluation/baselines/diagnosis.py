@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
-from backmix.evaluation.baselines import Unusable, baselines
-from backmix.evaluation.baselines.features import Singles, last_fifth, sampling, statistics
+from backmix.evaluation.baselines import Again, Unusable, baselines
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
+from backmix.training.features import Singles, last_fifth, sampling, statistics
 
 if TYPE_CHECKING:
     from backmix.data.windows import Windows
@@ -44,6 +44,7 @@ class Classifier:
     codes: NDArray[np.int64]
     classes: int
     choices: tuple[Choice, ...]
+    learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
         found = np.zeros((len(windows), self.classes))
@@ -76,7 +77,8 @@ def fit_lda(train: Windows, validation: Windows | None, task: Task, seed: int) -
     x, codes, notes = _learn(train, MOST_ROWS)
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x.astype(np.float64), codes)
     choice = Choice(None, "evaluation.lda_shrinkage", {"features": x.shape[1]}, setting="baseline.lda")
-    return Classifier(model, np.asarray(model.classes_, dtype=np.int64), len(task.classes), (choice, *notes))
+    return Classifier(model, np.asarray(model.classes_, dtype=np.int64), len(task.classes), (choice, *notes),
+                      lambda windows: fit_lda(windows, None, task, seed))
 
 
 @baselines.register("trees_statistics")
@@ -98,7 +100,13 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
         best = _grown(x, codes, leaf, seed)
     choice = Choice(leaf, "evaluation.trees_leaf", {"leaf": leaf, "trees": TREES, "features": x.shape[1]},
                     setting="baseline.trees_statistics")
-    return Classifier(best, np.asarray(best.classes_, dtype=np.int64), len(task.classes), (choice, *notes))
+
+    def learn(windows: Windows) -> Classifier:
+        x, codes, notes = _learn(windows, TREE_ROWS)
+        grown = _grown(x, codes, leaf, seed)
+        return Classifier(grown, np.asarray(grown.classes_, dtype=np.int64), len(task.classes), (choice, *notes), learn)
+
+    return Classifier(best, np.asarray(best.classes_, dtype=np.int64), len(task.classes), (choice, *notes), learn)
 
 
 def _grown(x: Singles, codes: NDArray[np.int64], leaf: int, seed: int) -> Any:

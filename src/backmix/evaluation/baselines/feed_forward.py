@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
-from backmix.evaluation.baselines import baselines
-from backmix.evaluation.baselines.features import Lags, Singles, last_fifth, sampling
+from backmix.evaluation.baselines import Again, baselines
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
+from backmix.training.features import Lags, Singles, last_fifth, sampling
 
 if TYPE_CHECKING:
     from backmix.data.windows import Windows
@@ -47,6 +47,7 @@ class FeedForward:
     model: Any
     goals: int
     choices: tuple[Choice, ...]
+    learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
         found = np.empty((len(windows), self.goals))
@@ -64,8 +65,6 @@ def _rows(lags: Lags, windows: Windows, at: NDArray[np.int64]) -> Singles:
 @baselines.register("feed_forward")
 def fit_feed_forward(train: Windows, validation: Windows | None, task: Task, seed: int) -> FeedForward:
     """A perceptron of 64 hidden units on the inputs of every row of the window."""
-    from sklearn.neural_network import MLPRegressor
-
     inner, choosing = last_fifth(train, validation)
     lags = Lags.of(inner, max(MOST_FEATURES, len(inner.feature_names)))
     at, checks = sampled(len(inner), MOST_ROWS), sampled(len(choosing), MOST_ROWS)
@@ -76,16 +75,31 @@ def fit_feed_forward(train: Windows, validation: Windows | None, task: Task, see
     epochs = int(np.clip(MOST_WORK / max(1, x.size * HIDDEN * len(DECAYS)), 5, MOST_EPOCHS))
     best = None
     for decay in DECAYS:
-        model = MLPRegressor(hidden_layer_sizes=(HIDDEN,), alpha=decay * batch, random_state=seed,
-                             batch_size=min(batch, len(x)))
-        trial = _train(model, x, y, (x_check, y_check), epochs)
+        trial = _train(_perceptron(decay, min(batch, len(x)), seed), x, y, (x_check, y_check), epochs)
         if best is None or trial.error < best.error:
             best, chosen = trial, decay
     assert best is not None
-    return FeedForward(lags, best.model, goals, (Choice(
+
+    def learn(windows: Windows) -> FeedForward:
+        some = sampled(len(windows), MOST_ROWS)
+        x, y = _rows(lags, windows, some), windows.scaled_targets()[some].astype(np.float32)
+        model = _perceptron(chosen, min(batch, len(x)), seed)
+        for _ in range(max(1, epoch)):
+            model.partial_fit(x, y if goals > 1 else y[:, 0])
+        return FeedForward(lags, model, goals, choices, learn)
+
+    epoch = best.epoch
+    choices = (Choice(
         best.epoch, "evaluation.feed_forward_epochs",
         {"epochs": best.epoch, "features": lags.width, "units": HIDDEN, "decay": f"{chosen:g}"},
-        setting="baseline.feed_forward"), *lags.choices, *sampling(at, inner)))
+        setting="baseline.feed_forward"), *lags.choices, *sampling(at, inner))
+    return FeedForward(lags, best.model, goals, choices, learn)
+
+
+def _perceptron(decay: float, batch: int, seed: int) -> Any:
+    from sklearn.neural_network import MLPRegressor
+
+    return MLPRegressor(hidden_layer_sizes=(HIDDEN,), alpha=decay * batch, random_state=seed, batch_size=batch)
 
 
 class _Trial(NamedTuple):

@@ -7,65 +7,26 @@ the bar for wear, which shows in levels and slopes and grows faster than a line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backmix.evaluation.baselines import baselines
-from backmix.evaluation.baselines.features import Singles, last_fifth, statistics
-from backmix.evaluation.baselines.linear import MOST_FEATURES, PENALTIES, Linear, chosen, errors, moments, ridge_path
+from backmix.evaluation.baselines.linear import Linear, chosen
 from backmix.models.choice import Choice
+from backmix.training.features import last_fifth, quadratic
+from backmix.training.linear import MOST_FEATURES, PENALTIES, errors, moments, ridge_path
 
 if TYPE_CHECKING:
-    from backmix.data.windows import WindowBatch, Windows
+    from backmix.data.windows import Windows
     from backmix.tasks import Task
-
-
-@dataclass(frozen=True)
-class Quadratic:
-    """Summaries of a window and their products, (B, width); features: F of the windows."""
-
-    features: int
-    products: bool
-
-    @classmethod
-    def of(cls, windows: Windows) -> Quadratic:
-        """With all products when they stay below `MOST_FEATURES`."""
-        features = len(windows.feature_names)
-        return cls(features, cls(features, True).width <= MOST_FEATURES)
-
-    @property
-    def _plain(self) -> int:
-        return 3 * self.features
-
-    @property
-    def width(self) -> int:
-        """How many numbers a window becomes."""
-        count = self._plain
-        return count + (count * (count + 1) // 2 if self.products else count)
-
-    def of_batch(self, batch: WindowBatch) -> Singles:
-        """The rows (B, width) of a gathered batch."""
-        f = self.features
-        found = statistics(batch)
-        x = np.hstack([found[:, :f], found[:, 2 * f:3 * f], found[:, 4 * f:]])
-        if not self.products:
-            return np.hstack([x, x * x])
-        one, other = np.triu_indices(self._plain)
-        return np.hstack([x, x[:, one] * x[:, other]])
-
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """Nothing is left out of the windows."""
-        return ()
 
 
 @baselines.register("ridge_summaries")
 def fit_ridge_summaries(train: Windows, validation: Windows | None, task: Task, seed: int) -> Linear:
     """Ridge regression on mean, rise and last value of every feature, and their products."""
     inner, choosing = last_fifth(train, validation)
-    form = Quadratic.of(train)
+    form = quadratic(train, MOST_FEATURES)
     sums = moments(inner, form)
     weights = ridge_path(sums, PENALTIES)
     best = int(np.argmin(errors(sums, weights, choosing)))
@@ -74,4 +35,5 @@ def fit_ridge_summaries(train: Windows, validation: Windows | None, task: Task, 
         weights = ridge_path(sums, PENALTIES)
     return chosen(sums, weights, best, Choice(
         PENALTIES[best], "course.summaries_chosen",
-        {"penalty": f"{PENALTIES[best]:.3g}", "features": form.width}, setting="baseline.ridge_summaries"))
+        {"penalty": f"{PENALTIES[best]:.3g}", "features": form.width}, setting="baseline.ridge_summaries"),
+        lambda other: ridge_path(other, (PENALTIES[best],)))

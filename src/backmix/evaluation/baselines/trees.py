@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
-from backmix.evaluation.baselines import baselines
-from backmix.evaluation.baselines.features import Lags, Singles, last_fifth, sampling, statistics
+from backmix.evaluation.baselines import Again, baselines
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
+from backmix.training.features import Lags, Singles, last_fifth, sampling, statistics
 
 if TYPE_CHECKING:
     from backmix.data.windows import Windows
@@ -47,6 +47,7 @@ class Trees:
     lags: Lags
     models: tuple[Any, ...]
     choices: tuple[Choice, ...]
+    learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
         found = np.empty((len(windows), len(self.models)))
@@ -60,8 +61,6 @@ class Trees:
 @baselines.register("trees")
 def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int) -> Trees:
     """Gradient-boosted trees on lags and statistics of the window."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
     inner, choosing = last_fifth(train, validation)
     lags = Lags.of(inner, max(MOST_LAGS, len(inner.feature_names)))
     at, checks = sampled(len(inner), MOST_ROWS), sampled(len(choosing), MOST_ROWS)
@@ -69,12 +68,26 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
     y, y_check = inner.scaled_targets()[at], choosing.scaled_targets()[checks]
     models = []
     for k in range(y.shape[1]):
-        model = HistGradientBoostingRegressor(
-            learning_rate=0.08, max_iter=MOST_ROUNDS, max_leaf_nodes=15, min_samples_leaf=20, max_bins=127,
-            early_stopping=len(checks) > 1, n_iter_no_change=PATIENCE, random_state=seed)
+        model = _boosting(MOST_ROUNDS, seed, watched=len(checks) > 1)
         watched = {"X_val": x_check, "y_val": y_check[:, k]} if len(checks) > 1 else {}
         models.append(model.fit(x, y[:, k], **watched))
     rounds = [int(model.n_iter_) for model in models]
+
+    def learn(windows: Windows) -> Trees:
+        some = sampled(len(windows), MOST_ROWS)
+        x, y = flat(lags, windows, some), windows.scaled_targets()[some]
+        grown = tuple(_boosting(count, seed).fit(x, y[:, k]) for k, count in enumerate(rounds))
+        return Trees(lags, grown, (choice, *lags.choices, *sampling(some, windows)), learn)
+
     choice = Choice(rounds[0] if len(rounds) == 1 else tuple(rounds), "evaluation.trees_rounds",
                     {"rounds": ", ".join(map(str, rounds)), "features": x.shape[1]}, setting="baseline.trees")
-    return Trees(lags, tuple(models), (choice, *lags.choices, *sampling(at, inner)))
+    return Trees(lags, tuple(models), (choice, *lags.choices, *sampling(at, inner)), learn)
+
+
+def _boosting(rounds: int, seed: int, *, watched: bool = False) -> Any:
+    """A boosted model before it is fitted; ``watched`` stops it on a validation part."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
+        learning_rate=0.08, max_iter=rounds, max_leaf_nodes=15, min_samples_leaf=20, max_bins=127,
+        early_stopping=watched, n_iter_no_change=PATIENCE, random_state=seed)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.course import SECONDS, edges, passed
-from backmix.evaluation.baselines import baselines
+from backmix.evaluation.baselines import Again, baselines
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
 
@@ -31,6 +31,7 @@ class UsualLength:
     length: NDArray[np.float64]
     unit: str
     choices: tuple[Choice, ...] = ()
+    learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
         since = passed(windows.table, self.unit)[windows.origins]
@@ -48,4 +49,4 @@ def fit_usual_length(train: Windows, validation: Windows | None, task: Task, see
     length = (1.0 / counts[batch]) @ whole / len(starts)  # each batch counts the same, however long
     return UsualLength(length, unit, (Choice(
         float(length[0]), "course.usual_length", {"length": f"{length[0]:.4g}", "unit": unit},
-        setting="baseline.usual_length"),))
+        setting="baseline.usual_length"),), lambda windows: fit_usual_length(windows, None, task, seed))

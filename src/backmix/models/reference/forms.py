@@ -82,6 +82,8 @@ class _Window:
                 vector.append(self.weigh("attention_weights", rows, last) @ rows)
             if a.summaries:
                 vector.append(summarise(self.x[None])[0])
+            if a.skip:
+                vector.append(np.pad(self.x, [(0, (a.lookback or 0) - len(self.x)), (0, 0)]).reshape(-1))
             if a.decoder == "none":
                 return self.end(np.concatenate([*vector, self.ahead.reshape(-1)]))
             given = [np.concatenate([*vector, self.ahead[k]]) if a.answer == "path" else np.concatenate(vector)

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from backmix.models.choice import Choice
 from backmix.models.statistics import window_statistics
+from backmix.models.views import STAGES, named, stages
 
 if TYPE_CHECKING:
     from backmix.data.windows import WindowBatch, Windows
 
 Singles = NDArray[np.float32]
-
-STAGES = 24
-"""Stages into which a batch of any length is cut, when one window is a whole batch."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Lags:
         """The rows (B, width) of a gathered batch."""
         x = batch.x
         if self.whole:
-            return _stages(batch, len(self.starts))
+            return stages(batch.x, batch.mask, len(self.starts))
         if len(self.starts) != self.steps:
             sizes = np.diff([*self.starts, self.steps]).astype(np.float32)
             x = (np.add.reduceat(x, self.starts, axis=1) / sizes[:, None]).astype(np.float32, copy=False)
@@ -75,6 +73,44 @@ class Lags:
             return ()
         return (Choice(len(self.starts), "evaluation.lags_thinned",
                        {"steps": self.steps, "places": len(self.starts), "features": self.features}),)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A registered view of windows of T rows (None for any length) and F features, (B, width).
+
+    >>> Seen("products", None, 10).width
+    495
+    """
+
+    view: str
+    steps: int | None
+    features: int
+
+    @classmethod
+    def of(cls, windows: Windows, view: str) -> Seen:
+        """What these windows become in a view."""
+        return cls(view, windows.spec.lookback, len(windows.feature_names))
+
+    @property
+    def width(self) -> int:
+        """How many numbers a window becomes."""
+        return named(self.view).width(self.steps, self.features)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """Nothing is left out of the windows."""
+        return ()
+
+    def of_batch(self, batch: WindowBatch) -> Singles:
+        """The rows (B, width) of a gathered batch."""
+        return named(self.view).rows(batch.x, batch.mask)
+
+
+def quadratic(windows: Windows, most: int) -> Seen:
+    """Mean, rise and last value of every feature with all their products, or squares where there are too many."""
+    products = Seen.of(windows, "products")
+    return products if products.width <= most else Seen.of(windows, "squares")
 
 
 def _thin(steps: int, places: int) -> tuple[int, ...]:
@@ -91,24 +127,6 @@ def _thin(steps: int, places: int) -> tuple[int, ...]:
     sizes = np.maximum(1, np.floor(low ** np.arange(places)).astype(np.int64))
     sizes[-1] += steps - sizes.sum()
     return tuple(int(start) for start in steps - np.cumsum(sizes)[::-1])
-
-
-def _stages(batch: WindowBatch, places: int) -> Singles:
-    """Means over equal stretches of each batch, and its length, (B, places·F + 1)."""
-    count, steps, features = batch.x.shape
-    length = np.full(count, steps) if batch.mask is None else batch.mask.sum(axis=1)
-    total = np.zeros((count, steps + 1, features))
-    np.cumsum(batch.x, axis=1, dtype=np.float64, out=total[:, 1:])
-    edges = np.linspace(0, 1, places + 1)[None, :] * length[:, None]
-    # cut inside a row too: the integral of a step function, so that unequal lengths line up
-    low = np.minimum(np.floor(edges).astype(np.int64), steps)
-    part = (edges - low)[:, :, None]
-    rows = np.arange(count)[:, None]
-    following = batch.x[rows, np.minimum(low, steps - 1)]
-    integral = total[rows, low] + part * following
-    means = np.diff(integral, axis=1) / (length[:, None, None] / places)
-    flat = means.reshape(count, -1)
-    return np.column_stack([flat, np.log(length)]).astype(np.float32)
 
 
 def statistics(batch: WindowBatch) -> Singles:

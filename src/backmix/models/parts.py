@@ -1,0 +1,141 @@
+"""What can stand beside the networks of a mixture: a linear model or a forest, as plain arrays.
+
+This module defines `Part`, which needs NumPy alone and is kept as arrays and a few names, and checks
+arrays of unknown origin before anything is computed with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.views import Mask, named
+
+Floats = NDArray[np.float64]
+Kind = Literal["linear", "forest"]
+Activation = Literal["linear", "sigmoid", "softmax"]
+
+ROLES: Mapping[Kind, Mapping[str, type]] = {
+    "linear": {"kernel": np.float64, "bias": np.float64},
+    "forest": {"roots": np.int32, "feature": np.int32, "threshold": np.float32, "left": np.int32, "right": np.int32,
+               "value": np.float32},
+}
+"""The arrays of each kind."""
+TOGETHER = 2_000_000
+"""Places in a forest that are looked up at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A model without a memory: view of the window -> O outputs, in scaled numbers or probabilities.
+
+    name: what it is called in choices and scores ("ridge", ...)
+    view: a registered view, or several joined by "+" (`models.views`)
+    arrays: of a linear model kernel (W, O) and bias (O,); of a forest of N places roots (R,), and per place
+        the feature that is asked (-1 for a leaf), the threshold, the place to the left (value <= threshold) and
+        to the right, and of every leaf its ``left``-th row of ``value`` (leaves, O)
+    activation: of a linear model's outputs
+    """
+
+    name: str
+    view: str
+    kind: Kind
+    arrays: Mapping[str, NDArray[Any]]
+    activation: Activation = "linear"
+
+    def outputs(self, x: NDArray[np.float32], mask: Mask | None = None) -> Floats:
+        """(B, T, F) scaled windows, (B, T) which rows are real -> (B, O)."""
+        seen = named(self.view).rows(x, mask)
+        if self.kind == "forest":
+            return self._voted(seen)
+        raw = seen.astype(np.float64) @ self.arrays["kernel"] + self.arrays["bias"]
+        if self.activation == "softmax":
+            raw = np.exp(raw - raw.max(axis=1, keepdims=True))
+            return np.asarray(raw / raw.sum(axis=1, keepdims=True))
+        return 1.0 / (1.0 + np.exp(-raw)) if self.activation == "sigmoid" else np.asarray(raw)
+
+    def check(self, *, steps: int | None, features: int, outputs: int) -> None:
+        """ValueError or KeyError unless arrays and names can be those of such windows and outputs."""
+        wanted = ROLES[self.kind]
+        if set(self.arrays) != set(wanted) or any(self.arrays[role].dtype != kind for role, kind in wanted.items()):
+            raise ValueError(self.name)
+        width = named(self.view).width(steps, features)
+        if self.activation not in ("linear", "sigmoid", "softmax"):
+            raise ValueError(self.activation)
+        if self.kind == "linear":
+            shapes = {"kernel": (width, outputs), "bias": (outputs,)}
+            if any(self.arrays[role].shape != shape or not np.isfinite(self.arrays[role]).all()
+                   for role, shape in shapes.items()):
+                raise ValueError(self.name)
+            return
+        self._check_forest(width, outputs)
+
+    def _check_forest(self, width: int, outputs: int) -> None:
+        roots, feature, threshold, left, right, value = (self.arrays[role] for role in ROLES["forest"])
+        count = len(feature)
+        at, leaf = np.arange(count), feature < 0
+        sound = (
+            roots.ndim == 1 and len(roots) > 0 and all(a.shape == (count,) for a in (feature, threshold, left, right))
+            and value.ndim == 2 and value.shape[1] == outputs and np.isfinite(value).all()
+            and not np.isnan(threshold).any() and (feature < width).all()
+            and ((roots >= 0) & (roots < count)).all() and ((left[leaf] >= 0) & (left[leaf] < len(value))).all()
+            # a way down only ever goes on to later places, so it ends
+            and all(((a[~leaf] > at[~leaf]) & (a[~leaf] < count)).all() for a in (left, right)))
+        if not sound:
+            raise ValueError(self.name)
+
+    def _voted(self, seen: NDArray[np.float32]) -> Floats:
+        """The mean over all trees of the leaf that each row falls into."""
+        roots, feature, threshold, left, right, value = (self.arrays[role] for role in ROLES["forest"])
+        found = np.empty((len(seen), value.shape[1]))
+        for low in range(0, len(seen), max(1, TOGETHER // len(roots))):
+            rows = seen[low:low + max(1, TOGETHER // len(roots))]
+            place = np.broadcast_to(roots, (len(rows), len(roots))).copy()
+            row = np.broadcast_to(np.arange(len(rows))[:, None], place.shape)
+            asked = np.argwhere(feature[place] >= 0)
+            while len(asked):
+                a, b = asked[:, 0], asked[:, 1]
+                here = place[a, b]
+                down = rows[row[a, b], feature[here]] <= threshold[here]
+                place[a, b] = np.where(down, left[here], right[here])
+                asked = asked[feature[place[a, b]] >= 0]
+            # tree by tree, so that neither the company of other rows nor their number moves the last bit
+            total = np.zeros((len(rows), value.shape[1]))
+            for tree in range(len(roots)):
+                total += value[left[place[:, tree]]]
+            found[low:low + len(rows)] = total / len(roots)
+        return found
+
+
+def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDArray[np.int64] | None = None) -> Part:
+    """A part out of scikit-learn's fitted trees (their ``tree_``).
+
+    columns: which of the O outputs the trees' own ones are, for classes of which some were never seen
+
+    Values that are compared are float32; a threshold is rounded down to float32, which sends every such
+    value the way that it went before.
+    """
+    arrays: dict[str, list[NDArray[Any]]] = {role: [] for role in ROLES["forest"]}
+    places = leaves = 0
+    for tree in trees:
+        t = tree.tree_
+        leaf = t.children_left < 0
+        plain = t.value[:, 0, :] if t.n_outputs == 1 else t.value[:, :, 0]
+        value = np.zeros((int(leaf.sum()), outputs), np.float32)
+        value[:, slice(None) if columns is None else columns] = plain[leaf]
+        number = np.cumsum(leaf) - 1 + leaves
+        down = t.threshold.astype(np.float32)
+        down = np.where(down > t.threshold, np.nextafter(down, np.float32(-np.inf)), down)
+        arrays["roots"].append(np.array([places]))
+        arrays["feature"].append(np.where(leaf, -1, t.feature))
+        arrays["threshold"].append(np.where(leaf, 0.0, down))
+        arrays["left"].append(np.where(leaf, number, t.children_left + places))
+        arrays["right"].append(np.where(leaf, 0, t.children_right + places))
+        arrays["value"].append(value)
+        places, leaves = places + t.node_count, leaves + len(value)
+    return Part(name, view, "forest", {role: np.ascontiguousarray(np.concatenate(arrays[role]), kind)
+                                       for role, kind in ROLES["forest"].items()})

@@ -1,0 +1,155 @@
+"""How a window becomes one row of numbers, for a model without a memory.
+
+This module registers the views that models beside a network have of a window x (B, T, F): its rows side
+by side, stages of a whole batch, window statistics, and products or squares of some of them. It needs
+NumPy alone: the same code serves training and live scoring.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.statistics import window_statistics
+from backmix.models.summaries import CENTRE, STATISTICS, STRETCH
+from backmix.registry import Registry
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+STAGES = 24
+"""Stages into which a batch of any length is cut."""
+LOGS = ("log_spread", "log_step")
+QUADRATIC = ("mean", "slope", "last")
+"""The statistics whose products stand for wear, which shows in levels and slopes and grows faster than a line."""
+
+
+class View(ABC):
+    """One way to see a window; rows of padding (mask false) change nothing."""
+
+    @abstractmethod
+    def width(self, steps: int | None, features: int) -> int:
+        """How many numbers W a window of ``steps`` rows becomes; None for windows of any length."""
+
+    @abstractmethod
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        """(B, T, F) and (B, T) -> (B, W)."""
+
+
+views: Registry[View] = Registry("views", package="backmix.models.views")
+
+
+class Lags(View):
+    """Every row of the window, the oldest first."""
+
+    def width(self, steps: int | None, features: int) -> int:
+        if steps is None:
+            raise ValueError("windows of any length have no fixed lags")
+        return steps * features
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        return x.reshape(len(x), -1)
+
+
+class Stages(View):
+    """Means over equal stretches of a batch, however long it is, and the logarithm of its length."""
+
+    def width(self, steps: int | None, features: int) -> int:
+        return STAGES * features + 1
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        return stages(x, mask, STAGES)
+
+
+class Statistics(View):
+    """The statistics of `models.summaries`, five per feature."""
+
+    def width(self, steps: int | None, features: int) -> int:
+        return len(STATISTICS) * features
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        found = window_statistics(x, mask).reshape(len(x), len(STATISTICS), -1)
+        for name in LOGS:
+            at = STATISTICS.index(name)
+            found[:, at] = STRETCH * (found[:, at] - np.float32(np.log(CENTRE)))
+        return found.reshape(len(x), -1)
+
+
+class Products(View):
+    """Mean, rise and last value of every feature and all their products."""
+
+    def width(self, steps: int | None, features: int) -> int:
+        count = len(QUADRATIC) * features
+        return count + count * (count + 1) // 2
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        plain = _quadratic(x, mask)
+        one, other = np.triu_indices(plain.shape[1])
+        return np.hstack([plain, plain[:, one] * plain[:, other]])
+
+
+class Squares(View):
+    """Mean, rise and last value of every feature and their squares, where there are too many for all products."""
+
+    def width(self, steps: int | None, features: int) -> int:
+        return 2 * len(QUADRATIC) * features
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        plain = _quadratic(x, mask)
+        return np.hstack([plain, plain * plain])
+
+
+class _Joined(View):
+    """Several views side by side."""
+
+    def __init__(self, views: tuple[View, ...]) -> None:
+        self._views = views
+
+    def width(self, steps: int | None, features: int) -> int:
+        return sum(view.width(steps, features) for view in self._views)
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        return np.hstack([view.rows(x, mask) for view in self._views])
+
+
+def named(name: str) -> View:
+    """A registered view, or several side by side, their names joined by "+".
+
+    >>> named("lags+statistics").width(10, 3)
+    45
+    """
+    found = tuple(views.get(part) for part in name.split("+"))
+    return found[0] if len(found) == 1 else _Joined(found)
+
+
+def _quadratic(x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+    """Mean, rise and last value of every feature, (B, 3·F)."""
+    found = window_statistics(x, mask).reshape(len(x), len(STATISTICS), -1)
+    return found[:, [STATISTICS.index(name) for name in QUADRATIC]].reshape(len(x), -1)
+
+
+def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np.float32]:
+    """Means over ``places`` equal stretches of each batch, and the logarithm of its length, (B, places·F + 1)."""
+    count, steps, features = x.shape
+    length = np.full(count, steps) if mask is None else mask.sum(axis=1)
+    total = np.zeros((count, steps + 1, features))
+    np.cumsum(x, axis=1, dtype=np.float64, out=total[:, 1:])
+    edges = np.linspace(0, 1, places + 1)[None, :] * length[:, None]
+    # cut inside a row too: the integral of a step function, so that unequal lengths line up
+    low = np.minimum(np.floor(edges).astype(np.int64), steps)
+    part = (edges - low)[:, :, None]
+    rows = np.arange(count)[:, None]
+    following = x[rows, np.minimum(low, steps - 1)]
+    integral = total[rows, low] + part * following
+    means = np.diff(integral, axis=1) / (length[:, None, None] / places)
+    flat = means.reshape(count, -1)
+    return np.column_stack([flat, np.log(length)]).astype(np.float32)
+
+
+views.register("lags")(Lags())
+views.register("stages")(Stages())
+views.register("statistics")(Statistics())
+views.register("products")(Products())
+views.register("squares")(Squares())

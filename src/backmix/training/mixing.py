@@ -1,0 +1,330 @@
+"""The default model: several networks, and what is worth having beside them.
+
+This module trains one network per block of windows that is held out (`training.blocks`), fits the
+candidates beside them (`training.parts`) on the same blocks, and weighs all of them by what they said of
+blocks that they had not seen: convex weights of the least squared error, which may be zero on either side
+(stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes the powers of a
+logarithmic pool with the greatest likelihood.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.windows import Windows
+from backmix.errors import PlanError
+from backmix.models.choice import Choice
+from backmix.models.heads import Kind, heads
+from backmix.models.mixture import MIXTURE, Mixture, logarithms, weighed
+from backmix.models.parts import Part
+from backmix.tasks import Outcome, Task
+from backmix.training.blocks import BLOCKS, Block, Blocks, block_windows, pool
+from backmix.training.design import Design
+from backmix.training.fit import Fitted, fit_network
+from backmix.training.parts import USUAL, Candidate, candidates
+from backmix.training.predict import predict_network
+from backmix.training.prepare import Prepared
+from backmix.training.progress import Watch
+from backmix.training.threads import few_threads
+
+Floats = NDArray[np.float64]
+NETWORKS = "networks"
+"""What the mean of the networks is called among the weights."""
+MOST_POWER, LEAST_POWER = 5.0, 0.02
+"""The largest weight in a pool of chances, and the share of all below which one is none."""
+LEAST_WEIGHT = 0.1
+"""What would weigh less is left out: it costs time, and so small a weight is hardly told from none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """The trained model and how it came about.
+
+    model: a `Mixture`, or a Keras network where one was trained alone
+    fitted: of the network that was stopped on the validation part
+    alone: the mean of the networks without what stands beside them; None where one network was trained alone
+    share: weight of the networks
+    held, held_alone: (V, O) what model and networks say of validation windows that they have not seen
+    origins: (V,) of those windows
+    choices: what was decided, with reasons
+    """
+
+    model: Any
+    fitted: Fitted
+    alone: Mixture | None = None
+    share: float = 1.0
+    held: Floats | None = None
+    held_alone: Floats | None = None
+    origins: NDArray[Any] | None = None
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What scores call the model: that of the network, or "mixture"."""
+        return MIXTURE if isinstance(self.model, Mixture) else str(self.model.architecture.called)
+
+    def says(self, task: Task, windows: Windows, *, alone: bool = False) -> Outcome:
+        """What the mixture says of windows: of those of the validation part what it said before it had seen them."""
+        raw = np.asarray(predict_network(self.alone if alone else self.model, windows), np.float64)
+        held = self.held_alone if alone else self.held
+        if held is not None and self.origins is not None:
+            _, here, there = np.intersect1d(windows.origins, self.origins, return_indices=True)
+            raw[here] = held[there]
+        return task.finished(task.decode(raw, windows), windows)
+
+
+def why_alone(prepared: Prepared) -> Choice | None:
+    """Why one network is trained alone; None when the plan and the task let several be mixed."""
+    plan, spec = prepared.plan, prepared.recipe.spec
+    if plan.model.recipe == "course":
+        return Choice("course", "mixture.asked", setting="model.recipe")
+    for key, there in (("mixture.alone_start", prepared.start is not None), ("mixture.alone_carried", spec.carried),
+                       ("mixture.alone_answer", spec.answer != "row" or prepared.task.rolls or bool(spec.future)
+                        or not prepared.recipe.tells_what_is_judged)):
+        if there:
+            return Choice("course", key, setting="model.recipe")
+    if _blocks(prepared) is None:
+        return Choice("course", "mixture.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
+    return None
+
+
+def fit_model(prepared: Prepared, chosen: Design, *, folder: Path | None = None,
+              watch: Callable[[str], Watch] | None = None, callbacks: Sequence[Any] = ()) -> Mixed:
+    """Train what the plan asks for: a mixture, or one network alone.
+
+    ``watch`` makes what shows the progress of a network from its title. Finished networks are kept in
+    ``folder``, so that an interrupted training goes on behind them. Raises what `fit_network` raises.
+    """
+    alone = why_alone(prepared)
+    title = chosen.architecture.called
+    if alone is not None:
+        fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings, folder=folder,
+                             watch=watch(title) if watch else None, callbacks=callbacks, start=prepared.start)
+        return Mixed(fitted.model, fitted, choices=(alone,))
+    blocks = _blocks(prepared)
+    assert blocks is not None
+    begin = time.perf_counter()
+    found = _candidates(prepared, blocks)
+    told = _told(prepared, blocks, found) if prepared.plan.model.learns == "residual" and found else None
+    trained = _networks(prepared, chosen, blocks, told, folder=folder, watch=watch, callbacks=callbacks)
+    return _mixed(prepared, blocks, found, trained, told, time.perf_counter() - begin)
+
+
+def convex(said: Sequence[Floats], truth: Floats) -> Floats:
+    """The weights (C,) >= 0 that sum to 1 and bring the sum of C predictions (W, O) nearest to the truth (W, O).
+
+    >>> convex([np.array([[0.0], [0.0]]), np.array([[1.0], [3.0]])], np.array([[0.5], [1.5]])).round(6).tolist()
+    [0.5, 0.5]
+    """
+    from scipy.optimize import nnls
+
+    away = np.stack([(one - truth).reshape(-1) for one in said], axis=1)
+    gram = away.T @ away / len(away)
+    size = float(np.trace(gram)) / len(gram) or 1.0
+    # min w'Gw with sum(w) = 1: the sum is held by one heavy row, the rest is exact on its scale
+    factor = np.linalg.cholesky(gram / size + 1e-10 * np.eye(len(gram))).T
+    heavy = 1e4
+    weights, _ = nnls(np.vstack([factor, np.full(len(gram), heavy)]), np.append(np.zeros(len(gram)), heavy))
+    found: Floats = weights / weights.sum()
+    return found
+
+
+def sparing(said: Sequence[Floats], truth: Floats) -> Floats:
+    """`convex` weights of as few predictions as have at least `LEAST_WEIGHT` each; those of the others are 0."""
+    kept = np.arange(len(said))
+    while True:
+        weights = convex([said[int(at)] for at in kept], truth)
+        if weights.min() >= LEAST_WEIGHT or len(kept) == 1:
+            break
+        kept = np.delete(kept, int(np.argmin(weights)))  # one after the other: the next may weigh more without it
+    found = np.zeros(len(said))
+    found[kept] = weights
+    return found
+
+
+def powers(said: Sequence[Floats], truth: Floats, kind: Kind) -> Floats:
+    """The weights (C,) >= 0 with which the pool of C models gives the true classes (W, O) the greatest likelihood."""
+    from scipy.optimize import minimize
+
+    logs = np.stack([logarithms(one, kind) for one in said])
+
+    def cost(weights: Floats) -> tuple[float, Floats]:
+        chances = weighed(said, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
+        told = chances * truth + (1 - chances) * (1 - truth) if kind == "binary" else (chances * truth).sum(axis=1)
+        slope = ((chances - truth) * logs).sum(axis=2).mean(axis=1)
+        return float(-np.mean(np.log(np.maximum(told, 1e-12)))), slope
+
+    found: Floats = minimize(cost, np.full(len(said), 1 / len(said)), jac=True, method="L-BFGS-B",
+                             bounds=[(0.0, MOST_POWER)] * len(said)).x
+    return np.where(found < LEAST_POWER * found.sum(), 0.0, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """Networks, what each says of its own block (W, O), and the one that was stopped on the validation part."""
+
+    members: tuple[Any, ...]
+    held: Floats
+    last: Fitted
+
+
+def _blocks(prepared: Prepared) -> Blocks | None:
+    count = prepared.plan.model.members
+    train, validation = pool(prepared)
+    if not len(validation):
+        return None
+    return block_windows(train, validation, count=BLOCKS if count in ("auto", 1) else int(count))
+
+
+def _candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
+    """Everything that can stand beside the networks, fitted."""
+    task, asked = prepared.task, prepared.plan.model.beside
+    names = USUAL[task.kind] if asked == "auto" else asked
+    with few_threads(blocks.pool):
+        found = [candidates.get(name)(blocks, task, prepared.plan.training.seed) for name in names]
+    return [one for one in found if one is not None]
+
+
+def _told(prepared: Prepared, blocks: Blocks, found: list[Candidate]) -> Floats:
+    """(W, O) what the candidates together say of windows that they had not seen."""
+    weights = convex([one.held for one in found], _truth(prepared, blocks))
+    return np.asarray(sum(weight * one.held for weight, one in zip(weights, found, strict=True)))
+
+
+def _truth(prepared: Prepared, blocks: Blocks) -> Floats:
+    """(W, O) what the outputs should be: scaled targets, or 1 for the true class."""
+    pool, task = blocks.pool, prepared.task
+    if task.kind == "regression":
+        return pool.scaled_targets()
+    codes = pool.truth()[:, 0].astype(np.int64)
+    known = np.eye(len(task.known))[codes]
+    return known[:, 1:] if task.outputs == 1 else known
+
+
+def _networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, folder: Path | None,
+              watch: Callable[[str], Watch] | None, callbacks: Sequence[Any]) -> _Trained:
+    task = prepared.task
+    taken = list(enumerate(blocks.blocks))
+    if prepared.plan.model.members == 1:
+        taken = taken[-1:]
+    members: list[Any] = []
+    epochs: list[int] = []
+    held = np.full((len(blocks.pool), task.outputs), np.nan)
+    for number, block in taken:
+        lessons = [task.lessons(part) for part in _lessons(blocks, block, told)]
+        fitted = fit_network(
+            chosen.architecture, lessons[0], lessons[1], settings=replace(
+                chosen.settings, seed=_seed(chosen.settings.seed, number)),
+            folder=None if folder is None else folder / f"network_{number + 1}", callbacks=callbacks,
+            watch=watch(f"{chosen.architecture.called} {len(members) + 1}/{len(taken)}") if watch else None)
+        held[block.at] = predict_network(fitted.model, block.held)
+        members.append(fitted.model)
+        epochs.append(fitted.best_epoch)
+    if told is not None:
+        held = held + told
+    if prepared.plan.model.taught == "all":
+        members = _again(prepared, chosen, blocks, told, epochs=max(1, round(float(np.median(epochs)))),
+                         count=len(members), folder=folder)
+    return _Trained(tuple(members), held, fitted)
+
+
+def _again(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, epochs: int, count: int,
+           folder: Path | None) -> list[Any]:
+    """As many networks on all windows, for so many epochs."""
+    everything = blocks.pool if told is None else replace(blocks.pool, told=told)
+    teach = prepared.task.lessons(everything)
+    members = []
+    for number in range(count):
+        settings = replace(chosen.settings, seed=_seed(chosen.settings.seed, number), epochs=epochs, patience=epochs,
+                           plateau_patience=epochs, monitor="loss")
+        fitted = fit_network(chosen.architecture, teach, prepared.task.lessons(blocks.blocks[-1].held),
+                             settings=settings, folder=None if folder is None else folder / f"all_{number + 1}")
+        members.append(fitted.model)
+    return members
+
+
+def _lessons(blocks: Blocks, block: Block, told: Floats | None) -> tuple[Windows, Windows]:
+    """What a network learns from and is stopped on; with ``told`` only what is left of the targets."""
+    if told is None:
+        return block.teach, block.held
+    if blocks.pool.lengths is not None:
+        raise PlanError("mixture.residual_rows")
+    pool = replace(blocks.pool, told=told)
+    place = np.full(len(blocks.pool.table), -1)
+    place[np.asarray(blocks.pool.target_rows)] = np.arange(len(blocks.pool))
+    return pool.subset(place[np.asarray(block.teach.target_rows)]), pool.subset(block.at)
+
+
+def _seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] % 2**31)
+
+
+def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: _Trained, told: Floats | None,
+           seconds: float) -> Mixed:
+    """Weigh networks and candidates by what they said of windows that they had not seen."""
+    truth = _truth(prepared, blocks)
+    there = np.isfinite(trained.held).all(axis=1)
+    said = [trained.held[there], *(one.held[there] for one in found)]
+    kind = heads.get(prepared.task.head).kind
+    weights = sparing(said, truth[there]) if kind == "regression" else powers(said, truth[there], kind)
+    if not weights.any():  # nobody knows more than nothing: all know it together
+        weights = np.full(len(said), 1 / len(said))
+    names = [NETWORKS, *(one.part.name for one in found)]
+    errors = {name: _rms(one - truth[there]) for name, one in zip(names, said, strict=True)}
+    everything = [trained.held, *(one.held for one in found)]
+    whole = weighed([one for one, weight in zip(everything, weights, strict=True) if weight],
+                    np.repeat(weights[weights > 0, None], truth.shape[1], axis=1), kind)
+    errors["mixture"] = _rms(whole[there] - truth[there])
+    validation = blocks.blocks[-1].held
+    tail = slice(len(blocks.pool) - len(validation), None)
+    model, alone = _models(trained.members, [one.part for one in found], weights,
+                           None if told is None else convex([one.held for one in found], truth))
+    choices = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
+    return Mixed(model, replace(trained.last, seconds=seconds), alone, share=float(weights[0] / weights.sum()),
+                 held=whole[tail], held_alone=trained.held[tail], origins=np.asarray(validation.origins),
+                 choices=choices)
+
+
+def _models(members: tuple[Any, ...], parts: list[Part], weights: Floats,
+            shares: Floats | None) -> tuple[Mixture, Mixture]:
+    """The mixture, and its networks alone.
+
+    shares: of the parts in what the networks were told already, when they learned the rest of it: that is part of
+        what they answer
+    """
+    form = members[0].architecture
+    told = np.zeros(len(parts)) if shares is None else shares
+
+    def mixture(all_weights: Floats) -> Mixture:
+        kept = [at for at, weight in enumerate(all_weights[1:]) if weight]
+        spread = np.repeat(all_weights[[0, *(at + 1 for at in kept)], None], form.outputs, axis=1)
+        # of networks without a weight the last one stays, for trainings that go on from it
+        return Mixture(form, members if all_weights[0] else members[-1:], tuple(parts[at] for at in kept), spread)
+
+    return mixture(np.append(weights[:1], weights[1:] + weights[0] * told)), mixture(np.append([1.0], told))
+
+
+def _choices(prepared: Prepared, blocks: Blocks, weights: dict[str, float], errors: dict[str, float],
+             found: list[Candidate], members: int) -> tuple[Choice, ...]:
+    """What the mixture is, and why: blocks, weights, and what each candidate was worth."""
+    listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items() if weight)
+    tried = ", ".join(f"{name} {error:.3g}" for name, error in errors.items())
+    key = "mixture.blocks_whole" if blocks.whole else "mixture.blocks_time"
+    mine = weights[NETWORKS] / sum(weights.values())
+    why = "mixture.weight_none" if not mine else "mixture.weight_all" if mine == 1 else "mixture.weight_some"
+    return (Choice("auto", "mixture.recipe", {"count": members}, setting="model.recipe"),
+            Choice(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
+            Choice(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
+            Choice(members, "mixture.one_of", {"count": members}),
+            *(choice for one in found for choice in one.choices))
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

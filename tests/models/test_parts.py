@@ -1,0 +1,105 @@
+"""Parts beside a network: equal to scikit-learn's own models, and closed to arrays that could do harm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, HistGradientBoostingRegressor
+
+from backmix.models.parts import Part, forest
+from backmix.training.parts.boosting import part_of
+
+GENERATOR = np.random.default_rng(1)
+X = GENERATOR.normal(size=(300, 4, 3)).astype(np.float32)
+FLAT = X.reshape(300, 12)
+Y = FLAT[:, :2] @ np.array([[1.0, 2.0], [-1.0, 0.5]]) + FLAT[:, 2:4] ** 2
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_forest_of_numbers_says_what_its_trees_say(outputs: int) -> None:
+    y = Y[:, 0] if outputs == 1 else Y
+    model = ExtraTreesRegressor(7, min_samples_leaf=3, random_state=0).fit(FLAT, y)
+    part = forest(model.estimators_, view="lags", name="forest", outputs=outputs)
+    part.check(steps=4, features=3, outputs=outputs)
+    np.testing.assert_allclose(part.outputs(X), model.predict(FLAT).reshape(300, outputs), rtol=1e-5, atol=1e-5)
+
+
+def test_a_forest_of_classes_leaves_room_for_those_it_never_saw() -> None:
+    codes = np.where(FLAT[:, 0] > 0, 2, 0)
+    model = ExtraTreesClassifier(7, random_state=0, class_weight="balanced").fit(FLAT, codes)
+    part = forest(model.estimators_, view="lags", name="forest", outputs=4, columns=model.classes_)
+    found = part.outputs(X)
+    np.testing.assert_allclose(found[:, [0, 2]], model.predict_proba(FLAT), atol=1e-6)
+    assert not found[:, [1, 3]].any()
+
+
+def test_boosted_trees_add_up_to_what_scikit_learn_says() -> None:
+    models = [HistGradientBoostingRegressor(max_iter=count, max_leaf_nodes=7, random_state=0).fit(FLAT, Y[:, k])
+              for k, count in enumerate((5, 11))]
+    part = part_of(models, "lags")
+    part.check(steps=4, features=3, outputs=2)
+    truth = np.column_stack([model.predict(FLAT) for model in models])
+    np.testing.assert_allclose(part.outputs(X), truth, rtol=1e-5, atol=1e-5)
+
+
+def test_values_on_a_threshold_go_the_way_they_went_in_training() -> None:
+    """Thresholds are float64, values float32: between the two nearest values a threshold must not move past one."""
+    steps = np.linspace(0, 1, 300, dtype=np.float32)
+    x = np.zeros((300, 1, 1), np.float32)
+    x[:, 0, 0] = steps
+    model = ExtraTreesRegressor(20, random_state=0).fit(steps[:, None], np.arange(300.0))
+    part = forest(model.estimators_, view="lags", name="forest", outputs=1)
+    exact = np.concatenate([tree.tree_.threshold[tree.tree_.feature >= 0] for tree in model.estimators_])
+    near = exact.astype(np.float32)
+    for away in (-np.inf, np.inf, None):
+        asked = near if away is None else np.nextafter(near, np.float32(away))
+        said = part.outputs(np.ascontiguousarray(asked[:, None, None]))
+        np.testing.assert_allclose(said[:, 0], model.predict(asked[:, None]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "outputs"), [("linear", 2), ("sigmoid", 1), ("softmax", 3)])
+def test_a_linear_part_is_an_affine_map_and_its_activation(activation: Any, outputs: int) -> None:
+    kernel, bias = GENERATOR.normal(size=(12, outputs)), GENERATOR.normal(size=outputs)
+    part = Part("ridge", "lags", "linear", {"kernel": kernel, "bias": bias}, activation)
+    part.check(steps=4, features=3, outputs=outputs)
+    raw = FLAT @ kernel + bias
+    wanted = {"linear": raw, "sigmoid": 1 / (1 + np.exp(-raw)),
+              "softmax": np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)}[activation]
+    np.testing.assert_allclose(part.outputs(X), wanted, rtol=1e-6, atol=1e-7)
+
+
+def _grown() -> Part:
+    model = ExtraTreesRegressor(2, min_samples_leaf=40, random_state=0).fit(FLAT, Y[:, 0])
+    return forest(model.estimators_, view="lags", name="forest", outputs=1)
+
+
+def _with(role: str, at: int, value: float) -> dict[str, Any]:
+    arrays = dict(_grown().arrays)
+    arrays[role] = arrays[role].copy()
+    arrays[role].flat[at] = value
+    return arrays
+
+
+@pytest.mark.parametrize("arrays", [
+    _with("left", 0, 0), _with("left", 0, -1), _with("right", 0, 10_000), _with("feature", 0, 12),
+    _with("roots", 0, -1), _with("roots", 1, 10_000), _with("value", 0, np.nan), _with("threshold", 0, np.nan),
+    {**_grown().arrays, "value": np.zeros((3, 2), np.float32)}, {**_grown().arrays, "more": np.zeros(1)},
+    {role: array for role, array in _grown().arrays.items() if role != "left"},
+    {**_grown().arrays, "left": _grown().arrays["left"].astype(np.int64)}],
+    ids=["loop", "before", "beyond", "feature", "root", "far root", "value", "threshold", "width", "role", "missing",
+         "type"])
+def test_arrays_that_no_training_left_are_refused(arrays: dict[str, Any]) -> None:
+    _grown().check(steps=4, features=3, outputs=1)
+    with pytest.raises((ValueError, KeyError)):
+        replace(_grown(), arrays=arrays).check(steps=4, features=3, outputs=1)
+
+
+def test_a_kernel_of_another_shape_is_refused() -> None:
+    part = Part("ridge", "lags", "linear", {"kernel": np.zeros((12, 1)), "bias": np.zeros(1)})
+    part.check(steps=4, features=3, outputs=1)
+    for wrong in ({"steps": 5, "features": 3, "outputs": 1}, {"steps": 4, "features": 3, "outputs": 2}):
+        with pytest.raises(ValueError, match="ridge"):
+            part.check(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,218 @@
+"""A mixture as it is kept and run: bit-equal out of its bundle, equal in the light runtime, step by step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from backmix.data.ledger import Ledger
+from backmix.data.reading import Reading
+from backmix.errors import BundleError, InputError
+from backmix.models.kernels import available
+from backmix.models.mixture import Mixture
+from backmix.serving.archive import pack, unpack
+from backmix.serving.bundle import Bundle
+from backmix.serving.runtime import Runtime
+from backmix.training.design import design
+from backmix.training.mixing import fit_model
+from backmix.training.prepare import Prepared, prepare
+from backmix.workflow import Run, fit
+from small import small_batches, small_plan, small_table, small_task
+
+native_only = pytest.mark.skipif(not available(), reason="the kernels were not built")
+KERNELS = [pytest.param(True, marks=native_only, id="kernels"), pytest.param(False, id="numpy")]
+
+
+@pytest.fixture(scope="session")
+def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the default recipe, with past values of the target shown on two rows of a window."""
+    plan = small_plan(model={"recipe": "auto", "members": 3}, task={
+        "kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}})
+    return fit(small_table(), plan, folder=tmp_path_factory.mktemp("runs") / "mixed", quiet=True)
+
+
+@pytest.fixture(scope="session")
+def heavy(mixed_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the run with weights that let networks, a linear part and trees all have a say."""
+    prepared = ready(small_table(), small_plan(model={"recipe": "auto", "members": 3}, task={
+        "kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}}))
+    model = all_heard(prepared)
+    path = tmp_path_factory.mktemp("bundles") / "heavy.backmix"
+    Bundle.of(model, recipe=prepared.recipe).save(path)
+    return path
+
+
+def ready(table: Any, plan: Any) -> Prepared:
+    return prepare(Reading(table=table, ledger=Ledger(read=len(table))), plan)
+
+
+def all_heard(prepared: Prepared) -> Mixture:
+    """A mixture in which everything that can be in one has a weight."""
+    from backmix.training.mixing import _blocks, _candidates
+
+    blocks = _blocks(prepared)
+    assert blocks is not None
+    parts = tuple(found.part for found in _candidates(prepared, blocks))
+    mixed = fit_model(prepared, design(prepared))
+    members = mixed.alone.members if mixed.alone else ()
+    outputs = prepared.task.outputs
+    weights = np.linspace(0.5, 1.5, 1 + len(parts))[:, None].repeat(outputs, axis=1) / (1 + len(parts))
+    return Mixture(members[0].architecture, members, parts, weights)
+
+
+def shown_rows(runtime: Runtime) -> np.ndarray:
+    table = small_table()
+    plain = [name for name in runtime.inputs if name in table.names]
+    past = np.concatenate([[np.nan] * 2, table.column("quality")[:-2]])
+    return np.column_stack([*(table.column(name) for name in plain), past])[2:]
+
+
+def test_a_run_keeps_the_mixture_and_says_what_the_networks_have_to_do_with_it(mixed_run: Run) -> None:
+    summary, frame = mixed_run.summary, mixed_run.predictions
+    assert summary["network"] == "mixture"
+    assert set(frame["model"]) >= {"mixture", "gru", "mean"}
+    assert 0 <= summary["judgement"]["recurrent"] <= 1
+    assert "etworks" in summary["verdict"]["en"]
+    assert "網路" in summary["verdict"]["zh_TW"]
+    settings = {choice["setting"] for choice in summary["choices"]}
+    assert {"model.recipe", "model.members", "model.beside"} <= settings
+    report = mixed_run.report_path().read_text("utf-8")
+    assert "mixture" in report
+
+
+def test_out_of_its_bundle_a_mixture_says_the_same_bits(mixed_run: Run, heavy: Path, tmp_path: Path) -> None:
+    for path in (mixed_run.bundle_path, heavy):
+        one = Bundle.load(path)
+        again = Bundle.load(one.save(tmp_path / "again.backmix"))
+        assert path.read_bytes() == (tmp_path / "again.backmix").read_bytes()
+        a, b = (bundle.predict(small_table())[0] for bundle in (one, again))
+        np.testing.assert_array_equal(a["prediction"], b["prediction"])
+        assert set(a["model"]) == {"mixture"}
+
+
+def test_the_frame_of_a_run_is_what_its_bundle_says(mixed_run: Run) -> None:
+    frame = mixed_run.predictions
+    mine = frame[(frame["model"] == "mixture") & (frame["part"] == "test")].set_index("origin")["prediction"]
+    said = mixed_run.bundle.predict(small_table())[0].set_index("origin")["prediction"]
+    np.testing.assert_allclose(mine, said.loc[mine.index], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_the_light_runtime_says_the_same(heavy: Path, kernels: bool) -> None:
+    runtime = Runtime.load(heavy, kernels=kernels)
+    rows = shown_rows(runtime)
+    windows = np.stack([rows[at:at + 6] for at in range(len(rows) - 5)])
+    said = runtime.predict(windows)[:, 0]
+    truth = Bundle.load(heavy).predict(small_table())[0].set_index("origin")["prediction"]
+    origins = np.arange(2 + 5, 2 + len(rows))
+    np.testing.assert_allclose(said, truth.loc[origins], rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_stepping_through_a_window_is_predicting_it(heavy: Path, kernels: bool) -> None:
+    """Law, where a window shows all its past values; with two of them the networks' steps see more than a window."""
+    bundle = Bundle.load(heavy)
+    spec = replace(bundle.recipe.spec, known=replace(bundle.recipe.spec.known, count=None))
+    path = heavy.with_name("all.backmix")
+    replace(bundle, recipe=replace(bundle.recipe, spec=spec)).save(path)
+    runtime = Runtime.load(path, kernels=kernels)
+    rows = shown_rows(runtime)[10:16]
+    state = runtime.start()
+    for row in rows:
+        before = state.copy()
+        y, state = runtime.step(row, state)
+        assert not np.array_equal(before, state)
+    np.testing.assert_allclose(y, runtime.predict(rows[None])[0], rtol=1e-4, atol=1e-4)
+    many, behind = runtime.carry(rows, runtime.start())
+    np.testing.assert_allclose(many[-1], y, rtol=1e-6)
+    np.testing.assert_allclose(behind, state, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_sliding_over_a_table_is_predicting_every_window(heavy: Path, kernels: bool) -> None:
+    bundle = Bundle.load(heavy)
+    spec = replace(bundle.recipe.spec, known=replace(bundle.recipe.spec.known, count=None))
+    path = heavy.with_name("slide.backmix")
+    replace(bundle, recipe=replace(bundle.recipe, spec=spec)).save(path)
+    runtime = Runtime.load(path, kernels=kernels)
+    rows = shown_rows(runtime)[:40]
+    windows = np.stack([rows[at:at + 6] for at in range(35)])
+    np.testing.assert_allclose(runtime.slide(rows), runtime.predict(windows), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_classes_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
+    prepared = ready(small_table(classes=True), small_plan(classes=True, model={"recipe": "auto", "members": 3}))
+    path = Bundle.of(all_heard(prepared), recipe=prepared.recipe).save(tmp_path / "classes.backmix")
+    runtime, bundle = Runtime.load(path, kernels=kernels), Bundle.load(path)
+    table = small_table(classes=True)
+    rows = np.column_stack([table.column(name) for name in runtime.inputs])
+    said = runtime.predict(np.stack([rows[at:at + 6] for at in range(50)]))
+    frame = bundle.predict(table)[0].iloc[:50]
+    np.testing.assert_allclose(said, frame[[f"p:{name}" for name in runtime.classes]], atol=2e-4)
+    with pytest.raises(InputError, match="whole"):
+        runtime.step(rows[0], runtime.start())
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_batches_of_any_length_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
+    _, plan = small_task("batch_quality")
+    prepared = ready(small_batches(24), plan.merged({"model": {"recipe": "auto", "members": 3, "units": [4]}}))
+    path = Bundle.of(all_heard(prepared), recipe=prepared.recipe).save(tmp_path / "batches.backmix")
+    runtime = Runtime.load(path, kernels=kernels)
+    windows = prepared.test
+    some = windows.all_indices[:12]
+    batch = windows.gather(some)
+    scaler = prepared.recipe.scaler
+    plain = batch.x * scaler.scale + scaler.center
+    lengths = batch.mask.sum(axis=1)
+    said = runtime.predict(plain, lengths=lengths)
+    truth = Bundle.load(path).predict(small_batches(24))[0].set_index("origin")["prediction"]
+    np.testing.assert_allclose(said[:, 0], truth.loc[windows.origins[some]], rtol=1e-3, atol=1e-3)
+
+
+def _repacked(path: Path, target: Path, change: Any) -> Path:
+    members = dict(unpack(path))
+    blend = json.loads(members["mixture.json"])
+    weights = dict(safetensors.numpy.load(members["weights.safetensors"]))
+    blend, weights = change(blend, weights)
+    members["mixture.json"] = json.dumps(blend).encode()
+    members["weights.safetensors"] = safetensors.numpy.save(weights)
+    pack(target, members, version="0.1.0")
+    return target
+
+
+def _without(weights: Mapping[str, Any], start: str) -> dict[str, Any]:
+    return {name: array for name, array in weights.items() if not name.startswith(start)}
+
+
+@pytest.mark.parametrize("change", [
+    lambda b, w: ({**b, "members": 2}, w), lambda b, w: ({**b, "members": True}, w), lambda b, w: ({**b, "x": 1}, w),
+    lambda b, w: ({**b, "members": 0}, _without(w, "network_")), lambda b, w: (b, _without(w, "part_forest/left")),
+    lambda b, w: ({**b, "parts": [["ridge", "nothing", "linear", "linear"]]}, w),
+    lambda b, w: ({**b, "parts": b["parts"] + b["parts"]}, w), lambda b, w: ({**b, "parts": "lags"}, w),
+    lambda b, w: (b, {**w, "mixture/weights": w["mixture/weights"][1:]}),
+    lambda b, w: (b, {**w, "mixture/weights": w["mixture/weights"] * np.nan}),
+    lambda b, w: (b, {**w, "more/kernel": np.zeros(1, np.float32)}),
+    lambda b, w: (b, {**w, "part_ridge/kernel": w["part_ridge/kernel"][:-1]}),
+    lambda b, w: (b, {**w, "part_forest/left": np.zeros_like(w["part_forest/left"])})])
+def test_a_mixture_that_no_training_left_is_refused(heavy: Path, tmp_path: Path, change: Any) -> None:
+    path = _repacked(heavy, tmp_path / "bad.backmix", change)
+    for load in (Bundle.load, Runtime.load):
+        with pytest.raises(BundleError, match=r"weights\.safetensors|mixture\.json"):
+            load(path)
+
+
+def test_training_goes_on_from_a_network_of_a_mixture(mixed_run: Run, tmp_path: Path) -> None:
+    plan = small_plan(training={"warm_start": str(mixed_run.bundle_path), "epochs": 1}, task={
+        "kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}})
+    run = fit(small_table(seed=1), plan.merged({"model": {"recipe": "auto"}}), folder=tmp_path / "on", quiet=True)
+    assert run.summary["network"] == "gru"
+    assert any(choice["reason_key"] == "mixture.alone_start" for choice in run.summary["choices"])

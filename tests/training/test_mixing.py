@@ -1,0 +1,290 @@
+"""The default model: weights from blocks nobody had seen, networks and parts that are there for a reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from backmix.data.ledger import Ledger
+from backmix.data.reading import Reading
+from backmix.data.table import Table
+from backmix.errors import PlanError
+from backmix.models.mixture import Mixture, weighed
+from backmix.training.blocks import block_windows, pool
+from backmix.training.design import design
+from backmix.training.mixing import LEAST_WEIGHT, Mixed, convex, fit_model, powers, sparing, why_alone
+from backmix.training.parts import USUAL, candidates
+from backmix.training.plan import Plan
+from backmix.training.predict import predict_network
+from backmix.training.prepare import Prepared, prepare
+from small import small_batches, small_plan, small_table, small_task
+
+AUTO = {"recipe": "auto", "units": [4]}
+
+
+def steady_table(rows: int = 420, *, classes: bool = False) -> Table:
+    """The small plant without a drift: the test part lies where the others lie."""
+    table = small_table(rows, classes=classes)
+    rng = np.random.default_rng(5)
+    u = rng.normal(size=(rows, 3))
+    lagged = np.vstack([u[:3], u[:-3]])
+    y = 40 + 3 * lagged[:, 0] - 2 * u[:, 1] + 0.1 * rng.normal(size=rows)
+    if classes:
+        y = (np.arange(rows) // 14 % 3).astype(float)
+        u[:, 0] += 3 * y
+    return replace(table, values=np.column_stack([u, y]))
+
+
+def ready(table: Table, plan: Plan) -> Prepared:
+    return prepare(Reading(table=table, ledger=Ledger(read=len(table))), plan)
+
+
+def auto(*, classes: bool = False, **changes: Any) -> Plan:
+    return small_plan(classes=classes, **{"model": {**AUTO, "members": 3}, **changes})
+
+
+def mixed_of(prepared: Prepared, folder: Path | None = None) -> Mixed:
+    return fit_model(prepared, design(prepared), folder=folder)
+
+
+@pytest.fixture(scope="module")
+def sensor() -> tuple[Prepared, Mixed]:
+    prepared = ready(steady_table(), auto())
+    return prepared, mixed_of(prepared)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), many=st.integers(1, 5))
+def test_convex_weights_are_the_minimum_that_another_solver_finds(seed: int, many: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(60, 2))
+    said = [truth + rng.normal(size=truth.shape) * rng.uniform(0.1, 2) + 0.5 * rng.normal() for _ in range(many)]
+    found = convex(said, truth)
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1)
+
+    def cost(weights: Any) -> float:
+        return float(np.mean((sum(w * one for w, one in zip(weights, said, strict=True)) - truth) ** 2))
+
+    other = minimize(cost, np.full(many, 1 / many), bounds=[(0, 1)] * many, method="SLSQP",
+                     constraints={"type": "eq", "fun": lambda w: w.sum() - 1}, options={"ftol": 1e-12})
+    assert cost(found) <= other.fun * (1 + 1e-5) + 1e-12
+
+
+@pytest.mark.parametrize("kind", ["classes", "binary"])
+def test_powers_give_the_true_classes_the_greatest_likelihood(kind: Any) -> None:
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, 3 if kind == "classes" else 2, size=300)
+    truth = np.eye(3)[codes] if kind == "classes" else codes[:, None].astype(float)
+    raw = [truth * sure + rng.normal(size=truth.shape) for sure in (1.0, 2.0, 0.0)]
+    said = [np.exp(one) / np.exp(one).sum(axis=1, keepdims=True) if kind == "classes" else 1 / (1 + np.exp(
+        -one + 0.5)) for one in raw]
+    found = powers(said, truth, kind)
+
+    def likelihood(weights: Any) -> float:
+        chances = weighed(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
+        right = (chances * truth).sum(axis=1) if kind == "classes" else np.where(codes == 1, chances[:, 0],
+                                                                                  1 - chances[:, 0])
+        return float(np.log(right).mean())
+
+    best = likelihood(found)
+    assert found[1] > found[0] > found[2] >= 0
+    for _ in range(200):
+        assert likelihood(np.maximum(0, found + 0.1 * rng.normal(size=3))) <= best + 1e-4
+    chances = weighed(said, np.repeat(found[:, None], truth.shape[1], axis=1), kind)
+    if kind == "classes":
+        np.testing.assert_allclose(chances.sum(axis=1), 1)
+
+
+def test_what_is_not_worth_a_tenth_is_left_out_and_what_is_useless_has_no_weight() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(200, 1))
+    good, poor = truth + 0.1 * rng.normal(size=truth.shape), truth + 3 * rng.normal(size=truth.shape)
+    assert sparing([poor, good], truth).tolist() == [0, 1]
+    twins = [truth + 0.1 * rng.normal(size=truth.shape) for _ in range(20)]
+    found = sparing(twins, truth)
+    assert found.sum() == pytest.approx(1)
+    assert (found[found > 0] >= LEAST_WEIGHT).all()
+
+
+def test_the_mixture_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[Prepared, Mixed]) -> None:
+    prepared, found = sensor
+    model, windows = found.model, prepared.test
+    assert isinstance(model, Mixture)
+    batch = windows.gather(windows.all_indices)
+    whole = np.zeros((len(windows), 1))
+    if model.members:
+        whole += model.weights[0] * np.mean([predict_network(one, windows) for one in model.members], axis=0)
+    for part, weight in zip(model.parts, model.weights[1:], strict=True):
+        whole += weight * part.outputs(batch.x)
+    np.testing.assert_allclose(predict_network(model, windows), whole, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(model.weights.sum(axis=0), 1.0)
+    few = windows.subset(np.arange(7))
+    np.testing.assert_array_equal(predict_network(model, few), predict_network(model, windows)[:7])
+
+
+def test_the_mixture_beats_the_networks_alone_where_the_plant_is_linear(sensor: tuple[Prepared, Mixed]) -> None:
+    prepared, found = sensor
+    truth = prepared.test.scaled_targets()
+    error = np.mean((predict_network(found.model, prepared.test) - truth) ** 2)
+    alone = np.mean((predict_network(found.alone, prepared.test) - truth) ** 2)
+    assert error < 0.2 * alone
+    assert found.share < 0.5
+
+
+def test_of_validation_windows_it_says_what_it_said_before_it_had_seen_them(sensor: tuple[Prepared, Mixed]) -> None:
+    prepared, found = sensor
+    said = found.says(prepared.task, prepared.validation).values
+    seen = prepared.validation.unscaled(predict_network(found.model, prepared.validation))
+    assert said is not None
+    truth = prepared.validation.truth()
+    assert np.mean((said - truth) ** 2) > np.mean((seen - truth) ** 2)
+    other = found.says(prepared.task, prepared.test).values
+    np.testing.assert_allclose(other, prepared.test.unscaled(predict_network(found.model, prepared.test)))
+
+
+@pytest.mark.parametrize("name", ["forest", "forest_lags", "boosting", "ridge_statistics"])
+def test_targets_of_a_block_do_not_reach_what_is_said_of_it(name: str) -> None:
+    """Law: other labels in a block that is held out change what a candidate says of other blocks only.
+
+    The penalty of a ridge is chosen over all blocks: here it is chosen the same, as only one is offered.
+    """
+    prepared = ready(steady_table(), auto())
+    blocks = block_windows(*pool(prepared), count=4)
+    assert blocks is not None
+    table = prepared.table
+    values = np.array(table.values)
+    block = blocks.blocks[1]
+    column = table.index("quality")
+    values[block.held.target_rows, column] = values[block.held.target_rows, column][::-1] + 5
+    changed = replace(table, values=values)
+    other = replace(blocks, pool=replace(blocks.pool, table=changed), blocks=tuple(
+        replace(one, teach=replace(one.teach, table=changed), held=replace(one.held, table=changed))
+        for one in blocks.blocks))
+    if name == "boosting":  # the block itself stops the rounds; the trees of a round know nothing of it
+        from backmix.training.parts.boosting import _boosted, part_of
+        from backmix.training.parts.forest import Seen, said
+
+        seen = Seen.of(blocks.pool, "statistics")
+        one, two = (said(part_of(_boosted(seen, at.teach, 0, rounds=[5]), "statistics"), at.held)
+                    for at in (block, other.blocks[1]))
+        np.testing.assert_array_equal(one, two)
+        return
+    one, two = (candidates.get(name)(some, prepared.task, 0) for some in (blocks, other))
+    assert one is not None
+    assert two is not None
+    if name == "ridge_statistics" and one.choices[0].value != two.choices[0].value:
+        pytest.skip("another penalty was chosen")
+    np.testing.assert_array_equal(one.held[block.at], two.held[block.at])
+    assert not np.array_equal(one.held, two.held)
+
+
+def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepared, Mixed]) -> None:
+    prepared, found = sensor
+    table = steady_table()
+    values = np.array(table.values)
+    values[int(prepared.test.origins[0]) + 1:] = 7 + np.random.default_rng(9).normal(size=values.shape)[
+        int(prepared.test.origins[0]) + 1:]
+    other = mixed_of(ready(replace(table, values=values), auto()))
+    np.testing.assert_array_equal(found.model.weights, other.model.weights)
+    few = prepared.validation
+    np.testing.assert_array_equal(predict_network(found.model, few), predict_network(other.model, few))
+
+
+def test_the_same_seed_gives_the_same_mixture_and_finished_networks_are_not_trained_again(
+        sensor: tuple[Prepared, Mixed], tmp_path: Path) -> None:
+    prepared, found = sensor
+    first, again = mixed_of(prepared, tmp_path), mixed_of(prepared, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "network_1", "network_2", "network_3"]
+    for other in (first, again):
+        np.testing.assert_array_equal(predict_network(found.model, prepared.test),
+                                      predict_network(other.model, prepared.test))
+    assert again.fitted.resumed == len(again.fitted.history["loss"])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classes_are_mixed_as_probabilities(classes: int) -> None:
+    table = steady_table(classes=True)
+    if classes == 2:
+        from backmix.tasks.classes import recoded
+
+        table = recoded(table, "state", [0, 1, 1], ("normal", "fault"))
+    prepared = ready(table, auto(classes=True))
+    found = mixed_of(prepared)
+    said = found.says(prepared.task, prepared.test).probabilities
+    assert said is not None
+    assert said.shape == (len(prepared.test), classes)
+    np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-6)
+    assert (said >= -1e-9).all()
+    assert np.mean(said.argmax(axis=1) == prepared.test.truth()[:, 0]) > 0.5
+
+
+def test_networks_can_learn_what_the_others_leave() -> None:
+    prepared = ready(steady_table(), auto(model={**AUTO, "members": 3, "learns": "residual"}))
+    found = mixed_of(prepared)
+    truth = prepared.test.scaled_targets()
+    assert np.mean((predict_network(found.model, prepared.test) - truth) ** 2) < 0.02
+    # what the networks alone answer holds the parts whose rest they learned
+    assert found.alone is not None
+    assert np.mean((predict_network(found.alone, prepared.test) - truth) ** 2) < 0.1
+
+
+def test_batches_of_any_length_are_mixed_too() -> None:
+    _, plan = small_task("batch_quality")
+    prepared = ready(small_batches(24), plan.merged({"model": {"recipe": "auto", "members": 3, "units": [4]}}))
+    found = mixed_of(prepared)
+    assert isinstance(found.model, Mixture)
+    said = found.says(prepared.task, prepared.test).values
+    assert np.isfinite(said).all()
+
+
+@pytest.mark.parametrize(("changes", "key"), [
+    ({"model": {"recipe": "course", "units": [4]}}, "mixture.asked"),
+    ({"training": {"state": "carried"}}, "mixture.alone_carried"),
+    ({"task": {"kind": "forecast", "target": "quality"}, "windows": {"lookback": 6, "horizon": 3}},
+     "mixture.alone_answer")])
+def test_one_network_alone_where_mixing_means_nothing(changes: dict[str, Any], key: str) -> None:
+    plan = small_plan(**{"model": AUTO, **changes})
+    why = why_alone(ready(steady_table(), plan))
+    assert why is not None
+    assert why.reason_key == key
+
+
+def test_only_what_is_asked_for_stands_beside() -> None:
+    prepared = ready(steady_table(), auto(model={**AUTO, "members": 3, "beside": []}))
+    found = mixed_of(prepared)
+    assert found.model.parts == ()
+    assert len(found.model.members) == 3
+    one = mixed_of(ready(steady_table(), auto(model={**AUTO, "members": 1, "beside": ["ridge"]})))
+    assert len(one.model.members) <= 1
+    assert [part.name for part in one.model.parts] == ["ridge"]
+
+
+def test_every_usual_candidate_is_registered_and_says_numbers() -> None:
+    for kind, names in USUAL.items():
+        prepared = ready(steady_table(classes=kind == "classification"), auto(classes=kind == "classification"))
+        blocks = block_windows(*pool(prepared), count=4)
+        assert blocks is not None
+        for name in names:
+            found = candidates.get(name)(blocks, prepared.task, 0)
+            assert found is not None, name
+            assert found.part.name == name
+            assert found.held.shape == (len(blocks.pool), prepared.task.outputs)
+            assert np.isfinite(found.held).all()
+
+
+@pytest.mark.parametrize(("model", "message"), [
+    ({"recipe": "course", "members": 3}, 'members is for recipe = "auto"; the recipe "course" trains one network'),
+    ({"members": 0}, 'members are 1 to 50 networks, or "auto"'),
+    ({"learns": "residual", "beside": []}, 'learns = "residual" needs a model beside the networks')])
+def test_what_does_not_go_together_is_refused(model: dict[str, Any], message: str) -> None:
+    with pytest.raises(PlanError, match=message.replace("(", r"\(")):
+        Plan.check({"model": model})
