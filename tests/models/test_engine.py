@@ -61,3 +61,33 @@ def test_one_line_says_what_to_do(world, installed: set[str], asked: str | None,
     with pytest.raises(PlanError) as caught:
         engine.choose_engine()
     assert str(caught.value) == message
+
+
+def test_programs_are_compiled_once_inside_a_block_and_nothing_is_left_of_it(tmp_path: Path) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from backmix.models.engine import ALWAYS, compiling_once
+
+    kept_by_others = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    before = {name: getattr(jax.config, name) for name in (*ALWAYS, "jax_compilation_cache_dir")}
+
+    def program(x: jax.Array) -> jax.Array:
+        return jnp.tanh(x) * 3.25
+
+    with compiling_once():
+        folder = Path(jax.config.jax_compilation_cache_dir)
+        first = jax.jit(program)(jnp.ones(7))
+        kept = sorted(path.name for path in folder.iterdir())
+        again = jax.jit(lambda x: program(x))(jnp.ones(7))
+        with compiling_once():  # of a block in a block the outer one serves
+            assert Path(jax.config.jax_compilation_cache_dir) == folder
+    assert kept
+    assert bool((first == again).all())
+    assert not folder.exists()
+    assert before == {name: getattr(jax.config, name) for name in before}
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    with compiling_once():
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path)
+    jax.config.update("jax_compilation_cache_dir", kept_by_others)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from backmix.data.windows import Windows
 from backmix.errors import PlanError
 from backmix.models.choice import Choice
+from backmix.models.engine import compiling_once
 from backmix.models.heads import Kind, heads
 from backmix.models.mixture import MIXTURE, Mixture, logarithms, weighed
 from backmix.models.parts import Part
@@ -113,7 +114,8 @@ def fit_model(prepared: Prepared, chosen: Design, *, folder: Path | None = None,
     begin = time.perf_counter()
     found = _candidates(prepared, blocks)
     told = _told(prepared, blocks, found) if prepared.plan.model.learns == "residual" and found else None
-    trained = _networks(prepared, chosen, blocks, told, folder=folder, watch=watch, callbacks=callbacks)
+    with compiling_once():
+        trained = _networks(prepared, chosen, blocks, told, folder=folder, watch=watch, callbacks=callbacks)
     return _mixed(prepared, blocks, found, trained, told, time.perf_counter() - begin)
 
 
