@@ -39,6 +39,7 @@ from backmix.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backmix.evaluation.coverage import Banded
     from backmix.evaluation.inspection import Insight
     from backmix.evaluation.judgement import Judgement, Neighbours
     from backmix.evaluation.leakage import LeakageResult
@@ -222,6 +223,7 @@ def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -
 
 def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
          found_at: Mapping[str, str] | None) -> Run:
+    from backmix.evaluation.coverage import band
     from backmix.evaluation.inspection import QUICK, Subject, look
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
@@ -239,10 +241,13 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     checked = audit_run(prepared, model=fitted.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     judgement = replace(beside, prepared=prepared).judge(fitted.model, name=name)
+    banded = band(judgement, prepared, network=name)
+    judgement = replace(judgement, frame=banded.frame)
     insight = None
     if prepared.recipe.tells_what_is_judged:
         insight = look(Subject.of(prepared, fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed)
-    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, insight, found_at))
+    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, fitted, checked, judgement, banded, insight,
+                                found_at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +261,7 @@ class _Found:
     fitted: Fitted
     leakage: Sequence[LeakageResult]
     judgement: Judgement
+    banded: Banded
     insight: Insight | None
     found_at: Mapping[str, str] | None
 
@@ -279,7 +285,8 @@ def _keep(folder: Path, found: _Found) -> Run:
     scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline", "trained_on")}
     Bundle(recipe=prepared.recipe, architecture=found.design.architecture, weights=take_weights(found.fitted.model),
            read=prepared.plan.data, plan=prepared.plan.to_toml(), scores=scores,
-           reports={lang: page.decode() for lang, page in html.items()}).save(folder / BUNDLE)
+           reports={lang: page.decode() for lang, page in html.items()},
+           intervals=found.banded.calibrated).save(folder / BUNDLE)
     write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
     return Run(folder=folder, summary=summary)
 
@@ -306,6 +313,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "audit": found.audit.to_dict(),
         "leakage": [result.to_dict() for result in found.leakage],
         "checklist": [check.to_dict() for check in checklist(data)],
+        "intervals": found.banded.to_dict(),
         "test_rows_id": tested,
         "insight": found.insight.to_dict() if found.insight else None,
         "data": found.found_at,
@@ -341,7 +349,8 @@ def _report(found: _Found) -> ReportData:
         choices=found.choices, parts=summarize_parts(
             prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
-        account=prepared.account, leakage=found.leakage, insight=found.insight, plan=plan.to_toml(),
+        account=prepared.account, leakage=found.leakage, insight=found.insight,
+        banded=found.banded, plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)
 
 

@@ -25,9 +25,11 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.bands import Calibrated
 from backmix.models.forms import check_carries
 from backmix.models.weights import Weights, fits, put_weights
 from backmix.serving.archive import pack, read_json, unpack
+from backmix.serving.intervals import add_intervals, fits_recipe, read_intervals
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
 from backmix.training.warm import Period, Start
@@ -53,6 +55,7 @@ class Bundle:
     plan: the resolved plan as TOML text
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
+    intervals: how far results lie from predictions (`models.bands`); None where nobody has calibrated it
     """
 
     recipe: Recipe
@@ -62,6 +65,7 @@ class Bundle:
     plan: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
+    intervals: Calibrated | None = None
 
     @cached_property
     def network(self) -> Any:
@@ -90,7 +94,8 @@ class Bundle:
         """Predictions for every row of ``table`` that has a whole window before it.
 
         Columns are found by name; the frame is that of `evaluation.predictions` with a column
-        ``quality``, the worst quality in the window. The ledger says what was done to the rows.
+        ``quality``, the worst quality in the window, and the columns of `evaluation.bands` where the bundle
+        holds intervals. The ledger says what was done to the rows.
 
         Raises InputError when a column is missing or no window fits.
         """
@@ -105,6 +110,8 @@ class Bundle:
         frame = prediction_frame(self.recipe.task, windows, outcome, model=self.architecture.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
+        if self.intervals is not None:
+            frame = add_intervals(frame, self.recipe, self.intervals, windows)
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
         return frame, ledger
 
@@ -151,6 +158,8 @@ class Bundle:
             "weights.safetensors": safetensors.numpy.save(
                 {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}),
         }
+        if self.intervals is not None:
+            members["intervals.json"] = _json(self.intervals.to_dict())
         members |= {f"report.{lang}.html": html.encode() for lang, html in self.reports.items()}
         pack(Path(path), members, version=__version__)
         return Path(path)
@@ -179,6 +188,8 @@ class Bundle:
             member = "scores.json"
             scores = read_json(members[member], path, member)
             _period(scores)
+            member = "intervals.json"
+            intervals = read_intervals(members, path)
             reports = {lang: members[f"report.{lang}.html"].decode() for lang in ("en", "zh_TW")
                        if f"report.{lang}.html" in members}
         except (BackmixError, ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError,
@@ -188,8 +199,10 @@ class Bundle:
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
         if not fits(weights, architecture):
             raise BundleError("bundle.malformed", where=path, member="weights.safetensors")
+        if intervals is not None and not fits_recipe(intervals, recipe):
+            raise BundleError("bundle.malformed", where=path, member="intervals.json")
         return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
-                   scores=scores, reports=reports)
+                   scores=scores, reports=reports, intervals=intervals)
 
 
 def start_of(plan: Plan, base: Path) -> Start | None:
