@@ -97,6 +97,12 @@ class Banded:
     pieces: tuple[Piece, ...] = ()
     by_batch: bool = False
 
+    @property
+    def asked(self) -> tuple[Coverage, ...]:
+        """One row per target: what the plan asks for, on all windows that are judged."""
+        kind = self.calibrated.kind if isinstance(self.calibrated, Bands) else "sets"
+        return tuple(row for row in self.rows if row.method == kind and row.part == "test" and not row.label)
+
     def to_dict(self) -> dict[str, Any] | None:
         """Ready for JSON; None without intervals."""
         if self.calibrated is None:
@@ -224,8 +230,7 @@ def _sets(rows: pd.DataFrame, task: Task, sets: ClassSets) -> Inside:
     some = Inside("sets", task.targets[0].name, "", members[np.arange(len(truth)), truth].astype(np.float64),
                   members.sum(axis=1).astype(np.float64), sample.runs, sample.paths, sample.made,
                   np.zeros(len(truth), np.int64), truth, _batches(_ordered(mine)))
-    said: NDArray[np.bool_] = np.isfinite(sample.probabilities).all(axis=1)
-    return some.take(said)
+    return some.take(np.asarray(np.isfinite(sample.probabilities).all(axis=1), dtype=np.bool_))
 
 
 def _of_sets(rows: pd.DataFrame, task: Task, sets: ClassSets, sampling: Sampling) -> Iterator[Coverage]:
