@@ -33,7 +33,8 @@ from backmix.models.conformal import Scores
 from backmix.training.plan import Plan
 from backmix.workflow import fit
 
-PROTOCOLS = ("debutanizer:C", "debutanizer:A", "tennessee_eastman:case1", "cmapss_fd001:uncapped", "cmapss_fd001:capped")
+PROTOCOLS = ("debutanizer:C", "debutanizer:A", "tennessee_eastman:case1", "cmapss_fd001:uncapped",
+             "cmapss_fd001:capped")
 KNOWN, ROWS, RECENT = 600, 1800, 200
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats, Floats, float, int], Floats]
@@ -47,9 +48,10 @@ def main() -> None:
     arguments = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"\n## Intervals around predictions, {datetime.now(UTC):%Y-%m-%d}\n")
-    print(f"Command: `python benchmarks/intervals.py --level {arguments.level:g}` · commit {commit.stdout.strip()} · seed 0. "
-          f"Asked: {arguments.level:.0%} of the results inside. Brackets: 95 % block-bootstrap interval.\n")
-    print("| protocol | units | rows | interval | inside | mean width or classes |\n| --- | --- | --- | --- | --- | --- |")
+    print(f"Command: `python benchmarks/intervals.py --level {arguments.level:g}` · commit {commit.stdout.strip()} · "
+          f"seed 0. Asked: {arguments.level:.0%} of the results inside. Brackets: 95 % block-bootstrap interval.\n")
+    print("| protocol | units | rows | interval | inside | mean width or classes |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for protocol in arguments.only:
         _real(protocol, arguments.level)
         sys.stdout.flush()
@@ -114,7 +116,7 @@ def _since(values: Floats) -> Floats:
 PLANTS: dict[str, Callable[[Floats], Floats]] = {
     "stays": lambda errors: errors,
     "noise grows fourfold": lambda errors: errors * (1 + _since(np.linspace(0, 3, ROWS))),
-    "bias of 3 from the middle on": lambda errors: errors + 3 * _since((np.arange(ROWS) > ROWS // 3).astype(float)),
+    "bias of 3 after a third": lambda errors: errors + 3 * _since((np.arange(ROWS) > ROWS // 3).astype(float)),
     "bias drifts to 6": lambda errors: errors + _since(np.linspace(0, 6, ROWS)),
 }
 
