@@ -38,6 +38,7 @@ from backmix.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backmix.evaluation.coverage import Banded
     from backmix.evaluation.inspection import Insight
     from backmix.evaluation.judgement import Judgement, Neighbours
     from backmix.evaluation.leakage import LeakageResult
@@ -222,6 +223,7 @@ def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -
 
 def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
          found_at: Mapping[str, str] | None) -> Run:
+    from backmix.evaluation.coverage import band
     from backmix.evaluation.inspection import QUICK, Subject, look
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
@@ -239,11 +241,14 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     name = mixed.name
     judgement = replace(beside, prepared=prepared).judge(mixed.model, name=name, mixed=mixed)
+    banded = band(judgement, prepared, network=name)
+    judgement = replace(judgement, frame=banded.frame)
     insight = None
     if prepared.recipe.tells_what_is_judged:
         insight = look(Subject.of(prepared, mixed.fitted.model, chosen.architecture), QUICK,
                        seed=prepared.plan.training.seed)
-    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, insight, found_at))
+    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, banded, insight,
+                                found_at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +262,7 @@ class _Found:
     mixed: Mixed
     leakage: Sequence[LeakageResult]
     judgement: Judgement
+    banded: Banded
     insight: Insight | None
     found_at: Mapping[str, str] | None
 
@@ -284,7 +290,8 @@ def _keep(folder: Path, found: _Found) -> Run:
     summary = _summary(found, data)
     scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline", "trained_on")}
     Bundle.of(found.mixed.model, recipe=prepared.recipe, read=prepared.plan.data, plan=prepared.plan.to_toml(),
-              scores=scores, reports={lang: page.decode() for lang, page in html.items()}).save(folder / BUNDLE)
+              scores=scores, reports={lang: page.decode() for lang, page in html.items()},
+              intervals=found.banded.calibrated).save(folder / BUNDLE)
     write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
     return Run(folder=folder, summary=summary)
 
@@ -311,6 +318,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "audit": found.audit.to_dict(),
         "leakage": [result.to_dict() for result in found.leakage],
         "checklist": [check.to_dict() for check in checklist(data)],
+        "intervals": found.banded.to_dict(),
         "test_rows_id": tested,
         "insight": found.insight.to_dict() if found.insight else None,
         "data": found.found_at,
@@ -346,7 +354,8 @@ def _report(found: _Found) -> ReportData:
         choices=found.choices, parts=summarize_parts(
             prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
-        account=prepared.account, leakage=found.leakage, insight=found.insight, plan=plan.to_toml(),
+        account=prepared.account, leakage=found.leakage, insight=found.insight,
+        banded=found.banded, plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)
 
 

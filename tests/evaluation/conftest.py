@@ -15,7 +15,9 @@ from backmix.data.ledger import Account, Note
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, WindowSpec
+from backmix.evaluation.bands import Banding, calibrate
 from backmix.evaluation.baselines import fit_baselines
+from backmix.evaluation.coverage import Banded, cover
 from backmix.evaluation.inspection import Insight
 from backmix.evaluation.inspection.attention import Attention
 from backmix.evaluation.inspection.attribution import Attribution
@@ -27,6 +29,7 @@ from backmix.evaluation.scores import Sampling, score_table
 from backmix.evaluation.verdict import judge
 from backmix.models.architecture import Architecture
 from backmix.models.choice import Choice
+from backmix.tasks import Task
 from backmix.tasks.batch_quality import BatchQuality, BatchQualityPlan
 from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
 from backmix.tasks.forecast import Forecast, ForecastPlan
@@ -99,6 +102,13 @@ def insight_of(target: str, features: tuple[str, ...], *, names: tuple[str, ...]
     )
 
 
+def banded_of(frame: pd.DataFrame, task: Task, sampling: Sampling) -> Banded:
+    """The frame with intervals of the network called "network"."""
+    calibrated = calibrate(frame, task, Banding("network"))
+    assert calibrated is not None
+    return cover(frame, task, calibrated, Banding("network"), sampling)
+
+
 @cache
 def numbers(
     *,
@@ -135,12 +145,14 @@ def numbers(
     values[20:40, 0] = np.nan
     tags = (*(Tag(name) for name in inputs), Tag(target, unit="mol/mol", role="target"))
     table = Table(values, tags, time=START + np.arange(200) * STEP, source="column.csv")
+    banded = banded_of(frame, task, sampling)
     return ReportData(
         title=title,
         task=task,
         verdict=judge(frame, task, sampling=sampling),
         scores=score_table(frame, task, sampling=sampling),
-        predictions=frame,
+        predictions=banded.frame,
+        banded=banded,
         training=Training(
             history={"loss": [1.0, 0.5, 0.3], "val_loss": [1.1, 0.6, 0.7]},
             best_epoch=2,
@@ -197,12 +209,14 @@ def classes(*, names: tuple[str, ...] = CLASSES, windows: int = 90) -> ReportDat
             )
     frame = pd.concat(frames, ignore_index=True)
     sampling = Sampling(draws=50, block=3)
+    banded = banded_of(frame, task, sampling)
     return ReportData(
         title="Which fault?",
         task=task,
         verdict=judge(frame, task, sampling=sampling),
         scores=score_table(frame, task, sampling=sampling),
-        predictions=frame,
+        predictions=banded.frame,
+        banded=banded,
         parts=(
             PartSummary("train", 300, 280, ((0, 299),)),
             PartSummary("test", windows, windows, ((300, 389),)),

@@ -220,6 +220,7 @@ def test_a_million_predictions_and_a_hundred_long_tags_fit(number_report: Maker)
     data = replace(
         number_report(),
         predictions=frame,
+        banded=None,
         audit=audit(Table(values, tuple(Tag(name) for name in names))),
         spec=WindowSpec(inputs=names, targets=("C4",), lookback=10),
         plan="x = 1\n" * 50_000,
@@ -316,6 +317,7 @@ def test_the_checklist_says_pass_fail_and_not_applicable(number_report: Maker, c
         "plateau": True,
         "batch": True,
         "test": True,
+        "intervals": True,
         "drawn": True,
         "residuals": True,
     }

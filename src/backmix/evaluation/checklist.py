@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from backmix.text import Language, say
 
 if TYPE_CHECKING:
+    from backmix.evaluation.coverage import Banded
     from backmix.evaluation.report import ReportData
     from backmix.models.architecture import Architecture
     from backmix.training.settings import FitSettings
@@ -149,7 +150,20 @@ def _evaluation(data: ReportData) -> Iterator[Check]:
     windows = next((part.windows for part in data.parts if part.name == "test"), None)
     if windows is not None:
         yield Check("test", windows > 0, "test" if windows else "test_none", {"windows": f"{windows:,}"})
+    if data.banded is not None and data.banded.calibrated is not None:
+        yield _intervals(data.banded)
     if data.predictions is not None:
         yield Check("drawn", True, "drawn")
         number = data.task.kind == "regression"
         yield Check("residuals", True if number else None, "residuals" if number else "residuals_classes")
+
+
+def _intervals(banded: Banded) -> Check:
+    """Whether the intervals of all targets hold at least what was asked; unknown where too little tells it."""
+    level = banded.banding.level
+    values = {"level": f"{level:.0%}"}
+    known = [row for row in banded.asked if row.share is not None and row.ends]
+    if not known:
+        return Check("intervals", None, "intervals_unknown", values)
+    held = all(row.high is not None and row.high >= level for row in known)
+    return Check("intervals", held, "intervals_hold" if held else "intervals_miss", values)

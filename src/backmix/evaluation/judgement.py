@@ -130,7 +130,7 @@ def neighbours(prepared: Prepared, *, every: bool = False) -> Neighbours:
                            seed=prepared.plan.training.seed, names=prepared.plan.evaluation.baselines)
     if not every:
         return Neighbours(prepared=prepared, fitted=fitted, frame=fitted.frame(task, scored))
-    chosen = fitted.frame(task, {"validation": scored.pop("validation")})
+    chosen = fitted.frame(task, {part: scored.pop(part) for part in list(scored) if "validation" in part})
     fitted = fitted.again(pooled(prepared))
     return Neighbours(prepared=prepared, fitted=fitted,
                       frame=pd.concat([chosen, fitted.frame(task, scored)], ignore_index=True))

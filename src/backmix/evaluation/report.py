@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
+    from backmix.evaluation.coverage import Banded
     from backmix.evaluation.inspection import Insight
     from backmix.evaluation.leakage import LeakageResult
     from backmix.evaluation.page import Page
@@ -145,6 +146,7 @@ class ReportData:
     audit, notes, account: the state of the data, what was done to it, where every row has gone
     leakage: the results of the leakage audit
     insight: what the network does inside
+    banded: the intervals of the network's predictions, and whether they hold
     plan: the plan as TOML; environment: versions, seed, machine
     """
 
@@ -165,6 +167,7 @@ class ReportData:
     account: Account | None = None
     leakage: Sequence[LeakageResult] = ()
     insight: Insight | None = None
+    banded: Banded | None = None
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None

@@ -78,10 +78,10 @@ def compiling_once() -> Iterator[None]:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
         yield
         return
-    before = {name: getattr(jax.config, name) for name in ALWAYS}
+    before = {name: jax.config.values[name] for name in ALWAYS}
     with tempfile.TemporaryDirectory(prefix="backmix-") as folder:
         try:
             compilation_cache.reset_cache()

@@ -31,12 +31,13 @@ MOST_BYTES: Mapping[str, int] = {
     "plan.toml": 1_000_000,
     "scores.json": 5_000_000,
     "mixture.json": 100_000,
+    "intervals.json": 20_000_000,
     "weights.safetensors": 500_000_000,
     "report.en.html": 5_000_000,
     "report.zh_TW.html": 5_000_000,
 }
 """The members a bundle may have, and how large each may be unpacked."""
-OPTIONAL = frozenset({"mixture.json", "report.en.html", "report.zh_TW.html"})
+OPTIONAL = frozenset({"intervals.json", "mixture.json", "report.en.html", "report.zh_TW.html"})
 
 
 def pack(path: Path, members: Mapping[str, bytes], *, version: str) -> None:

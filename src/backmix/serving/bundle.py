@@ -25,11 +25,13 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.bands import Calibrated
 from backmix.models.forms import check_carries
 from backmix.models.mixture import MIXTURE, Mixture
 from backmix.models.weights import Weights, fits, network_weights, put_weights, take_mixture, take_weights
 from backmix.serving.archive import pack, read_json, unpack
 from backmix.serving.blend import Blend
+from backmix.serving.intervals import add_intervals, fits_recipe, read_intervals
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe
 from backmix.training.warm import Period, Start
@@ -56,6 +58,7 @@ class Bundle:
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
     blend: what a mixture is made of; None for one network alone
+    intervals: how far results lie from predictions (`models.bands`); None where nobody has calibrated it
     """
 
     recipe: Recipe
@@ -65,6 +68,7 @@ class Bundle:
     plan: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
+    intervals: Calibrated | None = None
     blend: Blend | None = None
 
     @classmethod
@@ -113,7 +117,8 @@ class Bundle:
         """Predictions for every row of ``table`` that has a whole window before it.
 
         Columns are found by name; the frame is that of `evaluation.predictions` with a column
-        ``quality``, the worst quality in the window. The ledger says what was done to the rows.
+        ``quality``, the worst quality in the window, and the columns of `evaluation.bands` where the bundle
+        holds intervals. The ledger says what was done to the rows.
 
         Raises InputError when a column is missing or no window fits.
         """
@@ -128,6 +133,8 @@ class Bundle:
         frame = prediction_frame(self.recipe.task, windows, outcome, model=self.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
+        if self.intervals is not None:
+            frame = add_intervals(frame, self.recipe, self.intervals, windows)
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
         return frame, ledger
 
@@ -176,6 +183,8 @@ class Bundle:
         }
         if self.blend is not None:
             members["mixture.json"] = _json(self.blend.to_dict())
+        if self.intervals is not None:
+            members["intervals.json"] = _json(self.intervals.to_dict())
         members |= {f"report.{lang}.html": html.encode() for lang, html in self.reports.items()}
         pack(Path(path), members, version=__version__)
         return Path(path)
@@ -212,6 +221,8 @@ class Bundle:
             member = "scores.json"
             scores = read_json(members[member], path, member)
             _period(scores)
+            member = "intervals.json"
+            intervals = read_intervals(members, path)
             reports = {lang: members[f"report.{lang}.html"].decode() for lang in ("en", "zh_TW")
                        if f"report.{lang}.html" in members}
         except (BackmixError, ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError,
@@ -219,8 +230,10 @@ class Bundle:
             raise BundleError("bundle.malformed", where=path, member=member) from None
         if (len(recipe.spec.feature_names), recipe.spec.lookback) != (architecture.features, architecture.lookback):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
+        if intervals is not None and not fits_recipe(intervals, recipe):
+            raise BundleError("bundle.malformed", where=path, member="intervals.json")
         return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
-                   scores=scores, reports=reports, blend=blend)
+                   scores=scores, reports=reports, intervals=intervals, blend=blend)
 
 
 def _built(architecture: Architecture, weights: Weights) -> Any:

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from backmix.data.scaling import Scaler
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.bands import Bands, Calibrated, ClassSets
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
@@ -33,6 +34,7 @@ from backmix.models.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.weights import Weights, fits, network_weights
 from backmix.serving.archive import read_json, unpack
 from backmix.serving.blend import Blend
+from backmix.serving.intervals import MEMBER, read_intervals
 from backmix.serving.mixed import MixedNetwork
 
 Floats = NDArray[np.float64]
@@ -51,6 +53,7 @@ class Runtime:
     carried: whether it was trained with a state handed on from row to row, from `start` at the first row of
         every stretch: then `step` and `carry` are what it was trained for, and windows are not
     native: whether the kernels run it; without them it is ten to a hundred times slower
+    intervals: how far results lie from predictions; None where nobody has calibrated it
     """
 
     inputs: tuple[str, ...]
@@ -62,6 +65,7 @@ class Runtime:
     architecture: Architecture
     carried: bool
     native: bool
+    intervals: Calibrated | None
     _network: Any
     _center: Floats
     _scale: Floats
@@ -99,6 +103,10 @@ class Runtime:
             more = told["windows"].get("missing") or (told["windows"]["known"] or {}).get("age")
             kind = str(told["task"]["kind"])
             recipe = _recipe(told, architecture) if told["light"] and architecture.light else None
+            member = MEMBER
+            intervals = read_intervals(members, path)
+            if recipe is not None and intervals is not None and not _fit(intervals, recipe):
+                raise ValueError
         except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
                 safetensors.SafetensorError):
             raise BundleError("bundle.malformed", where=path, member=member) from None
@@ -123,7 +131,7 @@ class Runtime:
         network.decode(*numbers, len(recipe.classes) == 2)
         return cls(inputs=recipe.inputs, targets=recipe.targets, units=recipe.units, classes=recipe.classes,
                    lookback=architecture.lookback, shown=recipe.shown, architecture=architecture,
-                   carried=recipe.carried, native=use, _network=network, _center=recipe.out_center,
+                   carried=recipe.carried, native=use, intervals=intervals, _network=network, _center=recipe.out_center,
                    _scale=recipe.out_scale, _plain=recipe.plain,
                    _said=len(recipe.classes) or len(recipe.targets), _states=network.state_size,
                    _whole_windows=architecture.summaries or (blend is not None and architecture.lookback is None))
@@ -199,6 +207,37 @@ class Runtime:
         values = self._checked(rows, 2)
         starts = np.arange(max(0, len(values) - self.lookback + 1))
         return self._decoded(self._network.slide(values, starts, self.lookback))
+
+    def interval(self, y: ArrayLike, *, elapsed: ArrayLike | None = None, level: float | None = None) -> tuple[
+            Floats, Floats]:
+        """The low and the high ends (..., G) around predictions (..., G), in the units of the targets.
+
+        elapsed: (...) time since the batch began, for a model of the final quality of a batch; without it the
+            interval is that of the widest stage
+        level: another share of results than the plan asked for
+
+        An end is infinite where too few results were known to tell it. For an interval that follows the plant
+        take `models.bands.Bands.begin` of ``intervals`` and hold its state. Raises PlanError (intervals.none).
+        """
+        if not isinstance(self.intervals, Bands):
+            raise PlanError("intervals.none")
+        said = np.asarray(y, dtype=np.float64)
+        radius = np.empty_like(said)
+        since = None if elapsed is None else np.ravel(elapsed)
+        ahead = self.intervals.bands[0].horizon
+        for at, target in enumerate(self.targets):
+            found = self.intervals.radius(target, np.ravel(said[..., at]), horizon=ahead, elapsed=since, level=level)
+            radius[..., at] = found.reshape(said.shape[:-1])
+        return said - radius, said + radius
+
+    def members(self, probabilities: ArrayLike, *, level: float | None = None) -> NDArray[np.bool_]:
+        """(..., C) whether each class is in the set of those that a window may be of, from its probabilities.
+
+        Raises PlanError (intervals.none).
+        """
+        if not isinstance(self.intervals, ClassSets):
+            raise PlanError("intervals.none")
+        return self.intervals.members(probabilities, level=level)
 
     def _refuse_step(self, bad: int) -> None:
         if self._whole_windows:
@@ -297,6 +336,13 @@ def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:
     return _Recipe(inputs=inputs, targets=targets, units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
                    classes=classes, shown=shown, carried=bool(data["windows"].get("carried", False)), plain=plain,
                    center=center, scale=scale, low=low, high=high, out_center=out_center, out_scale=out_scale)
+
+
+def _fit(intervals: Calibrated, recipe: _Recipe) -> bool:
+    """Whether these are intervals of what the model answers."""
+    if isinstance(intervals, ClassSets):
+        return intervals.classes == recipe.classes
+    return {band.target for band in intervals.bands} == set(recipe.targets) and not recipe.classes
 
 
 def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:

@@ -22,6 +22,7 @@ from pydantic import field_validator
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
+from backmix.models.bands import Stage
 from backmix.models.choice import Choice
 from backmix.registry import Registry
 from backmix.section import Section
@@ -104,6 +105,10 @@ class Task(ABC):
     """Whether inputs are brought to the edge of the training range unless the plan says so itself."""
     whole_batches: ClassVar[bool] = False
     """Whether the target of a row is known only when its batch has ended, so that a batch cannot be cut."""
+    stage: ClassVar[Stage] = "none"
+    """What tells how far a batch has come, where errors depend on it; see `models.bands`."""
+    sets: ClassVar[bool] = True
+    """Whether the classes of a classification are such that a window may be said to be of some of them."""
 
     @classmethod
     @abstractmethod
@@ -221,6 +226,10 @@ class Task(ABC):
         Only asked for where the targets are known: what is known afterwards may be among them.
         """
         return {}
+
+    def elapsed(self, windows: Windows) -> NDArray[np.float64] | None:
+        """(W,) time since the batch began at each window, known at once; None where it says nothing."""
+        return None
 
     def season(self, step: float | None) -> int | None:
         """The period in rows after which the target comes round again, where one is given; for `seasonal` baselines."""

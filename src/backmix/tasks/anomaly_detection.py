@@ -97,6 +97,7 @@ class AnomalyDetection(Task):
     Settings = AnomalyDetectionPlan
     kind = "classification"
     clamps = False
+    sets = False
     metrics = ("auc", "detection_rate", "false_alarm_rate", "detection_delay", "event_recall", "event_precision",
                "false_alarms_per_day")
     baselines = ("pca", "largest_deviation")

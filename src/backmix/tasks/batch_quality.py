@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.course import complete, every_row, last_value, passed, share
@@ -45,6 +46,7 @@ class BatchQuality(BatchRegression):
     baselines = ("mean", "ridge", "pls_evolving", "trees")
     figures = ("scores", "quality_course", "error_by_share", "parity", "residuals", "learning")
     lookback = "elapsed"
+    stage = "elapsed"
 
     @classmethod
     def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
@@ -63,8 +65,11 @@ class BatchQuality(BatchRegression):
         return windows.subset(complete(windows))
 
     def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
+        return {"elapsed": self.elapsed(windows), "share": share(windows)}
+
+    def elapsed(self, windows: Windows) -> NDArray[np.float64]:
         unit = "rows" if windows.table.time is None else "min"
-        return {"elapsed": passed(windows.table, unit)[windows.origins], "share": share(windows)}
+        return passed(windows.table, unit)[windows.origins]
 
     @property
     def convention(self) -> Choice:

@@ -57,6 +57,7 @@ class Countdown(BatchRegression):
 
     settings: CountdownPlan
 
+    stage = "told"
     computed: ClassVar[str]
     """The target that is computed when the table has no such column."""
 

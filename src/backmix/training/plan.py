@@ -65,6 +65,17 @@ class EvaluationPlan(Section):
     level: float = Field(default=0.95, gt=0, lt=1)
 
 
+class IntervalPlan(Section):
+    """``[intervals]``: what stands around every prediction.
+
+    level: share of results that shall lie inside
+    kind: "split" keeps the width of the calibration; "adaptive" follows results as they come in; "none"
+    """
+
+    level: float = Field(default=0.9, gt=0, lt=1)
+    kind: Literal["split", "adaptive", "none"] = "split"
+
+
 class ReportPlan(Section):
     """``[report]``: title and language of the report; both languages are always written."""
 
@@ -95,6 +106,7 @@ class Plan(Section):
     model: ModelPlan = ModelPlan()
     training: TrainingPlan = TrainingPlan()
     evaluation: EvaluationPlan = EvaluationPlan()
+    intervals: IntervalPlan = IntervalPlan()
     report: ReportPlan = ReportPlan()
     refit: RefitPlan = RefitPlan()
     online: bool = True

@@ -84,9 +84,15 @@ class Prepared:
     @property
     def scored(self) -> dict[str, Windows]:
         """The windows that network and baselines are asked about: those that choose, judge, and go beside."""
+        choosing = self.task.choosing(self.validation)
+        # what was learned of running batches before the test part, so that their intervals can be calibrated
+        before = {} if len(choosing) == len(self.validation) else {RUNNING_BEFORE: self.validation}
         running = {} if self.running is None else {"running": self.running}
-        return {"validation": self.task.choosing(self.validation), "test": self.test, **running}
+        return {"validation": choosing, **before, "test": self.test, **running}
 
+
+RUNNING_BEFORE = "running_validation"
+"""The part of the prediction frame with all windows of validation batches of which only some choose."""
 
 Divide = Callable[[Table, int], Split]
 """How rows are divided where it is not the plan that says so: (table, rows to purge) -> split."""

@@ -30,6 +30,7 @@ class Series:
     truth, prediction: (N,) as they stand in the frame (numbers or class names)
     breaks: (N,) true where a line must be lifted: a new batch, or a gap in time
     batches: (first position, name) of every batch, in order
+    low, high: (N,) the ends of the intervals, where the frame has some
     """
 
     x: Floats
@@ -38,6 +39,8 @@ class Series:
     prediction: NDArray[Any]
     breaks: NDArray[np.bool_]
     batches: tuple[tuple[int, str], ...]
+    low: Floats | None = None
+    high: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -94,6 +97,8 @@ def series(frame: pd.DataFrame) -> Series:
         batches=marks,
         truth=frame["truth"].to_numpy()[order],
         prediction=frame["prediction"].to_numpy()[order],
+        low=frame["low"].to_numpy(np.float64)[order] if "low" in frame.columns else None,
+        high=frame["high"].to_numpy(np.float64)[order] if "high" in frame.columns else None,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from backmix.data.tag import bracket
 from backmix.evaluation.figures import NARROW, Figure, figures
-from backmix.evaluation.figures.canvas import Axes, dot, figure, legend, rule, text, trace
+from backmix.evaluation.figures.canvas import Axes, area, box, dot, figure, legend, rule, span, text, trace
 from backmix.evaluation.figures.series import Series
 from backmix.evaluation.figures.thin import MOST_POINTS, thin
 from backmix.evaluation.figures.ticks import round_ticks, spread
@@ -50,13 +50,17 @@ def _panel(tag: Tag, run: Series, width: int, top: float) -> tuple[str, float]:
     error = prediction - truth
     wide = width - LEFT - 12
     ticks = run.ticks(wide)
-    main = Axes(LEFT, top + TOP, wide, tall, run.ends, spread(truth, prediction))
+    ends = [] if run.low is None or run.high is None else [run.low, run.high]
+    main = Axes(LEFT, top + TOP, wide, tall, run.ends, spread(truth, prediction, *ends))
+    names = [("truth", say("report.actual")), ("network", say("report.predicted"))]
     below = Axes(LEFT, main.bottom + 30, wide, 74.0, run.ends, spread(error, floor=0.0, room=0.08))
     parts = [
         text(0, top + 14, f"{say('report.timeline_title')} · {tag.label}", "head", width=width - 4),
-        legend(LEFT, top + 40, [("truth", say("report.actual")), ("network", say("report.predicted"))]),
+        legend(LEFT, top + 40, names),
+        _band_key(LEFT + sum(46 + span(words) for _, words in names), top + 40) if _banded(run) else "",
         main.rows(round_ticks(*main.ys, 6)),
         main.columns(ticks, words=False),
+        _band(main, run) if _banded(run) else "",
         _line(main, run, truth, "truth"),
         _line(main, run, prediction, "network"),
         text(LEFT, below.top - 8, say("report.error_strip", unit=bracket(tag.unit)), "note"),
@@ -67,6 +71,30 @@ def _panel(tag: Tag, run: Series, width: int, top: float) -> tuple[str, float]:
         text(below.right, below.bottom + 34, run.axis, "note", anchor="end"),
     ]
     return "".join(parts), below.bottom + 52
+
+
+def _banded(run: Series) -> bool:
+    return run.low is not None and run.high is not None and bool(np.isfinite(run.high - run.low).any())
+
+
+def _band_key(x: float, y: float) -> str:
+    return box(x, y - 9, 18, 10, "band") + text(x + 24, y, say("intervals.band"))
+
+
+def _band(axes: Axes, run: Series) -> str:
+    """The intervals behind the lines, one area for each stretch without a break."""
+    assert run.low is not None
+    assert run.high is not None
+    at = np.unique(np.concatenate([thin(run.low, int(axes.width)), thin(run.high, int(axes.width))]))
+    low, high = run.low[at], run.high[at]
+    there = np.isfinite(high - low)
+    lifted = (np.diff(np.cumsum(run.breaks)[at], prepend=0) > 0) | np.diff(there, prepend=True)
+    parts = []
+    for stretch in np.split(np.arange(len(at)), np.flatnonzero(lifted[1:]) + 1):
+        if len(stretch) > 1 and there[stretch[0]]:
+            x = axes.x(run.x[at[stretch]])
+            parts.append(area(x, axes.y(low[stretch]), axes.y(high[stretch]), "band"))
+    return "".join(parts)
 
 
 def _line(axes: Axes, run: Series, y: np.ndarray, kind: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backmix.evaluation.page import insight, model, scores, table
+from backmix.evaluation.page import bands, insight, model, scores, table
 from backmix.evaluation.page.blocks import Key, Section, name
 from backmix.text import language, say
 
@@ -38,6 +38,7 @@ def page(data: ReportData) -> Page:
     return _page(data, [
         scores.scores(data),
         scores.unseen(data),
+        bands.bands(data),
         insight.insight(data),
         model.training(data),
         table.table(data),

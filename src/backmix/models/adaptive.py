@@ -1,0 +1,168 @@
+"""Intervals that follow a plant as it changes.
+
+This module widens and narrows an interval while results come in, however late: too many results outside
+make it wider, too few narrower, so that in the long run the asked share lies inside whatever the plant does.
+Its size is told as a factor on the interval of the calibration. The factor is a mean over several speeds;
+those that would have fitted the newest results better count more.
+
+    adaptive = Adaptive(level=0.9)
+    state = adaptive.start()
+    (low, high), state = adaptive.step(Ahead(row=7, prediction=3.2, radius=0.4), {4: 3.0}, state)
+
+A state is never changed, and an interval depends on nothing but the results handed over by then.
+
+Gibbs & Candès, NeurIPS 34 (2021) 1660; the quantile itself is tracked, as in Angelopoulos, Candès & Tibshirani,
+NeurIPS 36 (2023): an interval from adapted levels is infinite in up to half of the rows when results are late
+(benchmarks/LOG.md). Weights of the speeds: Gibbs & Candès, J. Mach. Learn. Res. 25 (2024) 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+SPEEDS = (0.01, 0.02, 0.05, 0.1)
+"""Steps of the factor, in shares of the largest recent score."""
+RECENT = 200
+"""Scores that tell how large scores are at present."""
+KEENNESS, SHARED = 0.5, 0.01
+"""How fast weights follow the losses, and the share of them that is spread evenly, so that none ever vanishes."""
+MOST_PENDING = 1000
+"""Predictions that a state keeps until their results come; the oldest give way."""
+LARGEST = 1e6
+"""A score, in interval widths of the calibration, is cut off here: beyond it a number is no measurement."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A prediction whose result is not known yet.
+
+    row: its number, by which the result is told later; radius: half the width from the calibration
+    """
+
+    row: int
+    prediction: float
+    radius: float
+
+
+@dataclass(frozen=True)
+class AdaptiveState:
+    """What an adaptive interval has learned so far.
+
+    factors, weights: one per speed; recent: the newest scores in units of the calibrated radius;
+    pending: predictions without a result, each with the factors that it was given
+    """
+
+    factors: tuple[float, ...]
+    weights: tuple[float, ...]
+    recent: tuple[float, ...]
+    pending: Mapping[int, tuple[Ahead, tuple[float, ...]]]
+
+    @property
+    def factor(self) -> float:
+        """How much wider (above 1) or narrower than the calibration intervals are now."""
+        return sum(weight * factor for weight, factor in zip(self.weights, self.factors, strict=True))
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """An interval that holds ``level`` of the results in the long run."""
+
+    level: float
+
+    def start(self, scores: Iterable[float] = (1.0,)) -> AdaptiveState:
+        """At the calibration: factor 1. scores: those of the calibration, in units of its radius, newest last."""
+        count = len(SPEEDS)
+        recent = tuple(min(score, LARGEST) for score in scores)[-RECENT:]
+        return AdaptiveState((1.0,) * count, (1.0 / count,) * count, recent, {})
+
+    def step(self, ahead: Ahead, results: Mapping[int, float], state: AdaptiveState) -> tuple[
+            tuple[float, float], AdaptiveState]:
+        """The interval (low, high) of a new prediction, after learning from the results that have come.
+
+        results: row -> value, of rows that this was asked about before; others, and missing values, count for
+        nothing. A prediction without a calibrated radius has an infinite interval.
+
+        >>> adaptive = Adaptive(0.9)
+        >>> interval, state = adaptive.step(Ahead(0, 10.0, 2.0), {}, adaptive.start())
+        >>> interval
+        (8.0, 12.0)
+        >>> (low, high), state = adaptive.step(Ahead(1, 10.0, 2.0), {0: 13.0}, state)
+        >>> low < 8.0 and high > 12.0
+        True
+        """
+        for row in sorted(results):
+            if row in state.pending:
+                state = self._learned(state, row, results[row])
+        if not (math.isfinite(ahead.radius) and math.isfinite(ahead.prediction)):
+            return (-math.inf, math.inf), state
+        half = state.factor * ahead.radius
+        pending = dict(state.pending)
+        pending[ahead.row] = (ahead, state.factors)
+        if len(pending) > MOST_PENDING:
+            del pending[next(iter(pending))]
+        return (ahead.prediction - half, ahead.prediction + half), replace(state, pending=pending)
+
+    def _learned(self, state: AdaptiveState, row: int, result: float) -> AdaptiveState:
+        """The state behind one result."""
+        pending = dict(state.pending)
+        ahead, given = pending.pop(row)
+        if not math.isfinite(result):
+            return replace(state, pending=pending)
+        score = min(abs(result - ahead.prediction) / max(ahead.radius, 1e-300), LARGEST)
+        usual = sorted(state.recent)
+        largest, middle = usual[-1], max(usual[len(usual) // 2], 1e-300)
+        outside = 1.0 - self.level
+        losses = [(self.level if score > factor else -outside) * (score - factor) / middle for factor in given]
+        least = min(losses)
+        weights = [w * math.exp(-KEENNESS * (loss - least)) for w, loss in zip(state.weights, losses, strict=True)]
+        total = sum(weights)
+        even = SHARED / len(weights)
+        return AdaptiveState(
+            tuple(max(factor + speed * largest * ((score > then) - outside), 0.0)
+                  for factor, speed, then in zip(state.factors, SPEEDS, given, strict=True)),
+            tuple((1.0 - SHARED) * w / total + even for w in weights),
+            (*state.recent, score)[-RECENT:], pending)
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """N predictions of one quantity in the order in which they were made.
+
+    prediction, truth, radius: (N,), truth NaN where it never becomes known
+    made, known: (N,) when each prediction was made, ascending, and from when on its result is known, on one
+        clock; no result counts before the prediction behind its own
+    """
+
+    prediction: Floats
+    truth: Floats
+    radius: Floats
+    made: NDArray[np.int64]
+    known: NDArray[np.int64]
+
+
+def follow(adaptive: Adaptive, course: Course, state: AdaptiveState) -> tuple[Floats, AdaptiveState]:
+    """The intervals (N, 2) of a course, each from the results known by then, and the state behind it.
+
+    >>> at = np.arange(3)
+    >>> course = Course(np.zeros(3), np.array([5.0, 0.0, 0.0]), np.ones(3), at, at + 2)
+    >>> follow(Adaptive(0.9), course, Adaptive(0.9).start())[0][:, 1].tolist()[:2]
+    [1.0, 1.0]
+    """
+    found = np.empty((len(course.made), 2))
+    known = np.maximum(course.known, course.made + 1)
+    told = np.argsort(known, kind="stable")
+    at = 0
+    for n in range(len(course.made)):
+        results: dict[int, float] = {}
+        while at < len(told) and known[told[at]] <= course.made[n]:
+            results[int(told[at])] = float(course.truth[told[at]])
+            at += 1
+        found[n], state = adaptive.step(Ahead(n, float(course.prediction[n]), float(course.radius[n])), results, state)
+    return found, state

@@ -1,0 +1,102 @@
+"""How far new results lie from predictions, from how far known ones did.
+
+This module holds the arithmetic of conformal prediction: `Scores` are the errors (or another measure of
+strangeness) of a model on rows that it has not learned from, and `Scores.radius` is what the score of a new
+row stays below with the asked chance, whatever the distribution, as long as the units are exchangeable. A
+unit is a window, or a whole batch where the windows of a batch resemble one another.
+
+Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World (2005); Lei et al., J. Am. Stat. Assoc. 113
+(2018) 1094; units of several rows: Lee, Barber & Willett, arXiv 2306.06342 (2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backmix.models.novelty import needed
+
+Floats = NDArray[np.float64]
+
+EXACT = 1e-12
+"""Shares are sums of fractions: two nearer than this are the same."""
+
+
+def needed_units(level: float) -> int:
+    """How many exchangeable units tell an interval of this level; with fewer it would be infinite.
+
+    >>> needed_units(0.9), needed_units(0.95)
+    (9, 19)
+    """
+    return needed(1.0 - level)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of known rows, ready for any level.
+
+    values: (n,) ascending; shares: (n,) the weight at and below each, where every unit has 1 / (units + 1);
+        the rest belongs to the new unit. units: how many exchangeable units
+    """
+
+    values: Floats
+    shares: Floats
+    units: int
+
+    @classmethod
+    def of(cls, scores: ArrayLike, units: ArrayLike | None = None) -> Self:
+        """From finite scores (n,) and the unit of each (n,); every score is its own unit where None.
+
+        >>> Scores.of(range(1, 20)).radius(0.9)
+        18.0
+        >>> Scores.of([1.0, 2.0, 3.0, 9.0], units=["A", "A", "A", "B"]).units
+        2
+        """
+        found = np.asarray(list(scores) if isinstance(scores, range) else scores, dtype=np.float64)
+        order = np.argsort(found, kind="stable")
+        if units is None:
+            return cls(found[order], np.arange(1, len(found) + 1) / (len(found) + 1), len(found))
+        _, codes, counts = np.unique(np.asarray(units), return_inverse=True, return_counts=True)
+        weights = 1.0 / ((len(counts) + 1) * counts[codes])
+        return cls(found[order], np.cumsum(weights[order]), len(counts))
+
+    def radius(self, level: float) -> float:
+        """What a new score stays at or below with a chance of at least ``level``; infinite for too few units.
+
+        The smallest value whose share reaches the level: with one row per unit the k-th smallest of n, where
+        k = ceil((n + 1) level).
+        """
+        at = int(np.searchsorted(self.shares, level - EXACT))
+        return float(self.values[at]) if at < len(self.values) else math.inf
+
+    def thinned(self, most: int, level: float) -> Self:
+        """At most ``most`` (2 or more) of the values: radii are exact at ``level``, elsewhere never smaller."""
+        if len(self.values) <= most:
+            return self
+        even = np.linspace(0, len(self.values) - 1, most - 1).round().astype(np.int64)
+        exact = int(np.searchsorted(self.shares, level - EXACT))
+        at = np.unique(np.append(even, min(exact, len(self.values) - 1)))
+        return type(self)(self.values[at], self.shares[at], self.units)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"values": self.values.tolist(), "shares": self.shares.tolist(), "units": self.units}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The scores of `to_dict`; ValueError, KeyError or TypeError when they are malformed."""
+        values, shares = (np.asarray(data[name], dtype=np.float64) for name in ("values", "shares"))
+        units = data["units"]
+        if values.ndim != 1 or shares.shape != values.shape or not isinstance(units, int) or isinstance(units, bool):
+            raise ValueError("expected two lists of one length and a number of units")
+        ordered = bool((np.diff(values) >= 0).all() and (np.diff(shares) > 0).all())
+        if not ordered or not np.isfinite(values).all() or not ((shares > 0) & (shares < 1)).all() or units < 0:
+            raise ValueError("expected ascending numbers, and shares between 0 and 1")
+        if (units == 0) != (len(values) == 0):
+            raise ValueError("no units without values")
+        return cls(values, shares, units)

@@ -1,0 +1,55 @@
+"""The intervals that a bundle holds.
+
+This module reads ``intervals.json`` from a bundle of unknown origin, looks whether it belongs to the bundle's
+recipe, and writes the intervals beside new predictions. Bundles without it are as good as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backmix.models.bands import Bands, Calibrated, calibrated_from
+from backmix.serving.archive import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backmix.data.windows import Windows
+    from backmix.training.recipe import Recipe
+
+MEMBER = "intervals.json"
+
+
+def read_intervals(members: Mapping[str, bytes], path: Path) -> Calibrated | None:
+    """What the members of a bundle say of intervals; None where they say nothing.
+
+    Raises BundleError, ValueError, KeyError or TypeError when it is malformed.
+    """
+    return calibrated_from(read_json(members[MEMBER], path, MEMBER)) if MEMBER in members else None
+
+
+def fits_recipe(intervals: Calibrated, recipe: Recipe) -> bool:
+    """Whether these are intervals of what the recipe's task answers."""
+    task = recipe.task
+    if isinstance(intervals, Bands):
+        names = {tag.name for tag in task.targets}
+        return (task.kind == "regression" and intervals.stage == task.stage
+                and all(band.target in names and band.horizon in recipe.spec.horizons for band in intervals.bands))
+    return task.kind == "classification" and task.sets and intervals.classes == task.known
+
+
+def add_intervals(frame: pd.DataFrame, recipe: Recipe, intervals: Calibrated, windows: Windows) -> pd.DataFrame:
+    """The prediction frame of these windows with the columns of `evaluation.bands`."""
+    from backmix.evaluation.bands import Banding, lateness, with_bands
+
+    elapsed = recipe.task.elapsed(windows)
+    told = frame if elapsed is None or len(windows) == 0 else frame.assign(
+        elapsed=np.repeat(elapsed, len(frame) // len(windows)))
+    kind = intervals.kind if isinstance(intervals, Bands) else "split"
+    banding = Banding(str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(recipe.spec))
+    found = with_bands(told, recipe.task, intervals, banding)
+    return found[[name for name in found.columns if name != "elapsed" or name in frame.columns]]
