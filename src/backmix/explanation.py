@@ -65,6 +65,8 @@ def explain(run: Run | Path | str, *, data: Any = None, at: str | int | None = N
     plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
     subject, source = _subject(run, plan, data, _target(run, target))
     seen = replace(look(subject, THOROUGH, seed=plan.training.seed, at=at, rows=rows), source=source)
+    if run.bundle.blend is not None:
+        seen = replace(seen, left_out=(*seen.left_out, "mixture.one_of"))
     folder = run.folder if out is None else Path(out)
     pages = {lang: folder / f"explain.{lang}.html" for lang in LANGUAGES}
     for lang, page in _pages(run, plan, subject, seen).items():
@@ -91,7 +93,7 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
     reading = _again(run, plan) if data is None else reading_of(data, plan, Path())
     if fingerprint(reading.table) == _kept(run):
         prepared = prepare(reading, plan)
-        return Subject.of(prepared, bundle.network, bundle.architecture, target=target), ""
+        return Subject.of(prepared, bundle.inside, bundle.architecture, target=target), ""
     if data is None:
         raise InputError("insight.other_data", where=run.folder)
     recipe, table = bundle.recipe, reading.table
@@ -99,7 +101,7 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
     windows, _ = recipe.windows(table, need_target=known)
     every = windows if recipe.spec.lookback is None else build_windows(
         windows.table, recipe.spec.without_target()).scaled(recipe.scaler, recipe.target_scaler)
-    subject = Subject(model=bundle.network, architecture=bundle.architecture, task=recipe.task, windows=windows,
+    subject = Subject(model=bundle.inside, architecture=bundle.architecture, task=recipe.task, windows=windows,
                       background=windows, every=every, step=recipe.step, target=target)
     return subject.plain(), table.source
 

@@ -247,6 +247,8 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     if prepared.recipe.tells_what_is_judged:
         insight = look(Subject.of(prepared, mixed.fitted.model, chosen.architecture), QUICK,
                        seed=prepared.plan.training.seed)
+        if mixed.alone is not None:
+            insight = replace(insight, left_out=(*insight.left_out, "mixture.one_of"))
     return _keep(folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, banded, insight,
                                 found_at))
 

@@ -89,6 +89,11 @@ class Bundle:
                        self.weights["mixture/weights"])
 
     @property
+    def inside(self) -> Any:
+        """The Keras network that can be looked into: of a mixture the one that was stopped on the validation part."""
+        return self.network if self.blend is None else self.network.members[-1]
+
+    @property
     def called(self) -> str:
         """What the model is called in a prediction frame."""
         return self.architecture.called if self.blend is None else MIXTURE

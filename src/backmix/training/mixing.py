@@ -324,7 +324,6 @@ def _choices(prepared: Prepared, blocks: Blocks, weights: dict[str, float], erro
     return (Choice("auto", "mixture.recipe", {"count": members}, setting="model.recipe"),
             Choice(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
             Choice(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
-            Choice(members, "mixture.one_of", {"count": members}),
             *(choice for one in found for choice in one.choices))
 
 

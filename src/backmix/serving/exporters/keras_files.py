@@ -22,6 +22,8 @@ class _KerasFile(Exporter):
     """Keras writes in place; a copy beside it keeps the target whole."""
 
     def write(self, bundle: Bundle, path: Path) -> None:
+        if bundle.blend is not None:
+            raise PlanError("mixture.not_keras")
         if not path.name.endswith(self.suffix):
             raise PlanError("app.export_suffix", where=path, suffix=self.suffix)
         with tempfile.TemporaryDirectory() as folder:
