@@ -7,7 +7,7 @@ intervals, and how the test part looks.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures.classes import class_scores
@@ -63,7 +63,7 @@ def _verdict_keys(data: ReportData) -> Iterator[Key]:
     what = measure(rows) if rows and v.targets == 1 else Measure(v.values["metric"], v.unit)
     title = v.values["metric"]
     yield Key(
-        say("report.key_network", metric=title),
+        say("report.key_network" if v.recurrent is None else "mixture.key", metric=title),
         what.one(v.network.value),
         what.unit,
         _interval(data, what, v.network.ends),
@@ -101,8 +101,14 @@ def _window_keys(data: ReportData) -> Iterator[Key]:
             say("report.key_windows"),
             f"{windows['test']:,}",
             "",
-            say("report.key_trained", windows=f"{windows.get('train', 0):,}"),
+            say("report.key_trained", windows=f"{_taught(data, windows):,}"),
         )
+
+
+def _taught(data: ReportData, windows: Mapping[str, int]) -> int:
+    """Windows that the model has learned from; a mixture learns from those of the validation part, too."""
+    both = not isinstance(data.verdict, str) and data.verdict.recurrent is not None
+    return windows.get("train", 0) + (windows.get("validation", 0) if both else 0)
 
 
 def _signed(value: float) -> str:
