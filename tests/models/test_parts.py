@@ -103,3 +103,16 @@ def test_a_kernel_of_another_shape_is_refused() -> None:
     for wrong in ({"steps": 5, "features": 3, "outputs": 1}, {"steps": 4, "features": 3, "outputs": 2}):
         with pytest.raises(ValueError, match="ridge"):
             part.check(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_part_by_stages_takes_the_model_of_the_stage_and_another_one_behind_the_end() -> None:
+    kernel, bias = GENERATOR.normal(size=(4, 1, 12, 1))[:, 0], np.zeros((4, 1))
+    part = Part("pls_evolving", "lags", "staged", {"ends": np.array([1.0, 3.0]), "kernel": kernel, "bias": bias})
+    part.check(steps=4, features=3, outputs=1)
+    lengths, ended = np.array([1, 2, 3, 4, 4]), np.array([False, False, False, False, True])
+    mask = np.arange(4) < lengths[:, None]
+    wanted = [FLAT[row] @ kernel[stage] for row, stage in enumerate((0, 1, 1, 2, 3))]
+    np.testing.assert_allclose(part.outputs(X[:5], mask, ended), wanted, rtol=1e-6)
+    np.testing.assert_allclose(part.outputs(X[:5], mask)[4], FLAT[4] @ kernel[2], rtol=1e-6)
+    with pytest.raises(ValueError, match="pls_evolving"):
+        replace(part, arrays={**part.arrays, "ends": np.array([1.0])}).check(steps=4, features=3, outputs=1)

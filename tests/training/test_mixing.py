@@ -274,6 +274,9 @@ def test_every_usual_candidate_is_registered_and_says_numbers() -> None:
         blocks = block_windows(*pool(prepared), count=4)
         assert blocks is not None
         for name in names:
+            if name == "pls_evolving":  # for windows that grow with a batch
+                assert candidates.get(name)(blocks, prepared.task, 0) is None
+                continue
             found = candidates.get(name)(blocks, prepared.task, 0)
             assert found is not None, name
             assert found.part.name == name

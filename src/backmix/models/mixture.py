@@ -47,7 +47,11 @@ class Mixture:
         """Names and shapes of what `predict_on_batch` takes, as a Keras network tells them."""
         a = self.architecture
         found = [SimpleNamespace(name="x", shape=(None, a.lookback, a.features))]
-        return [*found, SimpleNamespace(name="mask", shape=(None, a.lookback))] if a.masked else found
+        if a.masked:
+            found.append(SimpleNamespace(name="mask", shape=(None, a.lookback)))
+        if any(part.kind == "staged" for part in self.parts):
+            found.append(SimpleNamespace(name="ended", shape=(None,)))
+        return found
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
@@ -65,27 +69,39 @@ class Mixture:
         return [variable for member in self.members for variable in member.non_trainable_variables]
 
     def predict_on_batch(self, inputs: Mapping[str, NDArray[Any]]) -> Floats:
-        """Scaled windows x (B, T, F), and mask (B, T) where the architecture has one -> (B, O)."""
+        """Scaled windows x (B, T, F), mask (B, T) where the architecture has one, and where a part asks for it
+        whether their batches have ended (B,) -> (B, O)."""
         x, mask = inputs["x"], inputs.get("mask")
         asked = self.members if self.weights[0].any() else ()
-        said = [np.asarray(member.predict_on_batch(inputs)) for member in asked]
+        plain = {name: array for name, array in inputs.items() if name != "ended"}
+        said = [np.asarray(member.predict_on_batch(plain)) for member in asked]
         if self.architecture.answer == "every":  # what is said on the last real row
             last = np.full(len(x), x.shape[1]) if mask is None else np.maximum(mask.sum(axis=1), 1)
             said = [one[np.arange(len(x)), last - 1] for one in said]
-        return mixed(said, self.parts, self.weights, x, mask, kind=heads.get(self.architecture.head).kind)
+        seen = Seen(x, mask, inputs.get("ended"))
+        return mixed(said, self.parts, self.weights, seen, kind=heads.get(self.architecture.head).kind)
 
 
-def mixed(said: Sequence[NDArray[Any]], parts: Sequence[Part], weights: Floats, x: NDArray[np.float32],
-          mask: NDArray[np.bool_] | None = None, *, kind: Kind) -> Floats:
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """B windows as parts see them: x (B, T, F) scaled, mask (B, T) which rows are real, ended (B,) batches."""
+
+    x: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None = None
+    ended: NDArray[np.bool_] | None = None
+
+
+def mixed(said: Sequence[NDArray[Any]], parts: Sequence[Part], weights: Floats, seen: Seen, *, kind: Kind) -> Floats:
     """The answer (B, O) to windows: of what networks have said of them and of what the parts say.
 
     said: (B, O) of each network, none where they have no weight; kind: what the outputs are
     """
+    mask = seen.mask
     if mask is not None:  # a window that is padding alone has no statistics
         mask = mask.copy()
         mask[~mask.any(axis=1), 0] = True
     every = [np.mean([np.asarray(one, np.float64) for one in said], axis=0)] if said else []
-    every += [part.outputs(x, mask) for part in parts]
+    every += [part.outputs(seen.x, mask, seen.ended) for part in parts]
     return weighed(every, weights if said else weights[1:], kind)
 
 

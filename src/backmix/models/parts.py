@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from backmix.models.views import Mask, named
 
 Floats = NDArray[np.float64]
-Kind = Literal["linear", "forest"]
+Kind = Literal["linear", "forest", "staged"]
 Activation = Literal["linear", "sigmoid", "softmax"]
 
 ROLES: Mapping[Kind, Mapping[str, type]] = {
     "linear": {"kernel": np.float64, "bias": np.float64},
     "forest": {"roots": np.int32, "feature": np.int32, "threshold": np.float32, "left": np.int32, "right": np.int32,
                "value": np.float32},
+    "staged": {"ends": np.float64, "kernel": np.float64, "bias": np.float64},
 }
 """The arrays of each kind."""
 TOGETHER = 2_000_000
@@ -37,7 +38,9 @@ class Part:
     view: a registered view, or several joined by "+" (`models.views`)
     arrays: of a linear model kernel (W, O) and bias (O,); of a forest of N places roots (R,), and per place
         the feature that is asked (-1 for a leaf), the threshold, the place to the left (value <= threshold) and
-        to the right, and of every leaf its ``left``-th row of ``value`` (leaves, O)
+        to the right, and of every leaf its ``left``-th row of ``value`` (leaves, O); of a model per stage of a
+        batch ends (S - 1,), the longest windows of all stages but the last, and kernel (S + 1, W, O) and bias
+        (S + 1, O), the last ones for batches that have ended
     activation: of a linear model's outputs
     """
 
@@ -47,11 +50,13 @@ class Part:
     arrays: Mapping[str, NDArray[Any]]
     activation: Activation = "linear"
 
-    def outputs(self, x: NDArray[np.float32], mask: Mask | None = None) -> Floats:
-        """(B, T, F) scaled windows, (B, T) which rows are real -> (B, O)."""
+    def outputs(self, x: NDArray[np.float32], mask: Mask | None = None, ended: Mask | None = None) -> Floats:
+        """(B, T, F) scaled windows, (B, T) which rows are real, (B,) whether the batch has ended -> (B, O)."""
         seen = named(self.view).rows(x, mask)
         if self.kind == "forest":
             return self._voted(seen)
+        if self.kind == "staged":
+            return self._by_stage(seen.astype(np.float64), stages_of(self.arrays["ends"], x, mask, ended))
         raw = seen.astype(np.float64) @ self.arrays["kernel"] + self.arrays["bias"]
         if self.activation == "softmax":
             raw = np.exp(raw - raw.max(axis=1, keepdims=True))
@@ -72,6 +77,13 @@ class Part:
                    for role, shape in shapes.items()):
                 raise ValueError(self.name)
             return
+        if self.kind == "staged":
+            count = len(self.arrays["ends"]) + 2
+            sound = (self.arrays["ends"].ndim == 1 and self.arrays["kernel"].shape == (count, width, outputs)
+                     and self.arrays["bias"].shape == (count, outputs))
+            if not sound or not all(np.isfinite(array).all() for array in self.arrays.values()):
+                raise ValueError(self.name)
+            return
         self._check_forest(width, outputs)
 
     def _check_forest(self, width: int, outputs: int) -> None:
@@ -87,6 +99,14 @@ class Part:
             and all(((a[~leaf] > at[~leaf]) & (a[~leaf] < count)).all() for a in (left, right)))
         if not sound:
             raise ValueError(self.name)
+
+    def _by_stage(self, seen: Floats, stage: NDArray[np.int64]) -> Floats:
+        """The linear model of each row's stage."""
+        found = np.empty((len(seen), self.arrays["bias"].shape[1]))
+        for number in np.unique(stage).tolist():
+            at = stage == number
+            found[at] = seen[at] @ self.arrays["kernel"][number] + self.arrays["bias"][number]
+        return found
 
     def _voted(self, seen: NDArray[np.float32]) -> Floats:
         """The mean over all trees of the leaf that each row falls into."""
@@ -109,6 +129,13 @@ class Part:
                 total += value[left[place[:, tree]]]
             found[low:low + len(rows)] = total / len(roots)
         return found
+
+
+def stages_of(ends: Floats, x: NDArray[Any], mask: Mask | None, ended: Mask | None) -> NDArray[np.int64]:
+    """(B,) the stage of each window by its rows; the one behind the last is that of batches that have ended."""
+    length = np.full(len(x), x.shape[1]) if mask is None else mask.sum(axis=1)
+    stage = np.searchsorted(ends, length)
+    return stage if ended is None else np.where(ended, len(ends) + 1, stage)
 
 
 def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDArray[np.int64] | None = None) -> Part:

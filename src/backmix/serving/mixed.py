@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.models.heads import Kind
-from backmix.models.mixture import mixed
+from backmix.models.mixture import Seen, mixed
 from backmix.models.parts import Part
 
 Floats = NDArray[np.float64]
@@ -68,7 +68,7 @@ class MixedNetwork:
             after.append(behind)
             at += size
         if not self._parts:
-            nothing = np.empty((len(rows), 0, 0), np.float32)
+            nothing = Seen(np.empty((len(rows), 0, 0), np.float32))
             return mixed(said, (), self._weights, nothing, kind=self._kind), np.concatenate(after)
         assert self._steps is not None
         shown = np.concatenate([state[at:].reshape(self._steps, -1), self._scaled(rows)])
@@ -77,12 +77,16 @@ class MixedNetwork:
         for low in range(0, len(rows), TOGETHER):
             some = slice(low, low + TOGETHER)
             x = windows[some] if self._hidden is None else np.where(self._hidden, np.float32(0), windows[some])
-            found[some] = mixed([one[some] for one in said], self._parts, self._weights, np.ascontiguousarray(x),
-                                kind=self._kind)
+            found[some] = mixed([one[some] for one in said], self._parts, self._weights,
+                                Seen(np.ascontiguousarray(x)), kind=self._kind)
         return found, np.concatenate([*after, shown[-self._steps:].reshape(-1)]).astype(np.float32)
 
-    def predict(self, windows: Floats, lengths: NDArray[np.int64] | None) -> Floats:
-        """Windows (B, T, F), each from rest: outputs (B, O); lengths: (B,) real rows of each."""
+    def predict(self, windows: Floats, lengths: NDArray[np.int64] | None,
+                ended: NDArray[np.bool_] | None = None) -> Floats:
+        """Windows (B, T, F), each from rest: outputs (B, O).
+
+        lengths: (B,) real rows of each; ended: (B,) whether a window is a whole batch
+        """
         found = np.empty((len(windows), self._weights.shape[1]))
         for low in range(0, len(windows), TOGETHER):
             some = windows[low:low + TOGETHER]
@@ -92,7 +96,8 @@ class MixedNetwork:
             x = self._scaled(some)
             if mask is not None:
                 x[~mask] = 0.0
-            found[low:low + TOGETHER] = mixed(said, self._parts, self._weights, x, mask, kind=self._kind)
+            seen = Seen(x, mask, None if ended is None else ended[low:low + TOGETHER])
+            found[low:low + TOGETHER] = mixed(said, self._parts, self._weights, seen, kind=self._kind)
         return found
 
     def slide(self, rows: Floats, starts: NDArray[np.int64], steps: int) -> Floats:
@@ -103,7 +108,7 @@ class MixedNetwork:
         for low in range(0, len(starts), TOGETHER):
             at = starts[low:low + TOGETHER]
             found[low:low + TOGETHER] = mixed([one[low:low + TOGETHER] for one in said], self._parts, self._weights,
-                                              x[at[:, None] + np.arange(steps)], kind=self._kind)
+                                              Seen(x[at[:, None] + np.arange(steps)]), kind=self._kind)
         return found
 
     def _scaled(self, rows: Floats) -> NDArray[np.float32]:

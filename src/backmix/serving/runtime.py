@@ -173,11 +173,13 @@ class Runtime:
         out, state = self._network.carry(values, np.ascontiguousarray(state, np.float32))
         return self._decoded(out), state
 
-    def predict(self, windows: ArrayLike, *, lengths: ArrayLike | None = None) -> Floats:
+    def predict(self, windows: ArrayLike, *, lengths: ArrayLike | None = None,
+                ended: ArrayLike | None = None) -> Floats:
         """Windows (B, T, F) of plant values, each from rest: the predictions (B, O).
 
         lengths: (B,) real rows of each window, for a model of whole batches; what stands behind them
-        counts for nothing. Raises InputError (serving.missing, serving.row_shape, serving.lookback).
+        counts for nothing. ended: (B,) true where the batch has ended, for a mixture that knows better then.
+        Raises InputError (serving.missing, serving.row_shape, serving.lookback).
         """
         values = np.array(windows, np.float64, order="C")
         self._check_shape(values, 3)
@@ -193,6 +195,9 @@ class Runtime:
         self._check_numbers(values)
         if self.shown is not None and self._plain < len(self.inputs):
             values[:, :max(0, steps - self.shown), self._plain:] = self._hidden
+        if isinstance(self._network, MixedNetwork):
+            over = None if ended is None else np.broadcast_to(np.asarray(ended, bool), (len(values),))
+            return self._decoded(self._network.predict(values, sizes, over))
         return self._decoded(self._network.predict(values, sizes))
 
     def slide(self, rows: ArrayLike) -> Floats:

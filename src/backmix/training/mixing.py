@@ -272,7 +272,9 @@ def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: 
            seconds: float) -> Mixed:
     """Weigh networks and candidates by what they said of windows that they had not seen."""
     truth = _truth(prepared, blocks)
-    there = np.isfinite(trained.held).all(axis=1)
+    # by the windows that models are compared on: of some tasks only those of batches that have ended
+    there = np.isfinite(trained.held).all(axis=1) & np.isin(blocks.pool.origins,
+                                                            prepared.task.choosing(blocks.pool).origins)
     said = [trained.held[there], *(one.held[there] for one in found)]
     kind = heads.get(prepared.task.head).kind
     weights = sparing(said, truth[there]) if kind == "regression" else powers(said, truth[there], kind)

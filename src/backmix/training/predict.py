@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.course import complete
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.size import memory_predict
@@ -167,6 +168,10 @@ def _block(model: Any, windows: Windows, at: NDArray[np.int64],
     for entry in model.inputs:
         if entry.name == "mask":
             inputs["mask"] = _filled(mask, shape)
+        elif entry.name == "ended":  # a part of a mixture asks for it
+            over = np.zeros(shape[0], bool)
+            over[:len(at)] = complete(windows.subset(at))
+            inputs["ended"] = over
         elif entry.name == "future":
             assert batch.future is not None
             inputs["future"] = _filled(batch.future, (shape[0], batch.future.shape[1]))

@@ -7,7 +7,7 @@ intervals, and how the test part looks.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backmix.evaluation.figures.classes import class_scores
@@ -101,14 +101,14 @@ def _window_keys(data: ReportData) -> Iterator[Key]:
             say("report.key_windows"),
             f"{windows['test']:,}",
             "",
-            say("report.key_trained", windows=f"{_taught(data, windows):,}"),
+            say("report.key_trained", windows=f"{_taught(data):,}"),
         )
 
 
-def _taught(data: ReportData, windows: Mapping[str, int]) -> int:
+def _taught(data: ReportData) -> int:
     """Windows that the model has learned from; a mixture learns from those of the validation part, too."""
     both = not isinstance(data.verdict, str) and data.verdict.recurrent is not None
-    return windows.get("train", 0) + (windows.get("validation", 0) if both else 0)
+    return sum(part.windows for part in data.parts if part.name in (("train", "validation") if both else ("train",)))
 
 
 def _signed(value: float) -> str:

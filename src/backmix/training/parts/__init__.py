@@ -46,6 +46,7 @@ Fit = Callable[[Blocks, "Task", int], Candidate | None]
 
 candidates: Registry[Fit] = Registry("candidates", package="backmix.training.parts")
 
-USUAL = {"regression": ("ridge", "pls", "ridge_statistics", "ridge_summaries", "forest", "forest_lags", "boosting"),
+USUAL = {"regression": ("ridge", "pls", "ridge_statistics", "ridge_summaries", "forest", "forest_lags", "boosting",
+                         "pls_evolving"),
          "classification": ("lda", "forest")}
 """What is tried unless the plan says otherwise."""
