@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backmix.data.audit import Audit
+    from backmix.data.dead_time import Scan
     from backmix.data.ledger import Account, Note
     from backmix.data.split import Split
     from backmix.data.table import Table
@@ -145,6 +146,7 @@ class ReportData:
     audit, notes, account: the state of the data, what was done to it, where every row has gone
     leakage: the results of the leakage audit
     insight: what the network does inside
+    dead_times: after how long each input is seen in the target, on the training rows
     plan: the plan as TOML; environment: versions, seed, machine
     """
 
@@ -165,6 +167,7 @@ class ReportData:
     account: Account | None = None
     leakage: Sequence[LeakageResult] = ()
     insight: Insight | None = None
+    dead_times: Scan | None = None
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None
