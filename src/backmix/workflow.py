@@ -29,6 +29,7 @@ from backmix.serving.bundle import Bundle, start_of
 from backmix.serving.kept import Kept
 from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES
+from backmix.training.delays import scan_prepared
 from backmix.training.design import Design, design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
@@ -357,7 +358,7 @@ def _report(found: _Found) -> ReportData:
             prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
         account=prepared.account, leakage=found.leakage, insight=found.insight,
-        banded=found.banded, plan=plan.to_toml(),
+        banded=found.banded, dead_times=scan_prepared(prepared), plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)
 
 

@@ -84,6 +84,20 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     assert rows[0]["test_rows"] == rows[1]["test_rows"]
 
 
+def test_advise_tells_dead_times_and_saves_their_picture(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """T101 is seen in the quality three rows later, as the table was made."""
+    assert _run("advise", "plan.toml", "--picture", "delays.svg") == 0
+    told = capsys.readouterr()
+    line = next(line for line in told.out.splitlines() if line.strip().startswith("T101"))
+    assert "3 (3min)" in line
+    assert "yes" in line
+    assert told.err.strip() == "picture of the dead times: delays.svg"
+    assert Path("delays.svg").read_text("utf-8").startswith("<svg")
+    assert _run("advise", "plan.toml", "--json") == 0
+    found = {one["tag"]: one for one in json.loads(capsys.readouterr().out)["dead_times"]["found"]}
+    assert (found["T101"]["rows"], found["T101"]["seconds"], found["T101"]["sure"]) == (3, 180.0, True)
+
+
 def test_advise_says_what_auto_becomes_without_training(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("advise", "plan.toml", "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -110,7 +110,7 @@ def test_settings_are_checked() -> None:
     with pytest.raises(PlanError) as caught:
         plants.simulate("cstr", day=3)
     assert str(caught.value) == ("plant 'cstr' has no setting 'day'. "
-                                 "Known: days, faults, noise, dirt, lab_every, lab_delay")
+                                 "Known: days, faults, noise, dirt, lab_every, lab_delay, dead_time")
     with pytest.raises(PlanError) as caught:
         plants.simulate("cstr", days=0.1)
     assert str(caught.value) == "plant 'cstr' — days = 0.1 is not allowed: give 0.25 to 120.0"

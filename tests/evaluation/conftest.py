@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from backmix.data.audit import audit
+from backmix.data.dead_time import scan
 from backmix.data.ledger import Account, Note
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -174,6 +175,7 @@ def numbers(
         account=Account(read=230, used=225, repaired=3, dropped=2, reasons=(("repair.reason_merged", 2),)),
         notes=(Note("marked", "repair.reason_limit_low", 3, tag=inputs[0], example="-1.2"),),
         insight=insight_of(target, (*inputs, f"{target} (known)")),
+        dead_times=scan(table, inputs, target, rows=np.arange(200) < 120, lags=12),
         plan='[task]\nkind = "soft_sensor"\n',
         environment={"backmix": "0.1.0", "seed": "0"},
     )

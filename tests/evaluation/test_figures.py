@@ -14,6 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from backmix.data.dead_time import scan
+from backmix.data.table import Table
+from backmix.data.tag import Tag
 from backmix.evaluation.figures import NARROW, WIDE, Figure, figures
 from backmix.evaluation.figures.canvas import clean, escape, fit, span, trace
 from backmix.evaluation.figures.classes import class_scores
@@ -22,6 +25,7 @@ from backmix.evaluation.figures.residuals import autocorrelation
 from backmix.evaluation.figures.series import series
 from backmix.evaluation.figures.thin import thin
 from backmix.evaluation.figures.ticks import number, round_ticks, time_ticks
+from backmix.evaluation.page.delays import delay_blocks
 from backmix.evaluation.report import ReportData
 from backmix.tasks import tasks
 from backmix.text import LANGUAGES, say, speak
@@ -249,3 +253,26 @@ def test_all_figures_of_a_long_run_are_drawn_in_three_seconds(number_report: Mak
     sizes = {name: len(figure.svg) for name in FIGURES if (figure := figures.get(name)(data, WIDE))}
     assert time.perf_counter() - begin < 3
     assert max(sizes.values()) < 200_000
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_dead_times_are_drawn_and_told_tag_by_tag(lang: str, number_report: Maker) -> None:
+    """The surest tags have a panel, with the delay and its interval; the table has all."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 15))
+    y = np.append(np.zeros(7), x[:-7, 3]) + 0.5 * rng.normal(size=600)
+    inputs = tuple(f"tag {n}" for n in range(15))
+    table = Table(np.column_stack([x, y]), (*map(Tag, inputs), Tag("y")),
+                  time=np.datetime64("2026-01-01", "ns") + np.arange(600) * np.timedelta64(60_000_000_000, "ns"))
+    data = replace(number_report(), dead_times=scan(table, inputs, "y", rows=np.ones(600, bool), lags=20))
+    with speak(lang):  # type: ignore[arg-type]
+        figure = drawn(data, "dead_times")
+        words = [element.text for element in ElementTree.fromstring(figure.svg).iter() if element.text]  # noqa: S314
+        assert words.count("tag 3") == 1
+        assert "7 min" in words
+        assert words.count(say("dead_time.no")) == 11  # twelve panels, one of them sure
+        assert figure.svg.count('class="bar-network"') == 1
+        blocks = list(delay_blocks(data, data.dead_times))  # type: ignore[arg-type]
+        rows = [row for block in blocks if block.table for row in block.table.rows]
+        assert [cell.text for cell in rows[0].cells[:3]] == ["tag 3", "7 (7min)", "7–7"]
+        assert len(rows) == 15

@@ -13,6 +13,7 @@ from backmix.text import language, say, title_of
 
 if TYPE_CHECKING:
     from backmix.data.audit import Audit
+    from backmix.data.dead_time import Scan
     from backmix.data.ledger import Ledger
     from backmix.data.sources import Reading
     from backmix.serving.bundle import Bundle
@@ -86,8 +87,9 @@ def _note(entry: Any) -> dict[str, Any]:
             "example": entry.example}
 
 
-def show_advice(prepared: Prepared, design: Design, *, as_json: bool) -> None:
-    """What "auto" would become, and the size of the network."""
+def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, as_json: bool) -> None:
+    """What "auto" would become, the size of the network, and after how long inputs are seen in the target."""
+    from backmix.app.delays import delays_to_dict, show_delays
     from backmix.models.size import memory, parameters
 
     choices = [*prepared.choices, *design.choices]
@@ -96,11 +98,14 @@ def show_advice(prepared: Prepared, design: Design, *, as_json: bool) -> None:
     windows = {name: len(part) for name, part in prepared.parts.items()}
     if as_json:
         show_json({"choices": [choice.to_dict() | {"reason": choice.reason()} for choice in choices],
-                   "parameters": count, "memory_bytes": int(megabytes * 2**20), "windows": windows})
+                   "parameters": count, "memory_bytes": int(megabytes * 2**20), "windows": windows,
+                   "dead_times": dead_times and delays_to_dict(dead_times, prepared.recipe.spec)})
         return
     show_table([say("app.col_setting"), say("app.col_value"), say("app.col_reason")],
                [(choice.setting, _value(choice.value), choice.reason()) for choice in choices])
     show_line(say("app.size", parameters=count, memory=f"{megabytes:.1f}", **windows))
+    if dead_times is not None:
+        show_delays(dead_times, prepared.recipe.spec)
 
 
 def _value(value: Any) -> str:

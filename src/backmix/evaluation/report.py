@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backmix.data.audit import Audit
+    from backmix.data.dead_time import Scan
     from backmix.data.ledger import Account, Note
     from backmix.data.split import Split
     from backmix.data.table import Table
@@ -147,6 +148,7 @@ class ReportData:
     leakage: the results of the leakage audit
     insight: what the network does inside
     banded: the intervals of the network's predictions, and whether they hold
+    dead_times: after how long each input is seen in the target, on the training rows
     plan: the plan as TOML; environment: versions, seed, machine
     """
 
@@ -168,6 +170,7 @@ class ReportData:
     leakage: Sequence[LeakageResult] = ()
     insight: Insight | None = None
     banded: Banded | None = None
+    dead_times: Scan | None = None
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None

@@ -3,7 +3,8 @@
 This module tries a few lookbacks with a quick linear model on the training part and keeps the
 shortest one that is about as good on the validation part as the best. The linear model sees means
 over stretches that double in length into the past (1, 1, 2, 4, ... rows), so that a long window
-costs little more than a short one. The test part is never touched.
+costs little more than a short one. Where the training part shows dead times (`data.dead_time`), a
+longer one that covers them is taken when it is as good. The test part is never touched.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.dead_time import Scan
 from backmix.data.split import Part, Split
 from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec, build_windows
 from backmix.errors import InputError
 from backmix.models.choice import Choice
+from backmix.training.delays import rows_back
 
 CANDIDATES = (5, 10, 20, 40, 60, 120)
 MOST_WINDOWS = 4000
@@ -30,14 +33,16 @@ FALLBACK = 20
 
 
 def choose_lookback(table: Table, split: Split, spec: WindowSpec, *,
-                    learned: Callable[[Windows], Windows] = lambda windows: windows) -> Choice:
+                    learned: Callable[[Windows], Windows] = lambda windows: windows,
+                    dead_times: Scan | None = None) -> Choice:
     """The lookback in rows for this table and target, with the reason.
 
     ``spec`` gives inputs, targets, horizon and dead time; its own lookback is not used. ``learned``
-    keeps the windows that may be learned from.
+    keeps the windows that may be learned from. ``dead_times``: what the training rows show of delays.
     """
     errors: dict[int, float] = {}
-    for rows in CANDIDATES:
+    late = [] if dead_times is None else [(rows_back(found, spec), found) for found in dead_times.sure]
+    for rows in sorted({*CANDIDATES, *(rows for rows, _ in late if rows > CANDIDATES[-1])}):
         parts = _parts(table, split, replace(spec, lookback=rows), learned)
         if parts is None:
             break
@@ -47,6 +52,11 @@ def choose_lookback(table: Table, split: Split, spec: WindowSpec, *,
     best = min(errors, key=lambda rows: errors[rows])
     chosen = next(rows for rows in errors if errors[rows] <= CLOSE * errors[best])
     listed = ", ".join(f"{rows}: {error:.3g}" for rows, error in errors.items())
+    for needed, found in late:
+        covers = next((rows for rows in errors if rows >= needed), 0)
+        if covers > chosen and errors[covers] <= CLOSE * errors[chosen]:
+            values = {"rows": covers, "tag": found.tag, "delay": found.rows, "shorter": chosen, "errors": listed}
+            return Choice(covers, "dead_time.lookback", values, setting="windows.lookback")
     return Choice(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed},
                   setting="windows.lookback")
 

@@ -30,6 +30,7 @@ from backmix.errors import InputError, PlanError
 from backmix.models.choice import Choice
 from backmix.tasks import Task, TaskPlan, tasks
 from backmix.text import say
+from backmix.training.delays import scan_rows
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
 from backmix.training.recipe import Recipe, repair_for
@@ -179,7 +180,9 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
                        for names in (spec.inputs, spec.targets))
         short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
-        choices.append(choose_lookback(repair.apply(table)[0], parts, short, learned=task.learned))
+        repaired_once = repair.apply(table).table
+        seen = scan_rows(repaired_once, short, task, _teaching_rows(table, parts, task))
+        choices.append(choose_lookback(repaired_once, parts, short, learned=task.learned, dead_times=seen))
         spec = replace(spec, lookback=choices[-1].value)
     parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from backmix.data.plants import plants
 from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, table_of
 from backmix.data.plants.sensors import Dirt, Instrument, sense
-from backmix.data.plants.signals import at_times, moves, smooth, wander
+from backmix.data.plants.signals import at_times, delayed, moves, smooth, wander
 from backmix.data.sets.dataset import Column
 
 Floats = NDArray[np.float64]
@@ -63,6 +63,7 @@ class CstrSettings:
     faults: 1 with upsets (about one every ten hours), 0 without
     noise, dirt: multiply the instruments' errors, and how often they freeze, spike or fail
     lab_every, lab_delay: minutes between two samples, and from a sample to its result
+    dead_time: minutes from the reactor to where the sample is taken, through a long line
     """
 
     days: float = bounded(15.0, 0.25, 120.0)
@@ -71,6 +72,7 @@ class CstrSettings:
     dirt: float = bounded(1.0, 0.0, 50.0)
     lab_every: float = bounded(10.0, 2.0, 1440.0)
     lab_delay: float = bounded(30.0, 2.0, 1440.0)
+    dead_time: float = bounded(0.0, 0.0, 240.0)
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ def _run(seed: int, settings: CstrSettings) -> Simulation:
         100 * valve / reactor.coolant_max, drives[:, 4] - KELVIN])
     seen = sense(true, _INSTRUMENTS, rng, noise=settings.noise, dirt=Dirt(scale=settings.dirt))
     fault = codes[(times / KNOT).astype(np.int64)]
-    lab = sense(c[:, None], (_LAB,), rng, noise=settings.noise, dirt=Dirt(scale=0.0)).values[:, 0]
+    sampled = delayed(c, settings.dead_time / STEP)
+    lab = sense(sampled[:, None], (_LAB,), rng, noise=settings.noise, dirt=Dirt(scale=0.0)).values[:, 0]
     taken = np.zeros(rows, dtype=np.bool_)
     taken[::max(1, round(settings.lab_every / STEP))] = True
     taken &= rng.random(rows) >= _LAB_LOST * min(settings.dirt, 1.0)

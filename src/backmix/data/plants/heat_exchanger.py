@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from backmix.data.plants import plants
 from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, table_of
 from backmix.data.plants.sensors import Dirt, Instrument, sense
-from backmix.data.plants.signals import at_times, moves, smooth, wander
+from backmix.data.plants.signals import at_times, delayed, moves, smooth, wander
 from backmix.data.sets.dataset import Column
 
 STEP = 3.0  # hours between rows
@@ -63,11 +63,13 @@ class HeatExchangerSettings:
 
     units: how many exchangers are run to failure
     noise, dirt: multiply the instruments' errors, and how often they freeze, spike or fail
+    dead_time: hours until the outlet temperatures are recorded
     """
 
     units: int = bounded(20, 3, 200)
     noise: float = bounded(1.0, 0.0, 20.0)
     dirt: float = bounded(1.0, 0.0, 50.0)
+    dead_time: float = bounded(0.0, 0.0, 72.0)
 
 
 def effectiveness(ntu: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -176,6 +178,7 @@ def _run(seed: int, settings: HeatExchangerSettings) -> Simulation:
         resistance, hot, cold = states[rows, :, unit].T
         m_hot, m_cold, hot_in, cold_in = drives[rows, unit].T
         drop = pressure_drop(m_cold, resistance)
+        hot, cold = (delayed(one, settings.dead_time / STEP) for one in (hot, cold))
         true.append(np.column_stack([m_hot, m_cold, hot_in, hot, cold_in, cold, drop]))
         life.append((times[end] - times[rows]) / 24)
         fouling.append(resistance)

@@ -1,7 +1,7 @@
 """How the surroundings of a plant move.
 
 This module makes disturbances and set points: wandering (Ornstein-Uhlenbeck), moved in steps, and
-smooth between knots so that a stiff integrator can take long steps.
+smooth between knots so that a stiff integrator can take long steps; and it delays signals.
 """
 
 from __future__ import annotations
@@ -58,3 +58,15 @@ def at_times(pieces: NDArray[np.float64], spacing: float, times: NDArray[np.floa
     a, b, c, d = np.moveaxis(pieces[where], 2, 0)
     value: NDArray[np.float64] = ((a * rest + b) * rest + c) * rest + d
     return value
+
+
+def delayed(signal: NDArray[np.float64], rows: float) -> NDArray[np.float64]:
+    """A signal (N,) as it is seen behind a pipe of ``rows`` rows, in plug flow; the first value fills the pipe.
+
+    >>> delayed(np.array([1.0, 2.0, 4.0]), 1.5).tolist()
+    [1.0, 1.0, 1.5]
+    """
+    if not rows:
+        return signal
+    at = np.arange(len(signal), dtype=np.float64)
+    return np.interp(at - rows, at, signal)

@@ -23,6 +23,7 @@ from backmix.evaluation.page.blocks import (
     name,
     section,
 )
+from backmix.evaluation.page.delays import delay_blocks
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def _blocks(data: ReportData) -> Iterator[Block]:
         yield from _rows(data)
     if data.audit is not None:
         yield from _audit(data, data.audit)
+    if data.dead_times is not None:
+        yield from delay_blocks(data, data.dead_times)
 
 
 def _parts(parts: Sequence[PartSummary]) -> Grid:

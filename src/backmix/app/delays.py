@@ -1,0 +1,58 @@
+"""Dead times on the screen.
+
+This module prints what a scan for dead times found, the lines of a plan that follow from it, and saves
+the picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backmix.app.screen import note, show_line, show_table
+from backmix.text import say
+
+if TYPE_CHECKING:
+    from backmix.data.dead_time import Scan
+    from backmix.data.form import WindowSpec
+
+
+def delays_to_dict(scan: Scan, spec: WindowSpec) -> dict[str, Any]:
+    """The findings, ready for JSON."""
+    from backmix.training.delays import plan_lines
+
+    return {"target": scan.target, "labels": scan.labels, "lags": scan.lags, "plan": list(plan_lines(scan, spec)),
+            "found": [one.to_dict() | {"why": one.text()} for one in scan.found]}
+
+
+def show_delays(scan: Scan, spec: WindowSpec) -> None:
+    """A table of all inputs, the sure ones first, and the lines to paste."""
+    from backmix.training.delays import plan_lines, spoken
+
+    order = sorted(scan.found, key=lambda one: (not one.sure, one.p))
+    show_table([say(f"dead_time.col_{key}") for key in ("tag", "delay", "interval", "strength", "sure", "why")], [
+        (one.tag, spoken(one.rows, scan.step), f"{one.low}–{one.high}", f"{one.strength:.2f}",
+         say("dead_time.yes" if one.sure else "dead_time.no"), one.text())
+        if one.reason not in ("few", "constant") else (one.tag, "–", "–", "–", say("dead_time.no"), one.text())
+        for one in order], title=say("dead_time.head"))
+    lines = plan_lines(scan, spec)
+    if lines:
+        show_line(say("dead_time.paste"))
+        for line in lines:
+            show_line(f"  {line}")
+
+
+def save_picture(scan: Scan, path: Path) -> None:
+    """Write the picture as an SVG file of its own."""
+    from backmix.evaluation.figures import WIDE
+    from backmix.evaluation.figures.dead_times import draw_scan
+    from backmix.evaluation.report import style
+    from backmix.storage import write_atomic
+
+    drawn = draw_scan(scan, WIDE)
+    if drawn is None:
+        note(say("dead_time.no_picture"))
+        return
+    sheet = f"<style>svg{{background:var(--card)}}{style()}</style>"
+    write_atomic(path, drawn.svg.replace(">", f">{sheet}", 1))
+    note(say("dead_time.picture_at", where=path))
