@@ -32,8 +32,10 @@ from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
 from backmix.evaluation.judgement import neighbours
 from backmix.evaluation.rounds import error
+from backmix.tasks import tasks
 from backmix.training.design import design
 from backmix.training.mixing import fit_model, why_alone
+from backmix.training.parts import USUAL
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 
@@ -56,11 +58,21 @@ INLINE = {
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "auto": {},
     "course": {"model": {"recipe": "course"}},
-    "bagging": {"model": {"beside": []}},
-    "linear": {"model": {"beside": ["ridge"]}},
+    "ridge or lda beside": {"model": {"beside": ["ridge", "lda"]}},
+    "no trees beside": {"model": {"beside": ["ridge", "pls", "ridge_statistics", "ridge_summaries", "lda"]}},
     "residual": {"model": {"learns": "residual"}},
-    "no trees": {"model": {"beside": ["ridge", "pls", "ridge_statistics", "ridge_summaries"]}},
+    "taught all": {"model": {"taught": "all"}},
+    "course, weight decay": {"model": {"recipe": "course"}, "training": {"weight_decay": 0.01}},
+    "course, cosine": {"model": {"recipe": "course"}, "training": {"schedule": "cosine", "epochs": 60}},
+    "course, averaged": {"model": {"recipe": "course"}, "training": {"average": 0.98}},
+    "course, noise": {"model": {"recipe": "course", "noise": 0.1}},
+    "course, 8 units": {"model": {"recipe": "course", "units": [8]}},
+    "course, huber": {"model": {"recipe": "course"}, "training": {"loss": "huber"}},
+    "course, skip": {"model": {"recipe": "course", "skip": True}},
+    "course, summaries": {"model": {"recipe": "course", "summaries": True}},
+    "course, no summaries": {"model": {"recipe": "course", "summaries": False}},
 }
+"""What is compared: the default, parts of it, and single changes of one plain network."""
 
 
 def main() -> None:
@@ -103,8 +115,15 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
     plan = plan_of(name)
     reading = read(plan.data, base=EXAMPLES)
     prepared, beside = {}, {}
+    kind = tasks.get(plan.the_task.kind).kind
     for recipe, seed in wanted:
+        if ("huber" in recipe and plan.the_task.kind == "fault_diagnosis") or (
+                recipe == "residual" and plan.the_task.kind not in ("soft_sensor", "remaining_life")):
+            continue  # for numbers alone
+        fitting = [part for part in RECIPES[recipe].get("model", {}).get("beside", ()) if part in USUAL[kind]]
         changes = {**RECIPES[recipe], "training": {**RECIPES[recipe].get("training", {}), "seed": seed}}
+        if fitting:
+            changes["model"] = {**changes["model"], "beside": fitting}
         asked = plan.merged(changes)
         if recipe not in prepared:
             prepared[recipe] = prepare(reading, asked)

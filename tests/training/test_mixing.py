@@ -284,6 +284,13 @@ def test_every_usual_candidate_is_registered_and_says_numbers() -> None:
             assert np.isfinite(found.held).all()
 
 
+def test_what_answers_another_kind_of_question_is_not_tried() -> None:
+    with pytest.raises(PlanError, match=r"lda answers another kind of question than the task soft_sensor\. Beside its"):
+        mixed_of(ready(steady_table(), auto(model={**AUTO, "members": 3, "beside": ["lda"]})))
+    with pytest.raises(PlanError, match="nothing"):
+        mixed_of(ready(steady_table(), auto(model={**AUTO, "members": 3, "beside": ["nothing"]})))
+
+
 @pytest.mark.parametrize(("model", "message"), [
     ({"recipe": "course", "members": 3}, 'members is for recipe = "auto"; the recipe "course" trains one network'),
     ({"members": 0}, 'members are 1 to 50 networks, or "auto"'),

@@ -189,6 +189,10 @@ def _candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     """Everything that can stand beside the networks, fitted."""
     task, asked = prepared.task, prepared.plan.model.beside
     names = USUAL[task.kind] if asked == "auto" else asked
+    others = {name for kind, usual in USUAL.items() if kind != task.kind for name in usual} - set(USUAL[task.kind])
+    for name in names:
+        if name in others:
+            raise PlanError("mixture.beside_kind", name=name, task=task.name, fitting=", ".join(USUAL[task.kind]))
     with few_threads(blocks.pool):
         found = [candidates.get(name)(blocks, task, prepared.plan.training.seed) for name in names]
     return [one for one in found if one is not None]
