@@ -242,7 +242,7 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     name = mixed.name
     judgement = replace(beside, prepared=prepared).judge(mixed.model, name=name, mixed=mixed)
-    banded = band(judgement, prepared, network=name)
+    banded = band(judgement, prepared, network=name, mixed=mixed)
     judgement = replace(judgement, frame=banded.frame)
     insight = None
     if prepared.recipe.tells_what_is_judged:

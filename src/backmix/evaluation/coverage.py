@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.slices import sampled
 from backmix.evaluation.bands import Banding, calibrate, interval, lateness, with_bands
 from backmix.evaluation.interval import Interval, Resampler, block_length
 from backmix.evaluation.interval import interval as bootstrap
-from backmix.evaluation.predictions import Codes, Floats, read_sample
+from backmix.evaluation.predictions import Codes, Floats, prediction_frame, read_sample
 from backmix.evaluation.scores import Sampling
 from backmix.models.bands import Bands, Calibrated, ClassSets
+from backmix.training.prepare import RUNNING_BEFORE
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from backmix.evaluation.judgement import Judgement
     from backmix.tasks import Task
+    from backmix.training.mixing import Mixed
     from backmix.training.prepare import Prepared
 
 Method = Literal["split", "adaptive", "sets"]
@@ -33,6 +36,8 @@ METHODS: tuple[Literal["split", "adaptive"], ...] = ("split", "adaptive")
 STRETCHES, FEWEST_WINDOWS = 24, 15
 """How many stretches a long run is cut into, and the fewest windows of each."""
 MOST_BATCHES = 60
+MOST_EARLIER = 100_000
+"""Windows of the training part that calibrate, at most."""
 SHOWN = 6
 """Distances of a path that are told."""
 
@@ -112,17 +117,36 @@ class Banded:
                 "coverage": [asdict(row) for row in self.rows]}
 
 
-def band(judgement: Judgement, prepared: Prepared, *, network: str) -> Banded:
-    """The frame of a judgement with intervals as the plan asks for them, and how they hold."""
+def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: Mixed | None = None) -> Banded:
+    """The frame of a judgement with intervals as the plan asks for them, and how they hold.
+
+    mixed: the mixture that was judged: what it said of each block before it had seen it calibrates, too
+    """
     asked, task = prepared.plan.intervals, prepared.task
     kind: Literal["split", "adaptive"] = "adaptive" if asked.kind == "adaptive" else "split"
     banding = Banding(network, asked.level, kind, lateness(prepared.recipe.spec))
-    calibrated = None if asked.kind == "none" else calibrate(judgement.frame, task, banding)
+    calibrated = None if asked.kind == "none" else calibrate(_unseen(judgement.frame, task, network, mixed), task,
+                                                             banding)
     settings = prepared.plan.evaluation
     sampling = Sampling(draws=settings.resamples, level=settings.level, seed=prepared.plan.training.seed)
     if calibrated is None:
         return Banded(judgement.frame, banding)
     return cover(judgement.frame, task, calibrated, banding, sampling)
+
+
+def _unseen(frame: pd.DataFrame, task: Task, network: str, mixed: Mixed | None) -> pd.DataFrame:
+    """The frame, and below it what a mixture said of blocks of the training part when they were held out."""
+    import pandas as pd
+
+    if mixed is None or mixed.earlier is None:
+        return frame
+    windows, raw = mixed.earlier
+    sound = np.flatnonzero(np.isfinite(raw).all(axis=1))
+    sound = sound[sampled(len(sound), MOST_EARLIER)]
+    windows = windows.subset(sound)
+    outcome = task.finished(task.decode(raw[sound], windows), windows)
+    part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
+    return pd.concat([frame, prediction_frame(task, windows, outcome, model=network, part=part)], ignore_index=True)
 
 
 def cover(frame: pd.DataFrame, task: Task, calibrated: Calibrated, banding: Banding,

@@ -54,6 +54,7 @@ class Mixed:
     share: weight of the networks
     held, held_alone: (V, O) what model and networks say of validation windows that they have not seen
     origins: (V,) of those windows
+    earlier: the other windows that taught, and what model said of each (W, O) when it had not seen it
     choices: what was decided, with reasons
     """
 
@@ -64,6 +65,7 @@ class Mixed:
     held: Floats | None = None
     held_alone: Floats | None = None
     origins: NDArray[Any] | None = None
+    earlier: tuple[Windows, Floats] | None = None
     choices: tuple[Choice, ...] = ()
 
     @property
@@ -297,6 +299,7 @@ def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: 
     choices = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
     return Mixed(model, replace(trained.last, seconds=seconds), alone, share=float(weights[0] / weights.sum()),
                  held=whole[tail], held_alone=trained.held[tail], origins=np.asarray(validation.origins),
+                 earlier=(blocks.pool.subset(np.arange(tail.start)), whole[:tail.start]),
                  choices=choices)
 
 
