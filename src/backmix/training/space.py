@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from backmix.duration import Duration, DurationField
 from backmix.errors import PlanError
@@ -31,6 +31,8 @@ FORBIDDEN = frozenset({
     "training.seed", "training.warm_start", "training.memory_limit", "training.checkpoint", "training.tensorboard",
     "training.metrics", "training.monitor", "windows.horizon", "windows.stride", "windows.dead_time"})
 """Settings in those sections that change no model (a lucky seed is none), or what is asked."""
+GIVEN = "tune.why_given"
+"""The reason of a setting whose values the plan names itself."""
 NO_SUMMARIES = ("forms.summaries_steps", "carried.no_summaries")
 """Reasons for which there is no place for window statistics."""
 
@@ -64,6 +66,18 @@ class Range(Section):
         return tuple(map(round, found)) if self.whole else found
 
 
+def _form(values: Any) -> str:
+    """Which form the values of a setting are meant to have, so that what is wrong with it is said in its terms."""
+    return "tagged-range" if isinstance(values, dict | Range) else "tagged-word" if isinstance(values, str) else \
+        "tagged-list"
+
+
+Values = Annotated[
+    Annotated[tuple[Any, ...], Tag("tagged-list")] | Annotated[Range, Tag("tagged-range")]
+    | Annotated[Literal["fixed"], Tag("tagged-word")], Discriminator(_form)]
+"""What ``[tune.space]`` may say about a setting."""
+
+
 class TunePlan(Section):
     """``[tune]``: how `backmix tune` searches; `backmix run` does not read it.
 
@@ -86,7 +100,7 @@ class TunePlan(Section):
     pruner: Literal["median", "halving", "none"] = "median"
     storage: str | None = None
     workers: int = Field(default=1, ge=1, le=1000)
-    space: dict[str, tuple[Any, ...] | Range | Literal["fixed"]] = Field(default_factory=dict)
+    space: dict[str, Values] = Field(default_factory=dict)
 
     @field_validator("timeout")
     @classmethod
@@ -217,7 +231,7 @@ def open_space(plan: Plan, prepared: Prepared, design: Design) -> tuple[Knob, ..
         knobs.pop(name, None)
         if values != "fixed":
             knobs[name] = Knob(name, values if isinstance(values, Range) else tuple(map(_frozen, values)),
-                               "tune.why_given")
+                               GIVEN)
     if not knobs:
         raise PlanError("tune.nothing_open", names=", ".join(dict.fromkeys(knob.name for knob in SPACE)))
     now = resolved(prepared, design)

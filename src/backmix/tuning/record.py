@@ -138,6 +138,7 @@ def record(folder: Path, stage: Stage, book: Book, *, found_in: Sequence[Path | 
         "importance": book.importance(LEAST_TRIALS),
         "space": [knob.to_dict() | {"reason": {lang: say(knob.reason_key, lang) for lang in LANGUAGES}}
                   for knob in stage.space],
+        "left_out": {"windows.lookback": [label_of(value) for value in stage.left_out]} if stage.left_out else {},
         "folds": {**stage.dividing.model_dump(), "inside_batches": stage.inside,
                   "judged_windows": [len(rows) for rows in stage.judged]},
         "rows": {"seen": len(stage.table), "kept_from_the_search": stage.cut},

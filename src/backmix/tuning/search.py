@@ -157,7 +157,7 @@ def _goes_on(stage: Stage, book: Book, attempt: _Attempt, result: FoldResult) ->
     attempt.seconds += result.seconds
     if result.fault is not None:
         if attempt.as_is:
-            result.fault.add_note(say("tune.in_fold", number=number + 1, folds=folds))
+            result.fault.add_note(say("tune.in_fold", number=number + 1, folds=folds, mend=stage.mend))
             raise result.fault
         _end(book, attempt, why=_fault(result.fault))
         return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from backmix.text import say
 from backmix.training.design import design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, check_target, check_uncut, prepare
-from backmix.training.space import Knob, Range, changed, label_of, open_space, starting_point
+from backmix.training.space import GIVEN, Knob, Range, changed, label_of, open_space, starting_point
 
 LOOKBACK = "windows.lookback"
 
@@ -42,7 +41,8 @@ class Stage:
     table: the rows that the search may see; cut: how many rows were kept from it
     dividing: how folds are cut; inside: whether every batch is cut by itself
     judged: per fold the rows that every trial is judged on
-    space: what is searched; start: the labels of the plan as it is
+    space: what is searched; start: the labels of the plan as it is; left_out: lookbacks that a fold has no
+        room for
     """
 
     plan: Plan
@@ -53,6 +53,12 @@ class Stage:
     judged: tuple[Rows, ...]
     space: tuple[Knob, ...]
     start: Mapping[str, Any]
+    left_out: tuple[Any, ...] = ()
+
+    @property
+    def mend(self) -> str:
+        """What to do when a fold is too small."""
+        return say("tune.fewer_folds" if self.dividing.kind == "expanding" else "tune.more_folds")
 
     def prepared(self, number: int, plan: Plan) -> Prepared:
         """The windows of fold ``number`` (from 0), prepared as this plan says, with scalers of its own."""
@@ -81,8 +87,7 @@ def set_stage(reading: Reading, plan: Plan) -> Stage:
     space = open_space(plan, last, chosen)
     start = starting_point(space, plan, last, chosen)
     judged = [_judged_rows(fold) for fold in folds_now]
-    space, judged = _reachable(first, space, start, judged)
-    return replace(first, space=space, start=start, judged=tuple(judged))
+    return _reachable(replace(first, space=space, start=start, judged=tuple(judged)))
 
 
 def known_rows(table: Table, plan: Plan) -> Mask:
@@ -143,7 +148,11 @@ def _dividing(plan: Plan) -> tuple[FoldPlan, bool]:
 
 def prepare_fold(table: Table, plan: Plan, dividing: FoldPlan, number: int, *, inside: bool) -> Prepared:
     """The windows of one fold: repair rules, lookback and scalers are learned from its own training rows."""
-    divide = partial(_fold, dividing, number, inside)
+    named = plan.split.gap
+
+    def divide(table: Table, gap: int) -> Split:
+        return _fold(dividing, number, inside, table, gap if named is None else named.rows(table.step))
+
     return prepare(Reading(table, Ledger(read=len(table))), plan, divide=divide)
 
 
@@ -161,7 +170,9 @@ def _noted(stage: Stage, number: int, plan: Plan) -> Prepared:
     try:
         return stage.prepared(number, plan)
     except BackmixError as fault:
-        fault.add_note(say("tune.in_fold", number=number + 1, folds=stage.dividing.folds))
+        key = "tune.in_fold" if plan is stage.plan else "tune.in_fold_lookback"
+        fault.add_note(say(key, number=number + 1, folds=stage.dividing.folds, lookback=plan.windows.lookback,
+                           mend=stage.mend))
         raise
 
 
@@ -169,37 +180,28 @@ def _judged_rows(fold: Prepared) -> Rows:
     return np.asarray(fold.test.target_rows, np.int64)
 
 
-def _reachable(stage: Stage, space: tuple[Knob, ...], start: Mapping[str, Any],
-               judged: list[Rows]) -> tuple[tuple[Knob, ...], list[Rows]]:
-    """The space less lookbacks that a fold has no room for, and the rows that windows of all others answer for.
+def _reachable(stage: Stage) -> Stage:
+    """The stage less lookbacks that a fold has no room for, and with the rows that windows of all others answer for.
 
     Were every trial judged on the rows that it has windows for, a long lookback would leave out the first
-    rows of every batch, and win or lose by that.
+    rows of every batch, and win or lose by that. A lookback that the plan names itself is not left out but
+    refused.
     """
-    knob = next((knob for knob in space if knob.name == LOOKBACK), None)
+    knob = next((knob for knob in stage.space if knob.name == LOOKBACK), None)
     if knob is None:
-        return space, judged
-    if isinstance(knob.values, Range):
-        rows = _answered(stage, knob.values.samples()[1])
-        return space, judged if rows is None else _common(judged, rows)
-    kept = []
-    for value in knob.values:
-        rows = _answered(stage, value)
-        if rows is not None:
-            judged = _common(judged, rows)
-        if rows is not None or label_of(value) == start[LOOKBACK]:
-            kept.append(value)
-    return tuple(replace(one, values=tuple(kept)) if one.name == LOOKBACK else one for one in space), judged
-
-
-def _common(one: list[Rows], other: list[Rows]) -> list[Rows]:
-    return [np.intersect1d(old, new) for old, new in zip(one, other, strict=True)]
-
-
-def _answered(stage: Stage, lookback: Any) -> list[Rows] | None:
-    """Per fold the rows that are judged with this lookback; None when a fold has too few windows then."""
-    plan = changed(stage.plan, {LOOKBACK: lookback})
-    try:
-        return [_judged_rows(stage.prepared(number, plan)) for number in range(stage.dividing.folds)]
-    except InputError:
-        return None
+        return stage
+    judged, left_out = stage.judged, []
+    for value in knob.values.samples() if isinstance(knob.values, Range) else knob.values:
+        plan = changed(stage.plan, {LOOKBACK: value})
+        try:
+            folds_then = [_noted(stage, number, plan) for number in range(stage.dividing.folds)]
+        except InputError:
+            if knob.reason_key == GIVEN:
+                raise
+            left_out.append(value)
+            continue
+        judged = tuple(np.intersect1d(old, _judged_rows(new)) for old, new in zip(judged, folds_then, strict=True))
+    kept = [value for value in knob.values if value not in left_out or label_of(value) == stage.start[LOOKBACK]] \
+        if left_out else knob.values
+    space = tuple(replace(one, values=tuple(kept)) if one is knob and left_out else one for one in stage.space)
+    return replace(stage, space=space, judged=judged, left_out=tuple(left_out))

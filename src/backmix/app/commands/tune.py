@@ -65,6 +65,8 @@ def _show(found: Search, *, as_json: bool) -> None:
     if summary["importance"]:
         show_table([say("tune.column_setting"), say("tune.column_importance")],
                    [(name, f"{100 * share:.0f} %") for name, share in summary["importance"].items()])
+    for values in summary["left_out"].values():
+        show_line(say("tune.left_out", values=", ".join(map(str, values))))
     show_line(say("tune.plan_at", where=found.plan_path))
     show_line(found.verdict)
     show_line(say("tune.no_test_score", where=found.plan_path))
