@@ -86,6 +86,7 @@ def differs(found: Search, folder: Path, value: float | None) -> bool:
 
 @pytest.mark.parametrize("value", [math.nan, None])
 def test_no_trial_depends_on_the_test_part(found: Search, tmp_path: Path, value: float | None) -> None:
+    """Course item 62: cross-validation in time, here to choose settings."""
     assert not differs(found, tmp_path / "other", value)
     assert found.summary["rows"] == {"seen": FIRST_TEST_ROW, "kept_from_the_search": 420 - FIRST_TEST_ROW}
 

@@ -29,7 +29,7 @@ from backmix.training.plan import Plan
 from backmix.training.space import changed
 from backmix.tuning.record import SUMMARY, Row, Search, record, row_of
 from backmix.tuning.stage import Stage, set_stage
-from backmix.tuning.study import AS_IS, FOLDS, JUDGED, SECONDS, WHY, Book, mark, open_study
+from backmix.tuning.study import AS_IS, FOLDS, JUDGED, SECONDS, WHY, Book, mark, may_open, open_study
 from backmix.tuning.trial import FoldJob, FoldResult, run_fold
 from backmix.workflow import fingerprint, reading_of, run_folder
 
@@ -62,7 +62,9 @@ def tune(data: Any, plan: Plan | Path | str, *, settings: Mapping[str, Any] | No
     plan = _told(plan, settings or {})
     where = Path(folder) if folder is not None else run_folder("tune", resume=resume)
     path = where / STUDY if plan.tune.storage is None else base / plan.tune.storage
-    _may_begin(where, path, resume=resume)
+    may_open(path, resume=resume)
+    if not resume and (where / SUMMARY).exists():
+        raise PlanError("tune.finished", where=where)
     stage = set_stage(reading_of(data, plan, base), plan)
     apart = path.parent.resolve() != where.resolve()
     with hold(where), hold(path.with_name(f"{path.name}.held")) if apart else nullcontext():
@@ -210,16 +212,6 @@ def _told(plan: Plan, settings: Mapping[str, Any]) -> Plan:
         return plan
     said = plan.to_dict().get("tune", {}) | dict(settings)
     return plan.model_copy(update={"tune": Plan.check({"tune": said}).tune})
-
-
-def _may_begin(folder: Path, path: Path, *, resume: bool) -> None:
-    """Refuse what can be refused before a large table is read."""
-    if resume and not path.exists():
-        raise PlanError("tune.nothing_to_resume", where=path)
-    if not resume and path.exists():
-        raise PlanError("tune.study_there", where=path)
-    if not resume and (folder / SUMMARY).exists():
-        raise PlanError("tune.finished", where=folder)
 
 
 def _found_in(data: Any, base: Path, folder: Path) -> Sequence[Path | None]:

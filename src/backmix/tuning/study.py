@@ -95,20 +95,27 @@ class Book:
             self.study, evaluator=FanovaImportanceEvaluator(seed=self.seed)).items()}
 
 
+def may_open(path: Path, *, resume: bool) -> None:
+    """Refuse what can be refused before a large table is read.
+
+    Raises PlanError: tune.storage_kind, tune.study_there, tune.nothing_to_resume.
+    """
+    if path.suffix.lower() not in (*JOURNALS, *DATABASES):
+        raise PlanError("tune.storage_kind", where=path, databases=" ".join(DATABASES), journals=" ".join(JOURNALS))
+    if resume != path.exists():
+        raise PlanError("tune.nothing_to_resume" if resume else "tune.study_there", where=path)
+
+
 @contextmanager
 def open_study(path: Path, plan: TunePlan, fingerprint: Mapping[str, str], *, resume: bool) -> Iterator[optuna.Study]:
     """The study in a file: a new one, or with ``resume`` the one that is there.
 
-    Raises PlanError: tune.storage_kind, tune.study_there, tune.nothing_to_resume, tune.other_study;
-    InputError (tune.storage_unusable) for a file that holds something else.
+    Raises PlanError: tune.study_there, tune.nothing_to_resume, tune.other_study; InputError
+    (tune.storage_unusable) for a file that holds something else.
     """
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
-    if path.suffix.lower() not in (*JOURNALS, *DATABASES):
-        raise PlanError("tune.storage_kind", where=path, databases=" ".join(DATABASES), journals=" ".join(JOURNALS))
-    if resume and not path.exists():
-        raise PlanError("tune.nothing_to_resume", where=path)
     loudness = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage: Any = None
