@@ -31,6 +31,7 @@ _HOMES = {
     "load": "backmix.workflow",
     "explain": "backmix.explanation",
     "refit": "backmix.rolling.play",
+    "tune": "backmix.tuning.search",
     "RecurrentRegressor": "backmix.estimators",
     "RecurrentClassifier": "backmix.estimators",
 }
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from backmix.serving.bundle import Bundle as Bundle
     from backmix.tasks import Task as Task
     from backmix.training.plan import Plan as Plan
+    from backmix.tuning.search import tune as tune
     from backmix.workflow import Run as Run
     from backmix.workflow import fit as fit
     from backmix.workflow import load as load

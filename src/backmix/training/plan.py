@@ -29,6 +29,7 @@ from backmix.tasks import TaskPlan, tasks
 from backmix.text import LANGUAGES, say
 from backmix.training.fit import TrainingPlan
 from backmix.training.rounds import RefitPlan
+from backmix.training.space import TunePlan
 
 PLAN_BYTES = 1_000_000
 """A plan is a page of text; a larger file is not read."""
@@ -109,6 +110,7 @@ class Plan(Section):
     intervals: IntervalPlan = IntervalPlan()
     report: ReportPlan = ReportPlan()
     refit: RefitPlan = RefitPlan()
+    tune: TunePlan = TunePlan()
     online: bool = True
     """Whether the model shall run live; then nothing may look ahead."""
 

@@ -167,7 +167,7 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     table = kind.derive(table, settings, targets=True)
     task = kind.bind(table, settings)
     if divide is None:
-        _uncut(table, plan, task)
+        check_uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
     spec = _spec(table, plan, task, inputs)
     choices: list[Choice] = []
@@ -205,7 +205,7 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
     task = replace(old.task, settings=settings, fitted={})
     table = task.derive(table, settings, targets=True)
     if divide is None:
-        _uncut(table, plan, task)
+        check_uncut(table, plan, task)
     asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
     spec = start.spec(_spec(table, asked, task, old.inputs))
     parts = _parts(table, plan, divide, gap=spec.reach)
@@ -247,7 +247,7 @@ def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     return rows & allowed
 
 
-def _uncut(table: Table, plan: Plan, task: Task) -> None:
+def check_uncut(table: Table, plan: Plan, task: Task | type[Task]) -> None:
     """PlanError when the split cuts batches whose rows only know their target when the batch has ended."""
     cuts = plan.split.kind not in ("batch", "named") or plan.split.within == "batch"
     if task.whole_batches and cuts:

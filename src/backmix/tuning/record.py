@@ -1,0 +1,251 @@
+"""What is left of a search: its folder.
+
+This module writes the plan that was found, the table of trials and the summary of a search, and reads the
+summary of a finished one. There is no score of the test part in it: no trial has seen one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backmix.errors import InputError
+from backmix.evaluation.metrics import metrics
+from backmix.evaluation.scores import number, unit_title
+from backmix.evaluation.verdict import SAME
+from backmix.storage import write_atomic
+from backmix.text import LANGUAGES, Language, language, say
+from backmix.training.plan import Plan
+from backmix.training.space import changed, label_of
+from backmix.tuning.stage import Stage
+from backmix.tuning.study import AS_IS, FOLDS, JUDGED, SECONDS, WHY, Book, spelled
+
+if TYPE_CHECKING:
+    import optuna
+
+SUMMARY = "tune.json"
+TUNED = "tuned.toml"
+TRIALS = "trials.csv"
+SQLITE = "sqlite:///"
+LEAST_TRIALS = 10
+"""Finished trials below which nothing is said about which setting matters."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial as it is told.
+
+    number: counted from 1; state: "as_is", "done" or "given_up"
+    error: the mean over the folds, None for a trial that was given up; folds: the error on each
+    why: why it was given up, or what it repeats, in both languages
+    """
+
+    number: int
+    state: str
+    error: float | None
+    folds: tuple[float | None, ...]
+    seconds: float
+    settings: Mapping[str, Any]
+    why: Mapping[str, str]
+
+    def reason(self, lang: Language | None = None) -> str:
+        """Why, in the language of the moment unless one is named; empty when there is nothing to say."""
+        return self.why.get(lang or language(), "")
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A finished search: its folder, and the summary kept there, ready for JSON.
+
+    summary: verdict (per language), metric, trials, importance, settings ...
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """What came out in one sentence, in the language of the moment."""
+        return str(self.summary["verdict"][language()])
+
+    @property
+    def plan_path(self) -> Path:
+        """The file of the plan that was found."""
+        return self.folder / TUNED
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that was found: that of the best trial, or the plan as it was."""
+        return Plan.load(self.plan_path)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The trials in their order."""
+        return tuple(Row(**{**row, "folds": tuple(row["folds"])}) for row in self.summary["trials"])
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Search:
+        """A search from its folder; InputError when it holds no finished one."""
+        folder = Path(folder)
+        try:
+            summary = json.loads((folder / SUMMARY).read_text("utf-8"))
+        except (OSError, ValueError):
+            summary = None
+        if not isinstance(summary, dict) or not summary.keys() >= {"verdict", "trials", "best"}:
+            raise InputError("tune.no_search", where=folder)
+        return cls(folder=folder, summary=summary)
+
+
+def row_of(book: Book, number_in_study: int) -> Row:
+    """A trial that is over, by its number in the study."""
+    at, trial = next((at, trial) for at, trial in enumerate(book.over, 1) if trial.number == number_in_study)
+    return _row(book, at, trial)
+
+
+def _row(book: Book, at: int, trial: optuna.trial.FrozenTrial) -> Row:
+    told = trial.user_attrs
+    done = trial.state.name == "COMPLETE"
+    return Row(number=at, state="as_is" if told.get(AS_IS) else "done" if done else "given_up",
+               error=trial.value if done else None, folds=tuple(told.get(FOLDS, ())),
+               seconds=float(told.get(SECONDS, 0.0)), why=told.get(WHY, {}),
+               settings={name: label_of(value) for name, value in book.values(trial).items()})
+
+
+def record(folder: Path, stage: Stage, book: Book, *, found_in: Sequence[Path | None]) -> Search:
+    """Write everything into a folder, the summary last.
+
+    found_in: the file of the table if one was handed over, and the folder from which the plan's paths count
+    """
+    rows = [_row(book, at, trial) for at, trial in enumerate(book.over, 1)]
+    as_is, best = rows[0], best_of(rows)
+    judged = book.over[0].user_attrs[JUDGED]
+    trial = book.over[best.number - 1]
+    plan = changed(stage.plan, book.values(trial)) if best is not as_is else stage.plan
+    verdict: dict[str, str] = {lang: _sentence(rows, best, judged, stage, lang) for lang in LANGUAGES}
+    write_atomic(folder / TUNED, _toml(_moved(plan, found_in, folder), best, rows, verdict))
+    write_atomic(folder / TRIALS, _csv(rows, stage))
+    assert as_is.error is not None
+    assert best.error is not None
+    summary = {
+        "verdict": verdict, **judged, "best": best.number, "better": best is not as_is,
+        "as_is_error": as_is.error, "best_error": best.error,
+        "gain": (as_is.error - best.error) / as_is.error if as_is.error else 0.0,
+        "changes": dict(best.settings), "trials": [asdict(row) for row in rows],
+        "importance": book.importance(LEAST_TRIALS),
+        "space": [knob.to_dict() | {"reason": {lang: say(knob.reason_key, lang) for lang in LANGUAGES}}
+                  for knob in stage.space],
+        "left_out": {"windows.lookback": [label_of(value) for value in stage.left_out]} if stage.left_out else {},
+        "folds": {**stage.dividing.model_dump(), "inside_batches": stage.inside,
+                  "judged_windows": [len(rows) for rows in stage.judged]},
+        "rows": {"seen": len(stage.table), "kept_from_the_search": stage.cut},
+        "plan": plan.to_toml(),
+    }
+    write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
+    return Search(folder=folder, summary=json.loads((folder / SUMMARY).read_text("utf-8")))
+
+
+def best_of(rows: Sequence[Row]) -> Row:
+    """The trial with the smallest error; the plan as it is unless one is better by more than makes no difference."""
+    as_is = rows[0]
+    assert as_is.error is not None
+    others = [row for row in rows[1:] if row.error is not None]
+    if not others:
+        return as_is
+    best = min(others, key=lambda row: float(row.error or 0.0))
+    assert best.error is not None
+    return best if best.error < (1 - SAME) * as_is.error else as_is
+
+
+def error_title(judged: Mapping[str, Any], lang: Language | None = None) -> str:
+    """What the error of a search is called: the metric, or what is missing from 1."""
+    metric = metrics.get(judged["metric"])
+    title = metric.title(lang)
+    if judged["targets"] > 1:
+        kind = "mean_in_spreads" if metric.unit == "target" else "mean_over_targets"
+        title = say(f"evaluation.{kind}", lang, metric=title, targets=judged["targets"])
+    return say("tune.missing", lang, metric=title) if metric.better == "higher" else title
+
+
+def told_error(value: float | None, judged: Mapping[str, Any]) -> str:
+    """An error as a person reads it, with its unit."""
+    return "–" if value is None else f"{number(value, share=judged['share'])} {unit_title(judged['unit'])}".rstrip()
+
+
+def said_settings(row: Row) -> str:
+    """The settings of a trial in one line, and why it ended early if it did."""
+    settings = say("tune.as_is") if row.state == "as_is" else spelled(row.settings)
+    return f"{settings} · {row.reason()}" if row.reason() else settings
+
+
+def said_trial(row: Row, trials: int) -> str:
+    """A trial that is over in one line."""
+    outcome = "–" if row.error is None else number(row.error)
+    return say("tune.told_trial", number=row.number, trials=trials, outcome=outcome, settings=said_settings(row))
+
+
+def _sentence(rows: Sequence[Row], best: Row, judged: Mapping[str, Any], stage: Stage, lang: Language) -> str:
+    as_is = rows[0]
+    values = {"trials": len(rows), "folds": stage.dividing.folds, "metric": error_title(judged, lang),
+              "as_is": told_error(as_is.error, judged), "best": told_error(best.error, judged),
+              "number": best.number, "rows": f"{stage.cut:,}"}
+    if best is not as_is:
+        assert as_is.error is not None
+        assert best.error is not None
+        gain = 100 * (as_is.error - best.error) / as_is.error
+        return say("tune.found", lang, **values, gain=f"{gain:.1f}")
+    return say("tune.nothing_better" if len(rows) > 1 else "tune.only_as_is", lang, **values)
+
+
+def _toml(plan: Plan, best: Row, rows: Sequence[Row], verdict: Mapping[str, str]) -> str:
+    """The plan as a file that says where it comes from."""
+    said = [verdict["en"], verdict["zh_TW"]]
+    if best is not rows[0]:
+        said.append(spelled(best.settings))
+    return "".join(f"# {line}\n" for line in said) + "\n" + plan.to_toml()
+
+
+def _moved(plan: Plan, found_in: Sequence[Path | None], folder: Path) -> Plan:
+    """The plan with its paths as seen from the folder that it is written into."""
+    file, base = found_in
+    data = plan.data
+    if file is not None:
+        data = data.model_copy(update={"file": _from(file, folder), "set": None, "protocol": None, "plant": None,
+                                       "sql": None, "query": None})
+    elif base is not None:
+        if data.file is not None:
+            data = data.model_copy(update={"file": _from(base / data.file, folder)})
+        if data.lab is not None and data.lab.file is not None:
+            lab = data.lab.model_copy(update={"file": _from(base / data.lab.file, folder)})
+            data = data.model_copy(update={"lab": lab})
+    if base is not None and file is None and data.sql is not None and data.sql.startswith(SQLITE):
+        data = data.model_copy(update={"sql": SQLITE + _from(base / data.sql.removeprefix(SQLITE), folder)})
+    # a new search of the plan that was found is a study of its own
+    return plan.model_copy(update={"data": data, "tune": plan.tune.model_copy(update={"storage": None})})
+
+
+def _from(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return str(path.absolute())
+
+
+def _csv(rows: Sequence[Row], stage: Stage) -> str:
+    """The trials as a table: number, state, mean error, error per fold, seconds, settings."""
+    import csv
+    import io
+
+    names = [knob.name for knob in stage.space]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "state", "error", *(f"fold_{n + 1}" for n in range(stage.dividing.folds)), "seconds",
+                     *names])
+    for row in rows:
+        folds = [*row.folds, *[None] * (stage.dividing.folds - len(row.folds))]
+        writer.writerow([row.number, row.state, row.error, *folds, row.seconds, *(
+            row.settings.get(name) for name in names)])
+    return text.getvalue()
