@@ -28,6 +28,7 @@ from backmix.section import Section
 from backmix.tasks import TaskPlan, tasks
 from backmix.text import LANGUAGES, say
 from backmix.training.fit import TrainingPlan
+from backmix.training.folds import BacktestPlan
 from backmix.training.rounds import RefitPlan
 
 PLAN_BYTES = 1_000_000
@@ -97,6 +98,7 @@ class Plan(Section):
     evaluation: EvaluationPlan = EvaluationPlan()
     report: ReportPlan = ReportPlan()
     refit: RefitPlan = RefitPlan()
+    backtest: BacktestPlan = BacktestPlan()
     online: bool = True
     """Whether the model shall run live; then nothing may look ahead."""
 
