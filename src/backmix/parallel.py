@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,15 +87,27 @@ def spread(work: Callable[[J], R], jobs: Sequence[J], workers: Workers = HERE, *
         told = Parallel(return_as="generator_unordered" if streams else "list", batch_size=1)(
             delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
         found = {}
-        for number, result in told:
-            found[number] = result
-            _tell(watch, result)
+        try:
+            for number, result in told:
+                found[number] = result
+                _tell(watch, result)
+        except BaseException:
+            _abandon(told)
+            raise
     return [found[number] for number in range(len(jobs))]
 
 
 def _tell(watch: Callable[[R], None] | None, result: R) -> None:
     if watch is not None:
         watch(result)
+
+
+def _abandon(told: Any) -> None:
+    """Give up what is still being worked at; joblib warns of lost work, which is what an error or Ctrl-C asks for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"\d+ tasks", category=UserWarning)
+        if hasattr(told, "close"):
+            told.close()
 
 
 def _numbered(work: Callable[[J], R], number: int, job: J) -> tuple[int, R]:

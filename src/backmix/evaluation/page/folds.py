@@ -116,8 +116,8 @@ def _folds(data: FoldsReport) -> Iterator[Block]:
     heads = [Cell(say(f"backtest.column_{key}"), number=key == "windows")
              for key in ("fold", "judged", "windows")]
     unit = unit_title(found.unit)
-    rows = [Row((Cell(str(told.number)), Cell(_span(told.judged), kind="date"), Cell(f"{told.windows:,}", number=True), *(_cell(told.scores.get(model), found) for model in shown)))
-            for told in data.folds]
+    rows = [Row((Cell(str(told.number)), Cell(_span(told.judged), kind="date"), Cell(f"{told.windows:,}", number=True),
+                 *(_cell(told.scores.get(model), found) for model in shown))) for told in data.folds]
     rows.append(Row((Cell(say("backtest.all_folds")), Cell(""), Cell(f"{found.windows:,}", number=True),
                      *(_cell(found.scores.get(model), found) for model in shown)), kind="network"))
     yield Block(table=Grid(say("backtest.caption_folds", metric=metric), (
@@ -134,10 +134,13 @@ def _settings(data: FoldsReport) -> Iterator[Block]:
     yield Block(facts=tuple((key, str(value)) for key, value in data.settings.items() if value is not None))
     head = tuple(Cell(say(f"backtest.column_{key}"), number=at > 1) for at, key in enumerate((
         "fold", "taught", "train", "validation", "purged", "test", "lookback")))
-    rows = tuple(Row((Cell(str(told.number)), Cell(_span(told.taught), kind="date"), *(Cell(f"{told.rows[key]:,}", number=True) for key in (
-        "train", "validation", "purged", "test")), Cell("–" if told.lookback is None else str(told.lookback),
-                                                         number=True))) for told in data.folds)
-    yield Block(table=Grid(say("backtest.caption_rows"), head, rows))
+    rows = []
+    for told in data.folds:
+        counts = [f"{told.rows[key]:,}" for key in ("train", "validation", "purged", "test")]
+        counts.append("–" if told.lookback is None else str(told.lookback))
+        rows.append(Row((Cell(str(told.number)), Cell(_span(told.taught), kind="date"),
+                         *(Cell(count, number=True) for count in counts))))
+    yield Block(table=Grid(say("backtest.caption_rows"), head, tuple(rows)))
     if data.plan:
         yield Block(code=data.plan[:100_000])
 
