@@ -44,6 +44,27 @@ def facts(_: int) -> dict[str, Any]:
             "pools": [pool["num_threads"] for pool in threadpool_info()]}
 
 
+def busy_threads(_: int) -> int:
+    """How many threads of this process work while XLA and NumPy compute what they would gladly share."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    def seconds() -> dict[int, float]:
+        return {thread.id: thread.user_time + thread.system_time for thread in psutil.Process().threads()}
+
+    work = jax.jit(lambda x: (jnp.tanh(jnp.sin(x) * jnp.cos(x)).sum(0), x @ x.T))
+    x = np.ones((1500, 1500), np.float32)
+    jax.block_until_ready(work(x))
+    before = seconds()
+    for _ in range(12):
+        jax.block_until_ready(work(x))
+        x @ x.T
+    # where work is done can change from thread to thread, but a call waits for its result and only one works
+    spent = [after - before.get(thread, 0.0) for thread, after in seconds().items()]
+    return sum(one > 0.1 * sum(spent) for one in spent)
+
+
 def failing(number: int) -> int:
     if number == 1:
         raise InputError("read.empty_file", where="plant.csv")
@@ -76,6 +97,12 @@ def test_every_worker_has_one_thread_from_its_start(count: int, monkeypatch: pyt
         assert worker["pools"]
         assert set(worker["pools"]) == {1}
     assert os.environ["XLA_FLAGS"] == ("--xla_dump_to=" if count == 1 else "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seconds of a thread are those of Linux")
+def test_one_thread_works_while_xla_and_blas_compute() -> None:
+    """NumPy computes in the thread that asks, XLA in the only one of its pool."""
+    assert spread(busy_threads, [0], apart=True)[0] <= 2
 
 
 def test_an_error_ends_all_jobs_and_arrives_whole() -> None:

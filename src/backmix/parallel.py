@@ -30,8 +30,9 @@ Place = Literal["local", "ray", "dask"]
 
 ONE_THREAD = {"BACKMIX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
               "VECLIB_MAXIMUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
-              "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
-"""What a worker finds in its environment before it imports anything: all of these are read only once."""
+              "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1", "PJRT_NPROC": "1"}
+"""What a worker finds in its environment before it imports anything: all of these are read only once.
+The flag of XLA alone leaves it a pool of threads for loops and sums; NPROC is the size of that pool."""
 
 LOCAL = "backmix-local"
 """The name of our own joblib backend: loky, with an environment of its own and also for a single worker."""
@@ -199,8 +200,9 @@ def _ray(workers: Workers) -> Iterator[None]:
         where: dict[str, Any] = {"address": address} if address else {
             "address": "local", "num_cpus": workers.count, "include_dashboard": False}
         try:
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
-                     runtime_env={"env_vars": _environment()})
+            with _forking():
+                ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
+                         runtime_env={"env_vars": _environment()})
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as fault:
             raise PlanError("backtest.no_cluster", on="ray", address=address or "local", fault=_line(fault)) from None
     try:
@@ -209,6 +211,15 @@ def _ray(workers: Workers) -> Iterator[None]:
     finally:
         if mine:
             ray.shutdown()
+
+
+@contextmanager
+def _forking() -> Iterator[None]:
+    """Ray forks only to start another program at once, which no thread of JAX can hinder; JAX and Python warn of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message=r".*use of fork\(\)", category=DeprecationWarning)
+        yield
 
 
 @contextmanager

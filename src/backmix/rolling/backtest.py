@@ -78,7 +78,7 @@ def backtest(data: Any, plan: Plan | Path | str, *, settings: Mapping[str, Any] 
         raise PlanError("workflow.nothing_to_resume", where=where)
     if (where / SUMMARY).exists():
         raise PlanError("backtest.finished", where=where)
-    trial = set_trial(data, plan, base, where / FOLDS)
+    trial = set_trial(data, plan, base, (where / FOLDS).absolute())  # workers may stand elsewhere
     with hold(where):
         _begin(where, trial, resume=resume)
         return _run(where, trial, workers, watch)
