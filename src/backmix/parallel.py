@@ -11,6 +11,7 @@ take half the time and not the same (benchmarks/parallel.py).
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import warnings
@@ -33,6 +34,9 @@ ONE_THREAD = {"BACKMIX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
               "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1", "PJRT_NPROC": "1"}
 """What a worker finds in its environment before it imports anything: all of these are read only once.
 The flag of XLA alone leaves it a pool of threads for loops and sums; NPROC is the size of that pool."""
+
+RAY_STARTS = 3
+"""How often a local Ray cluster is started at most: on a busy machine its own 30 seconds are too few."""
 
 LOCAL = "backmix-local"
 """The name of our own joblib backend: loky, with an environment of its own and also for a single worker."""
@@ -189,22 +193,12 @@ def _ray(workers: Workers) -> Iterator[None]:
         raise PlanError("backtest.no_package", on="ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the default is about to change, and Ray warns
-    import logging
-
     import ray
     from ray.util.joblib import register_ray
 
     mine = not ray.is_initialized()
     if mine:
-        address = os.environ.get("RAY_ADDRESS")
-        where: dict[str, Any] = {"address": address} if address else {
-            "address": "local", "num_cpus": workers.count, "include_dashboard": False}
-        try:
-            with _forking():
-                ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
-                         runtime_env={"env_vars": _environment()})
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as fault:
-            raise PlanError("backtest.no_cluster", on="ray", address=address or "local", fault=_line(fault)) from None
+        _start_ray(workers)
     try:
         register_ray()  # type: ignore[no-untyped-call]
         yield
@@ -213,12 +207,40 @@ def _ray(workers: Workers) -> Iterator[None]:
             ray.shutdown()
 
 
+def _start_ray(workers: Workers) -> None:
+    """Join the cluster at ``RAY_ADDRESS``, else start one; PlanError (backtest.no_cluster) when that fails."""
+    import logging
+
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS")
+    where: dict[str, Any] = {"address": address} if address else {
+        "address": "local", "num_cpus": workers.count, "include_dashboard": False}
+    for left in reversed(range(1 if address else RAY_STARTS)):
+        try:
+            with _quiet():
+                ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
+                         runtime_env={"env_vars": _environment()})
+            return
+        except Exception as fault:  # Ray has no kind of its own for a cluster that does not come up
+            with _quiet():
+                ray.shutdown()
+                gc.collect()  # what is left of the start says so when it goes, and must not do it later
+            if not left:
+                raise PlanError("backtest.no_cluster", on="ray", address=address or "local",
+                                fault=_line(fault)) from None
+
+
 @contextmanager
-def _forking() -> Iterator[None]:
-    """Ray forks only to start another program at once, which no thread of JAX can hinder; JAX and Python warn of it."""
+def _quiet() -> Iterator[None]:
+    """Ray forks only to start another program at once, which no thread of JAX can hinder; JAX and Python warn of it.
+
+    It also leaves the handles of its servers to the collector while they still run.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
         warnings.filterwarnings("ignore", message=r".*use of fork\(\)", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=r"subprocess \d+ is still running", category=ResourceWarning)
         yield
 
 

@@ -40,7 +40,7 @@ def add(app: typer.Typer) -> None:
     @app.command(help=say("backtest.command"))
     def backtest(
         plan: Path = typer.Argument(..., help=say("app.arg_plan")),
-        data: Path | None = typer.Option(None, "--data", help=say("refit.opt_data")),
+        data: Path | None = typer.Option(None, "--data", help=say("backtest.opt_data")),
         kind: Kind | None = typer.Option(None, "--kind", help=say("backtest.opt_kind")),
         folds: int | None = typer.Option(None, "--folds", help=say("backtest.opt_folds")),
         seeds: int | None = typer.Option(None, "--seeds", help=say("backtest.opt_seeds")),
