@@ -88,7 +88,7 @@ def spread(work: Callable[[J], R], jobs: Sequence[J], workers: Workers = HERE, *
         return []
     from joblib import Parallel, delayed
 
-    with _engine(workers, len(jobs)) as streams, _killing():
+    with _engine(workers, len(jobs)) as streams:
         told = Parallel(return_as="generator_unordered" if streams else "list", batch_size=1)(
             delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
         found = {}
@@ -130,7 +130,7 @@ def _engine(workers: Workers, jobs: int) -> Iterator[bool]:
     count = min(workers.count, jobs)
     if workers.on == "local":
         _register_local()
-        with parallel_config(backend=LOCAL, n_jobs=count, inner_max_num_threads=1):
+        with parallel_config(backend=LOCAL, n_jobs=count, inner_max_num_threads=1), _killing():
             yield True
     elif workers.on == "dask":
         with _dask(workers), parallel_config(backend="dask", n_jobs=count):
