@@ -30,6 +30,7 @@ _HOMES = {
     "fit": "backmix.workflow",
     "load": "backmix.workflow",
     "explain": "backmix.explanation",
+    "backtest": "backmix.rolling.backtest",
     "refit": "backmix.rolling.play",
     "tune": "backmix.tuning.search",
     "RecurrentRegressor": "backmix.estimators",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from backmix.estimators import RecurrentClassifier as RecurrentClassifier
     from backmix.estimators import RecurrentRegressor as RecurrentRegressor
     from backmix.explanation import explain as explain
+    from backmix.rolling.backtest import backtest as backtest
     from backmix.rolling.play import refit as refit
     from backmix.serving.bundle import Bundle as Bundle
     from backmix.tasks import Task as Task

@@ -22,8 +22,8 @@ from backmix.errors import BackmixError
 from backmix.text import LANGUAGES, Language, language, say, speak
 from backmix.version import __version__
 
-COMMANDS = ("demo", "init", "run", "audit", "advise", "predict", "show", "compare", "explain", "tune", "refit",
-            "data", "export", "schema", "doctor")
+COMMANDS = ("demo", "init", "run", "audit", "advise", "predict", "show", "compare", "explain", "tune",
+            "backtest", "refit", "data", "export", "schema", "doctor")
 """The commands in the order of the help; each is a file of `app.commands`."""
 
 

@@ -180,7 +180,7 @@ def split(table: Table, plan: SplitPlan, *, gap: int) -> Split:
     wanted = {p for p in PARTS if np.any(part == p)}
     if plan.train_rows is None:
         wanted |= {p for p, share in zip(PARTS, plan.shares, strict=True) if share > 0}
-    return Split(_purged(table, part, wanted, gap))
+    return Split(purged(table, part, wanted, gap))
 
 
 def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
@@ -192,7 +192,7 @@ def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
         return tuple(_batch_folds(table, plan))
     rows = len(table)
     if plan.kind == "expanding":
-        _check_order(table)
+        check_order(table)
     stretches = plan.folds + 1 if plan.kind == "expanding" else plan.folds
     cuts = np.round(np.linspace(0, rows, stretches + 1)).astype(int)
     made = []
@@ -205,7 +205,7 @@ def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
         teaching = np.flatnonzero(part == Part.TRAIN)
         part[teaching[len(teaching) - round(plan.validation * len(teaching)):]] = Part.VALIDATION
         wanted = {p for p in PARTS if np.any(part == p)} | {Part.TRAIN, Part.TEST}
-        made.append(Split(_purged(table, part, wanted, gap)))
+        made.append(Split(purged(table, part, wanted, gap)))
     return tuple(made)
 
 
@@ -274,7 +274,7 @@ def batch_runs(table: Table) -> list[tuple[int, int]]:
 
 def _chronological(table: Table, plan: SplitPlan) -> Codes:
     rows = len(table)
-    _check_order(table)
+    check_order(table)
     if plan.train_rows is None:
         return _cut(rows, plan.shares)
     part = np.zeros(rows, dtype=np.uint8)
@@ -288,8 +288,8 @@ def _chronological(table: Table, plan: SplitPlan) -> Codes:
     return part
 
 
-def _check_order(table: Table) -> None:
-    """A cut by rows is a cut in time only when time runs forward over the whole table."""
+def check_order(table: Table) -> None:
+    """PlanError (windows.split_not_in_time) unless time runs forward: only then is a cut by rows one in time."""
     if table.time is None:
         return
     clock = np.asarray(table.time).view("int64")
@@ -382,7 +382,7 @@ def _batch_folds(table: Table, plan: FoldPlan) -> Iterator[Split]:
         yield Split(np.repeat(dealt, [end - first for first, end in runs]))
 
 
-def _purged(table: Table, part: Codes, wanted: set[Part], gap: int) -> Codes:
+def purged(table: Table, part: Codes, wanted: set[Part], gap: int) -> Codes:
     """`purge`, or the error for too little data: what is needed, and what would fit."""
     def missing(found: Codes) -> list[Part]:
         return [code for code in sorted(wanted) if not np.any(found == code)]

@@ -196,10 +196,10 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
     test = [panel for (part, _), panel in panels(frame[frame["part"] == judged], task)]
     if not test or network not in test[0].samples:
         raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
-    test, silent = _common(test)
+    test, silent = on_common(test)
     choice = [panel for (part, _), panel in panels(frame[frame["part"] == chosen_on], task)]
     rivals = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
-    facts = _Facts(metric, test, sampling)
+    facts = Facts(metric, test, sampling)
     values = {name: facts.value(name) for name in [network, *rivals]}
     rivals = [name for name in rivals if np.isfinite(values[name])]
     draws = facts.draws([network, *rivals])
@@ -218,7 +218,7 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
     baseline = picked or best
     gain = facts.good(values[network]) - facts.good(values[baseline])
     ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]))
-    outcome = _outcome(gain, ends, facts, values[baseline])
+    outcome = outcome_of(gain, ends, facts, values[baseline])
     over_best = facts.ends(facts.good(draws[network]) - facts.good(draws[best]))
     if outcome == "better" and not over_best.excludes(0.0):
         outcome = "maybe_better"  # clearly ahead of the chosen one, but not of the best on the test part
@@ -229,7 +229,8 @@ def judge(frame: pd.DataFrame, task: Task, *, network: str = "network", sampling
                    best_on_test=standing[best], gain=gain, gain_ends=ends, chosen=picked is not None, **common)
 
 
-def _outcome(gain: float, ends: Interval, facts: _Facts, baseline: float) -> Outcome:
+def outcome_of(gain: float, ends: Interval, facts: Facts, baseline: float) -> Outcome:
+    """What a gain with these ends comes to, against a baseline with this score."""
     if not ends:
         return "too_few"
     if ends.excludes(0.0):
@@ -252,14 +253,14 @@ def _best_on(choice: list[Panel], metric: Metric, rivals: list[str]) -> str | No
     """The baseline with the best score on the choosing part; None when it has no usable window."""
     if not choice:
         return None
-    choice, _ = _common(choice)
-    facts = _Facts(metric, choice, Sampling())
+    choice, _ = on_common(choice)
+    facts = Facts(metric, choice, Sampling())
     values = {name: facts.value(name) for name in rivals if name in choice[0].samples}
     values = {name: value for name, value in values.items() if np.isfinite(value)}
     return max(values, key=lambda name: float(facts.good(values[name]))) if values else None
 
 
-def _common(found: list[Panel]) -> tuple[list[Panel], set[str]]:
+def on_common(found: list[Panel]) -> tuple[list[Panel], set[str]]:
     """The panels on the windows that every model answered, and the models that answered none at all."""
     silent = {name for panel in found for name, sample in panel.samples.items() if not sample.usable.any()}
     cut = []
@@ -275,7 +276,7 @@ def _common(found: list[Panel]) -> tuple[list[Panel], set[str]]:
     return cut, silent
 
 
-class _Facts:
+class Facts:
     """Values and draws of the task's first metric, over one or several targets."""
 
     def __init__(self, metric: Metric, found: list[Panel], sampling: Sampling) -> None:

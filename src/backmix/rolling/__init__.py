@@ -1,1 +1,1 @@
-"""Models that are kept up to date: a champion in charge, and challengers round by round."""
+"""Training again as time goes on: champion and challengers round by round, and backtests fold by fold."""

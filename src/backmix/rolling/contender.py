@@ -30,6 +30,8 @@ from backmix.workflow import trained_on
 if TYPE_CHECKING:
     import pandas as pd
 
+    from backmix.training.fit import Fitted
+
 
 @dataclass(frozen=True, eq=False)
 class Contender:
@@ -61,10 +63,11 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """A model that was just taught, and the windows it was taught with."""
+    """A model that was just taught, and the windows it was taught with; fitted: the training itself."""
 
     prepared: Prepared
     bundle: Bundle
+    fitted: Fitted
 
 
 def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Lesson:
@@ -80,4 +83,13 @@ def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divid
     prepared = calibrate(prepared, fitted.model)
     return Lesson(prepared, Bundle(
         recipe=prepared.recipe, architecture=chosen.architecture, weights=take_weights(fitted.model), read=plan.data,
-        plan=plan.to_toml(), scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)}))
+        plan=plan.to_toml(), scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)}),
+        fitted)
+
+
+def places(table: Table, first: int, end: int) -> tuple[str, str]:
+    """First and last of some rows: their times, or their numbers from 1 where there is no clock."""
+    last = max(first, end - 1)
+    if table.time is None:
+        return str(first + 1), str(last + 1)
+    return str(np.datetime64(table.time[first], "s")), str(np.datetime64(table.time[last], "s"))

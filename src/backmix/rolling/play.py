@@ -26,7 +26,7 @@ from backmix.evaluation.predictions import prediction_frame
 from backmix.evaluation.rounds import CHALLENGER, IN_CHARGE, NEVER, NEW, OLD, Decision, Round, Score, compare, decide
 from backmix.evaluation.scores import Sampling
 from backmix.evaluation.verdict import Verdict, judge
-from backmix.rolling.contender import Contender, Lesson, teach
+from backmix.rolling.contender import Contender, Lesson, places, teach
 from backmix.rolling.record import ROUNDS, Played, Refit, record
 from backmix.rolling.stage import Stage, set_stage
 from backmix.serving.bundle import Bundle
@@ -112,7 +112,7 @@ class _Game:
             if lesson is not None:
                 decision = self._decide(mine, seen, rows, Contender(lesson.bundle, number))
         told = Round(
-            number=number, taught=_places(seen, *layout.taught(number)), judged=_places(seen, *layout.judged(number)),
+            number=number, taught=places(seen, *layout.taught(number)), judged=places(seen, *layout.judged(number)),
             windows=0 if verdicts is None else verdicts[0].windows, in_charge_since=self.in_charge.since,
             in_charge=None if verdicts is None else Score.of(verdicts[0].network),
             never_updated=None if verdicts is None else Score.of(verdicts[0].baseline),
@@ -190,11 +190,3 @@ class _Game:
             return Decision(False, "refit.skipped", {"why": say("refit.no_windows")})
         return decide(pd.concat([frame for frame in found if frame is not None], ignore_index=True), task, bound=bound,
                       sampling=self.sampling)
-
-
-def _places(table: Table, first: int, end: int) -> tuple[str, str]:
-    """First and last of some rows: their times, or their numbers from 1 where there is no clock."""
-    last = max(first, end - 1)
-    if table.time is None:
-        return str(first + 1), str(last + 1)
-    return str(np.datetime64(table.time[first], "s")), str(np.datetime64(table.time[last], "s"))

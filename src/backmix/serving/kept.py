@@ -1,6 +1,7 @@
 """What every finished job leaves in its folder.
 
-This module defines `Kept`: a summary, a report in each language and a bundle. Runs and refits are such.
+This module defines `Kept`: a summary, a report in each language and a bundle. Runs and refits are such;
+a backtest is `Told`, without a bundle.
 """
 
 from __future__ import annotations
@@ -16,18 +17,27 @@ from backmix.text import language
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class Told:
     """The folder of a finished job and the summary kept there, ready for JSON."""
 
     folder: Path
     summary: Mapping[str, Any]
 
-    bundle_name: ClassVar[str]
-
     @property
     def verdict(self) -> str:
         """The sentence on top of the report, in the language of the moment."""
         return str(self.summary["verdict"][language()])
+
+    def report_path(self) -> Path:
+        """The report in the language of the moment."""
+        return self.folder / f"report.{language()}.html"
+
+
+@dataclass(frozen=True, eq=False)
+class Kept(Told):
+    """The same with a bundle."""
+
+    bundle_name: ClassVar[str]
 
     @property
     def bundle_path(self) -> Path:
@@ -38,7 +48,3 @@ class Kept:
     def bundle(self) -> Bundle:
         """The model that came out, with everything around it."""
         return Bundle.load(self.bundle_path)
-
-    def report_path(self) -> Path:
-        """The report in the language of the moment."""
-        return self.folder / f"report.{language()}.html"

@@ -28,6 +28,7 @@ from backmix.section import Section
 from backmix.tasks import TaskPlan, tasks
 from backmix.text import LANGUAGES, say
 from backmix.training.fit import TrainingPlan
+from backmix.training.folds import BacktestPlan
 from backmix.training.rounds import RefitPlan
 from backmix.training.space import TunePlan
 
@@ -110,6 +111,7 @@ class Plan(Section):
     intervals: IntervalPlan = IntervalPlan()
     report: ReportPlan = ReportPlan()
     refit: RefitPlan = RefitPlan()
+    backtest: BacktestPlan = BacktestPlan()
     tune: TunePlan = TunePlan()
     online: bool = True
     """Whether the model shall run live; then nothing may look ahead."""
