@@ -367,7 +367,10 @@ def test_optuna_stays_quiet_and_as_loud_as_it_was(tmp_path: Path, capfd: pytest.
 
 def test_two_workers_try_side_by_side(found: Search, tmp_path: Path) -> None:
     both = tune(small_table(), plan_of(trials=3), folder=tmp_path / "tune", settings={"workers": 2})
-    assert told(both)[0] == told(found)[0], "the plan as it is runs alone"
+    # the plan as it is runs alone, but with the one thread of a worker, which rounds in another order
+    first, alone = told(both)[0], told(found)[0]
+    assert {**first, "error": None, "folds": None} == {**alone, "error": None, "folds": None}
+    assert first["folds"] == pytest.approx(alone["folds"], rel=1e-5)
     assert len(both.rows) == 3
     assert all(np.isfinite(row.error) for row in both.rows if row.error is not None)
 

@@ -18,7 +18,6 @@ from backmix.data.table import Table
 from backmix.data.windows import Windows
 from backmix.errors import InputError
 from backmix.evaluation.predictions import prediction_frame
-from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle
 from backmix.training.design import design
 from backmix.training.plan import Plan
@@ -30,7 +29,7 @@ from backmix.workflow import trained_on
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.training.fit import Fitted
+    from backmix.training.mixing import Mixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,28 +62,32 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """A model that was just taught, and the windows it was taught with; fitted: the training itself."""
+    """A model that was just taught, and the windows it was taught with; mixed: the training itself."""
 
     prepared: Prepared
     bundle: Bundle
-    fitted: Fitted
+    mixed: Mixed
 
 
 def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Lesson:
-    """Train a network on a table that is known up to some moment.
+    """Train the model of a plan on a table that is known up to some moment.
 
     Raises InputError when the rows are too few, TrainingError when training diverges.
     """
-    from backmix.training.fit import fit_network
+    from backmix.training.mixing import fit_model
 
     prepared = prepare(Reading(table, Ledger(read=len(table))), plan, start=start, divide=divide)
     chosen = design(prepared)
-    fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings, start=start)
-    prepared = calibrate(prepared, fitted.model)
-    return Lesson(prepared, Bundle(
-        recipe=prepared.recipe, architecture=chosen.architecture, weights=take_weights(fitted.model), read=plan.data,
-        plan=plan.to_toml(), scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)}),
-        fitted)
+    mixed = fit_model(prepared, chosen)
+    prepared = calibrate(prepared, mixed.model)
+    return Lesson(prepared, Bundle.of(
+        mixed.model, recipe=prepared.recipe, read=plan.data, plan=plan.to_toml(),
+        scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)}), mixed)
+
+
+def one_network(plan: Plan) -> Plan:
+    """The plan with one network alone, which another training can go on from."""
+    return plan.model_copy(update={"model": plan.model.model_copy(update={"recipe": "course"})})
 
 
 def places(table: Table, first: int, end: int) -> tuple[str, str]:

@@ -28,7 +28,6 @@ from backmix.rolling.contender import Lesson, places, teach
 from backmix.storage import write_atomic
 from backmix.training.folds import FoldLayout
 from backmix.training.plan import Plan
-from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared, prepare
 from backmix.training.warm import Start
 
@@ -93,7 +92,7 @@ def play_fold(job: FoldJob) -> FoldResult:
     begin = time.monotonic()
     try:
         lesson = teach(job.seen, job.own_plan, start=job.start, divide=job.divide)
-        refuse(audit_run(lesson.prepared, model=lesson.fitted.model), acknowledged=job.plan.evaluation.acknowledged)
+        refuse(audit_run(lesson.prepared, model=lesson.mixed.model), acknowledged=job.plan.evaluation.acknowledged)
     except BackmixError as fault:
         return FoldResult(job.number, job.seed, {}, None, fault)
     frame = _frame(job, lesson)
@@ -131,9 +130,8 @@ def _frame(job: FoldJob, lesson: Lesson) -> pd.DataFrame:
     frames = []
     for part in JUDGED:
         windows = thinned(prepared.scored[part], task)
-        frames.append(prediction_frame(task, windows, predict_outcome(lesson.fitted.model, task, windows),
-                                       model=NETWORK, part=part))
-    beside = neighbours(prepared).frame
+        frames.append(prediction_frame(task, windows, lesson.mixed.says(task, windows), model=NETWORK, part=part))
+    beside = neighbours(prepared, every=lesson.mixed.alone is not None).frame
     if len(beside):
         frames.append(beside[beside["part"].isin(JUDGED)])
     frame = pd.concat(frames, ignore_index=True)
@@ -152,8 +150,8 @@ def _summary(job: FoldJob, lesson: Lesson, frame: pd.DataFrame) -> dict[str, Any
         "windows": {name: len(windows) for name, windows in prepared.parts.items()},
         "lookback": prepared.recipe.spec.lookback, "reach": prepared.recipe.spec.reach,
         "horizon": prepared.recipe.spec.horizon,
-        "network": lesson.bundle.architecture.called, "best_epoch": lesson.fitted.best_epoch,
-        "epochs": len(lesson.fitted.history["loss"]),
+        "network": lesson.mixed.name, "best_epoch": lesson.mixed.fitted.best_epoch,
+        "epochs": len(lesson.mixed.fitted.history["loss"]), "recurrent": lesson.mixed.share,
         "metric": task.scored[0], "best_baseline": best_by_validation(frame, task, [
             name for name, score in found.items() if name != NETWORK and np.isfinite(score.mean)]),
         "scores": {name: score.mean if np.isfinite(score.mean) else None for name, score in found.items()},

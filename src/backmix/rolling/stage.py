@@ -21,7 +21,7 @@ from backmix.data.split import Part, batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.evaluation.leakage import audit_run, refuse
-from backmix.rolling.contender import Contender, teach
+from backmix.rolling.contender import Contender, one_network, teach
 from backmix.serving.bundle import Bundle, start_of
 from backmix.tasks import tasks
 from backmix.training.plan import Plan
@@ -73,7 +73,8 @@ def _of_plan(plan: Plan, table: Table, start: Start | None) -> Stage:
     old = round(plan.refit.first * len(table))
     if kind.whole_batches and table.batch is not None:
         old = next(end for _, end in batch_runs(table) if end >= old)
-    lesson = teach(table.rows(slice(0, old)), plan, start=start)
+    warm = plan.refit.start == "warm"
+    lesson = teach(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
     refuse(audit_run(lesson.prepared), acknowledged=plan.evaluation.acknowledged)
     return _set(plan, table, Contender(lesson.bundle), None, old=old, held=lesson.prepared.split.rows(Part.TEST))
 

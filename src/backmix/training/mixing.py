@@ -30,7 +30,7 @@ from backmix.training.blocks import BLOCKS, Block, Blocks, block_windows, pool
 from backmix.training.design import Design
 from backmix.training.fit import Fitted, fit_network
 from backmix.training.parts import USUAL, Candidate, candidates
-from backmix.training.predict import predict_network
+from backmix.training.predict import predict_network, predict_outcome
 from backmix.training.prepare import Prepared
 from backmix.training.progress import Watch
 from backmix.training.threads import few_threads
@@ -75,6 +75,8 @@ class Mixed:
 
     def says(self, task: Task, windows: Windows, *, alone: bool = False) -> Outcome:
         """What the mixture says of windows: of those of the validation part what it said before it had seen them."""
+        if self.alone is None:
+            return predict_outcome(self.model, task, windows)
         raw = np.asarray(predict_network(self.alone if alone else self.model, windows), np.float64)
         held = self.held_alone if alone else self.held
         if held is not None and self.origins is not None:

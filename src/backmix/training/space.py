@@ -81,6 +81,9 @@ Values = Annotated[
 class TunePlan(Section):
     """``[tune]``: how `backmix tune` searches; `backmix run` does not read it.
 
+    A trial trains one network alone per fold (recipe "course"): what makes it better makes the networks of a
+    mixture better, at a fifth of the time.
+
     trials: how many plans are tried, the plan as it is among them
     timeout: no trial begins after this time ("10min"); the running ones end as they would
     folds: into how many folds the rows before the test part are divided; every trial is judged on all
