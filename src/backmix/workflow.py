@@ -25,6 +25,7 @@ from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
+from backmix.parallel import HERE, Workers
 from backmix.serving.bundle import Bundle, start_of
 from backmix.serving.kept import Kept
 from backmix.storage import LOCK, hold, write_atomic
@@ -112,7 +113,7 @@ def run_folder(name: str, *, resume: bool = False) -> Path:
 
 
 def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool = False,
-        base: Path | str = ".", quiet: bool = False, callbacks: Sequence[Any] = ()) -> Run:
+        base: Path | str = ".", quiet: bool = False, callbacks: Sequence[Any] = (), workers: Workers = HERE) -> Run:
     """Run a whole plan and return the run.
 
     data: a file, a pandas or polars frame, a `Table`, a `Reading`, or None to read what ``[data]``
@@ -120,6 +121,7 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     folder: where the run is kept; ``runs/<task>-<target>`` when None
     resume: go on from the folder's checkpoint; plan and data must be those of the interrupted run
     callbacks: Keras callbacks of your own, called after backmix's
+    workers: train the networks of a mixture side by side, on this machine or a cluster
 
     Raises PlanError, InputError, LeakageError, TrainingError, BusyError, StorageError, Interrupted.
     """
@@ -131,7 +133,8 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     with hold(where):
         _same_run(where, plan, reading, resume=resume)
         try:
-            return _run(ready, where, quiet=quiet, callbacks=callbacks, found_at=_place(data, Path(base), where))
+            return _run(ready, where, quiet=quiet, callbacks=callbacks, workers=workers,
+                        found_at=_place(data, Path(base), where))
         except Interrupted as cut:
             raise Interrupted("workflow.interrupted_training", **cut.values | {"where": where}) from None
         except KeyboardInterrupt:
@@ -222,12 +225,13 @@ def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -
     return _Ready(audit=looked, prepared=prepared, design=chosen)
 
 
-def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
+def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any], workers: Workers,
          found_at: Mapping[str, str] | None) -> Run:
     from backmix.evaluation.coverage import band
     from backmix.evaluation.inspection import QUICK, Subject, look
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
+    from backmix.training.members import Making
     from backmix.training.mixing import fit_model, why_alone
     from backmix.training.predict import calibrate
     from backmix.training.progress import Progress
@@ -235,8 +239,9 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any],
     prepared, chosen = ready.prepared, ready.design
     beside = neighbours(prepared, every=why_alone(prepared) is None)
     mark = beside.mark(chosen.settings.loss)
-    mixed = fit_model(prepared, chosen, folder=folder / "training", callbacks=callbacks,
-                      watch=None if quiet else lambda title: Progress(title=title, mark=mark))
+    mixed = fit_model(prepared, chosen, Making(
+        folder=folder / "training", callbacks=callbacks, workers=workers,
+        watch=None if quiet else lambda title: Progress(title=title, mark=mark)))
     prepared = calibrate(prepared, mixed.model)
     checked = audit_run(prepared, model=mixed.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)

@@ -17,8 +17,11 @@ from backmix.data.reading import Reading
 from backmix.data.table import Table
 from backmix.errors import PlanError
 from backmix.models.mixture import Mixture, weighed
+from backmix.parallel import Workers
 from backmix.training.blocks import block_windows, pool
+from backmix.training.callbacks import Hooks
 from backmix.training.design import design
+from backmix.training.members import Making
 from backmix.training.mixing import LEAST_WEIGHT, Mixed, convex, fit_model, powers, sparing, why_alone
 from backmix.training.parts import USUAL, candidates
 from backmix.training.plan import Plan
@@ -51,7 +54,7 @@ def auto(*, classes: bool = False, **changes: Any) -> Plan:
 
 
 def mixed_of(prepared: Prepared, folder: Path | None = None) -> Mixed:
-    return fit_model(prepared, design(prepared), folder=folder)
+    return fit_model(prepared, design(prepared), Making(folder=folder))
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +301,14 @@ def test_what_answers_another_kind_of_question_is_not_tried() -> None:
 def test_what_does_not_go_together_is_refused(model: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanError, match=message.replace("(", r"\(")):
         Plan.check({"model": model})
+
+
+def test_networks_are_trained_side_by_side_with_the_bits_of_one_worker_away(sensor: tuple[Prepared, Mixed]) -> None:
+    prepared, here = sensor
+    made = fit_model(prepared, design(prepared), Making(workers=Workers(2)))
+    # a worker has one thread and rounds in another order than all of this process's
+    np.testing.assert_allclose(predict_network(made.model, prepared.test), predict_network(here.model, prepared.test),
+                               rtol=2e-3, atol=2e-3)
+    assert made.fitted.history.keys() == here.fitted.history.keys()
+    with pytest.raises(PlanError, match="callbacks of your own hear of nothing in 2 other processes"):
+        fit_model(prepared, design(prepared), Making(workers=Workers(2), callbacks=[Hooks()]))

@@ -10,9 +10,8 @@ logarithmic pool with the greatest likelihood.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,13 @@ from backmix.models.heads import Kind, heads
 from backmix.models.mixture import MIXTURE, Mixture, logarithms, weighed
 from backmix.models.parts import Part
 from backmix.tasks import Outcome, Task
-from backmix.training.blocks import BLOCKS, Block, Blocks, block_windows, pool
+from backmix.training.blocks import BLOCKS, Blocks, block_windows, pool
 from backmix.training.design import Design
 from backmix.training.fit import Fitted, fit_network
+from backmix.training.members import Making, Networks, train_networks
 from backmix.training.parts import USUAL, Candidate, candidates
 from backmix.training.predict import predict_network, predict_outcome
 from backmix.training.prepare import Prepared
-from backmix.training.progress import Watch
 from backmix.training.threads import few_threads
 
 Floats = NDArray[np.float64]
@@ -40,6 +39,7 @@ NETWORKS = "networks"
 """What the mean of the networks is called among the weights."""
 MOST_POWER, LEAST_POWER = 5.0, 0.02
 """The largest weight in a pool of chances, and the share of all below which one is none."""
+ALONE = Making()
 LEAST_WEIGHT = 0.1
 """What would weigh less is left out: it costs time, and so small a weight is hardly told from none."""
 
@@ -100,18 +100,19 @@ def why_alone(prepared: Prepared) -> Choice | None:
     return None
 
 
-def fit_model(prepared: Prepared, chosen: Design, *, folder: Path | None = None,
-              watch: Callable[[str], Watch] | None = None, callbacks: Sequence[Any] = ()) -> Mixed:
+def fit_model(prepared: Prepared, chosen: Design, making: Making = ALONE) -> Mixed:
     """Train what the plan asks for: a mixture, or one network alone.
 
-    ``watch`` makes what shows the progress of a network from its title. Finished networks are kept in
-    ``folder``, so that an interrupted training goes on behind them. Raises what `fit_network` raises.
+    Finished networks are kept in the folder of ``making``, so that an interrupted training goes on behind them.
+    Workers train networks side by side; callbacks then stay at home: PlanError (mixture.callbacks_here). Raises
+    what `fit_network` raises.
     """
     alone = why_alone(prepared)
     title = chosen.architecture.called
     if alone is not None:
-        fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings, folder=folder,
-                             watch=watch(title) if watch else None, callbacks=callbacks, start=prepared.start)
+        fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings, folder=making.folder,
+                             watch=making.watch(title) if making.watch else None, callbacks=making.callbacks,
+                             start=prepared.start)
         return Mixed(fitted.model, fitted, choices=(alone,))
     blocks = _blocks(prepared)
     assert blocks is not None
@@ -119,7 +120,7 @@ def fit_model(prepared: Prepared, chosen: Design, *, folder: Path | None = None,
     found = _candidates(prepared, blocks)
     told = _told(prepared, blocks, found) if prepared.plan.model.learns == "residual" and found else None
     with compiling_once():
-        trained = _networks(prepared, chosen, blocks, told, folder=folder, watch=watch, callbacks=callbacks)
+        trained = train_networks(prepared, chosen, blocks, told, making)
     return _mixed(prepared, blocks, found, trained, told, time.perf_counter() - begin)
 
 
@@ -172,15 +173,6 @@ def powers(said: Sequence[Floats], truth: Floats, kind: Kind) -> Floats:
     return np.where(found < LEAST_POWER * found.sum(), 0.0, found)
 
 
-@dataclass(frozen=True, eq=False)
-class _Trained:
-    """Networks, what each says of its own block (W, O), and the one that was stopped on the validation part."""
-
-    members: tuple[Any, ...]
-    held: Floats
-    last: Fitted
-
-
 def _blocks(prepared: Prepared) -> Blocks | None:
     count = prepared.plan.model.members
     train, validation = pool(prepared)
@@ -218,65 +210,7 @@ def _truth(prepared: Prepared, blocks: Blocks) -> Floats:
     return known[:, 1:] if task.outputs == 1 else known
 
 
-def _networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, folder: Path | None,
-              watch: Callable[[str], Watch] | None, callbacks: Sequence[Any]) -> _Trained:
-    task = prepared.task
-    taken = list(enumerate(blocks.blocks))
-    if prepared.plan.model.members == 1:
-        taken = taken[-1:]
-    members: list[Any] = []
-    epochs: list[int] = []
-    held = np.full((len(blocks.pool), task.outputs), np.nan)
-    for number, block in taken:
-        lessons = [task.lessons(part) for part in _lessons(blocks, block, told)]
-        fitted = fit_network(
-            chosen.architecture, lessons[0], lessons[1], settings=replace(
-                chosen.settings, seed=_seed(chosen.settings.seed, number)),
-            folder=None if folder is None else folder / f"network_{number + 1}", callbacks=callbacks,
-            watch=watch(f"{chosen.architecture.called} {len(members) + 1}/{len(taken)}") if watch else None)
-        held[block.at] = predict_network(fitted.model, block.held)
-        members.append(fitted.model)
-        epochs.append(fitted.best_epoch)
-    if told is not None:
-        held = held + told
-    if prepared.plan.model.taught == "all":
-        members = _again(prepared, chosen, blocks, told, epochs=max(1, round(float(np.median(epochs)))),
-                         count=len(members), folder=folder)
-    return _Trained(tuple(members), held, fitted)
-
-
-def _again(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, epochs: int, count: int,
-           folder: Path | None) -> list[Any]:
-    """As many networks on all windows, for so many epochs."""
-    everything = blocks.pool if told is None else replace(blocks.pool, told=told)
-    teach = prepared.task.lessons(everything)
-    members = []
-    for number in range(count):
-        settings = replace(chosen.settings, seed=_seed(chosen.settings.seed, number), epochs=epochs, patience=epochs,
-                           plateau_patience=epochs, monitor="loss")
-        fitted = fit_network(chosen.architecture, teach, prepared.task.lessons(blocks.blocks[-1].held),
-                             settings=settings, folder=None if folder is None else folder / f"all_{number + 1}")
-        members.append(fitted.model)
-    return members
-
-
-def _lessons(blocks: Blocks, block: Block, told: Floats | None) -> tuple[Windows, Windows]:
-    """What a network learns from and is stopped on; with ``told`` only what is left of the targets."""
-    if told is None:
-        return block.teach, block.held
-    if blocks.pool.lengths is not None:
-        raise PlanError("mixture.residual_rows")
-    pool = replace(blocks.pool, told=told)
-    place = np.full(len(blocks.pool.table), -1)
-    place[np.asarray(blocks.pool.target_rows)] = np.arange(len(blocks.pool))
-    return pool.subset(place[np.asarray(block.teach.target_rows)]), pool.subset(block.at)
-
-
-def _seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] % 2**31)
-
-
-def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: _Trained, told: Floats | None,
+def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: Networks, told: Floats | None,
            seconds: float) -> Mixed:
     """Weigh networks and candidates by what they said of windows that they had not seen."""
     truth = _truth(prepared, blocks)

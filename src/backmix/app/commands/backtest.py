@@ -11,19 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from backmix.app.place import On
 from backmix.text import say
 
 if TYPE_CHECKING:
     from backmix.rolling.fold import FoldResult
     from backmix.rolling.outcome import Backtest
-
-
-class On(StrEnum):
-    """Where workers run."""
-
-    local = "local"
-    ray = "ray"
-    dask = "dask"
 
 
 class Kind(StrEnum):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from backmix.app.place import On
 from backmix.text import say
 
 
@@ -22,9 +23,12 @@ def add(app: typer.Typer) -> None:
         resume: bool = typer.Option(False, "--resume", help=say("app.opt_resume")),
         seed: int | None = typer.Option(None, "--seed", min=0, help=say("app.opt_seed")),
         warm_start: Path | None = typer.Option(None, "--warm-start", help=say("warm.option")),
+        workers: int = typer.Option(1, "--workers", min=1, help=say("mixture.opt_workers")),
+        on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.outcome import show_run
+        from backmix.parallel import Workers
         from backmix.training.plan import Plan
         from backmix.workflow import fit, run_folder
 
@@ -34,4 +38,5 @@ def add(app: typer.Typer) -> None:
         if warm_start is not None:
             wanted = wanted.merged({"training": {"warm_start": str(warm_start.absolute())}})
         where = folder or run_folder(plan.stem, resume=resume)
-        show_run(fit(None, wanted, folder=where, resume=resume, base=plan.parent, quiet=as_json), as_json=as_json)
+        show_run(fit(None, wanted, folder=where, resume=resume, base=plan.parent, quiet=as_json,
+                     workers=Workers(workers, on.value)), as_json=as_json)

@@ -1,0 +1,159 @@
+"""The networks of a mixture, one per block that is held out.
+
+This module trains them, one after the other or side by side in worker processes, and keeps what each says of
+its own block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.windows import Windows
+from backmix.errors import PlanError
+from backmix.models.architecture import Architecture
+from backmix.models.network import build
+from backmix.models.weights import put_weights, take_weights
+from backmix.parallel import HERE, Workers, spread
+from backmix.training.blocks import Block, Blocks
+from backmix.training.design import Design
+from backmix.training.fit import Fitted, fit_network
+from backmix.training.predict import predict_network
+from backmix.training.prepare import Prepared
+from backmix.training.progress import Watch
+from backmix.training.settings import FitSettings
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Making:
+    """How networks are made: where they are kept, what shows their progress, who hears of it, who works."""
+
+    folder: Path | None = None
+    watch: Callable[[str], Watch] | None = None
+    callbacks: Sequence[Any] = ()
+    workers: Workers = HERE
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Trained networks, what each says of its own block (W, O), and the one that was stopped on the validation part."""
+
+    members: tuple[Any, ...]
+    held: Floats
+    last: Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One network to train: its lessons, the windows that are asked about it, and where it is kept."""
+
+    architecture: Architecture
+    lessons: tuple[Windows, Windows]
+    held: Windows
+    settings: FitSettings
+    folder: Path | None
+    watch: Watch | None = None
+    callbacks: Sequence[Any] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """A trained network, by its arrays where it was trained elsewhere, and what it says of its block."""
+
+    fitted: Fitted
+    held: NDArray[np.float32]
+    weights: dict[str, NDArray[Any]] | None = None
+
+
+def _train(job: _Job) -> _Member:
+    fitted = fit_network(job.architecture, *job.lessons, settings=job.settings, folder=job.folder, watch=job.watch,
+                         callbacks=job.callbacks)
+    return _Member(fitted, predict_network(fitted.model, job.held))
+
+
+def _train_away(job: _Job) -> _Member:
+    """The same in a process of its own; a Keras network stays where it is, its arrays travel."""
+    made = _train(job)
+    return replace(made, fitted=replace(made.fitted, model=None), weights=take_weights(made.fitted.model))
+
+
+def train_networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None,
+                   making: Making) -> Networks:
+    """A network per block, or the one of the last block alone.
+
+    told: (W, O) what another model says of the windows already, when networks learn the rest
+    """
+    task, here, folder = prepared.task, making.workers == HERE, making.folder
+    if making.callbacks and not here:
+        raise PlanError("mixture.callbacks_here", workers=making.workers.count)
+    taken = list(enumerate(blocks.blocks))
+    if prepared.plan.model.members == 1:
+        taken = taken[-1:]
+    called = chosen.architecture.called
+    jobs: list[_Job] = []
+    for number, block in taken:
+        teach, stop = _lessons(blocks, block, told)
+        jobs.append(_Job(
+            chosen.architecture, (task.lessons(teach), task.lessons(stop)), block.held,
+            replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
+            None if folder is None else folder / f"network_{number + 1}",
+            making.watch(f"{called} {len(jobs) + 1}/{len(taken)}") if making.watch and here else None,
+            making.callbacks))
+    made = spread(_train if here else _train_away, jobs, making.workers)
+    held = np.full((len(blocks.pool), task.outputs), np.nan)
+    for (_, block), one in zip(taken, made, strict=True):
+        held[block.at] = one.held
+    members = [_rebuilt(chosen.architecture, one) for one in made]
+    if told is not None:
+        held = held + told
+    if prepared.plan.model.taught == "all":
+        epochs = max(1, round(float(np.median([one.fitted.best_epoch for one in made]))))
+        members = _again(prepared, chosen, blocks, told, epochs=epochs, count=len(members), folder=folder)
+    return Networks(tuple(members), held, replace(made[-1].fitted, model=members[-1]))
+
+
+def _rebuilt(architecture: Architecture, made: _Member) -> Any:
+    """The Keras network of a member."""
+    if made.weights is None:
+        return made.fitted.model
+    model = build(architecture, seed=0)
+    put_weights(model, made.weights)
+    return model
+
+
+def _again(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, epochs: int, count: int,
+           folder: Path | None) -> list[Any]:
+    """As many networks on all windows, for so many epochs."""
+    everything = blocks.pool if told is None else replace(blocks.pool, told=told)
+    teach = prepared.task.lessons(everything)
+    members = []
+    for number in range(count):
+        settings = replace(chosen.settings, seed=_seed(chosen.settings.seed, number), epochs=epochs, patience=epochs,
+                           plateau_patience=epochs, monitor="loss")
+        fitted = fit_network(chosen.architecture, teach, prepared.task.lessons(blocks.blocks[-1].held),
+                             settings=settings, folder=None if folder is None else folder / f"all_{number + 1}")
+        members.append(fitted.model)
+    return members
+
+
+def _lessons(blocks: Blocks, block: Block, told: Floats | None) -> tuple[Windows, Windows]:
+    """What a network learns from and is stopped on; with ``told`` only what is left of the targets."""
+    if told is None:
+        return block.teach, block.held
+    if blocks.pool.lengths is not None:
+        raise PlanError("mixture.residual_rows")
+    pool = replace(blocks.pool, told=told)
+    place = np.full(len(blocks.pool.table), -1)
+    place[np.asarray(blocks.pool.target_rows)] = np.arange(len(blocks.pool))
+    return pool.subset(place[np.asarray(block.teach.target_rows)]), pool.subset(block.at)
+
+
+def _seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] % 2**31)
