@@ -1,13 +1,14 @@
 """What the rules of thumb of a course are worth, measured: cells, sizes, losses, dropout, batches, learning rates.
 
-    BACKMIX_DATA=... BACKMIX_THREADS=1 python benchmarks/advice.py [--seeds 3] [--only cell,loss] [--resume] >> benchmarks/LOG.md
+    BACKMIX_DATA=... python benchmarks/advice.py [--seeds 3] [--only cell,loss] [--resume] >> benchmarks/LOG.md
 
-Every figure is an error on rows that neither taught nor chose. ``cstr`` is the simulated reactor with its
-analyses on every row, another reactor for every seed; ``cstr classes`` its faults; ``debutanizer`` the first 1600
-rows of the real column (the training and validation part of its protocols, cut anew; its test part is not read),
-where a seed only changes the first weights and the order. What is compared shares data and seed. The figures go to
-``src/backmix/training/measured.json``, from where `backmix advise` reads them, as soon as they are known; with ``--only`` those of other experiments stay,
-with ``--resume`` all that are there.
+Every figure is an error on rows that neither taught nor chose, on one thread. ``cstr`` is the simulated reactor
+with its analyses on every row, another reactor for every seed; ``cstr classes`` its faults; ``debutanizer`` the
+first 1600 rows of the real column (the training and validation part of its protocols, cut anew; its test part is
+not read), where a seed only changes the first weights and the order. What is compared shares data and seed.
+
+The figures go to ``src/backmix/training/measured.json`` as soon as they are known; `backmix advise` reads them
+there. With ``--only`` those of other experiments stay, with ``--resume`` all that are there.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-for name, value in {"KERAS_BACKEND": "jax", "BACKMIX_THREADS": "1",
-                    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}.items():
-    os.environ.setdefault(name, value)
-
 import numpy as np
+
+from backmix.parallel import ONE_THREAD
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.update(ONE_THREAD)
 
 from backmix.data.ledger import Ledger
 from backmix.data.plants import simulate
@@ -106,10 +108,12 @@ def trials() -> Iterator[Trial]:
         yield Trial("dropout", place, 30, "0.2 and 0.2", model(dropout=0.2, recurrent_dropout=0.2))
         yield Trial("dropout", place, 30, "head 0.2", model(head_dropout=0.2))
     for place, rows in product(NUMBERS, (30, 100)):
-        yield from (Trial("batch_size", place, rows, str(size), training(batch_size=size)) for size in (16, 32, 64, 256))
+        yield from (Trial("batch_size", place, rows, str(size), training(batch_size=size))
+                    for size in (16, 32, 64, 256))
     for place, (rows, sizes) in product(NUMBERS, SIZES.items()):
         yield from (Trial("size", place, rows, "-".join(map(str, units)), model(units=list(units))) for units in sizes)
-    yield from (Trial("size", place, 240, "32-32 attention", model(units=[32, 32], attention=True)) for place in NUMBERS)
+    looking = model(units=[32, 32], attention=True)
+    yield from (Trial("size", place, 240, "32-32 attention", looking) for place in NUMBERS)
     for place in NUMBERS:
         yield from (Trial("shuffle", place, 30, str(value).lower(), training(shuffle=value)) for value in (True, False))
 
@@ -148,8 +152,8 @@ def ready(place: str, rows: int, seed: int, scale: str) -> Prepared:
     stride = 1 if place == "cstr few" else {10: 1, 30: 1, 60: 1, 100: 2, 240: 3}[rows] * (1 if "deb" in place else 2)
     if not classes and not place.startswith("debutanizer"):
         table = table.select([name for name in table.names if name != "fault"])
-    plan = Plan.check({"task": {**kind, "target": target}, "windows": {"lookback": f"{rows} rows", "stride": f"{stride} rows"},
-                       "scaling": {"target": scale}})
+    plan = Plan.check({"task": {**kind, "target": target}, "scaling": {"target": scale},
+                       "windows": {"lookback": f"{rows} rows", "stride": f"{stride} rows"}})
     return prepare(Reading(table, Ledger(read=len(table))), plan)
 
 
@@ -237,12 +241,13 @@ def written(document: dict[str, Any]) -> str:
 def entry(document: dict[str, Any], figures: list[Figure]) -> str:
     """The entry of the log."""
     lines = [f"\n## {document['log']}\n",
-             f"Command: `BACKMIX_THREADS=1 {document['command']}` · commit {document['commit']} · "
-             f"{document['machine']} · {document['processor_seconds']} s of processor time · mean ± standard deviation over "
+             f"Command: `{document['command']}` · commit {document['commit']} · {document['machine']} · "
+             f"{document['processor_seconds']} s of processor time · mean ± standard deviation over "
              f"{len(document['seeds'])} seeds. Error: RMSE / standard deviation of the test part; share of wrong "
              "classes (cstr classes); median relative error (cstr wide). Seconds: processor time of an epoch per "
              "1000 training windows, its validation included.\n",
-             "| experiment | data | rows | windows | setting | error | seconds |", "| --- | --- | --- | --- | --- | --- | --- |"]
+             "| experiment | data | rows | windows | setting | error | seconds |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {one.experiment} | {one.place} | {one.rows} | {one.windows} | {one.setting} | "
               f"{one.error:.3f} ± {one.spread:.3f} | {one.seconds_least:.2f} |" for one in figures]
     return "\n".join(lines)

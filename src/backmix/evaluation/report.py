@@ -143,6 +143,7 @@ class ReportData:
     training, choices: how the network was trained, and what the program decided, with reasons
     parts: the split; spec, step: the form of the windows, and seconds between rows
     audit, notes, account: the state of the data, what was done to it, where every row has gone
+    rule: which labels are known at the moment of prediction; as far as ``spec`` says it when left out
     leakage: the results of the leakage audit
     insight: what the network does inside
     plan: the plan as TOML; environment: versions, seed, machine
@@ -163,6 +164,7 @@ class ReportData:
     audit: Audit | None = None
     notes: Sequence[Note] = ()
     account: Account | None = None
+    rule: Sequence[Choice] = ()
     leakage: Sequence[LeakageResult] = ()
     insight: Insight | None = None
     plan: str = ""
