@@ -10,6 +10,7 @@ The rule decides every score: an error means something else where the value of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +23,9 @@ from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec
 from backmix.duration import Duration
 from backmix.evaluation.lengths import duration, rows_and_time
-from backmix.models.choice import Choice
 from backmix.tasks import Task
 from backmix.tasks.past_targets import delay_of
-from backmix.text import LANGUAGES, Language, speak
+from backmix.text import LANGUAGES, Language, language, say, speak
 
 if TYPE_CHECKING:
     from backmix.training.prepare import Prepared
@@ -36,7 +36,30 @@ SLACK = 1e-6
 """Seconds by which two times of the same moment may differ."""
 
 
-def rule(task: Task, spec: WindowSpec, step: float | None, *, table: Table | None = None) -> tuple[Choice, ...]:
+@dataclass(frozen=True)
+class Said:
+    """A sentence of the rule: its key in the catalogue and its blanks; ``rows`` and ``step`` are one of them.
+
+    rows: a count that is told with the time it takes at ``step`` seconds between rows
+    """
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    rows: int | None = None
+    step: float | None = None
+
+    def text(self, lang: Language | None = None) -> str:
+        """The sentence, in the language of the moment unless one is named.
+
+        >>> Said("report.sees_past", {"targets": "C_A"}, rows=3).text("zh_TW")[:10]
+        '只有至少 3 列 之前'
+        """
+        with speak(lang or language()):
+            length = {} if self.rows is None else {"rows": rows_and_time(self.rows, self.step)}
+            return say(self.key, **self.values, **length)
+
+
+def rule(task: Task, spec: WindowSpec, step: float | None, *, table: Table | None = None) -> tuple[Said, ...]:
     """What is known of the labels at the moment of prediction, a sentence each.
 
     step: seconds between rows, None without a clock; table: to say how late its reports came, and how
@@ -46,60 +69,57 @@ def rule(task: Task, spec: WindowSpec, step: float | None, *, table: Table | Non
     >>> from backmix.data.tag import Tag
     >>> task = SoftSensor(SoftSensorPlan(target="C_A"), (Tag("C_A", role="target"),))
     >>> said = rule(task, WindowSpec(("T1",), ("C_A",), lookback=9), 60.0)
-    >>> said[0].reason()
+    >>> said[0].text()
     'Past values of C_A are never shown to it, so it needs no analyser and no laboratory to run.'
     """
     with_table = () if table is None or task.name == "anomaly_detection" else tuple(_labelled(spec, table))
     return (*_known(task, spec, step, table), *with_table)
 
 
-def texts(said: Sequence[Choice]) -> dict[str, str]:
+def texts(said: Sequence[Said]) -> dict[str, str]:
     """The sentences in every language, ready for JSON."""
     return {lang: text(said, lang) for lang in LANGUAGES}
 
 
-def text(said: Sequence[Choice], lang: Language | None = None) -> str:
+def text(said: Sequence[Said], lang: Language | None = None) -> str:
     """The sentences in one language, that of the moment unless one is named."""
-    if lang is not None:
-        with speak(lang):
-            return text(said)
-    return " ".join(one.reason() for one in said)
+    lang = lang or language()
+    return ("" if lang == "zh_TW" else " ").join(one.text(lang) for one in said)
 
 
-def _known(task: Task, spec: WindowSpec, step: float | None, table: Table | None) -> Iterator[Choice]:
+def _known(task: Task, spec: WindowSpec, step: float | None, table: Table | None) -> Iterator[Said]:
     judged = {"targets": ", ".join(tag.name for tag in task.targets)}
     if task.name == "anomaly_detection":
         key = "rules.known_alarm" if task.settings.targets else "rules.known_no_label"
-        yield Choice(None, key, judged)
+        yield Said(key, judged)
     elif spec.known is None:
         made = bool(set(spec.targets) & set(task.made(task.settings)))
-        yield Choice(None, "report.sees_no_label" if task.kind == "classification" else
-                     "rules.known_at_end" if task.whole_batches and not made else
-                     "rules.known_counted" if made else "report.sees_no_past", judged)
+        yield Said("report.sees_no_label" if task.kind == "classification" else
+                   "rules.known_at_end" if task.whole_batches and not made else
+                   "rules.known_counted" if made else "report.sees_no_past", judged)
     elif spec.known.report is not None:
         late = {} if table is None else _lateness(table, spec)
-        yield Choice(None, "lab.sees_reported", judged | {"rows": rows_and_time(spec.known.delay, step)})
+        yield Said("lab.sees_reported", judged, spec.known.delay, step)
         if late:
-            yield Choice(None, "rules.known_late", late)
+            yield Said("rules.known_late", late)
     elif spec.known.delay == 0:
-        yield Choice(0, "rules.known_now", judged)
+        yield Said("rules.known_now", judged)
     else:
-        age = spec.known.delay + spec.dead_time
-        yield Choice(age, "report.sees_past", judged | {"rows": rows_and_time(age, step)})
+        yield Said("report.sees_past", judged, spec.known.delay + spec.dead_time, step)
     if spec.known is not None:
         if spec.known.count is not None:
-            yield Choice(spec.known.count, "rules.known_count", {"count": spec.known.count})
+            yield Said("rules.known_count", {"count": spec.known.count})
         if spec.known.age:
-            yield Choice(None, "lab.sees_age")
+            yield Said("lab.sees_age")
 
 
-def _labelled(spec: WindowSpec, table: Table) -> Iterator[Choice]:
+def _labelled(spec: WindowSpec, table: Table) -> Iterator[Said]:
     """How many rows carry a label, where not all of them do."""
     there = [name for name in spec.targets if name in table.names]
     if there:
         count = int(finite_rows(table, tuple(there))[0].sum())
         if count < len(table):
-            yield Choice(count, "rules.labelled", {"count": f"{count:,}", "rows": f"{len(table):,}"})
+            yield Said("rules.labelled", {"count": f"{count:,}", "rows": f"{len(table):,}"})
 
 
 def _lateness(table: Table, spec: WindowSpec) -> dict[str, str]:

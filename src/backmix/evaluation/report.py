@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
+    from backmix.evaluation.availability import Said
     from backmix.evaluation.inspection import Insight
     from backmix.evaluation.leakage import LeakageResult
     from backmix.evaluation.page import Page
@@ -164,7 +165,7 @@ class ReportData:
     audit: Audit | None = None
     notes: Sequence[Note] = ()
     account: Account | None = None
-    rule: Sequence[Choice] = ()
+    rule: Sequence[Said] = ()
     leakage: Sequence[LeakageResult] = ()
     insight: Insight | None = None
     plan: str = ""

@@ -185,7 +185,7 @@ def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
         yield say("report.sees_horizon", targets=targets, rows=_rows(spec.horizon, data.step))
     else:
         yield say("report.sees_now", targets=targets)
-    yield from (one.reason() for one in data.rule or rule(data.task, spec, data.step))
+    yield from (one.text() for one in data.rule or rule(data.task, spec, data.step))
     if spec.missing:
         yield say("lab.sees_missing")
 
