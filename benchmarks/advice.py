@@ -98,12 +98,16 @@ def trials() -> Iterator[Trial]:
     for place, rows in product(NUMBERS, (10, 30, 100)):
         yield from (Trial("learning_rate", place, rows, f"{rate:g}", training(learning_rate=rate))
                     for rate in (1e-4, 1e-3, 1e-2))
+    for place in NUMBERS:
+        yield from (Trial("learning_rate", place, 240, f"{rate:g}", training(learning_rate=rate))
+                    for rate in (1e-4, 1e-3))
+        yield from (Trial("batch_size", place, 240, str(size), training(batch_size=size)) for size in (16, 64))
     for place in ("cstr", "cstr outliers", "debutanizer", "debutanizer outliers"):
         yield from (Trial("loss", place, 30, loss, training(loss=loss)) for loss in ("mse", "mae", "huber"))
     yield Trial("loss", "cstr wide", 30, "mse")
     yield from (Trial("loss", "cstr wide", 30, f"msle, target {scale}", training(loss="msle") | scaling(target=scale))
                 for scale in ("minmax", "none"))
-    for place in (*NUMBERS, "cstr few", "cstr classes"):
+    for place in (*NUMBERS, "cstr few", "cstr many", "cstr classes"):
         yield from (Trial("dropout", place, 30, f"{rate:g}", model(dropout=rate)) for rate in (0.0, 0.2, 0.5))
         yield Trial("dropout", place, 30, "0.2 and 0.2", model(dropout=0.2, recurrent_dropout=0.2))
         yield Trial("dropout", place, 30, "head 0.2", model(head_dropout=0.2))
@@ -149,7 +153,7 @@ def ready(place: str, rows: int, seed: int, scale: str) -> Prepared:
     classes = place == "cstr classes"
     target = "fault" if classes else "y" if place.startswith("debutanizer") else "C_A"
     kind = {"kind": "fault_diagnosis", "normal": "normal"} if classes else {"kind": "soft_sensor"}
-    stride = 1 if place == "cstr few" else {10: 1, 30: 1, 60: 1, 100: 2, 240: 3}[rows] * (1 if "deb" in place else 2)
+    stride = 1 if place in ("cstr few", "cstr many") else {10: 1, 30: 1, 60: 1, 100: 2, 240: 3}[rows] * (1 if "deb" in place else 2)
     if not classes and not place.startswith("debutanizer"):
         table = table.select([name for name in table.names if name != "fault"])
     plan = Plan.check({"task": {**kind, "target": target}, "scaling": {"target": scale},

@@ -21,7 +21,8 @@ def show_counsel(found: Sequence[Counsel]) -> None:
     for line in path_lines(found[0].facts):
         show_line(line)
     rows = [(SETTING[one.topic], say("rules.or").join(one.course) or say("rules.nothing_said"), shown(one.value),
-             one.reason(), one.measured().text(brief=True)) for one in found]
+             one.reason(), "\n".join(f"{rule.says()}: {weigh(rule.claims).text(brief=True)}" for rule in one.rules))
+            for one in found]
     show_table([say("app.col_setting"), *(say(f"rules.col_{key}") for key in ("course", "here", "reason", "measured"))],
                rows)
     for one in found:
@@ -99,7 +100,7 @@ def shown(value: Any) -> str:
 
 
 def _letter(rule: Rule) -> str:
-    return "" if not rule.letter else f" ({say(f'rules.letter_{rule.letter.lower()}')})"
+    return "" if not rule.letter else f" ({say(f'rules.letter_{rule.letter.lower()}').rstrip('.。')})"
 
 
 def source_line() -> str:

@@ -20,7 +20,7 @@ from backmix.text import LANGUAGES, Language, say
 from backmix.training.advice import Situation, advise, choose_batch_size
 from backmix.training.course_rules import SETTING, Facts, Rule, Topic, applying, concluded, path
 from backmix.training.design import Design
-from backmix.training.measured import Measured, weigh
+from backmix.training.measured import weigh
 from backmix.training.prepare import Prepared
 from backmix.training.settings import choose_learning_rate
 
@@ -55,15 +55,11 @@ class Counsel:
             return self.choice.reason(lang)
         return say("rules.no_loss_yet" if self.value is None else "rules.in_plan", lang)
 
-    def measured(self) -> Measured:
-        """What was measured about the rules that apply."""
-        return weigh(tuple(claim for rule in self.rules for claim in rule.claims))
-
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, sentences in every language."""
         value = list(self.value) if isinstance(self.value, tuple) else self.value
         return {"setting": SETTING[self.topic], "rules": [told(rule) for rule in self.rules], "value": value,
-                "reason": {lang: self.reason(lang) for lang in LANGUAGES}, "finding": self.measured().finding}
+                "reason": {lang: self.reason(lang) for lang in LANGUAGES}}
 
 
 def told(rule: Rule) -> dict[str, Any]:

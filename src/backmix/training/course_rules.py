@@ -10,14 +10,14 @@ Where the course leaves a boundary open (20-50, 50-100) the shorter range has it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from backmix.models.heads import Kind
 from backmix.text import Language, say
+from backmix.training.advice import Budget
 
 Topic = Literal["cell", "size", "loss", "dropout", "learning_rate", "batch_size", "practice"]
-Budget = Literal["tight", "ample"]
 ANY = float("inf")
 
 SETTING: Mapping[Topic, str] = {
@@ -121,7 +121,6 @@ class Rule:
     answer: tuple[Any, ...]
     claims: tuple[Claim, ...] = ()
     letter: str = ""
-    blanks: Mapping[str, Any] = field(default_factory=dict)
 
     def why(self, lang: Language | None = None) -> str:
         """The course's reason."""
@@ -135,7 +134,7 @@ class Rule:
 
 
 _SHORT, _MIDDLE, _LONG = (0, 19), (20, 100), (101, ANY)
-_FEW = ("cstr few", "debutanizer")
+_FEW = ("cstr few", "cstr", "debutanizer")
 """Data with fewer than 1000 training windows of 30 rows."""
 
 CELLS = (
@@ -185,19 +184,19 @@ DROPOUTS = (
     Rule("dropout_few", "dropout", 84, Condition(samples=(0, 999)), ("0.2-0.3 and recurrent_dropout 0.2",), (
         Claim("dropout", "0.2", "0", places=_FEW), Claim("dropout", "0.2 and 0.2", "0", places=_FEW))),
     Rule("dropout_many", "dropout", 84, Condition(samples=(1000, ANY)), ("0.1-0.2 and recurrent_dropout 0.1",), (
-        Claim("dropout", "0.2", "0", places=("cstr", "cstr classes")),)),
+        Claim("dropout", "0.2", "0", places=("cstr many",)), Claim("dropout", "0.2 and 0.2", "0", places=("cstr many",)))),
     Rule("dropout_over", "dropout", 84, Condition(overfits=True), ("0.4-0.5",), (
         Claim("dropout", "0.5", "0.2", places=_WITH),)),
     Rule("dropout_head", "dropout", 84, Condition(budget="tight"), ("head_dropout only",), (
-        Claim("dropout", "head 0.2", "0.2", places=_WITH),
-        Claim("dropout", "0", "0.2 and 0.2", places=_WITH, by="seconds")), "D"),
+        Claim("dropout", "head 0.2", "0.2", places=_WITH, by="seconds"),
+        Claim("dropout", "head 0.2", "0.2 and 0.2", places=_WITH, by="seconds")), "D"),
 )
 
 RATES = (
     Rule("rate_usual", "learning_rate", 45, Condition(tuning=False, rows=_MIDDLE), (0.001,), (
         Claim("learning_rate", "0.001", "0.0001"), Claim("learning_rate", "0.001", "0.01"))),
     Rule("rate_long", "learning_rate", 45, Condition(tuning=False, rows=_LONG), (0.0001,), (
-        Claim("learning_rate", "0.0001", "0.001", (100,)),)),
+        Claim("learning_rate", "0.0001", "0.001", (240,)),)),
     Rule("rate_short", "learning_rate", 45, Condition(tuning=False, rows=_SHORT), (0.01,), (
         Claim("learning_rate", "0.01", "0.001", (10,)),)),
     Rule("rate_tuning", "learning_rate", 45, Condition(tuning=True), (0.0001,)),
@@ -209,9 +208,8 @@ BATCHES = (
     Rule("batch_middle", "batch_size", 50, Condition(rows=(51, 100)), (32,), (
         Claim("batch_size", "32", "64", (100,)),)),
     Rule("batch_long", "batch_size", 50, Condition(rows=_LONG), (16,), (
-        Claim("batch_size", "16", "64", (100,)), Claim("batch_size", "16", "64", (100,), by="seconds"))),
-    Rule("batch_large", "batch_size", 50, Condition(samples=(100_000, ANY)), (256, 512), (
-        Claim("batch_size", "256", "32"), Claim("batch_size", "256", "32", by="seconds"))),
+        Claim("batch_size", "16", "64", (240,)),)),
+    Rule("batch_large", "batch_size", 50, Condition(samples=(100_000, ANY)), (256, 512)),
 )
 
 PRACTICE = tuple(

@@ -104,7 +104,7 @@ class Measured:
         found = say(f"rules.finding_{self.finding}", lang)
         told = [one for one in self.comparisons if not brief or one.finding != "undecided"]
         figures = [one.text(lang) for one in told]
-        if brief and len(told) < len(self.comparisons):
+        if brief and 0 < len(told) < len(self.comparisons):
             figures.append(say("rules.finding_rest", lang, count=len(self.comparisons) - len(told)))
         return say("rules.finding", lang, finding=found, figures="; ".join(figures)) if figures else found
 
