@@ -153,7 +153,8 @@ def ready(place: str, rows: int, seed: int, scale: str) -> Prepared:
     classes = place == "cstr classes"
     target = "fault" if classes else "y" if place.startswith("debutanizer") else "C_A"
     kind = {"kind": "fault_diagnosis", "normal": "normal"} if classes else {"kind": "soft_sensor"}
-    stride = 1 if place in ("cstr few", "cstr many") else {10: 1, 30: 1, 60: 1, 100: 2, 240: 3}[rows] * (1 if "deb" in place else 2)
+    thin = 1 if place in ("cstr few", "cstr many", "debutanizer", "debutanizer outliers") else 2
+    stride = thin * {100: 2, 240: 3}.get(rows, 1)
     if not classes and not place.startswith("debutanizer"):
         table = table.select([name for name in table.names if name != "fault"])
     plan = Plan.check({"task": {**kind, "target": target}, "scaling": {"target": scale},

@@ -135,7 +135,8 @@ class Rule:
 
 _SHORT, _MIDDLE, _LONG = (0, 19), (20, 100), (101, ANY)
 _FEW = ("cstr few", "cstr", "debutanizer")
-"""Data with fewer than 1000 training windows of 30 rows."""
+_MANY = ("cstr many",)
+"""Data with fewer than 1000 training windows of 30 rows, and with more."""
 
 CELLS = (
     Rule("short", "cell", 81, Condition(rows=_SHORT), ("simple_rnn", "gru"), (
@@ -184,7 +185,7 @@ DROPOUTS = (
     Rule("dropout_few", "dropout", 84, Condition(samples=(0, 999)), ("0.2-0.3 and recurrent_dropout 0.2",), (
         Claim("dropout", "0.2", "0", places=_FEW), Claim("dropout", "0.2 and 0.2", "0", places=_FEW))),
     Rule("dropout_many", "dropout", 84, Condition(samples=(1000, ANY)), ("0.1-0.2 and recurrent_dropout 0.1",), (
-        Claim("dropout", "0.2", "0", places=("cstr many",)), Claim("dropout", "0.2 and 0.2", "0", places=("cstr many",)))),
+        Claim("dropout", "0.2", "0", places=_MANY), Claim("dropout", "0.2 and 0.2", "0", places=_MANY))),
     Rule("dropout_over", "dropout", 84, Condition(overfits=True), ("0.4-0.5",), (
         Claim("dropout", "0.5", "0.2", places=_WITH),)),
     Rule("dropout_head", "dropout", 84, Condition(budget="tight"), ("head_dropout only",), (
