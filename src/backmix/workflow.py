@@ -296,7 +296,8 @@ def _keep(folder: Path, found: _Found) -> Run:
         write_atomic(folder / f"report.{lang}.html", page)
     write_atomic(folder / PREDICTIONS, lambda file: judgement.frame.to_parquet(file))
     summary = _summary(found, data)
-    scores = {key: summary[key] for key in ("network", "verdict", "scores", "best_baseline", "trained_on")}
+    kept = ("network", "verdict", "scores", "best_baseline", "trained_on", "availability")
+    scores = {key: summary[key] for key in kept}
     Bundle.of(found.mixed.model, recipe=prepared.recipe, read=prepared.plan.data, plan=prepared.plan.to_toml(),
               scores=scores, reports={lang: page.decode() for lang, page in html.items()},
               intervals=found.banded.calibrated).save(folder / BUNDLE)
@@ -305,6 +306,7 @@ def _keep(folder: Path, found: _Found) -> Run:
 
 
 def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
+    from backmix.evaluation.availability import texts
     from backmix.evaluation.checklist import checklist
 
     prepared, verdict = found.prepared, found.judgement.verdict
@@ -325,6 +327,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
                  "dropped": account.dropped},
         "audit": found.audit.to_dict(),
         "leakage": [result.to_dict() for result in found.leakage],
+        "availability": texts(data.rule),
         "checklist": [check.to_dict() for check in checklist(data)],
         "intervals": found.banded.to_dict(),
         "test_rows_id": tested,
@@ -347,6 +350,7 @@ def trained_on(prepared: Prepared) -> dict[str, str] | None:
 
 
 def _report(found: _Found) -> ReportData:
+    from backmix.evaluation.availability import rule
     from backmix.evaluation.report import ReportData, Training, summarize_parts
 
     prepared, plan = found.prepared, found.prepared.plan
@@ -362,8 +366,10 @@ def _report(found: _Found) -> ReportData:
         choices=found.choices, parts=summarize_parts(
             prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
         spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
-        account=prepared.account, leakage=found.leakage, insight=found.insight,
-        banded=found.banded, dead_times=scan_prepared(prepared), plan=plan.to_toml(),
+        account=prepared.account,
+        rule=rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table),
+        leakage=found.leakage, insight=found.insight, banded=found.banded, dead_times=scan_prepared(prepared),
+        plan=plan.to_toml(),
         environment=_environment(plan), language=plan.report.language)
 
 

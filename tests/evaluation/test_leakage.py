@@ -49,7 +49,7 @@ def with_input(table: Table, name: str, values: NDArray[Any]) -> Table:
 
 def test_a_clean_run_passes_every_check() -> None:
     results = audit_run(prepared())
-    assert [result.name for result in results] == ["overlap", "scaler", "copy", "future"]
+    assert [result.name for result in results] == ["overlap", "scaler", "copy", "availability", "future"]
     assert all(result.passed for result in results)
     refuse(results)
     for result in results:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backmix.app.screen import note, show_json, show_line, show_table
-from backmix.text import language, say, title_of
+from backmix.text import LANGUAGES, language, say, title_of
 
 if TYPE_CHECKING:
     from backmix.data.audit import Audit
@@ -32,6 +32,8 @@ def show_run(run: Run, *, as_json: bool) -> None:
     show_line(say("audit.account", **run.summary["rows"]))
     show_line(say("app.report_at", where=run.report_path()))
     show_line(say("app.bundle_at", where=run.bundle_path))
+    if known := run.summary.get("availability"):
+        show_line(say("rules.known", rule=known[language()]))
     show_line(run.verdict)
 
 
@@ -88,21 +90,33 @@ def _note(entry: Any) -> dict[str, Any]:
 
 
 def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, as_json: bool) -> None:
-    """What "auto" would become, the size of the network, and after how long inputs are seen in the target."""
+    """The course, what "auto" would become, and what was measured; the size of the network, the known labels, and
+    after how long inputs are seen in the target."""
+    from backmix.app.advice import show_counsel
     from backmix.app.delays import delays_to_dict, show_delays
+    from backmix.evaluation.availability import rule, text, texts
     from backmix.models.size import memory, parameters
+    from backmix.training.counsel import of_run
+    from backmix.training.course_rules import SETTING
+    from backmix.training.measured import source
 
     choices = [*prepared.choices, *design.choices]
     count = parameters(design.architecture)
     megabytes = memory(design.architecture, design.settings.batch_size, rows=prepared.train.steps) / 2**20
     windows = {name: len(part) for name, part in prepared.parts.items()}
+    known = rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table)
+    counsel = of_run(prepared, design)
     if as_json:
         show_json({"choices": [choice.to_dict() | {"reason": choice.reason()} for choice in choices],
+                   "counsel": [one.to_dict() for one in counsel], "source": source(), "availability": texts(known),
                    "parameters": count, "memory_bytes": int(megabytes * 2**20), "windows": windows,
                    "dead_times": dead_times and delays_to_dict(dead_times, prepared.recipe.spec)})
         return
+    show_counsel(counsel)
+    others = [choice for choice in choices if choice.setting not in SETTING.values()]
     show_table([say("app.col_setting"), say("app.col_value"), say("app.col_reason")],
-               [(choice.setting, _value(choice.value), choice.reason()) for choice in choices])
+               [(choice.setting, _value(choice.value), choice.reason()) for choice in others])
+    show_line(say("rules.known", rule=text(known)))
     show_line(say("app.size", parameters=count, memory=f"{megabytes:.1f}", **windows))
     if dead_times is not None:
         show_delays(dead_times, prepared.recipe.spec)
@@ -122,7 +136,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         show_json({"task": task.name, "targets": [vars(tag) for tag in task.targets],
                    "inputs": [vars(tag) for tag in bundle.recipe.inputs], "architecture": a.to_dict(),
                    "parameters": parameters(a), "step_seconds": bundle.recipe.step,
-                   "scores": bundle.scores, "plan": bundle.plan})
+                   "scores": bundle.scores, "availability": _rule(bundle), "plan": bundle.plan})
         return
     rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.recipe.inputs]
     rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
@@ -130,8 +144,20 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
                title=title_of(f"tasks.{task.name}", otherwise=task.name))
     show_line(say("app.network", form=describe(a), rows=a.lookback or "–", parameters=parameters(a)))
     _show_scores(bundle.scores.get("scores", ()))
+    show_line(say("rules.known", rule=_rule(bundle)[language()]))
     if verdict := bundle.scores.get("verdict"):
         show_line(verdict[language()])
+
+
+def _rule(bundle: Bundle) -> dict[str, str]:
+    """Which labels are known at the moment of prediction, by language, as the run said it."""
+    from backmix.evaluation.availability import rule, texts
+
+    recipe = bundle.recipe
+    told = bundle.scores.get("availability")
+    if isinstance(told, dict) and all(isinstance(told.get(lang), str) for lang in LANGUAGES):
+        return told
+    return texts(rule(recipe.task, recipe.spec, recipe.step))
 
 
 def show_comparison(runs: Sequence[Run], *, as_json: bool) -> None:

@@ -1,10 +1,11 @@
 """Whether the model knows what the plant cannot know.
 
 This module audits a run for leakage, course item 64: no row serves two parts of the split, the
-scalers come from training rows alone, no input is the target in disguise, and changing everything
-that happens after a prediction changes neither what the model sees nor what it says.
+scalers come from training rows alone, no input is the target in disguise, every past label that is shown
+had been reported by then (`evaluation.availability`), and changing everything that happens after a prediction
+changes neither what the model sees nor what it says.
 
-The first three are computed from the run as it is. The last one is an experiment: a piece of the
+The first four are computed from the run as it is. The last one is an experiment: a piece of the
 table is replayed through the run's own repair, windows and network, twice, with different rows
 behind a cut, and what comes before the cut must be bit-identical.
 """
@@ -24,6 +25,7 @@ from backmix.data.reported import not_yet_reported
 from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec, fit_scalers
 from backmix.errors import InputError, LeakageError, PlanError
+from backmix.evaluation.availability import audit_labels
 from backmix.evaluation.copies import Copy, find_copies
 from backmix.text import Language, say, speak
 
@@ -38,7 +40,7 @@ CUTS = 3
 PIECE = 1000
 """Rows before a cut that are replayed, at least."""
 
-Name = Literal["overlap", "scaler", "copy", "future"]
+Name = Literal["overlap", "scaler", "copy", "availability", "future"]
 Predict = Callable[[Windows], NDArray[Any]]
 
 
@@ -91,6 +93,7 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
         scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling) if prepared.start is None else
         inherited(prepared.start, prepared.test),
         *target_copies(prepared.train, made=recipe.task.made(recipe.task.settings)),
+        LeakageResult("availability", *audit_labels(prepared)),
         future(recipe, prepared.test,
                predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows)),
     ]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
+    from backmix.evaluation.availability import Said
     from backmix.evaluation.coverage import Banded
     from backmix.evaluation.inspection import Insight
     from backmix.evaluation.leakage import LeakageResult
@@ -145,6 +146,7 @@ class ReportData:
     training, choices: how the network was trained, and what the program decided, with reasons
     parts: the split; spec, step: the form of the windows, and seconds between rows
     audit, notes, account: the state of the data, what was done to it, where every row has gone
+    rule: which labels are known at the moment of prediction; as far as ``spec`` says it when left out
     leakage: the results of the leakage audit
     insight: what the network does inside
     banded: the intervals of the network's predictions, and whether they hold
@@ -167,6 +169,7 @@ class ReportData:
     audit: Audit | None = None
     notes: Sequence[Note] = ()
     account: Account | None = None
+    rule: Sequence[Said] = ()
     leakage: Sequence[LeakageResult] = ()
     insight: Insight | None = None
     banded: Banded | None = None

@@ -1,6 +1,7 @@
 """What a model may know of the past of its own target.
 
-This module defines `PastTargets`, the ``past_targets`` of a regression task.
+This module defines `PastTargets`, the ``past_targets`` of a regression task, and refuses a delay that
+contradicts that of the laboratory.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
+from backmix.data.lab_plan import LabPlan
 from backmix.data.reported import report_name
 from backmix.data.windows import Known
 from backmix.duration import Duration, DurationField
 from backmix.section import Section
+from backmix.tasks import TaskPlan
 from backmix.text import say
 
 
@@ -57,3 +60,27 @@ class PastTargets(Section):
         if self.delay is None:
             return Known(delay=1, count=self.count, report=tuple(map(report_name, targets)), age=self.age)
         return Known(delay=max(1, self.delay.rows(step)), count=self.count, age=self.age)
+
+
+def delay_of(plan: TaskPlan) -> Duration | None:
+    """The fixed delay from sample to report that a ``[task]`` section names; None without one."""
+    past = getattr(plan, "past_targets", None)
+    found = getattr(plan, "delay", None) if past is None else past.delay
+    return found if isinstance(found, Duration) else None
+
+
+def check_delays(lab: LabPlan | None, plan: TaskPlan | None) -> None:
+    """ValueError (rules.plan_delays) for a delay that is shorter than the laboratory's own.
+
+    A longer one shows less than could be known, which is allowed. Rows and times cannot be compared here, and
+    columns of report times not at all: `data.reported.learned` does when there is a table.
+    """
+    delay = None if plan is None else delay_of(plan)
+    if lab is None or lab.report_delay is None or plan is None or delay is None:
+        return
+    late = [name for name in plan.targets if name in lab.named or not lab.named]
+    shorter = any(mine is not None and theirs is not None and mine < theirs for mine, theirs in (
+        (delay.count, lab.report_delay.count), (delay.seconds, lab.report_delay.seconds)))
+    now = 0 in (delay.count, delay.seconds) and 0 not in (lab.report_delay.count, lab.report_delay.seconds)
+    if late and (shorter or now):
+        raise ValueError(say("rules.plan_delays", lab=lab.report_delay, delay=delay, target=late[0]))

@@ -26,6 +26,7 @@ from backmix.errors import PlanError
 from backmix.models.network import ModelPlan
 from backmix.section import Section
 from backmix.tasks import TaskPlan, tasks
+from backmix.tasks.past_targets import check_delays
 from backmix.text import LANGUAGES, say
 from backmix.training.fit import TrainingPlan
 from backmix.training.folds import BacktestPlan
@@ -139,6 +140,11 @@ class Plan(Section):
     def _can_be_stepped(self) -> Self:
         if self.online and self.model.bidirectional:
             raise ValueError(say("forms.online_both_ways"))
+        return self
+
+    @model_validator(mode="after")
+    def _reported_by_then(self) -> Self:
+        check_delays(self.data.lab, self.task)
         return self
 
     @property

@@ -1,6 +1,7 @@
-"""``backmix advise``: what "auto" would become for a plan, and why, without training.
+"""``backmix advise``: what a course says, what "auto" becomes, why, and what was measured, without training.
 
-This module prints the choices with their reasons, the size of the network, and the dead times of the tags.
+This module answers for a plan (with the dead times of its tags), for a situation without data, or with the whole
+tree of the course.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from backmix.errors import PlanError
 from backmix.text import say
 
 
@@ -17,25 +19,71 @@ def add(app: typer.Typer) -> None:
 
     @app.command(help=say("app.advise"))
     def advise(
-        plan: Path = typer.Argument(..., help=say("app.arg_plan")),
+        plan: Path | None = typer.Argument(None, help=say("rules.arg_plan")),
+        rows: int | None = typer.Option(None, "--rows", help=say("rules.opt_rows")),
+        samples: int | None = typer.Option(None, "--samples", help=say("rules.opt_samples")),
+        budget: str = typer.Option("tight", "--budget", help=say("rules.opt_budget")),
+        task: str = typer.Option("soft_sensor", "--task", help=say("rules.opt_task")),
+        tags: int = typer.Option(8, "--tags", help=say("rules.opt_tags")),
         picture: Path | None = typer.Option(None, "--picture", help=say("dead_time.opt_picture")),
+        tree: bool = typer.Option(False, "--tree", help=say("rules.opt_tree")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
-        from backmix.app.delays import save_picture
-        from backmix.app.outcome import show_advice
-        from backmix.data.sources import read
-        from backmix.errors import PlanError
-        from backmix.serving.bundle import start_of
-        from backmix.training.delays import scan_prepared
-        from backmix.training.design import design
-        from backmix.training.plan import Plan
-        from backmix.training.prepare import prepare
+        given = [name for name, value in (("--rows", rows), ("--samples", samples), ("--tree", tree or None))
+                 if value is not None]
+        if plan is not None:
+            if given:
+                raise PlanError("rules.two_situations", options=", ".join(given))
+            _of_plan(plan, picture, as_json=as_json)
+        elif tree:
+            from backmix.app.advice import show_tree
 
-        wanted = Plan.load(plan)
-        prepared = prepare(read(wanted.data, base=plan.parent), wanted, start=start_of(wanted, plan.parent))
-        seen = scan_prepared(prepared)
-        show_advice(prepared, design(prepared), dead_times=seen, as_json=as_json)
-        if picture is not None:
-            if seen is None:
-                raise PlanError("dead_time.not_here", task=prepared.task.name, target=prepared.task.targets[0].name)
-            save_picture(seen, picture)
+            show_tree(as_json=as_json)
+        elif rows is None or samples is None:
+            raise PlanError("rules.no_situation")
+        else:
+            for option, number in (("--rows", rows), ("--samples", samples), ("--tags", tags)):
+                if number < 1:
+                    raise PlanError("rules.bad_number", option=option, got=number)
+            _of_situation((rows, samples, tags), budget, task, as_json=as_json)
+
+
+def _of_plan(plan: Path, picture: Path | None, *, as_json: bool) -> None:
+    from backmix.app.delays import save_picture
+    from backmix.app.outcome import show_advice
+    from backmix.data.sources import read
+    from backmix.serving.bundle import start_of
+    from backmix.training.delays import scan_prepared
+    from backmix.training.design import design
+    from backmix.training.plan import Plan
+    from backmix.training.prepare import prepare
+
+    wanted = Plan.load(plan)
+    prepared = prepare(read(wanted.data, base=plan.parent), wanted, start=start_of(wanted, plan.parent))
+    seen = scan_prepared(prepared)
+    show_advice(prepared, design(prepared), dead_times=seen, as_json=as_json)
+    if picture is not None:
+        if seen is None:
+            raise PlanError("dead_time.not_here", task=prepared.task.name, target=prepared.task.targets[0].name)
+        save_picture(seen, picture)
+
+
+def _of_situation(sizes: tuple[int, int, int], budget: str, task: str, *, as_json: bool) -> None:
+    from backmix.app.advice import path_lines, show_counsel
+    from backmix.app.screen import show_json
+    from backmix.tasks import tasks
+    from backmix.training.counsel import kind_of, situation
+    from backmix.training.course_rules import Facts
+    from backmix.training.measured import source
+
+    for option, got, names in (("--budget", budget, ("tight", "ample")), ("--task", task, tuple(tasks.names()))):
+        if got not in names:
+            raise PlanError("rules.bad_choice", option=option, got=got, names=", ".join(names))
+    rows, samples, tags = sizes
+    facts = Facts(rows=rows, samples=samples, budget="tight" if budget == "tight" else "ample",
+                  kind=kind_of(task))
+    found = situation(facts, tags=tags)
+    if as_json:
+        show_json({"path": path_lines(facts), "counsel": [one.to_dict() for one in found], "source": source()})
+        return
+    show_counsel(found)

@@ -33,7 +33,7 @@ def sentences(insight: Insight) -> tuple[str, ...]:
 
 def span_of(rows: float, step: float | None) -> str:
     """A number of rows in words: with the time they take, where there is a clock."""
-    from backmix.evaluation.page.model import duration
+    from backmix.evaluation.lengths import duration
 
     count = say("insight.row" if rows == 1 else "insight.rows", count=number(rows, 3) if rows % 1 else f"{rows:,.0f}")
     return count if step is None else say("insight.time_and_rows", time=duration(rows * step), rows=count)

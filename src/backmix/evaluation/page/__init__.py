@@ -31,6 +31,7 @@ class Page:
     keys: tuple[Key, ...]
     sections: tuple[Section, ...]
     footer: str
+    known: str = ""
 
 
 def page(data: ReportData) -> Page:
@@ -60,6 +61,7 @@ def _page(data: ReportData, sections: list[Section], *, title: str) -> Page:
         subtitle=scores.subtitle(data),
         verdict=scores.verdict(data),
         tone=scores.tone(data),
+        known=model.known(data),
         contents=say("report.contents"),
         keys=scores.keys(data),
         sections=tuple(section for section in sections if section.blocks),

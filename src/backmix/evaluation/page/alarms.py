@@ -13,8 +13,8 @@ import numpy as np
 
 from backmix.evaluation.alarms import Alarm, alarms, scored
 from backmix.evaluation.figures.ticks import number
+from backmix.evaluation.lengths import duration
 from backmix.evaluation.page.blocks import Block, Cell, Row, folded, grid, name
-from backmix.evaluation.page.model import duration
 from backmix.text import say
 
 if TYPE_CHECKING:

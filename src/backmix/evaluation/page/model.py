@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from backmix.evaluation.availability import rule, text
 from backmix.evaluation.checklist import Check, checklist
 from backmix.evaluation.figures.ticks import number
+from backmix.evaluation.lengths import duration
+from backmix.evaluation.lengths import rows_and_time as _rows
 from backmix.evaluation.page.blocks import Block, Cell, Mark, Row, Section, draw, grid, name, section
 from backmix.text import say, sentences
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_PLAN = 100_000
 MOST_NAMED = 12
+MOST_RULE = 1500
+"""Letters of the rule in the head; a hundred targets have long names."""
 
 
 def training(data: ReportData) -> Section:
@@ -111,18 +116,6 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(0.25), duration(75), duration(7260), duration(864000)
-    ('0.25 s', '1.25 min', '2.02 h', '10 d')
-    """
-    for unit, long in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= long:
-            return f"{number(seconds / long)} {unit}"
-    return f"{number(seconds)} s"
-
-
 def trust(data: ReportData) -> Section:
     """The section about what the model could know, and what was checked."""
     return section("trust", _trust(data))
@@ -162,6 +155,14 @@ def _mark(check: Check) -> Mark:
     return Mark(tone, say(key), check.item(), check.found())
 
 
+def known(data: ReportData) -> str:
+    """Which labels are known at the moment of prediction, for the head of the page; "" where nothing says it."""
+    if data.spec is None and not data.rule:
+        return ""
+    said = data.rule if data.spec is None else data.rule or rule(data.task, data.spec, data.step)
+    return name(say("rules.known", rule=text(said)), MOST_RULE)
+
+
 def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
     """What is available at the moment of prediction, in sentences."""
     inputs = ", ".join(name(tag) for tag in spec.inputs[:MOST_NAMED])
@@ -184,23 +185,9 @@ def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
         yield say("report.sees_horizon", targets=targets, rows=_rows(spec.horizon, data.step))
     else:
         yield say("report.sees_now", targets=targets)
-    if spec.known is None:
-        key = "report.sees_no_label" if data.task.kind == "classification" else "report.sees_no_past"
-        yield say(key, targets=targets)
-    elif spec.known.report is not None:
-        yield say("lab.sees_reported", targets=targets, rows=_rows(spec.known.delay, data.step))
-    else:
-        yield say("report.sees_past", targets=targets, rows=_rows(spec.known.delay, data.step))
-    if spec.known is not None and spec.known.age:
-        yield say("lab.sees_age")
+    yield from (one.text() for one in data.rule or rule(data.task, spec, data.step))
     if spec.missing:
         yield say("lab.sees_missing")
-
-
-def _rows(count: int, step: float | None) -> str:
-    if step is None:
-        return say("report.rows", rows=f"{count:,}")
-    return say("report.rows_and_time", rows=f"{count:,}", time=duration(count * step))
 
 
 def record(data: ReportData) -> Section:

@@ -1,0 +1,125 @@
+"""What the course says, what backmix chooses, and what was measured, side by side.
+
+This module puts the rules of `course_rules`, the choices of `advice` and the figures of `measured` together, for a
+prepared run or for a situation without any data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backmix.data.course import asked_targets
+from backmix.models.choice import Choice
+from backmix.models.heads import Kind, heads
+from backmix.models.losses import choose_loss
+from backmix.models.network import ModelPlan
+from backmix.tasks import tasks
+from backmix.text import LANGUAGES, Language, say
+from backmix.training.advice import Situation, advise, choose_batch_size
+from backmix.training.course_rules import SETTING, Facts, Rule, Topic, applying, concluded, path
+from backmix.training.design import Design
+from backmix.training.measured import weigh
+from backmix.training.prepare import Prepared
+from backmix.training.settings import choose_learning_rate
+
+TOPICS: tuple[Topic, ...] = tuple(SETTING)
+TAGS = 8
+"""Input tags of a situation that does not say how many."""
+
+
+@dataclass(frozen=True)
+class Counsel:
+    """One decision: the rules of the course that apply, and what backmix makes of it.
+
+    choice: with its reason; None where the plan names ``value`` itself, or nothing can be said yet
+    """
+
+    topic: Topic
+    rules: tuple[Rule, ...]
+    value: Any
+    choice: Choice | None
+    facts: Facts
+
+    @property
+    def course(self) -> tuple[str, ...]:
+        """What the course says, each answer once; of the tree the cells that all its answers allow, if any."""
+        if self.topic == "cell" and (agreed := concluded(path(self.facts))):
+            return agreed
+        return tuple(dict.fromkeys(str(answer) for rule in self.rules for answer in rule.answer))
+
+    def reason(self, lang: Language | None = None) -> str:
+        """Why backmix chooses so."""
+        if self.choice is not None:
+            return self.choice.reason(lang)
+        return say("rules.no_loss_yet" if self.value is None else "rules.in_plan", lang)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, sentences in every language."""
+        value = list(self.value) if isinstance(self.value, tuple) else self.value
+        return {"setting": SETTING[self.topic], "rules": [told(rule) for rule in self.rules], "value": value,
+                "reason": {lang: self.reason(lang) for lang in LANGUAGES}}
+
+
+def told(rule: Rule) -> dict[str, Any]:
+    """A rule ready for JSON, with what was measured about it."""
+    return {"name": rule.name, "topic": rule.topic, "item": rule.item, "answer": list(rule.answer),
+            "when": {lang: rule.when.text(lang) for lang in LANGUAGES},
+            "why": {lang: rule.why(lang) for lang in LANGUAGES}, "letter": rule.letter,
+            "measured": weigh(rule.claims).to_dict()}
+
+
+def situation(facts: Facts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
+    """The decisions in a situation without data; the loss of a number hangs on its values, so it stays open.
+
+    tags: inputs of each row
+
+    >>> from backmix.training.course_rules import Facts
+    >>> [one.topic for one in situation(Facts(rows=60, samples=5000))][:2]
+    ['cell', 'size']
+    """
+    head = "number" if facts.kind == "regression" else "classes"
+    found = advise(ModelPlan(), Situation(
+        features=tags, lookback=facts.rows, samples=facts.samples, head=head, outputs=1 if head != "classes" else 3,
+        budget=facts.budget)).choices
+    loss = () if facts.kind == "regression" else (choose_loss(facts.kind),)
+    return _beside(facts, [*found, *loss, choose_learning_rate("adam", facts.rows),
+                           choose_batch_size(facts.rows, samples=facts.samples)], {})
+
+
+def kind_of(task: str) -> Kind:
+    """What a network learns for a task: an anomaly detection learns the numbers of its inputs.
+
+    >>> kind_of("fault_diagnosis"), kind_of("anomaly_detection")
+    ('classes', 'regression')
+    """
+    return "classes" if tasks.get(task).kind == "classification" and task != "anomaly_detection" else "regression"
+
+
+def facts_of(prepared: Prepared) -> Facts:
+    """What the rules ask about, of a run: from its training windows alone."""
+    train, kind = prepared.lessons[0], heads.get(prepared.task.head).kind
+    loss = "" if kind != "regression" else str(choose_loss(kind, targets=asked_targets(train)).value)
+    return Facts(rows=train.steps, samples=len(train), kind=kind, outliers=loss == "huber", wide=loss == "msle",
+                 tuning=prepared.start is not None)
+
+
+def of_run(prepared: Prepared, design: Design) -> tuple[Counsel, ...]:
+    """The decisions of a run that has not begun yet; what its plan names stands as it is."""
+    a, s = design.architecture, design.settings
+    named = {"model.cell": a.cell, "model.units": a.units, "training.loss": s.loss, "model.dropout": a.dropout,
+             "training.learning_rate": s.learning_rate, "training.batch_size": s.batch_size}
+    return _beside(facts_of(prepared), design.choices, named)
+
+
+def _beside(facts: Facts, choices: Sequence[Choice], named: dict[str, Any]) -> tuple[Counsel, ...]:
+    made: dict[str, Choice] = {}
+    for choice in choices:
+        made.setdefault(choice.setting, choice)
+    found = []
+    for topic in TOPICS:
+        own = made.get(SETTING[topic])
+        value = named.get(SETTING[topic], None if own is None else own.value)
+        found.append(Counsel(topic, applying(topic, facts), value, own, facts))
+    return tuple(found)
