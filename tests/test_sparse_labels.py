@@ -35,7 +35,7 @@ from backmix.workflow import Run, fit
 from small import small_plan, small_table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-QUICK: dict[str, Any] = {"training": {"epochs": 2}, "model": {"units": [4]},
+QUICK: dict[str, Any] = {"training": {"epochs": 2}, "model": {"recipe": "course", "units": [4]},
                          "evaluation": {"baselines": ["last_value", "ridge"], "resamples": 20}}
 
 

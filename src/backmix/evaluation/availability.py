@@ -51,8 +51,8 @@ class Said:
     def text(self, lang: Language | None = None) -> str:
         """The sentence, in the language of the moment unless one is named.
 
-        >>> Said("report.sees_past", {"targets": "C_A"}, rows=3).text("zh_TW")[:10]
-        '只有至少 3 列 之前'
+        >>> Said("report.sees_past", {"targets": "C_A"}, rows=3).text("zh_TW")[:8]
+        '只有至少 3 列'
         """
         with speak(lang or language()):
             length = {} if self.rows is None else {"rows": rows_and_time(self.rows, self.step)}
