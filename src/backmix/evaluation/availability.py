@@ -51,7 +51,7 @@ class Said:
     def text(self, lang: Language | None = None) -> str:
         """The sentence, in the language of the moment unless one is named.
 
-        >>> Said("report.sees_past", {"targets": "C_A"}, rows=3).text("zh_TW")[:10]
+        >>> Said("report.sees_past", {"targets": "C_A"}, rows=3).text("zh_TW")[:11]
         '只有至少 3 列 之前'
         """
         with speak(lang or language()):
