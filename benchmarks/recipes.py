@@ -32,9 +32,10 @@ from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
 from backmix.evaluation.judgement import neighbours
 from backmix.evaluation.rounds import error
+from backmix.models.choice import Choice
 from backmix.tasks import tasks
 from backmix.training.design import design
-from backmix.training.mixing import fit_model, why_alone
+from backmix.training.mixing import fit_model, mixable
 from backmix.training.parts import USUAL
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
@@ -127,13 +128,15 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
         asked = plan.merged(changes)
         if recipe not in prepared:
             prepared[recipe] = prepare(reading, asked)
-            every = why_alone(prepared[recipe]) is None
+            over = mixable(prepared[recipe])
+            every = not isinstance(over, Choice)
             if every not in beside:
-                beside[every] = neighbours(prepared[recipe], every=every)
+                beside[every] = neighbours(prepared[recipe], pool=over.pool if every else None)
         ready = replace(prepared[recipe], plan=asked)
-        rivals = beside[why_alone(ready) is None]
+        over = mixable(ready)
+        rivals = beside[not isinstance(over, Choice)]
         begin = time.perf_counter()
-        mixed = fit_model(ready, design(ready))
+        mixed = fit_model(ready, design(ready), over)
         seconds = time.perf_counter() - begin
         judged = replace(rivals, prepared=ready).judge(mixed.model, name=mixed.name, mixed=mixed)
         yield _result(name, recipe, seed, judged, mixed, seconds)

@@ -25,6 +25,7 @@ from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError
+from backmix.models.choice import Choice
 from backmix.parallel import HERE, Workers
 from backmix.serving.bundle import Bundle, start_of
 from backmix.serving.kept import Kept
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from backmix.evaluation.judgement import Judgement, Neighbours
     from backmix.evaluation.leakage import LeakageResult
     from backmix.evaluation.report import ReportData
-    from backmix.models.choice import Choice
     from backmix.tasks import Task
     from backmix.training.fit import Fitted
     from backmix.training.mixing import Mixed
@@ -232,14 +232,15 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any], 
     from backmix.evaluation.judgement import neighbours
     from backmix.evaluation.leakage import audit_run, refuse
     from backmix.training.members import Making
-    from backmix.training.mixing import fit_model, why_alone
+    from backmix.training.mixing import fit_model, mixable
     from backmix.training.predict import calibrate
     from backmix.training.progress import Progress
 
     prepared, chosen = ready.prepared, ready.design
-    beside = neighbours(prepared, every=why_alone(prepared) is None)
+    over = mixable(prepared)
+    beside = neighbours(prepared, pool=None if isinstance(over, Choice) else over.pool)
     mark = beside.mark(chosen.settings.loss)
-    mixed = fit_model(prepared, chosen, Making(
+    mixed = fit_model(prepared, chosen, over, Making(
         folder=folder / "training", callbacks=callbacks, workers=workers,
         watch=None if quiet else lambda title: Progress(title=title, mark=mark)))
     prepared = calibrate(prepared, mixed.model)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backmix.data.folds import FoldPlan, folds
 from backmix.data.scaling import fit_scaler
-from backmix.data.split import FoldPlan, Part, SplitPlan, folds, split
+from backmix.data.split import Part, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from backmix.data.split import FoldPlan, Part, Split, SplitPlan, folds, split
+from backmix.data.folds import FoldPlan, folds
+from backmix.data.split import Part, Split, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError

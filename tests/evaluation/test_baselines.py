@@ -307,3 +307,34 @@ def test_a_baseline_of_another_kind_is_refused_by_name() -> None:
     with pytest.raises(PlanError, match=r"baseline 'mean' answers another kind of question than the task "
                                         r"fault_diagnosis\. Take one of: majority, lda"):
         fit_baselines(found.task, found.train, found.validation, names=["mean"])
+
+
+TAUGHT = ("soft_sensor", "fault_diagnosis", "remaining_life", "batch_end_time", "batch_quality")
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_taught_again_by_the_same_windows_a_baseline_says_the_same(name: str) -> None:
+    """Law: what was decided stays, so nothing changes; taught by other windows each says something else.
+
+    A mixture is taught by the validation part too; a baseline that were not would be no honest neighbour.
+    """
+    from backmix.data.ledger import Ledger
+    from backmix.data.reading import Reading
+    from backmix.training.prepare import prepare
+    from small import small_batches, small_task
+
+    table, plan = small_task(name)
+    table = small_batches(24) if table.batch is not None else table
+    ready = prepare(Reading(table=table, ledger=Ledger(read=len(table))), plan)
+    fitted = fit_baselines(ready.task, ready.train, ready.validation)
+    same, other = fitted.again(ready.train), fitted.again(ready.validation)
+    for called, predictor in fitted.predictors.items():
+        one, two, three = (found.predictors[called].predict(ready.test) for found in (fitted, same, other))
+        for mine, again, changed in zip((one.values, one.probabilities), (two.values, two.probabilities),
+                                        (three.values, three.probabilities), strict=True):
+            if mine is None:
+                continue
+            assert again is not None
+            np.testing.assert_allclose(again, mine, rtol=1e-6, atol=1e-9, err_msg=called)
+            learns = getattr(predictor, "learn_again", None) is not None
+            assert learns == (not np.array_equal(mine, changed)), called

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backmix.data import segments
+from backmix.data.folds import FoldPlan, folds
 from backmix.data.scaling import Scaler, fit_scaler, scalers
 from backmix.data.segments import segment_starts
-from backmix.data.split import FoldPlan, Part, Split, SplitPlan, folds, purge, split
+from backmix.data.split import Part, Split, SplitPlan, purge, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers

@@ -21,8 +21,9 @@ from backmix.models.mixture import Mixture
 from backmix.serving.archive import pack, unpack
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
+from backmix.training.blocks import Blocks
 from backmix.training.design import design
-from backmix.training.mixing import fit_model
+from backmix.training.mixing import fit_model, mixable
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
 from small import small_batches, small_plan, small_table, small_task
@@ -56,12 +57,12 @@ def ready(table: Any, plan: Any) -> Prepared:
 
 def all_heard(prepared: Prepared) -> Mixture:
     """A mixture in which everything that can be in one has a weight."""
-    from backmix.training.mixing import _blocks, _candidates
+    from backmix.training.mixing import _candidates
 
-    blocks = _blocks(prepared)
-    assert blocks is not None
+    blocks = mixable(prepared)
+    assert isinstance(blocks, Blocks)
     parts = tuple(found.part for found in _candidates(prepared, blocks))
-    mixed = fit_model(prepared, design(prepared))
+    mixed = fit_model(prepared, design(prepared), blocks)
     members = mixed.alone.members if mixed.alone else ()
     outputs = prepared.task.outputs
     weights = np.linspace(0.5, 1.5, 1 + len(parts))[:, None].repeat(outputs, axis=1) / (1 + len(parts))

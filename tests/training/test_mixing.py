@@ -16,13 +16,14 @@ from backmix.data.ledger import Ledger
 from backmix.data.reading import Reading
 from backmix.data.table import Table
 from backmix.errors import PlanError
+from backmix.models.choice import Choice
 from backmix.models.mixture import Mixture, weighed
 from backmix.parallel import Workers
 from backmix.training.blocks import block_windows, pool
 from backmix.training.callbacks import Hooks
 from backmix.training.design import design
 from backmix.training.members import Making
-from backmix.training.mixing import LEAST_WEIGHT, Mixed, convex, fit_model, powers, sparing, why_alone
+from backmix.training.mixing import LEAST_WEIGHT, Mixed, convex, fit_model, mixable, powers, sparing
 from backmix.training.parts import USUAL, candidates
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
@@ -54,7 +55,7 @@ def auto(*, classes: bool = False, **changes: Any) -> Plan:
 
 
 def mixed_of(prepared: Prepared, folder: Path | None = None) -> Mixed:
-    return fit_model(prepared, design(prepared), Making(folder=folder))
+    return fit_model(prepared, design(prepared), mixable(prepared), Making(folder=folder))
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +236,15 @@ def test_networks_can_learn_what_the_others_leave() -> None:
     assert np.mean((predict_network(found.alone, prepared.test) - truth) ** 2) < 0.1
 
 
+def test_a_residual_is_of_numbers_and_of_something() -> None:
+    with pytest.raises(PlanError, match="the task fault_diagnosis answers with classes"):
+        mixed_of(ready(steady_table(classes=True), auto(classes=True, model={**AUTO, "members": 3,
+                                                                             "learns": "residual"})))
+    with pytest.raises(PlanError, match="finds no model beside the networks"):
+        mixed_of(ready(steady_table(), auto(model={**AUTO, "members": 3, "learns": "residual",
+                                                   "beside": ["pls_evolving"]})))
+
+
 def test_batches_of_any_length_are_mixed_too() -> None:
     _, plan = small_task("batch_quality")
     prepared = ready(small_batches(24), plan.merged({"model": {"recipe": "auto", "members": 3, "units": [4]}}))
@@ -251,8 +261,8 @@ def test_batches_of_any_length_are_mixed_too() -> None:
      "mixture.alone_answer")])
 def test_one_network_alone_where_mixing_means_nothing(changes: dict[str, Any], key: str) -> None:
     plan = small_plan(**{"model": AUTO, **changes})
-    why = why_alone(ready(steady_table(), plan))
-    assert why is not None
+    why = mixable(ready(steady_table(), plan))
+    assert isinstance(why, Choice)
     assert why.reason_key == key
 
 
@@ -300,10 +310,10 @@ def test_what_does_not_go_together_is_refused(model: dict[str, Any], message: st
 
 def test_networks_are_trained_side_by_side_in_other_processes(sensor: tuple[Prepared, Mixed]) -> None:
     prepared, here = sensor
-    made = fit_model(prepared, design(prepared), Making(workers=Workers(2)))
+    made = fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2)))
     # a worker has one thread and rounds in another order than all of this process's
     np.testing.assert_allclose(predict_network(made.model, prepared.test), predict_network(here.model, prepared.test),
                                rtol=2e-3, atol=2e-3)
     assert made.fitted.history.keys() == here.fitted.history.keys()
     with pytest.raises(PlanError, match="callbacks of your own hear of nothing in 2 other processes"):
-        fit_model(prepared, design(prepared), Making(workers=Workers(2), callbacks=[Hooks()]))
+        fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2), callbacks=[Hooks()]))

@@ -10,7 +10,6 @@ part; they serve the windows of the part behind them as a run-up, and nobody els
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -99,20 +98,6 @@ class SplitPlan(Section):
         return self.train, self.validation, self.test
 
 
-class FoldPlan(Section):
-    """How a table is divided several times, for cross-validation.
-
-    kind: "expanding" trains on everything before each test stretch; "blocked" tests each stretch
-        once and trains on all others, before and behind; "batch" does the same with whole batches
-    folds: how many times; with "batch", the number of batches leaves one out at a time
-    validation: share of the training rows (or batches) that stops the training, the latest of them
-    """
-
-    kind: Literal["expanding", "blocked", "batch"] = "expanding"
-    folds: int = Field(default=5, ge=2, le=1000)
-    validation: float = Field(default=0.2, ge=0, lt=1)
-
-
 @dataclass(frozen=True, eq=False)
 class Split:
     """The part of every row.
@@ -181,32 +166,6 @@ def split(table: Table, plan: SplitPlan, *, gap: int) -> Split:
     if plan.train_rows is None:
         wanted |= {p for p, share in zip(PARTS, plan.shares, strict=True) if share > 0}
     return Split(purged(table, part, wanted, gap))
-
-
-def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
-    """One split per fold; every fold is purged, and scalers are to be fitted inside each.
-
-    Raises InputError (windows.split_too_small, windows.too_few_batches) when a fold would be empty.
-    """
-    if plan.kind == "batch":
-        return tuple(_batch_folds(table, plan))
-    rows = len(table)
-    if plan.kind == "expanding":
-        check_order(table)
-    stretches = plan.folds + 1 if plan.kind == "expanding" else plan.folds
-    cuts = np.round(np.linspace(0, rows, stretches + 1)).astype(int)
-    made = []
-    for number in range(plan.folds):
-        low, high = cuts[-plan.folds - 1 + number], cuts[-plan.folds + number]
-        part = np.full(rows, Part.TRAIN, dtype=np.uint8)
-        if plan.kind == "expanding":
-            part[high:] = Part.PURGED
-        part[low:high] = Part.TEST
-        teaching = np.flatnonzero(part == Part.TRAIN)
-        part[teaching[len(teaching) - round(plan.validation * len(teaching)):]] = Part.VALIDATION
-        wanted = {p for p in PARTS if np.any(part == p)} | {Part.TRAIN, Part.TEST}
-        made.append(Split(purged(table, part, wanted, gap)))
-    return tuple(made)
 
 
 def purge(part: Codes, *, gap: int, batch: NDArray[np.int32] | None = None) -> Codes:
@@ -365,21 +324,6 @@ def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
         for first, end in kept[len(kept) - max(1, round(share * len(kept))):]:
             part[first:end] = Part.VALIDATION
     return part
-
-
-def _batch_folds(table: Table, plan: FoldPlan) -> Iterator[Split]:
-    runs = batch_runs(table)
-    needed = max(plan.folds, 2 + (plan.validation > 0))
-    if len(runs) < needed:
-        raise InputError("windows.too_few_batches", where=table.source, got=len(runs), needed=needed)
-    cuts = np.round(np.linspace(0, len(runs), plan.folds + 1)).astype(int)
-    for low, high in pairwise(cuts.tolist()):
-        dealt = np.full(len(runs), Part.TRAIN, dtype=np.uint8)
-        dealt[low:high] = Part.TEST
-        teaching = np.flatnonzero(dealt == Part.TRAIN)
-        held = 0 if plan.validation == 0 else max(1, round(plan.validation * len(teaching)))
-        dealt[teaching[len(teaching) - held:]] = Part.VALIDATION
-        yield Split(np.repeat(dealt, [end - first for first, end in runs]))
 
 
 def purged(table: Table, part: Codes, wanted: set[Part], gap: int) -> Codes:

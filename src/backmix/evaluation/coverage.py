@@ -138,13 +138,14 @@ def _unseen(frame: pd.DataFrame, task: Task, network: str, mixed: Mixed | None) 
     """The frame, and below it what a mixture said of blocks of the training part when they were held out."""
     import pandas as pd
 
-    if mixed is None or mixed.earlier is None:
+    if mixed is None or mixed.blocks is None or mixed.held is None:
         return frame
-    windows, raw = mixed.earlier
-    sound = np.flatnonzero(np.isfinite(raw).all(axis=1))
-    sound = sound[sampled(len(sound), MOST_EARLIER)]
-    windows = windows.subset(sound)
-    outcome = task.finished(task.decode(raw[sound], windows), windows)
+    earlier = np.asarray(np.isfinite(mixed.held).all(axis=1))
+    earlier[mixed.blocks.blocks[-1].at] = False  # the frame has those of the validation part
+    at = np.flatnonzero(earlier)
+    at = at[sampled(len(at), MOST_EARLIER)]
+    windows = mixed.blocks.pool.subset(at)
+    outcome = task.finished(task.decode(mixed.held[at], windows), windows)
     part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
     return pd.concat([frame, prediction_frame(task, windows, outcome, model=network, part=part)], ignore_index=True)
 

@@ -20,7 +20,6 @@ from backmix.evaluation.predictions import prediction_frame
 from backmix.evaluation.scores import Sampling, ScoreRow, score_table
 from backmix.evaluation.verdict import Inside, Verdict, judge
 from backmix.tasks import Task
-from backmix.training.blocks import pooled
 from backmix.training.mixing import Mixed
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared
@@ -118,20 +117,21 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
     return sorted(found, key=lambda windows: int(windows.origins[0]))
 
 
-def neighbours(prepared: Prepared, *, every: bool = False) -> Neighbours:
+def neighbours(prepared: Prepared, *, pool: Windows | None = None) -> Neighbours:
     """Fit the baselines of the plan (else of the task) on the training windows.
 
-    every: teach them by the validation windows too before they are judged, as a mixture is
+    pool: the windows that teach a mixture, those of validation among them: they teach the baselines, too, before
+        they are judged
     """
     import pandas as pd
 
     task, scored = prepared.task, _scored(prepared)
     fitted = fit_baselines(task, prepared.train, prepared.validation,
                            seed=prepared.plan.training.seed, names=prepared.plan.evaluation.baselines)
-    if not every:
+    if pool is None:
         return Neighbours(prepared=prepared, fitted=fitted, frame=fitted.frame(task, scored))
     chosen = fitted.frame(task, {part: scored.pop(part) for part in list(scored) if "validation" in part})
-    fitted = fitted.again(pooled(prepared))
+    fitted = fitted.again(pool)
     return Neighbours(prepared=prepared, fitted=fitted,
                       frame=pd.concat([chosen, fitted.frame(task, scored)], ignore_index=True))
 

@@ -138,13 +138,18 @@ def stages_of(ends: Floats, x: NDArray[Any], mask: Mask | None, ended: Mask | No
     return stage if ended is None else np.where(ended, len(ends) + 1, stage)
 
 
+def rounded_down(exact: Floats) -> NDArray[np.float32]:
+    """The largest float32 not above each number: a float32 value is <= the one exactly when it is <= the other."""
+    near = exact.astype(np.float32)
+    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
+
+
 def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDArray[np.int64] | None = None) -> Part:
     """A part out of scikit-learn's fitted trees (their ``tree_``).
 
     columns: which of the O outputs the trees' own ones are, for classes of which some were never seen
 
-    Values that are compared are float32; a threshold is rounded down to float32, which sends every such
-    value the way that it went before.
+    Thresholds are `rounded_down`, which sends every float32 value the way that it went before.
     """
     arrays: dict[str, list[NDArray[Any]]] = {role: [] for role in ROLES["forest"]}
     places = leaves = 0
@@ -155,11 +160,9 @@ def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDA
         value = np.zeros((int(leaf.sum()), outputs), np.float32)
         value[:, slice(None) if columns is None else columns] = plain[leaf]
         number = np.cumsum(leaf) - 1 + leaves
-        down = t.threshold.astype(np.float32)
-        down = np.where(down > t.threshold, np.nextafter(down, np.float32(-np.inf)), down)
         arrays["roots"].append(np.array([places]))
         arrays["feature"].append(np.where(leaf, -1, t.feature))
-        arrays["threshold"].append(np.where(leaf, 0.0, down))
+        arrays["threshold"].append(np.where(leaf, 0.0, rounded_down(t.threshold)))
         arrays["left"].append(np.where(leaf, number, t.children_left + places))
         arrays["right"].append(np.where(leaf, 0, t.children_right + places))
         arrays["value"].append(value)

@@ -74,11 +74,11 @@ def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divid
 
     Raises InputError when the rows are too few, TrainingError when training diverges.
     """
-    from backmix.training.mixing import fit_model
+    from backmix.training.mixing import fit_model, mixable
 
     prepared = prepare(Reading(table, Ledger(read=len(table))), plan, start=start, divide=divide)
     chosen = design(prepared)
-    mixed = fit_model(prepared, chosen)
+    mixed = fit_model(prepared, chosen, mixable(prepared))
     prepared = calibrate(prepared, mixed.model)
     return Lesson(prepared, Bundle.of(
         mixed.model, recipe=prepared.recipe, read=plan.data, plan=plan.to_toml(),

@@ -131,7 +131,8 @@ def _frame(job: FoldJob, lesson: Lesson) -> pd.DataFrame:
     for part in JUDGED:
         windows = thinned(prepared.scored[part], task)
         frames.append(prediction_frame(task, windows, lesson.mixed.says(task, windows), model=NETWORK, part=part))
-    beside = neighbours(prepared, every=lesson.mixed.alone is not None).frame
+    over = lesson.mixed.blocks
+    beside = neighbours(prepared, pool=None if over is None else over.pool).frame
     if len(beside):
         frames.append(beside[beside["part"].isin(JUDGED)])
     frame = pd.concat(frames, ignore_index=True)

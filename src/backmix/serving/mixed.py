@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from backmix.models.heads import Kind
 from backmix.models.mixture import Seen, mixed
 from backmix.models.parts import Part
+from backmix.serving.stepping import Floats, State, Stepper
 
-Floats = NDArray[np.float64]
-State = NDArray[np.float32]
 TOGETHER = 1024
 """Windows that are computed at a time."""
 
 
-class MixedNetwork:
+class MixedNetwork(Stepper):
     """As `backmix.native.Network`; see there.
 
     networks: native or portable networks that scale by themselves; weights: (1 + P, O); kind: what outputs are
@@ -37,27 +36,10 @@ class MixedNetwork:
         self._networks = tuple(networks) if weights[0].any() else ()
         self._parts, self._weights, self._steps, self._kind = tuple(parts), weights, steps, kind
         self._hidden = hidden
-        self._center, self._scale, self._low, self._high = scaling
+        super().__init__(scaling)
         self._sizes = [network.state_size for network in self._networks]
         self._kept = (steps or 0) * len(self._center) if self._parts else 0
         self.state_size = sum(self._sizes) + self._kept
-
-    def decode(self, center: list[float], scale: list[float], two_classes: bool) -> None:
-        """What `step` makes of raw outputs: plant units, or the chances of two classes from one number."""
-        self._decode = (np.array(center), np.array(scale), two_classes)
-
-    def step(self, row: Floats, state: State, after: State, out: Floats) -> int:
-        """One row (F,) from one state to the next, both written; returns the first missing feature or -1."""
-        if not isinstance(row, np.ndarray) or row.shape != self._center.shape or state.shape != (self.state_size,):
-            raise TypeError
-        bad = np.flatnonzero(~np.isfinite(row))
-        if len(bad):
-            return int(bad[0])
-        raw, after[:] = self.carry(row[None], state)
-        center, scale, two_classes = self._decode
-        out[:] = np.concatenate([1.0 - raw[0], raw[0]]) if two_classes else (
-            raw[0] * scale + center if len(scale) else raw[0])
-        return -1
 
     def carry(self, rows: Floats, state: State) -> tuple[Floats, State]:
         """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
@@ -110,6 +92,3 @@ class MixedNetwork:
             found[low:low + TOGETHER] = mixed([one[low:low + TOGETHER] for one in said], self._parts, self._weights,
                                               Seen(x[at[:, None] + np.arange(steps)]), kind=self._kind)
         return found
-
-    def _scaled(self, rows: Floats) -> NDArray[np.float32]:
-        return ((np.clip(rows, self._low, self._high) - self._center) / self._scale).astype(np.float32)

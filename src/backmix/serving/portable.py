@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from backmix.models.architecture import Architecture
 from backmix.models.reference import Form, Network, forward
 from backmix.models.size import layers
+from backmix.serving.stepping import Floats, State, Stepper
 
-Floats = NDArray[np.float64]
 TOGETHER = 4096
 """Rows or windows that are computed at a time."""
 
 
-class PortableNetwork:
+class PortableNetwork(Stepper):
     """As `backmix.native.Network`: scaling included, raw outputs (O) of the head; see there.
 
     center, scale: (F,), from plant units to the network's; low, high: (F,), where inputs are cut off
@@ -29,7 +29,7 @@ class PortableNetwork:
 
     def __init__(self, architecture: Architecture, weights: Mapping[str, NDArray[Any]], *, center: Floats,
                  scale: Floats, low: Floats, high: Floats) -> None:
-        self._center, self._scale, self._low, self._high = center, scale, low, high
+        super().__init__((center, scale, low, high))
         named = [layer.name for layer in layers(architecture)]
         arrays = [weights[f"{name}/{role}"] for name in named
                   for role in (("kernel", "recurrent_kernel", "bias") if name.startswith("recurrent") else
@@ -38,28 +38,11 @@ class PortableNetwork:
         self._states = ("h", "c") if architecture.cell == "lstm" else ("h",)
         self.state_size = sum(architecture.units) * len(self._states)
 
-    def decode(self, center: list[float], scale: list[float], two_classes: bool) -> None:
-        """What `step` makes of raw outputs: plant units, or the chances of two classes from one number."""
-        self._decode = (np.array(center), np.array(scale), two_classes)
-
-    def step(self, row: Floats, state: NDArray[np.float32], after: NDArray[np.float32], out: Floats) -> int:
-        """One row (F,) from one state to the next, both written; returns the first missing feature or -1."""
-        if not isinstance(row, np.ndarray) or row.shape != self._center.shape or state.shape != (self.state_size,):
-            raise TypeError
-        bad = np.flatnonzero(~np.isfinite(row))
-        if len(bad):
-            return int(bad[0])
-        raw, after[:] = self.carry(row[None], state)
-        center, scale, two_classes = self._decode
-        out[:] = np.concatenate([1.0 - raw[0], raw[0]]) if two_classes else (
-            raw[0] * scale + center if len(scale) else raw[0])
-        return -1
-
-    def carry(self, rows: Floats, state: NDArray[np.float32]) -> tuple[Floats, NDArray[np.float32]]:
+    def carry(self, rows: Floats, state: State) -> tuple[Floats, State]:
         """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
         outputs = []
         for first in range(0, len(rows), TOGETHER):
-            y, at, after = self._scaled(rows[first:first + TOGETHER])[None], 0, []
+            y, at, after = self._scaled(rows[first:first + TOGETHER]).astype(np.float64)[None], 0, []
             for weights in self._network.layers:
                 units = len(weights.recurrent)
                 initial = {letter: state[None, at + i * units:at + (i + 1) * units].astype(np.float64)
@@ -73,7 +56,7 @@ class PortableNetwork:
 
     def predict(self, windows: Floats, lengths: NDArray[np.int64] | None) -> Floats:
         """Windows (B, T, F), each from rest: outputs (B, O); lengths: (B,) real rows of each."""
-        x = self._scaled(windows)
+        x = self._scaled(windows).astype(np.float64)
         mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
         found = [self._network.forward(x[at:at + TOGETHER], mask=None if mask is None else mask[at:at + TOGETHER]
                                        ).outputs for at in range(0, len(x), TOGETHER)]
@@ -88,8 +71,3 @@ class PortableNetwork:
     @property
     def _form(self) -> Form:
         return self._network.form
-
-    def _scaled(self, x: Floats) -> Floats:
-        """To the network's numbers, rounded to float32 as the network has them."""
-        found: Floats = ((np.clip(x, self._low, self._high) - self._center) / self._scale).astype(np.float32)
-        return found.astype(np.float64)

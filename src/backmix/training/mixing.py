@@ -2,9 +2,13 @@
 
 This module trains one network per block of windows that is held out (`training.blocks`), fits the
 candidates beside them (`training.parts`) on the same blocks, and weighs all of them by what they said of
-blocks that they had not seen: convex weights of the least squared error, which may be zero on either side
+the blocks that were held out: convex weights of the least squared error, which may be zero on either side
 (stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes the powers of a
 logarithmic pool with the greatest likelihood.
+
+No row of a held-out block teaches weights of a network, a kernel or a tree meanwhile, but the block stops the
+network, and all blocks together choose penalties, numbers of components and rounds: what is said of held-out
+blocks is a little better than what will be said of new rows. The test part alone knows how good the mixture is.
 """
 
 from __future__ import annotations
@@ -52,9 +56,9 @@ class Mixed:
     fitted: of the network that was stopped on the validation part
     alone: the mean of the networks without what stands beside them; None where one network was trained alone
     share: weight of the networks
-    held, held_alone: (V, O) what model and networks say of validation windows that they have not seen
-    origins: (V,) of those windows
-    earlier: the other windows that taught, and what model said of each (W, O) when it had not seen it
+    blocks: the windows that taught, and the blocks that they were held out in; None for one network alone
+    held, held_alone: (W, O) what model and networks said of each window of the pool when its block was held out;
+        NaN where no network was trained without it
     choices: what was decided, with reasons
     """
 
@@ -62,10 +66,9 @@ class Mixed:
     fitted: Fitted
     alone: Mixture | None = None
     share: float = 1.0
+    blocks: Blocks | None = None
     held: Floats | None = None
     held_alone: Floats | None = None
-    origins: NDArray[Any] | None = None
-    earlier: tuple[Windows, Floats] | None = None
     choices: tuple[Choice, ...] = ()
 
     @property
@@ -74,19 +77,20 @@ class Mixed:
         return MIXTURE if isinstance(self.model, Mixture) else str(self.model.architecture.called)
 
     def says(self, task: Task, windows: Windows, *, alone: bool = False) -> Outcome:
-        """What the mixture says of windows: of those of the validation part what it said before it had seen them."""
-        if self.alone is None:
+        """What the mixture says of windows: of those that taught what it said while they were held out."""
+        if self.alone is None or self.blocks is None:
             return predict_outcome(self.model, task, windows)
         raw = np.asarray(predict_network(self.alone if alone else self.model, windows), np.float64)
         held = self.held_alone if alone else self.held
-        if held is not None and self.origins is not None:
-            _, here, there = np.intersect1d(windows.origins, self.origins, return_indices=True)
-            raw[here] = held[there]
+        assert held is not None
+        _, here, there = np.intersect1d(windows.origins, self.blocks.pool.origins, return_indices=True)
+        sound = np.isfinite(held[there]).all(axis=1)
+        raw[here[sound]] = held[there[sound]]
         return task.finished(task.decode(raw, windows), windows)
 
 
-def why_alone(prepared: Prepared) -> Choice | None:
-    """Why one network is trained alone; None when the plan and the task let several be mixed."""
+def mixable(prepared: Prepared) -> Blocks | Choice:
+    """The blocks to mix over, or why plan, task or data leave it at one network alone."""
     plan, spec = prepared.plan, prepared.recipe.spec
     if plan.model.recipe == "course":
         return Choice("course", "mixture.asked", setting="model.recipe")
@@ -95,33 +99,31 @@ def why_alone(prepared: Prepared) -> Choice | None:
                         or not prepared.recipe.tells_what_is_judged)):
         if there:
             return Choice("course", key, setting="model.recipe")
-    if _blocks(prepared) is None:
-        return Choice("course", "mixture.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
-    return None
+    count, (train, validation) = plan.model.members, pool(prepared)
+    found = block_windows(train, validation, count=BLOCKS if count in ("auto", 1) else int(count)) if len(
+        validation) else None
+    return found or Choice("course", "mixture.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
 
 
-def fit_model(prepared: Prepared, chosen: Design, making: Making = ALONE) -> Mixed:
-    """Train what the plan asks for: a mixture, or one network alone.
+def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Choice, making: Making = ALONE) -> Mixed:
+    """Train what the plan asks for: a mixture over blocks, or one network alone (``over`` is from `mixable`).
 
     Finished networks are kept in the folder of ``making``, so that an interrupted training goes on behind them.
     Workers train networks side by side; callbacks then stay at home: PlanError (mixture.callbacks_here). Raises
     what `fit_network` raises.
     """
-    alone = why_alone(prepared)
-    title = chosen.architecture.called
-    if alone is not None:
+    if isinstance(over, Choice):
+        title = chosen.architecture.called
         fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings, folder=making.folder,
                              watch=making.watch(title) if making.watch else None, callbacks=making.callbacks,
                              start=prepared.start)
-        return Mixed(fitted.model, fitted, choices=(alone,))
-    blocks = _blocks(prepared)
-    assert blocks is not None
+        return Mixed(fitted.model, fitted, choices=(over,))
     begin = time.perf_counter()
-    found = _candidates(prepared, blocks)
-    told = _told(prepared, blocks, found) if prepared.plan.model.learns == "residual" and found else None
+    found = _candidates(prepared, over)
+    told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
     with compiling_once():
-        trained = train_networks(prepared, chosen, blocks, told, making)
-    return _mixed(prepared, blocks, found, trained, told, time.perf_counter() - begin)
+        trained = train_networks(prepared, chosen, over, told, making)
+    return _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
 
 
 def convex(said: Sequence[Floats], truth: Floats) -> Floats:
@@ -173,14 +175,6 @@ def powers(said: Sequence[Floats], truth: Floats, kind: Kind) -> Floats:
     return np.where(found < LEAST_POWER * found.sum(), 0.0, found)
 
 
-def _blocks(prepared: Prepared) -> Blocks | None:
-    count = prepared.plan.model.members
-    train, validation = pool(prepared)
-    if not len(validation):
-        return None
-    return block_windows(train, validation, count=BLOCKS if count in ("auto", 1) else int(count))
-
-
 def _candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     """Everything that can stand beside the networks, fitted."""
     task, asked = prepared.task, prepared.plan.model.beside
@@ -195,7 +189,14 @@ def _candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
 
 
 def _told(prepared: Prepared, blocks: Blocks, found: list[Candidate]) -> Floats:
-    """(W, O) what the candidates together say of windows that they had not seen."""
+    """(W, O) what the candidates together say of windows that were held out.
+
+    Raises PlanError (mixture.residual_numbers, mixture.residual_nothing).
+    """
+    if prepared.task.kind != "regression":
+        raise PlanError("mixture.residual_numbers", task=prepared.task.name)
+    if not found:
+        raise PlanError("mixture.residual_nothing", windows=len(blocks.pool))
     weights = convex([one.held for one in found], _truth(prepared, blocks))
     return np.asarray(sum(weight * one.held for weight, one in zip(weights, found, strict=True)))
 
@@ -212,7 +213,7 @@ def _truth(prepared: Prepared, blocks: Blocks) -> Floats:
 
 def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: Networks, told: Floats | None,
            seconds: float) -> Mixed:
-    """Weigh networks and candidates by what they said of windows that they had not seen."""
+    """Weigh networks and candidates by what they said of windows that were held out."""
     truth = _truth(prepared, blocks)
     # by the windows that models are compared on: of some tasks only those of batches that have ended
     there = np.isfinite(trained.held).all(axis=1) & np.isin(blocks.pool.origins,
@@ -228,15 +229,11 @@ def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: 
     whole = weighed([one for one, weight in zip(everything, weights, strict=True) if weight],
                     np.repeat(weights[weights > 0, None], truth.shape[1], axis=1), kind)
     errors["mixture"] = _rms(whole[there] - truth[there])
-    validation = blocks.blocks[-1].held
-    tail = slice(len(blocks.pool) - len(validation), None)
     model, alone = _models(trained.members, [one.part for one in found], weights,
                            None if told is None else convex([one.held for one in found], truth))
     choices = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
     return Mixed(model, replace(trained.last, seconds=seconds), alone, share=float(weights[0] / weights.sum()),
-                 held=whole[tail], held_alone=trained.held[tail], origins=np.asarray(validation.origins),
-                 earlier=(blocks.pool.subset(np.arange(tail.start)), whole[:tail.start]),
-                 choices=choices)
+                 blocks=blocks, held=whole, held_alone=trained.held, choices=choices)
 
 
 def _models(members: tuple[Any, ...], parts: list[Part], weights: Floats,

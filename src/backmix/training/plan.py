@@ -117,6 +117,12 @@ class Plan(Section):
     online: bool = True
     """Whether the model shall run live; then nothing may look ahead."""
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _by_its_recipe(cls, model: Any) -> Any:
+        """``model = "course"`` is short for ``[model] recipe = "course"``."""
+        return {"recipe": model} if isinstance(model, str) else model
+
     @field_validator("task", mode="before")
     @classmethod
     def _of_its_kind(cls, task: Any) -> Any:

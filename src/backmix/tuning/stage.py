@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.folds import FoldPlan, folds
 from backmix.data.ledger import Ledger
 from backmix.data.resample import check_clock, resample
 from backmix.data.segments import Mask, Rows
 from backmix.data.sources import Reading
-from backmix.data.split import Codes, FoldPlan, Part, Split, batch_runs, folds, purge, split
+from backmix.data.split import Codes, Part, Split, batch_runs, purge, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.duration import Duration

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from backmix.data.folds import FoldPlan
 from backmix.data.segments import Rows
-from backmix.data.split import FoldPlan
 from backmix.data.table import Table
 from backmix.errors import BackmixError, InputError, PlanError, TrainingError
 from backmix.evaluation.predictions import prediction_frame

@@ -89,7 +89,7 @@ class Fitted:
     def again(self, windows: Windows) -> Fitted:
         """The same baselines, taught by these windows with what was decided on the validation part.
 
-        A baseline that decided nothing has an ``again``, too; one without stays as it is.
+        One without a ``learn_again`` has learned nothing and stays as it is.
         """
         found = {}
         for name, predictor in self.predictors.items():

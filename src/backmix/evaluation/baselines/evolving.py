@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.course import complete
-from backmix.evaluation.baselines import baselines
+from backmix.evaluation.baselines import Again, baselines
 from backmix.evaluation.baselines.linear import Linear, pls
 from backmix.models.choice import Choice
 from backmix.tasks import Outcome
+from backmix.training.parts.evolving import stage_ends, stages
 
 if TYPE_CHECKING:
     from backmix.data.windows import Windows
     from backmix.tasks import Task
-
-MOST_STAGES = 8
-FINISHED = MOST_STAGES
-"""The number of the model of finished batches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +34,7 @@ class Evolving:
     models: dict[int, Linear]
     ends: NDArray[np.float64]
     choices: tuple[Choice, ...] = ()
+    learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
         stage = stages(windows, self.ends)
@@ -52,19 +49,10 @@ class Evolving:
         return Outcome(values=found)
 
 
-def stages(windows: Windows, ends: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(W,) the number of the model that each window is told by."""
-    if not windows.spec.growing or windows.lengths is None:
-        return np.zeros(len(windows), dtype=np.int64)
-    return np.where(complete(windows), FINISHED, np.searchsorted(ends, windows.lengths))
-
-
 @baselines.register("pls_evolving")
 def fit_evolving(train: Windows, validation: Windows | None, task: Task, seed: int) -> Evolving:
     """PLS models for windows of similar length, and one for finished batches."""
-    ends = np.empty(0)
-    if train.spec.growing and train.lengths is not None:
-        ends = np.unique(np.quantile(train.lengths, np.linspace(0, 1, MOST_STAGES + 1)[1:-1]))
+    ends = stage_ends(train)
     taught = stages(train, ends)
     checked = None if validation is None else stages(validation, ends)
     models: dict[int, Linear] = {}
@@ -72,6 +60,14 @@ def fit_evolving(train: Windows, validation: Windows | None, task: Task, seed: i
         mine = train.subset(taught == number)
         check = None if validation is None or checked is None else validation.subset(checked == number)
         models[number] = pls(mine, check if check is not None and len(check) else None)
+
+    def learn(windows: Windows) -> Evolving:
+        stage = stages(windows, ends)
+        again = {number: old.learn_again(windows.subset(stage == number)) if old.learn_again and (stage == number).any()
+                 else old for number, old in models.items()}
+        return Evolving(again, ends, choices, learn)  # type: ignore[arg-type]
+
     components = ", ".join(str(model.choices[0].value) for model in models.values())
-    return Evolving(models, ends, (Choice(len(models), "course.evolving", {
-        "models": len(models), "components": components}, setting="baseline.pls_evolving"),))
+    choices = (Choice(len(models), "course.evolving", {"models": len(models), "components": components},
+                      setting="baseline.pls_evolving"),)
+    return Evolving(models, ends, choices, learn)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backmix.data.slices import sampled
 from backmix.data.windows import Windows
 from backmix.models.choice import Choice
-from backmix.models.parts import ROLES, Part
+from backmix.models.parts import ROLES, Part, rounded_down
 from backmix.training.blocks import Blocks
 from backmix.training.features import Seen
 from backmix.training.parts import Candidate, candidates
@@ -86,13 +86,10 @@ def part_of(models: list[Any], view: str) -> Part:
             leaf = nodes["is_leaf"].astype(bool)
             value = np.zeros((int(leaf.sum()), len(models)))
             value[:, k] = nodes["value"][leaf] * every + level
-            exact = nodes["num_threshold"]
-            down = exact.astype(np.float32)
-            down = np.where(down > exact, np.nextafter(down, np.float32(-np.inf)), down)
             number = np.cumsum(leaf) - 1 + leaves
             arrays["roots"].append(np.array([places]))
             arrays["feature"].append(np.where(leaf, -1, nodes["feature_idx"].astype(np.int64)))
-            arrays["threshold"].append(np.where(leaf, 0.0, down))
+            arrays["threshold"].append(np.where(leaf, 0.0, rounded_down(nodes["num_threshold"])))
             arrays["left"].append(np.where(leaf, number, nodes["left"].astype(np.int64) + places))
             arrays["right"].append(np.where(leaf, 0, nodes["right"].astype(np.int64) + places))
             arrays["value"].append(value)

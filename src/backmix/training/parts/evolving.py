@@ -34,7 +34,7 @@ def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     pool = blocks.pool
     if not pool.spec.growing or pool.lengths is None:
         return None
-    ends = np.unique(np.quantile(pool.lengths, np.linspace(0, 1, MOST_STAGES + 1)[1:-1])).astype(np.float64)
+    ends = stage_ends(pool)
     last = len(ends) + 1
     found = {}
     for number in range(last + 1):
@@ -58,9 +58,17 @@ def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
                                          setting="model.pls_evolving"),))
 
 
+def stage_ends(windows: Windows) -> NDArray[np.float64]:
+    """(S - 1,) the longest windows of all stages but the last; () where windows do not grow with a batch."""
+    if not windows.spec.growing or windows.lengths is None:
+        return np.empty(0)
+    return np.unique(np.quantile(windows.lengths, np.linspace(0, 1, MOST_STAGES + 1)[1:-1])).astype(np.float64)
+
+
 def stages(windows: Windows, ends: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(W,) the stage of each window, the last one for batches that have ended."""
-    assert windows.lengths is not None
+    """(W,) the stage of each window, the last one for batches that have ended; 0 where windows do not grow."""
+    if not windows.spec.growing or windows.lengths is None:
+        return np.zeros(len(windows), dtype=np.int64)
     return np.where(complete(windows), len(ends) + 1, np.searchsorted(ends, windows.lengths))
 
 
