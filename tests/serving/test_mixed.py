@@ -18,6 +18,7 @@ from backmix.data.reading import Reading
 from backmix.errors import BundleError, InputError
 from backmix.models.kernels import available
 from backmix.models.mixture import Mixture
+from backmix.parallel import Workers
 from backmix.serving.archive import pack, unpack
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
@@ -219,3 +220,13 @@ def test_training_goes_on_from_a_network_of_a_mixture(mixed_run: Run, tmp_path: 
     run = fit(small_table(seed=1), plan.merged({"model": {"recipe": "auto"}}), folder=tmp_path / "on", quiet=True)
     assert run.summary["network"] == "gru"
     assert any(choice["reason_key"] == "mixture.alone_start" for choice in run.summary["choices"])
+
+
+def test_partitions_scored_side_by_side_are_the_whole(mixed_run: Run, diagnosis_run: Run) -> None:
+    """Law: how many workers there are changes no bit; one worker here may round otherwise."""
+    for run, table in ((mixed_run, small_table()), (diagnosis_run, small_table(classes=True))):
+        here, two, three = (run.bundle.predict(table, workers=Workers(count))[0] for count in (1, 2, 3))
+        numbers = [name for name in here.columns if name.startswith("p:")] or ["prediction", "low", "high"]
+        np.testing.assert_array_equal(two[numbers], three[numbers])
+        np.testing.assert_allclose(two[numbers], here[numbers], rtol=1e-4, atol=1e-4)
+        assert two["origin"].tolist() == here["origin"].tolist()

@@ -29,6 +29,7 @@ from backmix.models.bands import Calibrated
 from backmix.models.forms import check_carries
 from backmix.models.mixture import MIXTURE, Mixture
 from backmix.models.weights import Weights, fits, network_weights, put_weights, take_mixture, take_weights
+from backmix.parallel import HERE, Workers
 from backmix.serving.archive import pack, read_json, unpack
 from backmix.serving.blend import Blend
 from backmix.serving.intervals import add_intervals, fits_recipe, read_intervals
@@ -118,23 +119,24 @@ class Bundle:
                      give=partial(put_weights, weights=weights), mark=digest.hexdigest()[:32],
                      period=self.period)
 
-    def predict(self, table: Table) -> tuple[pd.DataFrame, Ledger]:
+    def predict(self, table: Table, *, workers: Workers = HERE) -> tuple[pd.DataFrame, Ledger]:
         """Predictions for every row of ``table`` that has a whole window before it.
 
         Columns are found by name; the frame is that of `evaluation.predictions` with a column
         ``quality``, the worst quality in the window, and the columns of `evaluation.bands` where the bundle
-        holds intervals. The ledger says what was done to the rows.
+        holds intervals. The ledger says what was done to the rows. ``workers`` score partitions of the windows
+        side by side.
 
         Raises InputError when a column is missing or no window fits.
         """
         from backmix.evaluation.predictions import prediction_frame
-        from backmix.training.predict import predict_outcome
+        from backmix.serving.partitions import score
 
         try:
             windows, ledger = self.recipe.windows(table, need_target=False)
         except InputError as fault:
             raise InputError(_AT_PREDICTION.get(fault.key, fault.key), **fault.values) from None
-        outcome = predict_outcome(self.network, self.recipe.task, windows)
+        outcome = score(self, windows, workers)
         frame = prediction_frame(self.recipe.task, windows, outcome, model=self.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
@@ -143,7 +145,7 @@ class Bundle:
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
         return frame, ledger
 
-    def predict_file(self, path: Path | str, *, lab: Path | str | None = None,
+    def predict_file(self, path: Path | str, *, lab: Path | str | None = None, workers: Workers = HERE,
                      **settings: Any) -> tuple[pd.DataFrame, Ledger]:
         """Read a file as the training table was read, then `predict`.
 
@@ -157,7 +159,7 @@ class Bundle:
                  "tags": tuple(tag for tag in self.read.tags if tag.name in wanted)}
         plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.recipe.measured])  # labels may be missing
-        frame, ledger = self.predict(reading.table)
+        frame, ledger = self.predict(reading.table, workers=workers)
         return frame, reading.ledger.add(*ledger.notes)
 
     def _lab(self, file: Path | str | None) -> LabPlan | None:

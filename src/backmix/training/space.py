@@ -16,6 +16,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from backmix.duration import Duration, DurationField
 from backmix.errors import PlanError
+from backmix.parallel import Place
 from backmix.section import Section
 from backmix.text import say
 from backmix.training.lookback import CANDIDATES
@@ -92,7 +93,7 @@ class TunePlan(Section):
     pruner: when a trial is given up between two folds: "median" of the earlier ones at this fold, "halving"
         (successive halving), or "none"
     storage: the file of the study (path from the plan's folder): ``.db`` for SQLite, ``.log`` for a journal
-    workers: how many trials run side by side, a process each
+    workers, on: how many trials run side by side, a process each, and where: on this machine or a cluster
     space: settings to search by their dotted names: a list of values, a `Range`, or "fixed" for none
     """
 
@@ -103,6 +104,7 @@ class TunePlan(Section):
     pruner: Literal["median", "halving", "none"] = "median"
     storage: str | None = None
     workers: int = Field(default=1, ge=1, le=1000)
+    on: Place = "local"
     space: dict[str, Values] = Field(default_factory=dict)
 
     @field_validator("timeout")

@@ -126,7 +126,7 @@ def _play_some(stage: Stage, book: Book, count: int) -> list[int]:
     running = [attempt for attempt in attempts if attempt.plan is not None]
     for number in range(stage.dividing.folds):
         jobs = [FoldJob.of(stage, attempt.plan, number) for attempt in running if attempt.plan is not None]
-        results = spread(run_fold, jobs, Workers(stage.plan.tune.workers))
+        results = spread(run_fold, jobs, Workers(stage.plan.tune.workers, stage.plan.tune.on))
         running = [attempt for attempt, result in zip(running, results, strict=True)
                    if _goes_on(stage, book, attempt, result)]
     for attempt in running:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from backmix.app.place import On
 from backmix.errors import PlanError
 from backmix.text import say
 
@@ -35,6 +36,8 @@ def add(app: typer.Typer) -> None:
         history: Mode | None = typer.Option(None, "--history", help=say("app.opt_history")),
         time: str | None = typer.Option(None, "--time", help=say("app.opt_clock")),
         max_gap: float | None = typer.Option(None, "--max-gap", help=say("app.opt_max_gap")),
+        workers: int = typer.Option(1, "--workers", min=1, help=say("mixture.opt_scoring")),
+        on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         if history is not None:
@@ -44,11 +47,13 @@ def add(app: typer.Typer) -> None:
         from backmix.app.screen import note, show_json
         from backmix.app.told import told, without_plan
         from backmix.data.export import write_csv
+        from backmix.parallel import Workers
         from backmix.serving.bundle import Bundle
 
         settings = told(data).model_dump(exclude_unset=True)
         with without_plan():
-            frame, ledger = Bundle.load(bundle).predict_file(file, lab=lab, **settings)
+            frame, ledger = Bundle.load(bundle).predict_file(file, lab=lab, workers=Workers(workers, on.value),
+                                                              **settings)
         frame = frame.drop(columns=["part", "truth"])
         show_ledger(ledger)
         if out is not None:

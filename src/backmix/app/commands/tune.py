@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from backmix.app.place import On
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def add(app: typer.Typer) -> None:
         storage: Path | None = typer.Option(None, "--storage", help=say("tune.opt_storage")),
         resume: bool = typer.Option(False, "--resume", help=say("tune.opt_resume")),
         workers: int | None = typer.Option(None, "--workers", help=say("tune.opt_workers")),
+        on: On | None = typer.Option(None, "--on", help=say("backtest.opt_on")),
         folder: Path | None = typer.Option(None, "--folder", help=say("app.opt_folder")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
@@ -38,6 +40,7 @@ def add(app: typer.Typer) -> None:
         from backmix.workflow import run_folder
 
         given = {"trials": trials, "timeout": timeout, "folds": folds, "workers": workers,
+                 "on": None if on is None else on.value,
                  "storage": None if storage is None else str(storage.absolute())}
 
         def watch(row: Row, count: int) -> None:
