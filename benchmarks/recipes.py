@@ -36,7 +36,7 @@ from backmix.models.choice import Choice
 from backmix.tasks import tasks
 from backmix.training.design import design
 from backmix.training.mixing import fit_model, mixable
-from backmix.training.parts import USUAL
+from backmix.training.parts import fitting as fitting_names
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 
@@ -121,7 +121,7 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
         if ("huber" in recipe and plan.the_task.kind == "fault_diagnosis") or (
                 recipe == "residual" and plan.the_task.kind not in ("soft_sensor", "remaining_life")):
             continue  # for numbers alone
-        fitting = [part for part in RECIPES[recipe].get("model", {}).get("beside", ()) if part in USUAL[kind]]
+        fitting = [part for part in RECIPES[recipe].get("model", {}).get("beside", ()) if part in fitting_names(kind)]
         changes = {**RECIPES[recipe], "training": {**RECIPES[recipe].get("training", {}), "seed": seed}}
         if fitting:
             changes["model"] = {**changes["model"], "beside": fitting}

@@ -25,16 +25,20 @@ from backmix.evaluation.predictions import Sample
 from backmix.models.cells import LayerSettings, cells, common
 from backmix.models.cells.simple_rnn import SimpleRnn
 from backmix.models.engine import use_engine
+from backmix.models.parts import Part
+from backmix.models.views import View, views
 from backmix.registry import Registry
 from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import Exporter, exporters
 from backmix.tasks import Task, tasks
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
+from backmix.training.parts import Candidate, candidate, candidates
 from backmix.training.plan import Plan, json_schema
 from backmix.workflow import fit
 from small import small_plan, small_table
 
-KINDS: tuple[Registry[Any], ...] = (sources, sets, plants, cells, tasks, metrics, baselines, exporters)
+KINDS: tuple[Registry[Any], ...] = (sources, sets, plants, cells, tasks, metrics, baselines, exporters, candidates,
+                                    views)
 
 
 @pytest.fixture(autouse=True)
@@ -221,3 +225,31 @@ def test_two_parts_of_one_name_are_a_fault_of_the_program() -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(PlanError, match="lstm"):
         cells.get("lsmt")
+
+
+def test_a_new_candidate_stands_in_every_mixture_and_its_view_in_the_bundle(tmp_path: Path) -> None:
+    class Newest(View):
+        """The newest row alone."""
+
+        def width(self, steps: int | None, features: int) -> int:
+            return features
+
+        def rows(self, x: Any, mask: Any) -> Any:
+            return x[:, -1]
+
+    views.register("newest")(Newest())
+
+    @candidate("oracle", "regression")
+    def fit_oracle(blocks: Any, task: Task, seed: int) -> Candidate:
+        """What nobody can know while a block is held out: its weight shows that it was heard."""
+        part = Part("oracle", "newest", "linear", {"kernel": np.zeros((3, 1)), "bias": np.zeros(1)})
+        return Candidate(part, blocks.pool.scaled_targets())
+
+    plan = small_plan().merged({"model": {"recipe": "auto", "members": 3}})
+    run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
+    (told,) = [choice["value"] for choice in run.summary["choices"] if choice["setting"] == "model.beside"]
+    assert told == "oracle 1.00"
+    assert [part[:2] for part in run.bundle.blend.parts] == [("oracle", "newest")]  # type: ignore[union-attr]
+    with pytest.raises(PlanError, match="oracle answers another kind"):
+        fit(small_table(classes=True), small_plan(classes=True).merged({"model": {
+            "recipe": "auto", "members": 3, "beside": ["oracle"]}}), folder=tmp_path / "classes", quiet=True)

@@ -33,7 +33,7 @@ from backmix.training.blocks import BLOCKS, Blocks, block_windows, pool
 from backmix.training.design import Design
 from backmix.training.fit import Fitted, fit_network
 from backmix.training.members import Making, Networks, train_networks
-from backmix.training.parts import USUAL, Candidate, candidates
+from backmix.training.parts import Candidate, candidates, fitting
 from backmix.training.predict import predict_network, predict_outcome
 from backmix.training.prepare import Prepared
 from backmix.training.threads import few_threads
@@ -178,13 +178,13 @@ def powers(said: Sequence[Floats], truth: Floats, kind: Kind) -> Floats:
 def _candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     """Everything that can stand beside the networks, fitted."""
     task, asked = prepared.task, prepared.plan.model.beside
-    names = USUAL[task.kind] if asked == "auto" else asked
-    others = {name for kind, usual in USUAL.items() if kind != task.kind for name in usual} - set(USUAL[task.kind])
-    for name in names:
-        if name in others:
-            raise PlanError("mixture.beside_kind", name=name, task=task.name, fitting=", ".join(USUAL[task.kind]))
+    usual = fitting(task.kind)
+    trials = [(name, candidates.get(name)) for name in (usual if asked == "auto" else asked)]
+    for name, _ in trials:
+        if name not in usual:
+            raise PlanError("mixture.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
     with few_threads(blocks.pool):
-        found = [candidates.get(name)(blocks, task, prepared.plan.training.seed) for name in names]
+        found = [trial.fit(blocks, task, prepared.plan.training.seed) for _, trial in trials]
     return [one for one in found if one is not None]
 
 

@@ -4,17 +4,18 @@ This module defines the contract of a candidate and the registry. A candidate le
 may teach and, once per block, from those that are left while the block is held out: what it then says of
 the block is what its weight is found by.
 
-    @candidates.register("ridge")
+    @candidate("ridge", "regression")
     def fit(blocks: Blocks, task: Task, seed: int) -> Candidate | None: ...
 
-A candidate that cannot exist for these windows gives None.
+A candidate that cannot exist for these windows gives None. Once registered it is tried in every mixture of its kind
+of answer, unless ``[model] beside`` names others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +44,32 @@ class Candidate:
 
 
 Fit = Callable[[Blocks, "Task", int], Candidate | None]
+Kind = Literal["regression", "classification", "any"]
 
-candidates: Registry[Fit] = Registry("candidates", package="backmix.training.parts")
+@dataclass(frozen=True)
+class Trial:
+    """How a candidate is fitted, and the kind of answer that it can give."""
 
-USUAL = {"regression": ("ridge", "pls", "ridge_statistics", "ridge_summaries", "forest", "forest_lags", "boosting",
-                         "pls_evolving"),
-         "classification": ("lda", "forest")}
-"""What is tried unless the plan says otherwise."""
+    fit: Fit
+    kind: Kind
+
+
+candidates: Registry[Trial] = Registry("candidates", package="backmix.training.parts")
+
+
+def candidate(name: str, kind: Kind) -> Callable[[Fit], Fit]:
+    """Decorator that registers a candidate; "any" for one that answers with numbers and with classes."""
+    def file(fit: Fit) -> Fit:
+        candidates.register(name)(Trial(fit, kind))
+        return fit
+
+    return file
+
+
+def fitting(kind: str) -> tuple[str, ...]:
+    """The names of all candidates for tasks of a kind.
+
+    >>> fitting("classification")
+    ('forest', 'lda')
+    """
+    return tuple(name for name, trial in candidates if trial.kind in ("any", kind))

@@ -19,7 +19,7 @@ from backmix.models.choice import Choice
 from backmix.models.parts import ROLES, Part, rounded_down
 from backmix.training.blocks import Blocks
 from backmix.training.features import Seen
-from backmix.training.parts import Candidate, candidates
+from backmix.training.parts import Candidate, candidate
 from backmix.training.parts.forest import MOST_LAGS, rows, said
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PATIENCE = 15
 MOST_TARGETS = 8
 
 
-@candidates.register("boosting")
+@candidate("boosting", "regression")
 def fit_boosting(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Boosted trees on window statistics, and on every row of the window where those are not too many."""
     if task.kind != "regression" or task.outputs > MOST_TARGETS:

@@ -16,7 +16,7 @@ from backmix.data.windows import Windows
 from backmix.models.parts import Part
 from backmix.training.blocks import Blocks
 from backmix.training.features import Seen
-from backmix.training.parts import Candidate, candidates
+from backmix.training.parts import Candidate, candidate
 from backmix.training.parts.forest import rows, said
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ NEVER = -60.0
 """The logit of a class that the windows do not show."""
 
 
-@candidates.register("lda")
+@candidate("lda", "classification")
 def fit_lda(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Linear discriminant analysis; every class weighs as many windows as it has."""
     seen = Seen.of(blocks.pool, "statistics")

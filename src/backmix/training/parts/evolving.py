@@ -17,7 +17,7 @@ from backmix.data.windows import Windows
 from backmix.models.choice import Choice
 from backmix.models.parts import Part
 from backmix.training.blocks import Block, Blocks
-from backmix.training.parts import Candidate, candidates
+from backmix.training.parts import Candidate, candidate
 from backmix.training.parts.linear import fit_pls
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LEAST = 5
 """Windows of a stage that each block must hold, and that must be left to teach it."""
 
 
-@candidates.register("pls_evolving")
+@candidate("pls_evolving", "regression")
 def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """PLS models for windows of similar length, and one for batches that have ended; for growing windows alone."""
     pool = blocks.pool

@@ -17,7 +17,7 @@ from backmix.data.windows import Windows
 from backmix.models.parts import Part, forest
 from backmix.training.blocks import Blocks
 from backmix.training.features import Seen, Singles
-from backmix.training.parts import Candidate, candidates
+from backmix.training.parts import Candidate, candidate
 
 if TYPE_CHECKING:
     from backmix.tasks import Task
@@ -34,13 +34,13 @@ SHARE = 0.33
 MOST_LAGS = 300
 
 
-@candidates.register("forest")
+@candidate("forest", "any")
 def fit_forest(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Trees on window statistics."""
     return _fit("forest", Seen.of(blocks.pool, "statistics"), blocks, task, seed)
 
 
-@candidates.register("forest_lags")
+@candidate("forest_lags", "regression")
 def fit_forest_lags(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Trees on every row of the window."""
     if blocks.pool.spec.lookback is None:

@@ -31,7 +31,7 @@ from backmix.training.linear import (
     pls_path,
     ridge_path,
 )
-from backmix.training.parts import Candidate, candidates
+from backmix.training.parts import Candidate, candidate
 
 if TYPE_CHECKING:
     from backmix.tasks import Task
@@ -43,26 +43,26 @@ Path = Callable[[Moments], Floats]
 """Weights (A, P, K) of the models that are tried."""
 
 
-@candidates.register("ridge")
+@candidate("ridge", "regression")
 def fit_ridge(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Ridge regression on every row of the window, or on stages of whole batches."""
     return _lagged("ridge", blocks, lambda sums: ridge_path(sums, FINE))
 
 
-@candidates.register("pls")
+@candidate("pls", "regression")
 def fit_pls(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """PLS regression on every row of the window, or on stages of whole batches."""
     return _lagged("pls", blocks, _components)
 
 
-@candidates.register("ridge_statistics")
+@candidate("ridge_statistics", "regression")
 def fit_statistics(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Ridge regression on five statistics per feature."""
     seen = Seen.of(blocks.pool, "statistics")
     return _chosen("ridge_statistics", seen.view, seen, blocks, lambda sums: ridge_path(sums, FINE))
 
 
-@candidates.register("ridge_summaries")
+@candidate("ridge_summaries", "regression")
 def fit_summaries(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Ridge regression on mean, rise and last value of every feature and their products."""
     seen = quadratic(blocks.pool, MOST_FEATURES)
