@@ -14,17 +14,22 @@ import pandas as pd
 import pytest
 
 import backmix
+from backmix.data.ledger import Ledger
+from backmix.data.reading import Reading
 from backmix.data.split import Part
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 from backmix.evaluation.rounds import decide, error
 from backmix.evaluation.scores import Sampling
+from backmix.models.network import ModelPlan
 from backmix.rolling.play import play, refit
 from backmix.rolling.record import Refit
 from backmix.rolling.stage import set_stage
 from backmix.serving.bundle import Bundle
+from backmix.training.blocks import pooled
 from backmix.training.plan import Plan
+from backmix.training.prepare import prepare
 from backmix.workflow import Run, fit
 from frames import numbers, sensor
 from small import small_plan, small_table
@@ -152,6 +157,22 @@ def test_a_challenger_learns_from_new_and_replayed_rows_and_from_nothing_held_ou
         assert 200 < replayed < 300
         if number == 2:
             assert not train[FIRST:new.start].any()
+
+
+def test_old_rows_that_are_not_replayed_teach_no_mixture() -> None:
+    """A fresh challenger may be a mixture: it learns from the same rows as one network would."""
+    stage = set_stage(plan_of(start="fresh", replay=0.4, bound=0.1, epochs=1), drifting(), None, {})
+    layout, spec = stage.layout, stage.champion.bundle.recipe.spec
+    known = stage.table.rows(slice(0, layout.cuts[2]))
+    plan = stage.plan.model_copy(update={"model": ModelPlan(recipe="auto", units=(4,))})
+    prepared = prepare(Reading(known, Ledger(read=len(known))), plan, divide=lambda table, gap: layout.divide(
+        2, spec, seed=0, table=table, gap=gap))
+    codes, taught = np.asarray(prepared.split.part), np.asarray(pooled(prepared).target_rows)
+    assert set(codes[taught].tolist()) == {Part.TRAIN, Part.VALIDATION, Part.PURGED}
+    # of the rows of no part only those that kept training and validation apart
+    between = taught[codes[taught] == Part.PURGED]
+    assert ((between >= layout.taught(2)[0]) & (between < layout.taught(2)[1])).all()
+    assert (codes[:FIRST] == Part.PURGED).sum() > 50
 
 
 @pytest.fixture(scope="module")

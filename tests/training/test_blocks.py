@@ -98,7 +98,8 @@ def test_runs_of_one_class_each_are_cut_in_time_so_that_no_class_is_missing() ->
 
 @pytest.mark.parametrize(("part", "batch", "wanted"), [
     ([1, 0, 2, 0, 3], None, [1, 1, 1, 0, 3]), ([1, 0, 0, 2], [0, 0, 1, 1], [1, 0, 0, 1]),
-    ([0, 1, 0, 1, 0], None, [0, 1, 1, 1, 0]), ([2, 0, 3, 0, 1], None, [1, 0, 3, 0, 1]), ([], None, [])])
+    ([0, 1, 0, 1, 0], None, [0, 1, 0, 1, 0]),
+    ([1, 0, 2, 0, 2], None, [1, 1, 1, 0, 1]), ([2, 0, 3, 0, 1], None, [1, 0, 3, 0, 1]), ([], None, [])])
 def test_rejoined_parts(part: list[int], batch: list[int] | None, wanted: list[int]) -> None:
     codes = None if batch is None else np.array(batch, np.int32)
     found = rejoined(np.array(part, np.uint8), batch=codes)

@@ -193,18 +193,20 @@ def purge(part: Codes, *, gap: int, batch: NDArray[np.int32] | None = None) -> C
 def rejoined(part: Codes, *, batch: NDArray[np.int32] | None = None) -> Codes:
     """The same parts with validation as training, and with the rows that were purged between the two.
 
+    Rows of no part that lie anywhere else stay what they are: somebody has left them out.
+
     >>> rejoined(np.array([1, 1, 0, 2, 0, 3], dtype=np.uint8)).tolist()
     [1, 1, 1, 1, 0, 3]
     """
     found = np.where(part == Part.VALIDATION, Part.TRAIN, part).astype(np.uint8)
     count = len(found)
     at = np.arange(count)
-    kept = found != Part.PURGED
+    kept = part != Part.PURGED
     before = np.maximum.accumulate(np.where(kept, at, -1))
     after = np.minimum.accumulate(np.where(kept, at, count)[::-1])[::-1]
     between = ~kept & (before >= 0) & (after < count)
     low, high = before[between], after[between]
-    same = (found[low] == Part.TRAIN) & (found[high] == Part.TRAIN)
+    same = (found[low] == Part.TRAIN) & (found[high] == Part.TRAIN) & (part[low] != part[high])
     if batch is not None:
         same &= batch[low] == batch[high]
     found[np.flatnonzero(between)[same]] = Part.TRAIN
