@@ -105,6 +105,12 @@ def test_a_kernel_of_another_shape_is_refused() -> None:
             part.check(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("view", "features"), [("+".join(["lags"] * 4), 3), ("products", 1000)])
+def test_a_view_that_would_fill_the_memory_is_refused(view: str, features: int) -> None:
+    with pytest.raises(ValueError, match=view.split("+")[0]):
+        replace(_grown(), view=view).check(steps=4, features=features, outputs=1)
+
+
 def test_a_part_by_stages_takes_the_model_of_the_stage_and_another_one_behind_the_end() -> None:
     kernel, bias = GENERATOR.normal(size=(4, 1, 12, 1))[:, 0], np.zeros((4, 1))
     part = Part("pls_evolving", "lags", "staged", {"ends": np.array([1.0, 3.0]), "kernel": kernel, "bias": bias})

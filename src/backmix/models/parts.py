@@ -26,6 +26,8 @@ ROLES: Mapping[Kind, Mapping[str, type]] = {
     "staged": {"ends": np.float64, "kernel": np.float64, "bias": np.float64},
 }
 """The arrays of each kind."""
+MOST_VIEWS, MOST_WIDTH = 3, 500_000
+"""Views side by side, and numbers that a window may become."""
 TOGETHER = 2_000_000
 """Places in a forest that are looked up at a time."""
 
@@ -68,7 +70,9 @@ class Part:
         wanted = ROLES[self.kind]
         if set(self.arrays) != set(wanted) or any(self.arrays[role].dtype != kind for role, kind in wanted.items()):
             raise ValueError(self.name)
-        width = named(self.view).width(steps, features)
+        width = named(self.view).width(steps, features) if self.view.count("+") < MOST_VIEWS else MOST_WIDTH + 1
+        if width > MOST_WIDTH:  # a few letters must not ask for gigabytes
+            raise ValueError(self.view)
         if self.activation not in ("linear", "sigmoid", "softmax"):
             raise ValueError(self.activation)
         if self.kind == "linear":
