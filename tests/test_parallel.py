@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from backmix.errors import InputError, PlanError
-from backmix.parallel import Workers, spread
+from backmix.parallel import Workers, _ray, spread
 
 
 def tens(number: int) -> int:
@@ -111,6 +111,20 @@ def test_an_error_ends_all_jobs_and_arrives_whole() -> None:
         spread(failing, [0, 1], Workers(2))
     assert caught.value.values == {"where": "plant.csv"}
     assert time.monotonic() - begin < 50
+
+
+def test_on_ray_a_single_job_is_another_process_and_a_small_cluster_is_refused() -> None:
+    """joblib would do it here, with all threads of this process, and round otherwise than for two jobs."""
+    import ray
+
+    with _ray(Workers(2)):
+        for jobs in ([0], [0, 1, 2]):
+            found = spread(facts, jobs, Workers(1, "ray"))
+            assert os.getpid() not in {worker["pid"] for worker in found}
+            assert {threads for worker in found for threads in worker["pools"]} == {1}
+        with pytest.raises(PlanError, match=r"has 2 processors, and 3 workers need one each .* Ask for fewer workers"):
+            spread(tens, [0, 1, 2], Workers(3, "ray"))
+        assert ray.is_initialized()
 
 
 def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

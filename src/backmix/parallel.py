@@ -17,7 +17,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar, get_args
 
@@ -88,8 +88,10 @@ def spread(work: Callable[[J], R], jobs: Sequence[J], workers: Workers = HERE, *
         return []
     from joblib import Parallel, delayed
 
-    with _engine(workers, len(jobs)) as streams:
-        told = Parallel(return_as="generator_unordered" if streams else "list", batch_size=1)(
+    count = min(workers.count, len(jobs))
+    with _engine(workers, count) as streams:
+        told = Parallel(return_as="generator_unordered" if streams else "list", batch_size=1,
+                        pre_dispatch=count if workers.on == "ray" else "2 * n_jobs")(
             delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
         found = {}
         try:
@@ -123,11 +125,10 @@ def _numbered(work: Callable[[J], R], number: int, job: J) -> tuple[int, R]:
 
 
 @contextmanager
-def _engine(workers: Workers, jobs: int) -> Iterator[bool]:
-    """joblib's backend for a ``with`` block; gives whether results can come one by one."""
+def _engine(workers: Workers, count: int) -> Iterator[bool]:
+    """joblib's backend for ``count`` jobs at a time in a ``with`` block; gives whether results can come one by one."""
     from joblib import parallel_config
 
-    count = min(workers.count, jobs)
     if workers.on == "local":
         _register_local()
         with parallel_config(backend=LOCAL, n_jobs=count, inner_max_num_threads=1), _killing():
@@ -136,7 +137,8 @@ def _engine(workers: Workers, jobs: int) -> Iterator[bool]:
         with _dask(workers), parallel_config(backend="dask", n_jobs=count):
             yield True
     else:
-        with _ray(workers), parallel_config(backend="ray", n_jobs=count):
+        pool = max(2, count)  # told of one, joblib would do the work in this process
+        with _ray(replace(workers, count=pool)), parallel_config(backend="ray", n_jobs=pool):
             yield False
 
 
@@ -200,6 +202,9 @@ def _ray(workers: Workers) -> Iterator[None]:
     if mine:
         _start_ray(workers)
     try:
+        processors = int(ray.cluster_resources().get("CPU", 0))
+        if processors < workers.count:
+            raise PlanError("backtest.small_cluster", wanted=workers.count, processors=processors)
         register_ray()  # type: ignore[no-untyped-call]
         yield
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.numpy
 
@@ -230,3 +231,10 @@ def test_partitions_scored_side_by_side_are_the_whole(mixed_run: Run, diagnosis_
         np.testing.assert_array_equal(two[numbers], three[numbers])
         np.testing.assert_allclose(two[numbers], here[numbers], rtol=1e-4, atol=1e-4)
         assert two["origin"].tolist() == here["origin"].tolist()
+
+
+@pytest.mark.parametrize("on", ["ray", "dask"])
+def test_a_cluster_scores_the_bits_of_local_workers(mixed_run: Run, on: Any) -> None:
+    """A real cluster of two workers on this machine."""
+    here, there = (mixed_run.bundle.predict(small_table(), workers=Workers(2, where))[0] for where in ("local", on))
+    pd.testing.assert_frame_equal(there, here)

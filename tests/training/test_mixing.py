@@ -83,7 +83,7 @@ def test_convex_weights_are_the_minimum_that_another_solver_finds(seed: int, man
 
 
 @pytest.mark.parametrize("kind", ["classes", "binary"])
-def test_powers_give_the_true_classes_the_greatest_likelihood(kind: Any) -> None:
+def test_powers_have_the_least_squared_error_of_chances(kind: Any) -> None:
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 3 if kind == "classes" else 2, size=300)
     truth = np.eye(3)[codes] if kind == "classes" else codes[:, None].astype(float)
@@ -92,16 +92,14 @@ def test_powers_give_the_true_classes_the_greatest_likelihood(kind: Any) -> None
         -one + 0.5)) for one in raw]
     found = powers(said, truth, kind)
 
-    def likelihood(weights: Any) -> float:
+    def squared(weights: Any) -> float:
         chances = weighed(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
-        right = (chances * truth).sum(axis=1) if kind == "classes" else np.where(codes == 1, chances[:, 0],
-                                                                                  1 - chances[:, 0])
-        return float(np.log(right).mean())
+        return float(np.square(chances - truth).sum(axis=1).mean())
 
-    best = likelihood(found)
+    best = squared(found)
     assert found[1] > found[0] > found[2] >= 0
     for _ in range(200):
-        assert likelihood(np.maximum(0, found + 0.1 * rng.normal(size=3))) <= best + 1e-4
+        assert squared(np.maximum(0, found + 0.1 * rng.normal(size=3))) >= best - 1e-4
     chances = weighed(said, np.repeat(found[:, None], truth.shape[1], axis=1), kind)
     if kind == "classes":
         np.testing.assert_allclose(chances.sum(axis=1), 1)
@@ -308,12 +306,31 @@ def test_what_does_not_go_together_is_refused(model: dict[str, Any], message: st
         Plan.check({"model": model})
 
 
-def test_networks_are_trained_side_by_side_in_other_processes(sensor: tuple[Prepared, Mixed]) -> None:
+@pytest.fixture(scope="module")
+def side_by_side(sensor: tuple[Prepared, Mixed]) -> Mixed:
+    """The same mixture, its networks trained by two workers."""
+    prepared, _ = sensor
+    return fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2)))
+
+
+def test_networks_are_trained_side_by_side_in_other_processes(
+        sensor: tuple[Prepared, Mixed], side_by_side: Mixed) -> None:
     prepared, here = sensor
-    made = fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2)))
     # a worker has one thread and rounds in another order than all of this process's
-    np.testing.assert_allclose(predict_network(made.model, prepared.test), predict_network(here.model, prepared.test),
-                               rtol=2e-3, atol=2e-3)
-    assert made.fitted.history.keys() == here.fitted.history.keys()
+    np.testing.assert_allclose(predict_network(side_by_side.model, prepared.test),
+                               predict_network(here.model, prepared.test), rtol=2e-3, atol=2e-3)
+    assert side_by_side.fitted.history.keys() == here.fitted.history.keys()
     with pytest.raises(PlanError, match="callbacks of your own hear of nothing in 2 other processes"):
         fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2), callbacks=[Hooks()]))
+
+
+@pytest.mark.parametrize("on", ["ray", "dask"])
+def test_a_cluster_trains_the_bits_of_local_workers(
+        sensor: tuple[Prepared, Mixed], side_by_side: Mixed, on: Any) -> None:
+    """A real cluster of two workers on this machine."""
+    prepared, _ = sensor
+    there = fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2, on)))
+    assert there.held is not None
+    np.testing.assert_array_equal(there.held, side_by_side.held)
+    np.testing.assert_array_equal(predict_network(there.model, prepared.test),
+                                  predict_network(side_by_side.model, prepared.test))

@@ -365,14 +365,29 @@ def test_optuna_stays_quiet_and_as_loud_as_it_was(tmp_path: Path, capfd: pytest.
     assert optuna.logging.get_verbosity() == before
 
 
-def test_two_workers_try_side_by_side(found: Search, tmp_path: Path) -> None:
-    both = tune(small_table(), plan_of(trials=3), folder=tmp_path / "tune", settings={"workers": 2})
+@pytest.fixture(scope="module")
+def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """The same search by two workers."""
+    return tune(small_table(), plan_of(trials=3), folder=tmp_path_factory.mktemp("two") / "tune",
+                settings={"workers": 2})
+
+
+def test_two_workers_try_side_by_side(found: Search, side_by_side: Search) -> None:
     # the plan as it is runs alone, but with the one thread of a worker, which rounds in another order
-    first, alone = told(both)[0], told(found)[0]
+    first, alone = told(side_by_side)[0], told(found)[0]
     assert {**first, "error": None, "folds": None} == {**alone, "error": None, "folds": None}
     assert first["folds"] == pytest.approx(alone["folds"], rel=1e-5)
-    assert len(both.rows) == 3
-    assert all(np.isfinite(row.error) for row in both.rows if row.error is not None)
+    assert len(side_by_side.rows) == 3
+    assert all(np.isfinite(row.error) for row in side_by_side.rows if row.error is not None)
+
+
+@pytest.mark.parametrize("on", ["ray", "dask"])
+def test_a_cluster_finds_the_bits_of_local_workers(side_by_side: Search, on: str, tmp_path: Path) -> None:
+    """A real cluster of two workers on this machine tries the same settings and finds the same plan."""
+    there = tune(small_table(), plan_of(trials=3), folder=tmp_path / "tune", settings={"workers": 2, "on": on})
+    assert told(there) == told(side_by_side)
+    tables = [search.folder.joinpath("trials.csv").read_text("utf-8").splitlines() for search in (there, side_by_side)]
+    assert len(tables[0]) == len(tables[1]) == 4
 
 
 # the doors

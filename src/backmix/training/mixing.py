@@ -4,7 +4,7 @@ This module trains one network per block of windows that is held out (`training.
 candidates beside them (`training.parts`) on the same blocks, and weighs all of them by what they said of
 the blocks that were held out: convex weights of the least squared error, which may be zero on either side
 (stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes the powers of a
-logarithmic pool with the greatest likelihood.
+logarithmic pool whose chances have the least squared error.
 
 No row of a held-out block teaches weights of a network, a kernel or a tree meanwhile, but the block stops the
 network, and all blocks together choose penalties, numbers of components and rounds: what is said of held-out
@@ -159,16 +159,22 @@ def sparing(said: Sequence[Floats], truth: Floats) -> Floats:
 
 
 def powers(said: Sequence[Floats], truth: Floats, kind: Kind) -> Floats:
-    """The weights (C,) >= 0 with which the pool of C models gives the true classes (W, O) the greatest likelihood."""
+    """The weights (C,) >= 0 with which the pool of C models has the least squared error of chances (W, O).
+
+    It is bounded (Brier, Monthly Weather Review 78 (1950) 1): a block that looks like no other, as the rows in
+    which a fault begins, cannot outweigh all else, as it does with the likelihood.
+    """
     from scipy.optimize import minimize
 
     logs = np.stack([logarithms(one, kind) for one in said])
 
     def cost(weights: Floats) -> tuple[float, Floats]:
         chances = weighed(said, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
-        told = chances * truth + (1 - chances) * (1 - truth) if kind == "binary" else (chances * truth).sum(axis=1)
-        slope = ((chances - truth) * logs).sum(axis=2).mean(axis=1)
-        return float(-np.mean(np.log(np.maximum(told, 1e-12)))), slope
+        away = chances - truth
+        # the slope of a chance in a weight: of one of two classes p (1 - p) l, of several p (l - mean of l under p)
+        middle = chances * logs if kind == "binary" else (chances * logs).sum(axis=2, keepdims=True)
+        slope = 2 * (away * chances * (logs - middle)).sum(axis=2).mean(axis=1)
+        return float(np.square(away).sum(axis=1).mean()), slope
 
     found: Floats = minimize(cost, np.full(len(said), 1 / len(said)), jac=True, method="L-BFGS-B",
                              bounds=[(0.0, MOST_POWER)] * len(said)).x
