@@ -202,7 +202,7 @@ def _ray(workers: Workers) -> Iterator[None]:
     if mine:
         _start_ray(workers)
     try:
-        processors = int(ray.cluster_resources().get("CPU", 0))
+        processors = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
         if processors < workers.count:
             raise PlanError("backtest.small_cluster", wanted=workers.count, processors=processors)
         register_ray()  # type: ignore[no-untyped-call]
