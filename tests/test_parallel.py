@@ -34,6 +34,7 @@ def first_is_last(job: tuple[int, Path]) -> int:
 
 def facts(_: int) -> dict[str, Any]:
     """What a worker computes with."""
+    import joblib
     import numpy as np
     from threadpoolctl import threadpool_info
 
@@ -41,7 +42,7 @@ def facts(_: int) -> dict[str, Any]:
 
     np.ones((4, 4)) @ np.ones((4, 4))
     return {"pid": os.getpid(), "kernels": native.threads(), "xla": os.environ["XLA_FLAGS"],
-            "pools": [pool["num_threads"] for pool in threadpool_info()]}
+            "forest": joblib.effective_n_jobs(-1), "pools": [pool["num_threads"] for pool in threadpool_info()]}
 
 
 def busy_threads(_: int) -> int:
@@ -92,6 +93,7 @@ def test_every_worker_has_one_thread_from_its_start(count: int, monkeypatch: pyt
     assert len({worker["pid"] for worker in found}) <= count
     for worker in found:
         assert worker["kernels"] == 1
+        assert worker["forest"] == 1
         assert worker["xla"].endswith("--xla_cpu_multi_thread_eigen=false")
         assert worker["xla"].startswith("--xla_dump_to=") == (count == 1)
         assert worker["pools"]

@@ -31,9 +31,11 @@ Place = Literal["local", "ray", "dask"]
 
 ONE_THREAD = {"BACKMIX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
               "VECLIB_MAXIMUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
-              "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1", "PJRT_NPROC": "1"}
-"""What a worker finds in its environment before it imports anything: all of these are read only once.
-The flag of XLA alone leaves it a pool of threads for loops and sums; NPROC is the size of that pool."""
+              "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1", "PJRT_NPROC": "1",
+              "LOKY_MAX_CPU_COUNT": "1"}
+"""What a worker finds in its environment before it imports anything: most of these are read only once.
+The flag of XLA alone leaves it a pool of threads for loops and sums; NPROC is the size of that pool. The last one is
+what a forest of scikit-learn takes for all processors of the machine."""
 
 RAY_STARTS = 3
 """How often a local Ray cluster is started at most: on a busy machine its own 30 seconds are too few."""

@@ -274,6 +274,22 @@ def test_only_what_is_asked_for_stands_beside() -> None:
     assert [part.name for part in one.model.parts] == ["ridge"]
 
 
+def test_where_the_answer_is_that_of_the_networks_each_block_gets_two(tmp_path: Path) -> None:
+    """The second round begins elsewhere: what is said of a block that is held out is the mean of its two."""
+    prepared = ready(steady_table(), auto(model={**AUTO, "beside": []}, training={"epochs": 2}))
+    over = mixable(prepared)
+    assert not isinstance(over, Choice)
+    mixed = mixed_of(prepared, tmp_path)
+    assert len(mixed.model.members) == 2 * len(over)
+    block = over.blocks[-1]
+    both = [predict_network(mixed.model.members[at], block.held) for at in (len(over) - 1, 2 * len(over) - 1)]
+    assert not np.allclose(both[0], both[1])
+    assert mixed.held is not None
+    np.testing.assert_allclose(mixed.held[block.at], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
+    assert mixed.choices[0].reason_key == "mixture.recipe_twice"
+    assert {path.name for path in tmp_path.iterdir()} >= {f"network_{2 * len(over)}", "network_1"}
+
+
 def test_every_usual_candidate_is_registered_and_says_numbers() -> None:
     for kind in ("regression", "classification"):
         prepared = ready(steady_table(classes=kind == "classification"), auto(classes=kind == "classification"))

@@ -35,7 +35,8 @@ class ModelPlan(Section):
 
     recipe: "auto" trains several networks, each stopped on another block of time, and weighs their mean against
         models without a memory; "course" trains one network, stopped on the validation part
-    members: networks of the recipe "auto", one per block; with 1 the validation part is the block of the only one
+    members: networks of the recipe "auto", one per block; with 1 the validation part is the block of the only one;
+        with "auto" two per block where most of the answer is theirs
     beside: what is tried beside them, by registered names; none with ``[]``
     taught: "blocks" keeps each network as it was stopped on its block; "all" trains it again on all windows, for as
         many epochs as the networks needed in the median

@@ -6,7 +6,7 @@ its own block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,10 @@ class Networks:
     held: Floats
     last: Fitted
 
+    def joined(self, other: Networks) -> Networks:
+        """Both, each block having as many networks in the one as in the other."""
+        return Networks(self.members + other.members, (self.held + other.held) / 2, other.last)
+
 
 @dataclass(frozen=True, eq=False)
 class _Job:
@@ -85,15 +89,16 @@ def _train_away(job: _Job) -> _Member:
 
 
 def train_networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None,
-                   making: Making) -> Networks:
+                   making: Making, *, first: int = 0) -> Networks:
     """A network per block, or the one of the last block alone.
 
     told: (W, O) what another model says of the windows already, when networks learn the rest
+    first: how many there are already; those that follow begin from other weights
     """
     task, here, folder = prepared.task, making.workers == HERE, making.folder
     if making.callbacks and not here:
         raise PlanError("mixture.callbacks_here", workers=making.workers.count)
-    taken = list(enumerate(blocks.blocks))
+    taken = list(enumerate(blocks.blocks, first))
     if prepared.plan.model.members == 1:
         taken = taken[-1:]
     called = chosen.architecture.called
@@ -104,7 +109,7 @@ def train_networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Flo
             chosen.architecture, (task.lessons(teach), task.lessons(stop)), block.held,
             replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
             None if folder is None else folder / f"network_{number + 1}",
-            making.watch(f"{called} {len(jobs) + 1}/{len(taken)}") if making.watch and here else None,
+            making.watch(f"{called} {first + len(jobs) + 1}/{first + len(taken)}") if making.watch and here else None,
             making.callbacks))
     made = spread(_train if here else _train_away, jobs, making.workers)
     held = np.full((len(blocks.pool), task.outputs), np.nan)
@@ -115,7 +120,8 @@ def train_networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Flo
         held = held + told
     if prepared.plan.model.taught == "all":
         epochs = max(1, round(float(np.median([one.fitted.best_epoch for one in made]))))
-        members = _again(prepared, chosen, blocks, told, epochs=epochs, count=len(members), folder=folder)
+        members = _again(prepared, chosen, blocks, told, epochs=epochs, folder=folder,
+                         numbers=range(first, first + len(members)))
     return Networks(tuple(members), held, replace(made[-1].fitted, model=members[-1]))
 
 
@@ -128,13 +134,13 @@ def _rebuilt(architecture: Architecture, made: _Member) -> Any:
     return model
 
 
-def _again(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, epochs: int, count: int,
-           folder: Path | None) -> list[Any]:
-    """As many networks on all windows, for so many epochs."""
+def _again(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, epochs: int,
+           numbers: Iterable[int], folder: Path | None) -> list[Any]:
+    """Networks on all windows, for so many epochs."""
     everything = blocks.pool if told is None else replace(blocks.pool, told=told)
     teach = prepared.task.lessons(everything)
     members = []
-    for number in range(count):
+    for number in numbers:
         settings = replace(chosen.settings, seed=_seed(chosen.settings.seed, number), epochs=epochs, patience=epochs,
                            plateau_patience=epochs, monitor="loss")
         fitted = fit_network(chosen.architecture, teach, prepared.task.lessons(blocks.blocks[-1].held),

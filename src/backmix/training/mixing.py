@@ -1,10 +1,10 @@
 """The default model: several networks, and what is worth having beside them.
 
-This module trains one network per block of windows that is held out (`training.blocks`), fits the
-candidates beside them (`training.parts`) on the same blocks, and weighs all of them by what they said of
-the blocks that were held out: convex weights of the least squared error, which may be zero on either side
-(stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes the powers of a
-logarithmic pool whose chances have the least squared error.
+This module trains one network per block of windows that is held out (`training.blocks`), or two where most of
+the answer is theirs, fits the candidates beside them (`training.parts`) on the same blocks, and weighs all of
+them by what they said of the blocks that were held out: convex weights of the least squared error, which may be
+zero on either side (stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes
+the powers of a logarithmic pool whose chances have the least squared error.
 
 No row of a held-out block teaches weights of a network, a kernel or a tree meanwhile, but the block stops the
 network, and all blocks together choose penalties, numbers of components and rounds: what is said of held-out
@@ -44,6 +44,8 @@ NETWORKS = "networks"
 MOST_POWER, LEAST_POWER = 5.0, 0.02
 """The largest weight in a pool of chances, and the share of all below which one is none."""
 ALONE = Making()
+CARRYING = 0.5
+"""The share of the networks above which each block gets a second one: the answer then hangs on the seed as they do."""
 LEAST_WEIGHT = 0.1
 """What would weigh less is left out: it costs time, and so small a weight is hardly told from none."""
 
@@ -123,7 +125,11 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Choice, making:
     told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
     with compiling_once():
         trained = train_networks(prepared, chosen, over, told, making)
-    return _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
+        mixed = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
+        if prepared.plan.model.members == "auto" and mixed.share > CARRYING:
+            trained = trained.joined(train_networks(prepared, chosen, over, told, making, first=len(over)))
+            mixed = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
+    return mixed
 
 
 def convex(said: Sequence[Floats], truth: Floats) -> Floats:
@@ -269,7 +275,8 @@ def _choices(prepared: Prepared, blocks: Blocks, weights: dict[str, float], erro
     key = "mixture.blocks_whole" if blocks.whole else "mixture.blocks_time"
     mine = weights[NETWORKS] / sum(weights.values())
     why = "mixture.weight_none" if not mine else "mixture.weight_all" if mine == 1 else "mixture.weight_some"
-    return (Choice("auto", "mixture.recipe", {"count": members}, setting="model.recipe"),
+    recipe = "mixture.recipe_twice" if members > len(blocks) else "mixture.recipe"
+    return (Choice("auto", recipe, {"count": members}, setting="model.recipe"),
             Choice(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
             Choice(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
             *(choice for one in found for choice in one.choices))
