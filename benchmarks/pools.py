@@ -1,0 +1,164 @@
+"""How the weights of a pool of classes should be found, on development data that no other benchmark judges by.
+
+    BACKMIX_DATA=... python benchmarks/pools.py [--draws 10] [--reactors 4] [--seed 0] >> benchmarks/LOG.md
+
+Development data: five faults drawn from the *training* files of the Tennessee Eastman process, each run cut
+60/20/20 in time, so often; and simulated reactors with other seeds than that of the examples. For each of them the
+networks and what stands beside them are trained once, weights are found by every rule from what was said of
+held-out blocks, and the pool is judged on the test part. The ratio is the geometric mean over the sets of
+(wrong windows + 1) / (those of the greatest likelihood + 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+from scipy.optimize import minimize
+
+from backmix.data.ledger import Ledger
+from backmix.data.sources import Reading, read
+from backmix.models.choice import Choice
+from backmix.models.heads import Kind, heads
+from backmix.models.mixture import Mixture, logarithms, weighed
+from backmix.training.design import design
+from backmix.training.members import train_networks
+from backmix.training.mixing import ALONE, MOST_POWER, _candidates, _truth, mixable, powers
+from backmix.training.plan import Plan
+from backmix.training.predict import predict_network
+from backmix.training.prepare import Prepared, prepare
+
+Floats = NDArray[np.float64]
+Rule = Callable[[list[Floats], Floats, Kind], Floats]
+FAULTS, EACH = 21, 5
+
+
+def main() -> None:
+    """Train once per set, weigh by every rule, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--reactors", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", message=".*sklearn.utils.parallel.*")
+    found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in RULES}
+    windows: dict[str, int] = {}
+    for name, prepared in development(arguments.draws, arguments.reactors, arguments.seed):
+        held, truth, said, wanted, kind = trained(prepared)
+        windows[name] = len(wanted)
+        for rule, find in RULES.items():
+            chances = pooled(said, find(held, truth, kind), kind)
+            found[rule][name] = judged(chances, wanted, kind)
+        print(name, {rule: round(100 * found[rule][name][0], 2) for rule in RULES}, file=sys.stderr, flush=True)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    print(f"Command: `python benchmarks/pools.py --draws {arguments.draws} --reactors {arguments.reactors} --seed "
+          f"{arguments.seed}` · commit {commit.stdout.strip()} · {datetime.now(UTC):%Y-%m-%d} · {platform.machine()}, "
+          f"{os.cpu_count()} cores.\n")
+    print("| rule | ratio of errors | worst set | wrong windows | log loss |\n| --- | --- | --- | --- | --- |")
+    first = found[next(iter(RULES))]
+    for rule, scores in found.items():
+        ratios = [(scores[name][0] * windows[name] + 1) / (first[name][0] * windows[name] + 1) for name in windows]
+        print(f"| {rule} | {np.exp(np.mean(np.log(ratios))):.3f} | {max(ratios):.2f} "
+              f"| {100 * np.mean([score[0] for score in scores.values()]):.2f} % "
+              f"| {np.mean([score[1] for score in scores.values()]):.3f} |")
+
+
+def development(draws: int, reactors: int, seed: int) -> Iterator[tuple[str, Prepared]]:
+    """The sets, ready for training."""
+    rng = np.random.default_rng(seed)
+    plan = Plan.check({"data": {"set": "tennessee_eastman", "protocol": "all"},
+                       "task": {"kind": "fault_diagnosis", "target": "fault"}, "windows": {"lookback": 20},
+                       "split": {"kind": "chronological", "within": "batch"}, "training": {"seed": seed}})
+    table = read(plan.data).table
+    assert table.batch is not None
+    for _ in range(draws):
+        faults = sorted(rng.choice(np.arange(1, FAULTS + 1), EACH, replace=False).tolist())
+        names = {f"d{fault:02d}" for fault in faults}
+        wanted = [code for code, name in enumerate(table.batch_names) if name in names]
+        seen = table.rows(np.flatnonzero(np.isin(table.batch, wanted)))
+        yield f"faults {' '.join(map(str, faults))}", prepare(Reading(seen, Ledger(read=len(seen))), plan)
+    for number in range(1, reactors + 1):
+        asked = Plan.check({"data": {"plant": "cstr", "seed": 100 + number}, "repair": {"outliers": "mask"},
+                            "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"},
+                            "windows": {"lookback": "90min", "stride": 3}, "training": {"seed": seed}})
+        yield f"reactor {100 + number}", prepare(read(asked.data), asked)
+
+
+def trained(prepared: Prepared) -> tuple[list[Floats], Floats, list[Floats], NDArray[np.int64], Kind]:
+    """What each model says of held-out blocks, the truth there, what each says of the test part, the classes there."""
+    over = mixable(prepared)
+    assert not isinstance(over, Choice)
+    chosen = design(prepared)
+    found = _candidates(prepared, over)
+    networks = train_networks(prepared, chosen, over, None, ALONE)
+    form, outputs = chosen.architecture, prepared.task.outputs
+    alone = [Mixture(form, networks.members, (), np.ones((1, outputs)))]
+    alone += [Mixture(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1))
+              for one in found]
+    said: list[Floats] = [np.asarray(predict_network(one, prepared.test), np.float64) for one in alone]
+    codes = np.asarray(prepared.test.truth()[:, 0], np.int64)
+    return ([networks.held, *(one.held for one in found)], _truth(prepared, over), said, codes,
+            heads.get(prepared.task.head).kind)
+
+
+def pooled(said: list[Floats], weights: Floats, kind: Kind) -> Floats:
+    """The pool with weights (C,)."""
+    chances: Floats = weighed(said, np.repeat(weights[:, None], said[0].shape[1], axis=1), kind)
+    return chances
+
+
+def judged(chances: Floats, wanted: NDArray[np.int64], kind: Kind) -> tuple[float, float]:
+    """Share of wrong windows and log loss."""
+    if kind == "binary":
+        chances = np.column_stack([1 - chances[:, 0], chances[:, 0]])
+    told = chances[np.arange(len(wanted)), wanted]
+    return float(np.mean(chances.argmax(axis=1) != wanted)), float(-np.mean(np.log(np.maximum(told, 1e-12))))
+
+
+def likelihood(said: list[Floats], truth: Floats, kind: Kind, penalty: float = 0.0) -> Floats:
+    """The weights of the greatest likelihood, with a penalty on their distance from equal ones."""
+    logs, equal = np.stack([logarithms(one, kind) for one in said]), np.full(len(said), 1 / len(said))
+
+    def cost(weights: Floats) -> tuple[float, Floats]:
+        chances = pooled(said, weights, kind)
+        told = chances * truth + (1 - chances) * (1 - truth) if kind == "binary" else (chances * truth).sum(axis=1)
+        slope = ((chances - truth) * logs).sum(axis=2).mean(axis=1)
+        return (float(-np.mean(np.log(np.maximum(told, 1e-12))) + penalty * np.sum(np.square(weights - equal))),
+                slope + 2 * penalty * (weights - equal))
+
+    found: Floats = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_POWER)] * len(said)).x
+    return found
+
+
+def halfway(said: list[Floats], truth: Floats, kind: Kind) -> Floats:
+    """Half way between the weights of the greatest likelihood and equal ones that sum to as much."""
+    found = likelihood(said, truth, kind)
+    middle: Floats = (found + found.mean()) / 2
+    return middle
+
+
+RULES: dict[str, Rule] = {
+    "greatest likelihood": likelihood,
+    "least squared error of chances (Brier): the default": powers,
+    "equal weights": lambda said, truth, kind: np.full(len(said), 1 / len(said)),
+    "likelihood, half way to equal": halfway,
+    "likelihood, penalty 0.01 toward equal": lambda said, truth, kind: likelihood(said, truth, kind, 0.01),
+    "likelihood, penalty 0.1 toward equal": lambda said, truth, kind: likelihood(said, truth, kind, 0.1),
+    "likelihood, penalty 1 toward equal": lambda said, truth, kind: likelihood(said, truth, kind, 1.0),
+}
+"""The first one is what the others are compared with."""
+
+
+if __name__ == "__main__":
+    main()
