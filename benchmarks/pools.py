@@ -40,7 +40,8 @@ from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare
 
 Floats = NDArray[np.float64]
-Rule = Callable[[list[Floats], Floats, Kind], Floats]
+Codes = NDArray[np.int64]
+Rule = Callable[[list[Floats], Floats, Kind, Codes], Floats]
 FAULTS, EACH = 21, 5
 
 
@@ -55,10 +56,10 @@ def main() -> None:
     found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in RULES}
     windows: dict[str, int] = {}
     for name, prepared in development(arguments.draws, arguments.reactors, arguments.seed):
-        held, truth, said, wanted, kind = trained(prepared)
+        held, truth, block, said, wanted, kind = trained(prepared)
         windows[name] = len(wanted)
         for rule, find in RULES.items():
-            chances = pooled(said, find(held, truth, kind), kind)
+            chances = pooled(said, find(held, truth, kind, block), kind)
             found[rule][name] = judged(chances, wanted, kind)
         print(name, {rule: round(100 * found[rule][name][0], 2) for rule in RULES}, file=sys.stderr, flush=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
@@ -89,14 +90,15 @@ def development(draws: int, reactors: int, seed: int) -> Iterator[tuple[str, Pre
         seen = table.rows(np.flatnonzero(np.isin(table.batch, wanted)))
         yield f"faults {' '.join(map(str, faults))}", prepare(Reading(seen, Ledger(read=len(seen))), plan)
     for number in range(1, reactors + 1):
-        asked = Plan.check({"data": {"plant": "cstr", "seed": 100 + number}, "repair": {"outliers": "mask"},
+        asked = Plan.check({"data": {"plant": "cstr", "seed": 100 + 10 * seed + number}, "repair": {"outliers": "mask"},
                             "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"},
                             "windows": {"lookback": "90min", "stride": 3}, "training": {"seed": seed}})
-        yield f"reactor {100 + number}", prepare(read(asked.data), asked)
+        yield f"reactor {100 + 10 * seed + number}", prepare(read(asked.data), asked)
 
 
-def trained(prepared: Prepared) -> tuple[list[Floats], Floats, list[Floats], NDArray[np.int64], Kind]:
-    """What each model says of held-out blocks, the truth there, what each says of the test part, the classes there."""
+def trained(prepared: Prepared) -> tuple[list[Floats], Floats, Codes, list[Floats], Codes, Kind]:
+    """What each model says of held-out blocks, the truth and the number of the block there; what each says of the
+    test part, the classes there."""
     over = mixable(prepared)
     assert not isinstance(over, Choice)
     chosen = design(prepared)
@@ -108,7 +110,7 @@ def trained(prepared: Prepared) -> tuple[list[Floats], Floats, list[Floats], NDA
               for one in found]
     said: list[Floats] = [np.asarray(predict_network(one, prepared.test), np.float64) for one in alone]
     codes = np.asarray(prepared.test.truth()[:, 0], np.int64)
-    return ([networks.held, *(one.held for one in found)], _truth(prepared, over), said, codes,
+    return ([networks.held, *(one.held for one in found)], _truth(prepared, over), over.code, said, codes,
             heads.get(prepared.task.head).kind)
 
 
@@ -118,7 +120,7 @@ def pooled(said: list[Floats], weights: Floats, kind: Kind) -> Floats:
     return chances
 
 
-def judged(chances: Floats, wanted: NDArray[np.int64], kind: Kind) -> tuple[float, float]:
+def judged(chances: Floats, wanted: Codes, kind: Kind) -> tuple[float, float]:
     """Share of wrong windows and log loss."""
     if kind == "binary":
         chances = np.column_stack([1 - chances[:, 0], chances[:, 0]])
@@ -126,36 +128,44 @@ def judged(chances: Floats, wanted: NDArray[np.int64], kind: Kind) -> tuple[floa
     return float(np.mean(chances.argmax(axis=1) != wanted)), float(-np.mean(np.log(np.maximum(told, 1e-12))))
 
 
-def likelihood(said: list[Floats], truth: Floats, kind: Kind, penalty: float = 0.0) -> Floats:
-    """The weights of the greatest likelihood, with a penalty on their distance from equal ones."""
+def least(said: list[Floats], truth: Floats, kind: Kind, *, squared: bool = False, penalty: float = 0.0) -> Floats:
+    """The weights of the least log loss (the greatest likelihood) or squared error of chances over all windows.
+
+    penalty: on their squared distance from equal ones
+    """
     logs, equal = np.stack([logarithms(one, kind) for one in said]), np.full(len(said), 1 / len(said))
 
     def cost(weights: Floats) -> tuple[float, Floats]:
         chances = pooled(said, weights, kind)
-        told = chances * truth + (1 - chances) * (1 - truth) if kind == "binary" else (chances * truth).sum(axis=1)
-        slope = ((chances - truth) * logs).sum(axis=2).mean(axis=1)
-        return (float(-np.mean(np.log(np.maximum(told, 1e-12))) + penalty * np.sum(np.square(weights - equal))),
-                slope + 2 * penalty * (weights - equal))
+        away = chances - truth
+        if squared:
+            middle = chances * logs if kind == "binary" else (chances * logs).sum(axis=2, keepdims=True)
+            lost, slope = np.square(away).sum(axis=1), 2 * (away * chances * (logs - middle)).sum(axis=2)
+        else:
+            told = (1 - np.abs(away)).prod(axis=1) if kind == "binary" else (chances * truth).sum(axis=1)
+            lost, slope = -np.log(np.maximum(told, 1e-12)), (away * logs).sum(axis=2)
+        return (float(lost.mean() + penalty * np.sum(np.square(weights - equal))),
+                slope.mean(axis=1) + 2 * penalty * (weights - equal))
 
     found: Floats = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_POWER)] * len(said)).x
     return found
 
 
-def halfway(said: list[Floats], truth: Floats, kind: Kind) -> Floats:
-    """Half way between the weights of the greatest likelihood and equal ones that sum to as much."""
-    found = likelihood(said, truth, kind)
-    middle: Floats = (found + found.mean()) / 2
-    return middle
+def over_blocks(how: Callable[[list[Floats]], Floats]) -> Rule:
+    """Weights of the greatest likelihood in each block alone, and one of them all."""
+    return lambda said, truth, kind, block: how([
+        least([one[block == code] for one in said], truth[block == code], kind) for code in np.unique(block)])
 
 
 RULES: dict[str, Rule] = {
-    "greatest likelihood": likelihood,
-    "least squared error of chances (Brier): the default": powers,
-    "equal weights": lambda said, truth, kind: np.full(len(said), 1 / len(said)),
-    "likelihood, half way to equal": halfway,
-    "likelihood, penalty 0.01 toward equal": lambda said, truth, kind: likelihood(said, truth, kind, 0.01),
-    "likelihood, penalty 0.1 toward equal": lambda said, truth, kind: likelihood(said, truth, kind, 0.1),
-    "likelihood, penalty 1 toward equal": lambda said, truth, kind: likelihood(said, truth, kind, 1.0),
+    "greatest likelihood": lambda said, truth, kind, block: least(said, truth, kind),
+    "least geometric mean of the losses of blocks: the default": powers,
+    "mean over blocks of each block's weights": over_blocks(lambda found: np.mean(found, axis=0)),
+    "median over blocks of each block's weights": over_blocks(lambda found: np.median(found, axis=0)),
+    "least squared error of chances (Brier)": lambda said, truth, kind, block: least(said, truth, kind, squared=True),
+    "likelihood, penalty 0.01 toward equal": lambda said, truth, kind, block: least(said, truth, kind, penalty=0.01),
+    "likelihood, penalty 1 toward equal": lambda said, truth, kind, block: least(said, truth, kind, penalty=1.0),
+    "equal weights": lambda said, truth, kind, block: np.full(len(said), 1 / len(said)),
 }
 """The first one is what the others are compared with."""
 

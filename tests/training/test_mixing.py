@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from sklearn.metrics import log_loss
 
 from backmix.data.ledger import Ledger
 from backmix.data.reading import Reading
@@ -82,27 +83,46 @@ def test_convex_weights_are_the_minimum_that_another_solver_finds(seed: int, man
     assert cost(found) <= other.fun * (1 + 1e-5) + 1e-12
 
 
+def chances_of(kind: str, codes: Any, sure: float, rng: Any) -> tuple[Any, Any]:
+    """The true classes, and what a model that is so sure says of them."""
+    truth = np.eye(3)[codes] if kind == "classes" else (codes > 0)[:, None].astype(float)
+    raw = truth * sure + rng.normal(size=truth.shape)
+    return truth, np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True) if kind == "classes" else 1 / (
+        1 + np.exp(0.5 - raw))
+
+
 @pytest.mark.parametrize("kind", ["classes", "binary"])
-def test_powers_have_the_least_squared_error_of_chances(kind: Any) -> None:
+def test_powers_have_the_least_geometric_mean_of_the_losses_of_blocks(kind: Any) -> None:
+    """The losses are those of scikit-learn."""
     rng = np.random.default_rng(3)
-    codes = rng.integers(0, 3 if kind == "classes" else 2, size=300)
-    truth = np.eye(3)[codes] if kind == "classes" else codes[:, None].astype(float)
-    raw = [truth * sure + rng.normal(size=truth.shape) for sure in (1.0, 2.0, 0.0)]
-    said = [np.exp(one) / np.exp(one).sum(axis=1, keepdims=True) if kind == "classes" else 1 / (1 + np.exp(
-        -one + 0.5)) for one in raw]
-    found = powers(said, truth, kind)
+    codes, block = rng.integers(0, 3, size=300), np.repeat(np.arange(3), 100)
+    made = [chances_of(kind, codes, sure, rng) for sure in (1.0, 2.0, 0.0)]
+    truth, said = made[0][0], [one for _, one in made]
+    found = powers(said, truth, kind, block)
 
-    def squared(weights: Any) -> float:
+    def cost(weights: Any) -> float:
         chances = weighed(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
-        return float(np.square(chances - truth).sum(axis=1).mean())
+        return float(np.mean([np.log(log_loss(truth[at], chances[at]) + 1 / at.sum())
+                              for at in (block == code for code in range(3))]))
 
-    best = squared(found)
     assert found[1] > found[0] > found[2] >= 0
+    best = cost(found)
     for _ in range(200):
-        assert squared(np.maximum(0, found + 0.1 * rng.normal(size=3))) >= best - 1e-4
-    chances = weighed(said, np.repeat(found[:, None], truth.shape[1], axis=1), kind)
-    if kind == "classes":
-        np.testing.assert_allclose(chances.sum(axis=1), 1)
+        assert cost(np.maximum(0, found + 0.1 * rng.normal(size=3))) >= best - 1e-4
+
+
+@pytest.mark.parametrize("kind", ["classes", "binary"])
+def test_a_block_that_looks_like_no_other_does_not_outweigh_them(kind: Any) -> None:
+    """In it everybody is wrong, and he least who knows nothing; in the others the second model knows most."""
+    rng = np.random.default_rng(4)
+    codes, block = rng.integers(0, 3, size=400), np.repeat(np.arange(4), 100)
+    made = [chances_of(kind, codes, sure, rng) for sure in (0.3, 4.0)]
+    truth, said = made[0][0], [one for _, one in made]
+    odd = block == 0
+    said[1][odd] = np.roll(said[1][odd], 1, axis=1) if kind == "classes" else 1 - said[1][odd]
+    found = powers(said, truth, kind, block)
+    pooled = powers(said, truth, kind, np.zeros_like(block))  # all windows alike: the greatest likelihood
+    assert found[1] > 2 * pooled[1] > 0
 
 
 def test_what_is_not_worth_a_tenth_is_left_out_and_what_is_useless_has_no_weight() -> None:

@@ -53,6 +53,14 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.blocks)
 
+    @property
+    def code(self) -> NDArray[np.int64]:
+        """(W,) the number of the block that each window is held out in, from 0."""
+        found = np.empty(len(self.pool), np.int64)
+        for number, block in enumerate(self.blocks):
+            found[block.at] = number
+        return found
+
 
 def pool(prepared: Prepared) -> tuple[Windows, Windows]:
     """All windows that may teach, in two: those of training and those that were purged before validation; validation.

@@ -4,7 +4,7 @@ This module trains one network per block of windows that is held out (`training.
 the answer is theirs, fits the candidates beside them (`training.parts`) on the same blocks, and weighs all of
 them by what they said of the blocks that were held out: convex weights of the least squared error, which may be
 zero on either side (stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes
-the powers of a logarithmic pool whose chances have the least squared error.
+the powers of a logarithmic pool that is best in all blocks alike (`powers`).
 
 No row of a held-out block teaches weights of a network, a kernel or a tree meanwhile, but the block stops the
 network, and all blocks together choose penalties, numbers of components and rounds: what is said of held-out
@@ -164,23 +164,28 @@ def sparing(said: Sequence[Floats], truth: Floats) -> Floats:
     return found
 
 
-def powers(said: Sequence[Floats], truth: Floats, kind: Kind) -> Floats:
-    """The weights (C,) >= 0 with which the pool of C models has the least squared error of chances (W, O).
+def powers(said: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.int64]) -> Floats:
+    """The weights (C,) >= 0 with which the pool of C models has the least geometric mean of the log losses of blocks.
 
-    It is bounded (Brier, Monthly Weather Review 78 (1950) 1): a block that looks like no other, as the rows in
-    which a fault begins, cannot outweigh all else, as it does with the likelihood.
+    truth: (W, O) 1 for the true class; block: (W,) the block that each window was held out in
+
+    Of each block it counts by what factor its loss falls: a block that looks like no other, as the rows in which a
+    fault begins, cannot outweigh all else by its sheer size. A block without loss counts as if one more window were
+    told with a chance of 1/e. (Compared with other rules on development data: benchmarks/LOG.md.)
     """
     from scipy.optimize import minimize
 
     logs = np.stack([logarithms(one, kind) for one in said])
+    places = [np.flatnonzero(block == code) for code in np.unique(block)]
 
     def cost(weights: Floats) -> tuple[float, Floats]:
         chances = weighed(said, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
-        away = chances - truth
-        # the slope of a chance in a weight: of one of two classes p (1 - p) l, of several p (l - mean of l under p)
-        middle = chances * logs if kind == "binary" else (chances * logs).sum(axis=2, keepdims=True)
-        slope = 2 * (away * chances * (logs - middle)).sum(axis=2).mean(axis=1)
-        return float(np.square(away).sum(axis=1).mean()), slope
+        told = (chances * truth + (1 - chances) * (1 - truth)).prod(axis=1) if kind == "binary" else (
+            chances * truth).sum(axis=1)
+        lost, slope = -np.log(np.maximum(told, 1e-12)), ((chances - truth) * logs).sum(axis=2)
+        means = [(lost[at].sum() + 1.0) / len(at) for at in places]
+        steps = [slope[:, at].mean(axis=1) / mean for at, mean in zip(places, means, strict=True)]
+        return float(np.mean(np.log(means))), np.mean(steps, axis=0)
 
     found: Floats = minimize(cost, np.full(len(said), 1 / len(said)), jac=True, method="L-BFGS-B",
                              bounds=[(0.0, MOST_POWER)] * len(said)).x
@@ -232,7 +237,8 @@ def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: 
                                                             prepared.task.choosing(blocks.pool).origins)
     said = [trained.held[there], *(one.held[there] for one in found)]
     kind = heads.get(prepared.task.head).kind
-    weights = sparing(said, truth[there]) if kind == "regression" else powers(said, truth[there], kind)
+    weights = sparing(said, truth[there]) if kind == "regression" else powers(
+        said, truth[there], kind, blocks.code[there])
     if not weights.any():  # nobody knows more than nothing: all know it together
         weights = np.full(len(said), 1 / len(said))
     names = [NETWORKS, *(one.part.name for one in found)]
