@@ -1,12 +1,14 @@
 """How the weights of a pool of classes should be found, on development data that no other benchmark judges by.
 
-    BACKMIX_DATA=... python benchmarks/pools.py [--draws 10] [--reactors 4] [--seed 0] >> benchmarks/LOG.md
+    BACKMIX_DATA=... python benchmarks/pools.py [--seeds 0 1 2] [--draws 10] [--reactors 4] [--kept folder]
+        >> benchmarks/LOG.md
 
 Development data: five faults drawn from the *training* files of the Tennessee Eastman process, each run cut
 60/20/20 in time, so often; and simulated reactors with other seeds than that of the examples. For each of them the
 networks and what stands beside them are trained once, weights are found by every rule from what was said of
 held-out blocks, and the pool is judged on the test part. The ratio is the geometric mean over the sets of
-(wrong windows + 1) / (those of the greatest likelihood + 1).
+(wrong windows + 1) / (those of the greatest likelihood + 1). What the models said is kept in ``--kept``, set by
+set; what is there is not trained again.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ import platform
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +34,7 @@ from scipy.optimize import minimize
 
 from backmix.data.ledger import Ledger
 from backmix.data.sources import Reading, read
+from backmix.data.table import Table
 from backmix.models.choice import Choice
 from backmix.models.heads import Kind, heads
 from backmix.models.mixture import Mixture, logarithms, weighed
@@ -45,60 +51,102 @@ Rule = Callable[[list[Floats], Floats, Kind, Codes], Floats]
 FAULTS, EACH = 21, 5
 
 
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What C models said of a set.
+
+    held: (C, W, O) of held-out blocks, with the truth (W, O) and the number of the block (W,)
+    test: (C, V, O) of the test part, with the classes (V,) there
+    """
+
+    held: Floats
+    truth: Floats
+    block: Codes
+    test: Floats
+    wanted: Codes
+    kind: Kind
+
+
 def main() -> None:
     """Train once per set, weigh by every rule, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--reactors", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*sklearn.utils.parallel.*")
-    found: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in RULES}
-    windows: dict[str, int] = {}
-    for name, prepared in development(arguments.draws, arguments.reactors, arguments.seed):
-        held, truth, block, said, wanted, kind = trained(prepared)
-        windows[name] = len(wanted)
-        for rule, find in RULES.items():
-            chances = pooled(said, find(held, truth, kind, block), kind)
-            found[rule][name] = judged(chances, wanted, kind)
-        print(name, {rule: round(100 * found[rule][name][0], 2) for rule in RULES}, file=sys.stderr, flush=True)
+    scores: dict[str, list[tuple[float, float]]] = {name: [] for name in RULES}
+    windows = []
+    for seed in arguments.seeds:
+        for name, made in development(arguments.draws, arguments.reactors, seed):
+            said = recalled(arguments.kept, f"{seed} {name}", made)
+            windows.append(len(said.wanted))
+            for rule, find in RULES.items():
+                weights = find(list(said.held), said.truth, said.kind, said.block)
+                scores[rule].append(judged(pooled(said.test, weights, said.kind), said.wanted, said.kind))
+            print(seed, name, {rule: round(100 * found[-1][0], 2) for rule, found in scores.items()}, file=sys.stderr,
+                  flush=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    print(f"Command: `python benchmarks/pools.py --draws {arguments.draws} --reactors {arguments.reactors} --seed "
-          f"{arguments.seed}` · commit {commit.stdout.strip()} · {datetime.now(UTC):%Y-%m-%d} · {platform.machine()}, "
-          f"{os.cpu_count()} cores.\n")
-    print("| rule | ratio of errors | worst set | wrong windows | log loss |\n| --- | --- | --- | --- | --- |")
-    first = found[next(iter(RULES))]
-    for rule, scores in found.items():
-        ratios = [(scores[name][0] * windows[name] + 1) / (first[name][0] * windows[name] + 1) for name in windows]
-        print(f"| {rule} | {np.exp(np.mean(np.log(ratios))):.3f} | {max(ratios):.2f} "
-              f"| {100 * np.mean([score[0] for score in scores.values()]):.2f} % "
-              f"| {np.mean([score[1] for score in scores.values()]):.3f} |")
+    seeds = " ".join(map(str, arguments.seeds))
+    print(f"Command: `python benchmarks/pools.py --seeds {seeds} --draws {arguments.draws} "
+          f"--reactors {arguments.reactors}` · commit {commit.stdout.strip()} · {datetime.now(UTC):%Y-%m-%d} · "
+          f"{platform.machine()}, {os.cpu_count()} cores · {len(windows)} sets.\n")
+    print("| rule | ratio of errors | largest | better, worse | wrong windows | log loss |\n"
+          "| --- | --- | --- | --- | --- | --- |")
+    first = np.array([error for error, _ in next(iter(scores.values()))]) * windows
+    for rule, found in scores.items():
+        wrong = np.array([error for error, _ in found]) * windows
+        ratios = (wrong + 1) / (first + 1)
+        print(f"| {rule} | {np.exp(np.mean(np.log(ratios))):.3f} | {ratios.max():.2f} | {np.sum(ratios < 1)}, "
+              f"{np.sum(ratios > 1)} | {100 * np.mean([error for error, _ in found]):.2f} % "
+              f"| {np.mean([lost for _, lost in found]):.3f} |")
 
 
-def development(draws: int, reactors: int, seed: int) -> Iterator[tuple[str, Prepared]]:
-    """The sets, ready for training."""
+def development(draws: int, reactors: int, seed: int) -> Iterator[tuple[str, Callable[[], Prepared]]]:
+    """The sets: their names, and what makes them ready for training."""
     rng = np.random.default_rng(seed)
     plan = Plan.check({"data": {"set": "tennessee_eastman", "protocol": "all"},
                        "task": {"kind": "fault_diagnosis", "target": "fault"}, "windows": {"lookback": 20},
                        "split": {"kind": "chronological", "within": "batch"}, "training": {"seed": seed}})
     table = read(plan.data).table
-    assert table.batch is not None
     for _ in range(draws):
         faults = sorted(rng.choice(np.arange(1, FAULTS + 1), EACH, replace=False).tolist())
-        names = {f"d{fault:02d}" for fault in faults}
-        wanted = [code for code, name in enumerate(table.batch_names) if name in names]
-        seen = table.rows(np.flatnonzero(np.isin(table.batch, wanted)))
-        yield f"faults {' '.join(map(str, faults))}", prepare(Reading(seen, Ledger(read=len(seen))), plan)
+        yield f"faults {' '.join(map(str, faults))}", partial(_drawn, table, faults, plan)
     for number in range(1, reactors + 1):
-        asked = Plan.check({"data": {"plant": "cstr", "seed": 100 + 10 * seed + number}, "repair": {"outliers": "mask"},
+        asked = Plan.check({"data": {"plant": "cstr", "seed": 100 + 10 * seed + number},
                             "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"},
-                            "windows": {"lookback": "90min", "stride": 3}, "training": {"seed": seed}})
-        yield f"reactor {100 + 10 * seed + number}", prepare(read(asked.data), asked)
+                            "repair": {"outliers": "mask"}, "windows": {"lookback": "90min", "stride": 3},
+                            "training": {"seed": seed}})
+        yield f"reactor {100 + 10 * seed + number}", partial(_simulated, asked)
 
 
-def trained(prepared: Prepared) -> tuple[list[Floats], Floats, Codes, list[Floats], Codes, Kind]:
-    """What each model says of held-out blocks, the truth and the number of the block there; what each says of the
-    test part, the classes there."""
+def _drawn(table: Table, faults: list[int], plan: Plan) -> Prepared:
+    names = {f"d{fault:02d}" for fault in faults}
+    seen = table.without(*(name for name in table.batch_names if name not in names))
+    return prepare(Reading(seen, Ledger(read=len(seen))), plan)
+
+
+def _simulated(plan: Plan) -> Prepared:
+    return prepare(read(plan.data), plan)
+
+
+def recalled(folder: Path | None, name: str, made: Callable[[], Prepared]) -> Said:
+    """What was kept under this name, else what networks and candidates say that are trained now."""
+    path = None if folder is None else folder / f"{name.replace(' ', '_')}.npz"
+    if path is not None and path.exists():
+        with np.load(path) as arrays:
+            kind: Kind = "binary" if arrays["kind"] == "binary" else "classes"
+            return Said(**{key: arrays[key] for key in arrays.files if key != "kind"}, kind=kind)
+    said = trained(made())
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **asdict(said))
+    return said
+
+
+def trained(prepared: Prepared) -> Said:
+    """Networks and candidates are trained, and asked."""
     over = mixable(prepared)
     assert not isinstance(over, Choice)
     chosen = design(prepared)
@@ -108,15 +156,14 @@ def trained(prepared: Prepared) -> tuple[list[Floats], Floats, Codes, list[Float
     alone = [Mixture(form, networks.members, (), np.ones((1, outputs)))]
     alone += [Mixture(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1))
               for one in found]
-    said: list[Floats] = [np.asarray(predict_network(one, prepared.test), np.float64) for one in alone]
-    codes = np.asarray(prepared.test.truth()[:, 0], np.int64)
-    return ([networks.held, *(one.held for one in found)], _truth(prepared, over), over.code, said, codes,
-            heads.get(prepared.task.head).kind)
+    return Said(held=np.stack([networks.held, *(one.held for one in found)]), truth=_truth(prepared, over),
+                block=over.code, test=np.stack([predict_network(one, prepared.test) for one in alone]).astype(float),
+                wanted=np.asarray(prepared.test.truth()[:, 0], np.int64), kind=heads.get(prepared.task.head).kind)
 
 
-def pooled(said: list[Floats], weights: Floats, kind: Kind) -> Floats:
+def pooled(said: Sequence[Floats] | Floats, weights: Floats, kind: Kind) -> Floats:
     """The pool with weights (C,)."""
-    chances: Floats = weighed(said, np.repeat(weights[:, None], said[0].shape[1], axis=1), kind)
+    chances: Floats = weighed(list(said), np.repeat(weights[:, None], said[0].shape[1], axis=1), kind)
     return chances
 
 
