@@ -40,7 +40,7 @@ from backmix.models.heads import Kind, heads
 from backmix.models.mixture import Mixture, logarithms, weighed
 from backmix.training.design import design
 from backmix.training.members import train_networks
-from backmix.training.mixing import ALONE, MOST_POWER, _candidates, _truth, mixable, powers
+from backmix.training.mixing import ALONE, MOST_POWER, aims, fit_candidates, mixable, powers
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare
@@ -150,13 +150,13 @@ def trained(prepared: Prepared) -> Said:
     over = mixable(prepared)
     assert not isinstance(over, Choice)
     chosen = design(prepared)
-    found = _candidates(prepared, over)
+    found = fit_candidates(prepared, over)
     networks = train_networks(prepared, chosen, over, None, ALONE)
     form, outputs = chosen.architecture, prepared.task.outputs
     alone = [Mixture(form, networks.members, (), np.ones((1, outputs)))]
     alone += [Mixture(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1))
               for one in found]
-    return Said(held=np.stack([networks.held, *(one.held for one in found)]), truth=_truth(prepared, over),
+    return Said(held=np.stack([networks.held, *(one.held for one in found)]), truth=aims(prepared, over),
                 block=over.code, test=np.stack([predict_network(one, prepared.test) for one in alone]).astype(float),
                 wanted=np.asarray(prepared.test.truth()[:, 0], np.int64), kind=heads.get(prepared.task.head).kind)
 

@@ -59,11 +59,11 @@ def ready(table: Any, plan: Any) -> Prepared:
 
 def all_heard(prepared: Prepared) -> Mixture:
     """A mixture in which everything that can be in one has a weight."""
-    from backmix.training.mixing import _candidates
+    from backmix.training.mixing import fit_candidates
 
     blocks = mixable(prepared)
     assert isinstance(blocks, Blocks)
-    parts = tuple(found.part for found in _candidates(prepared, blocks))
+    parts = tuple(found.part for found in fit_candidates(prepared, blocks))
     mixed = fit_model(prepared, design(prepared), blocks)
     members = mixed.alone.members if mixed.alone else ()
     outputs = prepared.task.outputs

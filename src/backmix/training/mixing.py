@@ -121,7 +121,7 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Choice, making:
                              start=prepared.start)
         return Mixed(fitted.model, fitted, choices=(over,))
     begin = time.perf_counter()
-    found = _candidates(prepared, over)
+    found = fit_candidates(prepared, over)
     told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
     with compiling_once():
         trained = train_networks(prepared, chosen, over, told, making)
@@ -192,7 +192,7 @@ def powers(said: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.
     return np.where(found < LEAST_POWER * found.sum(), 0.0, found)
 
 
-def _candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
+def fit_candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     """Everything that can stand beside the networks, fitted."""
     task, asked = prepared.task, prepared.plan.model.beside
     usual = fitting(task.kind)
@@ -214,11 +214,11 @@ def _told(prepared: Prepared, blocks: Blocks, found: list[Candidate]) -> Floats:
         raise PlanError("mixture.residual_numbers", task=prepared.task.name)
     if not found:
         raise PlanError("mixture.residual_nothing", windows=len(blocks.pool))
-    weights = convex([one.held for one in found], _truth(prepared, blocks))
+    weights = convex([one.held for one in found], aims(prepared, blocks))
     return np.asarray(sum(weight * one.held for weight, one in zip(weights, found, strict=True)))
 
 
-def _truth(prepared: Prepared, blocks: Blocks) -> Floats:
+def aims(prepared: Prepared, blocks: Blocks) -> Floats:
     """(W, O) what the outputs should be: scaled targets, or 1 for the true class."""
     pool, task = blocks.pool, prepared.task
     if task.kind == "regression":
@@ -231,7 +231,7 @@ def _truth(prepared: Prepared, blocks: Blocks) -> Floats:
 def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: Networks, told: Floats | None,
            seconds: float) -> Mixed:
     """Weigh networks and candidates by what they said of windows that were held out."""
-    truth = _truth(prepared, blocks)
+    truth = aims(prepared, blocks)
     # by the windows that models are compared on: of some tasks only those of batches that have ended
     there = np.isfinite(trained.held).all(axis=1) & np.isin(blocks.pool.origins,
                                                             prepared.task.choosing(blocks.pool).origins)
