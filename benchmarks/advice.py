@@ -49,10 +49,10 @@ from backmix.training.prepare import Prepared, prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 TITLE = "What the course's rules of thumb are worth"
-BASE: dict[str, Any] = {"model": {"cell": "gru", "units": [32], "dropout": 0.0, "summaries": False,
-                                  "head_dropout": 0.0},
-                        "training": {"epochs": 25, "patience": 6, "batch_size": 32, "learning_rate": 0.002,
-                                     "loss": "mse"}}
+BASE: dict[str, Any] = {
+    "model": {"cell": "gru", "units": [32], "dropout": 0.0, "summaries": False, "head_dropout": 0.0},
+    "training": {"epochs": 25, "patience": 6, "batch_size": 32, "learning_rate": 0.002, "loss": "mse"},
+}
 """What every network has in common unless it is what is compared."""
 NUMBERS = ("cstr", "debutanizer")
 DAYS, FEW_DAYS = 4.0, 1.6
@@ -96,24 +96,30 @@ def trials() -> Iterator[Trial]:
         yield from (Trial("cell", place, rows, cell, model(cell=cell)) for cell in ("simple_rnn", "gru", "lstm"))
     yield from (Trial("cell_few", "cstr few", 30, cell, model(cell=cell)) for cell in ("gru", "lstm"))
     for place, rows in product(NUMBERS, (10, 30, 100)):
-        yield from (Trial("learning_rate", place, rows, f"{rate:g}", training(learning_rate=rate))
-                    for rate in (1e-4, 1e-3, 1e-2))
+        yield from (
+            Trial("learning_rate", place, rows, f"{rate:g}", training(learning_rate=rate))
+            for rate in (1e-4, 1e-3, 1e-2)
+        )
     for place in NUMBERS:
-        yield from (Trial("learning_rate", place, 240, f"{rate:g}", training(learning_rate=rate))
-                    for rate in (1e-4, 1e-3))
+        yield from (
+            Trial("learning_rate", place, 240, f"{rate:g}", training(learning_rate=rate)) for rate in (1e-4, 1e-3)
+        )
         yield from (Trial("batch_size", place, 240, str(size), training(batch_size=size)) for size in (16, 64))
     for place in ("cstr", "cstr outliers", "debutanizer", "debutanizer outliers"):
         yield from (Trial("loss", place, 30, loss, training(loss=loss)) for loss in ("mse", "mae", "huber"))
     yield Trial("loss", "cstr wide", 30, "mse")
-    yield from (Trial("loss", "cstr wide", 30, f"msle, target {scale}", training(loss="msle") | scaling(target=scale))
-                for scale in ("minmax", "none"))
+    yield from (
+        Trial("loss", "cstr wide", 30, f"msle, target {scale}", training(loss="msle") | scaling(target=scale))
+        for scale in ("minmax", "none")
+    )
     for place in (*NUMBERS, "cstr few", "cstr many", "cstr classes"):
         yield from (Trial("dropout", place, 30, f"{rate:g}", model(dropout=rate)) for rate in (0.0, 0.2, 0.5))
         yield Trial("dropout", place, 30, "0.2 and 0.2", model(dropout=0.2, recurrent_dropout=0.2))
         yield Trial("dropout", place, 30, "head 0.2", model(head_dropout=0.2))
     for place, rows in product(NUMBERS, (30, 100)):
-        yield from (Trial("batch_size", place, rows, str(size), training(batch_size=size))
-                    for size in (16, 32, 64, 256))
+        yield from (
+            Trial("batch_size", place, rows, str(size), training(batch_size=size)) for size in (16, 32, 64, 256)
+        )
     for place, (rows, sizes) in product(NUMBERS, SIZES.items()):
         yield from (Trial("size", place, rows, "-".join(map(str, units)), model(units=list(units))) for units in sizes)
     looking = model(units=[32, 32], attention=True)
@@ -157,8 +163,13 @@ def ready(place: str, rows: int, seed: int, scale: str) -> Prepared:
     stride = thin * {100: 2, 240: 3}.get(rows, 1)
     if not classes and not place.startswith("debutanizer"):
         table = table.select([name for name in table.names if name != "fault"])
-    plan = Plan.check({"task": {**kind, "target": target}, "scaling": {"target": scale},
-                       "windows": {"lookback": f"{rows} rows", "stride": f"{stride} rows"}})
+    plan = Plan.check(
+        {
+            "task": {**kind, "target": target},
+            "scaling": {"target": scale},
+            "windows": {"lookback": f"{rows} rows", "stride": f"{stride} rows"},
+        }
+    )
     return prepare(Reading(table, Ledger(read=len(table))), plan)
 
 
@@ -187,15 +198,22 @@ def run(trial: Trial, seed: int) -> tuple[float, float]:
     errors = told.values[:, 0] - truth
     if trial.place.endswith("wide"):
         return float(np.median(np.abs(errors) / truth)), seconds
-    return float(np.sqrt(np.mean(errors ** 2)) / np.std(truth)), seconds
+    return float(np.sqrt(np.mean(errors**2)) / np.std(truth)), seconds
 
 
 def measure(trial: Trial, seeds: int) -> Figure:
     """A trial with every seed."""
     results = [run(trial, seed) for seed in range(seeds)]
     windows = len(ready(trial.place, trial.rows, 0, trial.changes.get("scaling", {}).get("target", "standard")).train)
-    return Figure(trial.experiment, trial.place, trial.rows, trial.setting, windows,
-                  tuple(round(error, 5) for error, _ in results), tuple(round(seconds, 5) for _, seconds in results))
+    return Figure(
+        trial.experiment,
+        trial.place,
+        trial.rows,
+        trial.setting,
+        windows,
+        tuple(round(error, 5) for error, _ in results),
+        tuple(round(seconds, 5) for _, seconds in results),
+    )
 
 
 def main() -> None:
@@ -207,12 +225,17 @@ def main() -> None:
     arguments = parser.parse_args()
     only = set(filter(None, arguments.only.split(",")))
     old = json.loads(PLACE.read_text("utf-8")) if PLACE.exists() and (only or arguments.resume) else {"figures": []}
-    found = {key(one): one for one in map(Figure.of, old["figures"])
-             if arguments.resume or one.experiment not in only}
+    found = {key(one): one for one in map(Figure.of, old["figures"]) if arguments.resume or one.experiment not in only}
     date = f"{datetime.now(UTC):%Y-%m-%d}"
-    document = {"log": f"{TITLE}, {date}", "command": f"python benchmarks/advice.py --seeds {arguments.seeds}",
-                "commit": commit(), "machine": f"{platform.machine()}, 1 of {os.cpu_count()} cores", "date": date,
-                "seeds": list(range(arguments.seeds)), "processor_seconds": old.get("processor_seconds", 0)}
+    document = {
+        "log": f"{TITLE}, {date}",
+        "command": f"python benchmarks/advice.py --seeds {arguments.seeds}",
+        "commit": commit(),
+        "machine": f"{platform.machine()}, 1 of {os.cpu_count()} cores",
+        "date": date,
+        "seeds": list(range(arguments.seeds)),
+        "processor_seconds": old.get("processor_seconds", 0),
+    }
     for trial in trials():
         if key(trial) in found or (only and trial.experiment not in only):
             continue
@@ -232,8 +255,9 @@ def key(one: Trial | Figure) -> tuple[str, str, int, str]:
 
 def commit() -> str:
     """The commit that is measured."""
-    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
-                          check=True).stdout.strip()
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def written(document: dict[str, Any]) -> str:
@@ -245,16 +269,21 @@ def written(document: dict[str, Any]) -> str:
 
 def entry(document: dict[str, Any], figures: list[Figure]) -> str:
     """The entry of the log."""
-    lines = [f"\n## {document['log']}\n",
-             f"Command: `{document['command']}` · commit {document['commit']} · {document['machine']} · "
-             f"{document['processor_seconds']} s of processor time · mean ± standard deviation over "
-             f"{len(document['seeds'])} seeds. Error: RMSE / standard deviation of the test part; share of wrong "
-             "classes (cstr classes); median relative error (cstr wide). Seconds: processor time of an epoch per "
-             "1000 training windows, its validation included.\n",
-             "| experiment | data | rows | windows | setting | error | seconds |",
-             "| --- | --- | --- | --- | --- | --- | --- |"]
-    lines += [f"| {one.experiment} | {one.place} | {one.rows} | {one.windows} | {one.setting} | "
-              f"{one.error:.3f} ± {one.spread:.3f} | {one.seconds_least:.2f} |" for one in figures]
+    lines = [
+        f"\n## {document['log']}\n",
+        f"Command: `{document['command']}` · commit {document['commit']} · {document['machine']} · "
+        f"{document['processor_seconds']} s of processor time · mean ± standard deviation over "
+        f"{len(document['seeds'])} seeds. Error: RMSE / standard deviation of the test part; share of wrong "
+        "classes (cstr classes); median relative error (cstr wide). Seconds: processor time of an epoch per "
+        "1000 training windows, its validation included.\n",
+        "| experiment | data | rows | windows | setting | error | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {one.experiment} | {one.place} | {one.rows} | {one.windows} | {one.setting} | "
+        f"{one.error:.3f} ± {one.spread:.3f} | {one.seconds_least:.2f} |"
+        for one in figures
+    ]
     return "\n".join(lines)
 
 

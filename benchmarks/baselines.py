@@ -19,14 +19,21 @@ from backmix.data.sets import sets
 from backmix.data.sources import read
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.scores import model_title, score_table
+from backmix.scoring.judgement import baseline_frame
+from backmix.scoring.scores import model_title, score_table
+from backmix.simple import fit_baselines
 from backmix.tasks import tasks
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 
-PROTOCOLS = ("debutanizer:A", "debutanizer:B", "debutanizer:C", "tennessee_eastman:case1",
-             "tennessee_eastman:case2", "tennessee_eastman:all")
+PROTOCOLS = (
+    "debutanizer:A",
+    "debutanizer:B",
+    "debutanizer:C",
+    "tennessee_eastman:case1",
+    "tennessee_eastman:case2",
+    "tennessee_eastman:all",
+)
 
 
 def protocol(name: str) -> None:
@@ -37,8 +44,10 @@ def protocol(name: str) -> None:
     begin = time.perf_counter()
     fitted = fit_baselines(prepared.task, prepared.train, prepared.validation)
     spent = time.perf_counter() - begin
-    rows = score_table(fitted.frame(prepared.task, {part: prepared.parts[part] for part in ("validation", "test")}),
-                       prepared.task)
+    rows = score_table(
+        baseline_frame(fitted, prepared.task, {part: prepared.parts[part] for part in ("validation", "test")}),
+        prepared.task,
+    )
     counts = ", ".join(f"{part} {len(windows)}" for part, windows in prepared.parts.items())
     print(f"\n{name}: windows {counts}; fitted in {spent:.1f} s")
     for model, seconds in fitted.seconds.items():

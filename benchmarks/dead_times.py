@@ -23,8 +23,9 @@ from backmix.data.sets import sets
 from backmix.data.sources import read
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.scores import score_table
+from backmix.scoring.judgement import baseline_frame
+from backmix.scoring.scores import score_table
+from backmix.simple import fit_baselines
 from backmix.training import prepare as preparing
 from backmix.training.delays import scan_prepared
 from backmix.training.plan import Plan
@@ -49,8 +50,10 @@ def show(found: Scan, title: str) -> None:
     print(f"\n{title}: {found.labels:,} rows with a target, lags to {found.lags}")
     print("| tag | rows | onset | 95 % | strength | method | p (all lags, all tags) | finding |\n" + "| --- " * 8 + "|")
     for one in found.found:
-        print(f"| {one.tag} | {one.rows} | {one.onset} | {one.low}–{one.high} | {one.strength:.2f} | {one.method} | "
-              f"{one.p:.1g} | {'sure: ' if one.sure else ''}{one.reason} |")
+        print(
+            f"| {one.tag} | {one.rows} | {one.onset} | {one.low}–{one.high} | {one.strength:.2f} | {one.method} | "
+            f"{one.p:.1g} | {'sure: ' if one.sure else ''}{one.reason} |"
+        )
 
 
 def real() -> None:
@@ -103,14 +106,18 @@ def speed() -> None:
     table = Table(np.column_stack([x, y]), (*(Tag(f"x{n}") for n in range(100)), Tag("y", role="target")))
     begin, used = time.perf_counter(), time.process_time()
     found = scan(table, table.names[:-1], "y", rows=np.ones(20_000, bool))
-    print(f"\n100 tags × 120 lags × 20,000 rows: {time.perf_counter() - begin:.1f} s, processor "
-          f"{time.process_time() - used:.1f} s; sure: {[(one.tag, one.rows) for one in found.sure]}")
+    print(
+        f"\n100 tags × 120 lags × 20,000 rows: {time.perf_counter() - begin:.1f} s, processor "
+        f"{time.process_time() - used:.1f} s; sure: {[(one.tag, one.rows) for one in found.sure]}"
+    )
 
 
 def lookback() -> None:
     """Lookback "auto" with and without the scan, and what ridge makes of it on the validation part."""
-    plans = {name: Plan.model_validate(sets.get(name.partition(":")[0]).plans[name.partition(":")[2]])
-             for name in PROTOCOLS[:3]}
+    plans = {
+        name: Plan.model_validate(sets.get(name.partition(":")[0]).plans[name.partition(":")[2]])
+        for name in PROTOCOLS[:3]
+    }
     plans["daisy_evaporator:dry_matter"] = Plan.model_validate(sets.get("daisy_evaporator").plans["dry_matter"])
     plans["cstr"] = Plan.model_validate(plants.get("cstr").plans["soft_sensor"])
     late = simulate("cstr", seed=0, dead_time=60.0).table
@@ -126,7 +133,9 @@ def lookback() -> None:
             preparing.scan_rows = usual if rule == "with the scan" else lambda *_: None
             prepared = prepare(reading, plan)
             fitted = fit_baselines(prepared.task, prepared.train, prepared.validation, names=("ridge",))
-            rows = score_table(fitted.frame(prepared.task, {"validation": prepared.validation}), prepared.task)
+            rows = score_table(
+                baseline_frame(fitted, prepared.task, {"validation": prepared.validation}), prepared.task
+            )
             error = next(row for row in rows if row.model == "ridge" and row.part == "validation")
             print(f"| {name} | {rule} | {prepared.recipe.spec.lookback} | {error.text()} |")
         preparing.scan_rows = usual

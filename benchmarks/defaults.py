@@ -25,9 +25,9 @@ from backmix.data.ledger import Ledger
 from backmix.data.plants import plan as plant_plan
 from backmix.data.sets import plan as set_plan
 from backmix.data.sources import read
-from backmix.evaluation.metrics import metrics
-from backmix.evaluation.predictions import prediction_frame, read_sample
 from backmix.models import summaries
+from backmix.scoring.metrics import metrics
+from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan
@@ -62,8 +62,10 @@ def main() -> None:
     seeds = arguments.seeds
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"\n## Defaults of a small network, on validation parts only, {datetime.now(UTC):%Y-%m-%d}\n")
-    print(f"Command: `python benchmarks/defaults.py --seeds {seeds}` · commit {commit.stdout.strip()} · "
-          f"{platform.machine()}, {os.cpu_count()} cores · mean of {seeds} seeds.\n")
+    print(
+        f"Command: `python benchmarks/defaults.py --seeds {seeds}` · commit {commit.stdout.strip()} · "
+        f"{platform.machine()}, {os.cpu_count()} cores · mean of {seeds} seeds.\n"
+    )
     if arguments.only != "classes":
         _numbers(seeds)
     if arguments.only != "numbers":
@@ -72,15 +74,22 @@ def main() -> None:
 
 def _numbers(seeds: int) -> None:
     debutanizer = {f"debutanizer {key}": Plan.check(set_plan("debutanizer", key)) for key in "CA"}
-    _table("RMSE / standard deviation of the truth (lower is better)",
-           debutanizer | {"simulated tank": Plan.check(plant_plan("cstr"))}, NUMBERS, seeds)
+    _table(
+        "RMSE / standard deviation of the truth (lower is better)",
+        debutanizer | {"simulated tank": Plan.check(plant_plan("cstr"))},
+        NUMBERS,
+        seeds,
+    )
 
 
 def _classes(seeds: int) -> None:
     other = Plan.check(set_plan("tennessee_eastman", "all"))
-    _table("accuracy in % (higher is better)",
-           {"Tennessee Eastman, faults 13–20": other,
-            "simulated tank": Plan.check(plant_plan("cstr", "fault_diagnosis"))}, CLASSES, seeds)
+    _table(
+        "accuracy in % (higher is better)",
+        {"Tennessee Eastman, faults 13–20": other, "simulated tank": Plan.check(plant_plan("cstr", "fault_diagnosis"))},
+        CLASSES,
+        seeds,
+    )
 
 
 def _table(title: str, plans: dict[str, Plan], changes: dict[str, dict[str, Any]], seeds: int) -> None:
@@ -91,8 +100,17 @@ def _table(title: str, plans: dict[str, Plan], changes: dict[str, dict[str, Any]
         sections = {name: fields for name, fields in change.items() if name != "stretch"}
         stretch, summaries.STRETCH = summaries.STRETCH, change.get("stretch", summaries.STRETCH)
         for ready in prepared.values():
-            found = [_score(replace(ready, plan=ready.plan.merged(sections).merged(
-                {"training": sections.get("training", {}) | {"seed": seed}}))) for seed in range(seeds)]
+            found = [
+                _score(
+                    replace(
+                        ready,
+                        plan=ready.plan.merged(sections).merged(
+                            {"training": sections.get("training", {}) | {"seed": seed}}
+                        ),
+                    )
+                )
+                for seed in range(seeds)
+            ]
             cells.append(f"{np.mean(found):.3g}")
         summaries.STRETCH = stretch
         print(f"| {label} | {' | '.join(cells)} |")
@@ -116,8 +134,9 @@ def _score(prepared: Prepared) -> float:
     fitted = fit_network(chosen.architecture, prepared.train, prepared.validation, settings=chosen.settings)
     windows, task = prepared.validation, prepared.task
     outcome = task.decode(predict_network(fitted.model, windows), windows)
-    sample = read_sample(prediction_frame(task, windows, outcome, model="network", part="validation"),
-                         classes=task.classes)
+    sample = read_sample(
+        prediction_frame(task, windows, outcome, model="network", part="validation"), classes=task.classes
+    )
     if task.kind == "classification":
         return 100 * metrics.get("accuracy")(sample)
     return metrics.get("rmse")(sample) / float(np.nanstd(sample.truth))

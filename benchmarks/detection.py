@@ -24,9 +24,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.metrics import metrics
-from backmix.evaluation.predictions import prediction_frame, read_sample
+from backmix.scoring.metrics import metrics
+from backmix.scoring.predictions import prediction_frame, read_sample
+from backmix.simple import fit_baselines
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan
@@ -36,8 +36,11 @@ from backmix.training.prepare import Prepared, prepare
 NAME = "tennessee_eastman"
 PUBLISHED_RATE = 0.021
 HARD = ("d03_te", "d09_te", "d15_te")
-UNSEEN = {"8 and sixteen others unseen": (0, 1, 2, 6, 7), "case 1 and 0, the rest unseen": (0, 1, 2, 6, 7, 8),
-          "case 2 and 0, the rest unseen": (0, 4, 5, 10, 11, 12)}
+UNSEEN = {
+    "8 and sixteen others unseen": (0, 1, 2, 6, 7),
+    "case 1 and 0, the rest unseen": (0, 1, 2, 6, 7, 8),
+    "case 2 and 0, the rest unseen": (0, 4, 5, 10, 11, 12),
+}
 
 
 def main() -> None:
@@ -48,9 +51,11 @@ def main() -> None:
     arguments = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"\n## Anomalies, labels per row and unknown faults, {datetime.now(UTC):%Y-%m-%d}\n")
-    print(f"Command: `python benchmarks/detection.py --seeds {arguments.seeds}` · commit {commit.stdout.strip()} · "
-          f"{platform.machine()}, {os.cpu_count()} cores · seeds 0 … {arguments.seeds - 1}; every window of the test "
-          "part, defaults, no interval (the reports have them).")
+    print(
+        f"Command: `python benchmarks/detection.py --seeds {arguments.seeds}` · commit {commit.stdout.strip()} · "
+        f"{platform.machine()}, {os.cpu_count()} cores · seeds 0 … {arguments.seeds - 1}; every window of the test "
+        "part, defaults, no interval (the reports have them)."
+    )
     for part in arguments.only:
         {"detection": detection, "per_step": per_step, "unknown": unknown}[part](arguments.seeds)
         sys.stdout.flush()
@@ -75,9 +80,12 @@ def _detected(frame: pd.DataFrame) -> dict[str, float]:
     calm = frame.loc[frame["batch"] == "d00_te", "score"]
     published = float(np.quantile(calm, 1 - PUBLISHED_RATE))
     faulty = frame[frame["truth"] == "anomaly"]
-    found = {"AUC": metrics.get("auc")(sample), "delay, h": metrics.get("detection_delay")(sample) / 3600,
-             "false alarms on normal rows": metrics.get("false_alarm_rate")(sample),
-             "false alarms on d00_te": float((calm > 1).mean())}
+    found = {
+        "AUC": metrics.get("auc")(sample),
+        "delay, h": metrics.get("detection_delay")(sample) / 3600,
+        "false alarms on normal rows": metrics.get("false_alarm_rate")(sample),
+        "false alarms on d00_te": float((calm > 1).mean()),
+    }
     for title, limit in (("detected", 1.0), ("detected at 2.1 % on d00_te", published)):
         rates = (faulty["score"] > limit).groupby(faulty["batch"]).mean()
         found[title] = float(rates.mean())
@@ -112,15 +120,22 @@ def unknown(seeds: int) -> None:
         for seed in range(seeds):
             for name, frame in _frames(prepared, seed, baselines=seed == 0).items():
                 sample = read_sample(frame, classes=prepared.task.classes, normal="normal")
-                rows.setdefault(name, []).append({key: metrics.get(key)(sample) for key in (
-                    "unknown_recall", "false_rejection", "known_accuracy", "accuracy")})
+                rows.setdefault(name, []).append(
+                    {
+                        key: metrics.get(key)(sample)
+                        for key in ("unknown_recall", "false_rejection", "known_accuracy", "accuracy")
+                    }
+                )
                 new = frame[frame["truth"] == "unknown"]
                 rates = (new["prediction"] == "unknown").groupby(new["batch"]).mean()
         print(f"\n### unknown faults: {title} (taught: {', '.join(map(str, kept))})\n")
         _print(rows)
         assert rates is not None
-        print("\nRejected by fault, in %: " + ", ".join(
-            f"{int(batch[1:3])}: {100 * rate:.0f}" for batch, rate in rates.items()) + ".")
+        print(
+            "\nRejected by fault, in %: "
+            + ", ".join(f"{int(batch[1:3])}: {100 * rate:.0f}" for batch, rate in rates.items())
+            + "."
+        )
 
 
 def _frames(prepared: Prepared, seed: int, *, baselines: bool) -> dict[str, pd.DataFrame]:

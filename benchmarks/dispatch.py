@@ -17,8 +17,13 @@ from typing import Any
 import numpy as np
 from rounds import heading, table
 
-CASES = (("lstm", 64, 32, 30, 10), ("gru", 64, 32, 30, 10), ("simple_rnn", 64, 32, 30, 10), ("gru", 32, 32, 20, 10),
-         ("lstm", 64, 256, 60, 52))
+CASES = (
+    ("lstm", 64, 32, 30, 10),
+    ("gru", 64, 32, 30, 10),
+    ("simple_rnn", 64, 32, 30, 10),
+    ("gru", 32, 32, 20, 10),
+    ("lstm", 64, 256, 60, 52),
+)
 WINDOWS = 8192
 
 
@@ -71,9 +76,13 @@ def measure(cell: str, units: int, batch: int, steps: int, features: int, epochs
     looped = module._looped
     module._looped = clock.timed(looped)  # type: ignore[assignment]
     try:
-        fit_network(Architecture(features=features, lookback=steps, cell=cell, units=(units,)),
-                    windows.subset(np.arange(WINDOWS)), windows.subset(np.arange(WINDOWS, WINDOWS + batch)),
-                    settings=FitSettings(epochs=epochs, batch_size=batch, patience=epochs), callbacks=(Epochs(),))
+        fit_network(
+            Architecture(features=features, lookback=steps, cell=cell, units=(units,)),
+            windows.subset(np.arange(WINDOWS)),
+            windows.subset(np.arange(WINDOWS, WINDOWS + batch)),
+            settings=FitSettings(epochs=epochs, batch_size=batch, patience=epochs),
+            callbacks=(Epochs(),),
+        )
     finally:
         module._looped = looped
     return clock.inside, clock.between
@@ -89,8 +98,13 @@ def main() -> None:
     for case in CASES:
         inside, between = measure(*case, given.epochs)
         count = WINDOWS * (given.epochs - 1)
-        rows.append([f"{case[0]} {', '.join(map(str, case[1:]))}", f"{count / between:,.0f}",
-                     f"{100 * (1 - inside / between):.1f} %"])
+        rows.append(
+            [
+                f"{case[0]} {', '.join(map(str, case[1:]))}",
+                f"{count / between:,.0f}",
+                f"{100 * (1 - inside / between):.1f} %",
+            ]
+        )
     print(heading("What part of a training is not computation", packages=("backmix", "keras", "jax")))
     print(table(["cell units, batch, T, F", "windows/s", "outside of compiled programs"], rows))
 

@@ -40,6 +40,8 @@ class Row:
     @property
     def title(self) -> str:
         return f"{TITLES[self.cell]} {'-'.join(map(str, self.units))}, {self.batch}, {self.steps}, {self.features}"
+
+
 PACKAGES = ("backmix", "keras", "jax", "tensorflow-cpu", "tensorflow", "torch", "numpy")
 
 
@@ -51,7 +53,7 @@ def plant(row: Row, windows: int) -> tuple[NDArray[np.float32], NDArray[np.float
     rng = np.random.default_rng(SEED)
     values = rng.standard_normal((windows + row.steps - 1, row.features), dtype=np.float32)
     mixed = values @ (rng.standard_normal(row.features) / np.sqrt(row.features)).astype(np.float32)
-    past = np.convolve(mixed, 0.7 ** np.arange(6), mode="full")[:len(mixed)]
+    past = np.convolve(mixed, 0.7 ** np.arange(6), mode="full")[: len(mixed)]
     noise = 0.1 * rng.standard_normal(len(mixed))
     return values, (np.tanh(past) + noise).astype(np.float32)
 
@@ -60,7 +62,7 @@ def cut(row: Row, windows: int) -> tuple[NDArray[np.float32], NDArray[np.float32
     """The windows (W, T, F) as an array, and their targets (W, 1)."""
     values, y = plant(row, windows)
     view = np.lib.stride_tricks.sliding_window_view(values, row.steps, axis=0).transpose(0, 2, 1)
-    return np.ascontiguousarray(view), y[row.steps - 1:, None].copy()
+    return np.ascontiguousarray(view), y[row.steps - 1 :, None].copy()
 
 
 def weights(row: Row) -> Arrays:
@@ -73,7 +75,7 @@ def weights(row: Row) -> Arrays:
         recurrent = np.linalg.qr(rng.standard_normal((gates * units, units)))[0].T
         bias = np.zeros((2, gates * units) if row.cell == "gru" else gates * units)
         if row.cell == "lstm":
-            bias[units:2 * units] = 1.0
+            bias[units : 2 * units] = 1.0
         found += [kernel, recurrent, bias]
         width = units
     bound = np.sqrt(6 / (width + 1))
@@ -110,14 +112,18 @@ class KerasPeer:
             y = layer(units, return_sequences=number < len(row.units))(y)
         self._model = keras.Model(x, keras.layers.Dense(1)(y))
         self._model.set_weights(weights(row))
-        self._model.compile(optimizer=keras.optimizers.Adam(RATE, clipnorm=CLIP, epsilon=EPSILON), loss="mse",
-                            steps_per_execution=together)
+        self._model.compile(
+            optimizer=keras.optimizers.Adam(RATE, clipnorm=CLIP, epsilon=EPSILON),
+            loss="mse",
+            steps_per_execution=together,
+        )
 
     def train(self, windows: int, epochs: int) -> tuple[float, list[float]]:
         """Seconds and the loss of every epoch."""
         begin = time.perf_counter()
-        told = self._model.fit(self._x[:windows], self._y[:windows], batch_size=self._row.batch, epochs=epochs,
-                               shuffle=False, verbose=0)
+        told = self._model.fit(
+            self._x[:windows], self._y[:windows], batch_size=self._row.batch, epochs=epochs, shuffle=False, verbose=0
+        )
         return time.perf_counter() - begin, [float(loss) for loss in told.history["loss"]]
 
 
@@ -141,7 +147,7 @@ class TorchPeer:
         self._layers = torch.nn.ModuleList()
         for number, units in enumerate(row.units):
             layer = kind(width, units, batch_first=True)
-            kernel, recurrent, bias = given[3 * number:3 * number + 3]
+            kernel, recurrent, bias = given[3 * number : 3 * number + 3]
             first, second = bias if row.cell == "gru" else (bias, np.zeros_like(bias))
             values = [_torch_order(row.cell, array) for array in (kernel, recurrent, first, second)]
             with torch.no_grad():
@@ -164,10 +170,10 @@ class TorchPeer:
         for _ in range(epochs):
             total = torch.zeros(())
             for first in range(0, windows, batch):
-                y = self._x[first:first + batch]
+                y = self._x[first : first + batch]
                 for layer in self._layers:
                     y, _ = layer(y)
-                loss = torch.nn.functional.mse_loss(self._head(y[:, -1]), self._y[first:first + batch])
+                loss = torch.nn.functional.mse_loss(self._head(y[:, -1]), self._y[first : first + batch])
                 self._optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self._parameters, CLIP)
@@ -213,11 +219,24 @@ class OwnPeer:
 
         row = self._row
         architecture = Architecture(features=row.features, lookback=row.steps, cell=row.cell, units=row.units)
-        settings = FitSettings(loss="mse", learning_rate=RATE, clipnorm=CLIP, batch_size=row.batch, shuffle=False,
-                               epochs=epochs + 1, patience=10**6, plateau_patience=10**6)
+        settings = FitSettings(
+            loss="mse",
+            learning_rate=RATE,
+            clipnorm=CLIP,
+            batch_size=row.batch,
+            shuffle=False,
+            epochs=epochs + 1,
+            patience=10**6,
+            plateau_patience=10**6,
+        )
         clock = _clock(weights(row))
-        fitted = fit_network(architecture, self._windows.subset(np.arange(windows)),
-                             self._windows.subset(np.arange(row.batch)), settings=settings, callbacks=[clock])
+        fitted = fit_network(
+            architecture,
+            self._windows.subset(np.arange(windows)),
+            self._windows.subset(np.arange(row.batch)),
+            settings=settings,
+            callbacks=[clock],
+        )
         return clock.seconds, fitted.history["loss"]
 
 
@@ -253,8 +272,14 @@ def answers(name: str) -> Callable[[str, dict[str, Any]], Any]:
     chosen = {"windows": 0, "epochs": 1}
     slow: list[str] = []
 
-    def listen(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,
-               line: str | None = None) -> None:
+    def listen(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
         # not made an error: Keras may swallow it, and the warning comes only once
         if category.__name__ == "SlowLoopWarning":
             slow.append(str(message))

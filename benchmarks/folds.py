@@ -31,8 +31,13 @@ STEPS, FEATURES = 30, 10
 WAIT = 300
 """Seconds after which a fold that waits for its neighbour gives up."""
 FIGURES = ("training", "call", "process")
-ONE_THREAD = {"BACKMIX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "KERAS_BACKEND": "jax",
-              "JAX_PLATFORMS": "cpu"}
+ONE_THREAD = {
+    "BACKMIX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+}
 LONE_XLA = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -77,14 +82,17 @@ def fold(job: Job, number: int, barrier: Any, answer: Any) -> None:
     y = np.tanh(np.convolve(x[:, 0], 0.7 ** np.arange(6))[:rows]) + 0.1 * rng.standard_normal(rows)
     names = tuple(f"x{column:02}" for column in range(FEATURES))
     tags = (*(Tag(name) for name in names), Tag("y", role="target"))
-    everything = build_windows(Table(np.column_stack([x, y]).astype(np.float32), tags),
-                               WindowSpec(inputs=names, targets=("y",), lookback=STEPS))
+    everything = build_windows(
+        Table(np.column_stack([x, y]).astype(np.float32), tags),
+        WindowSpec(inputs=names, targets=("y",), lookback=STEPS),
+    )
     half = np.arange(job.windows)
     parts = [everything.subset(half), everything.subset(half + job.windows)]
     train, check = parts[number], parts[1 - number].subset(np.arange(job.windows // 8))
     clock = _clock(barrier, last=job.epochs)
-    settings = FitSettings(loss="mse", batch_size=job.batch, epochs=job.epochs + 1, seed=number, patience=10**6,
-                           plateau_patience=10**6)
+    settings = FitSettings(
+        loss="mse", batch_size=job.batch, epochs=job.epochs + 1, seed=number, patience=10**6, plateau_patience=10**6
+    )
     architecture = Architecture(features=FEATURES, lookback=STEPS, cell=job.cell, units=(job.units,))
     called = time.monotonic()
     fitted = fit_network(architecture, train, check, settings=settings, callbacks=[clock])
@@ -117,9 +125,11 @@ def together(job: Job) -> tuple[dict[str, float], list[Times]]:
     barrier, answer = context.Barrier(2), context.Queue()
     begin = time.monotonic()
     times = _run(context, job, [0, 1], barrier, answer)
-    return {"training": max(t.ended for t in times) - min(t.began for t in times),
-            "call": max(t.returned for t in times) - min(t.called for t in times),
-            "process": time.monotonic() - begin}, times
+    return {
+        "training": max(t.ended for t in times) - min(t.began for t in times),
+        "call": max(t.returned for t in times) - min(t.called for t in times),
+        "process": time.monotonic() - begin,
+    }, times
 
 
 def in_turn(job: Job) -> tuple[dict[str, float], list[Times]]:
@@ -128,8 +138,11 @@ def in_turn(job: Job) -> tuple[dict[str, float], list[Times]]:
     begin, times = time.monotonic(), []
     for number in (0, 1):
         times += _run(context, job, [number], None, context.Queue())
-    return {"training": sum(t.ended - t.began for t in times), "call": sum(t.returned - t.called for t in times),
-            "process": time.monotonic() - begin}, times
+    return {
+        "training": sum(t.ended - t.began for t in times),
+        "call": sum(t.returned - t.called for t in times),
+        "process": time.monotonic() - begin,
+    }, times
 
 
 def _run(context: Any, job: Job, numbers: list[int], barrier: Any, answer: Any) -> list[Times]:
@@ -176,9 +189,11 @@ def main() -> None:
     if given.lone_xla:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LONE_XLA}".strip()
     job = Job(given.cell, given.units, given.windows, given.batch, given.epochs)
-    said = (f"{job.cell} {job.units}, T {STEPS}, F {FEATURES}, batch {job.batch}, {job.windows} windows a fold, "
-            f"{job.epochs} epochs after the first; one kernel thread each; seconds, median of {given.rounds} rounds; "
-            f"ratios within a round, median (least … most); seed {SEED}.")
+    said = (
+        f"{job.cell} {job.units}, T {STEPS}, F {FEATURES}, batch {job.batch}, {job.windows} windows a fold, "
+        f"{job.epochs} epochs after the first; one kernel thread each; seconds, median of {given.rounds} rounds; "
+        f"ratios within a round, median (least … most); seed {SEED}."
+    )
     print(heading("Two folds side by side", said=said, packages=("backmix", "keras", "jax", "numpy")))
     side: list[dict[str, float]] = []
     turns: list[dict[str, float]] = []
@@ -197,12 +212,20 @@ def main() -> None:
     for figure in FIGURES:
         one, two = (np.array([seconds[figure] for seconds in kept]) for kept in (turns, side))
         ratios = one / two
-        rows.append([figure, f"{np.median(one):.2f}", f"{np.median(two):.2f}",
-                     f"**{np.median(ratios):.2f}** ({ratios.min():.2f} … {ratios.max():.2f})"])
+        rows.append(
+            [
+                figure,
+                f"{np.median(one):.2f}",
+                f"{np.median(two):.2f}",
+                f"**{np.median(ratios):.2f}** ({ratios.min():.2f} … {ratios.max():.2f})",
+            ]
+        )
     print(table(["figure", "one after the other", "side by side", "ratio"], rows))
-    print(f"Processor seconds of both trainings: {np.median(worked['in turn']):.2f} in turn, "
-          f"{np.median(worked['side by side']):.2f} side by side; "
-          f"validation losses {'equal in all runs' if len(losses) == 1 else 'DIFFER between runs'}.")
+    print(
+        f"Processor seconds of both trainings: {np.median(worked['in turn']):.2f} in turn, "
+        f"{np.median(worked['side by side']):.2f} side by side; "
+        f"validation losses {'equal in all runs' if len(losses) == 1 else 'DIFFER between runs'}."
+    )
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sources import read
 from backmix.data.windows import Windows
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.judgement import neighbours
+from backmix.scoring.judgement import neighbours
+from backmix.simple import fit_baselines
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan
@@ -35,8 +35,11 @@ from backmix.training.predict import predict_outcome
 from backmix.training.prepare import prepare
 
 ETT = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
-DAISY = {"daisy_cstr": ("coolant_flow", "concentration", 7500), "daisy_exchanger": ("liquid_flow",
-         "outlet_temperature", 4000), "daisy_evaporator": ("dry_matter", "dry_matter", 6305)}
+DAISY = {
+    "daisy_cstr": ("coolant_flow", "concentration", 7500),
+    "daisy_exchanger": ("liquid_flow", "outlet_temperature", 4000),
+    "daisy_evaporator": ("dry_matter", "dry_matter", 6305),
+}
 SLICES = 8
 
 
@@ -52,11 +55,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40)
     arguments = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    given = " ".join(f"--{key} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-                     for key, value in vars(arguments).items() if key != "protocol")
+    given = " ".join(
+        f"--{key} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in vars(arguments).items()
+        if key != "protocol"
+    )
     print(f"\n## Forecasts, {arguments.protocol}, {datetime.now(UTC):%Y-%m-%d}\n")
-    print(f"Command: `python benchmarks/forecasts.py {arguments.protocol} {given}` · commit {commit.stdout.strip()} · "
-          f"{platform.machine()}, {os.cpu_count()} cores\n", flush=True)
+    print(
+        f"Command: `python benchmarks/forecasts.py {arguments.protocol} {given}` · commit {commit.stdout.strip()} · "
+        f"{platform.machine()}, {os.cpu_count()} cores\n",
+        flush=True,
+    )
     (_etth1 if arguments.protocol == "etth1" else _daisy)(arguments)
 
 
@@ -64,16 +73,21 @@ def _etth1(arguments: argparse.Namespace) -> None:
     print("| horizon | model | MSE | MAE | s |\n| --- | --- | --- | --- | --- |")
     for horizon in arguments.horizons:
         for place, strategy in enumerate(arguments.strategies):
-            plan = Plan.check({
-                "data": {"set": "etth1"}, "repair": {"clamp": False, "outliers": "none"},
-                "task": {"kind": "forecast", "target": ETT, "strategy": strategy, "relative": "window"},
-                "split": {"train_rows": 8640, "validation_rows": 11520, "test_rows": 14400, "gap": 0},
-                "windows": {"lookback": arguments.lookback, "horizon": horizon},
-                "training": {"epochs": arguments.epochs, "patience": 6}})
+            plan = Plan.check(
+                {
+                    "data": {"set": "etth1"},
+                    "repair": {"clamp": False, "outliers": "none"},
+                    "task": {"kind": "forecast", "target": ETT, "strategy": strategy, "relative": "window"},
+                    "split": {"train_rows": 8640, "validation_rows": 11520, "test_rows": 14400, "gap": 0},
+                    "windows": {"lookback": arguments.lookback, "horizon": horizon},
+                    "training": {"epochs": arguments.epochs, "patience": 6},
+                }
+            )
             prepared = prepare(read(plan.data), plan)
             if place == 0:
-                beside = fit_baselines(prepared.task, prepared.train, prepared.validation,
-                                       names=["last_value", "seasonal", "ridge"])
+                beside = fit_baselines(
+                    prepared.task, prepared.train, prepared.validation, names=["last_value", "seasonal", "ridge"]
+                )
                 for name, predictor in beside.predictors.items():
                     _row(horizon, name, prepared.test, predictor.predict, beside.seconds[name])
             for seed in range(arguments.seeds):
@@ -106,14 +120,24 @@ def _daisy(arguments: argparse.Namespace) -> None:
     print("| --- | --- | --- | --- | --- |")
     for name, (protocol, target, rows) in DAISY.items():
         third = rows // 3
-        table = read(Plan.check({"data": {"set": name, "protocol": protocol}, "task": {
-            "kind": "soft_sensor", "target": target}}).data).table
-        plan = Plan.check({
-            "data": {"set": name, "protocol": protocol},
-            "task": {"kind": "forecast", "target": target, "strategy": "recursive",
-                     "known_ahead": table.with_role("input")},
-            "split": {"train_rows": 2 * third - third // 2, "validation_rows": 2 * third, "test_rows": rows},
-            "windows": {"lookback": 40, "horizon": 10}})
+        table = read(
+            Plan.check(
+                {"data": {"set": name, "protocol": protocol}, "task": {"kind": "soft_sensor", "target": target}}
+            ).data
+        ).table
+        plan = Plan.check(
+            {
+                "data": {"set": name, "protocol": protocol},
+                "task": {
+                    "kind": "forecast",
+                    "target": target,
+                    "strategy": "recursive",
+                    "known_ahead": table.with_role("input"),
+                },
+                "split": {"train_rows": 2 * third - third // 2, "validation_rows": 2 * third, "test_rows": rows},
+                "windows": {"lookback": 40, "horizon": 10},
+            }
+        )
         prepared = prepare(read(plan.data), plan)
         beside = neighbours(prepared)
         for seed in range(arguments.seeds):
@@ -128,9 +152,12 @@ def _daisy(arguments: argparse.Namespace) -> None:
                     continue
                 free = means.get((model_name, "free_run"))
                 shown = f"{model_name}, seed {seed}" if model_name == "network" else model_name
-                print(f"| {name} | {shown} | {means[model_name, 'test']:.4g} | "
-                      f"{'–' if free is None else f'{free:.4g}'} | "
-                      f"{int(((frame['model'] == model_name) & (frame['part'] == 'free_run')).sum()):,} |", flush=True)
+                print(
+                    f"| {name} | {shown} | {means[model_name, 'test']:.4g} | "
+                    f"{'–' if free is None else f'{free:.4g}'} | "
+                    f"{int(((frame['model'] == model_name) & (frame['part'] == 'free_run')).sum()):,} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -49,18 +49,27 @@ def write_bundle(path: Path) -> None:
     rng = np.random.default_rng(1)
     values = rng.normal(size=(1200, TAGS + 1))
     tags = (*(Tag(f"T{i:02d}") for i in range(TAGS)), Tag("Q", role="target"))
-    plan = Plan.check({
-        "task": {"kind": "soft_sensor", "target": "Q"}, "windows": {"lookback": LOOKBACK},
-        "model": {"cell": "gru", "units": [UNITS]}, "training": {"epochs": 1},
-        "evaluation": {"baselines": ["mean"], "resamples": 20}})
+    plan = Plan.check(
+        {
+            "task": {"kind": "soft_sensor", "target": "Q"},
+            "windows": {"lookback": LOOKBACK},
+            "model": {"cell": "gru", "units": [UNITS]},
+            "training": {"epochs": 1},
+            "evaluation": {"baselines": ["mean"], "resamples": 20},
+        }
+    )
     fit(Table(values, tags, source="noise"), plan, folder=path.parent / "run", quiet=True).save(path)
 
 
 def carried(bundle: Path, year: Path, out: Path) -> dict[str, Any]:
     """Seconds and peak memory of a whole process that scores the year."""
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, __file__, "--score", str(bundle), str(year), str(out)],
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--score", str(bundle), str(year), str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {"process": time.perf_counter() - began, **json.loads(done.stdout)}
 
 
@@ -71,8 +80,15 @@ def score(bundle: Path, year: Path, out: Path) -> None:
 
     began = time.perf_counter()
     account = score_history(Runtime.load(bundle), year, out, mode="carried")
-    print(json.dumps({"seconds": time.perf_counter() - began, "rows": account.predicted,
-                      "resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(
+        json.dumps(
+            {
+                "seconds": time.perf_counter() - began,
+                "rows": account.predicted,
+                "resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            }
+        )
+    )
 
 
 def windows(bundle: Path, rows: np.ndarray[Any, Any], rounds: int) -> tuple[list[float], list[float]]:
@@ -117,15 +133,19 @@ def main() -> None:
         write_year(year, given.rows)
         print(heading("A long history", packages=("backmix", "keras", "jax", "pyarrow")))
         found = carried(bundle, year, folder / "out.parquet")
-        print(f"Carried state, GRU {UNITS}, {found['rows']:,} rows × {TAGS} inputs from Parquet "
-              f"({year.stat().st_size / 1e9:.1f} GB): {found['seconds']:.1f} s ({found['process']:.1f} s with the "
-              f"start of the process), {found['resident'] / 2**20:.0f} MB resident at most.\n")
+        print(
+            f"Carried state, GRU {UNITS}, {found['rows']:,} rows × {TAGS} inputs from Parquet "
+            f"({year.stat().st_size / 1e9:.1f} GB): {found['seconds']:.1f} s ({found['process']:.1f} s with the "
+            f"start of the process), {found['resident'] / 2**20:.0f} MB resident at most.\n"
+        )
         rows = np.random.default_rng(2).normal(size=(given.keras_rows, TAGS))
         ours, theirs = windows(bundle, rows, given.rounds)
         ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-        print(f"Windows of {LOOKBACK} rows at every one of {given.keras_rows:,} rows: {statistics.median(ours):.2f} s, "
-              f"Keras predict {statistics.median(theirs):.2f} s; ratio {statistics.median(ratios):.1f} "
-              f"({min(ratios):.1f} … {max(ratios):.1f}, {given.rounds} rounds).")
+        print(
+            f"Windows of {LOOKBACK} rows at every one of {given.keras_rows:,} rows: {statistics.median(ours):.2f} s, "
+            f"Keras predict {statistics.median(theirs):.2f} s; ratio {statistics.median(ratios):.1f} "
+            f"({min(ratios):.1f} … {max(ratios):.1f}, {given.rounds} rounds)."
+        )
 
 
 if __name__ == "__main__":

@@ -25,16 +25,21 @@ from numpy.typing import NDArray
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
-from backmix.evaluation.bands import Banding, calibrate, lateness
-from backmix.evaluation.coverage import Coverage, cover
-from backmix.evaluation.scores import Sampling
 from backmix.models.adaptive import Adaptive, Course, follow
 from backmix.models.conformal import Scores
+from backmix.scoring.bands import Banding, calibrate, lateness
+from backmix.scoring.coverage import Coverage, cover
+from backmix.scoring.scores import Sampling
 from backmix.training.plan import Plan
 from backmix.workflow import fit
 
-PROTOCOLS = ("debutanizer:C", "debutanizer:A", "tennessee_eastman:case1", "cmapss_fd001:uncapped",
-             "cmapss_fd001:capped")
+PROTOCOLS = (
+    "debutanizer:C",
+    "debutanizer:A",
+    "tennessee_eastman:case1",
+    "cmapss_fd001:uncapped",
+    "cmapss_fd001:capped",
+)
 KNOWN, ROWS, RECENT = 600, 1800, 200
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats, Floats, float, int], Floats]
@@ -48,8 +53,10 @@ def main() -> None:
     arguments = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"\n## Intervals around predictions, {datetime.now(UTC):%Y-%m-%d}\n")
-    print(f"Command: `python benchmarks/intervals.py --level {arguments.level:g}` · commit {commit.stdout.strip()} · "
-          f"seed 0. Asked: {arguments.level:.0%} of the results inside. Brackets: 95 % block-bootstrap interval.\n")
+    print(
+        f"Command: `python benchmarks/intervals.py --level {arguments.level:g}` · commit {commit.stdout.strip()} · "
+        f"seed 0. Asked: {arguments.level:.0%} of the results inside. Brackets: 95 % block-bootstrap interval.\n"
+    )
     print("| protocol | units | rows | interval | inside | mean width or classes |")
     print("| --- | --- | --- | --- | --- | --- |")
     for protocol in arguments.only:
@@ -70,12 +77,17 @@ def _real(protocol: str, level: float) -> None:
     found = cover(frame, recipe.task, calibrated, banding, Sampling())
     for row in found.rows:
         part = row.part + (f", {row.label}" if row.label else "")
-        print(f"| {protocol} | {calibrated.unit} | {part} ({row.windows:,}) | {row.method} | {_share(row)} | "
-              f"{row.size:.3g} {row.unit}{f', {row.empty:.1%} empty' if row.empty is not None else ''} |")
+        print(
+            f"| {protocol} | {calibrated.unit} | {part} ({row.windows:,}) | {row.method} | {_share(row)} | "
+            f"{row.size:.3g} {row.unit}{f', {row.empty:.1%} empty' if row.empty is not None else ''} |"
+        )
     stages = [piece for piece in found.pieces if piece.method == "split"]
     if stages:
-        print(f"\n{protocol}, by stage (prediction from: width, inside): " + "; ".join(
-            f"{piece.place:.3g}: {piece.size:.3g}, {piece.share:.1%}" for piece in stages) + "\n")
+        print(
+            f"\n{protocol}, by stage (prediction from: width, inside): "
+            + "; ".join(f"{piece.place:.3g}: {piece.size:.3g}, {piece.share:.1%}" for piece in stages)
+            + "\n"
+        )
 
 
 def _share(row: Coverage) -> str:
@@ -84,8 +96,10 @@ def _share(row: Coverage) -> str:
 
 
 def _simulated(level: float) -> None:
-    print("\n| simulated plant | results late by | rule | inside | worst 100 rows | mean width | infinite |\n"
-          "| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "\n| simulated plant | results late by | rule | inside | worst 100 rows | mean width | infinite |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |"
+    )
     rng = np.random.default_rng(0)
     for plant, change in PLANTS.items():
         for late in (0, 50):
@@ -97,8 +111,10 @@ def _simulated(level: float) -> None:
 def _row(plant: str, late: int, rule: str, radii: Floats, errors: Floats) -> None:
     inside, told = errors <= radii, np.isfinite(radii)
     worst = np.lib.stride_tricks.sliding_window_view(inside, 100).mean(axis=1).min()
-    print(f"| {plant} | {late} rows | {rule} | {inside.mean():.1%} | {worst:.0%} | {2 * radii[told].mean():.2f} | "
-          f"{1 - told.mean():.1%} |")
+    print(
+        f"| {plant} | {late} rows | {rule} | {inside.mean():.1%} | {worst:.0%} | {2 * radii[told].mean():.2f} | "
+        f"{1 - told.mean():.1%} |"
+    )
 
 
 def _autocorrelated(rng: np.random.Generator) -> Floats:
@@ -135,6 +151,7 @@ def _ours(known: Floats, new: Floats, alpha: float, late: int) -> Floats:
 
 def _levels(*steps: float) -> Rule:
     """Levels adapted with these steps, on the scores of the newest rows (DtACI with several, ACI with one)."""
+
     def rule(known: Floats, new: Floats, alpha: float, late: int) -> Floats:
         count, recent = len(steps), list(known[-RECENT:])
         at, weights = np.full(count, alpha), np.full(count, 1.0 / count)
@@ -153,11 +170,13 @@ def _levels(*steps: float) -> Rule:
             used = float(weights @ at / weights.sum())
             found[row] = np.inf if used <= 0 else Scores.of(recent).radius(1.0 - used) if used < 1 else 0.0
         return found
+
     return rule
 
 
 def _tracked(step: float) -> Rule:
     """One quantile tracked with one step, in shares of the largest recent score."""
+
     def rule(known: Floats, new: Floats, alpha: float, late: int) -> Floats:
         radius, recent, found = Scores.of(known).radius(1.0 - alpha), list(known[-RECENT:]), np.empty(len(new))
         for row in range(len(new)):
@@ -167,12 +186,16 @@ def _tracked(step: float) -> Rule:
                 recent = [*recent, new[back]][-RECENT:]
             found[row] = radius
         return found
+
     return rule
 
 
 RULES: dict[str, Rule] = {
-    "split": _split, "adaptive (ours: tracked, four speeds weighted)": _ours, "tracked, step 0.05": _tracked(0.05),
-    "adaptive levels, step 0.01": _levels(0.01), "adaptive levels, step 0.03": _levels(0.03),
+    "split": _split,
+    "adaptive (ours: tracked, four speeds weighted)": _ours,
+    "tracked, step 0.05": _tracked(0.05),
+    "adaptive levels, step 0.01": _levels(0.01),
+    "adaptive levels, step 0.03": _levels(0.03),
     "adaptive levels, eight steps weighted (DtACI)": _levels(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128),
 }
 

@@ -56,8 +56,13 @@ class Case:
 
 def cases(cells: Sequence[str], sizes: Sequence[int], batches: Sequence[int]) -> list[Case]:
     """All layers, small ones first."""
-    return [Case(cell, units, features, batch) for cell in cells for units in sizes for features in (10, units)
-            for batch in batches]
+    return [
+        Case(cell, units, features, batch)
+        for cell in cells
+        for units in sizes
+        for features in (10, units)
+        for batch in batches
+    ]
 
 
 # What runs inside the process of so many threads
@@ -142,14 +147,20 @@ def _layer(case: Case) -> Callable[[], tuple[float, float]]:
     units, width = case.units, GATES[case.cell] * case.units
     state = jnp.zeros((case.batch, units), jnp.float32)
     x = draw(case.batch, STEPS, case.features)
-    weights = (draw(case.features, width, scale=case.features**-0.5), draw(units, width, scale=units**-0.5),
-               draw(*((2, width) if case.cell == "gru" else (width,)), scale=0.1))
+    weights = (
+        draw(case.features, width, scale=case.features**-0.5),
+        draw(units, width, scale=units**-0.5),
+        draw(*((2, width) if case.cell == "gru" else (width,)), scale=0.1),
+    )
     pull = draw(case.batch, STEPS, units) if case.inner else draw(case.batch, units)
 
     def loss(weights: Any, x: Any) -> Any:
         kernel, recurrent, bias = weights
-        h, last, _ = layer(Form(case.cell), Operands(x, state, state if case.cell == "lstm" else None, kernel,
-                                                     recurrent, bias), sequences=case.inner)
+        h, last, _ = layer(
+            Form(case.cell),
+            Operands(x, state, state if case.cell == "lstm" else None, kernel, recurrent, bias),
+            sequences=case.inner,
+        )
         return jnp.vdot(h if case.inner else last, pull)
 
     ahead = jax.jit(loss)
@@ -197,21 +208,27 @@ def main() -> None:
 
 
 def _start(threads: int) -> Peer:
-    return Peer(f"{threads} threads", [sys.executable, os.path.abspath(__file__), "--serve", str(threads)],
-                dict.fromkeys(POOLS, str(threads)))
+    return Peer(
+        f"{threads} threads",
+        [sys.executable, os.path.abspath(__file__), "--serve", str(threads)],
+        dict.fromkeys(POOLS, str(threads)),
+    )
 
 
 def _report(layers: Sequence[Case], peers: dict[int, Peer], given: argparse.Namespace) -> None:
     hello = {threads: peer.ask("hello") for threads, peer in peers.items()}
     fastest = {threads: max(told["products"], key=told["products"].get) for threads, told in hello.items()}
-    said = [f"GFLOP/s forward + backward (median of {given.rounds} rounds), T = {STEPS}, seed {SEED}, instruction set "
-            f"{next(iter(hello.values()))['set']}; in brackets the ratio to the {SQUARE} × {SQUARE} product of the "
-            "same round and threads, median. F = n: with the gradient of x. Others: processors busy with something "
-            "else."]
+    said = [
+        f"GFLOP/s forward + backward (median of {given.rounds} rounds), T = {STEPS}, seed {SEED}, instruction set "
+        f"{next(iter(hello.values()))['set']}; in brackets the ratio to the {SQUARE} × {SQUARE} product of the "
+        "same round and threads, median. F = n: with the gradient of x. Others: processors busy with something "
+        "else."
+    ]
     for threads, told in hello.items():
         speeds = ", ".join(f"{name} {speed:.0f}" for name, speed in told["products"].items())
-        said.append(f"Product on {threads} thread(s) at the start, GFLOP/s: {speeds}; compared with "
-                    f"{fastest[threads]}.")
+        said.append(
+            f"Product on {threads} thread(s) at the start, GFLOP/s: {speeds}; compared with {fastest[threads]}."
+        )
         if told["threads"] != threads:
             said.append(f"The kernels were allowed {told['threads']} threads here, not {threads}.")
     print(heading("Kernels beside the matrix product", said="\n".join(said), packages=("backmix", "numpy", "torch")))
@@ -235,14 +252,18 @@ def _report(layers: Sequence[Case], peers: dict[int, Peer], given: argparse.Name
         row = [f"{case.cell} {case.units}, {case.features}, {case.batch}"]
         for threads in peers:
             rounds = found[case, threads]
-            row += [f"{_median(rounds, 'both'):.0f} ({_share(rounds):.2f})",
-                    *(f"{_median(rounds, name):.0f}" for name in ("forward", "backward", "product"))]
+            row += [
+                f"{_median(rounds, 'both'):.0f} ({_share(rounds):.2f})",
+                *(f"{_median(rounds, name):.0f}" for name in ("forward", "backward", "product")),
+            ]
         rows.append([*row, f"{np.median(others[case]):.1f}"])
     print(table([*columns, "others"], rows))
     for threads in peers:
         shares = [_share(found[case, threads]) for case in layers]
-        print(f"Geometric mean of the ratio on {threads} thread(s): **{geometric_mean(shares):.2f}**; least "
-              f"{min(shares):.2f}.")
+        print(
+            f"Geometric mean of the ratio on {threads} thread(s): **{geometric_mean(shares):.2f}**; least "
+            f"{min(shares):.2f}."
+        )
 
 
 def _median(rounds: Sequence[dict[str, float]], name: str) -> float:

@@ -64,11 +64,17 @@ def measure(count: int, folds: int, epochs: int, units: int) -> dict[str, Any]:
     from backmix.rolling.backtest import set_trial
     from backmix.training.plan import Plan
 
-    plan = Plan.check({
-        "data": {"plant": "cstr"}, "task": {"kind": "soft_sensor", "target": "C_A"},
-        "windows": {"lookback": 30}, "model": {"cell": "lstm", "units": [units]},
-        "training": {"epochs": epochs, "patience": 1000}, "evaluation": {"baselines": ["ridge"], "resamples": 50},
-        "backtest": {"folds": folds, "kind": "sliding"}})
+    plan = Plan.check(
+        {
+            "data": {"plant": "cstr"},
+            "task": {"kind": "soft_sensor", "target": "C_A"},
+            "windows": {"lookback": 30},
+            "model": {"cell": "lstm", "units": [units]},
+            "training": {"epochs": epochs, "patience": 1000},
+            "evaluation": {"baselines": ["ridge"], "resamples": 50},
+            "backtest": {"folds": folds, "kind": "sliding"},
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         trial = set_trial(None, plan, Path(), Path(folder) / "none" / "folds")
         short = plan.merged({"training": {"epochs": 1}})
@@ -80,8 +86,13 @@ def measure(count: int, folds: int, epochs: int, units: int) -> dict[str, Any]:
         ready = time.monotonic()
         told = spread(timed, [Timed(job, signs) for job in trial.jobs], Workers(count), apart=True)
         end = time.monotonic()
-    return {"work": max(t[1] for t in told) - min(t[0] for t in told), "start-up": ready - begin, "whole": end - begin,
-            "processor": sum(t[2] for t in told), "predictions": [t[3] for t in told]}
+    return {
+        "work": max(t[1] for t in told) - min(t[0] for t in told),
+        "start-up": ready - begin,
+        "whole": end - begin,
+        "processor": sum(t[2] for t in told),
+        "predictions": [t[3] for t in told],
+    }
 
 
 def main() -> None:
@@ -98,16 +109,33 @@ def main() -> None:
         return
     if cores() < 2:
         raise SystemExit("two workers side by side need two processors")
-    said = (f"LSTM {given.units}, T 30, simulated reactor, {given.folds} sliding folds, {given.epochs} epochs; "
-            f"seconds, median of {given.rounds} rounds; ratios within a round, median (least … most).")
-    print(heading("A backtest with one and with two local workers", said=said,
-                  packages=("backmix", "keras", "jax", "numpy", "joblib")))
+    said = (
+        f"LSTM {given.units}, T 30, simulated reactor, {given.folds} sliding folds, {given.epochs} epochs; "
+        f"seconds, median of {given.rounds} rounds; ratios within a round, median (least … most)."
+    )
+    print(
+        heading(
+            "A backtest with one and with two local workers",
+            said=said,
+            packages=("backmix", "keras", "jax", "numpy", "joblib"),
+        )
+    )
     found: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
     for number in range(given.rounds):
-        for count in ((1, 2) if number % 2 == 0 else (2, 1)):
+        for count in (1, 2) if number % 2 == 0 else (2, 1):
             time.sleep(SETTLE)
-            command = [sys.executable, __file__, "--serve", str(count), "--folds", str(given.folds),
-                       "--epochs", str(given.epochs), "--units", str(given.units)]
+            command = [
+                sys.executable,
+                __file__,
+                "--serve",
+                str(count),
+                "--folds",
+                str(given.folds),
+                "--epochs",
+                str(given.epochs),
+                "--units",
+                str(given.units),
+            ]
             answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             found[count].append(answer)
             note(f"round {number + 1}, {count} worker(s): " + ", ".join(f"{key} {answer[key]:.1f}" for key in FIGURES))
@@ -115,8 +143,14 @@ def main() -> None:
     for figure in FIGURES:
         one, two = (np.array([answer[figure] for answer in found[count]]) for count in (1, 2))
         ratios = one / two
-        rows.append([figure, f"{np.median(one):.1f}", f"{np.median(two):.1f}",
-                     f"**{np.median(ratios):.2f}** ({ratios.min():.2f} … {ratios.max():.2f})"])
+        rows.append(
+            [
+                figure,
+                f"{np.median(one):.1f}",
+                f"{np.median(two):.1f}",
+                f"**{np.median(ratios):.2f}** ({ratios.min():.2f} … {ratios.max():.2f})",
+            ]
+        )
     print(table(["figure", "one worker", "two workers", "ratio"], rows))
     predicted = {tuple(answer["predictions"]) for answers in found.values() for answer in answers}
     print(f"Predictions {'equal in all runs' if len(predicted) == 1 else 'DIFFER between runs'}.")

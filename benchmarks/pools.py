@@ -85,39 +85,61 @@ def main() -> None:
             for rule, find in RULES.items():
                 weights = find(list(said.held), said.truth, said.kind, said.block)
                 scores[rule].append(judged(pooled(said.test, weights, said.kind), said.wanted, said.kind))
-            print(seed, name, {rule: round(100 * found[-1][0], 2) for rule, found in scores.items()}, file=sys.stderr,
-                  flush=True)
+            print(
+                seed,
+                name,
+                {rule: round(100 * found[-1][0], 2) for rule, found in scores.items()},
+                file=sys.stderr,
+                flush=True,
+            )
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     seeds = " ".join(map(str, arguments.seeds))
-    print(f"Command: `python benchmarks/pools.py --seeds {seeds} --draws {arguments.draws} "
-          f"--reactors {arguments.reactors}` · commit {commit.stdout.strip()} · {datetime.now(UTC):%Y-%m-%d} · "
-          f"{platform.machine()}, {os.cpu_count()} cores · {len(windows)} sets.\n")
-    print("| rule | ratio of errors | largest | better, worse | wrong windows | log loss |\n"
-          "| --- | --- | --- | --- | --- | --- |")
+    print(
+        f"Command: `python benchmarks/pools.py --seeds {seeds} --draws {arguments.draws} "
+        f"--reactors {arguments.reactors}` · commit {commit.stdout.strip()} · {datetime.now(UTC):%Y-%m-%d} · "
+        f"{platform.machine()}, {os.cpu_count()} cores · {len(windows)} sets.\n"
+    )
+    print(
+        "| rule | ratio of errors | largest | better, worse | wrong windows | log loss |\n"
+        "| --- | --- | --- | --- | --- | --- |"
+    )
     first = np.array([error for error, _ in next(iter(scores.values()))]) * windows
     for rule, found in scores.items():
         wrong = np.array([error for error, _ in found]) * windows
         ratios = (wrong + 1) / (first + 1)
-        print(f"| {rule} | {np.exp(np.mean(np.log(ratios))):.3f} | {ratios.max():.2f} | {np.sum(ratios < 1)}, "
-              f"{np.sum(ratios > 1)} | {100 * np.mean([error for error, _ in found]):.2f} % "
-              f"| {np.mean([lost for _, lost in found]):.3f} |")
+        print(
+            f"| {rule} | {np.exp(np.mean(np.log(ratios))):.3f} | {ratios.max():.2f} | {np.sum(ratios < 1)}, "
+            f"{np.sum(ratios > 1)} | {100 * np.mean([error for error, _ in found]):.2f} % "
+            f"| {np.mean([lost for _, lost in found]):.3f} |"
+        )
 
 
 def development(draws: int, reactors: int, seed: int) -> Iterator[tuple[str, Callable[[], Prepared]]]:
     """The sets: their names, and what makes them ready for training."""
     rng = np.random.default_rng(seed)
-    plan = Plan.check({"data": {"set": "tennessee_eastman", "protocol": "all"},
-                       "task": {"kind": "fault_diagnosis", "target": "fault"}, "windows": {"lookback": 20},
-                       "split": {"kind": "chronological", "within": "batch"}, "training": {"seed": seed}})
+    plan = Plan.check(
+        {
+            "data": {"set": "tennessee_eastman", "protocol": "all"},
+            "task": {"kind": "fault_diagnosis", "target": "fault"},
+            "windows": {"lookback": 20},
+            "split": {"kind": "chronological", "within": "batch"},
+            "training": {"seed": seed},
+        }
+    )
     table = read(plan.data).table
     for _ in range(draws):
         faults = sorted(rng.choice(np.arange(1, FAULTS + 1), EACH, replace=False).tolist())
         yield f"faults {' '.join(map(str, faults))}", partial(_drawn, table, faults, plan)
     for number in range(1, reactors + 1):
-        asked = Plan.check({"data": {"plant": "cstr", "seed": 100 + 10 * seed + number},
-                            "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"},
-                            "repair": {"outliers": "mask"}, "windows": {"lookback": "90min", "stride": 3},
-                            "training": {"seed": seed}})
+        asked = Plan.check(
+            {
+                "data": {"plant": "cstr", "seed": 100 + 10 * seed + number},
+                "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"},
+                "repair": {"outliers": "mask"},
+                "windows": {"lookback": "90min", "stride": 3},
+                "training": {"seed": seed},
+            }
+        )
         yield f"reactor {100 + 10 * seed + number}", partial(_simulated, asked)
 
 
@@ -154,11 +176,17 @@ def trained(prepared: Prepared) -> Said:
     networks = train_networks(prepared, chosen, over, None, ALONE)
     form, outputs = chosen.architecture, prepared.task.outputs
     alone = [Mixture(form, networks.members, (), np.ones((1, outputs)))]
-    alone += [Mixture(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1))
-              for one in found]
-    return Said(held=np.stack([networks.held, *(one.held for one in found)]), truth=aims(prepared, over),
-                block=over.code, test=np.stack([predict_network(one, prepared.test) for one in alone]).astype(float),
-                wanted=np.asarray(prepared.test.truth()[:, 0], np.int64), kind=heads.get(prepared.task.head).kind)
+    alone += [
+        Mixture(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1)) for one in found
+    ]
+    return Said(
+        held=np.stack([networks.held, *(one.held for one in found)]),
+        truth=aims(prepared, over),
+        block=over.code,
+        test=np.stack([predict_network(one, prepared.test) for one in alone]).astype(float),
+        wanted=np.asarray(prepared.test.truth()[:, 0], np.int64),
+        kind=heads.get(prepared.task.head).kind,
+    )
 
 
 def pooled(said: Sequence[Floats] | Floats, weights: Floats, kind: Kind) -> Floats:
@@ -191,8 +219,10 @@ def least(said: list[Floats], truth: Floats, kind: Kind, *, squared: bool = Fals
         else:
             told = (1 - np.abs(away)).prod(axis=1) if kind == "binary" else (chances * truth).sum(axis=1)
             lost, slope = -np.log(np.maximum(told, 1e-12)), (away * logs).sum(axis=2)
-        return (float(lost.mean() + penalty * np.sum(np.square(weights - equal))),
-                slope.mean(axis=1) + 2 * penalty * (weights - equal))
+        return (
+            float(lost.mean() + penalty * np.sum(np.square(weights - equal))),
+            slope.mean(axis=1) + 2 * penalty * (weights - equal),
+        )
 
     found: Floats = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_POWER)] * len(said)).x
     return found
@@ -200,8 +230,9 @@ def least(said: list[Floats], truth: Floats, kind: Kind, *, squared: bool = Fals
 
 def over_blocks(how: Callable[[list[Floats]], Floats]) -> Rule:
     """Weights of the greatest likelihood in each block alone, and one of them all."""
-    return lambda said, truth, kind, block: how([
-        least([one[block == code] for one in said], truth[block == code], kind) for code in np.unique(block)])
+    return lambda said, truth, kind, block: how(
+        [least([one[block == code] for one in said], truth[block == code], kind) for code in np.unique(block)]
+    )
 
 
 RULES: dict[str, Rule] = {

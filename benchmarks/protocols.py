@@ -22,7 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
-from backmix.evaluation.judgement import neighbours
+from backmix.scoring.judgement import neighbours
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan
@@ -39,9 +39,11 @@ def main() -> None:
     arguments = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"\n## Default models on public protocols, {datetime.now(UTC):%Y-%m-%d}\n")
-    print(f"Command: `python benchmarks/protocols.py --seeds {arguments.seeds}` · commit {commit.stdout.strip()} · "
-          f"{platform.machine()}, {os.cpu_count()} cores · seeds 0 … {arguments.seeds - 1}. "
-          "Brackets: 95 % block-bootstrap interval.\n")
+    print(
+        f"Command: `python benchmarks/protocols.py --seeds {arguments.seeds}` · commit {commit.stdout.strip()} · "
+        f"{platform.machine()}, {os.cpu_count()} cores · seeds 0 … {arguments.seeds - 1}. "
+        "Brackets: 95 % block-bootstrap interval.\n"
+    )
     for protocol in arguments.only:
         _report(protocol, arguments.seeds)
         sys.stdout.flush()
@@ -71,8 +73,10 @@ def _report(protocol: str, seeds: int) -> None:
     found = np.array([row.value for row in values])
     factor = 100 if values[0].share else 1
     sign = " %" if values[0].share else ""
-    print(f"| {shape}: mean of {seeds} seeds (standard deviation) | {factor * found.mean():.4g}{sign} "
-          f"({factor * found.std(ddof=1) if seeds > 1 else 0:.2g}) |")
+    print(
+        f"| {shape}: mean of {seeds} seeds (standard deviation) | {factor * found.mean():.4g}{sign} "
+        f"({factor * found.std(ddof=1) if seeds > 1 else 0:.2g}) |"
+    )
     for seed, row in enumerate(values):
         print(f"| — seed {seed} | {row.text()} |")
     for row in rows:

@@ -30,9 +30,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
-from backmix.evaluation.judgement import neighbours
-from backmix.evaluation.rounds import error
 from backmix.models.choice import Choice
+from backmix.scoring.judgement import neighbours
+from backmix.scoring.rounds import error
 from backmix.tasks import tasks
 from backmix.training.design import design
 from backmix.training.mixing import fit_model, mixable
@@ -42,18 +42,35 @@ from backmix.training.prepare import prepare
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SETS = (
-    "debutanizer:A", "debutanizer:B", "debutanizer:C", "tennessee_eastman:case1", "tennessee_eastman:case2",
-    "tennessee_eastman:all", "cmapss_fd001:capped", "cmapss_fd003:capped", "cstr_soft_sensor",
-    "soft_sensor_cstr.toml", "diagnosis_cstr.toml", "remaining_life_heat_exchanger.toml",
-    "batch_end_time_batch_reactor.toml", "batch_quality_batch_reactor.toml", "daisy_cstr", "daisy_exchanger",
-    "daisy_evaporator")
+    "debutanizer:A",
+    "debutanizer:B",
+    "debutanizer:C",
+    "tennessee_eastman:case1",
+    "tennessee_eastman:case2",
+    "tennessee_eastman:all",
+    "cmapss_fd001:capped",
+    "cmapss_fd003:capped",
+    "cstr_soft_sensor",
+    "soft_sensor_cstr.toml",
+    "diagnosis_cstr.toml",
+    "remaining_life_heat_exchanger.toml",
+    "batch_end_time_batch_reactor.toml",
+    "batch_quality_batch_reactor.toml",
+    "daisy_cstr",
+    "daisy_exchanger",
+    "daisy_evaporator",
+)
 """A data set with its protocol, an example plan, or one of `INLINE`."""
 INLINE = {
     "cstr_soft_sensor": {"data": {"plant": "cstr"}, "task": {"kind": "soft_sensor", "target": "C_A"}},
-    "daisy_cstr": {"data": {"set": "daisy_cstr", "protocol": "coolant_flow"},
-                   "task": {"kind": "soft_sensor", "target": "concentration"}},
-    "daisy_exchanger": {"data": {"set": "daisy_exchanger"},
-                        "task": {"kind": "soft_sensor", "target": "outlet_temperature"}},
+    "daisy_cstr": {
+        "data": {"set": "daisy_cstr", "protocol": "coolant_flow"},
+        "task": {"kind": "soft_sensor", "target": "concentration"},
+    },
+    "daisy_exchanger": {
+        "data": {"set": "daisy_exchanger"},
+        "task": {"kind": "soft_sensor", "target": "outlet_temperature"},
+    },
     "daisy_evaporator": {"data": {"set": "daisy_evaporator"}, "task": {"kind": "soft_sensor", "target": "dry_matter"}},
 }
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
@@ -85,12 +102,19 @@ def main() -> None:
     parser.add_argument("--kept", type=Path)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*sklearn.utils.parallel.*")
-    kept = [] if arguments.kept is None or not arguments.kept.exists() else [
-        json.loads(line) for line in arguments.kept.read_text().splitlines()]
+    kept = (
+        []
+        if arguments.kept is None or not arguments.kept.exists()
+        else [json.loads(line) for line in arguments.kept.read_text().splitlines()]
+    )
     for name in arguments.sets:
         done = {(one["set"], one["recipe"], one["seed"]) for one in kept}
-        wanted = [(recipe, seed) for recipe in arguments.recipes for seed in range(arguments.seeds)
-                  if (name, recipe, seed) not in done]
+        wanted = [
+            (recipe, seed)
+            for recipe in arguments.recipes
+            for seed in range(arguments.seeds)
+            if (name, recipe, seed) not in done
+        ]
         for found in _results(name, wanted):
             kept.append(found)
             print(json.dumps(found), file=sys.stderr, flush=True)
@@ -119,7 +143,8 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
     kind = tasks.get(plan.the_task.kind).kind
     for recipe, seed in wanted:
         if ("huber" in recipe and plan.the_task.kind == "fault_diagnosis") or (
-                recipe == "residual" and plan.the_task.kind not in ("soft_sensor", "remaining_life")):
+            recipe == "residual" and plan.the_task.kind not in ("soft_sensor", "remaining_life")
+        ):
             continue  # for numbers alone
         fitting = [part for part in RECIPES[recipe].get("model", {}).get("beside", ()) if part in fitting_names(kind)]
         changes = {**RECIPES[recipe], "training": {**RECIPES[recipe].get("training", {}), "seed": seed}}
@@ -147,31 +172,48 @@ def _result(name: str, recipe: str, seed: int, judged: Any, mixed: Any, seconds:
     best, model = verdict.best_on_test, verdict.network
     low, high = (None if end is None else error(verdict.metric, end) for end in (model.ends.low, model.ends.high))
     weights = next((choice.value for choice in mixed.choices if choice.setting == "model.beside"), "")
-    return {"set": name, "recipe": recipe, "seed": seed, "metric": verdict.metric,
-            "error": error(verdict.metric, model.value), "best": best.model,
-            "best_error": error(verdict.metric, best.value), "ends": [low, high],
-            "gain": [verdict.gain_ends.low, verdict.gain_ends.high],
-            "alone": None if verdict.alone is None else error(verdict.metric, verdict.alone.value),
-            "outcome": verdict.outcome, "weights": weights, "seconds": round(seconds, 1),
-            "baselines": {row.model: error(verdict.metric, row.value) for row in judged.scores
-                          if row.part == "test" and row.metric == verdict.metric and row.value is not None}}
+    return {
+        "set": name,
+        "recipe": recipe,
+        "seed": seed,
+        "metric": verdict.metric,
+        "error": error(verdict.metric, model.value),
+        "best": best.model,
+        "best_error": error(verdict.metric, best.value),
+        "ends": [low, high],
+        "gain": [verdict.gain_ends.low, verdict.gain_ends.high],
+        "alone": None if verdict.alone is None else error(verdict.metric, verdict.alone.value),
+        "outcome": verdict.outcome,
+        "weights": weights,
+        "seconds": round(seconds, 1),
+        "baselines": {
+            row.model: error(verdict.metric, row.value)
+            for row in judged.scores
+            if row.part == "test" and row.metric == verdict.metric and row.value is not None
+        },
+    }
 
 
 def _print(kept: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     recipes = " ".join(f'"{name}"' if " " in name else name for name in arguments.recipes)
     print(f"\n## Recipes of the default model, {datetime.now(UTC):%Y-%m-%d}\n")
-    print(f"Command: `python benchmarks/recipes.py --seeds {arguments.seeds} --recipes {recipes}` · commit "
-          f"{commit.stdout.strip()} · {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} · "
-          f"seeds 0 … {arguments.seeds - 1}.\n")
+    print(
+        f"Command: `python benchmarks/recipes.py --seeds {arguments.seeds} --recipes {recipes}` · commit "
+        f"{commit.stdout.strip()} · {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} · "
+        f"seeds 0 … {arguments.seeds - 1}.\n"
+    )
     for recipe in arguments.recipes:
         print(f"### {recipe}\n")
-        print("| set | error: mean (spread over seeds) | networks alone | best baseline | ratio | verdicts "
-              "| weights of seed 0 | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
+        print(
+            "| set | error: mean (spread over seeds) | networks alone | best baseline | ratio | verdicts "
+            "| weights of seed 0 | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+        )
         ratios = []
         for name in arguments.sets:
-            found = [one for one in kept if one["set"] == name and one["recipe"] == recipe
-                     and one["seed"] < arguments.seeds]
+            found = [
+                one for one in kept if one["set"] == name and one["recipe"] == recipe and one["seed"] < arguments.seeds
+            ]
             if not found:
                 continue
             errors = np.array([one["error"] for one in found])
@@ -181,9 +223,16 @@ def _print(kept: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
             spread = errors.std(ddof=1) / errors.mean() if len(errors) > 1 else 0.0
             outcomes = ", ".join(dict.fromkeys(one["outcome"] for one in found))
             networks = np.mean(alone) if alone else errors.mean()
-            cells = [name, f"{errors.mean():.4g} ({100 * spread:.1f} %)", f"{networks:.4g}",
-                     f"{found[0]['best']} {best.mean():.4g}", f"{ratios[-1]:.3f}", outcomes, found[0]["weights"],
-                     f"{np.median([one['seconds'] for one in found]):.0f}"]
+            cells = [
+                name,
+                f"{errors.mean():.4g} ({100 * spread:.1f} %)",
+                f"{networks:.4g}",
+                f"{found[0]['best']} {best.mean():.4g}",
+                f"{ratios[-1]:.3f}",
+                outcomes,
+                found[0]["weights"],
+                f"{np.median([one['seconds'] for one in found]):.0f}",
+            ]
             print(f"| {' | '.join(cells)} |")
         print(f"\nMean ratio over {len(ratios)} sets: {np.nanmean(ratios):.3f}; largest {np.nanmax(ratios):.3f}.\n")
 

@@ -49,8 +49,14 @@ class Peer:
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.name = name
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed with the peer)
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-                                         text=True, env={**os.environ, **(environment or {})})
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
 
     def ask(self, what: str, **given: Any) -> Any:
         """The peer's answer; PeerFault when it failed or died."""
@@ -110,8 +116,9 @@ def serve(answers: Callable[[str, dict[str, Any]], Any]) -> None:
         out.flush()
 
 
-def take_turns(peers: Iterable[str], rounds: int, measure: Callable[[str], Any], *, seed: int = 0,
-               settle: float = SETTLE) -> dict[str, list[Any]]:
+def take_turns(
+    peers: Iterable[str], rounds: int, measure: Callable[[str], Any], *, seed: int = 0, settle: float = SETTLE
+) -> dict[str, list[Any]]:
     """One measurement of every peer per round, in an order drawn anew each round."""
     found: dict[str, list[Any]] = {peer: [] for peer in peers}
     draw = random.Random(seed)  # noqa: S311 (an order, not a secret)
@@ -167,9 +174,12 @@ def heading(title: str, *, said: str = "", packages: Sequence[str] = ()) -> str:
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     named = " · ".join(f"{name} {number}" for name, number in versions(*packages).items())
     named = " · ".join([f"Python {platform.python_version()}", *([named] if named else [])])
-    lines = [f"## {title}, {datetime.now(UTC):%Y-%m-%d}", "",
-             f"Command: `{command}` · commit {_commit()} · {_processor()}, {cores()} cores, load "
-             f"{os.getloadavg()[0]:.1f} at the start · {named}."]
+    lines = [
+        f"## {title}, {datetime.now(UTC):%Y-%m-%d}",
+        "",
+        f"Command: `{command}` · commit {_commit()} · {_processor()}, {cores()} cores, load "
+        f"{os.getloadavg()[0]:.1f} at the start · {named}.",
+    ]
     return "\n".join([*lines, *(["", said] if said else [])]) + "\n"
 
 
@@ -196,8 +206,9 @@ def _busy() -> float:
 
 def _commit() -> str:
     def git(*words: str) -> str:
-        told = subprocess.run(["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True,
-                              check=False)
+        told = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=False
+        )
         return told.stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=all", "--", "../src", "../native")

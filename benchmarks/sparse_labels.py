@@ -22,14 +22,17 @@ from backmix.data.sets import load
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import Reading
 from backmix.data.table import Table
-from backmix.evaluation.baselines import baselines
+from backmix.simple import baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 
 EVERY = 10
 LOOKBACKS = (5, 10, 20, 41)
-PAST: dict[str, dict[str, Any]] = {"last value": {"count": 1}, "last value and age": {"count": 1, "age": True},
-                                   "last values of 5 rows": {"count": 5}}
+PAST: dict[str, dict[str, Any]] = {
+    "last value": {"count": 1},
+    "last value and age": {"count": 1, "age": True},
+    "last values of 5 rows": {"count": 5},
+}
 MODELS = ("last_value", "ridge", "pls")
 
 
@@ -60,9 +63,12 @@ def _tables() -> list[tuple[str, str, Table]]:
     def table(label: Any, report: Any) -> Table:
         values = np.column_stack([plain.values[:, :-1], label, report])
         return replace(plain, values=values, tags=(*plain.tags, report_tag("y")), time=time)
-    return [("labels only", "every 10th row", table(np.where(sampled, y, np.nan), np.where(sampled, late, np.nan))),
-            ("every row", "every 10th row", table(y, np.where(sampled, late, np.nan))),
-            ("every row", "every row", table(y, late))]
+
+    return [
+        ("labels only", "every 10th row", table(np.where(sampled, y, np.nan), np.where(sampled, late, np.nan))),
+        ("every row", "every 10th row", table(y, np.where(sampled, late, np.nan))),
+        ("every row", "every row", table(y, late)),
+    ]
 
 
 def _scores(table: Table, lookback: int, past: dict[str, Any]) -> dict[str, float]:

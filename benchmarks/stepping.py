@@ -37,8 +37,13 @@ PEERS: dict[str, tuple[str, ...]] = {
 }
 """Name -> modules that must be there."""
 PACKAGES = ("backmix", "onnxruntime", "torch", "keras", "jax", "numpy")
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "BACKMIX_THREADS": "1", "KERAS_BACKEND": "jax",
-              "JAX_PLATFORMS": "cpu"}
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "BACKMIX_THREADS": "1",
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+}
 
 
 # The same model for everybody
@@ -69,19 +74,35 @@ def make_bundle(folder: Path) -> None:
     values = plant()
     time_of = np.datetime64("2024-01-01", "ns") + np.arange(ROWS) * np.timedelta64(60, "s")
     tags = (*(Tag(f"x{number:02}") for number in range(INPUTS)), Tag("y", role="target"))
-    plan = Plan.check({"data": {"file": "none.csv"}, "task": {"kind": "soft_sensor", "target": "y"},
-                       "windows": {"lookback": LOOKBACK}})
+    plan = Plan.check(
+        {
+            "data": {"file": "none.csv"},
+            "task": {"kind": "soft_sensor", "target": "y"},
+            "windows": {"lookback": LOOKBACK},
+        }
+    )
     recipe = prepare(Reading(Table(values, tags, time=time_of), Ledger(read=ROWS)), plan).recipe
     architecture = Architecture(features=INPUTS, lookback=LOOKBACK, cell="lstm", units=(UNITS,))
     rng = np.random.default_rng(SEED + 1)
-    weights = {name: (rng.standard_normal(shape) * shape[0]**-0.5).astype(np.float32)
-               for name, shape in weight_shapes(architecture).items()}
+    weights = {
+        name: (rng.standard_normal(shape) * shape[0] ** -0.5).astype(np.float32)
+        for name, shape in weight_shapes(architecture).items()
+    }
     Bundle(recipe=recipe, architecture=architecture, weights=weights).save(folder / "model.backmix")
     assert recipe.target_scaler is not None
-    np.savez(folder / "model.npz", rows=values[:, :INPUTS], kernel=weights["recurrent_1/kernel"],
-             recurrent=weights["recurrent_1/recurrent_kernel"], bias=weights["recurrent_1/bias"],
-             head=weights["head/kernel"], head_bias=weights["head/bias"], center=recipe.scaler.center,
-             scale=recipe.scaler.scale, out_center=recipe.target_scaler.center, out_scale=recipe.target_scaler.scale)
+    np.savez(
+        folder / "model.npz",
+        rows=values[:, :INPUTS],
+        kernel=weights["recurrent_1/kernel"],
+        recurrent=weights["recurrent_1/recurrent_kernel"],
+        bias=weights["recurrent_1/bias"],
+        head=weights["head/kernel"],
+        head_bias=weights["head/bias"],
+        center=recipe.scaler.center,
+        scale=recipe.scaler.scale,
+        out_center=recipe.target_scaler.center,
+        out_scale=recipe.target_scaler.scale,
+    )
 
 
 class Numbers:
@@ -134,10 +155,15 @@ class OnnxStepper:
         i, f, c, o = (np.arange(UNITS) + gate * UNITS for gate in range(4))
         order = np.concatenate([i, o, f, c])  # ONNX has its gates as i o f c, rows for columns
         arrays = {
-            "center": n.center, "scale": n.scale, "axis": np.array([0], np.int64),
-            "W": n.kernel.T[None, order], "R": n.recurrent.T[None, order],
+            "center": n.center,
+            "scale": n.scale,
+            "axis": np.array([0], np.int64),
+            "W": n.kernel.T[None, order],
+            "R": n.recurrent.T[None, order],
             "B": np.concatenate([n.bias[order], np.zeros_like(n.bias)])[None],
-            "last": np.array([1, UNITS], np.int64), "head": n.head, "head_bias": n.head_bias,
+            "last": np.array([1, UNITS], np.int64),
+            "head": n.head,
+            "head_bias": n.head_bias,
         }
         nodes = [
             helper.make_node("Sub", ["row", "center"], ["moved"]),
@@ -150,10 +176,17 @@ class OnnxStepper:
         state = [1, 1, UNITS]
         shapes_in = {"row": [1, INPUTS], "h": state, "c": state}
         shapes_out = {"y": [1, 1], "h_new": state, "c_new": state}
-        inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in
-                            shapes.items()] for shapes in (shapes_in, shapes_out))
-        graph = helper.make_graph(nodes, "step", inputs, outputs, [
-            numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()])
+        inputs, outputs = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+            for shapes in (shapes_in, shapes_out)
+        )
+        graph = helper.make_graph(
+            nodes,
+            "step",
+            inputs,
+            outputs,
+            [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
+        )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         onnx.checker.check_model(model)
         options = onnxruntime.SessionOptions()
@@ -209,7 +242,7 @@ class KerasStepper:
 
         n = Numbers(folder)
         row, h, c = keras.Input((INPUTS,)), keras.Input((UNITS,)), keras.Input((UNITS,))
-        scaled = keras.layers.Normalization(mean=n.center, variance=n.scale.astype(np.float64)**2)(row)
+        scaled = keras.layers.Normalization(mean=n.center, variance=n.scale.astype(np.float64) ** 2)(row)
         layer, head = keras.layers.LSTM(UNITS, return_state=True), keras.layers.Dense(1)
         _, h_new, c_new = layer(keras.layers.Reshape((1, INPUTS))(scaled), initial_state=[h, c])
         model = keras.Model([row, h, c], [head(h_new), h_new, c_new])
@@ -229,7 +262,9 @@ class KerasStepper:
 
 
 STEPPERS: dict[str, Callable[[Path], Stepper]] = {
-    "backmix": BackmixStepper, "onnxruntime": OnnxStepper, "torch": TorchStepper,
+    "backmix": BackmixStepper,
+    "onnxruntime": OnnxStepper,
+    "torch": TorchStepper,
     "Keras predict_on_batch": KerasStepper,
 }
 
@@ -282,16 +317,20 @@ def main() -> None:
     if given.quick:
         given.calls, given.rounds = 500, 2
     there = [name for name in given.peers if all(installed(module) for module in PEERS[name])]
-    said = (f"One step of an LSTM {UNITS} with {INPUTS} inputs, scaling and head included, one thread, called from "
-            f"Python: {given.calls} calls in {given.rounds} rounds, microseconds, seed {SEED}. Ratios of medians are "
-            "taken within a round. Others: processors busy with something else.")
+    said = (
+        f"One step of an LSTM {UNITS} with {INPUTS} inputs, scaling and head included, one thread, called from "
+        f"Python: {given.calls} calls in {given.rounds} rounds, microseconds, seed {SEED}. Ratios of medians are "
+        "taken within a round. Others: processors busy with something else."
+    )
     if missing := [name for name in given.peers if name not in there]:
         said += f" Not there, and left out: {', '.join(missing)}."
     print(heading("A streaming step", said=said, packages=PACKAGES))
     with tempfile.TemporaryDirectory() as name:
         make_bundle(Path(name))
-        peers = {peer: Peer(peer, [sys.executable, os.path.abspath(__file__), "--serve", peer, name], ONE_THREAD)
-                 for peer in there}
+        peers = {
+            peer: Peer(peer, [sys.executable, os.path.abspath(__file__), "--serve", peer, name], ONE_THREAD)
+            for peer in there
+        }
         try:
             _report(peers, calls=max(1, given.calls // given.rounds), rounds=given.rounds)
         finally:
@@ -317,10 +356,31 @@ def _report(peers: dict[str, Peer], *, calls: int, rounds: int) -> None:
         p50, p99 = np.quantile(everything, [0.5, 0.99])
         times = f"{ratio(middle[name], middle['backmix']):.1f}" if "backmix" in middle else "–"
         others = np.median([busy for _, busy in answered[name]])
-        rows.append([name, f"{p50:.2f}", f"{p99:.2f}", f"{min(middle[name]):.2f} … {max(middle[name]):.2f}", times,
-                     f"{np.abs(first[name] - agreed).max():.1e}", f"{others:.1f}"])
-    print(table(["peer", "p50", "p99", "p50 of the rounds", "times backmix", f"largest difference in {COMPARED} rows",
-                 "others"], rows))
+        rows.append(
+            [
+                name,
+                f"{p50:.2f}",
+                f"{p99:.2f}",
+                f"{min(middle[name]):.2f} … {max(middle[name]):.2f}",
+                times,
+                f"{np.abs(first[name] - agreed).max():.1e}",
+                f"{others:.1f}",
+            ]
+        )
+    print(
+        table(
+            [
+                "peer",
+                "p50",
+                "p99",
+                "p50 of the rounds",
+                "times backmix",
+                f"largest difference in {COMPARED} rows",
+                "others",
+            ],
+            rows,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -70,9 +70,11 @@ def main() -> None:
         given.rounds, given.seconds, given.epochs = 1, 0.1, 2
     limit_cores(given.cores)
     there = [name for name in given.peers if all(installed(module) for module in PEERS[name][1])]
-    said = (f"Windows per second (median of {given.rounds} rounds), {WINDOWS} windows at stride 1, seed {SEED}; ratios "
-            "are taken within a round, to the fastest peer of that round, then their median (least … most). Others: "
-            "processors that were busy with something else meanwhile; well above 0, torch is slower than it need be.")
+    said = (
+        f"Windows per second (median of {given.rounds} rounds), {WINDOWS} windows at stride 1, seed {SEED}; ratios "
+        "are taken within a round, to the fastest peer of that round, then their median (least … most). Others: "
+        "processors that were busy with something else meanwhile; well above 0, torch is slower than it need be."
+    )
     if missing := [name for name in given.peers if name not in there]:
         said += f" Not installed here, and left out: {', '.join(missing)}."
     print(heading("Training, our layers beside other engines", said=said, packages=PACKAGES))
@@ -86,8 +88,11 @@ def main() -> None:
 
 def _start(name: str) -> Peer:
     engine = {"KERAS_BACKEND": PEERS[name][0]} if PEERS[name][0] else {}
-    return Peer(name, [sys.executable, os.path.abspath(__file__), "--serve", name],
-                {**engine, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"})
+    return Peer(
+        name,
+        [sys.executable, os.path.abspath(__file__), "--serve", name],
+        {**engine, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"},
+    )
 
 
 def _report(rows: Sequence[Row], peers: dict[str, Peer], given: argparse.Namespace) -> None:
@@ -100,8 +105,9 @@ def _report(rows: Sequence[Row], peers: dict[str, Peer], given: argparse.Namespa
         for name, peer in list(peers.items()):
             note(f"{row.title}: {name} warms up")
             try:
-                prepared[name] = peer.ask("prepare", row=asdict(row), seconds=given.seconds, epochs=given.epochs,
-                                          choose=not given.quick)
+                prepared[name] = peer.ask(
+                    "prepare", row=asdict(row), seconds=given.seconds, epochs=given.epochs, choose=not given.quick
+                )
             except PeerFault as fault:
                 faults.append(f"{row.title}: {fault}")
                 peer.close()
@@ -127,8 +133,14 @@ def _report(rows: Sequence[Row], peers: dict[str, Peer], given: argparse.Namespa
                 each = np.asarray(found[our]) / best
                 cells.append(f"{ratio(found[our], best):.2f} ({each.min():.2f} … {each.max():.2f})")
                 ratios.setdefault(f"{our} / {label}", []).append(ratio(found[our], best))
-        speeds.append([row.title, *(f"{np.median(found[name]):,.0f}" if name in found else "–" for name in columns),
-                       *cells, f"{np.median(strangers):.1f}" if strangers else "–"])
+        speeds.append(
+            [
+                row.title,
+                *(f"{np.median(found[name]):,.0f}" if name in found else "–" for name in columns),
+                *cells,
+                f"{np.median(strangers):.1f}" if strangers else "–",
+            ]
+        )
         losses.append([row.title, *(_told(prepared.get(name), prepared) for name in columns)])
         note(" | ".join(speeds[-1]))
     shown = [f"{our} / {label}" for our in OURS if our in columns for label in ("fastest", "Keras-TF")]
@@ -136,9 +148,11 @@ def _report(rows: Sequence[Row], peers: dict[str, Peer], given: argparse.Namespa
     for label in shown:
         if ratios.get(label):
             print(f"Geometric mean of {label} over {len(ratios[label])} rows: **{geometric_mean(ratios[label]):.2f}**.")
-    print(f"\nMean loss of epoch {given.epochs} (of 16 batches, from the same weights, after that of epoch 1), and "
-          "the steps per execution (torch nn: threads) that were faster; ⚠ where a loss is more than 10 % from the "
-          "median of all peers:\n")
+    print(
+        f"\nMean loss of epoch {given.epochs} (of 16 batches, from the same weights, after that of epoch 1), and "
+        "the steps per execution (torch nn: threads) that were faster; ⚠ where a loss is more than 10 % from the "
+        "median of all peers:\n"
+    )
     print(table(["cell units, batch, T, F", *columns], losses))
     for told in faults:
         print(f"- failed: {told}")

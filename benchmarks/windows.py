@@ -44,7 +44,7 @@ def noise(rows: int, out: np.ndarray[Any, Any]) -> None:
     rng = np.random.default_rng(0)
     for first in range(0, rows, BLOCK):
         shape = min(BLOCK, rows - first), out.shape[1]
-        out[first:first + BLOCK] = rng.standard_normal(shape, dtype=np.float32)
+        out[first : first + BLOCK] = rng.standard_normal(shape, dtype=np.float32)
 
 
 def clock(rows: int) -> np.ndarray[Any, Any]:
@@ -59,8 +59,7 @@ def tags() -> tuple[Tag, ...]:
 
 def spec() -> WindowSpec:
     """An hour of seconds, divided by 60."""
-    return WindowSpec(inputs=tuple(f"T{i}" for i in range(TAGS - 1)), targets=("Q",), lookback=LOOKBACK,
-                      max_gap=3.0)
+    return WindowSpec(inputs=tuple(f"T{i}" for i in range(TAGS - 1)), targets=("Q",), lookback=LOOKBACK, max_gap=3.0)
 
 
 def peak() -> int:
@@ -100,8 +99,11 @@ def gather_times(windows: Windows, repeats: int = 300) -> dict[str, float]:
         start = time.perf_counter()
         windows.gather(at)
         taken.append(1e3 * (time.perf_counter() - start))
-    return {"gather_ms_median": float(np.median(taken)), "gather_ms_p10": float(np.quantile(taken, 0.1)),
-            "gather_ms_p90": float(np.quantile(taken, 0.9))}
+    return {
+        "gather_ms_median": float(np.median(taken)),
+        "gather_ms_p10": float(np.quantile(taken, 0.1)),
+        "gather_ms_p90": float(np.quantile(taken, 0.9)),
+    }
 
 
 def timed(work: Any) -> tuple[Any, float]:
@@ -124,10 +126,18 @@ def memory(rows: int) -> dict[str, Any]:
     parts = split(table, SplitPlan(), gap=spec().reach)
     scalers, fit_seconds = timed(lambda: fit_scalers(table, spec(), rows=parts.rows(Part.TRAIN)))
     windows = windows.scaled(*scalers)
-    return {"rows": rows, "windows": len(windows), "table_gb": size / GIGABYTE, "build_s": seconds,
-            "scaler_s": fit_seconds, "interpreter_gb": interpreter / GIGABYTE,
-            "peak_before_gb": before / GIGABYTE, "peak_gb": after / GIGABYTE, "peak_over_table": after / size,
-            **gather_times(windows)}
+    return {
+        "rows": rows,
+        "windows": len(windows),
+        "table_gb": size / GIGABYTE,
+        "build_s": seconds,
+        "scaler_s": fit_seconds,
+        "interpreter_gb": interpreter / GIGABYTE,
+        "peak_before_gb": before / GIGABYTE,
+        "peak_gb": after / GIGABYTE,
+        "peak_over_table": after / size,
+        **gather_times(windows),
+    }
 
 
 def mapped(path: Path) -> dict[str, Any]:
@@ -146,9 +156,18 @@ def mapped(path: Path) -> dict[str, Any]:
         held = False
     except MemoryError:
         held = True
-    return {"rows": rows, "windows": len(windows), "file_gb": values.nbytes / GIGABYTE, "limit_gb": 2.0,
-            "limit_held": held, "anonymous_peak_gb": anonymous.bytes / GIGABYTE, "split_s": split_seconds,
-            "scaler_s": fit_seconds, "build_s": seconds, **found}
+    return {
+        "rows": rows,
+        "windows": len(windows),
+        "file_gb": values.nbytes / GIGABYTE,
+        "limit_gb": 2.0,
+        "limit_held": held,
+        "anonymous_peak_gb": anonymous.bytes / GIGABYTE,
+        "split_s": split_seconds,
+        "scaler_s": fit_seconds,
+        "build_s": seconds,
+        **found,
+    }
 
 
 def child(*arguments: str) -> dict[str, Any]:

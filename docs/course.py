@@ -60,15 +60,21 @@ class Course:
 def load(path: Path = ROOT / "docs" / "course.toml") -> Course:
     """The course as it stands in the file."""
     found = tomllib.loads(path.read_text("utf-8"))
-    return Course(tuple(_row(entry, "item") for entry in found["item"]),
-                  tuple(_row(entry, "letter") for entry in found["letter"]),
-                  {int(entry["first"]): {"en": entry["en"], "zh_TW": entry["zh_TW"]} for entry in found["group"]},
-                  found["words"])
+    return Course(
+        tuple(_row(entry, "item") for entry in found["item"]),
+        tuple(_row(entry, "letter") for entry in found["letter"]),
+        {int(entry["first"]): {"en": entry["en"], "zh_TW": entry["zh_TW"]} for entry in found["group"]},
+        found["words"],
+    )
 
 
 def _row(entry: dict[str, Any], key: str) -> Row:
-    return Row(str(entry[key]), {"en": entry["en"], "zh_TW": entry["zh_TW"]},
-               tuple(entry.get("where", ())), tuple(entry["show"]))
+    return Row(
+        str(entry[key]),
+        {"en": entry["en"], "zh_TW": entry["zh_TW"]},
+        tuple(entry.get("where", ())),
+        tuple(entry["show"]),
+    )
 
 
 def named(words: str) -> set[str]:
@@ -167,8 +173,9 @@ def command_faults(line: str) -> Iterator[str]:
                 return
             command = command.commands[words[0]]
             group = hasattr(command, "commands")
-            context = command.make_context(words.pop(0), [] if group else words, parent=context,
-                                           resilient_parsing=group)
+            context = command.make_context(
+                words.pop(0), [] if group else words, parent=context, resilient_parsing=group
+            )
     except typer.Exit:
         return
     except Exception as fault:
@@ -218,8 +225,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing")
     check = parser.parse_args(arguments).check
     course = load()
-    wrong = [*(f"{name}: has no row in docs/course.toml{_candidates(name)}" for name in missing(course)),
-             *faults(course)]
+    wrong = [
+        *(f"{name}: has no row in docs/course.toml{_candidates(name)}" for name in missing(course)),
+        *faults(course),
+    ]
     for lang, page in PAGES.items():
         text = render(course, lang)
         if not check:

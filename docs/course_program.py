@@ -40,8 +40,8 @@ def plant(rows):
 def windows(inputs, level):
     """Windows (samples, time steps, features) and what follows each: the next values of the level."""
     ends = np.arange(STEPS, len(level) - AHEAD + 1)
-    x = np.stack([inputs[end - STEPS:end] for end in ends])
-    return x, np.stack([level[end:end + AHEAD] for end in ends]), np.stack([level[end - STEPS:end] for end in ends])
+    x = np.stack([inputs[end - STEPS : end] for end in ends])
+    return x, np.stack([level[end : end + AHEAD] for end in ends]), np.stack([level[end - STEPS : end] for end in ends])
 
 
 # ----- data: split by time with a gap first, then scale with what the training rows say
@@ -52,7 +52,8 @@ centre, spread = inputs[parts["train"]].mean(axis=0), inputs[parts["train"]].std
 low, high = np.quantile(level[parts["train"]], [0.33, 0.67])
 data = {name: windows((inputs[rows] - centre) / spread, level[rows]) for name, rows in parts.items()}
 (X, Y, along), (X_val, Y_val, along_val), (X_test, Y_test, along_test) = (
-    tuple(array.astype("float32") for array in data[name]) for name in parts)
+    tuple(array.astype("float32") for array in data[name]) for name in parts
+)
 y, y_val, y_test = Y[:, 0], Y_val[:, 0], Y_test[:, 0]
 
 
@@ -96,9 +97,12 @@ def plot(curves, path):
         import matplotlib.pyplot as plt
     except ImportError:
         top = max(max(values) for values in curves.values())
-        lines = "".join('<polyline fill="none" stroke="black" points="{}"/>'.format(" ".join(
-            f"{60 * epoch},{100 - 100 * value / top:.1f}" for epoch, value in enumerate(values)))
-            for values in curves.values())
+        lines = "".join(
+            '<polyline fill="none" stroke="black" points="{}"/>'.format(
+                " ".join(f"{60 * epoch},{100 - 100 * value / top:.1f}" for epoch, value in enumerate(values))
+            )
+            for values in curves.values()
+        )
         Path(path).with_suffix(".svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{lines}</svg>')
         return
     for name, values in curves.items():
@@ -140,25 +144,42 @@ train("gru", build(GRU, [5]), y, optimizer=SGD(0.01, momentum=0.9, clipnorm=1.0)
 # ----- two classes, unevenly frequent; three classes
 alarm = (y > high).astype("float32")
 start()
-train("two classes", Sequential([Input((STEPS, 3)), GRU(5), Dense(1, activation="sigmoid")]), alarm,
-      loss="binary_crossentropy", metrics=["accuracy", "precision", "recall", "auc"],
-      class_weight={0: 1.0, 1: float((1 - alarm).sum() / alarm.sum())})
+train(
+    "two classes",
+    Sequential([Input((STEPS, 3)), GRU(5), Dense(1, activation="sigmoid")]),
+    alarm,
+    loss="binary_crossentropy",
+    metrics=["accuracy", "precision", "recall", "auc"],
+    class_weight={0: 1.0, 1: float((1 - alarm).sum() / alarm.sum())},
+)
 start()
-train("three classes", Sequential([Input((STEPS, 3)), LSTM(5), Dense(3, activation="softmax")]),
-      (y > low).astype("int32") + (y > high), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+train(
+    "three classes",
+    Sequential([Input((STEPS, 3)), LSTM(5), Dense(3, activation="softmax")]),
+    (y > low).astype("int32") + (y > high),
+    loss="sparse_categorical_crossentropy",
+    metrics=["accuracy"],
+)
 
 # ----- a label for every time step
 start()
-train("every step", Sequential([Input((STEPS, 3)), GRU(5, return_sequences=True),
-                                TimeDistributed(Dense(1, activation="sigmoid"))]),
-      (along[:, :, None] > high).astype("float32"), loss="binary_crossentropy")
+train(
+    "every step",
+    Sequential([Input((STEPS, 3)), GRU(5, return_sequences=True), TimeDistributed(Dense(1, activation="sigmoid"))]),
+    (along[:, :, None] > high).astype("float32"),
+    loss="binary_crossentropy",
+)
 
 # ----- several steps ahead: at once, through a repeated vector, and with the encoder's states handed over
 start()
 train("direct", Sequential([Input((STEPS, 3)), LSTM(5), Dense(AHEAD)]), Y, loss="mse")
 start()
-train("repeated", Sequential([Input((STEPS, 3)), LSTM(5), RepeatVector(AHEAD), LSTM(5, return_sequences=True),
-                              Dense(1)]), Y[:, :, None], loss="mse")
+train(
+    "repeated",
+    Sequential([Input((STEPS, 3)), LSTM(5), RepeatVector(AHEAD), LSTM(5, return_sequences=True), Dense(1)]),
+    Y[:, :, None],
+    loss="mse",
+)
 start()
 past, before = Input((STEPS, 3)), Input((AHEAD, 1))
 _, h, c = LSTM(5, return_state=True)(past)
@@ -169,19 +190,30 @@ train("handed over", Model([past, before], ahead), Y[:, :, None], x=[X, taught],
 # ----- denoising: the clean sequence from a noisy one
 start()
 noisy = X + np.random.default_rng(SEED).normal(size=X.shape).astype("float32")
-train("denoising", Sequential([Input((STEPS, 3)), GRU(5), RepeatVector(STEPS), GRU(5, return_sequences=True),
-                               TimeDistributed(Dense(3))]), X, x=noisy, loss="mse")
+train(
+    "denoising",
+    Sequential(
+        [Input((STEPS, 3)), GRU(5), RepeatVector(STEPS), GRU(5, return_sequences=True), TimeDistributed(Dense(3))]
+    ),
+    X,
+    x=noisy,
+    loss="mse",
+)
 
 # ----- both directions
 start()
-train("both ways", Sequential([Input((STEPS, 3)), Bidirectional(LSTM(4, return_sequences=True)),
-                               Bidirectional(GRU(3)), Dense(1)]), y, loss="mse")
+train(
+    "both ways",
+    Sequential([Input((STEPS, 3)), Bidirectional(LSTM(4, return_sequences=True)), Bidirectional(GRU(3)), Dense(1)]),
+    y,
+    loss="mse",
+)
 
 # ----- states carried from batch to batch, and put back by hand
 start()
 size = 8
-long = X[:6 * size].reshape(6, size, STEPS, 3).swapaxes(0, 1).reshape(-1, STEPS, 3)[:4 * size]
-wanted = y[:6 * size].reshape(6, size).swapaxes(0, 1).reshape(-1)[:4 * size]
+long = X[: 6 * size].reshape(6, size, STEPS, 3).swapaxes(0, 1).reshape(-1, STEPS, 3)[: 4 * size]
+wanted = y[: 6 * size].reshape(6, size).swapaxes(0, 1).reshape(-1)[: 4 * size]
 carried = Sequential([Input(batch_shape=(size, STEPS, 3)), LSTM(4, stateful=True), Dense(1)])
 carried.compile("adam", loss="mse")
 losses = []

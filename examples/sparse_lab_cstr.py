@@ -32,8 +32,7 @@ def laboratory(seed: int = 0) -> str:
     lines = ["sampled at,reported at,acid,analyst"]
     for at, taken in enumerate(minutes):
         cell = "" if lost[at] else "Bad" if spoilt[at] else f"{found[at]:.3f}"
-        lines.append(f"{_written(START, taken)},{_written(START, told[at])},{cell},"
-                     f"{('lin', 'chen', 'wu')[at % 3]}")
+        lines.append(f"{_written(START, taken)},{_written(START, told[at])},{cell},{('lin', 'chen', 'wu')[at % 3]}")
     return "\n".join(lines) + "\n"
 
 

@@ -24,11 +24,12 @@ def fit(top: int, bottom: int, *, points: int = 4000, rounds: int = 200) -> tupl
     weight, below = np.ones_like(x), np.ones_like(x)
     best: tuple[float, Any, Any] = (np.inf, None, None)
     for _ in range(rounds):
-        columns = np.hstack([x[:, None] * s[:, None] ** np.arange(top + 1),
-                             -truth[:, None] * s[:, None] ** np.arange(1, bottom + 1)])
+        columns = np.hstack(
+            [x[:, None] * s[:, None] ** np.arange(top + 1), -truth[:, None] * s[:, None] ** np.arange(1, bottom + 1)]
+        )
         scale = np.sqrt(weight) / below
         found = np.linalg.lstsq(columns * scale[:, None], truth * scale, rcond=None)[0]
-        p, q = found[:top + 1], np.r_[1, found[top + 1:]]
+        p, q = found[: top + 1], np.r_[1, found[top + 1 :]]
         below = np.polyval(q[::-1], s)
         error = np.abs(x * np.polyval(p[::-1], s) / below - truth)
         if error.max() < best[0]:

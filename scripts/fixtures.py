@@ -42,29 +42,53 @@ batch_size = 32
 resamples = 20
 """
 NARROW = "[model]\nunits = [4]\n"
-ONE = "[model]\nrecipe = \"course\"\nunits = [4]\n"
-BATCHED = "[split]\nkind = \"batch\"\n"
+ONE = '[model]\nrecipe = "course"\nunits = [4]\n'
+BATCHED = '[split]\nkind = "batch"\n'
 PLANS: dict[str, tuple[tuple[str, str], str]] = {
     "one_network": (ROWS, ONE + '[task]\nkind = "soft_sensor"\ntarget = "quality"\n[windows]\nlookback = 6\n'),
-    "numbers": (ROWS, NARROW + '[task]\nkind = "soft_sensor"\ntarget = "quality"\npast_targets = {delay = 3}\n'
-                               "[windows]\nlookback = 6\n"),
-    "classes": (CLASSES, NARROW + '[task]\nkind = "fault_diagnosis"\ntarget = "state"\nnormal = "normal"\n'
-                                  "[windows]\nlookback = 6\n"),
-    "adaptive": (ROWS, ONE + '[task]\nkind = "soft_sensor"\ntarget = ["quality", "P103"]\n'
-                             '[windows]\nlookback = 6\n[intervals]\nkind = "adaptive"\nlevel = 0.8\n'),
+    "numbers": (
+        ROWS,
+        NARROW + '[task]\nkind = "soft_sensor"\ntarget = "quality"\npast_targets = {delay = 3}\n'
+        "[windows]\nlookback = 6\n",
+    ),
+    "classes": (
+        CLASSES,
+        NARROW + '[task]\nkind = "fault_diagnosis"\ntarget = "state"\nnormal = "normal"\n[windows]\nlookback = 6\n',
+    ),
+    "adaptive": (
+        ROWS,
+        ONE + '[task]\nkind = "soft_sensor"\ntarget = ["quality", "P103"]\n'
+        '[windows]\nlookback = 6\n[intervals]\nkind = "adaptive"\nlevel = 0.8\n',
+    ),
     "carried": (ROWS, ONE + '[task]\nkind = "soft_sensor"\ntarget = "quality"\n[windows]\nlookback = 6\n'),
-    "batch_quality": (BATCHES, BATCHED + NARROW + '[task]\nkind = "batch_quality"\ntarget = "quality"\n'
-                                                  '[windows]\nlookback = "elapsed"\n'),
-    "batch_end_time": (RUNNING, BATCHED + NARROW + '[task]\nkind = "batch_end_time"\n'
-                                                   '[windows]\nlookback = "elapsed"\n'),
-    "per_step": (CLASSES, ONE + '[task]\nkind = "fault_diagnosis"\ntarget = "state"\nnormal = "normal"\n'
-                                "per_step = true\n[windows]\nlookback = 6\n"),
-    "anomaly": (CLASSES, ONE + '[task]\nkind = "anomaly_detection"\ntarget = "state"\nnormal = "normal"\n'
-                               "false_alarm_rate = 0.1\n[windows]\nlookback = 2\n"),
-    "forecast": (ROWS, ONE + '[task]\nkind = "forecast"\ntarget = "quality"\nseason = "4 rows"\n'
-                             "[windows]\nlookback = 6\nhorizon = 3\n"),
-    "rolled": (ROWS, ONE + '[task]\nkind = "forecast"\ntarget = "quality"\n'
-                             'strategy = "recursive"\n[windows]\nlookback = 6\nhorizon = 4\n'),
+    "batch_quality": (
+        BATCHES,
+        BATCHED + NARROW + '[task]\nkind = "batch_quality"\ntarget = "quality"\n[windows]\nlookback = "elapsed"\n',
+    ),
+    "batch_end_time": (
+        RUNNING,
+        BATCHED + NARROW + '[task]\nkind = "batch_end_time"\n[windows]\nlookback = "elapsed"\n',
+    ),
+    "per_step": (
+        CLASSES,
+        ONE + '[task]\nkind = "fault_diagnosis"\ntarget = "state"\nnormal = "normal"\n'
+        "per_step = true\n[windows]\nlookback = 6\n",
+    ),
+    "anomaly": (
+        CLASSES,
+        ONE + '[task]\nkind = "anomaly_detection"\ntarget = "state"\nnormal = "normal"\n'
+        "false_alarm_rate = 0.1\n[windows]\nlookback = 2\n",
+    ),
+    "forecast": (
+        ROWS,
+        ONE + '[task]\nkind = "forecast"\ntarget = "quality"\nseason = "4 rows"\n'
+        "[windows]\nlookback = 6\nhorizon = 3\n",
+    ),
+    "rolled": (
+        ROWS,
+        ONE + '[task]\nkind = "forecast"\ntarget = "quality"\n'
+        'strategy = "recursive"\n[windows]\nlookback = 6\nhorizon = 4\n',
+    ),
     "remaining_life": (RUNNING, BATCHED + NARROW + '[task]\nkind = "remaining_life"\n[windows]\nlookback = 5\n'),
 }
 """Plan -> its table and what stands in it beside `DATA` and `QUICK`."""
@@ -87,8 +111,12 @@ def write_tables(folder: Path) -> None:
     from small import small_batches, small_table
 
     running = small_batches().select(["T101", "F102", "P103"])
-    for (name, _), table in ((ROWS, small_table()), (CLASSES, small_table(classes=True)), (BATCHES, small_batches()),
-                             (RUNNING, running)):
+    for (name, _), table in (
+        (ROWS, small_table()),
+        (CLASSES, small_table(classes=True)),
+        (BATCHES, small_batches()),
+        (RUNNING, running),
+    ):
         table.to_frame().to_csv(folder / f"{name}.csv", date_format="%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -142,15 +170,19 @@ def make(folder: Path) -> None:
             shown = answer(name, folder, Path(runs))
             frame = pd.read_parquet(Path(runs) / name / "predictions.parquet")
             frame.to_parquet(folder / f"{name}.parquet", compression="zstd")
-            kept["plans"][name] = {"keys": sorted(keys(shown)), "scores": shown["scores"],
-                                   "judgement": shown["judgement"]}
+            kept["plans"][name] = {
+                "keys": sorted(keys(shown)),
+                "scores": shown["scores"],
+                "judgement": shown["judgement"],
+            }
             if name in KEPT:
                 bundle = folder / f"{name}.backmix"
                 bundle.write_bytes((Path(runs) / name / "model.backmix").read_bytes())
                 table = folder / f"{PLANS[name][0][0]}.csv"
                 (folder / f"{name}.show.json").write_text(json.dumps(asked("show", str(bundle)), indent=1))
                 (folder / f"{name}.predict.json").write_text(
-                    json.dumps(asked("predict", str(bundle), str(table))[:KEPT_NEW], indent=0))
+                    json.dumps(asked("predict", str(bundle), str(table))[:KEPT_NEW], indent=0)
+                )
             print(name, len(frame), flush=True)
     audited = asked("audit", str(folder / "rows.csv"))
     kept["audit"] = sorted(keys(audited))

@@ -17,8 +17,15 @@ import tempfile
 from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
-         "--no-first-run", "--hide-scrollbars")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
 MOST_BYTES = 300_000
 
 
@@ -29,9 +36,20 @@ def photograph(report: Path, picture: Path, *, width: int, height: int, scale: f
         sys.exit("no Chromium found. Install one: apt-get install chromium fonts-noto-cjk")
     picture.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
-        subprocess.run([browser, *FLAGS, f"--user-data-dir={profile}", f"--force-device-scale-factor={scale}",
-                        f"--window-size={width},{height}", f"--screenshot={picture.resolve()}",
-                        report.resolve().as_uri()], check=True, timeout=120, capture_output=True)
+        subprocess.run(
+            [
+                browser,
+                *FLAGS,
+                f"--user-data-dir={profile}",
+                f"--force-device-scale-factor={scale}",
+                f"--window-size={width},{height}",
+                f"--screenshot={picture.resolve()}",
+                report.resolve().as_uri(),
+            ],
+            check=True,
+            timeout=120,
+            capture_output=True,
+        )
     shrink(picture)
 
 

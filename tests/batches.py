@@ -31,15 +31,25 @@ def batch_table(count: int = 16, *, clock: bool = True, seed: int = 0, gap: int 
         start += 2 * rows + gap
     time = np.datetime64("2026-01-05T06:00", "ns") + np.array(minutes) * np.timedelta64(60, "s").astype("m8[ns]")
     tags = (Tag("rate", unit="1/min"), Tag("conversion"), Tag("purity", unit="%", role="lab"))
-    return Table(np.concatenate(parts), tags, time=time if clock else None, batch=np.array(batch, np.int32),
-                 batch_names=tuple(f"B{number + 1:02d}" for number in range(count)), source="batches")
+    return Table(
+        np.concatenate(parts),
+        tags,
+        time=time if clock else None,
+        batch=np.array(batch, np.int32),
+        batch_names=tuple(f"B{number + 1:02d}" for number in range(count)),
+        source="batches",
+    )
 
 
 def batch_plan(kind: str, **changes: Any) -> Plan:
     """A plan for `batch_table` that trains in seconds."""
     document: dict[str, Any] = {
-        "task": {"kind": kind}, "split": {"kind": "batch"}, "model": {"recipe": "course", "units": [6]},
-        "training": {"epochs": 2, "batch_size": 4}, "evaluation": {"baselines": ["mean"], "resamples": 20}}
+        "task": {"kind": kind},
+        "split": {"kind": "batch"},
+        "model": {"recipe": "course", "units": [6]},
+        "training": {"epochs": 2, "batch_size": 4},
+        "evaluation": {"baselines": ["mean"], "resamples": 20},
+    }
     for section, fields in changes.items():
         document[section] = document.get(section, {}) | fields if isinstance(fields, dict) else fields
     return Plan.check(document)

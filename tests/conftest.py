@@ -53,5 +53,9 @@ def diagnosis_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     from backmix.workflow import fit
     from small import small_plan, small_table
 
-    return fit(small_table(classes=True), small_plan(classes=True),
-               folder=tmp_path_factory.mktemp("runs") / "diagnosis", quiet=True)
+    return fit(
+        small_table(classes=True),
+        small_plan(classes=True),
+        folder=tmp_path_factory.mktemp("runs") / "diagnosis",
+        quiet=True,
+    )

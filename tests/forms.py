@@ -15,33 +15,77 @@ from backmix.models.weights import put_weights, take_weights
 B, T, F, K = 4, 6, 3, 4
 LENGTHS = np.array([6, 4, 2, 1])
 MASK = np.arange(T) < LENGTHS[:, None]
-PLAIN: dict[str, Any] = {"features": F, "lookback": T, "units": (5,), "masked": True, "head": "numbers", "outputs": 2,
-                         "dense_activation": "tanh"}  # a relu may be dead, and then nothing counts
+PLAIN: dict[str, Any] = {
+    "features": F,
+    "lookback": T,
+    "units": (5,),
+    "masked": True,
+    "head": "numbers",
+    "outputs": 2,
+    "dense_activation": "tanh",
+}  # a relu may be dead, and then nothing counts
 
-FORMS = {name: Architecture(**{**PLAIN, **fields}) for name, fields in {
-    "both ways": {"bidirectional": True, "cell": "lstm", "units": (4, 3), "dropout": 0.1},
-    "dressed": {"layer_norm": True, "residual": True, "units": (4, 3), "noise": 0.1},
-    "all at once": {"bidirectional": True, "layer_norm": True, "residual": True, "attention": True, "summaries": True,
-                    "cell": "simple_rnn", "units": (3, 3), "dense": (4,)},
-    "attention": {"attention": True, "cell": "lstm"},
-    "skip": {"skip": True, "summaries": True},
-    "transformer": {"body": "transformer", "units": (8, 8), "dropout": 0.1, "head": "classes", "outputs": 3},
-    "every": {"answer": "every", "units": (4, 4), "residual": True, "head": "classes", "outputs": 3},
-    "every transformer": {"answer": "every", "body": "transformer", "units": (6,), "attention_heads": 2},
-    "direct": {"answer": "path", "horizon": K, "future": 2, "dense": (4,)},
-    "direct classes": {"answer": "path", "horizon": K, "head": "classes", "outputs": 3},
-    "repeat": {"answer": "path", "horizon": K, "future": 2, "decoder": "repeat", "attention": True, "dense": (4,)},
-    "states": {"answer": "path", "horizon": K, "future": 2, "decoder": "states", "cell": "lstm", "dense": (4,),
-               "teacher_forcing": 0.5, "head_dropout": 0.1},
-    "looking": {"answer": "path", "horizon": K, "decoder": "attention", "bidirectional": True, "future": 1,
-                "reset_after": False},
-    "looking transformer": {"answer": "path", "horizon": K, "decoder": "attention", "body": "transformer",
-                            "units": (4,), "cell": "simple_rnn"},
-    "window": {"answer": "window", "outputs": F, "bidirectional": True, "noise": 0.2},
-    "window repeat": {"answer": "window", "outputs": F, "decoder": "repeat", "cell": "lstm"},
-    "window states": {"answer": "window", "outputs": F, "decoder": "states", "teacher_forcing": 0.3,
-                      "layer_norm": True, "residual": True},
-}.items()}
+FORMS = {
+    name: Architecture(**{**PLAIN, **fields})
+    for name, fields in {
+        "both ways": {"bidirectional": True, "cell": "lstm", "units": (4, 3), "dropout": 0.1},
+        "dressed": {"layer_norm": True, "residual": True, "units": (4, 3), "noise": 0.1},
+        "all at once": {
+            "bidirectional": True,
+            "layer_norm": True,
+            "residual": True,
+            "attention": True,
+            "summaries": True,
+            "cell": "simple_rnn",
+            "units": (3, 3),
+            "dense": (4,),
+        },
+        "attention": {"attention": True, "cell": "lstm"},
+        "skip": {"skip": True, "summaries": True},
+        "transformer": {"body": "transformer", "units": (8, 8), "dropout": 0.1, "head": "classes", "outputs": 3},
+        "every": {"answer": "every", "units": (4, 4), "residual": True, "head": "classes", "outputs": 3},
+        "every transformer": {"answer": "every", "body": "transformer", "units": (6,), "attention_heads": 2},
+        "direct": {"answer": "path", "horizon": K, "future": 2, "dense": (4,)},
+        "direct classes": {"answer": "path", "horizon": K, "head": "classes", "outputs": 3},
+        "repeat": {"answer": "path", "horizon": K, "future": 2, "decoder": "repeat", "attention": True, "dense": (4,)},
+        "states": {
+            "answer": "path",
+            "horizon": K,
+            "future": 2,
+            "decoder": "states",
+            "cell": "lstm",
+            "dense": (4,),
+            "teacher_forcing": 0.5,
+            "head_dropout": 0.1,
+        },
+        "looking": {
+            "answer": "path",
+            "horizon": K,
+            "decoder": "attention",
+            "bidirectional": True,
+            "future": 1,
+            "reset_after": False,
+        },
+        "looking transformer": {
+            "answer": "path",
+            "horizon": K,
+            "decoder": "attention",
+            "body": "transformer",
+            "units": (4,),
+            "cell": "simple_rnn",
+        },
+        "window": {"answer": "window", "outputs": F, "bidirectional": True, "noise": 0.2},
+        "window repeat": {"answer": "window", "outputs": F, "decoder": "repeat", "cell": "lstm"},
+        "window states": {
+            "answer": "window",
+            "outputs": F,
+            "decoder": "states",
+            "teacher_forcing": 0.3,
+            "layer_norm": True,
+            "residual": True,
+        },
+    }.items()
+}
 PATHS = [name for name, a in FORMS.items() if a.answer == "path"]
 FEEDING_BACK = [name for name, a in FORMS.items() if a.feedback]
 
@@ -102,8 +146,10 @@ def make(a: Architecture) -> Made:
 
     model = build(a, seed=1)
     rng = np.random.default_rng(5)
-    weights = {name: (0.4 * rng.normal(size=array.shape)).astype(np.float32)
-               for name, array in sorted(take_weights(model).items())}
+    weights = {
+        name: (0.4 * rng.normal(size=array.shape)).astype(np.float32)
+        for name, array in sorted(take_weights(model).items())
+    }
     put_weights(model, weights)
 
     def call(values: Any, fixed: Any, given: Any, training: bool) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from backmix.data.scaling import Scaler
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows
-from backmix.evaluation.inspection.subject import Sample, Subject
+from backmix.inspection.subject import Sample, Subject
 from backmix.models.architecture import Architecture
 from backmix.models.network import build
 from backmix.tasks import Task
@@ -28,8 +28,16 @@ def diagnosis(*names: str) -> Task:
     return FaultDiagnosis(FaultDiagnosisPlan(target="state"), (Tag("state", role="target", categories=names),))
 
 
-def subject(architecture: Architecture, *, task: Task | None = None, windows: int = 24, steps: int = 12,
-            seed: int = 0, model: Any = None, scale: float = 1.0) -> Subject:
+def subject(
+    architecture: Architecture,
+    *,
+    task: Task | None = None,
+    windows: int = 24,
+    steps: int = 12,
+    seed: int = 0,
+    model: Any = None,
+    scale: float = 1.0,
+) -> Subject:
     """A network of random weights on random windows, each of them a batch; ``scale`` is the target scaler's."""
     task = task or regression("y1")
     rng = np.random.default_rng(seed)
@@ -44,8 +52,9 @@ def subject(architecture: Architecture, *, task: Task | None = None, windows: in
         names = made.spec.targets
         made = replace(made, target_scaler=Scaler("standard", names, np.zeros(len(names)), np.full(len(names), scale)))
     model = build(architecture, seed=seed) if model is None else model
-    return Subject(model=model, architecture=architecture, task=task, windows=made, background=made, every=made,
-                   step=60.0)
+    return Subject(
+        model=model, architecture=architecture, task=task, windows=made, background=made, every=made, step=60.0
+    )
 
 
 def put(model: Any, arrays: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def weights(form: Form, features: int, units: int, rng: np.random.Generator) -> 
     double = form.cell == "gru" and form.reset_after
     bias = 0.1 * rng.normal(size=(2, wide) if double else wide)
     if form.cell == "lstm":
-        bias[units:2 * units] += 1.0 * tame
+        bias[units : 2 * units] += 1.0 * tame
     made = {"kernel": tame * rng.uniform(-limit, limit, (features, wide)), "recurrent": tame * recurrent, "bias": bias}
     return {name: array.astype(np.float32) for name, array in made.items()}
 
@@ -63,8 +63,12 @@ def rows_seen(kind: str, batch: int, steps: int, rng: np.random.Generator) -> An
         return None
     right = np.arange(steps) < rng.integers(1, steps + 1, (batch, 1))
     holes = rng.random((batch, steps)) < 0.6
-    seen = {"full": np.ones((batch, steps), bool), "right": right, "holes": holes,
-            "empty rows": holes & (rng.random((batch, 1)) < 0.5)}[kind]
+    seen = {
+        "full": np.ones((batch, steps), bool),
+        "right": right,
+        "holes": holes,
+        "empty rows": holes & (rng.random((batch, 1)) < 0.5),
+    }[kind]
     return np.ascontiguousarray(seen)
 
 
@@ -76,39 +80,62 @@ def factors(count: int, batch: int, wide: int, rng: np.random.Generator) -> Any:
     return ((rng.random((count, batch, wide)) >= rate) / (1 - rate)).astype(np.float32)
 
 
-def make_case(form: Form, sizes: tuple[int, int, int, int], seed: int, *, mask: str = "none", initial: bool = True,
-              bias: bool = True, counts: tuple[int, int] = (0, 0)) -> Case:
+def make_case(
+    form: Form,
+    sizes: tuple[int, int, int, int],
+    seed: int,
+    *,
+    mask: str = "none",
+    initial: bool = True,
+    bias: bool = True,
+    counts: tuple[int, int] = (0, 0),
+) -> Case:
     """A case with B, T, F, H rows, steps, features, units; counts: of dropout masks of x and of h."""
     made = {"sizes": sizes, "seed": seed, "mask": mask, "initial": initial, "bias": bias, "counts": counts}
     (batch, steps, features, units), rng = sizes, np.random.default_rng(seed)
     state = [0.5 * rng.normal(size=(batch, units)).astype(np.float32) for _ in "hc"]
     arrays: Arrays = {
         "x": rng.normal(size=(batch, steps, features)).astype(np.float32),
-        "h0": state[0] if initial else None, "c0": state[1] if initial and form.cell == "lstm" else None,
+        "h0": state[0] if initial else None,
+        "c0": state[1] if initial and form.cell == "lstm" else None,
         **weights(form, features, units, rng),
-        "x_mask": factors(counts[0], batch, features, rng), "h_mask": factors(counts[1], batch, units, rng),
-        "seen": rows_seen(mask, batch, steps, rng)}
+        "x_mask": factors(counts[0], batch, features, rng),
+        "h_mask": factors(counts[1], batch, units, rng),
+        "seen": rows_seen(mask, batch, steps, rng),
+    }
     if not bias:
         arrays["bias"] = None
-    pulls = {"dh": rng.normal(size=(batch, steps, units)).astype(np.float32),
-             "dh_last": rng.normal(size=(batch, units)).astype(np.float32),
-             "dc_last": rng.normal(size=(batch, units)).astype(np.float32) if form.cell == "lstm" else None}
+    pulls = {
+        "dh": rng.normal(size=(batch, steps, units)).astype(np.float32),
+        "dh_last": rng.normal(size=(batch, units)).astype(np.float32),
+        "dc_last": rng.normal(size=(batch, units)).astype(np.float32) if form.cell == "lstm" else None,
+    }
     return Case(form, arrays, pulls, form.numbers(batch), made)
 
 
 def forward(case: Case, *, sequences: bool = True, keep: bool = True) -> tuple[Any, Any, Any, Any]:
     """h of all steps, the last h, the last c and what is kept for the way back, by the kernels."""
     found: tuple[Any, Any, Any, Any] = native.forward(
-        *(case.arrays[name] for name in ORDER), form=case.numbers, sequences=sequences, keep=keep)
+        *(case.arrays[name] for name in ORDER), form=case.numbers, sequences=sequences, keep=keep
+    )
     return found
 
 
 def backward(case: Case, h: Any, kept: Any, *, need_dx: bool = True) -> Arrays:
     """The kernels' gradients, by the name of what was differentiated; only of what is there."""
-    found = native.backward(*(case.arrays[name] for name in ORDER), h, kept, *(case.pulls[name] for name in PULLS),
-                            form=case.numbers, need_dx=need_dx)
-    gradients = {name: array for name, array in zip(DIFFERENTIATED, found, strict=True)
-                 if case.arrays[name] is not None and (need_dx or name != "x")}
+    found = native.backward(
+        *(case.arrays[name] for name in ORDER),
+        h,
+        kept,
+        *(case.pulls[name] for name in PULLS),
+        form=case.numbers,
+        need_dx=need_dx,
+    )
+    gradients = {
+        name: array
+        for name, array in zip(DIFFERENTIATED, found, strict=True)
+        if case.arrays[name] is not None and (need_dx or name != "x")
+    }
     if "bias" in gradients:  # (1 or 2, G H) whatever the bias's own shape
         gradients["bias"] = gradients["bias"].reshape(case.arrays["bias"].shape)
     return gradients
@@ -122,8 +149,10 @@ def run(case: Case) -> tuple[Any, Any, Any, Arrays]:
 
 def doubles(arrays: Arrays) -> Arrays:
     """The same numbers in float64, for the oracles; the mask of rows stays what it is."""
-    return {name: array if array is None or array.dtype == bool else array.astype(np.float64)
-            for name, array in arrays.items()}
+    return {
+        name: array if array is None or array.dtype == bool else array.astype(np.float64)
+        for name, array in arrays.items()
+    }
 
 
 def by_reference(case: Case) -> tuple[Any, Any, Any, Arrays]:
@@ -134,16 +163,27 @@ def by_reference(case: Case) -> tuple[Any, Any, Any, Arrays]:
     wide = a["kernel"].shape[1]
     bias = a["bias"] if a["bias"] is not None else np.zeros((2, wide) if double else wide)
     initial = {letter: a[name] for letter, name in (("h", "h0"), ("c", "c0")) if a[name] is not None}
-    trace = reference.forward(spelled, reference.Weights(a["kernel"], a["recurrent"], bias), a["x"],
-                              mask=a["seen"], initial=initial)
+    trace = reference.forward(
+        spelled, reference.Weights(a["kernel"], a["recurrent"], bias), a["x"], mask=a["seen"], initial=initial
+    )
     pull = doubles(case.pulls)
     dh = pull["dh"].copy()
     dh[:, -1] += pull["dh_last"]
     g = reference.backward(trace, dh, dc=pull["dc_last"])
-    grads = {"x": g.x, "h0": g.initial["h"], "c0": g.initial.get("c"), "kernel": g.kernel,
-             "recurrent": g.recurrent, "bias": g.bias}
-    return (trace.h, trace.last["h"], trace.last.get("c"),
-            {name: grads[name] for name in DIFFERENTIATED if case.arrays[name] is not None})
+    grads = {
+        "x": g.x,
+        "h0": g.initial["h"],
+        "c0": g.initial.get("c"),
+        "kernel": g.kernel,
+        "recurrent": g.recurrent,
+        "bias": g.bias,
+    }
+    return (
+        trace.h,
+        trace.last["h"],
+        trace.last.get("c"),
+        {name: grads[name] for name in DIFFERENTIATED if case.arrays[name] is not None},
+    )
 
 
 def near_kink(case: Case) -> bool:
@@ -178,8 +218,10 @@ def oracle(form: Form, a: Arrays, activations: Any = None) -> tuple[Any, Any]:
     shown = np.empty((rows, steps, units))
     for t in range(steps):
         dropped = [h if a["h_mask"] is None else h * a["h_mask"][g % len(a["h_mask"])] for g in range(gates)]
-        zx = [(x[:, t] if a["x_mask"] is None else x[:, t] * a["x_mask"][g % len(a["x_mask"])]) @ inward[g] + first[g]
-              for g in range(gates)]
+        zx = [
+            (x[:, t] if a["x_mask"] is None else x[:, t] * a["x_mask"][g % len(a["x_mask"])]) @ inward[g] + first[g]
+            for g in range(gates)
+        ]
         zh = [dropped[g] @ inner[g] + second[g] for g in range(gates)]
         new_c = c
         if form.cell == "simple_rnn":
@@ -213,8 +255,11 @@ def allowed(name: str, gradient: Any, case: Case) -> float:
 
 def part(case: Case, rows: slice) -> Case:
     """The case with some rows of its batch alone."""
-    arrays = {name: array if array is None or name in WEIGHTS
-              else np.ascontiguousarray(array[:, rows] if name.endswith("mask") else array[rows])
-              for name, array in case.arrays.items()}
+    arrays = {
+        name: array
+        if array is None or name in WEIGHTS
+        else np.ascontiguousarray(array[:, rows] if name.endswith("mask") else array[rows])
+        for name, array in case.arrays.items()
+    }
     pulls = {name: None if array is None else np.ascontiguousarray(array[rows]) for name, array in case.pulls.items()}
     return replace(case, arrays=arrays, pulls=pulls, numbers=case.form.numbers(arrays["x"].shape[0]))

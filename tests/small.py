@@ -42,17 +42,27 @@ def small_batches(batches: int = 16, *, seed: int = 0) -> Table:
         clocks.append(start + np.arange(size) * np.timedelta64(60_000_000_000, "ns"))
         start = clocks[-1][-1] + np.timedelta64(3600, "s")
     tags = (Tag("T101", unit="degC"), Tag("F102", unit="m3/h"), Tag("P103", unit="bar"), Tag("quality", role="lab"))
-    return Table(np.concatenate(parts), tags, time=np.concatenate(clocks), source="batches",
-                 batch=np.repeat(np.arange(batches, dtype=np.int32), sizes),
-                 batch_names=tuple(f"B{n:02d}" for n in range(1, batches + 1)))
+    return Table(
+        np.concatenate(parts),
+        tags,
+        time=np.concatenate(clocks),
+        source="batches",
+        batch=np.repeat(np.arange(batches, dtype=np.int32), sizes),
+        batch_names=tuple(f"B{n:02d}" for n in range(1, batches + 1)),
+    )
 
 
 def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
     """A plan for `small_table` that trains in a second."""
-    task = {"kind": "fault_diagnosis", "target": "state", "normal": "normal"} if classes else {
-        "kind": "soft_sensor", "target": "quality"}
+    task = (
+        {"kind": "fault_diagnosis", "target": "state", "normal": "normal"}
+        if classes
+        else {"kind": "soft_sensor", "target": "quality"}
+    )
     document: dict[str, Any] = {
-        "task": task, "windows": {"lookback": 6}, "model": {"recipe": "course", "units": [4]},
+        "task": task,
+        "windows": {"lookback": 6},
+        "model": {"recipe": "course", "units": [4]},
         "training": {"epochs": 2, "batch_size": 32},
         "evaluation": {"baselines": ["majority" if classes else "mean"], "resamples": 20},
     }
@@ -66,12 +76,15 @@ def small_task(name: str) -> tuple[Table, Plan]:
     if name == "fault_diagnosis":
         return small_table(classes=True), small_plan(classes=True)
     if name == "anomaly_detection":
-        return small_table(classes=True), small_plan(task={
-            "kind": name, "target": "state", "normal": "normal", "false_alarm_rate": 0.1}, windows={"lookback": 2},
-            evaluation={"baselines": ["pca"]})
+        return small_table(classes=True), small_plan(
+            task={"kind": name, "target": "state", "normal": "normal", "false_alarm_rate": 0.1},
+            windows={"lookback": 2},
+            evaluation={"baselines": ["pca"]},
+        )
     if name == "forecast":
-        return small_table(), small_plan(task={"kind": name, "target": "quality", "season": "4 rows"},
-                                         windows={"horizon": 3})
+        return small_table(), small_plan(
+            task={"kind": name, "target": "quality", "season": "4 rows"}, windows={"horizon": 3}
+        )
     if name in ("batch_end_time", "batch_quality", "remaining_life"):
         target = {"target": "quality"} if name == "batch_quality" else {}
         lookback = 5 if name == "remaining_life" else "elapsed"

@@ -45,7 +45,8 @@ def test_both_pages_have_the_same_rows(course: ModuleType) -> None:
 
 def test_what_a_docstring_names(course: ModuleType) -> None:
     for words, names in [
-        ("Course item 38.", {"38"}), ("Trap W: off by one.", {"W"}),
+        ("Course item 38.", {"38"}),
+        ("Trap W: off by one.", {"W"}),
         ("Course items 43 (Adam, RMSprop), 44 (clipping) and 45: all.", {"43", "44", "45"}),
         ("Course items 15 and 16, traps J and O, bad inputs 6 and 26", {"15", "16", "J", "O"}),
         ("Course items 55 to 57, 66; letter G: .h5", {"55", "56", "57", "66", "G"}),
@@ -55,29 +56,37 @@ def test_what_a_docstring_names(course: ModuleType) -> None:
         assert course.named(words) == names, words
 
 
-@pytest.mark.parametrize(("changes", "fault"), [
-    ({"where": ("src/backmix/nowhere.py",)}, "38: src/backmix/nowhere.py does not exist"),
-    ({"show": ("tests/test_course.py::test_nothing",)}, "38: tests/test_course.py::test_nothing does not exist"),
-    ({"show": ("tests/test_course.py::test_what_a_docstring_names",)},
-     "38: the docstring of tests/test_course.py::test_what_a_docstring_names does not name it"),
-    ({"show": ("backmix run plan.toml",)}, "38: neither a test nor an executed lab names it"),
-    ({"show": ("docs/lab/99_nothing",)}, "38: docs/lab/source/99_nothing.py does not exist"),
-    ({"show": ()}, "38: nothing shows it, or it lives nowhere"),
-    ({"show": ("make tea",)}, "38: 'make tea' is neither a command, a test nor a lab"),
-])
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"where": ("src/backmix/nowhere.py",)}, "38: src/backmix/nowhere.py does not exist"),
+        ({"show": ("tests/test_course.py::test_nothing",)}, "38: tests/test_course.py::test_nothing does not exist"),
+        (
+            {"show": ("tests/test_course.py::test_what_a_docstring_names",)},
+            "38: the docstring of tests/test_course.py::test_what_a_docstring_names does not name it",
+        ),
+        ({"show": ("backmix run plan.toml",)}, "38: neither a test nor an executed lab names it"),
+        ({"show": ("docs/lab/99_nothing",)}, "38: docs/lab/source/99_nothing.py does not exist"),
+        ({"show": ()}, "38: nothing shows it, or it lives nowhere"),
+        ({"show": ("make tea",)}, "38: 'make tea' is neither a command, a test nor a lab"),
+    ],
+)
 def test_what_is_not_true_is_found(course: ModuleType, changes: dict[str, tuple[str, ...]], fault: str) -> None:
     found = course.load()
     items = tuple(replace(row, **changes) if row.name == "38" else row for row in found.items)
     assert fault in list(course.faults(replace(found, items=items)))
 
 
-@pytest.mark.parametrize(("line", "fault"), [
-    ("backmix fly plan.toml", "there is no command 'fly'"),
-    ("backmix run plan.toml --sideways", "No such option: --sideways"),
-    ("backmix data get", "Missing parameter: name"),
-    ("backmix run examples/nothing.toml", "examples/nothing.toml does not exist"),
-    ("backmix predict a.backmix b.csv --history never", "'never' is not one of"),
-])
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("backmix fly plan.toml", "there is no command 'fly'"),
+        ("backmix run plan.toml --sideways", "No such option: --sideways"),
+        ("backmix data get", "Missing parameter: name"),
+        ("backmix run examples/nothing.toml", "examples/nothing.toml does not exist"),
+        ("backmix predict a.backmix b.csv --history never", "'never' is not one of"),
+    ],
+)
 def test_a_command_that_the_program_does_not_know_is_found(course: ModuleType, line: str, fault: str) -> None:
     (said,) = course.command_faults(line)
     assert fault in said

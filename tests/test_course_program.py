@@ -106,7 +106,7 @@ def test_carried_states_are_the_whole_sequence(kind: str, monkeypatch: pytest.Mo
         mine.assign(theirs.value)
     for _ in range(2):
         pieces.reset_state()
-        found = np.concatenate([np.asarray(pieces(x[:, at:at + 4])) for at in (0, 4, 8)], axis=1)
+        found = np.concatenate([np.asarray(pieces(x[:, at : at + 4])) for at in (0, 4, 8)], axis=1)
         np.testing.assert_allclose(found, np.asarray(whole(x)), atol=1e-6)
     assert len(calls) == 8, "not the kernels, but Keras's loop"
     pieces.reset_state()

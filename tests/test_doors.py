@@ -42,7 +42,7 @@ def classes_of(codes: np.ndarray, *names: str, shift: float = 3.0) -> Table:
 def in_batches(table: Table, *, seed: int = 0) -> Table:
     """The rows in batches of 15 to 29 rows, B0, B1, ..."""
     lengths = np.random.default_rng(seed).integers(15, 30, size=len(table) // 15 + 1)
-    batch = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[:len(table)]
+    batch = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[: len(table)]
     return replace(table, batch=batch, batch_names=tuple(f"B{n}" for n in range(batch[-1] + 1)))
 
 
@@ -90,41 +90,79 @@ def positive() -> Table:
     table = small_table()
     table = with_target(table, np.exp(np.clip(table.values[:, 3] / 8, -20, 20)))
     names = ("溫度 T101", "流量 (m³/h)", "=壓力", "品質%")
-    return replace(table, time=None, tags=tuple(replace(tag, name=name)
-                                                for tag, name in zip(table.tags, names, strict=True)))
+    return replace(
+        table, time=None, tags=tuple(replace(tag, name=name) for tag, name in zip(table.tags, names, strict=True))
+    )
 
 
 DIAGNOSES: dict[str, tuple[Maker, dict[str, Any]]] = {
-    "two classes": (two, {
-        "task": {"normal": "normal"}, "model": {"cell": "simple_rnn"},
-        "training": {"metrics": ["accuracy", "precision", "recall", "auc"], "monitor": "val_auc"}}),
-    "many classes": (many, {
-        "task": {"normal": None}, "model": {"cell": "lstm", "units": [4, 3], "dropout": 0.1, "dense": [5]},
-        "training": {"metrics": ["accuracy"]}}),
-    "uneven numbers": (uneven_numbers, {
-        "task": {"normal": "1"}, "scaling": {"inputs": "robust"}, "training": {"optimizer": "rmsprop"}}),
-    "whole batches": (class_batches, {
-        "windows": {"lookback": "batch"}, "split": {"kind": "batch"}, "model": {"summaries": True}}),
+    "two classes": (
+        two,
+        {
+            "task": {"normal": "normal"},
+            "model": {"cell": "simple_rnn"},
+            "training": {"metrics": ["accuracy", "precision", "recall", "auc"], "monitor": "val_auc"},
+        },
+    ),
+    "many classes": (
+        many,
+        {
+            "task": {"normal": None},
+            "model": {"cell": "lstm", "units": [4, 3], "dropout": 0.1, "dense": [5]},
+            "training": {"metrics": ["accuracy"]},
+        },
+    ),
+    "uneven numbers": (
+        uneven_numbers,
+        {"task": {"normal": "1"}, "scaling": {"inputs": "robust"}, "training": {"optimizer": "rmsprop"}},
+    ),
+    "whole batches": (
+        class_batches,
+        {"windows": {"lookback": "batch"}, "split": {"kind": "batch"}, "model": {"summaries": True}},
+    ),
     "resampled": (lambda: small_table(1500, classes=True), {"repair": {"resample": "5min"}}),
 }
 SENSORS: dict[str, tuple[Maker, dict[str, Any]]] = {
-    "whole batches": (batch_quality, {
-        "windows": {"lookback": "batch"}, "split": {"kind": "batch"}, "training": {"optimizer": "sgd"},
-        "model": {"cell": "simple_rnn", "dense": [3]}}),
-    "several targets and their past": (several, {
-        "task": {"target": ["quality", "P103"], "past_targets": {"delay": 4}}, "scaling": {"target": "minmax"}}),
-    "horizon, dead time and stride": (small_table, {
-        "windows": {"lookback": "8min", "horizon": 3, "dead_time": "2min", "stride": 3},
-        "model": {"cell": "gru", "reset_after": False, "recurrent_dropout": 0.1, "units": [4, 4]}}),
-    "sparse labels and their past": (sparse, {
-        "task": {"past_targets": {"delay": "5min", "count": 2}}, "model": {"cell": "lstm"},
-        "training": {"loss": "huber", "clipvalue": 0.5, "metrics": ["mae"], "monitor": "val_mae"}}),
-    "resampled, lookback in hours": (lambda: small_table(1500), {
-        "repair": {"resample": "5min"}, "windows": {"lookback": "0.5h"}}),
-    "powers of ten without a clock": (positive, {
-        "task": {"target": "品質%"}, "scaling": {"target": "none"}, "training": {"loss": "msle"}}),
-    "everything auto": (small_table, {
-        "windows": {"lookback": "auto"}, "model": {"units": "auto"}, "training": {"batch_size": "auto"}}),
+    "whole batches": (
+        batch_quality,
+        {
+            "windows": {"lookback": "batch"},
+            "split": {"kind": "batch"},
+            "training": {"optimizer": "sgd"},
+            "model": {"cell": "simple_rnn", "dense": [3]},
+        },
+    ),
+    "several targets and their past": (
+        several,
+        {"task": {"target": ["quality", "P103"], "past_targets": {"delay": 4}}, "scaling": {"target": "minmax"}},
+    ),
+    "horizon, dead time and stride": (
+        small_table,
+        {
+            "windows": {"lookback": "8min", "horizon": 3, "dead_time": "2min", "stride": 3},
+            "model": {"cell": "gru", "reset_after": False, "recurrent_dropout": 0.1, "units": [4, 4]},
+        },
+    ),
+    "sparse labels and their past": (
+        sparse,
+        {
+            "task": {"past_targets": {"delay": "5min", "count": 2}},
+            "model": {"cell": "lstm"},
+            "training": {"loss": "huber", "clipvalue": 0.5, "metrics": ["mae"], "monitor": "val_mae"},
+        },
+    ),
+    "resampled, lookback in hours": (
+        lambda: small_table(1500),
+        {"repair": {"resample": "5min"}, "windows": {"lookback": "0.5h"}},
+    ),
+    "powers of ten without a clock": (
+        positive,
+        {"task": {"target": "品質%"}, "scaling": {"target": "none"}, "training": {"loss": "msle"}},
+    ),
+    "everything auto": (
+        small_table,
+        {"windows": {"lookback": "auto"}, "model": {"units": "auto"}, "training": {"batch_size": "auto"}},
+    ),
 }
 
 
@@ -188,22 +226,28 @@ def test_a_class_that_training_never_saw_is_named(tmp_path: Path) -> None:
     (choice,) = [choice for choice in run.summary["choices"] if choice["reason_key"] == "prepare.class_unseen"]
     assert choice["value"] == ["leak"]
     assert "not in the training part, so the network can never name it: leak" in (
-        run.folder / "report.en.html").read_text("utf-8")
+        run.folder / "report.en.html"
+    ).read_text("utf-8")
     undefined = {row["metric"] for row in run.summary["scores"] if row["part"] == "test" and row["reason"]}
     assert "auc" in undefined, "row 29: undefined on a part without a class, not 0 or 1"
 
 
 def test_one_class_in_training_is_nothing_to_learn() -> None:
     codes = np.where(np.arange(420) < 300, 0, 1)
-    with pytest.raises(InputError, match=re.escape(
+    with pytest.raises(
+        InputError,
+        match=re.escape(
             "small — all 241 training windows are \"normal\" in 'state', so there is nothing to tell apart. "
-            "Choose training rows that hold at least two classes in [split], for example kind = \"batch\" "
-            "or \"named\"")):
+            'Choose training rows that hold at least two classes in [split], for example kind = "batch" '
+            'or "named"'
+        ),
+    ):
         prepare(reading(classes_of(codes, "normal", "fault")), small_plan(classes=True))
 
 
 def test_few_batches_are_enough_and_fewer_are_refused() -> None:
     """Rows 27 and 28: a part of whole batches counts batches, not rows."""
+
     def table(count: int) -> Table:
         every = batch_quality()
         assert every.batch is not None
@@ -212,9 +256,13 @@ def test_few_batches_are_enough_and_fewer_are_refused() -> None:
     plan = small_plan(windows={"lookback": "batch"}, split={"kind": "batch"})
     prepared = prepare(reading(table(5 * LEAST_BATCHES)), plan)
     assert [len(part) for part in prepared.parts.values()] == [9, 3, 3]
-    with pytest.raises(InputError, match=re.escape(
+    with pytest.raises(
+        InputError,
+        match=re.escape(
             "small — the validation part has 2 batches with a target, at least 3 are needed. "
-            "Give this part more batches in [split], or add batches to the table")):
+            "Give this part more batches in [split], or add batches to the table"
+        ),
+    ):
         prepare(reading(table(10)), plan)
 
 

@@ -10,8 +10,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from backmix import RecurrentClassifier, RecurrentRegressor
 
-QUICK = {"cell": "simple_rnn", "units": (8,), "dropout": 0.0, "epochs": 15, "learning_rate": 0.1,
-         "batch_size": 128, "random_state": 0}
+QUICK = {
+    "cell": "simple_rnn",
+    "units": (8,),
+    "dropout": 0.0,
+    "epochs": 15,
+    "learning_rate": 0.1,
+    "batch_size": 128,
+    "random_state": 0,
+}
 """A plain cell and one batch per epoch: what these tests cost is compiling, not training."""
 
 

@@ -18,8 +18,14 @@ HERE = Path(__file__).parent.parent / "examples"
 PLANS = sorted(HERE.glob("*.toml"))
 RUN = [path for path in PLANS if "refit" not in Plan.load(path).to_dict()]
 """Plans that `backmix run` is meant for; those of a refit have a test of their own."""
-STRIDES = {"remaining_life_cmapss": 20, "forecast_etth1": 12, "forecast_cstr": 4, "diagnosis_tennessee_eastman": 4,
-           "diagnosis_per_step_tennessee_eastman": 4, "anomaly_cstr": 4}
+STRIDES = {
+    "remaining_life_cmapss": 20,
+    "forecast_etth1": 12,
+    "forecast_cstr": 4,
+    "diagnosis_tennessee_eastman": 4,
+    "diagnosis_per_step_tennessee_eastman": 4,
+    "anomaly_cstr": 4,
+}
 """Fewer training windows where a table has many."""
 
 
@@ -33,8 +39,11 @@ def quick(path: Path) -> Plan:
     names = plan.evaluation.baselines or tasks.get(plan.the_task.kind).baselines
     # a mixture trains as one network does, with much beside it; two examples show that
     model = {"units": [8]} if path.stem in MIXED else {"units": [8], "recipe": "course"}
-    changes: dict[str, Any] = {"training": {"epochs": 2}, "model": model,
-                               "evaluation": {"resamples": 20, "baselines": list(names[:2])}}
+    changes: dict[str, Any] = {
+        "training": {"epochs": 2},
+        "model": model,
+        "evaluation": {"resamples": 20, "baselines": list(names[:2])},
+    }
     if path.stem in STRIDES:
         changes["windows"] = {"stride": STRIDES[path.stem]}
     return plan.merged(changes)

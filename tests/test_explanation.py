@@ -12,8 +12,8 @@ import backmix
 from backmix.app.main import main
 from backmix.data.export import write_csv
 from backmix.errors import InputError, StorageError
-from backmix.evaluation.report import MOST_BYTES
 from backmix.explanation import Explanation, explain
+from backmix.report.render import MOST_BYTES
 from backmix.text import LANGUAGES, say, speak
 from backmix.workflow import Run, fit
 from small import small_plan, small_table
@@ -38,7 +38,8 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_says_what_it_saw_and_writes_both_pages(
-        plant: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    plant: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(plant)
     assert _run("explain", "runs/one", "--at", "380", "--rows", "30") == 0
     said = capsys.readouterr().out
@@ -96,7 +97,8 @@ def test_classes_are_explained_and_another_table_is_looked_at_whole(diagnosis_ru
 
 
 def test_runs_that_cannot_be_explained_say_what_is_missing(
-        plant: Path, sensor_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plant: Path, sensor_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _run("explain", str(sensor_run.folder)) == 3
     assert "its plan does not say where the data is, because the table was handed over" in capsys.readouterr().err
     assert _run("explain", str(tmp_path)) == 3

@@ -63,11 +63,20 @@ def test_the_lock_holds_no_heavy_engine_and_a_hash_for_everything(lock: str) -> 
 
 def test_nothing_of_the_package_is_kept_out_of_the_wheel() -> None:
     """The wheel holds what git does not ignore; templates, catalogues and styles must be among it."""
-    files = [str(path) for path in (ROOT / "src" / "backmix").rglob("*")
-             if path.is_file() and "__pycache__" not in path.parts]
+    files = [
+        str(path)
+        for path in (ROOT / "src" / "backmix").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
     assert {".py", ".toml", ".css", ".jinja", ".typed"} <= {Path(name).suffix or Path(name).name for name in files}
-    ignored = subprocess.run(["git", "check-ignore", "--stdin"], input="\n".join(files), cwd=ROOT,
-                             capture_output=True, text=True, check=False)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--stdin"],
+        input="\n".join(files),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if ignored.returncode == 128:
         pytest.skip("not a git working copy")
     assert ignored.stdout.split() == []
@@ -89,8 +98,11 @@ def test_a_build_that_fails_ends_in_a_package_without_kernels() -> None:
 def test_the_kernels_are_made_for_any_machine_and_bring_no_threads_of_their_own() -> None:
     """Tuned to the machine that compiles, a wheel dies on an older one; OpenMP beside another pool spins."""
     forbidden = re.compile(r"-m(?:arch|tune|cpu)=|/arch:|-Ofast|-ffast-math|[-/]f?openmp|\(OpenMP|omp\.h|pragma omp")
-    texts = {path: path.read_text("utf-8") for path in [*NATIVE.rglob("*"), ROOT / "pyproject.toml"]
-             if path.suffix in {".txt", ".cmake", ".cpp", ".h", ".toml"}}
+    texts = {
+        path: path.read_text("utf-8")
+        for path in [*NATIVE.rglob("*"), ROOT / "pyproject.toml"]
+        if path.suffix in {".txt", ".cmake", ".cpp", ".h", ".toml"}
+    }
     assert NATIVE / "CMakeLists.txt" in texts
     assert {path.name: forbidden.findall(text) for path, text in texts.items() if forbidden.search(text)} == {}
 
@@ -114,8 +126,13 @@ def test_where_a_compiler_is_the_kernels_are() -> None:
 
 
 def test_the_kernels_and_how_they_are_built_are_in_the_repository() -> None:
-    listed = subprocess.run(["git", "ls-files", "--others", "--ignored", "--exclude-standard", "native"], cwd=ROOT,
-                            capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "native"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if listed.returncode == 128:
         pytest.skip("not a git working copy")
     assert listed.stdout.split() == []  # nothing that an sdist would lack

@@ -89,8 +89,11 @@ def test_a_notebook_is_one_by_the_rules(name: str, lang: str) -> None:
 
 def is_text(lines: Any) -> bool:
     """Lines, each but the last with its end."""
-    return isinstance(lines, list) and all(isinstance(line, str) for line in lines) and all(
-        line.endswith("\n") for line in lines[:-1])
+    return (
+        isinstance(lines, list)
+        and all(isinstance(line, str) for line in lines)
+        and all(line.endswith("\n") for line in lines[:-1])
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -122,12 +125,19 @@ def test_outputs_are_those_of_a_notebook(labs: ModuleType) -> None:
         def _repr_svg_(self) -> str:
             return "<svg/>"
 
-    cells = [labs.Cell("en", "# A"), labs.Cell("", "print(1)\nx = 2"), labs.Cell("measured", "x + 1"),
-             labs.Cell("", "None")]
+    cells = [
+        labs.Cell("en", "# A"),
+        labs.Cell("", "print(1)\nx = 2"),
+        labs.Cell("measured", "x + 1"),
+        labs.Cell("", "None"),
+    ]
     done = labs.execute(cells, "example")
     assert [list(cell.outputs) for cell in done] == [
-        [], [{"output_type": "stream", "name": "stdout", "text": ["1\n"]}],
-        [{"output_type": "execute_result", "execution_count": None, "data": {"text/plain": ["3"]}, "metadata": {}}], []]
+        [],
+        [{"output_type": "stream", "name": "stdout", "text": ["1\n"]}],
+        [{"output_type": "execute_result", "execution_count": None, "data": {"text/plain": ["3"]}, "metadata": {}}],
+        [],
+    ]
     (output,) = labs._run("drawing", {"drawing": Drawing()}, "place")
     assert output["data"] == {"text/plain": ["Drawing"], "image/svg+xml": ["<svg/>"]}
     book = labs.notebook(done, "en")

@@ -41,8 +41,13 @@ def facts(_: int) -> dict[str, Any]:
     from backmix import native
 
     np.ones((4, 4)) @ np.ones((4, 4))
-    return {"pid": os.getpid(), "kernels": native.threads(), "xla": os.environ["XLA_FLAGS"],
-            "forest": joblib.effective_n_jobs(-1), "pools": [pool["num_threads"] for pool in threadpool_info()]}
+    return {
+        "pid": os.getpid(),
+        "kernels": native.threads(),
+        "xla": os.environ["XLA_FLAGS"],
+        "forest": joblib.effective_n_jobs(-1),
+        "pools": [pool["num_threads"] for pool in threadpool_info()],
+    }
 
 
 def busy_threads(_: int) -> int:

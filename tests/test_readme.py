@@ -37,8 +37,12 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _quick(path: Path) -> None:
     """Make the plan train in a second."""
-    text = path.read_text("utf-8").replace("seed = 0", "seed = 0\nepochs = 2").replace(
-        'lookback = "auto"', "lookback = 6").replace('cell = "auto"', 'cell = "auto"\nunits = [4]')
+    text = (
+        path.read_text("utf-8")
+        .replace("seed = 0", "seed = 0\nepochs = 2")
+        .replace('lookback = "auto"', "lookback = 6")
+        .replace('cell = "auto"', 'cell = "auto"\nunits = [4]')
+    )
     path.write_text(text + "\n[evaluation]\nbaselines = ['mean']\nresamples = 20\n", "utf-8")
 
 
@@ -73,7 +77,8 @@ def test_the_python_snippets_run_as_written(plant: Path) -> None:
 def test_the_chinese_twin_has_the_same_commands_and_snippets() -> None:
     for language in ("sh", "python"):
         assert [_bare(b) for b in _blocks(README, language)] == [
-            _bare(b.replace("：", ":")) for b in _blocks(TWIN, language)]
+            _bare(b.replace("：", ":")) for b in _blocks(TWIN, language)
+        ]
 
 
 def test_every_command_stands_in_both_tables() -> None:

@@ -23,10 +23,10 @@ from backmix.data.split import Part
 from backmix.data.table import Table
 from backmix.data.windows import fit_scalers
 from backmix.errors import InputError, PlanError
-from backmix.evaluation.baselines import baselines
-from backmix.evaluation.leakage import audit_run, future, split_overlap
+from backmix.scoring.leakage.audit import audit_run, future, split_overlap
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
+from backmix.simple import baselines
 from backmix.text import speak
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import rolled
@@ -35,8 +35,11 @@ from backmix.workflow import Run, fit
 from small import small_plan, small_table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-QUICK: dict[str, Any] = {"training": {"epochs": 2}, "model": {"recipe": "course", "units": [4]},
-                         "evaluation": {"baselines": ["last_value", "ridge"], "resamples": 20}}
+QUICK: dict[str, Any] = {
+    "training": {"epochs": 2},
+    "model": {"recipe": "course", "units": [4]},
+    "evaluation": {"baselines": ["last_value", "ridge"], "resamples": 20},
+}
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +77,18 @@ def test_the_laboratory_of_the_example_is_what_its_script_writes() -> None:
 def test_the_reactor_example_tells_what_the_model_may_see(cstr: Run) -> None:
     """Bad input 24: what is known at prediction time, in the report of both languages."""
     report = (cstr.folder / "report.en.html").read_text("utf-8")
-    assert ("Of the past values of acid it is shown, at every row, the newest sample whose result had been "
-            "reported by then, by the report times of the laboratory; the latest report came 91 rows (3.03 h) after "
-            "its sample, and the split keeps that distance too. From sample to report it took ") in report
+    assert (
+        "Of the past values of acid it is shown, at every row, the newest sample whose result had been "
+        "reported by then, by the report times of the laboratory; the latest report came 91 rows (3.03 h) after "
+        "its sample, and the split keeps that distance too. From sample to report it took "
+    ) in report
     assert "Beside each of these values stands its age, as the logarithm of 1 + rows since the sample." in report
     assert "Beside each input stands whether its value was measured (0) or missing and filled (1)." in report
     chinese = (cstr.folder / "report.zh_TW.html").read_text("utf-8")
-    assert ("每一列只提供當時已回報的 acid 最新樣本的結果，依化驗室的回報時間而定；"
-            "最晚的一次在取樣後 91 列（3.03 h） 才回報") in chinese
+    assert (
+        "每一列只提供當時已回報的 acid 最新樣本的結果，依化驗室的回報時間而定；"
+        "最晚的一次在取樣後 91 列（3.03 h） 才回報"
+    ) in chinese
     for page, words in ((report, "labels"), (chinese, "標記數")):
         assert f">{words}</th>" in page
 
@@ -110,7 +117,8 @@ def test_a_bundle_shows_new_rows_the_results_reported_by_then(cstr: Run, tmp_pat
         loaded.predict(table.select(names))
     assert str(fault.value) == (
         "cstr — acid is shown to the model only once it was reported, and column 'acid (report time)' (seconds since "
-        "1970 UTC), which says when, is missing. Give the report times: [data.lab] report, or report_delay")
+        "1970 UTC), which says when, is missing. Give the report times: [data.lab] report, or report_delay"
+    )
 
 
 def test_a_new_file_needs_a_laboratory_file_of_its_own(cstr: Run, tmp_path: Path) -> None:
@@ -120,7 +128,8 @@ def test_a_new_file_needs_a_laboratory_file_of_its_own(cstr: Run, tmp_path: Path
         cstr.bundle.predict_file(tmp_path / "new.csv")
     assert str(fault.value) == (
         "the model is shown past values of acid, whose results are in a file of their own. Give that of the new rows: "
-        '--lab FILE, in Python predict_file(..., lab="...")')
+        '--lab FILE, in Python predict_file(..., lab="...")'
+    )
     frame, ledger = cstr.bundle.predict_file(tmp_path / "new.csv", lab=EXAMPLES / "sparse_lab_cstr.csv")
     assert len(frame) > 400
     assert ledger.read == 600 + 361
@@ -134,7 +143,8 @@ def test_a_laboratory_file_for_a_model_that_has_none(sensor_run: Run) -> None:
         sensor_run.bundle.predict_file("new.csv", lab="lab.csv")
     assert str(fault.value) == (
         "lab.csv — this model was trained without [data.lab], so nothing is known of the form of its laboratory file. "
-        "Leave --lab out, or put the results into the table")
+        "Leave --lab out, or put the results into the table"
+    )
 
 
 def test_the_light_runtime_refuses_what_it_does_not_compute(cstr: Run) -> None:
@@ -142,7 +152,8 @@ def test_the_light_runtime_refuses_what_it_does_not_compute(cstr: Run) -> None:
         Runtime.load(cstr.bundle_path)
     assert str(fault.value) == (
         "this model sees the age of past targets or which inputs were filled, which the light runtime does not "
-        "compute. Use backmix predict, or backmix.load(...).predict(table)")
+        "compute. Use backmix predict, or backmix.load(...).predict(table)"
+    )
     with speak("zh_TW"):
         assert "輕量執行環境無法計算" in str(fault.value)
 
@@ -190,10 +201,16 @@ def test_whole_batches_are_judged_by_the_labels_they_have() -> None:
     labelled = [b for b in range(21) if b % 4 != 3]
     for b in labelled:
         values[20 * b + [7, 19][b % 2], 3] = b
-    batches = replace(table, values=values, batch=np.repeat(np.arange(21, dtype=np.int32), 20),
-                      batch_names=tuple(f"B{b:02}" for b in range(21)))
-    run = prepare(Reading(batches, Ledger(420)), small_plan(
-        windows={"lookback": "batch", "missing": True}, split={"kind": "batch"}))
+    batches = replace(
+        table,
+        values=values,
+        batch=np.repeat(np.arange(21, dtype=np.int32), 20),
+        batch_names=tuple(f"B{b:02}" for b in range(21)),
+    )
+    run = prepare(
+        Reading(batches, Ledger(420)),
+        small_plan(windows={"lookback": "batch", "missing": True}, split={"kind": "batch"}),
+    )
     truth = np.concatenate([part.truth()[:, 0] for part in run.parts.values()])
     assert truth.tolist() == labelled
     left_out = {name for part in run.parts.values() for name in part.excluded}
@@ -253,7 +270,10 @@ def test_filled_values_are_marked_at_training_and_at_prediction() -> None:
     marked = {name: np.flatnonzero(run.table.column(name)).tolist() for name in names}
     assert marked == {"T101 (missing)": [50, 51], "F102 (missing)": [400, 401, 402], "P103 (missing)": []}
     assert {name: (290 + np.flatnonzero(new.table.column(name))).tolist() for name in names} == {
-        "T101 (missing)": [], "F102 (missing)": [400, 401, 402], "P103 (missing)": []}
+        "T101 (missing)": [],
+        "F102 (missing)": [400, 401, 402],
+        "P103 (missing)": [],
+    }
     assert np.isfinite(new.gather(new.all_indices).x).all()
 
 
@@ -263,7 +283,8 @@ def test_a_plan_says_how_past_targets_are_known(past: dict[str, Any]) -> None:
         small_plan(task={"past_targets": past})
     assert str(fault.value) == (
         'plan: [task] past_targets — give either delay (a fixed time from sample to report) or known = "reported" (the '
-        "report times of [data.lab])")
+        "report times of [data.lab])"
+    )
 
 
 def test_report_times_that_nobody_gave(tmp_path: Path) -> None:
@@ -272,7 +293,8 @@ def test_report_times_that_nobody_gave(tmp_path: Path) -> None:
         fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
     assert str(fault.value) == (
         "small — quality is shown to the model only once it was reported, and column 'quality (report time)' (seconds "
-        "since 1970 UTC), which says when, is missing. Give the report times: [data.lab] report, or report_delay")
+        "since 1970 UTC), which says when, is missing. Give the report times: [data.lab] report, or report_delay"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -289,14 +311,24 @@ def test_the_light_runtime_takes_reported_values_from_its_caller(tmp_path: Path)
     np.testing.assert_allclose(said, frame["prediction"], rtol=1e-4)
 
 
-def test_the_command_line_takes_a_laboratory_file(cstr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                 capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_takes_a_laboratory_file(
+    cstr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = read(Plan.parse(cstr.bundle.plan).data.model_copy(update={"lab": None, "tags": ()})).table
     monkeypatch.chdir(tmp_path)
     write_csv(table.rows(slice(0, 300)).to_frame().reset_index(), Path("new.csv"))
     with pytest.raises(SystemExit) as end:
-        main(["predict", str(cstr.bundle_path), "new.csv", "--lab", str(EXAMPLES / "sparse_lab_cstr.csv"), "--out",
-              "said.csv"])
+        main(
+            [
+                "predict",
+                str(cstr.bundle_path),
+                "new.csv",
+                "--lab",
+                str(EXAMPLES / "sparse_lab_cstr.csv"),
+                "--out",
+                "said.csv",
+            ]
+        )
     assert end.value.code == 0
     said = pd.read_csv("said.csv")
     frame, _ = cstr.bundle.predict_file("new.csv", lab=EXAMPLES / "sparse_lab_cstr.csv")
@@ -310,8 +342,12 @@ def test_a_forecast_shows_which_inputs_were_filled(strategy: str) -> None:
     table = small_table()
     values = np.array(table.values)
     values[100:103, 0] = np.nan
-    plan = Plan.check({"task": {"kind": "forecast", "target": "quality", "strategy": strategy, "relative": "none"},
-                       "windows": {"lookback": 6, "horizon": 3, "missing": True}})
+    plan = Plan.check(
+        {
+            "task": {"kind": "forecast", "target": "quality", "strategy": strategy, "relative": "none"},
+            "windows": {"lookback": 6, "horizon": 3, "missing": True},
+        }
+    )
     run = prepare(Reading(replace(table, values=values), Ledger(420)), plan)
     names = run.test.feature_names
     assert names == ("F102", "P103", "T101", "F102 (missing)", "P103 (missing)", "T101 (missing)", "quality (known)")

@@ -19,12 +19,24 @@ from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from backmix.workflow import fit
 
-PLANS: dict[str, dict[str, Any]] = {f"{name}/{key}": dict(plan)
-                                    for name, part in (*plants, *sets) for key, plan in part.plans.items()}
-WHOLE = ("cstr/fault_diagnosis", "batch_reactor/soft_sensor", "batch_reactor/fault_diagnosis",
-         "batch_reactor/batch_quality", "batch_reactor/batch_end_time", "heat_exchanger/remaining_life",
-         "heat_exchanger/soft_sensor", "batch_dryer/Y2", "cmapss_fd001/capped", "daisy_evaporator/all_outputs",
-         "debutanizer/A", "etth1/oil_temperature", "tennessee_eastman/case1")
+PLANS: dict[str, dict[str, Any]] = {
+    f"{name}/{key}": dict(plan) for name, part in (*plants, *sets) for key, plan in part.plans.items()
+}
+WHOLE = (
+    "cstr/fault_diagnosis",
+    "batch_reactor/soft_sensor",
+    "batch_reactor/fault_diagnosis",
+    "batch_reactor/batch_quality",
+    "batch_reactor/batch_end_time",
+    "heat_exchanger/remaining_life",
+    "heat_exchanger/soft_sensor",
+    "batch_dryer/Y2",
+    "cmapss_fd001/capped",
+    "daisy_evaporator/all_outputs",
+    "debutanizer/A",
+    "etth1/oil_temperature",
+    "tennessee_eastman/case1",
+)
 """Plans that together have every form of window and split that ships; they are run from end to end."""
 
 
@@ -58,8 +70,10 @@ def test_a_standard_plan_runs_to_its_report(name: str, shared_data: Path, tmp_pa
     plan = Plan.check(PLANS[name])
     classes = plan.the_task.kind == "fault_diagnosis"
     quick: dict[str, Any] = {
-        "training": {"epochs": 1}, "model": {"recipe": "course", "units": [4], "dropout": 0.0},
-        "evaluation": {"baselines": ["majority" if classes else "mean"], "resamples": 20}}
+        "training": {"epochs": 1},
+        "model": {"recipe": "course", "units": [4], "dropout": 0.0},
+        "evaluation": {"baselines": ["majority" if classes else "mean"], "resamples": 20},
+    }
     if plan.windows.lookback != "batch":
         quick["windows"] = {"stride": 5}
     reading = _read(plan)

@@ -51,7 +51,8 @@ def test_the_umask_of_the_user_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS])
 def test_row_40_any_refusal_at_any_call_leaves_the_old_file(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
     """Each system call of a write fails in turn, at its first and at its second use."""
     target = tmp_path / "a.txt"
     write_atomic(target, "old")
@@ -89,8 +90,9 @@ def test_row_40_a_full_disk_in_the_middle_of_the_content(tmp_path: Path) -> None
 
     with pytest.raises(StorageError) as caught:
         write_atomic(target, half)
-    assert str(caught.value) == (f"{target} — cannot be written: the disk is full. What was there before is "
-                                 "intact; mend that and start again")
+    assert str(caught.value) == (
+        f"{target} — cannot be written: the disk is full. What was there before is intact; mend that and start again"
+    )
     assert target.read_text() == "old"
     assert not drafts(tmp_path)
 
@@ -108,8 +110,10 @@ def test_row_40_a_real_limit_of_file_size(tmp_path: Path) -> None:
         except StorageError as fault:
             print(fault)
     """)
-    assert found == (f"{target} — cannot be written: the file would be larger than this process may write. "
-                     "What was there before is intact; mend that and start again")
+    assert found == (
+        f"{target} — cannot be written: the file would be larger than this process may write. "
+        "What was there before is intact; mend that and start again"
+    )
     assert target.read_text() == "old"
     assert not drafts(tmp_path)
 
@@ -184,11 +188,14 @@ def test_row_41_killed_at_random_moments_the_file_is_old_or_new(tmp_path: Path) 
 
 
 def test_row_39_the_second_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
-    holder = start(f"""
+    holder = start(
+        f"""
         with hold({str(tmp_path / "run")!r}):
             print("held", flush=True)
             input()
-    """, stdin=subprocess.PIPE)
+    """,
+        stdin=subprocess.PIPE,
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(BusyError) as caught, hold(tmp_path / "run"):
@@ -198,7 +205,8 @@ def test_row_39_the_second_process_is_told_who_holds_the_folder(tmp_path: Path) 
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", values["since"])
     assert str(caught.value) == (
         f"{tmp_path / 'run'} — another process holds this folder: pid {holder.pid} on {values['host']} since "
-        f"{values['since']}. Wait for it, stop it, or choose another folder")
+        f"{values['since']}. Wait for it, stop it, or choose another folder"
+    )
     assert caught.value.exit_code == 7
     holder.send_signal(signal.SIGKILL)  # the lock dies with its process, however that ends
     holder.communicate()
@@ -262,8 +270,13 @@ def start(script: str, **named: Any) -> subprocess.Popen[str]:
     lines = script.splitlines()
     margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     text = HEAD + "\n".join(line[margin:] for line in lines)
-    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, **named,
-                            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)})
+    return subprocess.Popen(
+        [sys.executable, "-c", text],
+        stdout=subprocess.PIPE,
+        text=True,
+        **named,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
 
 
 def run(script: str) -> str:

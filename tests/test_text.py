@@ -58,7 +58,8 @@ def test_every_sentence_is_said_somewhere() -> None:
 
 def test_every_key_that_is_raised_or_said_has_a_sentence() -> None:
     called = re.compile(
-        r"(?:say|Error|Undefined|Unusable|Choice|Note|Finding)\(\s*(?:\w+,\s*)?\"([a-z_]+\.[a-zA-Z0-9_]+)\"")
+        r"(?:say|Error|Undefined|Unusable|Choice|Note|Finding)\(\s*(?:\w+,\s*)?\"([a-z_]+\.[a-zA-Z0-9_]+)\""
+    )
     asked = {key for path in SOURCE.rglob("*.py") for key in called.findall(path.read_text("utf-8"))}
     assert len(asked) > 100
     assert {key for key in asked if key.split(".")[0] in stages() and key not in KEYS} == set()

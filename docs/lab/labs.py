@@ -35,8 +35,10 @@ from typing import Any
 HOME = Path(__file__).resolve().parent
 LANGUAGES = ("en", "zh_TW")
 KINDS = ("en", "zh_TW", "", "measured")
-KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-          "language_info": {"name": "python"}}
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ def read(path: Path) -> list[Cell]:
     text = path.read_text("utf-8")
     marks = list(head.finditer(text))
     for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=True):
-        kind, body = mark[1], text[mark.end():end].strip("\n")
+        kind, body = mark[1], text[mark.end() : end].strip("\n")
         if kind not in KINDS:
-            line = text[:mark.start()].count("\n") + 1
+            line = text[: mark.start()].count("\n") + 1
             raise ValueError(f"{path.name}:{line} — cell of kind {kind!r}. Use one of: en, zh_TW, measured, or nothing")
         if kind in LANGUAGES:
             body = "\n".join(line.removeprefix("#").removeprefix(" ") for line in body.splitlines())
@@ -121,8 +123,9 @@ def notebook(cells: Sequence[Cell], lang: str) -> dict[str, Any]:
         common = {"id": f"cell-{number}", "metadata": {}, "source": _lines(cell.text)}
         if cell.code:
             count += 1
-            outputs = [output | ({"execution_count": count} if "execution_count" in output else {})
-                       for output in cell.outputs]
+            outputs = [
+                output | ({"execution_count": count} if "execution_count" in output else {}) for output in cell.outputs
+            ]
             tags = {"metadata": {"tags": ["measured"]}} if cell.kind == "measured" else {}
             found.append({"cell_type": "code", "execution_count": count, "outputs": outputs} | common | tags)
         elif cell.kind == lang:
@@ -137,8 +140,9 @@ def write(book: dict[str, Any]) -> str:
 
 def compared(book: dict[str, Any]) -> list[str]:
     """What must be the same on every machine, line by line: all but the outputs of measured cells."""
-    cells = [cell | {"outputs": []} if "measured" in cell["metadata"].get("tags", ()) else cell
-             for cell in book["cells"]]
+    cells = [
+        cell | {"outputs": []} if "measured" in cell["metadata"].get("tags", ()) else cell for cell in book["cells"]
+    ]
     return write(book | {"cells": cells}).splitlines()
 
 

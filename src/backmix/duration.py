@@ -78,14 +78,21 @@ def _schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
             raise ValueError(str(fault)) from None
 
     return core_schema.no_info_before_validator_function(
-        parse, core_schema.is_instance_schema(Duration),
+        parse,
+        core_schema.is_instance_schema(Duration),
         serialization=core_schema.plain_serializer_function_ser_schema(
-            lambda d: d.count if d.count is not None else d.text, when_used="unless-none"))
+            lambda d: d.count if d.count is not None else d.text, when_used="unless-none"
+        ),
+    )
 
 
 def _json_schema(_schema: Any, _handler: Any) -> dict[str, Any]:
-    return {"anyOf": [{"type": "integer", "minimum": 0},
-                      {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(rows?|ms|s|min|h|d|w)?\s*$"}]}
+    return {
+        "anyOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(rows?|ms|s|min|h|d|w)?\s*$"},
+        ]
+    }
 
 
 DurationField = Annotated[Duration, GetPydanticSchema(_schema, _json_schema)]

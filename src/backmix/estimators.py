@@ -33,10 +33,20 @@ Units = tuple[int, ...] | Literal["auto"]
 class _Recurrent(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: windows from arrays, training, raw outputs."""
 
-    def __init__(self, *, steps: int = 1, cell: str = "auto", units: Units = "auto",
-                 dropout: float | Literal["auto"] = "auto", learning_rate: float | Literal["auto"] = "auto",
-                 epochs: int = 100, batch_size: int | Literal["auto"] = "auto", patience: int = 20,
-                 validation_fraction: float = 0.2, random_state: Any = None) -> None:
+    def __init__(
+        self,
+        *,
+        steps: int = 1,
+        cell: str = "auto",
+        units: Units = "auto",
+        dropout: float | Literal["auto"] = "auto",
+        learning_rate: float | Literal["auto"] = "auto",
+        epochs: int = 100,
+        batch_size: int | Literal["auto"] = "auto",
+        patience: int = 20,
+        validation_fraction: float = 0.2,
+        random_state: Any = None,
+    ) -> None:
         self.steps = steps
         self.cell = cell
         self.units = units
@@ -56,8 +66,16 @@ class _Recurrent(BaseEstimator):  # type: ignore[misc]
             raise ValueError(str(InputError("estimators.steps", steps=self.steps, columns=x.shape[1])))
         return x.reshape(len(x), self.steps, -1)
 
-    def _train(self, x: NDArray[np.float64], y: NDArray[np.float64], *, head: str, outputs: int, loss: str,
-               class_weights: Mapping[int, float] | None = None) -> None:
+    def _train(
+        self,
+        x: NDArray[np.float64],
+        y: NDArray[np.float64],
+        *,
+        head: str,
+        outputs: int,
+        loss: str,
+        class_weights: Mapping[int, float] | None = None,
+    ) -> None:
         """Fit scaler and network; the last ``validation_fraction`` of the samples stops the training."""
         count, steps, width = x.shape
         held = min(max(1, round(self.validation_fraction * count)), count - 1) if count > 1 else 0
@@ -70,12 +88,18 @@ class _Recurrent(BaseEstimator):  # type: ignore[misc]
         situation = Situation(features=width, lookback=steps, samples=int(train.sum()), head=head, outputs=outputs)
         self.architecture_: Architecture = advise(model, situation).architecture
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        plan = TrainingPlan(epochs=self.epochs, batch_size=self.batch_size, patience=self.patience,
-                            learning_rate=self.learning_rate, seed=seed)
+        plan = TrainingPlan(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            patience=self.patience,
+            learning_rate=self.learning_rate,
+            seed=seed,
+        )
         batch = int(choose_batch_size(steps, samples=int(train.sum())).value)
         settings = resolve(plan, loss=loss, batch_size=batch, lookback=steps, class_weights=class_weights)
-        fitted = fit_network(self.architecture_, windows.subset(train), windows.subset(~train if held else train),
-                             settings=settings)
+        fitted = fit_network(
+            self.architecture_, windows.subset(train), windows.subset(~train if held else train), settings=settings
+        )
         self.history_ = fitted.history
         self.n_iter_ = len(fitted.history["loss"])
         self.weights_ = take_weights(fitted.model)
@@ -86,9 +110,15 @@ class _Recurrent(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         checked = self._windows(validate_data(self, x, reset=False, allow_nd=True, dtype=np.float64))
         if checked.shape[2] != self.architecture_.features or checked.shape[1] != self.architecture_.lookback:
-            raise ValueError(str(InputError(
-                "estimators.shape", got=checked.shape[1:],
-                wanted=(self.architecture_.lookback, self.architecture_.features))))
+            raise ValueError(
+                str(
+                    InputError(
+                        "estimators.shape",
+                        got=checked.shape[1:],
+                        wanted=(self.architecture_.lookback, self.architecture_.features),
+                    )
+                )
+            )
         if getattr(self, "_network", None) is None:
             self._network = build(self.architecture_, seed=0)
             put_weights(self._network, self.weights_)
@@ -143,9 +173,13 @@ class RecurrentClassifier(ClassifierMixin, _Recurrent):  # type: ignore[misc]
         # the samples that stop the training are the last; sorted labels would leave classes out of the rest
         order = check_random_state(0).permutation(len(codes))
         binary = len(self.classes_) == 2
-        self._train(self._windows(x)[order], codes[order].astype(np.float64), head="binary" if binary else "classes",
-                    outputs=1 if binary else len(self.classes_),
-                    loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy")
+        self._train(
+            self._windows(x)[order],
+            codes[order].astype(np.float64),
+            head="binary" if binary else "classes",
+            outputs=1 if binary else len(self.classes_),
+            loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
+        )
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:

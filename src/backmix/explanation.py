@@ -19,7 +19,7 @@ from backmix.workflow import STARTED, Run, fingerprint, reading_of, title
 
 if TYPE_CHECKING:
     from backmix.data.sources import Reading
-    from backmix.evaluation.inspection import Insight, Subject
+    from backmix.inspection import Insight, Subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,24 +40,31 @@ class Explanation:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What it means for the plant, in the language of the moment."""
-        from backmix.evaluation.inspection.sentences import sentences
+        from backmix.inspection.sentences import sentences
 
         return sentences(self.insight)
 
 
-def explain(run: Run | Path | str, *, data: Any = None, at: str | int | None = None, rows: int | None = None,
-            target: str | None = None, out: Path | str | None = None) -> Explanation:
+def explain(
+    run: Run | Path | str,
+    *,
+    data: Any = None,
+    at: str | int | None = None,
+    rows: int | None = None,
+    target: str | None = None,
+    out: Path | str | None = None,
+) -> Explanation:
     """Show what the network of a finished run does inside.
 
     data: the table to look at (a file, a frame, a `Table`); None reads that of the run again, and
         then its test part is looked at; of any other table all of its rows are
-    at, rows: which stretch of gates is shown; see `evaluation.inspection.stretch.choose`
+    at, rows: which stretch of gates is shown; see `inspection.stretch.choose`
     target: which of several targets is explained, None for the first
     out: where ``explain.en.html`` and ``explain.zh_TW.html`` are written; None for the run's folder
 
     Raises InputError, PlanError, BundleError, StorageError.
     """
-    from backmix.evaluation.inspection import THOROUGH, look
+    from backmix.inspection import THOROUGH, look
 
     run = run if isinstance(run, Run) else Run.load(run)
     if not run.bundle.recipe.tells_what_is_judged:
@@ -86,7 +93,7 @@ def _target(run: Run, name: str | None) -> int:
 def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str]:
     """The network on the test part of its own data, or on all of another table, whose name is told then."""
     from backmix.data.windows import build_windows
-    from backmix.evaluation.inspection import Subject
+    from backmix.inspection import Subject
     from backmix.training.prepare import prepare
 
     bundle = run.bundle
@@ -99,10 +106,21 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
     recipe, table = bundle.recipe, reading.table
     known = all(tag.name in table.names for tag in recipe.task.targets)
     windows, _ = recipe.windows(table, need_target=known)
-    every = windows if recipe.spec.lookback is None else build_windows(
-        windows.table, recipe.spec.without_target()).scaled(recipe.scaler, recipe.target_scaler)
-    subject = Subject(model=bundle.inside, architecture=bundle.architecture, task=recipe.task, windows=windows,
-                      background=windows, every=every, step=recipe.step, target=target)
+    every = (
+        windows
+        if recipe.spec.lookback is None
+        else build_windows(windows.table, recipe.spec.without_target()).scaled(recipe.scaler, recipe.target_scaler)
+    )
+    subject = Subject(
+        model=bundle.inside,
+        architecture=bundle.architecture,
+        task=recipe.task,
+        windows=windows,
+        background=windows,
+        every=every,
+        step=recipe.step,
+        target=target,
+    )
     return subject.plain(), table.source
 
 
@@ -131,9 +149,20 @@ def _kept(run: Run) -> str:
 
 
 def _pages(run: Run, plan: Plan, subject: Subject, seen: Insight) -> dict[Language, bytes]:
-    from backmix.evaluation.report import ReportData, render_explanation
+    from backmix.report.data import ReportData
+    from backmix.report.render import render_explanation
 
-    return {lang: render_explanation(ReportData(
-        title=title(plan, subject.task, subject.table), task=subject.task,
-        verdict=str(run.summary["verdict"][lang]), insight=seen, plan=run.bundle.plan,
-        environment=run.summary.get("environment", {})), lang) for lang in LANGUAGES}
+    return {
+        lang: render_explanation(
+            ReportData(
+                title=title(plan, subject.task, subject.table),
+                task=subject.task,
+                verdict=str(run.summary["verdict"][lang]),
+                insight=seen,
+                plan=run.bundle.plan,
+                environment=run.summary.get("environment", {}),
+            ),
+            lang,
+        )
+        for lang in LANGUAGES
+    }

@@ -29,10 +29,18 @@ R = TypeVar("R")
 Place = Literal["local", "ray", "dask"]
 """Where workers run: processes of this machine, or a cluster."""
 
-ONE_THREAD = {"BACKMIX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-              "VECLIB_MAXIMUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
-              "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1", "PJRT_NPROC": "1",
-              "LOKY_MAX_CPU_COUNT": "1"}
+ONE_THREAD = {
+    "BACKMIX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "NPROC": "1",
+    "PJRT_NPROC": "1",
+    "LOKY_MAX_CPU_COUNT": "1",
+}
 """What a worker finds in its environment before it imports anything: most of these are read only once.
 The flag of XLA alone leaves it a pool of threads for loops and sums; NPROC is the size of that pool. The last one is
 what a forest of scikit-learn takes for all processors of the machine."""
@@ -64,8 +72,14 @@ class Workers:
 HERE = Workers()
 
 
-def spread(work: Callable[[J], R], jobs: Sequence[J], workers: Workers = HERE, *,
-           watch: Callable[[R], None] | None = None, apart: bool = False) -> list[R]:
+def spread(
+    work: Callable[[J], R],
+    jobs: Sequence[J],
+    workers: Workers = HERE,
+    *,
+    watch: Callable[[R], None] | None = None,
+    apart: bool = False,
+) -> list[R]:
     """The results of ``work`` on every job, in the order of the jobs.
 
     ``work`` is a function of a module, and jobs and results can be pickled: they go to other processes.
@@ -92,9 +106,11 @@ def spread(work: Callable[[J], R], jobs: Sequence[J], workers: Workers = HERE, *
 
     count = min(workers.count, len(jobs))
     with _engine(workers, count) as streams:
-        told = Parallel(return_as="generator_unordered" if streams else "list", batch_size=1,
-                        pre_dispatch=count if workers.on == "ray" else "2 * n_jobs")(
-            delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
+        told = Parallel(
+            return_as="generator_unordered" if streams else "list",
+            batch_size=1,
+            pre_dispatch=count if workers.on == "ray" else "2 * n_jobs",
+        )(delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
         found = {}
         try:
             for number, result in told:
@@ -163,8 +179,11 @@ def _register_local() -> None:
     class Local(LokyBackend):  # type: ignore[misc]
         def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
             self._workers = get_memmapping_executor(
-                n_jobs, env=self._prepare_worker_env(n_jobs) | _environment(), initializer=_ignore_interrupts,
-                context_id=parallel._id)
+                n_jobs,
+                env=self._prepare_worker_env(n_jobs) | _environment(),
+                initializer=_ignore_interrupts,
+                context_id=parallel._id,
+            )
             self.parallel = parallel
             return max(2, n_jobs)  # told of one worker, joblib would do the work in this process
 
@@ -221,21 +240,28 @@ def _start_ray(workers: Workers) -> None:
     import ray
 
     address = os.environ.get("RAY_ADDRESS")
-    where: dict[str, Any] = {"address": address} if address else {
-        "address": "local", "num_cpus": workers.count, "include_dashboard": False}
+    where: dict[str, Any] = (
+        {"address": address} if address else {"address": "local", "num_cpus": workers.count, "include_dashboard": False}
+    )
     for left in reversed(range(1 if address else RAY_STARTS)):
         try:
             with _quiet():
-                ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
-                         runtime_env={"env_vars": _environment()})
+                ray.init(
+                    **where,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=True,
+                    runtime_env={"env_vars": _environment()},
+                )
             return
         except Exception as fault:  # Ray has no kind of its own for a cluster that does not come up
             with _quiet():
                 ray.shutdown()
                 gc.collect()  # what is left of the start says so when it goes, and must not do it later
             if not left:
-                raise PlanError("backtest.no_cluster", on="ray", address=address or "local",
-                                fault=_line(fault)) from None
+                raise PlanError(
+                    "backtest.no_cluster", on="ray", address=address or "local", fault=_line(fault)
+                ) from None
 
 
 @contextmanager
@@ -270,8 +296,13 @@ def _dask(workers: Workers) -> Iterator[None]:
             yield
         return
     cluster: Any = LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=workers.count, threads_per_worker=1, processes=True, dashboard_address=None,
-        silence_logs=logging.CRITICAL, env=_environment())
+        n_workers=workers.count,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+        env=_environment(),
+    )
     with cluster, Client(cluster):  # type: ignore[no-untyped-call]
         yield
 

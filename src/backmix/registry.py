@@ -51,8 +51,13 @@ class Registry(Generic[T]):
         self._fill()
         if name not in self._parts:
             near = get_close_matches(name, self._parts, n=1)
-            raise PlanError("core.unknown_part", kind=self.kind, name=name,
-                            near=near[0] if near else sorted(self._parts)[0], names=", ".join(sorted(self._parts)))
+            raise PlanError(
+                "core.unknown_part",
+                kind=self.kind,
+                name=name,
+                near=near[0] if near else sorted(self._parts)[0],
+                names=", ".join(sorted(self._parts)),
+            )
         return self._parts[name]
 
     def names(self) -> list[str]:

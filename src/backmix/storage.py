@@ -105,8 +105,16 @@ def hold(folder: str | Path) -> Iterator[Path]:
             # after the lock, so that nobody's live draft is taken for a dead one
             for draft in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
                 draft.unlink(missing_ok=True)
-            _sign(lock, json.dumps({"pid": os.getpid(), "host": socket.gethostname(),
-                                    "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}))
+            _sign(
+                lock,
+                json.dumps(
+                    {
+                        "pid": os.getpid(),
+                        "host": socket.gethostname(),
+                        "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+                    }
+                ),
+            )
         try:
             yield folder
         finally:

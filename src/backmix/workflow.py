@@ -41,11 +41,11 @@ from backmix.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.evaluation.coverage import Banded
-    from backmix.evaluation.inspection import Insight
-    from backmix.evaluation.judgement import Judgement, Neighbours
-    from backmix.evaluation.leakage import LeakageResult
-    from backmix.evaluation.report import ReportData
+    from backmix.inspection import Insight
+    from backmix.report.data import ReportData
+    from backmix.scoring.coverage import Banded
+    from backmix.scoring.judgement import Judgement, Neighbours
+    from backmix.scoring.leakage.audit import LeakageResult
     from backmix.tasks import Task
     from backmix.training.fit import Fitted
     from backmix.training.mixing import Mixed
@@ -112,8 +112,17 @@ def run_folder(name: str, *, resume: bool = False) -> Path:
     return folder
 
 
-def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool = False,
-        base: Path | str = ".", quiet: bool = False, callbacks: Sequence[Any] = (), workers: Workers = HERE) -> Run:
+def fit(
+    data: Any,
+    plan: Plan,
+    *,
+    folder: Path | str | None = None,
+    resume: bool = False,
+    base: Path | str = ".",
+    quiet: bool = False,
+    callbacks: Sequence[Any] = (),
+    workers: Workers = HERE,
+) -> Run:
     """Run a whole plan and return the run.
 
     data: a file, a pandas or polars frame, a `Table`, a `Reading`, or None to read what ``[data]``
@@ -133,8 +142,14 @@ def fit(data: Any, plan: Plan, *, folder: Path | str | None = None, resume: bool
     with hold(where):
         _same_run(where, plan, reading, resume=resume)
         try:
-            return _run(ready, where, quiet=quiet, callbacks=callbacks, workers=workers,
-                        found_at=_place(data, Path(base), where))
+            return _run(
+                ready,
+                where,
+                quiet=quiet,
+                callbacks=callbacks,
+                workers=workers,
+                found_at=_place(data, Path(base), where),
+            )
         except Interrupted as cut:
             raise Interrupted("workflow.interrupted_training", **cut.values | {"where": where}) from None
         except KeyboardInterrupt:
@@ -163,8 +178,18 @@ def reading_of(data: Any, plan: Plan, base: Path) -> Reading:
 
         return Reading(table=data, ledger=Ledger(read=len(data)))
     if isinstance(data, str | os.PathLike):
-        return read(plan.data.model_copy(update={
-            "file": os.fspath(data), "set": None, "protocol": None, "plant": None, "sql": None, "query": None}))
+        return read(
+            plan.data.model_copy(
+                update={
+                    "file": os.fspath(data),
+                    "set": None,
+                    "protocol": None,
+                    "plant": None,
+                    "sql": None,
+                    "query": None,
+                }
+            )
+        )
     return read(plan.data, frame=data, base=base)
 
 
@@ -184,7 +209,7 @@ def fingerprint(table: Table) -> str:
     for start in range(0, len(table), 1 << 18):
         for array in (table.values, table.time, table.batch):
             if array is not None:
-                digest.update(np.ascontiguousarray(array[start:start + (1 << 18)]).tobytes())
+                digest.update(np.ascontiguousarray(array[start : start + (1 << 18)]).tobytes())
     return digest.hexdigest()
 
 
@@ -213,8 +238,8 @@ class _Ready:
 
 def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -> _Ready:
     """Audit, windows and design of a run; everything that it can be refused for."""
-    from backmix.evaluation.baselines import baselines
-    from backmix.evaluation.leakage import audit_run, refuse
+    from backmix.scoring.leakage.audit import audit_run, refuse
+    from backmix.simple import baselines
 
     for name in plan.evaluation.baselines or ():
         baselines.get(name)
@@ -225,12 +250,19 @@ def _ready(reading: Reading, plan: Plan, start: Start | None, *, resume: bool) -
     return _Ready(audit=looked, prepared=prepared, design=chosen)
 
 
-def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any], workers: Workers,
-         found_at: Mapping[str, str] | None) -> Run:
-    from backmix.evaluation.coverage import band
-    from backmix.evaluation.inspection import QUICK, Subject, look
-    from backmix.evaluation.judgement import neighbours
-    from backmix.evaluation.leakage import audit_run, refuse
+def _run(
+    ready: _Ready,
+    folder: Path,
+    *,
+    quiet: bool,
+    callbacks: Sequence[Any],
+    workers: Workers,
+    found_at: Mapping[str, str] | None,
+) -> Run:
+    from backmix.inspection import QUICK, Subject, look
+    from backmix.scoring.coverage import band
+    from backmix.scoring.judgement import neighbours
+    from backmix.scoring.leakage.audit import audit_run, refuse
     from backmix.training.members import Making
     from backmix.training.mixing import fit_model, mixable
     from backmix.training.predict import calibrate
@@ -240,9 +272,17 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any], 
     over = mixable(prepared)
     beside = neighbours(prepared, pool=None if isinstance(over, Choice) else over.pool)
     mark = beside.mark(chosen.settings.loss)
-    mixed = fit_model(prepared, chosen, over, Making(
-        folder=folder / "training", callbacks=callbacks, workers=workers,
-        watch=None if quiet else lambda title: Progress(title=title, mark=mark)))
+    mixed = fit_model(
+        prepared,
+        chosen,
+        over,
+        Making(
+            folder=folder / "training",
+            callbacks=callbacks,
+            workers=workers,
+            watch=None if quiet else lambda title: Progress(title=title, mark=mark),
+        ),
+    )
     prepared = calibrate(prepared, mixed.model)
     checked = audit_run(prepared, model=mixed.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
@@ -252,12 +292,14 @@ def _run(ready: _Ready, folder: Path, *, quiet: bool, callbacks: Sequence[Any], 
     judgement = replace(judgement, frame=banded.frame)
     insight = None
     if prepared.recipe.tells_what_is_judged:
-        insight = look(Subject.of(prepared, mixed.fitted.model, chosen.architecture), QUICK,
-                       seed=prepared.plan.training.seed)
+        insight = look(
+            Subject.of(prepared, mixed.fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed
+        )
         if mixed.alone is not None:
             insight = replace(insight, left_out=(*insight.left_out, "mixture.one_of"))
-    return _keep(folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, banded, insight,
-                                found_at))
+    return _keep(
+        folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, banded, insight, found_at)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,7 +330,7 @@ class _Found:
 
 def _keep(folder: Path, found: _Found) -> Run:
     """Write predictions, reports, bundle and, last, the summary that marks the run as finished."""
-    from backmix.evaluation.report import render
+    from backmix.report.render import render
 
     prepared, judgement = found.prepared, found.judgement
     data = _report(found)
@@ -299,16 +341,22 @@ def _keep(folder: Path, found: _Found) -> Run:
     summary = _summary(found, data)
     kept = ("network", "verdict", "scores", "best_baseline", "trained_on", "availability")
     scores = {key: summary[key] for key in kept}
-    Bundle.of(found.mixed.model, recipe=prepared.recipe, read=prepared.plan.data, plan=prepared.plan.to_toml(),
-              scores=scores, reports={lang: page.decode() for lang, page in html.items()},
-              intervals=found.banded.calibrated).save(folder / BUNDLE)
+    Bundle.of(
+        found.mixed.model,
+        recipe=prepared.recipe,
+        read=prepared.plan.data,
+        plan=prepared.plan.to_toml(),
+        scores=scores,
+        reports={lang: page.decode() for lang, page in html.items()},
+        intervals=found.banded.calibrated,
+    ).save(folder / BUNDLE)
     write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
     return Run(folder=folder, summary=summary)
 
 
 def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
-    from backmix.evaluation.availability import texts
-    from backmix.evaluation.checklist import checklist
+    from backmix.report.checklist import checklist
+    from backmix.scoring.leakage.availability import texts
 
     prepared, verdict = found.prepared, found.judgement.verdict
     tested = hashlib.sha256(prepared.test.origins.tobytes() + prepared.test.truth().tobytes()).hexdigest()[:12]
@@ -321,11 +369,13 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "scores": [row.to_dict() for row in found.judgement.scores],
         "choices": [choice.to_dict() for choice in found.choices],
         "architecture": found.design.architecture.to_dict(),
-        "best_epoch": found.fitted.best_epoch, "epochs": len(found.fitted.history["loss"]),
-        "history": found.fitted.history, "stopped": found.fitted.stopped, "seconds": found.fitted.seconds,
+        "best_epoch": found.fitted.best_epoch,
+        "epochs": len(found.fitted.history["loss"]),
+        "history": found.fitted.history,
+        "stopped": found.fitted.stopped,
+        "seconds": found.fitted.seconds,
         "windows": {name: len(part) for name, part in prepared.parts.items()},
-        "rows": {"read": account.read, "used": account.used, "repaired": account.repaired,
-                 "dropped": account.dropped},
+        "rows": {"read": account.read, "used": account.used, "repaired": account.repaired, "dropped": account.dropped},
         "audit": found.audit.to_dict(),
         "leakage": [result.to_dict() for result in found.leakage],
         "availability": texts(data.rule),
@@ -351,27 +401,44 @@ def trained_on(prepared: Prepared) -> dict[str, str] | None:
 
 
 def _report(found: _Found) -> ReportData:
-    from backmix.evaluation.availability import rule
-    from backmix.evaluation.report import ReportData, Training, summarize_parts
+    from backmix.report.data import ReportData, Training, summarize_parts
+    from backmix.scoring.leakage.availability import rule
 
     prepared, plan = found.prepared, found.prepared.plan
     windows = {name: len(part) for name, part in prepared.parts.items()}
     return ReportData(
-        title=title(plan, prepared.task, prepared.table), task=prepared.task,
-        verdict=found.judgement.verdict, scores=found.judgement.scores,
-        predictions=found.judgement.frame, network=found.mixed.name, level=plan.evaluation.level,
-        training=Training(history=found.fitted.history, best_epoch=found.fitted.best_epoch,
-                          seconds=found.fitted.seconds, stopped=found.fitted.stopped,
-                          architecture=found.design.architecture, settings=found.design.settings,
-                          engine=os.environ.get("KERAS_BACKEND", "jax")),
-        choices=found.choices, parts=summarize_parts(
-            prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
-        spec=prepared.recipe.spec, step=prepared.recipe.step, audit=found.audit, notes=prepared.ledger.notes,
+        title=title(plan, prepared.task, prepared.table),
+        task=prepared.task,
+        verdict=found.judgement.verdict,
+        scores=found.judgement.scores,
+        predictions=found.judgement.frame,
+        network=found.mixed.name,
+        level=plan.evaluation.level,
+        training=Training(
+            history=found.fitted.history,
+            best_epoch=found.fitted.best_epoch,
+            seconds=found.fitted.seconds,
+            stopped=found.fitted.stopped,
+            architecture=found.design.architecture,
+            settings=found.design.settings,
+            engine=os.environ.get("KERAS_BACKEND", "jax"),
+        ),
+        choices=found.choices,
+        parts=summarize_parts(prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
+        spec=prepared.recipe.spec,
+        step=prepared.recipe.step,
+        audit=found.audit,
+        notes=prepared.ledger.notes,
         account=prepared.account,
         rule=rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table),
-        leakage=found.leakage, insight=found.insight, banded=found.banded, dead_times=scan_prepared(prepared),
+        leakage=found.leakage,
+        insight=found.insight,
+        banded=found.banded,
+        dead_times=scan_prepared(prepared),
         plan=plan.to_toml(),
-        environment=_environment(plan), language=plan.report.language)
+        environment=_environment(plan),
+        language=plan.report.language,
+    )
 
 
 def title(plan: Plan, task: Task, table: Table) -> str:
@@ -384,7 +451,11 @@ def _environment(plan: Plan) -> dict[str, str]:
     """Versions, seed and machine: what a result depends on besides plan and data."""
     names = ("keras", "jax", "numpy", "pandas", "scikit-learn", "scipy")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"backmix": __version__, "python": platform.python_version(),
-            **{name: version(name) for name in names}, "seed": str(plan.training.seed),
-            "machine": f"{platform.system()} {platform.machine()}, {cores} cores",
-            "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+    return {
+        "backmix": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+        "seed": str(plan.training.seed),
+        "machine": f"{platform.system()} {platform.machine()}, {cores} cores",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

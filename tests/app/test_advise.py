@@ -29,9 +29,12 @@ def test_a_situation(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("advise", "--rows", "60", "--samples", "5000", "--budget", "ample") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:5] == [
-        "Fewer than 20 rows in a window? no: go on", "More than 100 rows? no: gru",
-        "Fewer than 1000 training windows? no: lstm or gru", "Is computing time limited? no: lstm",
-        "The course's answers contradict each other here: no cell satisfies all of them"]
+        "Fewer than 20 rows in a window? no: go on",
+        "More than 100 rows? no: gru",
+        "Fewer than 1000 training windows? no: lstm or gru",
+        "Is computing time limited? no: lstm",
+        "The course's answers contradict each other here: no cell satisfies all of them",
+    ]
     assert any(line.startswith("• training.batch_size: 51 to 100 rows → 32") for line in lines)
     assert lines[-1].startswith("Measured ")
 
@@ -58,8 +61,10 @@ def test_the_whole_tree(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_plan_is_answered_with_the_known_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = small_table()
     assert table.time is not None
-    rows = (",".join([f"{time}Z", *(f"{value:.6g}" for value in row)]) for time, row in zip(
-        table.time.astype("datetime64[s]"), table.values, strict=True))
+    rows = (
+        ",".join([f"{time}Z", *(f"{value:.6g}" for value in row)])
+        for time, row in zip(table.time.astype("datetime64[s]"), table.values, strict=True)
+    )
     (tmp_path / "plant.csv").write_text("\n".join(["time,T101,F102,P103,quality", *rows]))
     plan = small_plan(task={"past_targets": {"delay": 3, "count": 1}}).to_dict()
     (tmp_path / "plan.toml").write_text(small_plan(**plan | {"data": {"file": "plant.csv"}}).to_toml())
@@ -69,12 +74,19 @@ def test_a_plan_is_answered_with_the_known_labels(tmp_path: Path, capsys: pytest
     assert "• model.cell: fewer than 20 rows → simple_rnn or gru" in out
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ([], NEEDS), (["--rows", "5"], NEEDS),
-    (["--rows", "0", "--samples", "5"], "--rows 0 is too small. Give 1 or more"),
-    (["--rows", "5", "--samples", "5", "--budget", "huge"], "--budget 'huge' is not known. Use one of: tight, ample"),
-    (["plan.toml", "--tree"], "a plan says the situation itself. Leave out --tree, or the plan"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], NEEDS),
+        (["--rows", "5"], NEEDS),
+        (["--rows", "0", "--samples", "5"], "--rows 0 is too small. Give 1 or more"),
+        (
+            ["--rows", "5", "--samples", "5", "--budget", "huge"],
+            "--budget 'huge' is not known. Use one of: tight, ample",
+        ),
+        (["plan.toml", "--tree"], "a plan says the situation itself. Leave out --tree, or the plan"),
+    ],
+)
 def test_what_cannot_be_answered(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("advise", *arguments) == 2
     assert capsys.readouterr().err == f"backmix: {message}\n"
@@ -84,6 +96,7 @@ def test_the_pages_of_the_documentation_are_up_to_date() -> None:
     names = {"en": "advice.md", "zh_TW": "advice.zh-TW.md"}
     for lang in LANGUAGES:
         assert (ROOT / "docs" / names[lang]).read_text("utf-8") == page(lang), "run scripts/course"
-    found = subprocess.run([sys.executable, "docs/advice.py", "--check"], cwd=ROOT, capture_output=True, text=True,
-                           check=False)
+    found = subprocess.run(
+        [sys.executable, "docs/advice.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stderr) == (0, "")

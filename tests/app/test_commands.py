@@ -37,18 +37,19 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("lang", ["en", "zh_TW"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_in_both_languages(
-        command: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_in_both_languages(command: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--lang", lang, command, "--help") == 0
     text = capsys.readouterr().out
     assert any("\u4e00" <= c <= "\u9fff" for c in text) == (lang == "zh_TW")
 
 
 def test_help_loads_no_numerical_framework() -> None:
-    program = ("import sys, backmix.app.main as m\n"
-               "try: m.main(['--help'])\nexcept SystemExit: pass\n"
-               "heavy = {'keras', 'jax', 'numpy', 'pandas', 'pydantic', 'sklearn', 'matplotlib', 'scipy', 'rich'}\n"
-               "print(sorted(heavy & set(sys.modules)), file=sys.stderr)")
+    program = (
+        "import sys, backmix.app.main as m\n"
+        "try: m.main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'keras', 'jax', 'numpy', 'pandas', 'pydantic', 'sklearn', 'matplotlib', 'scipy', 'rich'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stderr.strip() == "[]"
 
@@ -107,12 +108,16 @@ def test_advise_says_what_auto_becomes_without_training(plant: Path, capsys: pyt
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize(("form", "said"), [
-    ({"body": "transformer", "units": [8, 8]}, "transformer 8 → 8"),
-    ({"attention": True, "layer_norm": True, "noise": 0.1}, "gru 4, layer_norm, attention"),
-])
-def test_any_form_shows_its_size_before_training(plant: Path, capsys: pytest.CaptureFixture[str],
-                                                 form: dict[str, object], said: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"body": "transformer", "units": [8, 8]}, "transformer 8 → 8"),
+        ({"attention": True, "layer_norm": True, "noise": 0.1}, "gru 4, layer_norm, attention"),
+    ],
+)
+def test_any_form_shows_its_size_before_training(
+    plant: Path, capsys: pytest.CaptureFixture[str], form: dict[str, object], said: str
+) -> None:
     """Course items 4, 51, 86: parameters and memory of a form without training it, the same as in Keras."""
     from backmix.models import build
     from backmix.models.forms import describe
@@ -133,8 +138,9 @@ def test_a_finished_run_is_never_overwritten(plant: Path, capsys: pytest.Capture
     before = Path("here/run.json").read_bytes()
     capsys.readouterr()
     assert _run("run", "plan.toml", "--folder", "here") == 2
-    assert capsys.readouterr().err == ("backmix: here — this folder holds a finished run, which is kept. "
-                                       "Name another --folder\n")
+    assert capsys.readouterr().err == (
+        "backmix: here — this folder holds a finished run, which is kept. Name another --folder\n"
+    )
     assert Path("here/run.json").read_bytes() == before
 
 
@@ -143,23 +149,40 @@ def test_resuming_needs_the_same_plan_and_data(plant: Path, capsys: pytest.Captu
     assert "there is nothing to resume. Run without --resume" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["run", "none.toml"], 2, "none.toml — the plan cannot be opened: No such file or directory. "
-                              "Write one with: backmix init TABLE.csv"),
-    (["predict", "none.backmix", "plant.csv"], 6, "none.backmix — there is no such bundle. "
-                                              "A run leaves it as runs/NAME/model.backmix"),
-    (["show", "none.backmix"], 6, "none.backmix — there is no such bundle. A run leaves it as runs/NAME/model.backmix"),
-    (["compare", "."], 3, ". — there is no finished run here. Finish it with: backmix run PLAN --resume"),
-    (["demo", "debutanizr"], 2, None),
-    (["audit", "none.csv"], 3, None),
-    (["init", "plant.csv", "--out", "plan.toml"], 8, "plan.toml — the file is there already. "
-                                                     "Name another with --out, or replace it with --force"),
-    (["flurb"], 2, None),
-    (["run"], 2, None),
-    (["--lang", "xx", "doctor"], 2, None),
-])
-def test_an_error_is_one_line_and_a_code(plant: Path, capsys: pytest.CaptureFixture[str], arguments: list[str],
-                                         code: int, message: str | None) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["run", "none.toml"],
+            2,
+            "none.toml — the plan cannot be opened: No such file or directory. Write one with: backmix init TABLE.csv",
+        ),
+        (
+            ["predict", "none.backmix", "plant.csv"],
+            6,
+            "none.backmix — there is no such bundle. A run leaves it as runs/NAME/model.backmix",
+        ),
+        (
+            ["show", "none.backmix"],
+            6,
+            "none.backmix — there is no such bundle. A run leaves it as runs/NAME/model.backmix",
+        ),
+        (["compare", "."], 3, ". — there is no finished run here. Finish it with: backmix run PLAN --resume"),
+        (["demo", "debutanizr"], 2, None),
+        (["audit", "none.csv"], 3, None),
+        (
+            ["init", "plant.csv", "--out", "plan.toml"],
+            8,
+            "plan.toml — the file is there already. Name another with --out, or replace it with --force",
+        ),
+        (["flurb"], 2, None),
+        (["run"], 2, None),
+        (["--lang", "xx", "doctor"], 2, None),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(
+    plant: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str | None
+) -> None:
     assert _run(*arguments) == code
     said = capsys.readouterr()
     assert said.out == ""
@@ -192,8 +215,9 @@ def _doctor_on_kernels(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return row["value"], row["remark"]
 
 
-def test_doctor_names_what_the_kernels_run_on(monkeypatch: pytest.MonkeyPatch,
-                                              capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_names_what_the_kernels_run_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     kernels = SimpleNamespace(instruction_set=lambda: "avx2", threads=lambda: 3)
     monkeypatch.setattr("backmix.app.commands.doctor.find_spec", lambda name: kernels)
     monkeypatch.setattr(backmix, "native", kernels, raising=False)
@@ -201,8 +225,9 @@ def test_doctor_names_what_the_kernels_run_on(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize(("found", "remedy"), [(None, "Install a C++ compiler"), (object(), "Install backmix again")])
-def test_doctor_says_what_is_lost_without_kernels(monkeypatch: pytest.MonkeyPatch, found: object, remedy: str,
-                                                  capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_says_what_is_lost_without_kernels(
+    monkeypatch: pytest.MonkeyPatch, found: object, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("backmix.app.commands.doctor.find_spec", lambda name: found)
     monkeypatch.delattr(backmix, "native", raising=False)
     monkeypatch.setitem(sys.modules, "backmix.native", None)  # importing it fails
@@ -212,8 +237,9 @@ def test_doctor_says_what_is_lost_without_kernels(monkeypatch: pytest.MonkeyPatc
     assert remedy in remark
 
 
-def test_data_get_writes_a_plant_as_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                        capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_get_writes_a_plant_as_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert _run("data", "get", "cstr", "--out", "cstr.csv") == 0
     assert (tmp_path / "cstr.csv").stat().st_size > 10_000
@@ -244,6 +270,7 @@ def test_export_writes_what_plain_keras_opens(sensor_run: Run, tmp_path: Path, k
 @pytest.mark.parametrize("reader", ["head -c 10", "true"])
 def test_a_pipe_that_closes_is_no_error(reader: str) -> None:
     program = "from backmix.app.main import main; main(['schema'])"
-    found = subprocess.run(f"{sys.executable} -c \"{program}\" | {reader}", shell=True,  # noqa: S602
-                           capture_output=True, text=True, check=False)
+    found = subprocess.run(  # noqa: S602
+        f'{sys.executable} -c "{program}" | {reader}', shell=True, capture_output=True, text=True, check=False
+    )
     assert found.stderr == ""

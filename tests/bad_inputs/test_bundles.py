@@ -50,9 +50,12 @@ def _refused(path: Path) -> str:
 
 def test_row_36_a_missing_or_foreign_file(tmp_path: Path) -> None:
     assert _refused(tmp_path / "no.backmix") == (
-        "FILE — there is no such bundle. A run leaves it as runs/NAME/model.backmix")
-    whole = "FILE — this is not a whole bundle (truncated, damaged or another kind of file). " \
-            "Copy it again from the run folder"
+        "FILE — there is no such bundle. A run leaves it as runs/NAME/model.backmix"
+    )
+    whole = (
+        "FILE — this is not a whole bundle (truncated, damaged or another kind of file). "
+        "Copy it again from the run folder"
+    )
     path = tmp_path / "any.backmix"
     for content in (b"", b"hello", pickle.dumps({"a": 1}), b"PK\x03\x04" + b"\0" * 40, b"\x89HDF\r\n\x1a\n"):
         path.write_bytes(content)
@@ -63,7 +66,7 @@ def test_row_36_truncated_anywhere(sensor_run: Run, tmp_path: Path) -> None:
     whole = sensor_run.bundle_path.read_bytes()
     path = tmp_path / "cut.backmix"
     for share in (0.1, 0.5, 0.9, 0.999):
-        path.write_bytes(whole[:int(len(whole) * share)])
+        path.write_bytes(whole[: int(len(whole) * share)])
         assert "not a whole bundle" in _refused(path)
 
 
@@ -75,18 +78,31 @@ def test_row_36_one_byte_changed_is_noticed(sensor_run: Run, members: Members, t
     path = _write(tmp_path / "b.backmix", members | {"weights.safetensors": bytes(changed)}, manifest)
     assert _refused(path) == (
         "FILE — weights.safetensors was changed after the bundle was made. Nothing was loaded; "
-        "copy it again from the run folder")
+        "copy it again from the run folder"
+    )
 
 
 def test_row_36_a_newer_format(members: Members, tmp_path: Path) -> None:
     manifest = json.dumps({"format": FORMAT + 1, "backmix": "9.0", "members": {}}).encode()
     assert _refused(_write(tmp_path / "b.backmix", members, manifest)) == (
         f"FILE — bundle format {FORMAT + 1} (made by backmix '9.0') is newer than this release reads ({FORMAT}). "
-        "Upgrade backmix")
+        "Upgrade backmix"
+    )
 
 
-@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "weights.pkl", "a\\b", "MANIFEST.JSON", "model.keras",
-                                  "recipe.json/../../x", "ｒecipe.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.py",
+        "/etc/passwd",
+        "weights.pkl",
+        "a\\b",
+        "MANIFEST.JSON",
+        "model.keras",
+        "recipe.json/../../x",
+        "ｒecipe.json",
+    ],
+)
 def test_row_36_a_member_that_does_not_belong(members: Members, tmp_path: Path, name: str) -> None:
     path = _write(tmp_path / "b.backmix", members | {name: b"import os"}, b"{}")
     assert "which does not belong in one. Nothing was loaded" in _refused(path)
@@ -105,20 +121,22 @@ def test_row_36_a_member_twice(members: Members, tmp_path: Path) -> None:
 def test_row_36_a_member_is_missing(members: Members, tmp_path: Path) -> None:
     left = {name: data for name, data in members.items() if name != "recipe.json"}
     assert _refused(_write(tmp_path / "b.backmix", left)) == (
-        "FILE — the bundle lacks recipe.json. Copy it again from the run folder")
+        "FILE — the bundle lacks recipe.json. Copy it again from the run folder"
+    )
 
 
 def test_row_22_a_zip_bomb_is_stopped_by_bytes_read(members: Members, tmp_path: Path) -> None:
     path = tmp_path / "bomb.backmix"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", b" " * 50_000_000)
-    assert _refused(path) == ("FILE — manifest.json unpacks to 50000000 bytes, more than the 100000 allowed. "
-                              "Nothing was loaded")
+    assert _refused(path) == (
+        "FILE — manifest.json unpacks to 50000000 bytes, more than the 100000 allowed. Nothing was loaded"
+    )
     # a header that lies about the size does not help
     raw = bytearray(path.read_bytes())
     for signature, at in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
         start = raw.index(signature)
-        raw[start + at:start + at + 4] = (1000).to_bytes(4, "little")
+        raw[start + at : start + at + 4] = (1000).to_bytes(4, "little")
     path.write_bytes(raw)
     assert "Nothing was loaded" in _refused(path) or "not a whole bundle" in _refused(path)
 
@@ -126,7 +144,8 @@ def test_row_22_a_zip_bomb_is_stopped_by_bytes_read(members: Members, tmp_path: 
 def test_row_22_json_nested_a_million_deep(members: Members, tmp_path: Path) -> None:
     deep = b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}"
     assert "recipe.json is not what a bundle holds" in _refused(
-        _write(tmp_path / "b.backmix", members | {"recipe.json": deep}))
+        _write(tmp_path / "b.backmix", members | {"recipe.json": deep})
+    )
 
 
 def _json_change(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
@@ -155,12 +174,24 @@ HOSTILE = {
     "unknown setting": ("read.json", _json_change(lambda r: r.update(loader="pickle"))),
     "weights are a pickle": ("weights.safetensors", lambda data: pickle.dumps([1, 2])),
     "weights empty": ("weights.safetensors", lambda data: b""),
-    "weights not finite": ("weights.safetensors", lambda data: safetensors.numpy.save(
-        {name: np.full_like(array, np.nan) for name, array in safetensors.numpy.load(data).items()})),
-    "weights renamed": ("weights.safetensors", lambda data: safetensors.numpy.save(
-        {f"x{i}": array for i, array in enumerate(safetensors.numpy.load(data).values())})),
-    "weights reshaped": ("weights.safetensors", lambda data: safetensors.numpy.save(
-        {name: array.reshape(-1) for name, array in safetensors.numpy.load(data).items()})),
+    "weights not finite": (
+        "weights.safetensors",
+        lambda data: safetensors.numpy.save(
+            {name: np.full_like(array, np.nan) for name, array in safetensors.numpy.load(data).items()}
+        ),
+    ),
+    "weights renamed": (
+        "weights.safetensors",
+        lambda data: safetensors.numpy.save(
+            {f"x{i}": array for i, array in enumerate(safetensors.numpy.load(data).values())}
+        ),
+    ),
+    "weights reshaped": (
+        "weights.safetensors",
+        lambda data: safetensors.numpy.save(
+            {name: array.reshape(-1) for name, array in safetensors.numpy.load(data).items()}
+        ),
+    ),
 }
 
 
@@ -173,12 +204,11 @@ def test_row_36_hostile_content_with_a_valid_manifest(members: Members, tmp_path
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.floats(0, 1), byte=st.integers(0, 255), length=st.integers(1, 40))
-def test_row_36_bytes_overwritten_anywhere(
-        sensor_run: Run, tmp_path: Path, at: float, byte: int, length: int) -> None:
+def test_row_36_bytes_overwritten_anywhere(sensor_run: Run, tmp_path: Path, at: float, byte: int, length: int) -> None:
     """Whatever is damaged, either the bundle is as it was or it is refused with one line."""
     whole = bytearray(sensor_run.bundle_path.read_bytes())
     start = int(at * (len(whole) - length))
-    whole[start:start + length] = bytes([byte]) * length
+    whole[start : start + length] = bytes([byte]) * length
     path = tmp_path / "damaged.backmix"
     path.write_bytes(whole)
     try:

@@ -61,7 +61,8 @@ def test_row_02_same_time_twice_in_a_frame() -> None:
     assert fault.value.exit_code == 3
     assert str(fault.value) == (
         "plant.csv, row 3 — time 2024-05-13T00:01:00Z appears twice in one batch. Say which row counts: "
-        '[data] duplicates = "first", "last" or "mean"')
+        '[data] duplicates = "first", "last" or "mean"'
+    )
 
 
 def test_row_04_time_not_in_order_in_a_frame() -> None:
@@ -70,7 +71,8 @@ def test_row_04_time_not_in_order_in_a_frame() -> None:
     assert fault.value.exit_code == 3
     assert str(fault.value) == (
         "plant.csv, row 3 — time 2024-05-13T00:01:00Z is earlier than the row before it. Sort the rows by "
-        "batch and time: frame.sort_values([...])")
+        "batch and time: frame.sort_values([...])"
+    )
     with pytest.raises(InputError, match="is earlier than the row before it"):
         resample(plant([1, 2, 3], minutes=[0, 2, 1]), RepairPlan(resample="5min"))
 
@@ -84,11 +86,13 @@ def test_row_05_irregular_sampling_without_a_declared_resampling() -> None:
     assert str(fault.value) == (
         "plant.csv — 49 of 99 times between rows are not even (step 90 s, but 60 s after "
         "2024-05-13T00:02:30Z). "
-        'Put the rows on a regular grid: [repair] resample = "2min"')
+        'Put the rows on a regular grid: [repair] resample = "2min"'
+    )
     with speak("zh_TW"):
         assert str(fault.value) == (
             "plant.csv — 99 個列間隔中有 49 個不規則（間隔 90 s，但 2024-05-13T00:02:30Z 之後為 60 s）。"
-            '請重新取樣到規則時間：[repair] resample = "2min"')
+            '請重新取樣到規則時間：[repair] resample = "2min"'
+        )
 
 
 def test_row_05_irregular_sampling_with_a_declared_resampling() -> None:
@@ -97,7 +101,8 @@ def test_row_05_irregular_sampling_with_a_declared_resampling() -> None:
     assert out.time is not None
     assert set(np.diff(out.time).astype("int64") // 10**9) == {120}
     assert [note.sentence("en").split(" (")[0] for note in notes] == [
-        f"rows dropped: {100 - len(out)} — merged into one row of the time grid"]
+        f"rows dropped: {100 - len(out)} — merged into one row of the time grid"
+    ]
 
 
 def test_row_06_a_gap_splits_the_sequence_and_nothing_is_filled_across() -> None:
@@ -106,7 +111,8 @@ def test_row_06_a_gap_splits_the_sequence_and_nothing_is_filled_across() -> None
     table = plant(x, minutes=np.arange(100) + np.where(np.arange(100) < 50, 0, 30))
     check_clock(table, RepairPlan())
     assert audit(table).of(None)[0].sentence("en") == (
-        "gaps in time: 1, the longest 1860 s; sequences end there — at 2024-05-13T01:20:00Z")
+        "gaps in time: 1, the longest 1860 s; sequences end there — at 2024-05-13T01:20:00Z"
+    )
     for fill in ("hold", "interpolate"):
         done = repaired(table, RepairPlan(fill=fill))
         assert np.isnan(done.table.values[50, 0])
@@ -171,7 +177,8 @@ def test_row_16_an_input_without_a_number() -> None:
     assert fault.value.exit_code == 3
     assert str(fault.value) == (
         "plant.csv — input P7 has no usable number in the 100 training rows. Leave it out: [[data.tags]] "
-        'name = "P7", role = "ignored"')
+        'name = "P7", role = "ignored"'
+    )
     lab = table.retag({"P7": Tag("P7", role="lab")})
     assert fit_repair(lab, RepairPlan(), rows=np.arange(200) < 200).apply(lab).notes == ()
 
@@ -182,7 +189,8 @@ def test_row_17_a_change_of_unit_is_named_in_the_audit() -> None:
     (found,) = audit(plant(x, tag=Tag("T101", unit="degC"))).findings
     assert found.sentence("en") == (
         "T101: unit changed, as if degC → degF: from about 79.9887 to about 175.963, values: 200 — at "
-        "2024-05-13T06:40:00Z")
+        "2024-05-13T06:40:00Z"
+    )
     y = np.random.default_rng(0).normal(size=600) * 0.5 + 80
     y[400:] *= 1000
     assert [finding.remark("en") for finding in audit(plant(y)).findings] == ["unit ×1000?"]

@@ -36,8 +36,10 @@ def compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Networks of one shape are compiled once."""
     import jax
 
-    wanted = {"jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-              "jax_persistent_cache_min_compile_time_secs": 0.0}
+    wanted = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
     before = {name: getattr(jax.config, name) for name in wanted}
     for name, value in wanted.items():
         jax.config.update(name, value)
@@ -77,7 +79,8 @@ def test_row_30_a_number_that_is_none_is_found_before_it_is_trained_on(clock: bo
         fit_network(SHAPE, cut(spoiled, time), good, settings=replace(QUICK, shuffle=False))
     assert str(caught.value) == (
         f"F102 at {place} — batch 3 of epoch 1 holds inf, found before it was trained on. Repair this value "
-        "([repair] limits, outliers), or leave the row out")
+        "([repair] limits, outliers), or leave the row out"
+    )
     assert caught.value.exit_code == 5
 
 
@@ -90,7 +93,8 @@ def test_row_30_a_target_that_is_none_is_found_too(monkeypatch: pytest.MonkeyPat
         fit_network(SHAPE, cut(values, time), cut(spoiled, time), settings=QUICK)
     assert str(caught.value) == (
         "quality at 2024-05-01 01:19:00Z — batch 1 of epoch 1 holds -inf, found before it was trained on. "
-        "Repair this value ([repair] limits, outliers), or leave the row out")
+        "Repair this value ([repair] limits, outliers), or leave the row out"
+    )
 
 
 def test_row_30_a_huge_value_is_the_likely_cause(tmp_path: Path) -> None:
@@ -104,7 +108,8 @@ def test_row_30_a_huge_value_is_the_likely_cause(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "epoch 1, batch 2 (2024-05-01 00:19:00Z … 2024-05-01 00:34:00Z) — the loss became inf; training has "
         "stopped and the last good weights are kept. Likely cause: quality at 2024-05-01 00:20:00Z lies "
-        '1e+25 standard deviations away. Give the tag limits (low, high), or [repair] outliers = "hampel"')
+        '1e+25 standard deviations away. Give the tag limits (low, high), or [repair] outliers = "hampel"'
+    )
     assert caught.value.exit_code == 5
     assert caught.value.fitted is None, "no epoch was good"
     assert load_snapshot(tmp_path) is not None
@@ -124,12 +129,16 @@ class Sudden:
         return Raise()
 
 
-@pytest.mark.parametrize(("clipnorm", "cause"), [
-    (None, "gradients may grow without bound. Set [training] clipnorm = 1.0"),
-    (1.0, "the learning rate 0.01 is too high. Try [training] learning_rate = 0.001"),
-])
-def test_row_30_an_exploding_loss_leaves_the_last_good_weights(tmp_path: Path, clipnorm: float | None,
-                                                               cause: str) -> None:
+@pytest.mark.parametrize(
+    ("clipnorm", "cause"),
+    [
+        (None, "gradients may grow without bound. Set [training] clipnorm = 1.0"),
+        (1.0, "the learning rate 0.01 is too high. Try [training] learning_rate = 0.001"),
+    ],
+)
+def test_row_30_an_exploding_loss_leaves_the_last_good_weights(
+    tmp_path: Path, clipnorm: float | None, cause: str
+) -> None:
     """Course item 7."""
     values_, time = plant()
     part = cut(values_, time)
@@ -138,7 +147,8 @@ def test_row_30_an_exploding_loss_leaves_the_last_good_weights(tmp_path: Path, c
     with pytest.raises(Diverged, match="epoch 2, batch ") as caught:
         fit_network(SHAPE, part, part, settings=chosen, folder=tmp_path, callbacks=[Sudden()])
     assert str(caught.value).endswith(
-        f"; training has stopped and the last good weights are kept. Likely cause: {cause}")
+        f"; training has stopped and the last good weights are kept. Likely cause: {cause}"
+    )
     kept = caught.value.fitted
     assert (kept.stopped, kept.best_epoch, len(kept.history["loss"])) == ("diverged", 1, 1)
     for ours, theirs in zip(values(kept.model), values(good.model), strict=True):
@@ -152,6 +162,7 @@ def test_row_30_an_exploding_loss_leaves_the_last_good_weights(tmp_path: Path, c
 
 def test_row_31_what_does_not_fit_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Course item 51: the estimate comes first, with a batch size that would fit."""
+
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a network was built")
 
@@ -164,14 +175,16 @@ def test_row_31_what_does_not_fit_is_refused_before_it_is_built(monkeypatch: pyt
     need, fits = caught.value.values["need"], caught.value.values["fits"]
     assert str(caught.value) == (
         f"training on batches of 64 windows of 4 rows needs about {need}, but 5.7 MB may be used. Use "
-        f"[training] batch_size = {fits}, a shorter lookback, or fewer units")
+        f"[training] batch_size = {fits}, a shorter lookback, or fewer units"
+    )
     with pytest.raises(AssertionError, match="a network was built"):
         fit_network(wide, part, part, settings=replace(QUICK, batch_size=fits, memory_limit=6_000_000))
     with pytest.raises(TrainingError) as caught:
         fit_network(wide, part, part, settings=replace(QUICK, batch_size=64, memory_limit=100_000))
     assert str(caught.value) == (
         f"training on even 1 window of 4 rows needs more than the 97.7 kB that may be used (batches of 64: "
-        f"{need}). Use a shorter lookback or fewer units")
+        f"{need}). Use a shorter lookback or fewer units"
+    )
     assert caught.value.exit_code == 5
 
 
@@ -196,18 +209,26 @@ def test_row_31_a_prediction_that_cannot_fit_is_refused() -> None:
     with pytest.raises(TrainingError) as caught:
         predict_network(made.model, part, memory_limit=100)
     need = caught.value.values["need"]
-    assert str(caught.value) == (f"predicting one window of 4 rows needs about {need}, "
-                                 "but 100 B may be used. Free memory, or use a model with a shorter lookback")
+    assert str(caught.value) == (
+        f"predicting one window of 4 rows needs about {need}, "
+        "but 100 B may be used. Free memory, or use a model with a shorter lookback"
+    )
     whole = predict_network(made.model, part)
     np.testing.assert_allclose(predict_network(made.model, part, memory_limit=10_000), whole, atol=1e-6)
 
 
 def test_row_39_the_second_process_on_a_run_folder_is_refused(tmp_path: Path) -> None:
-    script = ("from backmix.storage import hold\n"
-              f"with hold({str(tmp_path)!r}):\n    print('held', flush=True)\n    input()")
+    script = (
+        f"from backmix.storage import hold\nwith hold({str(tmp_path)!r}):\n    print('held', flush=True)\n    input()"
+    )
     paths = os.pathsep.join(path for path in sys.path if path)
-    holder = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True, env={**os.environ, "PYTHONPATH": paths})
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     values, time = plant()
@@ -217,7 +238,8 @@ def test_row_39_the_second_process_on_a_run_folder_is_refused(tmp_path: Path) ->
     named = caught.value.values
     assert str(caught.value) == (
         f"{tmp_path} — another process holds this folder: pid {holder.pid} on {named['host']} since "
-        f"{named['since']}. Wait for it, stop it, or choose another folder")
+        f"{named['since']}. Wait for it, stop it, or choose another folder"
+    )
     assert caught.value.exit_code == 7
     assert not (tmp_path / CHECKPOINT).exists()
     holder.communicate("\n")
@@ -227,8 +249,9 @@ def test_row_39_the_second_process_on_a_run_folder_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("index", range(7))
-def test_row_40_a_disk_that_fills_up_during_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                     undisturbed: Fitted, index: int) -> None:
+def test_row_40_a_disk_that_fills_up_during_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Fitted, index: int
+) -> None:
     """Whichever write fails: loud, and the folder can be resumed from what was saved before."""
     values_, time = plant()
     part = cut(values_, time)
@@ -245,10 +268,10 @@ def test_row_40_a_disk_that_fills_up_during_training(tmp_path: Path, monkeypatch
             fit_network(SHAPE, part, part, settings=QUICK, folder=tmp_path)
     path = tmp_path / ("best.safetensors", CHECKPOINT)[index // 2 % 2]
     early, late = (
-        f"{path} — cannot be written: the disk is full. What was there before is intact; mend that and "
-        "start again",
+        f"{path} — cannot be written: the disk is full. What was there before is intact; mend that and start again",
         f"{path} — the new file is in its place, but the disk has not confirmed it: the disk is full. Mend "
-        "that and start again")
+        "that and start again",
+    )
     assert str(caught.value) == (late if index % 2 else early)
     assert caught.value.exit_code == 8
     made = fit_network(SHAPE, part, part, settings=QUICK, folder=tmp_path)
@@ -263,5 +286,7 @@ def test_row_40_a_folder_that_cannot_be(tmp_path: Path) -> None:
     part = cut(values, time)
     with pytest.raises(StorageError) as caught:
         fit_network(SHAPE, part, part, settings=QUICK, folder=tmp_path / "run")
-    assert str(caught.value) == (f"{tmp_path / 'run'} — cannot be written: a file stands where a folder is "
-                                 "needed. What was there before is intact; mend that and start again")
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'} — cannot be written: a file stands where a folder is "
+        "needed. What was there before is intact; mend that and start again"
+    )

@@ -20,8 +20,9 @@ from backmix.text import say, speak
 TAGS = (Tag("T101"), Tag("T102"), Tag("Q", role="target"))
 
 
-def plain(rows: int, batch: list[int] | None = None, holes: dict[int, int] | None = None,
-          time: np.ndarray | None = None) -> Table:
+def plain(
+    rows: int, batch: list[int] | None = None, holes: dict[int, int] | None = None, time: np.ndarray | None = None
+) -> Table:
     values = np.random.default_rng(0).normal(size=(rows, 3))
     for row, column in (holes or {}).items():
         values[row, column] = np.nan
@@ -62,8 +63,9 @@ def test_row_16_a_tag_without_a_value_in_training() -> None:
     values = np.ones((10, 2))
     values[:6, 1] = np.nan
     message = refused(lambda: fit_scaler("standard", values, ("T101", "T102"), rows=np.arange(10) < 6))
-    assert message == ("tag 'T102' has no value in the training rows. Leave it out, or choose training rows "
-                       "where it is measured")
+    assert message == (
+        "tag 'T102' has no value in the training rows. Leave it out, or choose training rows where it is measured"
+    )
 
 
 def test_row_25_late_labels_purge_window_and_delay() -> None:
@@ -76,16 +78,20 @@ def test_row_25_late_labels_purge_window_and_delay() -> None:
     oldest = test.target_rows.min() - form.horizon - 4 - 10
     assert train.target_rows.max() < oldest
     message = refused(lambda: spec(known=Known(delay=0), horizon=0), code=2)
-    assert message == ("known past targets need delay >= 1 row and count >= 1, got delay 0 and count None. "
-                       "A value of this very row is what shall be predicted (delay 0 is for a horizon of at "
-                       "least 1 row)")
+    assert message == (
+        "known past targets need delay >= 1 row and count >= 1, got delay 0 and count None. "
+        "A value of this very row is what shall be predicted (delay 0 is for a horizon of at "
+        "least 1 row)"
+    )
 
 
 def test_row_25_no_label_was_reported_in_time() -> None:
     message = refused(lambda: build_windows(plain(20), spec(known=Known(delay=30))))
-    assert message == ("table — no window has a value of Q reported 30 rows before: that needs 36 rows in a "
-                       "row, the longest stretch has 20. Use a shorter lookback, a smaller count of past "
-                       "targets, or more data")
+    assert message == (
+        "table — no window has a value of Q reported 30 rows before: that needs 36 rows in a "
+        "row, the longest stretch has 20. Use a shorter lookback, a smaller count of past "
+        "targets, or more data"
+    )
 
 
 def test_row_26_short_batches_are_left_out_by_name() -> None:
@@ -102,22 +108,28 @@ def test_row_26_short_batches_are_left_out_by_name() -> None:
 
 def test_row_26_the_sentence_for_what_was_left_out() -> None:
     found = say("windows.excluded", lookback=240, rows=90, batch="B07", fit=85)
-    assert found == ('lookback 240 rows exceeds the shortest batch (90 rows, "B07"). Use lookback <= 85, or '
-                     'drop it: table.without("B07")')
+    assert found == (
+        'lookback 240 rows exceeds the shortest batch (90 rows, "B07"). Use lookback <= 85, or '
+        'drop it: table.without("B07")'
+    )
 
 
 def test_row_26_all_batches_are_short() -> None:
     table = plain(240, batch=[120, 90, 30])
     message = refused(lambda: build_windows(table, spec(lookback=240, horizon=5)))
-    assert message == ('lookback 240 rows exceeds every batch: the shortest has 30 rows ("B03"), the '
-                       'longest 120 ("B01"). Use lookback <= 25 to keep all, <= 115 to keep the longest')
+    assert message == (
+        'lookback 240 rows exceeds every batch: the shortest has 30 rows ("B03"), the '
+        'longest 120 ("B01"). Use lookback <= 25 to keep all, <= 115 to keep the longest'
+    )
     alone = plain(90, batch=[90])
     message = refused(lambda: build_windows(alone, spec(lookback=240, horizon=5)))
     assert message == 'lookback 240 rows exceeds the longest batch (90 rows, "B01"). Use lookback <= 85'
     assert len(build_windows(alone, spec(lookback=85, horizon=5))) == 1
     message = refused(lambda: build_windows(plain(9, batch=[4, 5]), spec(lookback=2, horizon=7)))
-    assert message == ('a window needs 9 rows and the longest batch has 5 ("B02"). Reduce horizon and '
-                       "dead_time, or give longer batches")
+    assert message == (
+        'a window needs 9 rows and the longest batch has 5 ("B02"). Reduce horizon and '
+        "dead_time, or give longer batches"
+    )
 
 
 def test_row_27_batches_of_unequal_length_are_masked() -> None:
@@ -132,62 +144,82 @@ def test_row_27_batches_of_unequal_length_are_masked() -> None:
 def test_row_27_no_batch_can_serve() -> None:
     table = plain(9, batch=[4, 4, 1], holes={1: 0, 7: 1})
     message = refused(lambda: build_windows(table, spec(lookback=None)))
-    assert message == ("table — none of 3 batches can serve as one window: 1 × batch shorter than a window, "
-                       "2 × missing input value in the window. Repair the missing values, allow longer gaps "
-                       "([repair] max_gap), or give the last row of each batch its target")
+    assert message == (
+        "table — none of 3 batches can serve as one window: 1 × batch shorter than a window, "
+        "2 × missing input value in the window. Repair the missing values, allow longer gaps "
+        "([repair] max_gap), or give the last row of each batch its target"
+    )
 
 
 def test_row_28_too_few_rows_for_one_window() -> None:
     message = refused(lambda: build_windows(plain(90), spec(lookback=240, horizon=5)))
-    assert message == ("table — too little data: a window needs 245 rows in a row (lookback 240), the "
-                       "longest stretch has 90. Use lookback <= 85, or give more data")
+    assert message == (
+        "table — too little data: a window needs 245 rows in a row (lookback 240), the "
+        "longest stretch has 90. Use lookback <= 85, or give more data"
+    )
     assert len(build_windows(plain(90), spec(lookback=85, horizon=5))) == 1
     message = refused(lambda: build_windows(plain(5), spec(lookback=2, horizon=9)))
-    assert message == ("table — too little data: a window needs 11 rows in a row (lookback 2), the longest "
-                       "stretch has 5. Reduce horizon and dead_time, or give more data")
+    assert message == (
+        "table — too little data: a window needs 11 rows in a row (lookback 2), the longest "
+        "stretch has 5. Reduce horizon and dead_time, or give more data"
+    )
 
 
 def test_row_28_the_part_is_named() -> None:
     parts = split(plain(100), SplitPlan(), gap=0)
     message = refused(lambda: build_windows(plain(100), spec(lookback=30), split=parts, part=Part.VALIDATION))
-    assert message == ("table, validation part — too little data: a window needs 30 rows in a row (lookback "
-                       "30), the longest stretch has 20. Use lookback <= 20, or give more data")
+    assert message == (
+        "table, validation part — too little data: a window needs 30 rows in a row (lookback "
+        "30), the longest stretch has 20. Use lookback <= 20, or give more data"
+    )
 
 
 def test_row_28_holes_break_every_window() -> None:
     table = plain(30, holes={row: int(row % 3 > 0) for row in range(0, 30, 4)})
     message = refused(lambda: build_windows(table, spec(lookback=6)))
-    assert message == ("table — missing values leave at most 3 usable rows in a row for lookback 6; most "
-                       "are missing in 'T102' (5). Use lookback <= 3, leave that tag out, or fill longer "
-                       "holes: [repair] max_fill")
+    assert message == (
+        "table — missing values leave at most 3 usable rows in a row for lookback 6; most "
+        "are missing in 'T102' (5). Use lookback <= 3, leave that tag out, or fill longer "
+        "holes: [repair] max_fill"
+    )
     empty = plain(8, holes=dict.fromkeys(range(8), 1))
     message = refused(lambda: build_windows(empty, spec(lookback=2)))
-    assert message == ("table — no row has all inputs for lookback 2; most are missing in 'T102' (8). Leave "
-                       "that tag out, or fill longer holes: [repair] max_fill")
+    assert message == (
+        "table — no row has all inputs for lookback 2; most are missing in 'T102' (8). Leave "
+        "that tag out, or fill longer holes: [repair] max_fill"
+    )
 
 
 def test_row_28_no_label() -> None:
     table = plain(12, holes=dict.fromkeys([*range(4, 12), 0], 2))
     message = refused(lambda: build_windows(table, spec()))
-    assert message == ("table — none of 12 rows has a complete window and a value of Q (3 rows have a "
-                       "value). Give more labelled rows, or a shorter lookback")
+    assert message == (
+        "table — none of 12 rows has a complete window and a value of Q (3 rows have a "
+        "value). Give more labelled rows, or a shorter lookback"
+    )
 
 
 def test_row_28_a_part_is_purged_away() -> None:
     message = refused(lambda: split(plain(100), SplitPlan(), gap=20))
-    assert message == ("table — too little data: of 100 rows none is left for the validation part when 20 "
-                       "rows are purged between parts. Give about 105 rows, or purge at most 19: a shorter "
-                       "lookback, or [split] gap")
+    assert message == (
+        "table — too little data: of 100 rows none is left for the validation part when 20 "
+        "rows are purged between parts. Give about 105 rows, or purge at most 19: a shorter "
+        "lookback, or [split] gap"
+    )
     assert split(plain(105), SplitPlan(), gap=20).count(Part.VALIDATION) == 1
     assert split(plain(100), SplitPlan(), gap=19).count(Part.VALIDATION) == 1
     message = refused(lambda: split(plain(2), SplitPlan(), gap=0))
-    assert message == ("table — too little data: of 2 rows none falls to the test part. Give more rows or "
-                       "batches, or a larger share: [split]")
+    assert message == (
+        "table — too little data: of 2 rows none falls to the test part. Give more rows or "
+        "batches, or a larger share: [split]"
+    )
 
 
 def test_row_28_too_few_batches() -> None:
-    wanted = ("table — 2 batches, but this split needs at least 3. Give more batches, or split inside "
-              'batches: [split] within = "batch"')
+    wanted = (
+        "table — 2 batches, but this split needs at least 3. Give more batches, or split inside "
+        'batches: [split] within = "batch"'
+    )
     assert refused(lambda: split(plain(9, batch=[4, 5]), SplitPlan(kind="batch"), gap=0)) == wanted
     assert refused(lambda: folds(plain(9, batch=[4, 5]), FoldPlan(kind="batch", folds=2), gap=0)) == wanted
     message = refused(lambda: split(plain(9), SplitPlan(kind="batch"), gap=0))
@@ -233,4 +265,5 @@ def test_row_26_batches_without_a_window_are_named_in_a_run() -> None:
     assert left_out.value == ("B00",)
     assert left_out.reason() == (
         'lookback 6 rows exceeds the shortest batch (4 rows, "B00"). Use lookback <= 4, or drop it: '
-        'table.without("B00")')
+        'table.without("B00")'
+    )

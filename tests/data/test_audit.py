@@ -146,9 +146,9 @@ def test_constant_infinite_limits_and_status_texts() -> None:
     found = look(x, tag=Tag("T101", low=0, high=500), ledger=ledger)
     assert one(found, "infinite").count == 2
     assert one(found, "limits").sentence("en") == (
-        "T101: values outside the limits 0 to 500: 1 — at 2024-05-13T00:09:00Z")
-    assert one(found, "status").sentence("en") == (
-        "T101: status texts in place of numbers: 2 ('I/O Timeout' ×2)")
+        "T101: values outside the limits 0 to 500: 1 — at 2024-05-13T00:09:00Z"
+    )
+    assert one(found, "status").sentence("en") == ("T101: status texts in place of numbers: 2 ('I/O Timeout' ×2)")
     assert found.tags[0].status == (("I/O Timeout", 2),)
 
 
@@ -164,8 +164,16 @@ def test_uncertain_cells_are_counted_and_classes_are_not_measured() -> None:
 
 def _clocked(seconds: np.ndarray, batch: np.ndarray | None = None) -> Audit:
     x = signal(rows=len(seconds))
-    return audit(Table(x[:, None], (Tag("T101"),), time=START + seconds.astype("timedelta64[s]"),
-                       batch=batch, batch_names=("A", "B"), source="plant.csv"))
+    return audit(
+        Table(
+            x[:, None],
+            (Tag("T101"),),
+            time=START + seconds.astype("timedelta64[s]"),
+            batch=batch,
+            batch_names=("A", "B"),
+            source="plant.csv",
+        )
+    )
 
 
 def test_the_table_as_a_whole_order_duplicates_gaps_and_uneven_steps() -> None:
@@ -217,14 +225,32 @@ def test_an_empty_table_and_a_single_row() -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_kind_has_its_sentence_and_remark(lang: Any) -> None:
-    blanks = dict.fromkeys(("share", "longest", "texts", "low", "high", "value", "runs", "edges",
-                            "conversion", "before", "after", "unequal", "step"), "v")
+    blanks = dict.fromkeys(
+        (
+            "share",
+            "longest",
+            "texts",
+            "low",
+            "high",
+            "value",
+            "runs",
+            "edges",
+            "conversion",
+            "before",
+            "after",
+            "unequal",
+            "step",
+        ),
+        "v",
+    )
     for kind in KINDS:
         found = Finding(kind, "T", "info", 3, where=("#1",), values=blanks)
         assert "#1" in found.sentence(lang)
         assert found.remark(lang)
     assert {name.removeprefix("finding_") for name in sentences("audit") if name.startswith("finding_")} == {
-        *KINDS, "where"}
+        *KINDS,
+        "where",
+    }
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -247,8 +273,11 @@ def test_real_plant_data(shared_data: Path) -> None:
 
     with (shared_data / "ett" / "ETTh1.csv").open() as file:
         rows = list(csv.reader(file))
-    table = Table(np.array([row[1:] for row in rows[1:]], float), tuple(Tag(name) for name in rows[0][1:]),
-                  time=np.array([row[0].replace(" ", "T") for row in rows[1:]], "datetime64[ns]"))
+    table = Table(
+        np.array([row[1:] for row in rows[1:]], float),
+        tuple(Tag(name) for name in rows[0][1:]),
+        time=np.array([row[0].replace(" ", "T") for row in rows[1:]], "datetime64[ns]"),
+    )
     found = one(audit(table), "stalled", None)
     assert (found.count, found.values["longest"]) == (336, 24)
     assert found.where[0] == "2016-07-31T00:00:00Z"

@@ -33,8 +33,9 @@ def test_passed_and_left_add_up_to_the_length_of_the_batch(sizes: list[int], uni
     batch = np.repeat(np.arange(len(sizes)), sizes).astype(np.int32)
     steps = np.random.default_rng(sum(sizes)).integers(1, 500, sum(sizes))
     time = np.datetime64("2026-01-01", "ns") + np.cumsum(steps).astype("m8[s]").astype("m8[ns]")
-    table = Table(np.zeros((len(batch), 1)), (Tag("T"),), time=time, batch=batch,
-                  batch_names=tuple(map(str, range(len(sizes)))))
+    table = Table(
+        np.zeros((len(batch), 1)), (Tag("T"),), time=time, batch=batch, batch_names=tuple(map(str, range(len(sizes))))
+    )
     since, ahead = passed(table, unit), left(table, unit)
     size = {"s": 1, "min": 60, "h": 3600, "d": 86400}
     for row in range(len(table)):

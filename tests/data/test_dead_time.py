@@ -37,7 +37,7 @@ def scanned(x: Floats, y: Floats, lags: int = 60, **axes: object) -> Scan:
 
 def late(x: Floats, rows: int) -> Floats:
     """A series (N,) so many rows later, the first value held."""
-    return np.concatenate([np.full(rows, x[0]), x[:len(x) - rows]])
+    return np.concatenate([np.full(rows, x[0]), x[: len(x) - rows]])
 
 
 def coloured(rng: np.random.Generator, rows: int, memory: float, count: int = 1) -> Floats:
@@ -55,8 +55,13 @@ KINDS = {
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), delays=st.lists(st.integers(0, 45), min_size=2, max_size=2),
-       memory=st.sampled_from([0.0, 0.5, 0.9]), noise=st.floats(0.1, 1.0), sign=st.sampled_from([-1.0, 1.0]))
+@given(
+    seed=st.integers(0, 10**6),
+    delays=st.lists(st.integers(0, 45), min_size=2, max_size=2),
+    memory=st.sampled_from([0.0, 0.5, 0.9]),
+    noise=st.floats(0.1, 1.0),
+    sign=st.sampled_from([-1.0, 1.0]),
+)
 def test_planted_delays_are_found(seed: int, delays: list[int], memory: float, noise: float, sign: float) -> None:
     """A response of three rows to each of two inputs, noise with a memory of its own, and an idle third input."""
     rng = np.random.default_rng(seed)
@@ -84,8 +89,11 @@ def test_what_has_nothing_to_do_with_the_target_is_not_sure(kind: str, every: in
             x, y = KINDS[kind](rng, 900 * (1 + every // 4)), make(rng, 900 * (1 + every // 4))
             y[np.arange(len(y)) % every != 0] = np.nan
             one = scanned(x[:, None], y, lags=40).found[0]
-            trials, sure, beyond = trials + 1, sure + one.sure, beyond + (
-                one.reason not in ("nothing", "smooth", "slow"))
+            trials, sure, beyond = (
+                trials + 1,
+                sure + one.sure,
+                beyond + (one.reason not in ("nothing", "smooth", "slow")),
+            )
     assert beyond <= binom.isf(1e-3, trials, 0.05)
     assert sure <= binom.isf(1e-2, trials, 0.025)
 
@@ -160,8 +168,9 @@ def test_other_rows_change_nothing(seed: int, first: int, wild: float) -> None:
     rows = np.arange(1000) < first
     changed = np.array(table.values)
     changed[first:] = np.where(rng.random((1000 - first, 3)) < 0.3, np.nan, wild * rng.normal(size=(1000 - first, 3)))
-    before, after = (scan(one, ["x0", "x1"], "y", rows=rows, lags=30)
-                     for one in (table, replace(table, values=changed)))
+    before, after = (
+        scan(one, ["x0", "x1"], "y", rows=rows, lags=30) for one in (table, replace(table, values=changed))
+    )
     assert before.found == after.found
     for one, two in zip(before.curves, after.curves, strict=True):
         assert one.value.tobytes() == two.value.tobytes()
@@ -179,7 +188,7 @@ def test_lags_never_cross_a_batch_or_a_gap() -> None:
     axis = LagAxis.of(table, np.ones(len(x), bool), lags=30)
     spots = paired(*(transform(axis.lay(np.asarray(table.column(n)))[1]) for n in ("x0", "y")), axis.size)
     truth = [sum(max(0, size - lag) for size in sizes) for lag in range(axis.lags + 1)]
-    np.testing.assert_allclose(spots[:axis.lags + 1], truth, atol=1e-6)
+    np.testing.assert_allclose(spots[: axis.lags + 1], truth, atol=1e-6)
     one = scan(table, ["x0"], "y", rows=np.ones(len(x), bool), lags=30).found[0]
     assert (one.sure, one.rows) == (True, 6)
 
@@ -211,7 +220,7 @@ def test_information_agrees_with_counting() -> None:
     x, y = rng.integers(0, 3, 400).astype(float), rng.integers(0, 3, 400).astype(float)
     axis = LagAxis.of(table_of(x[:, None], y), np.ones(400, bool), lags=10)
     found = lagged_information.inform(axis, x, y, classes=True)
-    plain = [mutual_info_score(x[:400 - lag], y[lag:]) for lag in range(11)]
+    plain = [mutual_info_score(x[: 400 - lag], y[lag:]) for lag in range(11)]
     np.testing.assert_allclose(found.nats, plain, atol=1e-9)
 
 
@@ -222,8 +231,11 @@ def test_units_do_not_matter(scale: float, shift: float, sign: float) -> None:
     x = coloured(rng, 800, 0.6)
     y = late(x[:, 0], 8) + 0.5 * rng.normal(size=800)
     plain, other = scanned(x, y, 30).found[0], scanned(sign * scale * x + shift, 5 * y - 3, 30).found[0]
-    assert (plain.rows, plain.low, plain.high, plain.sure) == (other.rows, other.low, other.high, other.sure) == (
-        8, 8, 8, True)
+    assert (
+        (plain.rows, plain.low, plain.high, plain.sure)
+        == (other.rows, other.low, other.high, other.sure)
+        == (8, 8, 8, True)
+    )
     assert plain.strength == pytest.approx(other.strength, rel=1e-4)
 
 
@@ -236,8 +248,9 @@ def test_holes_in_an_input_are_left_out() -> None:
     assert (one.sure, one.rows) == (True, 13)
 
 
-@pytest.mark.parametrize(("x", "reason"), [
-    (np.ones(500), "constant"), (np.full(500, np.nan), "constant"), (np.arange(500.0), "nothing")])
+@pytest.mark.parametrize(
+    ("x", "reason"), [(np.ones(500), "constant"), (np.full(500, np.nan), "constant"), (np.arange(500.0), "nothing")]
+)
 def test_tags_without_a_course_are_said_to_be_so(x: Floats, reason: str) -> None:
     one = scanned(x[:, None], np.random.default_rng(0).normal(size=500)).found[0]
     assert (one.sure, one.reason) in ((False, reason), (False, "smooth"))
@@ -277,8 +290,10 @@ def test_late_outlet_temperatures_of_the_exchanger_are_found(dead_time: float) -
 @pytest.mark.parametrize("name", ["cstr", "heat_exchanger"])
 def test_without_a_delay_plants_are_what_they_were(name: str) -> None:
     size = {"cstr": {"days": 1}, "heat_exchanger": {"units": 3}}[name]
-    plain, told, delayed = (simulate(name, seed=2, **size, **more).table.values.tobytes()
-                            for more in ({}, {"dead_time": 0.0}, {"dead_time": 6.0}))
+    plain, told, delayed = (
+        simulate(name, seed=2, **size, **more).table.values.tobytes()
+        for more in ({}, {"dead_time": 0.0}, {"dead_time": 6.0})
+    )
     assert plain == told != delayed
 
 

@@ -36,10 +36,13 @@ def plant(rows: int = 20, *, minutes: Any = None, extra: str = "") -> str:
 
 def results(*lines: tuple[Any, ...], names: str = "C_A") -> str:
     """A laboratory file: minutes of sample and report, then the cells."""
+
     def moment(minutes: Any) -> str:
         return "" if minutes is None else minutes if isinstance(minutes, str) else clock(minutes)
+
     return f"taken,told,{names}\n" + "".join(
-        ",".join([moment(taken), moment(told), *map(str, cells)]) + "\n" for taken, told, *cells in lines)
+        ",".join([moment(taken), moment(told), *map(str, cells)]) + "\n" for taken, told, *cells in lines
+    )
 
 
 def taken(folder: Path, table: str, lab: str, settings: dict[str, Any] | None = None, **plan: Any) -> Reading:
@@ -57,8 +60,9 @@ def placed(reading: Reading, name: str = "C_A") -> dict[int, tuple[float, float]
     """Row -> value and minutes of its report."""
     values, times = reading.table.column(name), reading.table.column(report_name(name))
     start = START.astype("int64") / 1e9
-    return {int(row): (float(values[row]), float((times[row] - start) / 60)) for row in np.flatnonzero(
-        np.isfinite(values))}
+    return {
+        int(row): (float(values[row]), float((times[row] - start) / 60)) for row in np.flatnonzero(np.isfinite(values))
+    }
 
 
 def test_a_result_lies_on_the_last_row_not_later_than_its_sample(tmp_path: Path) -> None:
@@ -72,29 +76,56 @@ def test_a_result_lies_on_the_last_row_not_later_than_its_sample(tmp_path: Path)
 def test_every_result_without_a_row_is_counted_by_name(tmp_path: Path) -> None:
     """Row 25: outside the table, in a gap, without a number; rows read = used + repaired + dropped."""
     minutes = [*range(5), *range(15, 20)]
-    reading = taken(tmp_path, plant(minutes=minutes), results(
-        (-1, 2, 1), (2, 6, 2), (4.5, 6, 3), (9, 12, 4), (17, 18, "Bad"), (20, 25, 5), (20.5, 25, 6), (99, 100, 7),
-        names="C_A"))
+    reading = taken(
+        tmp_path,
+        plant(minutes=minutes),
+        results(
+            (-1, 2, 1),
+            (2, 6, 2),
+            (4.5, 6, 3),
+            (9, 12, 4),
+            (17, 18, "Bad"),
+            (20, 25, 5),
+            (20.5, 25, 6),
+            (99, 100, 7),
+            names="C_A",
+        ),
+    )
     assert placed(reading) == {2: (2.0, 6.0), 4: (3.0, 6.0), 9: (5.0, 25.0)}
     found = counts(reading)
     assert {key: found[key] for key in found if key.startswith("lab.")} == {
-        "lab.reason_outside": 3, "lab.reason_gap": 1, "lab.reason_no_value": 1, "lab.reason_put": 3}
+        "lab.reason_outside": 3,
+        "lab.reason_gap": 1,
+        "lab.reason_no_value": 1,
+        "lab.reason_put": 3,
+    }
     assert reading.ledger.status_texts() == {"C_A": {"Bad": 1}}
 
 
 def test_texts_in_place_of_numbers_are_bad_and_counted(tmp_path: Path) -> None:
     """Row 9 for a laboratory: never 0, never half the limit of detection."""
-    reading = taken(tmp_path, plant(), results((1, 2, 1.0), (2, 3, "<0.01"), (3, 4, "Bad"), (4, 5, "<0.01"), (5, 6, 2)),
-                    {**LAB, "columns": ["C_A"]})
+    reading = taken(
+        tmp_path,
+        plant(),
+        results((1, 2, 1.0), (2, 3, "<0.01"), (3, 4, "Bad"), (4, 5, "<0.01"), (5, 6, 2)),
+        {**LAB, "columns": ["C_A"]},
+    )
     assert placed(reading) == {1: (1.0, 2.0), 5: (2.0, 6.0)}
     assert reading.ledger.status_texts() == {"C_A": {"<0.01": 2, "Bad": 1}}
 
 
 def test_a_result_is_described_as_any_tag_is(tmp_path: Path) -> None:
-    reading = taken(tmp_path, plant(), results((3, 6, 3)), tags=[
-        {"name": "T101", "unit": "degC"}, {"name": "C_A", "unit": "mol/L", "role": "target", "low": 0}])
+    reading = taken(
+        tmp_path,
+        plant(),
+        results((3, 6, 3)),
+        tags=[{"name": "T101", "unit": "degC"}, {"name": "C_A", "unit": "mol/L", "role": "target", "low": 0}],
+    )
     assert [(tag.name, tag.unit, tag.role) for tag in reading.table.tags] == [
-        ("T101", "degC", "input"), ("C_A", "mol/L", "target"), ("C_A (report time)", "s", "ignored")]
+        ("T101", "degC", "input"),
+        ("C_A", "mol/L", "target"),
+        ("C_A (report time)", "s", "ignored"),
+    ]
     assert reading.table.tag("C_A").low == 0
 
 
@@ -116,9 +147,11 @@ def test_the_same_result_twice_is_one(tmp_path: Path) -> None:
 
 def test_results_of_one_sample_may_be_reported_one_by_one(tmp_path: Path) -> None:
     lab = "taken,A,A told,B,B told,by\n" + "".join(
-        f"{clock(m)},{m},{clock(m + 2)},{m * 10},{clock(m + 5)},lin\n" for m in (2, 6))
-    reading = taken(tmp_path, plant(), lab, {"file": "lab.csv", "sample": "taken",
-                                             "report": {"A": "A told", "B": "B told"}})
+        f"{clock(m)},{m},{clock(m + 2)},{m * 10},{clock(m + 5)},lin\n" for m in (2, 6)
+    )
+    reading = taken(
+        tmp_path, plant(), lab, {"file": "lab.csv", "sample": "taken", "report": {"A": "A told", "B": "B told"}}
+    )
     assert placed(reading, "A") == {2: (2.0, 4.0), 6: (6.0, 8.0)}
     assert placed(reading, "B") == {2: (20.0, 7.0), 6: (60.0, 11.0)}
     assert "by" not in reading.table.names
@@ -158,7 +191,8 @@ def test_time_zones_of_both_files_are_heeded(tmp_path: Path) -> None:
 def test_results_in_the_table_itself(tmp_path: Path) -> None:
     """A column of report times becomes seconds beside its label, and the label a laboratory value."""
     table = "time,T101,y,y_reported_at\n" + "".join(
-        f"{clock(m)},{m},{m / 2 if m % 4 == 0 else ''},{clock(m + 3) if m % 4 == 0 and m else ''}\n" for m in range(12))
+        f"{clock(m)},{m},{m / 2 if m % 4 == 0 else ''},{clock(m + 3) if m % 4 == 0 and m else ''}\n" for m in range(12)
+    )
     (tmp_path / "plant.csv").write_text(table, "utf-8")
     plan = ReadPlan.model_validate({"file": "plant.csv", "lab": {"report": {"y": "y_reported_at"}}, "time": "time"})
     reading = read(plan, base=tmp_path)
@@ -167,8 +201,12 @@ def test_results_in_the_table_itself(tmp_path: Path) -> None:
     assert np.isnan(found[0][1])
     assert counts(reading)["lab.reason_not_reported"] == 1
     assert [tag.role for tag in reading.table.tags] == ["input", "lab", "ignored"]
-    fixed = read(ReadPlan.model_validate({"file": "plant.csv", "time": "time", "lab": {
-        "columns": ["y"], "report_delay": "3min"}}), base=tmp_path)
+    fixed = read(
+        ReadPlan.model_validate(
+            {"file": "plant.csv", "time": "time", "lab": {"columns": ["y"], "report_delay": "3min"}}
+        ),
+        base=tmp_path,
+    )
     assert placed(fixed, "y") == {0: (0.0, 3.0), 4: (2.0, 7.0), 8: (4.0, 11.0)}
 
 
@@ -187,35 +225,57 @@ def test_resampling_takes_the_last_result_with_its_own_report(tmp_path: Path) ->
     assert out.time is not None
     start = START.astype("int64") / 1e9
     rows = np.flatnonzero(np.isfinite(out.column("C_A")))
-    assert [((out.time[row] - START) / np.timedelta64(1, "m"), float(out.column("C_A")[row]),
-             (float(out.column(report_name("C_A"))[row]) - start) / 60) for row in rows] == [
-                 (5.0, 3.0, 7.0), (15.0, 9.0, 12.0)]
+    assert [
+        (
+            (out.time[row] - START) / np.timedelta64(1, "m"),
+            float(out.column("C_A")[row]),
+            (float(out.column(report_name("C_A"))[row]) - start) / 60,
+        )
+        for row in rows
+    ] == [(5.0, 3.0, 7.0), (15.0, 9.0, 12.0)]
 
 
 def test_resampling_leaves_out_an_impossible_result_together_with_its_report(tmp_path: Path) -> None:
     """A value beyond the limits of its tag is bad: the result before it counts, with the report before it."""
-    reading = taken(tmp_path, plant(), results((1, 4, 1.0), (3, 18, -7.0), (8, 9, 2.0)), tags=[
-        {"name": "C_A", "role": "target", "low": 0}])
+    reading = taken(
+        tmp_path,
+        plant(),
+        results((1, 4, 1.0), (3, 18, -7.0), (8, 9, 2.0)),
+        tags=[{"name": "C_A", "role": "target", "low": 0}],
+    )
     out, _ = resample(reading.table, RepairPlan(resample="5min"))
     start = START.astype("int64") / 1e9
     assert out.column("C_A")[:3].tolist()[1:] == [1.0, 2.0]
     assert ((out.column(report_name("C_A"))[1:3] - start) / 60).tolist() == [4.0, 9.0]
 
 
-@pytest.mark.parametrize(("lab", "message"), [
-    ({"file": "lab.csv"},
-     '[data] lab — a label reported late is a mandatory setting: say when results are reported: report = "<column of '
-     'report times>", or report_delay = "4h" (report_delay = "0min" if they are known at once)'),
-    ({"file": "lab.csv", "report": "told", "report_delay": "4h"},
-     "[data] lab — report and report_delay are given together, but a result is reported once. Keep one of them"),
-    ({"file": "lab.csv", "report": {"A": "told"}, "columns": ["B"]},
-     "[data] lab — report names A, columns names B. Name the same results in both, or leave columns out"),
-    ({"report": "told", "sample": "taken"},
-     '[data] lab — sample describes a laboratory file, and none is given. Add file = "lab.csv", or leave sample out'),
-    ({"report_delay": "4h"},
-     '[data] lab — the results are columns of the table itself, so they must be named: columns = ["C_A"], report = '
-     '{ C_A = "C_A reported" }, or give their file = "lab.csv"'),
-])
+@pytest.mark.parametrize(
+    ("lab", "message"),
+    [
+        (
+            {"file": "lab.csv"},
+            '[data] lab — a label reported late is a mandatory setting: say when results are reported: report = "<column of '
+            'report times>", or report_delay = "4h" (report_delay = "0min" if they are known at once)',
+        ),
+        (
+            {"file": "lab.csv", "report": "told", "report_delay": "4h"},
+            "[data] lab — report and report_delay are given together, but a result is reported once. Keep one of them",
+        ),
+        (
+            {"file": "lab.csv", "report": {"A": "told"}, "columns": ["B"]},
+            "[data] lab — report names A, columns names B. Name the same results in both, or leave columns out",
+        ),
+        (
+            {"report": "told", "sample": "taken"},
+            '[data] lab — sample describes a laboratory file, and none is given. Add file = "lab.csv", or leave sample out',
+        ),
+        (
+            {"report_delay": "4h"},
+            '[data] lab — the results are columns of the table itself, so they must be named: columns = ["C_A"], report = '
+            '{ C_A = "C_A reported" }, or give their file = "lab.csv"',
+        ),
+    ],
+)
 def test_row_25_a_plan_must_say_when_results_are_known(lab: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanFaults) as fault:
         Plan.check({"data": {"file": "plant.csv", "lab": lab}})
@@ -232,7 +292,8 @@ def test_a_table_larger_than_memory_takes_no_results(tmp_path: Path) -> None:
         read(ReadPlan.model_validate({"file": "mapped", "lab": lab}), base=tmp_path)
     assert str(fault.value) == (
         "mapped — a table that is larger than memory takes no [data.lab]. Put the results into the table, with a fixed "
-        "[task] past_targets = { delay = ... }, or read a part of it from a file")
+        "[task] past_targets = { delay = ... }, or read a part of it from a file"
+    )
     with pytest.raises(PlanError, match="takes no"):
         map_file(ReadPlan.model_validate({**form, "lab": lab}), tmp_path / "again", tmp_path)
 
@@ -242,8 +303,15 @@ def test_the_audit_is_about_results_and_not_about_their_reports(tmp_path: Path) 
     assert [tag.name for tag in audit(reading.table, ledger=reading.ledger).tags] == ["T101", "C_A"]
 
 
-@pytest.mark.parametrize("lab", [LAB, {"file": "lab.csv", "report": {"A": "A told"}, "duplicates": "mean"},
-                                 {"columns": ["A"], "report_delay": "90min"}, {"columns": ["A"], "report_delay": 0}])
+@pytest.mark.parametrize(
+    "lab",
+    [
+        LAB,
+        {"file": "lab.csv", "report": {"A": "A told"}, "duplicates": "mean"},
+        {"columns": ["A"], "report_delay": "90min"},
+        {"columns": ["A"], "report_delay": 0},
+    ],
+)
 def test_a_plan_with_a_laboratory_is_written_and_read(lab: dict[str, Any]) -> None:
     plan = Plan.check({"data": {"file": "plant.csv", "lab": lab}})
     assert Plan.parse(plan.to_toml()) == plan

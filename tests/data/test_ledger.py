@@ -21,8 +21,9 @@ def _table(quality: list[list[int]]) -> Table:
 
 
 def test_account_adds_up() -> None:
-    ledger = Ledger(5).add(Note("dropped", "repair.reason_merged", 2),
-                           Note("repaired", "repair.reason_held", 1, tag="T0"))
+    ledger = Ledger(5).add(
+        Note("dropped", "repair.reason_merged", 2), Note("repaired", "repair.reason_held", 1, tag="T0")
+    )
     found = account(ledger, _table([[1], [0], [0]]))
     assert (found.read, found.used, found.repaired, found.dropped) == (5, 2, 1, 2)
     assert found.reasons == (("repair.reason_merged", 2),)
@@ -31,15 +32,17 @@ def test_account_adds_up() -> None:
 
 def test_an_uncertain_value_is_no_repair_unless_the_ledger_says_so() -> None:
     table = _table([[1, 0], [0, 1], [0, 0]])
-    ledger = Ledger(3).add(Note("marked", "repair.reason_spike", 1, tag="T0"),
-                           Note("repaired", "repair.reason_held", 1, tag="T1"))
+    ledger = Ledger(3).add(
+        Note("marked", "repair.reason_spike", 1, tag="T0"), Note("repaired", "repair.reason_held", 1, tag="T1")
+    )
     assert account(ledger, table).repaired == 1
     assert account(ledger, table, repaired=np.array([True, True, True])).repaired == 3
 
 
 def test_a_row_of_the_grid_was_never_read() -> None:
-    ledger = Ledger(2).add(Note("added", "repair.reason_grid_row", 1),
-                           Note("repaired", "repair.reason_held", 1, tag="T0"))
+    ledger = Ledger(2).add(
+        Note("added", "repair.reason_grid_row", 1), Note("repaired", "repair.reason_held", 1, tag="T0")
+    )
     found = account(ledger, _table([[0], [1], [0]]))
     assert (found.read, found.used + found.repaired, found.dropped) == (2, 2, 0)
     assert found.reasons == (("repair.reason_grid_row", 1),)

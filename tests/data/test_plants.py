@@ -24,7 +24,10 @@ from backmix.training.plan import Plan
 
 NAMES = plants.plants.names()
 SMALL: dict[str, dict[str, float]] = {
-    "batch_reactor": {"batches": 4}, "cstr": {"days": 1}, "heat_exchanger": {"units": 3}}
+    "batch_reactor": {"batches": 4},
+    "cstr": {"days": 1},
+    "heat_exchanger": {"units": 3},
+}
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +95,15 @@ def test_tables_are_as_declared(name: str, runs: dict[str, plants.Simulation]) -
 def test_perfect_instruments_show_the_truth(name: str) -> None:
     run = plants.simulate(name, seed=3, noise=0, dirt=0, **SMALL[name])
     inputs = run.truth["inputs"]
-    resolution = np.array([one.resolution for one in
-                           {"cstr": cstr, "batch_reactor": batch_reactor,
-                            "heat_exchanger": heat_exchanger}[name]._INSTRUMENTS])
-    assert np.all(np.abs(run.table.values[:, :inputs.shape[1]] - inputs) <= resolution / 2 + 1e-9)
+    resolution = np.array(
+        [
+            one.resolution
+            for one in {"cstr": cstr, "batch_reactor": batch_reactor, "heat_exchanger": heat_exchanger}[
+                name
+            ]._INSTRUMENTS
+        ]
+    )
+    assert np.all(np.abs(run.table.values[:, : inputs.shape[1]] - inputs) <= resolution / 2 + 1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,8 +117,9 @@ def test_a_default_run_is_fast(name: str) -> None:
 def test_settings_are_checked() -> None:
     with pytest.raises(PlanError) as caught:
         plants.simulate("cstr", day=3)
-    assert str(caught.value) == ("plant 'cstr' has no setting 'day'. "
-                                 "Known: days, faults, noise, dirt, lab_every, lab_delay, dead_time")
+    assert str(caught.value) == (
+        "plant 'cstr' has no setting 'day'. Known: days, faults, noise, dirt, lab_every, lab_delay, dead_time"
+    )
     with pytest.raises(PlanError) as caught:
         plants.simulate("cstr", days=0.1)
     assert str(caught.value) == "plant 'cstr' — days = 0.1 is not allowed: give 0.25 to 120.0"
@@ -120,12 +129,12 @@ def test_settings_are_checked() -> None:
         plants.simulate("cstr", days=float("nan"))
     with pytest.raises(PlanError) as caught:
         plants.simulate("cstr", seed=-1)
-    assert str(caught.value) == ("plant 'cstr' — seed -1 is not a whole number of 0 or more. "
-                                 "Give such a seed")
+    assert str(caught.value) == ("plant 'cstr' — seed -1 is not a whole number of 0 or more. Give such a seed")
     with pytest.raises(PlanError) as caught:
         plants.plan("heat_exchanger", "fault_diagnosis")
     assert str(caught.value) == (
-        "plant 'heat_exchanger' has no plan 'fault_diagnosis'. Known: remaining_life, soft_sensor")
+        "plant 'heat_exchanger' has no plan 'fault_diagnosis'. Known: remaining_life, soft_sensor"
+    )
     with pytest.raises(PlanError, match="Did you mean 'cstr'"):
         plants.simulate("cst")
 
@@ -166,8 +175,7 @@ def test_moves_stay_within_bounds() -> None:
 def test_instruments_round_freeze_and_fail_as_told() -> None:
     rng = np.random.default_rng(1)
     true = np.linspace(0, 50, 5000)[:, None].repeat(2, axis=1)
-    seen = sense(true, [Instrument(0.0, 0.5, low=1.0, high=40.0), Instrument(0.3, drift=0.5)], rng,
-                 dirt=Dirt(scale=20))
+    seen = sense(true, [Instrument(0.0, 0.5, low=1.0, high=40.0), Instrument(0.3, drift=0.5)], rng, dirt=Dirt(scale=20))
     good = ~(seen.bad | seen.frozen | seen.spike)
     first = seen.values[good[:, 0], 0]
     assert np.array_equal(first, np.clip(np.round(true[good[:, 0], 0] * 2) / 2, 1.0, 40.0))
@@ -196,12 +204,15 @@ def tank(state: Sequence[float], drives: Sequence[float]) -> NDArray[np.float64]
     passed = ua * (t - tj)
     want = 16.0 + 2.0 * (t + bias - setpoint) + integral
     u = np.clip(want, 0.0, 50.0)
-    return np.array([
-        (q * (cf - c) - reacted) / 6000.0,
-        (q * 239.0 * (tf - t) + 5.0e4 * reacted - passed) / (6000.0 * 239.0),
-        (qc * 4184.0 * (tc - tj) + passed) / (60.0 * 4184.0),
-        2.0 / 30.0 * (t + bias - setpoint) + (u - want) / 30.0,
-        u - qc])
+    return np.array(
+        [
+            (q * (cf - c) - reacted) / 6000.0,
+            (q * 239.0 * (tf - t) + 5.0e4 * reacted - passed) / (6000.0 * 239.0),
+            (qc * 4184.0 * (tc - tj) + passed) / (60.0 * 4184.0),
+            2.0 / 30.0 * (t + bias - setpoint) + (u - want) / 30.0,
+            u - qc,
+        ]
+    )
 
 
 def test_arrhenius() -> None:
@@ -259,10 +270,10 @@ def test_mass_and_energy_of_the_tank_are_conserved(disturbed: tuple[NDArray[np.f
     moles = np.trapezoid(q * (cf - c) - reacted, times)
     assert moles == pytest.approx(one.volume * (c[-1] - c[0]), abs=0.002 * np.trapezoid(reacted, times))
     # both vessels together: what flows in and what reacts, no wall between
-    heat = np.trapezoid(q * one.heat_capacity * (tf - t) + one.reaction_heat * reacted
-                        + qc * one.jacket_capacity * (tc - tj), times)
-    kept = (one.volume * one.heat_capacity * (t[-1] - t[0])
-            + one.jacket_volume * one.jacket_capacity * (tj[-1] - tj[0]))
+    heat = np.trapezoid(
+        q * one.heat_capacity * (tf - t) + one.reaction_heat * reacted + qc * one.jacket_capacity * (tc - tj), times
+    )
+    kept = one.volume * one.heat_capacity * (t[-1] - t[0]) + one.jacket_volume * one.jacket_capacity * (tj[-1] - tj[0])
     assert heat == pytest.approx(kept, abs=0.002 * one.reaction_heat * np.trapezoid(reacted, times))
 
 
@@ -308,7 +319,7 @@ def test_past_inputs_tell_more_than_present_ones() -> None:
     run = plants.simulate("cstr", seed=1, dirt=0, faults=0)
     x, y = run.table.values[:, :7], run.truth["C_A"]
     rows = np.arange(60, len(y), 5)
-    train, test = rows[:int(0.7 * len(rows))], rows[int(0.7 * len(rows)):]
+    train, test = rows[: int(0.7 * len(rows))], rows[int(0.7 * len(rows)) :]
 
     def error(lags: range) -> float:
         def features(at: NDArray[Any]) -> NDArray[np.float64]:
@@ -358,8 +369,16 @@ def test_the_batch_agrees_with_another_integrator(batch: tuple[NDArray[np.float6
     from scipy.integrate import solve_ivp
 
     times, states = batch
-    found = solve_ivp(batch_reactor.derivatives(RECIPE), (0, 120), states[0], method="Radau",
-                      t_eval=times[::100], rtol=1e-8, atol=1e-8, max_step=5)
+    found = solve_ivp(
+        batch_reactor.derivatives(RECIPE),
+        (0, 120),
+        states[0],
+        method="Radau",
+        t_eval=times[::100],
+        rtol=1e-8,
+        atol=1e-8,
+        max_step=5,
+    )
     assert np.abs(found.y.T[:, :4] - states[::100, :4]).max() < 1e-3
     assert np.abs(found.y.T[:, 4:6] - states[::100, 4:6]).max() < 0.02
 
@@ -442,8 +461,9 @@ def test_units_together_are_units_alone() -> None:
     times = np.arange(0.0, 480.0, 12.0)
     together = heat_exchanger.solve(smooth(list(knots), heat_exchanger.KNOT), strength, times)
     for unit in range(3):
-        alone = heat_exchanger.solve(smooth(list(knots[4 * unit:4 * unit + 4]), heat_exchanger.KNOT),
-                                     strength[unit:unit + 1], times)
+        alone = heat_exchanger.solve(
+            smooth(list(knots[4 * unit : 4 * unit + 4]), heat_exchanger.KNOT), strength[unit : unit + 1], times
+        )
         assert np.abs(alone[:, 0, 0] - together[:, 0, unit]).max() < 1e-3
         assert np.abs(alone[:, 1:, 0] - together[:, 1:, unit]).max() < 0.05
 

@@ -41,8 +41,11 @@ def clock(rows: int, gaps: list[int], step: int = 60) -> np.ndarray:
 def tables(draw: Any, least: int = 4, most: int = 40) -> Table:
     """Any table: two inputs (one with limits), a class, a lab value; holes, infinities, batches, gaps."""
     rows = draw(st.integers(least, most))
-    values = np.array(draw(st.lists(st.tuples(CELLS, CELLS, st.sampled_from([0.0, 1.0, np.nan]), CELLS),
-                                    min_size=rows, max_size=rows)))
+    values = np.array(
+        draw(
+            st.lists(st.tuples(CELLS, CELLS, st.sampled_from([0.0, 1.0, np.nan]), CELLS), min_size=rows, max_size=rows)
+        )
+    )
     values[:2, :3] = [[0.0, 1.0, 0.0], [1.0, 2.0, 1.0]]
     tags = (Tag("a", low=-1.0, high=40.0), Tag("b"), Tag("c", categories=("x", "y")), Tag("y", role="lab"))
     time = clock(rows, draw(st.lists(st.integers(3, rows), max_size=2))) if draw(st.booleans()) else None
@@ -50,8 +53,9 @@ def tables(draw: Any, least: int = 4, most: int = 40) -> Table:
     batch = np.searchsorted(cuts, np.arange(rows), side="right").astype(np.int32)
     quality = None
     if draw(st.booleans()):
-        quality = np.array(draw(st.lists(st.sampled_from([0, 0, 0, 1, 2]), min_size=rows * 4,
-                                         max_size=rows * 4)), np.uint8).reshape(rows, 4)
+        quality = np.array(
+            draw(st.lists(st.sampled_from([0, 0, 0, 1, 2]), min_size=rows * 4, max_size=rows * 4)), np.uint8
+        ).reshape(rows, 4)
         quality[:2] = 0
     table = Table(values, tags, time=time, batch=batch, batch_names=("A", "B", "C"), quality=quality)
     if time is not None:  # batches and gaps may leave the training rows no two neighbours to learn the step from
@@ -93,8 +97,7 @@ def test_the_future_does_not_change_the_past(table: Table, plan: RepairPlan, dat
     now = data.draw(st.integers(0, len(table) - 1))
     other = changed(table, np.arange(len(table)) > now)
     assert repair.causal
-    assert same(repair.apply(table).table.rows(slice(0, now + 1)),
-                repair.apply(other).table.rows(slice(0, now + 1)))
+    assert same(repair.apply(table).table.rows(slice(0, now + 1)), repair.apply(other).table.rows(slice(0, now + 1)))
 
 
 @few
@@ -142,8 +145,12 @@ def test_piece_by_piece_equals_the_whole(table: Table, plan: RepairPlan, data: A
 
 
 @few
-@given(tables(), st.sampled_from([RepairPlan(outliers="none", frozen=4, max_fill=3),
-                                  RepairPlan(outliers="none", fill="interpolate", max_fill=2)]))
+@given(
+    tables(),
+    st.sampled_from(
+        [RepairPlan(outliers="none", frozen=4, max_fill=3), RepairPlan(outliers="none", fill="interpolate", max_fill=2)]
+    ),
+)
 def test_repairing_twice_is_repairing_once(table: Table, plan: RepairPlan) -> None:
     repair = fit_repair(table, plan, rows=training(table))
     once = repair.apply(table).table
@@ -176,8 +183,13 @@ def test_filling_equals_a_slow_reference(table: Table, longest: int, hold: bool)
                 continue
             if hold and row - before <= longest:
                 want[row] = x[before]
-            if not hold and after is not None and after - before - 1 <= longest and good[after] \
-                    and _joined(table, row, after):
+            if (
+                not hold
+                and after is not None
+                and after - before - 1 <= longest
+                and good[after]
+                and _joined(table, row, after)
+            ):
                 time = np.arange(len(x), dtype=float)
                 if table.time is not None:
                     time = (table.time - table.time[0]) / np.timedelta64(1, "s")
@@ -206,7 +218,7 @@ def test_the_hampel_rule_equals_a_slow_reference() -> None:
     assert scale is not None
     found = find_spikes(x, start, scale, rule="hampel", window=7, factor=4)
     for row in range(600):
-        near = x[max(start[row], row - 6):row + 1]
+        near = x[max(start[row], row - 6) : row + 1]
         near = near[~np.isnan(near)]
         want = False
         if len(near) >= 3 and not np.isnan(x[row]):
@@ -243,7 +255,9 @@ def test_a_masked_spike_is_held_over() -> None:
     done, notes = fit_repair(table, RepairPlan(outliers="mask"), rows=training(table, 210)).apply(table)
     assert done.values[7, 0] == 2.0
     assert [(note.reason, note.count) for note in notes] == [
-        ("repair.reason_spike_masked", 1), ("repair.reason_held", 1)]
+        ("repair.reason_spike_masked", 1),
+        ("repair.reason_held", 1),
+    ]
     assert done.quality is not None
     assert done.quality[7, 0] == Quality.UNCERTAIN
 
@@ -285,12 +299,14 @@ def test_another_step_than_that_of_training_is_refused() -> None:
         repair.apply(Table(values, (Tag("T"),), time=clock(6, [], step=300), source="new.csv"))
     assert str(fault.value) == (
         "new.csv — rows are 300 s apart, but the model was trained on rows 60 s apart. Export the table with "
-        "the step of training, or train with [repair] resample")
+        "the step of training, or train with [repair] resample"
+    )
     with pytest.raises(InputError) as fault:
         repair.apply(Table(values, (Tag("T"),), source="new.csv"))
     assert str(fault.value) == (
         "new.csv — the model was trained on a table with a clock, this table has none. Name the time column: "
-        '[data] time = "..."')
+        '[data] time = "..."'
+    )
 
 
 def test_a_plan_that_makes_no_sense_is_refused() -> None:
@@ -307,11 +323,25 @@ def test_a_plan_that_makes_no_sense_is_refused() -> None:
         fit_repair(Table(table.values, table.tags), RepairPlan(max_fill="5min"), rows=np.ones(4, bool))
 
 
-@pytest.mark.parametrize("damage", [
-    {"max_fill": -1}, {"max_fill": None}, {"max_fill": 1.5}, {"step": float("inf")}, {"step": "60"},
-    {"frozen": True}, {"dropped_tags": "T"}, {"dropped_tags": [1]}, {"plan": {"fill": "guess"}}, {"more": 1},
-    {"tags": [{"name": "T"}]}, {"tags": {"name": "T"}}, {"plan": None}, {"max_gap": 1e300},
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"max_fill": -1},
+        {"max_fill": None},
+        {"max_fill": 1.5},
+        {"step": float("inf")},
+        {"step": "60"},
+        {"frozen": True},
+        {"dropped_tags": "T"},
+        {"dropped_tags": [1]},
+        {"plan": {"fill": "guess"}},
+        {"more": 1},
+        {"tags": [{"name": "T"}]},
+        {"tags": {"name": "T"}},
+        {"plan": None},
+        {"max_gap": 1e300},
+    ],
+)
 def test_malformed_rules_are_refused(damage: dict[str, Any]) -> None:
     table = Table(np.arange(4.0)[:, None], (Tag("T"),))
     data = fit_repair(table, RepairPlan(), rows=np.ones(4, bool)).to_dict() | damage

@@ -28,13 +28,16 @@ def irregular(draw: Any) -> Table:
     """Rows at any times in up to two batches, two numbers and a class, with holes."""
     rows = draw(st.integers(3, 40))
     pauses = draw(st.lists(st.sampled_from([20, 60, 150, 300, 301, 540, 2000]), min_size=rows, max_size=rows))
-    cells = st.tuples(st.sampled_from([np.nan, 1.0, 2.0, 9.0]), st.floats(-9, 9),
-                      st.sampled_from([0.0, 1.0, np.nan]))
+    cells = st.tuples(st.sampled_from([np.nan, 1.0, 2.0, 9.0]), st.floats(-9, 9), st.sampled_from([0.0, 1.0, np.nan]))
     values = np.array(draw(st.lists(cells, min_size=rows, max_size=rows)))
     cut = draw(st.integers(0, rows))
-    return Table(values, (Tag("a"), Tag("b"), Tag("c", categories=("x", "y"))),
-                 time=START + np.cumsum(pauses).astype("timedelta64[s]"),
-                 batch=(np.arange(rows) >= cut).astype(np.int32), batch_names=("A", "B"))
+    return Table(
+        values,
+        (Tag("a"), Tag("b"), Tag("c", categories=("x", "y"))),
+        time=START + np.cumsum(pauses).astype("timedelta64[s]"),
+        batch=(np.arange(rows) >= cut).astype(np.int32),
+        batch_names=("A", "B"),
+    )
 
 
 def _try(table: Table, plan: RepairPlan = PLAN) -> Table | None:
@@ -147,7 +150,8 @@ def test_a_grid_finer_than_the_rows_is_refused() -> None:
         resample(table, RepairPlan(resample="1min"))
     assert str(fault.value) == (
         'plant.csv — resample = "1min" is finer than the rows, which are about 10min apart: most of the grid '
-        'would be empty. Use resample = "10min" or longer, or allow longer holes with [repair] max_gap')
+        'would be empty. Use resample = "10min" or longer, or allow longer holes with [repair] max_gap'
+    )
     out = resample(table, RepairPlan(resample="1min", max_gap="10min")).table
     assert len(out) == 191
     assert out.step == 60
@@ -156,8 +160,10 @@ def test_a_grid_finer_than_the_rows_is_refused() -> None:
 def test_resampling_needs_a_clock() -> None:
     with pytest.raises(InputError) as fault:
         resample(Table(np.zeros((2, 1)), (Tag("T"),), source="plant.csv"), RepairPlan(resample="5min"))
-    assert str(fault.value) == ("plant.csv — [repair] resample needs a clock, the table has none. Name the "
-                                'time column: [data] time = "...", or remove resample')
+    assert str(fault.value) == (
+        "plant.csv — [repair] resample needs a clock, the table has none. Name the "
+        'time column: [data] time = "...", or remove resample'
+    )
 
 
 def test_values_beyond_limits_are_left_out_of_the_mean() -> None:
@@ -167,15 +173,19 @@ def test_values_beyond_limits_are_left_out_of_the_mean() -> None:
     out, notes = resample(table, RepairPlan(resample="5min"))
     np.testing.assert_array_equal(out.values[:, 0], [15, 40])
     assert [(note.reason, note.count) for note in notes] == [
-        ("repair.reason_infinite", 1), ("repair.reason_limit_low", 1), ("repair.reason_merged", 5)]
+        ("repair.reason_infinite", 1),
+        ("repair.reason_limit_low", 1),
+        ("repair.reason_merged", 5),
+    ]
 
 
 def test_a_stretch_with_few_values_is_uncertain() -> None:
     out = resample(_table([60, 120, 180], [1, np.nan, np.nan]), RepairPlan(resample="5min")).table
     assert out.quality is not None
     assert out.quality[0, 0] == Quality.UNCERTAIN
-    lab = resample(_table([60, 120, 180], [1, np.nan, np.nan], tags=(Tag("y", role="lab"),)),
-                   RepairPlan(resample="5min")).table
+    lab = resample(
+        _table([60, 120, 180], [1, np.nan, np.nan], tags=(Tag("y", role="lab"),)), RepairPlan(resample="5min")
+    ).table
     assert lab.quality is not None
     assert lab.quality[0, 0] == Quality.GOOD
 

@@ -76,21 +76,32 @@ def test_values_too_large_to_scale() -> None:
     """A scale of infinity would turn every input into 0."""
     with pytest.raises(InputError) as caught:
         fit_scaler("standard", np.array([[1e300], [-1e300]]), ("T101",))
-    assert str(caught.value) == ("tag 'T101' has values too large to scale. Set its limits (low, high), so "
-                                 "that wild values count as bad")
+    assert str(caught.value) == (
+        "tag 'T101' has values too large to scale. Set its limits (low, high), so that wild values count as bad"
+    )
 
 
 GOOD = {"kind": "standard", "names": ["a", "b"], "center": [1.0, 2.0], "scale": [1.0, 0.5]}
 
 
-@pytest.mark.parametrize(("change", "fault"), [
-    ({"kind": 3}, "kind"), ({"names": "ab"}, "names"), ({"names": []}, "center"),
-    ({"names": ["a", 1]}, "names"), ({"center": [1.0]}, "center"), ({"center": [1.0, "2"]}, "center"),
-    ({"center": [1.0, float("nan")]}, "center"),
-    ({"center": [1.0, True]}, "center"), ({"scale": [1.0, 0.0]}, "scale"), ({"scale": [1.0, -1.0]}, "scale"),
-    ({"scale": [1.0, float("inf")]}, "scale"), ({"more": 1}, "kind, names, center, scale"),
-    ({"scale": [1.0, 10**400]}, "scale"),
-])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"kind": 3}, "kind"),
+        ({"names": "ab"}, "names"),
+        ({"names": []}, "center"),
+        ({"names": ["a", 1]}, "names"),
+        ({"center": [1.0]}, "center"),
+        ({"center": [1.0, "2"]}, "center"),
+        ({"center": [1.0, float("nan")]}, "center"),
+        ({"center": [1.0, True]}, "center"),
+        ({"scale": [1.0, 0.0]}, "scale"),
+        ({"scale": [1.0, -1.0]}, "scale"),
+        ({"scale": [1.0, float("inf")]}, "scale"),
+        ({"more": 1}, "kind, names, center, scale"),
+        ({"scale": [1.0, 10**400]}, "scale"),
+    ],
+)
 def test_row_36_a_hostile_scaler_is_refused(change: dict[str, object], fault: str) -> None:
     """Course item 21: what is read back is checked value by value, and nothing is executed."""
     with pytest.raises(BundleError) as caught:

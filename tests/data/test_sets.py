@@ -58,8 +58,18 @@ def a_set(*urls: str, carrier: str | None = None, path: str = "small/a.txt") -> 
 
 
 def test_every_set_of_the_data_page_is_there() -> None:
-    assert NAMES == ["batch_dryer", "bibmon", "cmapss_fd001", "cmapss_fd003", "daisy_cstr",
-                     "daisy_evaporator", "daisy_exchanger", "debutanizer", "etth1", "tennessee_eastman"]
+    assert NAMES == [
+        "batch_dryer",
+        "bibmon",
+        "cmapss_fd001",
+        "cmapss_fd003",
+        "daisy_cstr",
+        "daisy_evaporator",
+        "daisy_exchanger",
+        "debutanizer",
+        "etth1",
+        "tennessee_eastman",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,8 +94,9 @@ def test_both_languages_have_the_same_blanks() -> None:
     import string
 
     for name, by_language in sentences("sets").items():
-        blanks = [{field for _, field, _, _ in string.Formatter().parse(by_language[lang]) if field}
-                  for lang in LANGUAGES]
+        blanks = [
+            {field for _, field, _, _ in string.Formatter().parse(by_language[lang]) if field} for lang in LANGUAGES
+        ]
         assert blanks[0] == blanks[1], name
 
 
@@ -121,8 +132,12 @@ def test_a_plan_is_a_copy() -> None:
 def test_the_debutanizer_protocols_differ_in_what_is_known_of_y() -> None:
     """Data page: C knows nothing of past y, A knows y(k-4), B y(k-4) ... y(k-8), D a laboratory value 10 rows late."""
     past = {p: sets.plan("debutanizer", p)["task"].get("past_targets") for p in ("C", "A", "B", "D")}
-    assert past == {"C": None, "A": {"delay": 4, "count": 1}, "B": {"delay": 4, "count": 5},
-                    "D": {"delay": 10, "count": 1}}
+    assert past == {
+        "C": None,
+        "A": {"delay": 4, "count": 1},
+        "B": {"delay": 4, "count": 5},
+        "D": {"delay": 10, "count": 1},
+    }
     assert next(iter(sets.sets.get("debutanizer").plans)) == "C"
 
 
@@ -135,24 +150,28 @@ def mirror(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shared_data
 
 
-@pytest.mark.parametrize(("name", "protocol", "shape", "batches", "step"), [
-    ("tennessee_eastman", "case1", (5 * 480 + 5 * 800, 53), 10, 180.0),
-    ("tennessee_eastman", "case2", (5 * 480 + 5 * 800, 53), 10, 180.0),
-    ("tennessee_eastman", "all", (21 * 480 + 21 * 800, 53), 42, 180.0),
-    ("tennessee_eastman", "with_normal", (500 + 21 * 480 + 22 * 960, 53), 44, 180.0),
-    ("debutanizer", "C", (2394, 8), 0, None),
-    ("cmapss_fd001", "capped", (33727, 26), 200, None),
-    ("cmapss_fd003", "uncapped", (41316, 26), 200, None),
-    ("batch_dryer", "Y10", (9269, 36), 71, None),
-    ("bibmon", None, (3169, 108), 0, 300.0),
-    ("daisy_cstr", "coolant_flow", (7500, 3), 0, 6.0),
-    ("daisy_exchanger", "liquid_flow", (4000, 2), 0, 1.0),
-    ("daisy_evaporator", "all_outputs", (6305, 6), 0, None),
-    ("etth1", "oil_temperature", (17420, 7), 0, 3600.0),
-])
+@pytest.mark.parametrize(
+    ("name", "protocol", "shape", "batches", "step"),
+    [
+        ("tennessee_eastman", "case1", (5 * 480 + 5 * 800, 53), 10, 180.0),
+        ("tennessee_eastman", "case2", (5 * 480 + 5 * 800, 53), 10, 180.0),
+        ("tennessee_eastman", "all", (21 * 480 + 21 * 800, 53), 42, 180.0),
+        ("tennessee_eastman", "with_normal", (500 + 21 * 480 + 22 * 960, 53), 44, 180.0),
+        ("debutanizer", "C", (2394, 8), 0, None),
+        ("cmapss_fd001", "capped", (33727, 26), 200, None),
+        ("cmapss_fd003", "uncapped", (41316, 26), 200, None),
+        ("batch_dryer", "Y10", (9269, 36), 71, None),
+        ("bibmon", None, (3169, 108), 0, 300.0),
+        ("daisy_cstr", "coolant_flow", (7500, 3), 0, 6.0),
+        ("daisy_exchanger", "liquid_flow", (4000, 2), 0, 1.0),
+        ("daisy_evaporator", "all_outputs", (6305, 6), 0, None),
+        ("etth1", "oil_temperature", (17420, 7), 0, 3600.0),
+    ],
+)
 @pytest.mark.usefixtures("mirror")
 def test_loaded_tables_have_the_documented_shape(
-        name: str, protocol: str | None, shape: tuple[int, int], batches: int, step: float | None) -> None:
+    name: str, protocol: str | None, shape: tuple[int, int], batches: int, step: float | None
+) -> None:
     assert sets.available(name)
     table = sets.load(name, protocol)
     assert table.values.shape == shape
@@ -225,7 +244,10 @@ def test_batch_results_stand_in_the_last_row_only() -> None:
     assert np.array_equal(known, last)
     counts = np.bincount(table.column("class")[last].astype(int))
     assert dict(zip(table.tag("class").categories, counts.tolist(), strict=True)) == {
-        "On-spec": 33, "Off-Spec": 28, "High-Solvent": 10}
+        "On-spec": 33,
+        "Off-Spec": 28,
+        "High-Solvent": 10,
+    }
     lengths = np.bincount(table.batch)
     assert (lengths.min(), lengths.max()) == (93, 201)
 
@@ -264,7 +286,8 @@ def test_altered_mirror_file_is_refused(alone: Path, tmp_path: Path, monkeypatch
     got, want = hashlib.sha256(CONTENT + b" ").hexdigest()[:12], hashlib.sha256(CONTENT).hexdigest()[:12]
     assert str(caught.value) == (
         f"{place} — this is not the published file of data set 'small' (sha256 {got}…, published {want}…). "
-        "Delete it or put the original in its place")
+        "Delete it or put the original in its place"
+    )
     assert caught.value.exit_code == 3
     assert not fetching.at_hand(found)
 
@@ -273,8 +296,9 @@ def test_missing_mirror_folder_is_named(alone: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("BACKMIX_DATA", str(tmp_path / "no such"))
     with pytest.raises(InputError) as caught:
         fetching.fetch(a_set("http://127.0.0.1:9/a.txt"))
-    assert str(caught.value) == (f"{tmp_path / 'no such'} — BACKMIX_DATA names a folder that does not exist. "
-                                 "Correct BACKMIX_DATA or unset it")
+    assert str(caught.value) == (
+        f"{tmp_path / 'no such'} — BACKMIX_DATA names a folder that does not exist. Correct BACKMIX_DATA or unset it"
+    )
 
 
 def test_closed_network_is_said_at_once(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +312,8 @@ def test_closed_network_is_said_at_once(alone: Path, monkeypatch: pytest.MonkeyP
         "data set 'debutanizer' — debutanizer/Debutanizer_Column_Data.txt is not on this machine and "
         "raw.githubusercontent.com cannot be reached (Network is unreachable). Put the file into a folder as "
         "<folder>/debutanizer/Debutanizer_Column_Data.txt and set BACKMIX_DATA=<folder>, or use a simulated "
-        "plant: [data] plant = \"cstr\"")
+        'plant: [data] plant = "cstr"'
+    )
     assert caught.value.exit_code == 3
     assert not sets.available("debutanizer")
 
@@ -360,7 +385,8 @@ def test_altered_download_is_refused(alone: Path, server: str) -> None:
         fetching.fetch(a_set(f"{server}/altered.txt"))
     assert str(caught.value) == (
         f"data set 'small' — what {server}/altered.txt sends is not the published file. Do not use it; put "
-        "the original into a folder as <folder>/small/a.txt and set BACKMIX_DATA=<folder>")
+        "the original into a folder as <folder>/small/a.txt and set BACKMIX_DATA=<folder>"
+    )
     assert not (alone / "small/a.txt").exists()
 
 
@@ -377,7 +403,8 @@ def test_refusing_server_is_named(alone: Path, server: str) -> None:
         fetching.fetch(a_set(f"{server}/gone.txt"))
     assert str(caught.value) == (
         f"data set 'small' — {server}/gone.txt answered with status 404. Put the file into a folder as "
-        "<folder>/small/a.txt and set BACKMIX_DATA=<folder>")
+        "<folder>/small/a.txt and set BACKMIX_DATA=<folder>"
+    )
 
 
 def test_cache_that_cannot_be_written(alone: Path, server: str) -> None:
@@ -406,8 +433,7 @@ def test_set_without_protocols() -> None:
     assert sets.plan("bibmon") == {}
     with pytest.raises(PlanError) as caught:
         sets.plan("bibmon", "C")
-    assert str(caught.value) == (
-        "data set 'bibmon' has no protocols, so 'C' cannot be used. Leave the protocol out")
+    assert str(caught.value) == ("data set 'bibmon' has no protocols, so 'C' cannot be used. Leave the protocol out")
 
 
 def test_unknown_set_names_the_nearest() -> None:

@@ -23,7 +23,7 @@ def rows(count: int) -> Table:
 def batches(*sizes: int) -> Table:
     """Batches A, B, C, ... of these sizes."""
     code = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    names = tuple("ABCDEFGHIJ"[:len(sizes)])
+    names = tuple("ABCDEFGHIJ"[: len(sizes)])
     return Table(np.zeros((sum(sizes), 1)), (Tag("T101"),), batch=code, batch_names=names)
 
 
@@ -102,7 +102,8 @@ def test_time_that_does_not_run_forward_cannot_be_cut_by_rows() -> None:
         split(table, SplitPlan(), gap=0)
     assert str(caught.value) == (
         "table — time does not run forward over the whole table (batches overlap), so a cut by rows would "
-        'not be a cut in time. Use [split] kind = "batch", or within = "batch"')
+        'not be a cut in time. Use [split] kind = "batch", or within = "batch"'
+    )
     with pytest.raises(PlanError, match="time does not run forward"):
         folds(table, FoldPlan(folds=2), gap=0)
     assert split(table, SplitPlan(within="batch"), gap=0).count(Part.TEST) == 2
@@ -131,20 +132,26 @@ def test_blocked_folds() -> None:
 def test_leave_one_batch_out() -> None:
     """Course item 62: as many folds as batches."""
     found = folds(batches(2, 2, 2), FoldPlan(kind="batch", folds=3, validation=0.4), gap=5)
-    assert [fold.part.tolist() for fold in found] == [
-        [E, E, T, T, V, V], [T, T, E, E, V, V], [T, T, V, V, E, E]]
+    assert [fold.part.tolist() for fold in found] == [[E, E, T, T, V, V], [T, T, E, E, V, V], [T, T, V, V, E, E]]
 
 
-@pytest.mark.parametrize(("section", "message"), [
-    ({"train": 0.5}, "train + validation + test is 0.9. Make the shares add up to 1"),
-    ({"train_rows": 10, "validation_rows": 5},
-     "train_rows, validation_rows and test_rows are the last row of each part and must rise, got 10, 5"),
-    ({"validation_rows": 5}, "row cuts start with train_rows. Name the last training row: train_rows = 1200"),
-    ({"kind": "named"}, 'kind "named" and test_batches belong together. Give both, or neither'),
-    ({"kind": "named", "test_batches": ["A", "A"]}, "a batch is named twice among A, A. Name each once"),
-    ({"kind": "named", "test_batches": ["A"], "validation_batches": ["A"]},
-     "batches A are named for validation and for test. A batch belongs to one part"),
-])
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"train": 0.5}, "train + validation + test is 0.9. Make the shares add up to 1"),
+        (
+            {"train_rows": 10, "validation_rows": 5},
+            "train_rows, validation_rows and test_rows are the last row of each part and must rise, got 10, 5",
+        ),
+        ({"validation_rows": 5}, "row cuts start with train_rows. Name the last training row: train_rows = 1200"),
+        ({"kind": "named"}, 'kind "named" and test_batches belong together. Give both, or neither'),
+        ({"kind": "named", "test_batches": ["A", "A"]}, "a batch is named twice among A, A. Name each once"),
+        (
+            {"kind": "named", "test_batches": ["A"], "validation_batches": ["A"]},
+            "batches A are named for validation and for test. A batch belongs to one part",
+        ),
+    ],
+)
 def test_a_plan_that_makes_no_sense_is_refused(section: dict[str, object], message: str) -> None:
     """The fault says how to mend it."""
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -155,5 +162,4 @@ def test_cuts_beyond_the_table() -> None:
     """The message names the last cut that fits."""
     with pytest.raises(PlanError) as caught:
         split(rows(100), SplitPlan(train_rows=50, validation_rows=120), gap=0)
-    assert str(caught.value) == ("table — the split is cut at row 120, but the table has 100 rows. "
-                                 "Use a cut <= 100")
+    assert str(caught.value) == ("table — the split is cut at row 120, but the table has 100 rows. Use a cut <= 100")

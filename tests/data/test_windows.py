@@ -14,15 +14,7 @@ from backmix.data.scaling import fit_scaler
 from backmix.data.split import Part, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import (
-    Known,
-    WindowPlan,
-    Windows,
-    WindowSpec,
-    build_windows,
-    fit_scalers,
-    window_spec,
-)
+from backmix.data.windows import Known, WindowPlan, Windows, WindowSpec, build_windows, fit_scalers, window_spec
 from backmix.errors import InputError, PlanError
 
 
@@ -272,8 +264,9 @@ def test_bytes_are_those_of_the_arrays() -> None:
     need = windows.bytes(8)
     assert need.batch == batch.x.nbytes + batch.y.nbytes
     assert need.all == need.batch // 8 * len(windows)
-    whole = build_windows(ramp(8, batch=np.repeat(np.arange(2, dtype=np.int32), 4), batch_names=("A", "B")),
-                          spec(lookback=None))
+    whole = build_windows(
+        ramp(8, batch=np.repeat(np.arange(2, dtype=np.int32), 4), batch_names=("A", "B")), spec(lookback=None)
+    )
     got = whole.gather(whole.all_indices)
     assert got.y is not None
     assert got.mask is not None
@@ -306,25 +299,37 @@ def test_a_plan_in_hours_becomes_rows() -> None:
     assert WindowSpec(**{**asdict(found), "known": None}) == found
 
 
-@pytest.mark.parametrize(("section", "message"), [
-    ({"lookback": 0}, "lookback must be at least one row"),
-    ({"stride": "0s"}, "stride must be at least one row"),
-    ({"lookback": "batch", "horizon": 2}, 'lookback "batch" and "elapsed" look back to the start of a batch; horizon'),
-])
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"lookback": 0}, "lookback must be at least one row"),
+        ({"stride": "0s"}, "stride must be at least one row"),
+        (
+            {"lookback": "batch", "horizon": 2},
+            'lookback "batch" and "elapsed" look back to the start of a batch; horizon',
+        ),
+    ],
+)
 def test_a_plan_that_makes_no_sense_is_refused(section: dict[str, object], message: str) -> None:
     """The fault names the field."""
     with pytest.raises(ValueError, match=message):
         WindowPlan.model_validate(section)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"lookback": 0}, "lookback is 0 rows. Use 1 or more"),
-    ({"horizon": -1}, "horizon is -1 rows. Use 0 or more"),
-    ({"inputs": ()}, 'windows have no inputs. Give at least one tag the role "input", or name past_targets'),
-    ({"targets": ()}, 'windows have no target. Name one: [task] target = "..."'),
-    ({"lookback": None, "stride": 3}, "windows of whole batches take no horizon, stride, dead_time or past "
-                                      "targets. Remove them, or give lookback in rows"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lookback": 0}, "lookback is 0 rows. Use 1 or more"),
+        ({"horizon": -1}, "horizon is -1 rows. Use 0 or more"),
+        ({"inputs": ()}, 'windows have no inputs. Give at least one tag the role "input", or name past_targets'),
+        ({"targets": ()}, 'windows have no target. Name one: [task] target = "..."'),
+        (
+            {"lookback": None, "stride": 3},
+            "windows of whole batches take no horizon, stride, dead_time or past "
+            "targets. Remove them, or give lookback in rows",
+        ),
+    ],
+)
 def test_a_spec_that_makes_no_sense_is_refused(changes: dict[str, object], message: str) -> None:
     """The message says how to mend it."""
     with pytest.raises(PlanError) as caught:
@@ -339,7 +344,8 @@ def test_classes_cannot_be_inputs_or_one_of_several_targets() -> None:
         build_windows(table, spec())
     assert str(caught.value) == (
         "table — input 'T101' holds classes, not numbers. Leave it out: [[data.tags]] name = \"T101\", role = "
-        "\"ignored\" (or name it: [data] batch = \"T101\"), or give it as numbers")
+        '"ignored" (or name it: [data] batch = "T101"), or give it as numbers'
+    )
     with pytest.raises(PlanError, match="target 'T101' holds classes: it must be the only target"):
         build_windows(table, spec(inputs=("T102",), targets=("Q", "T101")))
 

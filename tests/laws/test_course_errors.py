@@ -14,8 +14,8 @@ import pytest
 
 from backmix import layers as ours
 from backmix.data.plants import plants, simulate
-from backmix.evaluation.baselines import baselines
 from backmix.models import layers as inside
+from backmix.simple import baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from small import reading

@@ -18,18 +18,18 @@ from backmix.data.sets import sets
 from backmix.data.sources import ReadPlan, Source, read, sources
 from backmix.data.windows import Windows
 from backmix.errors import BundleError, PlanError
-from backmix.evaluation.baselines import Predictor, baselines
-from backmix.evaluation.baselines.constants import Constant
-from backmix.evaluation.metrics import Values, Weights, metric, metrics
-from backmix.evaluation.predictions import Sample
 from backmix.models.cells import LayerSettings, cells, common
 from backmix.models.cells.simple_rnn import SimpleRnn
 from backmix.models.engine import use_engine
 from backmix.models.parts import Part
 from backmix.models.views import View, views
 from backmix.registry import Registry
+from backmix.scoring.metrics import Values, Weights, metric, metrics
+from backmix.scoring.predictions import Sample
 from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import Exporter, exporters
+from backmix.simple import Predictor, baselines
+from backmix.simple.constants import Constant
 from backmix.tasks import Task, tasks
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
 from backmix.training.parts import Candidate, candidate, candidates
@@ -37,8 +37,18 @@ from backmix.training.plan import Plan, json_schema
 from backmix.workflow import fit
 from small import small_plan, small_table
 
-KINDS: tuple[Registry[Any], ...] = (sources, sets, plants, cells, tasks, metrics, baselines, exporters, candidates,
-                                    views)
+KINDS: tuple[Registry[Any], ...] = (
+    sources,
+    sets,
+    plants,
+    cells,
+    tasks,
+    metrics,
+    baselines,
+    exporters,
+    candidates,
+    views,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +107,8 @@ def run_command(*arguments: str) -> int:
 
 
 def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From the plan to the report and the bundle, in both languages, without a line elsewhere."""
     tasks.register("level")(Level)
     metric("median_error", better="lower", unit="target", kind="regression")(median_error)
@@ -126,8 +137,12 @@ def test_a_task_that_is_not_installed_here_is_named(tmp_path: Path) -> None:
     """Trap V: a bundle with a part of another distribution, opened where that is missing, is no traceback."""
     tasks.register("level")(Level)
     metric("median_error", better="lower", unit="target", kind="regression")(median_error)
-    run = fit(small_table(), small_plan(task={"kind": "level"}, evaluation={"baselines": ["mean"]}),
-              folder=tmp_path / "run", quiet=True)
+    run = fit(
+        small_table(),
+        small_plan(task={"kind": "level"}, evaluation={"baselines": ["mean"]}),
+        folder=tmp_path / "run",
+        quiet=True,
+    )
     del tasks._parts["level"]
     with pytest.raises(PlanError, match="level"):
         Plan.load(run.folder / "plan.toml")
@@ -148,7 +163,8 @@ def test_a_source_reads_its_suffix(tmp_path: Path) -> None:
 
 
 def test_a_plant_and_a_set_stand_in_the_list_and_can_be_run(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Also without a sentence in our catalogue, as parts of other distributions are."""
     plan = small_plan(data={"plant": "tiny"}, training={"epochs": 1}).to_dict()
 
@@ -161,9 +177,15 @@ def test_a_plant_and_a_set_stand_in_the_list_and_can_be_run(
         return Simulation(small_table(seed=seed), {}, {"soft_sensor": plan})
 
     plants.register("tiny")(Plant("tiny", Settings, (), lambda seed, settings: {"soft_sensor": plan}, run))
-    sets.register("tiny_set")(replace(
-        sets.get("debutanizer"), name="tiny_set", files=(), plans={"A": plan},
-        read=lambda paths, protocol: small_table()))
+    sets.register("tiny_set")(
+        replace(
+            sets.get("debutanizer"),
+            name="tiny_set",
+            files=(),
+            plans={"A": plan},
+            read=lambda paths, protocol: small_table(),
+        )
+    )
     monkeypatch.chdir(tmp_path)
     assert run_command("data", "list", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
@@ -204,9 +226,13 @@ class _Point:
 
 
 def test_parts_of_other_distributions_come_through_entry_points(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    offered = {"backmix.baselines": [_Point("median", fit_median)], "backmix.cells": [_Point("bounded", Bounded)],
-               "backmix.tasks": [_Point("level", Level), _Point("soft_sensor", Level)]}
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered = {
+        "backmix.baselines": [_Point("median", fit_median)],
+        "backmix.cells": [_Point("bounded", Bounded)],
+        "backmix.tasks": [_Point("level", Level), _Point("soft_sensor", Level)],
+    }
     monkeypatch.setattr("backmix.registry.entry_points", lambda *, group: offered.get(group, []))
     for kind in (baselines, cells, tasks):
         kind._filled = False
@@ -251,5 +277,9 @@ def test_a_new_candidate_stands_in_every_mixture_and_its_view_in_the_bundle(tmp_
     assert told == "oracle 1.00"
     assert [part[:2] for part in run.bundle.blend.parts] == [("oracle", "newest")]  # type: ignore[union-attr]
     with pytest.raises(PlanError, match="oracle answers another kind"):
-        fit(small_table(classes=True), small_plan(classes=True).merged({"model": {
-            "recipe": "auto", "members": 3, "beside": ["oracle"]}}), folder=tmp_path / "classes", quiet=True)
+        fit(
+            small_table(classes=True),
+            small_plan(classes=True).merged({"model": {"recipe": "auto", "members": 3, "beside": ["oracle"]}}),
+            folder=tmp_path / "classes",
+            quiet=True,
+        )

@@ -17,16 +17,16 @@ from backmix.data.sets import sets
 from backmix.data.sources import ReadPlan, read, sources
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows
-from backmix.evaluation.baselines import baselines, fit_baselines
-from backmix.evaluation.figures import figures
-from backmix.evaluation.metrics import Score, metrics
-from backmix.evaluation.predictions import prediction_frame, read_sample
-from backmix.evaluation.scores import model_title
 from backmix.models.cells import LayerSettings, cells
 from backmix.models.heads import heads
 from backmix.models.losses import losses
 from backmix.registry import Registry
+from backmix.report.figures import figures
+from backmix.scoring.metrics import Score, metrics
+from backmix.scoring.predictions import prediction_frame, read_sample
+from backmix.scoring.scores import model_title
 from backmix.serving.exporters import exporters
+from backmix.simple import baselines, fit_baselines
 from backmix.tasks import Outcome, Task, tasks
 from backmix.text import LANGUAGES, say
 from backmix.training.prepare import Prepared, prepare
@@ -34,7 +34,19 @@ from backmix.workflow import Run
 from small import reading, small_table, small_task
 
 KINDS: tuple[Registry[Any], ...] = (
-    sources, sets, plants, scalers, cells, heads, losses, tasks, metrics, baselines, figures, exporters)
+    sources,
+    sets,
+    plants,
+    scalers,
+    cells,
+    heads,
+    losses,
+    tasks,
+    metrics,
+    baselines,
+    figures,
+    exporters,
+)
 PARTS = [pytest.param(part, id=f"{kind.kind}-{name}") for kind in KINDS for name, part in kind]
 NUMBERS = small_table()
 
@@ -149,8 +161,11 @@ def test_a_metric_scores_a_perfect_prediction_best(name: str) -> None:
     found = of_kind(metric.kind)
     truth = found.test.truth()
     codes = truth[:, 0].astype(int)
-    outcomes = [Outcome(values=truth), Outcome(values=truth + 3)] if metric.kind == "regression" else [
-        Outcome(probabilities=np.eye(3)[codes]), Outcome(probabilities=np.eye(3)[(codes + 1) % 3])]
+    outcomes = (
+        [Outcome(values=truth), Outcome(values=truth + 3)]
+        if metric.kind == "regression"
+        else [Outcome(probabilities=np.eye(3)[codes]), Outcome(probabilities=np.eye(3)[(codes + 1) % 3])]
+    )
     scores = []
     for outcome in outcomes:
         frame = prediction_frame(found.task, found.test, outcome, model="m", part="test")

@@ -25,8 +25,12 @@ from small import reading, small_plan, small_table
 
 LAWFUL = settings(max_examples=25, deadline=None)
 ROWS = 420
-KINDS = ({"kind": "chronological"}, {"kind": "blocked"}, {"kind": "batch"},
-         {"kind": "chronological", "within": "batch"})
+KINDS = (
+    {"kind": "chronological"},
+    {"kind": "blocked"},
+    {"kind": "batch"},
+    {"kind": "chronological", "within": "batch"},
+)
 
 
 def untrained(prepared: Prepared) -> Bundle:
@@ -42,24 +46,35 @@ def plants(draw: st.DrawFn) -> Table:
     values = np.array(table.values)
     for _ in range(draw(st.integers(0, 6))):
         start, length = rng.integers(ROWS), rng.integers(1, 15)
-        values[start:start + length, rng.integers(4)] = np.nan
+        values[start : start + length, rng.integers(4)] = np.nan
     values[rng.random(ROWS) > draw(st.sampled_from([1.0, 0.4])), 3] = np.nan
     pauses = np.where(rng.random(ROWS) < 0.02, 7200, 60)
     time = np.datetime64("2026-03-01", "ns") + np.cumsum(pauses) * np.timedelta64(1, "s")
     batch = np.cumsum(rng.random(ROWS) < draw(st.sampled_from([0.03, 0.06]))).astype(np.int32)
-    return replace(table, values=values, time=time, batch=batch,
-                   batch_names=tuple(f"B{n}" for n in range(batch[-1] + 1)))
+    return replace(
+        table, values=values, time=time, batch=batch, batch_names=tuple(f"B{n}" for n in range(batch[-1] + 1))
+    )
 
 
 @LAWFUL
-@given(table=plants(), split=st.sampled_from(KINDS), known=st.booleans(), ahead=st.integers(0, 3),
-       fill=st.integers(0, 8), stride=st.integers(1, 3))
+@given(
+    table=plants(),
+    split=st.sampled_from(KINDS),
+    known=st.booleans(),
+    ahead=st.integers(0, 3),
+    fill=st.integers(0, 8),
+    stride=st.integers(1, 3),
+)
 def test_no_window_of_a_prepared_run_crosses_anything(
-        table: Table, split: dict[str, Any], known: bool, ahead: int, fill: int, stride: int) -> None:
+    table: Table, split: dict[str, Any], known: bool, ahead: int, fill: int, stride: int
+) -> None:
     """Traps J and O: batches, pauses and parts, however the holes between them were filled."""
-    plan = small_plan(split=split, windows={"lookback": 5, "horizon": ahead, "stride": stride},
-                      repair={"max_fill": fill} if fill else {"fill": "none"},
-                      task={"past_targets": {"delay": 2}} if known else {})
+    plan = small_plan(
+        split=split,
+        windows={"lookback": 5, "horizon": ahead, "stride": stride},
+        repair={"max_fill": fill} if fill else {"fill": "none"},
+        task={"past_targets": {"delay": 2}} if known else {},
+    )
     try:
         prepared = prepare(reading(table), plan)
     except InputError:  # too little is left: no window, none that crosses
@@ -94,11 +109,15 @@ def late_labels() -> dict[tuple[int, int | None], Bundle]:
 
 
 @LAWFUL
-@given(which=st.sampled_from([(1, None), (4, None), (7, 2)]), row=st.integers(30, ROWS - 1),
-       every=st.sampled_from([1, 5]), seed=st.integers(0, 1000))
+@given(
+    which=st.sampled_from([(1, None), (4, None), (7, 2)]),
+    row=st.integers(30, ROWS - 1),
+    every=st.sampled_from([1, 5]),
+    seed=st.integers(0, 1000),
+)
 def test_labels_younger_than_their_delay_change_no_prediction(
-        late_labels: dict[tuple[int, int | None], Bundle], which: tuple[int, int | None], row: int, every: int,
-        seed: int) -> None:
+    late_labels: dict[tuple[int, int | None], Bundle], which: tuple[int, int | None], row: int, every: int, seed: int
+) -> None:
     """Row 25: what the laboratory has not reported yet is not known, also between sparse labels."""
     delay, bundle, rng = which[0], late_labels[which], np.random.default_rng(seed)
     table = small_table()
@@ -107,8 +126,9 @@ def test_labels_younger_than_their_delay_change_no_prediction(
     before = replace(table, values=values)
     changed = np.array(values)
     young = slice(row - delay + 1, None)
-    changed[young, 3] = np.where(rng.random(changed[young, 3].shape) < 0.3, np.nan,
-                                 changed[young, 3] + rng.normal(scale=100))
+    changed[young, 3] = np.where(
+        rng.random(changed[young, 3].shape) < 0.3, np.nan, changed[young, 3] + rng.normal(scale=100)
+    )
     one, _ = bundle.predict(before)
     other, _ = bundle.predict(replace(table, values=changed))
     past = one["origin"] <= row
@@ -119,8 +139,10 @@ def test_labels_younger_than_their_delay_change_no_prediction(
     newest = (row - delay) // every * every
     changed[newest, 3] += 50
     other, _ = bundle.predict(replace(table, values=changed))
-    assert (one.loc[one["origin"] == row, "prediction"].to_numpy()
-            != other.loc[other["origin"] == row, "prediction"].to_numpy()).all()
+    assert (
+        one.loc[one["origin"] == row, "prediction"].to_numpy()
+        != other.loc[other["origin"] == row, "prediction"].to_numpy()
+    ).all()
 
 
 @pytest.mark.parametrize("classes", [False, True])
@@ -151,8 +173,9 @@ def whole_batches() -> Table:
     return replace(small_table(len(batch)), batch=batch, batch_names=tuple(f"B{n}" for n in range(40)))
 
 
-@pytest.mark.parametrize("model", [
-    {"cell": "simple_rnn"}, {"cell": "lstm", "units": [4, 3]}, {"cell": "gru", "summaries": True}])
+@pytest.mark.parametrize(
+    "model", [{"cell": "simple_rnn"}, {"cell": "lstm", "units": [4, 3]}, {"cell": "gru", "summaries": True}]
+)
 def test_a_batch_is_predicted_the_same_alone_and_padded_in_company(model: dict[str, Any]) -> None:
     """Row 27 and trap T: padding and batch size mean nothing, through the whole bundle."""
     plan: Plan = small_plan(windows={"lookback": "batch"}, split={"kind": "batch"}, model=model)
@@ -162,8 +185,9 @@ def test_a_batch_is_predicted_the_same_alone_and_padded_in_company(model: dict[s
     assert len(together) == 40
     for name in ("B0", "B7", "B23", "B39"):
         alone, _ = bundle.predict(table.without(*(other for other in table.batch_names if other != name)))
-        np.testing.assert_allclose(alone["prediction"], together.loc[together["batch"] == name, "prediction"],
-                                   rtol=1e-6)
+        np.testing.assert_allclose(
+            alone["prediction"], together.loc[together["batch"] == name, "prediction"], rtol=1e-6
+        )
     windows, _ = bundle.recipe.windows(table, need_target=False)
     sizes = [predict_network(bundle.network, windows, batch_size=size) for size in (1, 7, 1024)]
     np.testing.assert_allclose(sizes[0], sizes[2], atol=1e-6)

@@ -40,9 +40,14 @@ def plant(seed: int, rows: int, *, batches: bool = False, gaps: bool = False) ->
     codes = np.cumsum(rng.random(rows) < 0.08).astype(np.int32) if batches else None
     names = () if codes is None else tuple(f"B{i}" for i in range(int(codes[-1]) + 1))
     time = (clock * 1e9).astype("int64").view("datetime64[ns]")
-    return Table(np.column_stack([rng.normal(size=(rows, 2)), label, report]),
-                 (Tag("T1"), Tag("T2"), Tag("Q", role="target"), report_tag("Q")), time=time, batch=codes,
-                 batch_names=names, source="plant")
+    return Table(
+        np.column_stack([rng.normal(size=(rows, 2)), label, report]),
+        (Tag("T1"), Tag("T2"), Tag("Q", role="target"), report_tag("Q")),
+        time=time,
+        batch=codes,
+        batch_names=names,
+        source="plant",
+    )
 
 
 def newest(table: Table, row: int, start: int) -> int:
@@ -56,8 +61,7 @@ def newest(table: Table, row: int, start: int) -> int:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.booleans(), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_a_row_is_shown_the_newest_sample_reported_by_its_time(seed: int, rows: int, batches: bool,
-                                                              gaps: bool) -> None:
+def test_a_row_is_shown_the_newest_sample_reported_by_its_time(seed: int, rows: int, batches: bool, gaps: bool) -> None:
     """Law: never a value whose report is later than the row, never the row's own, newest sample first."""
     table = plant(seed, rows, batches=batches, gaps=gaps)
     segment = segment_starts(table, max_gap=180.0)
@@ -65,16 +69,32 @@ def test_a_row_is_shown_the_newest_sample_reported_by_its_time(seed: int, rows: 
     assert found.tolist() == [newest(table, row, int(segment[row])) for row in range(rows)]
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.sampled_from([None, 1, 3]), st.integers(0, 2),
-       st.integers(0, 2), st.booleans(), st.booleans())
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 6),
+    st.sampled_from([None, 1, 3]),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.booleans(),
+    st.booleans(),
+)
 @settings(max_examples=100, deadline=None)
 def test_windows_show_values_and_ages_of_reported_samples(
-        seed: int, lookback: int, count: int | None, dead: int, horizon: int, need: bool, batches: bool) -> None:
+    seed: int, lookback: int, count: int | None, dead: int, horizon: int, need: bool, batches: bool
+) -> None:
     """Law: value and age of every row shown, and the windows there are, are those of the loop."""
     table = plant(seed, 80, batches=batches)
     known = learned(Known(1, count, report=(report_name("Q"),), age=True), table, ["Q"])
-    spec = WindowSpec(inputs=("T1",), targets=("Q",), lookback=lookback, dead_time=dead, horizon=horizon,
-                      known=known, max_gap=180.0, need_target=need)
+    spec = WindowSpec(
+        inputs=("T1",),
+        targets=("Q",),
+        lookback=lookback,
+        dead_time=dead,
+        horizon=horizon,
+        known=known,
+        max_gap=180.0,
+        need_target=need,
+    )
     segment = segment_starts(table, max_gap=180.0)
     carried = min(count or lookback, lookback)
     expected = {}
@@ -96,11 +116,11 @@ def test_windows_show_values_and_ages_of_reported_samples(
     assert windows.origins.tolist() == list(expected)
     assert windows.feature_names == ("T1", "Q (known)", "Q (age)")
     x = windows.gather(windows.all_indices).x
-    assert not x[:, :lookback - carried, 1:].any()
+    assert not x[:, : lookback - carried, 1:].any()
     for made, (origin, at) in zip(x, expected.items(), strict=True):
         rows = np.arange(origin - dead - carried + 1, origin - dead + 1)
-        np.testing.assert_allclose(made[lookback - carried:, 1], table.column("Q")[at].astype(np.float32))
-        np.testing.assert_allclose(made[lookback - carried:, 2], np.log1p(rows - np.array(at)), rtol=1e-6)
+        np.testing.assert_allclose(made[lookback - carried :, 1], table.column("Q")[at].astype(np.float32))
+        np.testing.assert_allclose(made[lookback - carried :, 2], np.log1p(rows - np.array(at)), rtol=1e-6)
     used = rows_used(windows)
     assert all(used[row] for at in expected.values() for row in at)
 
@@ -110,8 +130,14 @@ def test_windows_show_values_and_ages_of_reported_samples(
 def test_a_result_that_is_not_yet_reported_changes_nothing(seed: int, now: int) -> None:
     """Law: changing every value that is reported after a row leaves all windows up to it as they are."""
     table = plant(seed, 80)
-    spec = WindowSpec(inputs=("T1",), targets=("Q",), lookback=3, known=Known(9, report=(report_name("Q"),), age=True),
-                      need_target=False, max_gap=180.0)
+    spec = WindowSpec(
+        inputs=("T1",),
+        targets=("Q",),
+        lookback=3,
+        known=Known(9, report=(report_name("Q"),), age=True),
+        need_target=False,
+        max_gap=180.0,
+    )
     assert table.time is not None
     values = np.array(table.values)
     later = values[:, 3] > table.time[now].astype("int64") / 1e9
@@ -124,6 +150,7 @@ def test_a_result_that_is_not_yet_reported_changes_nothing(seed: int, now: int) 
         except InputError:
             return b""
         return windows.gather(np.flatnonzero(windows.origins <= now)).x.tobytes()
+
     assert seen(table) == seen(replace(table, values=values))
 
 
@@ -150,7 +177,7 @@ def test_which_inputs_were_filled_is_shown_unscaled() -> None:
     assert windows.feature_names == ("T1", "T2", "T1 (missing)", "T2 (missing)")
     x = windows.gather(windows.all_indices).x
     for at, origin in enumerate(windows.origins):
-        assert x[at, :, 2:].tolist() == filled[origin - 2:origin + 1].tolist()
+        assert x[at, :, 2:].tolist() == filled[origin - 2 : origin + 1].tolist()
 
 
 def test_report_times_need_a_clock_and_a_column() -> None:
@@ -159,12 +186,14 @@ def test_report_times_need_a_clock_and_a_column() -> None:
         learned(Known(1, report=(report_name("Q"),)), table.select(["T1", "Q"]), ["Q"])
     assert str(fault.value) == (
         "plant — Q is shown to the model only once it was reported, and column 'Q (report time)' (seconds since "
-        "1970 UTC), which says when, is missing. Give the report times: [data.lab] report, or report_delay")
+        "1970 UTC), which says when, is missing. Give the report times: [data.lab] report, or report_delay"
+    )
     with pytest.raises(InputError) as fault:
         learned(Known(1, report=(report_name("Q"),)), replace(table, time=None), ["Q"])
     assert str(fault.value) == (
         "plant — laboratory results have times of their own, but this table has no clock. Give it one: [data] time "
-        '= "...", or use [task] past_targets = { delay = ... } in rows')
+        '= "...", or use [task] past_targets = { delay = ... } in rows'
+    )
 
 
 def test_a_fixed_delay_may_not_be_shorter_than_the_reports_say() -> None:
@@ -176,7 +205,8 @@ def test_a_fixed_delay_may_not_be_shorter_than_the_reports_say() -> None:
         learned(Known(6), table, ["Q"])
     assert str(fault.value) == (
         "plant — past_targets shows Q 6 rows after its sample, but some results were reported only after 7 rows. Use "
-        '[task] past_targets = { known = "reported" }, or a delay of 7 rows or more')
+        '[task] past_targets = { known = "reported" }, or a delay of 7 rows or more'
+    )
     assert fault.value.exit_code == 4
 
 
@@ -212,8 +242,10 @@ def test_no_grid_row_shows_what_was_reported_after_it(seed: int) -> None:
 
     def moments(values: np.ndarray) -> np.ndarray:
         return start + np.round(values * 60e9).astype("int64").astype("timedelta64[ns]")
-    labels = Labels(raw, "taken", (Tag("Q", role="target"),), cells, moments(minutes), moments(told)[:, None], None, (),
-                    zoned=True)
+
+    labels = Labels(
+        raw, "taken", (Tag("Q", role="target"),), cells, moments(minutes), moments(told)[:, None], None, (), zoned=True
+    )
     lab = LabPlan(file="lab.csv", report="told", duplicates="last")
     joined = join(Reading(table, Ledger(90)), labels, lab).table
     grid, _ = resample(joined, RepairPlan(resample="5min"))
@@ -226,4 +258,4 @@ def test_no_grid_row_shows_what_was_reported_after_it(seed: int) -> None:
             assert grid.column("Q")[at] == result
             assert moments(minutes)[result] <= now
             assert moments(told)[result] <= now
-            assert grid.column(report_name("Q"))[at] == seconds(moments(told)[result:result + 1])[0]
+            assert grid.column(report_name("Q"))[at] == seconds(moments(told)[result : result + 1])[0]

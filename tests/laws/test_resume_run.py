@@ -74,8 +74,9 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_plant(folder: Path) -> None:
     write_csv(small_table().to_frame().reset_index(), folder / "plant.csv")
-    plan = small_plan(data={"file": "plant.csv"}, model={"units": [4], "dropout": 0.2},
-                      training={"epochs": EPOCHS, "batch_size": 32})
+    plan = small_plan(
+        data={"file": "plant.csv"}, model={"units": [4], "dropout": 0.2}, training={"epochs": EPOCHS, "batch_size": 32}
+    )
     (folder / "plan.toml").write_text(plan.to_toml(), "utf-8")
 
 
@@ -99,11 +100,16 @@ def command(*arguments: str) -> int:
 def start(compiled: Path, trap: str, *options: str) -> subprocess.Popen[str]:
     """``backmix run plan.toml`` in a process of its own, with a trap laid in it."""
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {**os.environ, "PYTHONPATH": paths, "JAX_COMPILATION_CACHE_DIR": str(compiled),
-                   "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "JAX_COMPILATION_CACHE_DIR": str(compiled),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     text = f"{HEAD}\n{trap}\nmain(['run', 'plan.toml', *{list(options)!r}])"
-    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def killed(compiled: Path, trap: str, *options: str) -> None:
@@ -154,7 +160,8 @@ Feed.batch = lambda self, number: (time.sleep(0.05), batch(self, number))[1]
 
 
 def test_row_39_and_row_42_a_second_process_and_ctrl_c(
-        undisturbed: Run, plant: Path, compiled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    undisturbed: Run, plant: Path, compiled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The second process is told who holds the folder; Ctrl-C ends the first one with 130, to be resumed."""
     child = start(compiled, SLOW)
     checkpoint = plant / "training" / "checkpoint.safetensors"
@@ -166,9 +173,11 @@ def test_row_39_and_row_42_a_second_process_and_ctrl_c(
         assert command("run", "plan.toml", *options) == 7
         said = capsys.readouterr()
         assert said.out == ""
-        assert said.err == (f"backmix: runs/plan — another process holds this folder: pid {child.pid} on "
-                            f"{holder['host']} since {holder['since']}. Wait for it, stop it, or choose another "
-                            "folder\n")
+        assert said.err == (
+            f"backmix: runs/plan — another process holds this folder: pid {child.pid} on "
+            f"{holder['host']} since {holder['since']}. Wait for it, stop it, or choose another "
+            "folder\n"
+        )
     child.send_signal(signal.SIGINT)
     said_, noise = child.communicate(timeout=200)
     assert child.returncode == 130
@@ -176,20 +185,24 @@ def test_row_39_and_row_42_a_second_process_and_ctrl_c(
     *_, last = noise.splitlines()
     assert re.fullmatch(
         rf"backmix: runs/plan — training was interrupted in epoch \d after batch \d of {STEPS}, and saved\. "
-        "Go on with: backmix run PLAN --folder runs/plan --resume", last)
+        "Go on with: backmix run PLAN --folder runs/plan --resume",
+        last,
+    )
     assert "Traceback" not in noise
     assert command("run", "plan.toml", "--folder", "runs/plan", "--resume") == 0
     ends_alike(plant, undisturbed)
 
 
 @pytest.mark.parametrize("moment", ["audit", "neighbours", "render"])
-def test_row_42_ctrl_c_outside_of_training(plant: Path, monkeypatch: pytest.MonkeyPatch, moment: str,
-                                           capsys: pytest.CaptureFixture[str]) -> None:
+def test_row_42_ctrl_c_outside_of_training(
+    plant: Path, monkeypatch: pytest.MonkeyPatch, moment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    module = {"audit": "backmix.workflow", "neighbours": "backmix.evaluation.judgement",
-              "render": "backmix.evaluation.report"}[moment]
+    module = {"audit": "backmix.workflow", "neighbours": "backmix.scoring.judgement", "render": "backmix.report.data"}[
+        moment
+    ]
     monkeypatch.setattr(f"{module}.{moment}", interrupt)
     assert command("run", "plan.toml") == 130
     last = capsys.readouterr().err.splitlines()[-1]
@@ -197,29 +210,35 @@ def test_row_42_ctrl_c_outside_of_training(plant: Path, monkeypatch: pytest.Monk
         assert last == "backmix: interrupted"
         assert not plant.exists()
     else:
-        assert last == ("backmix: runs/plan — the run was interrupted; what was finished is kept. "
-                        "Go on with: backmix run PLAN --folder runs/plan --resume")
+        assert last == (
+            "backmix: runs/plan — the run was interrupted; what was finished is kept. "
+            "Go on with: backmix run PLAN --folder runs/plan --resume"
+        )
         assert (plant / "started.json").exists()
 
 
-def test_only_the_same_plan_and_data_are_resumed(plant: Path, monkeypatch: pytest.MonkeyPatch,
-                                                 capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_same_plan_and_data_are_resumed(
+    plant: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("backmix.evaluation.judgement.neighbours", interrupt)
+        patch.setattr("backmix.scoring.judgement.neighbours", interrupt)
         assert command("run", "plan.toml") == 130
     before = (plant / "started.json").read_bytes()
-    for file, change in (("plan.toml", lambda text: text.replace("epochs = 4", "epochs = 5")),
-                         ("plant.csv", lambda text: text[:text.rindex("\n", 0, -1) + 1])):
+    for file, change in (
+        ("plan.toml", lambda text: text.replace("epochs = 4", "epochs = 5")),
+        ("plant.csv", lambda text: text[: text.rindex("\n", 0, -1) + 1]),
+    ):
         whole = Path(file).read_text("utf-8")
         Path(file).write_text(change(whole), "utf-8")
         capsys.readouterr()
         assert command("run", "plan.toml", "--resume") == 2
         assert capsys.readouterr().err == (
             "backmix: runs/plan — the plan or the data changed since this run was interrupted. Resume with the same "
-            "ones, or start anew in another --folder\n")
+            "ones, or start anew in another --folder\n"
+        )
         Path(file).write_text(whole, "utf-8")
     assert (plant / "started.json").read_bytes() == before
 
@@ -245,19 +264,23 @@ def test_row_40_a_disk_without_room(undisturbed: Run, plant: Path, capsys: pytes
         assert said.out == ""
         assert said.err.splitlines()[-1] == (
             f"backmix: runs/plan/{file} — cannot be written: the file would be larger than this process may "
-            "write. What was there before is intact; mend that and start again")
+            "write. What was there before is intact; mend that and start again"
+        )
         assert not list(plant.rglob(".partial-*"))
         assert not (plant / file).exists()
     assert command("run", "plan.toml", "--resume") == 0
     ends_alike(plant, undisturbed)
     capsys.readouterr()
-    for kept, arguments in (("plan.toml", ["init", "plant.csv", "--force"]),
-                            ("old.csv", ["predict", "runs/plan/model.backmix", "plant.csv", "--out", "old.csv"])):
+    for kept, arguments in (
+        ("plan.toml", ["init", "plant.csv", "--force"]),
+        ("old.csv", ["predict", "runs/plan/model.backmix", "plant.csv", "--out", "old.csv"]),
+    ):
         before = Path(kept).read_bytes() if Path(kept).exists() else b"old"
         Path(kept).write_bytes(before)
         with full_disk(100):
             assert command(*arguments) == 8
         assert capsys.readouterr().err.splitlines()[-1] == (
             f"backmix: {kept} — cannot be written: the file would be larger than this process may write. "
-            "What was there before is intact; mend that and start again")
+            "What was there before is intact; mend that and start again"
+        )
         assert Path(kept).read_bytes() == before

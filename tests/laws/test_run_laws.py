@@ -40,7 +40,8 @@ def _changed(table: Table, rows: slice, seed: int) -> Table:
 @LAWFUL
 @given(cut=st.integers(60, 400), seed=st.integers(0, 10_000))
 def test_changing_the_future_leaves_past_predictions_bit_identical(
-        request: pytest.FixtureRequest, name: str, cut: int, seed: int) -> None:
+    request: pytest.FixtureRequest, name: str, cut: int, seed: int
+) -> None:
     run: Run = request.getfixturevalue(name)
     table = small_table(classes=name == "diagnosis_run")
     numbers = ["prediction"] if name == "sensor_run" else ["p:normal", "p:fouling", "p:leak"]
@@ -99,7 +100,7 @@ def test_read_rows_are_used_repaired_or_dropped(holes: list[tuple[int, int, int]
     table = small_table()
     values = np.array(table.values)
     for row, column, length in holes:
-        values[row:row + length, column] = np.nan
+        values[row : row + length, column] = np.nan
     prepared = prepare(_reading(replace(table, values=values)), small_plan())
     account = prepared.account
     assert account.read == len(table)

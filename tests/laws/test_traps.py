@@ -64,14 +64,22 @@ def test_a_bundle_opens_where_other_versions_are_installed(sensor_run: Run) -> N
         kinds = {Path(name).suffix for name in archive.namelist()}
         assert kinds <= {".json", ".toml", ".safetensors", ".html", ""}, kinds
     table = small_table()
-    code = ("import importlib.metadata as m, json, sys\n"
-            "real = m.version\n"
-            "m.version = lambda name: '99.0' if name in ('keras', 'jax', 'numpy', 'pandas') else real(name)\n"
-            "import backmix, numpy as np\nfrom small import small_table\n"
-            "frame, _ = backmix.load(sys.argv[1]).predict(small_table())\n"
-            "print(json.dumps(frame['prediction'].tolist()))")
-    done = subprocess.run([sys.executable, "-c", code, str(sensor_run.bundle_path)], capture_output=True, text=True,
-                          check=False, timeout=200, env=ENVIRONMENT)
+    code = (
+        "import importlib.metadata as m, json, sys\n"
+        "real = m.version\n"
+        "m.version = lambda name: '99.0' if name in ('keras', 'jax', 'numpy', 'pandas') else real(name)\n"
+        "import backmix, numpy as np\nfrom small import small_table\n"
+        "frame, _ = backmix.load(sys.argv[1]).predict(small_table())\n"
+        "print(json.dumps(frame['prediction'].tolist()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(sensor_run.bundle_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        env=ENVIRONMENT,
+    )
     assert done.returncode == 0, done.stderr
     wanted, _ = sensor_run.bundle.predict(table)
     np.testing.assert_array_equal(json.loads(done.stdout), wanted["prediction"])
@@ -79,13 +87,24 @@ def test_a_bundle_opens_where_other_versions_are_installed(sensor_run: Run) -> N
 
 def test_runs_side_by_side_keep_apart_and_quiet(sensor_run: Run, tmp_path: Path) -> None:
     """Trap Y: two runs started together, each in its folder, say nothing and give what one alone gives."""
-    code = ("import sys; from backmix.workflow import fit\n"
-            "from small import small_table, small_plan\n"
-            "print('ready', flush=True); sys.stdin.readline()\n"
-            "fit(small_table(), small_plan(), folder=sys.argv[1], quiet=True)")
-    runs = {name: subprocess.Popen([sys.executable, "-c", code, f"runs/{name}"], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-                                   env=ENVIRONMENT) for name in ("one", "other")}
+    code = (
+        "import sys; from backmix.workflow import fit\n"
+        "from small import small_table, small_plan\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "fit(small_table(), small_plan(), folder=sys.argv[1], quiet=True)"
+    )
+    runs = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", code, f"runs/{name}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+        )
+        for name in ("one", "other")
+    }
     for run in runs.values():
         assert run.stdout is not None
         assert run.stdout.readline() == "ready\n"

@@ -41,8 +41,9 @@ class Case:
     split: Split | None
 
 
-def make_table(rng: np.random.Generator, rows: int, *, width: int = 3, holes: float = 0.05,
-               labels: float = 0.6) -> Table:
+def make_table(
+    rng: np.random.Generator, rows: int, *, width: int = 3, holes: float = 0.05, labels: float = 0.6
+) -> Table:
     """Rows with batches, pauses, holes in the inputs and a target that is not always reported."""
     values = rng.normal(size=(rows, width + 1)).astype(rng.choice([np.float32, np.float64]))
     values[:, :width][rng.random((rows, width)) < holes] = rng.choice([np.nan, np.inf])
@@ -62,17 +63,27 @@ def make_table(rng: np.random.Generator, rows: int, *, width: int = 3, holes: fl
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    table = make_table(rng, draw(st.integers(1, 90)), holes=draw(st.sampled_from([0.0, 0.02, 0.1])),
-                       labels=draw(st.sampled_from([1.0, 0.3])))
+    table = make_table(
+        rng,
+        draw(st.integers(1, 90)),
+        holes=draw(st.sampled_from([0.0, 0.02, 0.1])),
+        labels=draw(st.sampled_from([1.0, 0.3])),
+    )
     known = Known(draw(st.integers(1, 4)), draw(st.sampled_from([None, 1, 3])))
-    spec = WindowSpec(inputs=draw(st.sampled_from([("T0", "T1", "T2"), ("T2", "T0"), ("T1",)])),
-                      targets=("Q",), lookback=draw(st.integers(1, 6)), horizon=draw(st.integers(0, 3)),
-                      stride=draw(st.sampled_from([1, 1, 2, 5])), dead_time=draw(st.integers(0, 2)),
-                      known=known if draw(st.booleans()) else None,
-                      max_gap=120.0 if table.time is not None else None, need_target=draw(st.booleans()))
+    spec = WindowSpec(
+        inputs=draw(st.sampled_from([("T0", "T1", "T2"), ("T2", "T0"), ("T1",)])),
+        targets=("Q",),
+        lookback=draw(st.integers(1, 6)),
+        horizon=draw(st.integers(0, 3)),
+        stride=draw(st.sampled_from([1, 1, 2, 5])),
+        dead_time=draw(st.integers(0, 2)),
+        known=known if draw(st.booleans()) else None,
+        max_gap=120.0 if table.time is not None else None,
+        need_target=draw(st.booleans()),
+    )
     parts = None
     if draw(st.booleans()):
-        codes = np.repeat(rng.integers(1, 4, size=40), rng.integers(1, 30, size=40))[:len(table)]
+        codes = np.repeat(rng.integers(1, 4, size=40), rng.integers(1, 30, size=40))[: len(table)]
         codes = np.resize(codes, len(table)).astype(np.uint8)
         parts = Split(purge(codes, gap=draw(st.sampled_from([0, 1, spec.reach])), batch=table.batch))
     return Case(table, spec, parts)
@@ -124,7 +135,7 @@ def oracle(case: Case, part: Part) -> dict[int, tuple[list[int], list[int], int]
             continue
         labels = []
         if spec.known is not None:
-            for row in rows[-min(spec.known.count or spec.lookback, spec.lookback):]:
+            for row in rows[-min(spec.known.count or spec.lookback, spec.lookback) :]:
                 at = row - spec.known.delay
                 while at >= 0 and not np.isfinite(q[at]):
                     at -= 1
@@ -188,10 +199,10 @@ def test_gather_equals_the_window_cut_by_hand(case: Case, part: Part, seed: int)
         assert rows[-1] == windows.origins[index] - spec.dead_time
         values = np.asarray(table.select(spec.inputs).values[rows], dtype=np.float64)
         wanted = scaler.transform(values).astype(np.float32)
-        assert np.array_equal(batch.x[place, :, :len(spec.inputs)], wanted)
+        assert np.array_equal(batch.x[place, :, : len(spec.inputs)], wanted)
         if spec.known is not None:
             feature = np.zeros(spec.lookback)
-            feature[spec.lookback - len(labels):] = target_scaler.transform(q[labels][:, None])[:, 0]
+            feature[spec.lookback - len(labels) :] = target_scaler.transform(q[labels][:, None])[:, 0]
             assert np.array_equal(batch.x[place, :, -1], feature.astype(np.float32))
         if spec.need_target:
             assert batch.y is not None
@@ -342,8 +353,9 @@ def test_scaling_happens_inside_every_fold(seed: int) -> None:
         rows = fold.rows(Part.TRAIN)
         wild = table.values.copy()
         wild[~rows] = 1e9
-        for one, two in zip(fit_scalers(table, spec, rows=rows),
-                            fit_scalers(Table(wild, table.tags), spec, rows=rows), strict=True):
+        for one, two in zip(
+            fit_scalers(table, spec, rows=rows), fit_scalers(Table(wild, table.tags), spec, rows=rows), strict=True
+        ):
             assert one is not None
             assert two is not None
             assert one.center.tobytes() + one.scale.tobytes() == two.center.tobytes() + two.scale.tobytes()
@@ -356,15 +368,17 @@ def test_the_future_changes_no_window_of_the_past(case: Case, cut: int) -> None:
     spec = case.spec.without_target()
     cut = min(cut, len(case.table) - 1)
     future = case.table.values.copy()
-    future[cut + 1:] = np.nan
+    future[cut + 1 :] = np.nan
     both = []
     for values in (case.table.values, future):
-        table = Table(values, case.table.tags, time=case.table.time, batch=case.table.batch,
-                      batch_names=case.table.batch_names)
+        table = Table(
+            values, case.table.tags, time=case.table.time, batch=case.table.batch, batch_names=case.table.batch_names
+        )
         found = windows_of(Case(table, spec, None), Part.TRAIN)
         past = None if found is None else np.flatnonzero(found.origins <= cut)
-        both.append(b"" if past is None or found is None else
-                    found.origins[past].tobytes() + found.gather(past).x.tobytes())
+        both.append(
+            b"" if past is None or found is None else found.origins[past].tobytes() + found.gather(past).x.tobytes()
+        )
     assert both[0] == both[1]
 
 
@@ -378,8 +392,12 @@ def test_whole_batches_end_with_their_final_quality(seed: int, holes: float) -> 
     values = rng.normal(size=(len(batch), 3))
     values[:, :2][rng.random((len(batch), 2)) < holes] = np.nan
     values[rng.random(len(batch)) < 0.6, 2] = np.nan
-    table = Table(values, (Tag("T1"), Tag("T2"), Tag("Q", role="target")), batch=batch,
-                  batch_names=tuple(f"B{i}" for i in range(12)))
+    table = Table(
+        values,
+        (Tag("T1"), Tag("T2"), Tag("Q", role="target")),
+        batch=batch,
+        batch_names=tuple(f"B{i}" for i in range(12)),
+    )
     spec = WindowSpec(inputs=("T1", "T2"), targets=("Q",), lookback=None)
     expected = {}
     for code in range(12):
@@ -400,23 +418,31 @@ def test_whole_batches_end_with_their_final_quality(seed: int, holes: float) -> 
     assert got.mask is not None
     for place, (rows, label) in enumerate(expected.values()):
         assert got.mask[place].tolist() == [True] * len(rows) + [False] * (windows.steps - len(rows))
-        assert np.array_equal(got.x[place, :len(rows)], values[rows, :2].astype(np.float32))
-        assert not got.x[place, len(rows):].any()
+        assert np.array_equal(got.x[place, : len(rows)], values[rows, :2].astype(np.float32))
+        assert not got.x[place, len(rows) :].any()
         assert windows.truth()[place, 0] == values[label, 2]
 
 
 @LAWS
-@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(40, 200), gap=st.integers(0, 6),
-       kind=st.sampled_from(["chronological", "blocked", "batch", "named", "within"]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(40, 200),
+    gap=st.integers(0, 6),
+    kind=st.sampled_from(["chronological", "blocked", "batch", "named", "within"]),
+)
 def test_splits_keep_parts_apart(seed: int, rows: int, gap: int, kind: str) -> None:
     """Course items 60 and 61: every part is there, purged from the others; whole batches stay whole."""
     rng = np.random.default_rng(seed)
     edges = np.sort(rng.choice(np.arange(1, rows), size=7, replace=False))
     batch = np.searchsorted(edges, np.arange(rows), side="right").astype(np.int32)
     table = Table(np.zeros((rows, 1)), (Tag("T101"),), batch=batch, batch_names=tuple("ABCDEFGH"))
-    plans = {"chronological": SplitPlan(), "blocked": SplitPlan(kind="blocked"),
-             "batch": SplitPlan(kind="batch"), "within": SplitPlan(within="batch"),
-             "named": SplitPlan(kind="named", test_batches=("B", "G"))}
+    plans = {
+        "chronological": SplitPlan(),
+        "blocked": SplitPlan(kind="blocked"),
+        "batch": SplitPlan(kind="batch"),
+        "within": SplitPlan(within="batch"),
+        "named": SplitPlan(kind="named", test_batches=("B", "G")),
+    }
     try:
         found = split(table, plans[kind], gap=gap)
     except InputError:

@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from backmix.errors import BackmixError, PlanError
 from backmix.models import Architecture
 
-FINE = Architecture(features=7, lookback=30, cell="lstm", units=(8, 4), dense=(5,), head="classes", outputs=3,
-                    masked=True, summaries=True, dropout=0.2)
+FINE = Architecture(
+    features=7,
+    lookback=30,
+    cell="lstm",
+    units=(8, 4),
+    dense=(5,),
+    head="classes",
+    outputs=3,
+    masked=True,
+    summaries=True,
+    dropout=0.2,
+)
 
 
 def test_round_trip_through_json() -> None:
@@ -38,8 +48,11 @@ REFUSED = [
     ("cell", "Lambda", "architecture — cell is 'Lambda'. Allowed: gru, lstm, simple_rnn"),
     ("cell", {"class_name": "Lambda"}, "architecture — cell is {...}. Allowed: gru, lstm, simple_rnn"),
     ("head", "os.system", "architecture — head is 'os.system'. Allowed: binary, classes, number, numbers"),
-    ("activation", "x" * 10**6, f"architecture — activation is '{'x' * 56}.... Allowed: tanh, relu, sigmoid, "
-                                "hard_sigmoid, linear"),
+    (
+        "activation",
+        "x" * 10**6,
+        f"architecture — activation is '{'x' * 56}.... Allowed: tanh, relu, sigmoid, hard_sigmoid, linear",
+    ),
     ("outputs", 1, "head 'classes' cannot have 1 outputs. It takes 2 to 4096"),
 ]
 
@@ -55,8 +68,12 @@ def test_row_36_out_of_bounds(field: str, value: object, message: str) -> None:
 
 def test_row_36_unknown_and_missing_keys() -> None:
     names = ", ".join(FINE.to_dict())
-    for wrong, got in [({**FINE.to_dict(), "config": {}}, "'config'"), ([], "list"), (None, "NoneType"),
-                       ({k: v for k, v in FINE.to_dict().items() if k != "cell"}, "cell")]:
+    for wrong, got in [
+        ({**FINE.to_dict(), "config": {}}, "'config'"),
+        ([], "list"),
+        (None, "NoneType"),
+        ({k: v for k, v in FINE.to_dict().items() if k != "cell"}, "cell"),
+    ]:
         with pytest.raises(PlanError) as caught:
             Architecture.from_dict(wrong)
         assert str(caught.value) == f"architecture — unknown or missing: {got}. It must have exactly: {names}"
@@ -65,13 +82,15 @@ def test_row_36_unknown_and_missing_keys() -> None:
 def test_row_36_too_many_parameters() -> None:
     with pytest.raises(PlanError) as caught:
         Architecture(features=4096, cell="lstm", units=(4096,) * 16)
-    assert str(caught.value) == ("the network would have 2147749889 parameters, more than 100000000. "
-                                 "Use fewer or smaller layers: [model] units")
+    assert str(caught.value) == (
+        "the network would have 2147749889 parameters, more than 100000000. Use fewer or smaller layers: [model] units"
+    )
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-JSON = st.recursive(PLAIN, lambda inner: st.one_of(st.lists(inner, max_size=3),
-                                                   st.dictionaries(st.text(max_size=3), inner, max_size=2)))
+JSON = st.recursive(
+    PLAIN, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=2))
+)
 
 
 @settings(max_examples=200, deadline=None)

@@ -182,13 +182,27 @@ def _one(target: Any = "y", horizon: int = 0, **scores: Any) -> dict[str, Any]:
     return {"bands": [{"target": target, "horizon": horizon, "edges": [], "scores": [told]}]}
 
 
-@pytest.mark.parametrize("broken", [
-    {"kind": "all"}, {"level": 1.0}, {"level": "0.9"}, {"stage": "late"}, {"unit": "rows"}, {"bands": []},
-    _one(horizon=-1), _one(target=3), _one(values=[-1.0]), _one(values=[2, 1], shares=[0.3, 0.5], units=2),
-    _one(shares=[1.5]), _one(values=[float("nan")]), _one(values=[], shares=[], units=4), _one(units=True),
-    {"bands": [{"target": "y", "horizon": 0, "edges": [1.0], "scores": []}]},
-    {"bands": _one()["bands"] * 2},
-])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"kind": "all"},
+        {"level": 1.0},
+        {"level": "0.9"},
+        {"stage": "late"},
+        {"unit": "rows"},
+        {"bands": []},
+        _one(horizon=-1),
+        _one(target=3),
+        _one(values=[-1.0]),
+        _one(values=[2, 1], shares=[0.3, 0.5], units=2),
+        _one(shares=[1.5]),
+        _one(values=[float("nan")]),
+        _one(values=[], shares=[], units=4),
+        _one(units=True),
+        {"bands": [{"target": "y", "horizon": 0, "edges": [1.0], "scores": []}]},
+        {"bands": _one()["bands"] * 2},
+    ],
+)
 def test_bands_from_outside_are_looked_at(broken: dict[str, Any]) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         calibrated_from(bands_of(Scores.of(np.arange(1.0, 20.0))).to_dict() | broken)

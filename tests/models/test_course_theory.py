@@ -59,15 +59,17 @@ def test_a_plain_cell_forgets_what_an_lstm_can_keep(seed: int) -> None:
 
     def reach(cell: str, forget: float | None = None) -> float:
         layer = (keras.layers.SimpleRNN if cell == "simple_rnn" else keras.layers.LSTM)(
-            16, kernel_initializer=keras.initializers.GlorotUniform(seed),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=seed))
+            16,
+            kernel_initializer=keras.initializers.GlorotUniform(seed),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
+        )
         layer.build((None, None, 2))
         w = Weights(*(np.array(v.value, dtype=np.float64) for v in layer.trainable_variables))
         if forget is not None:
             w.bias[16:32] = forget
         x = np.random.default_rng(seed).normal(size=(8, 100, 2))
         flow = backward(forward(Form(cell), w, x), np.ones((8, 16))).x  # type: ignore[arg-type]
-        size = np.sqrt((flow ** 2).mean(axis=(0, 2)))
+        size = np.sqrt((flow**2).mean(axis=(0, 2)))
         return float(size[0] / size[-1])
 
     assert reach("simple_rnn") < 1e-6
@@ -106,8 +108,7 @@ def test_the_cells_differ_in_states_gates_and_weights() -> None:
     block = H * (H + F + 1)
     count = {name: cells.get(name).parameters(F, H, reset_after=False) for name in ("simple_rnn", "gru", "lstm")}
     assert count == {"simple_rnn": block, "gru": 3 * block, "lstm": 4 * block}
-    assert {name: cells.get(name).states for name in count} == {
-        "simple_rnn": ("h",), "gru": ("h",), "lstm": ("h", "c")}
+    assert {name: cells.get(name).states for name in count} == {"simple_rnn": ("h",), "gru": ("h",), "lstm": ("h", "c")}
     assert {name: len(cells.get(name).gates) - 1 for name in count} == {"simple_rnn": 0, "gru": 2, "lstm": 3}
 
 

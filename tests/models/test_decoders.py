@@ -69,8 +69,8 @@ def test_teaching_shows_the_step_before() -> None:
         other = given["teacher"].copy()
         other[:, k] += 1.0
         moved = np.abs(form({**given, "teacher": other}, training=True).reshape(B, K, 2) - taught)
-        assert (moved[:, :k + 1] == 0).all()
-        assert moved[:, k + 1:k + 2].min(initial=1.0) > 1e-6
+        assert (moved[:, : k + 1] == 0).all()
+        assert moved[:, k + 1 : k + 2].min(initial=1.0) > 1e-6
     # taught with what it says by itself, it says the same
     own = form(given).reshape(B, K, 2)
     np.testing.assert_allclose(form({**given, "teacher": own}, training=True).reshape(B, K, 2), own, atol=1e-6)
@@ -80,8 +80,11 @@ def test_the_share_of_teaching_is_kept() -> None:
     """A share of one third: about so many second steps see the teacher, the others what was said."""
     a = Architecture(**PLAIN, answer="path", horizon=2, decoder="states", teacher_forcing=0.33)
     form = make(a)
-    many = {"x": np.zeros((2000, 6, 3), np.float32), "mask": np.ones((2000, 6), bool),
-            "teacher": np.full((2000, 2, 2), 5.0, np.float32)}
+    many = {
+        "x": np.zeros((2000, 6, 3), np.float32),
+        "mask": np.ones((2000, 6), bool),
+        "teacher": np.full((2000, 2, 2), 5.0, np.float32),
+    }
     second = form(many, training=True)[:, 2:]
     free = form(many)[0, 2:]
     assert (np.abs(second - free).max(axis=1) > 1e-4).mean() == pytest.approx(0.33, abs=0.05)
@@ -130,13 +133,26 @@ def test_gradients_flow_through_what_is_fed_back(name: str) -> None:
 
 def test_states_are_handed_over() -> None:
     """Course item 37: with weights that only keep, the decoder starts from what the encoder ended with."""
-    a = Architecture(features=1, lookback=6, cell="simple_rnn", units=(1,), activation="linear", answer="path",
-                     horizon=3, decoder="states")
+    a = Architecture(
+        features=1,
+        lookback=6,
+        cell="simple_rnn",
+        units=(1,),
+        activation="linear",
+        answer="path",
+        horizon=3,
+        decoder="states",
+    )
     form = make(a)
-    one = {"recurrent_1/kernel": 1.0, "recurrent_1/recurrent_kernel": 1.0, "decoder/recurrent_kernel": 1.0,
-           "decoder/head/kernel": 1.0}
-    put_weights(form.model, {name: np.full(array.shape, one.get(name, 0.0), np.float32)
-                             for name, array in form.weights.items()})
+    one = {
+        "recurrent_1/kernel": 1.0,
+        "recurrent_1/recurrent_kernel": 1.0,
+        "decoder/recurrent_kernel": 1.0,
+        "decoder/head/kernel": 1.0,
+    }
+    put_weights(
+        form.model, {name: np.full(array.shape, one.get(name, 0.0), np.float32) for name, array in form.weights.items()}
+    )
     x = np.arange(B * 6, dtype=np.float32).reshape(B, 6, 1)
     np.testing.assert_allclose(form({"x": x}), np.repeat(x.sum(axis=1), 3, axis=1), rtol=1e-6)
 
@@ -144,16 +160,31 @@ def test_states_are_handed_over() -> None:
 @pytest.mark.parametrize(("decoder", "share"), [("repeat", 0.0), ("states", 0.5), ("attention", 0.0)])
 def test_every_decoder_learns_to_go_on_with_a_wave(decoder: str, share: float) -> None:
     """Course items 29, 30: six steps ahead of a sine, on waves not trained on, far better than the last value."""
-    a = Architecture(features=1, lookback=12, units=(12,), head="numbers", outputs=1, answer="path", horizon=6,
-                     decoder=decoder, teacher_forcing=share)
+    a = Architecture(
+        features=1,
+        lookback=12,
+        units=(12,),
+        head="numbers",
+        outputs=1,
+        answer="path",
+        horizon=6,
+        decoder=decoder,
+        teacher_forcing=share,
+    )
     model = build(a, seed=0)
     phase = np.random.default_rng(0).uniform(0, 2 * np.pi, size=(256, 1))
     wave = np.sin(phase + 0.5 * np.arange(18)).astype(np.float32)
     given = {"x": wave[:, :12, None]} | ({"teacher": wave[:, 12:, None]} if share else {})
     train, test = slice(0, 192), slice(192, 256)
     model.compile(optimizer=use_engine().optimizers.Adam(0.01), loss="mse")
-    model.fit({name: values[train] for name, values in given.items()}, wave[train, 12:], batch_size=64, epochs=25,
-              shuffle=False, verbose=0)
+    model.fit(
+        {name: values[train] for name, values in given.items()},
+        wave[train, 12:],
+        batch_size=64,
+        epochs=25,
+        shuffle=False,
+        verbose=0,
+    )
     if share:
         given["teacher"] = np.zeros_like(given["teacher"])
     error = np.abs(model.predict_on_batch({name: values[test] for name, values in given.items()}) - wave[test, 12:])

@@ -48,13 +48,23 @@ def test_settings_that_keras_wrote_by_itself_do_not_count(world, configured: obj
     assert engine.choose_engine() == "jax"
 
 
-@pytest.mark.parametrize(("installed", "asked", "message"), [
-    (set(), None, "no engine for Keras is installed. Install one: pip install jax"),
-    ({"jax"}, "torch", "KERAS_BACKEND names the engine 'torch', which is not installed. Install it, or unset "
-                       "KERAS_BACKEND"),
-    ({"jax"}, "numpy", "KERAS_BACKEND names 'numpy', with which a network cannot be trained here. "
-                       "Use one of: jax, torch, tensorflow"),
-])
+@pytest.mark.parametrize(
+    ("installed", "asked", "message"),
+    [
+        (set(), None, "no engine for Keras is installed. Install one: pip install jax"),
+        (
+            {"jax"},
+            "torch",
+            "KERAS_BACKEND names the engine 'torch', which is not installed. Install it, or unset KERAS_BACKEND",
+        ),
+        (
+            {"jax"},
+            "numpy",
+            "KERAS_BACKEND names 'numpy', with which a network cannot be trained here. "
+            "Use one of: jax, torch, tensorflow",
+        ),
+    ],
+)
 def test_one_line_says_what_to_do(world, installed: set[str], asked: str | None, message: str) -> None:
     """`import keras` alone would die about TensorFlow."""
     world(installed, asked=asked)

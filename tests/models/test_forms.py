@@ -56,8 +56,9 @@ def test_padding_and_company_change_nothing(name: str) -> None:
     answers = real(a, form(given))
     rubbish = dict(given, x=np.where(MASK[:, :, None], given["x"], np.nan).astype(np.float32))
     np.testing.assert_array_equal(real(a, form(rubbish)), answers)
-    others = {key: values if key == "mask" else np.concatenate([values[:2], 3 * values[2:]])
-              for key, values in given.items()}
+    others = {
+        key: values if key == "mask" else np.concatenate([values[:2], 3 * values[2:]]) for key, values in given.items()
+    }
     first = LENGTHS[:2].sum() if a.answer in ("every", "window") else 2
     np.testing.assert_allclose(real(a, form(others))[:first], answers[:first], atol=1e-6)
 
@@ -116,8 +117,15 @@ def test_units_and_sequences_of_a_stack() -> None:
 @pytest.mark.parametrize("answer", ["row", "path", "every", "window"])
 def test_two_classes_in_every_answer(answer: str) -> None:
     """Course items 25, 27: one probability per window, step or row."""
-    a = Architecture(features=F, lookback=T, units=(3,), head="binary", answer=answer,
-                     horizon=2 if answer == "path" else 1, decoder="repeat" if answer == "window" else "none")
+    a = Architecture(
+        features=F,
+        lookback=T,
+        units=(3,),
+        head="binary",
+        answer=answer,
+        horizon=2 if answer == "path" else 1,
+        decoder="repeat" if answer == "window" else "none",
+    )
     answers = make(a)(inputs(a))
     assert answers.shape == shape_of(a)
     assert answers.min() > 0
@@ -131,15 +139,29 @@ def test_a_form_leaves_the_first_weights_of_the_rest_alone() -> None:
         np.testing.assert_array_equal(more[key], array)
 
 
-RANDOM = st.fixed_dictionaries({
-    "cell": st.sampled_from(["lstm", "gru", "simple_rnn"]), "units": st.sampled_from([(2,), (4, 2), (4, 4)]),
-    "bidirectional": st.booleans(), "layer_norm": st.booleans(), "residual": st.booleans(),
-    "attention": st.booleans(), "summaries": st.booleans(), "body": st.sampled_from(["recurrent", "transformer"]),
-    "attention_heads": st.sampled_from([1, 2]), "answer": st.sampled_from(["row", "path", "every", "window"]),
-    "horizon": st.sampled_from([1, 3]), "future": st.sampled_from([0, 1]), "dense": st.sampled_from([(), (3,)]),
-    "decoder": st.sampled_from(["none", "repeat", "states", "attention"]), "reset_after": st.booleans(),
-    "head": st.sampled_from(["numbers", "classes"]), "activation": st.sampled_from(ACTIVATIONS[:2]),
-    "initializer": st.sampled_from(sorted(INITIALIZERS)), "masked": st.booleans()})
+RANDOM = st.fixed_dictionaries(
+    {
+        "cell": st.sampled_from(["lstm", "gru", "simple_rnn"]),
+        "units": st.sampled_from([(2,), (4, 2), (4, 4)]),
+        "bidirectional": st.booleans(),
+        "layer_norm": st.booleans(),
+        "residual": st.booleans(),
+        "attention": st.booleans(),
+        "summaries": st.booleans(),
+        "body": st.sampled_from(["recurrent", "transformer"]),
+        "attention_heads": st.sampled_from([1, 2]),
+        "answer": st.sampled_from(["row", "path", "every", "window"]),
+        "horizon": st.sampled_from([1, 3]),
+        "future": st.sampled_from([0, 1]),
+        "dense": st.sampled_from([(), (3,)]),
+        "decoder": st.sampled_from(["none", "repeat", "states", "attention"]),
+        "reset_after": st.booleans(),
+        "head": st.sampled_from(["numbers", "classes"]),
+        "activation": st.sampled_from(ACTIVATIONS[:2]),
+        "initializer": st.sampled_from(sorted(INITIALIZERS)),
+        "masked": st.booleans(),
+    }
+)
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -166,8 +188,9 @@ def test_bidirectional_answers_with_the_last_state_of_each_direction() -> None:
     for way, rows in (("forward", x), ("backward", x[:, ::-1])):
         layer = keras.layers.LSTM(4)
         layer.build(rows.shape)
-        layer.set_weights([w[f"recurrent_1/{way}_recurrent_1/{role}"] for role in (
-            "kernel", "recurrent_kernel", "bias")])
+        layer.set_weights(
+            [w[f"recurrent_1/{way}_recurrent_1/{role}"] for role in ("kernel", "recurrent_kernel", "bias")]
+        )
         halves.append(np.asarray(layer(rows)))
     by_hand = np.concatenate(halves, axis=1) @ w["head/kernel"] + w["head/bias"]
     np.testing.assert_allclose(np.asarray(model.predict_on_batch({"x": x})), by_hand, atol=1e-5)
@@ -240,8 +263,9 @@ def test_losses_are_weighed_by_the_caller_alone() -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations(activation: str) -> None:
     """Course item 35: every activation in encoder and decoder, as the oracle has it."""
-    a = Architecture(**PLAIN, answer="path", horizon=2, decoder="states", activation=activation,
-                     recurrent_activation="hard_sigmoid")
+    a = Architecture(
+        **PLAIN, answer="path", horizon=2, decoder="states", activation=activation, recurrent_activation="hard_sigmoid"
+    )
     form, given = make(a), inputs(a)
     np.testing.assert_allclose(form(given), by_reference(a, form.weights, given), atol=1e-5)
 

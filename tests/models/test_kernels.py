@@ -43,9 +43,15 @@ def cases(draw: st.DrawFn, *, dropout: bool) -> Case:
     # at most so many multiplications in float64: all sizes occur, but not all of the largest together
     batch = max(1, min(batch, MOST // (steps * (features + units) * units * GATES[cell])))
     some = st.sampled_from([0, 1, GATES[cell]] if dropout else [0])
-    case = make_case(form, (batch, steps, features, units), draw(st.integers(0, 2**32 - 1)),
-                     mask=draw(st.sampled_from(MASKS)), initial=draw(st.booleans()), bias=draw(st.booleans()),
-                     counts=(draw(some), draw(some)))
+    case = make_case(
+        form,
+        (batch, steps, features, units),
+        draw(st.integers(0, 2**32 - 1)),
+        mask=draw(st.sampled_from(MASKS)),
+        initial=draw(st.booleans()),
+        bias=draw(st.booleans()),
+        counts=(draw(some), draw(some)),
+    )
     if draw(st.booleans()):  # any cut that the kernels accept
         tiles = draw(st.integers(native.tiles(batch, 1), batch))
         case = replace(case, numbers=[*case.numbers[:5], tiles, draw(st.integers(1, tiles))])
@@ -65,8 +71,11 @@ def close(case: Case, found, wanted) -> None:
         assert np.abs(mine - theirs).max() <= recurrent.allowed(name, theirs, case), name
 
 
-@settings(max_examples=CONFIGURATIONS, deadline=None,
-          suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=CONFIGURATIONS,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 @given(case=cases(dropout=False))
 def test_kernels_equal_the_reference(case: Case) -> None:
     assume(not recurrent.near_kink(case))

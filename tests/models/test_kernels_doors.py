@@ -36,31 +36,34 @@ def huge(*shape: int):
     return np.lib.stride_tricks.as_strided(zeros(1), shape, (0,) * len(shape))
 
 
-@pytest.mark.parametrize(("name", "array", "message"), [
-    ("x", zeros(0, T, F), "batch, steps, features and units must be at least 1, got 0, 6, 3, 4"),
-    ("x", zeros(B, 0, F), "batch, steps, features and units must be at least 1, got 5, 0, 3, 4"),
-    ("x", zeros(B, T, 0), "batch, steps, features and units must be at least 1, got 5, 6, 0, 4"),
-    ("recurrent", zeros(0, 4 * H), "batch, steps, features and units must be at least 1, got 5, 6, 3, 0"),
-    ("x", zeros(B, T), r"x must be \(B, T, F\), recurrent \(H, G H\)"),
-    ("x", zeros(B, T, F, 1), r"x must be \(B, T, F\)"),
-    ("x", zeros(), r"x must be \(B, T, F\)"),
-    ("recurrent", zeros(4 * H * H), r"recurrent \(H, G H\)"),
-    ("recurrent", zeros(1, H, 4 * H), r"recurrent \(H, G H\)"),
-    ("x", zeros(2**40, 0, F), "must be at least 1"),
-    ("kernel", zeros(0), "kernel has 0 numbers, 48 are needed"),
-    ("kernel", zeros(F, 4 * H + 1), "kernel has 51 numbers, 48 are needed"),
-    ("kernel", zeros(F + 1, 4 * H), "kernel has 64 numbers, 48 are needed"),
-    ("recurrent", zeros(H, 4 * H - 1), "recurrent has 60 numbers, 64 are needed"),
-    ("bias", zeros(1), "bias has 1 numbers, 16 are needed"),
-    ("bias", zeros(2, 4 * H), "bias has 32 numbers, 16 are needed"),
-    ("h0", zeros(B, H + 1), "h0 has 25 numbers, 20 are needed"),
-    ("h0", zeros(1, H), "h0 has 4 numbers, 20 are needed"),
-    ("c0", zeros(B - 1, H), "c0 has 16 numbers, 20 are needed"),
-    ("seen", np.ones((B, T - 1), bool), "seen has 25 numbers, 30 are needed"),
-    ("seen", np.ones(1, bool), "seen has 1 numbers, 30 are needed"),
-    ("x_mask", zeros(2, B, F), "x_mask has 30 numbers, 60 are needed"),
-    ("h_mask", zeros(3, B, H), "h_mask has 60 numbers, 80 are needed"),
-])
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("x", zeros(0, T, F), "batch, steps, features and units must be at least 1, got 0, 6, 3, 4"),
+        ("x", zeros(B, 0, F), "batch, steps, features and units must be at least 1, got 5, 0, 3, 4"),
+        ("x", zeros(B, T, 0), "batch, steps, features and units must be at least 1, got 5, 6, 0, 4"),
+        ("recurrent", zeros(0, 4 * H), "batch, steps, features and units must be at least 1, got 5, 6, 3, 0"),
+        ("x", zeros(B, T), r"x must be \(B, T, F\), recurrent \(H, G H\)"),
+        ("x", zeros(B, T, F, 1), r"x must be \(B, T, F\)"),
+        ("x", zeros(), r"x must be \(B, T, F\)"),
+        ("recurrent", zeros(4 * H * H), r"recurrent \(H, G H\)"),
+        ("recurrent", zeros(1, H, 4 * H), r"recurrent \(H, G H\)"),
+        ("x", zeros(2**40, 0, F), "must be at least 1"),
+        ("kernel", zeros(0), "kernel has 0 numbers, 48 are needed"),
+        ("kernel", zeros(F, 4 * H + 1), "kernel has 51 numbers, 48 are needed"),
+        ("kernel", zeros(F + 1, 4 * H), "kernel has 64 numbers, 48 are needed"),
+        ("recurrent", zeros(H, 4 * H - 1), "recurrent has 60 numbers, 64 are needed"),
+        ("bias", zeros(1), "bias has 1 numbers, 16 are needed"),
+        ("bias", zeros(2, 4 * H), "bias has 32 numbers, 16 are needed"),
+        ("h0", zeros(B, H + 1), "h0 has 25 numbers, 20 are needed"),
+        ("h0", zeros(1, H), "h0 has 4 numbers, 20 are needed"),
+        ("c0", zeros(B - 1, H), "c0 has 16 numbers, 20 are needed"),
+        ("seen", np.ones((B, T - 1), bool), "seen has 25 numbers, 30 are needed"),
+        ("seen", np.ones(1, bool), "seen has 1 numbers, 30 are needed"),
+        ("x_mask", zeros(2, B, F), "x_mask has 30 numbers, 60 are needed"),
+        ("h_mask", zeros(3, B, H), "h_mask has 60 numbers, 80 are needed"),
+    ],
+)
 def test_wrong_sizes_are_refused(name: str, array, message: str) -> None:
     case = small()
     h, _, _, kept = recurrent.forward(case)
@@ -71,15 +74,18 @@ def test_wrong_sizes_are_refused(name: str, array, message: str) -> None:
         recurrent.backward(wrong, h, kept)
 
 
-@pytest.mark.parametrize(("name", "array", "message"), [
-    ("h", zeros(B, T, H - 1), "h has 90 numbers, 120 are needed"),
-    ("h", zeros(0, T, H), "h has 0 numbers, 120 are needed"),
-    ("kept", zeros(0), "kept has 0 numbers"),
-    ("kept", zeros(1), "kept has 1 numbers"),
-    ("dh", zeros(B, H), "dh has 20 numbers, 120 are needed"),
-    ("dh_last", zeros(1), "dh_last has 1 numbers, 20 are needed"),
-    ("dc_last", zeros(B, T, H), "dc_last has 120 numbers, 20 are needed"),
-])
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("h", zeros(B, T, H - 1), "h has 90 numbers, 120 are needed"),
+        ("h", zeros(0, T, H), "h has 0 numbers, 120 are needed"),
+        ("kept", zeros(0), "kept has 0 numbers"),
+        ("kept", zeros(1), "kept has 1 numbers"),
+        ("dh", zeros(B, H), "dh has 20 numbers, 120 are needed"),
+        ("dh_last", zeros(1), "dh_last has 1 numbers, 20 are needed"),
+        ("dc_last", zeros(B, T, H), "dc_last has 120 numbers, 20 are needed"),
+    ],
+)
 def test_wrong_sizes_on_the_way_back_are_refused(name: str, array, message: str) -> None:
     case = small()
     h, _, _, kept = recurrent.forward(case)
@@ -96,10 +102,21 @@ def test_other_layouts_and_types_are_refused_or_converted(name: str) -> None:
     right = case.arrays[name]
     frozen = right.copy()
     frozen.flags.writeable = False
-    same = [np.repeat(right, 2, axis=-1)[..., ::2], np.asfortranarray(right), right.astype(np.float64), frozen,
-            right[::-1].copy()[::-1], np.stack([right, right], axis=-1)[..., 0]]
-    other = [right.astype(np.int32), right.astype(bool), right.astype(np.float16), right.astype(">f4"),
-             np.lib.stride_tricks.as_strided(right, right.shape, (0,) * right.ndim)]
+    same = [
+        np.repeat(right, 2, axis=-1)[..., ::2],
+        np.asfortranarray(right),
+        right.astype(np.float64),
+        frozen,
+        right[::-1].copy()[::-1],
+        np.stack([right, right], axis=-1)[..., 0],
+    ]
+    other = [
+        right.astype(np.int32),
+        right.astype(bool),
+        right.astype(np.float16),
+        right.astype(">f4"),
+        np.lib.stride_tricks.as_strided(right, right.shape, (0,) * right.ndim),
+    ]
     for array in same + other:
         plain = with_(case, **{name: np.ascontiguousarray(array, dtype=right.dtype)})
         try:
@@ -115,8 +132,17 @@ def test_what_are_no_real_numbers_is_refused(name: str) -> None:
     case = small(mask="right", counts=(1, 1))
     right = case.arrays[name]
     none = [None] if name in ("x", "kernel", "recurrent") else []
-    for array in [right.astype(np.complex64), right.astype(object), right.astype(str), right.tolist(), "text", 1.0,
-                  right.astype("datetime64[s]"), np.zeros(right.shape, [("a", "f4")]), *none]:
+    for array in [
+        right.astype(np.complex64),
+        right.astype(object),
+        right.astype(str),
+        right.tolist(),
+        "text",
+        1.0,
+        right.astype("datetime64[s]"),
+        np.zeros(right.shape, [("a", "f4")]),
+        *none,
+    ]:
         with pytest.raises(TypeError, match="incompatible function arguments"):
             recurrent.forward(with_(case, **{name: array}))
 
@@ -129,20 +155,23 @@ def test_views_that_claim_to_be_enormous_are_refused(shape: tuple[int, ...]) -> 
             recurrent.forward(with_(small(mask="right", counts=(1, 1)), **{name: huge(*shape)}))
 
 
-@pytest.mark.parametrize(("place", "value", "message"), [
-    (0, 7, r"cell must be 0 \(simple_rnn\), 1 \(lstm\) or 2 \(gru\), got 7"),
-    (0, -1, "cell must be 0"),
-    (0, 2**32 + 1, "cell must be 0"),
-    (1, 5, "an activation must be 0 ... 4"),
-    (1, -1, "an activation must be 0 ... 4"),
-    (2, 99, "an activation must be 0 ... 4"),
-    (5, 0, "tiles must be between batch / .* and batch, got 0"),
-    (5, -3, "tiles must be between"),
-    (5, B + 1, "tiles must be between"),
-    (5, 2**62, "tiles must be between"),
-    (6, 0, "tiles must be between"),
-    (6, -1, "tiles must be between"),
-])
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (0, 7, r"cell must be 0 \(simple_rnn\), 1 \(lstm\) or 2 \(gru\), got 7"),
+        (0, -1, "cell must be 0"),
+        (0, 2**32 + 1, "cell must be 0"),
+        (1, 5, "an activation must be 0 ... 4"),
+        (1, -1, "an activation must be 0 ... 4"),
+        (2, 99, "an activation must be 0 ... 4"),
+        (5, 0, "tiles must be between batch / .* and batch, got 0"),
+        (5, -3, "tiles must be between"),
+        (5, B + 1, "tiles must be between"),
+        (5, 2**62, "tiles must be between"),
+        (6, 0, "tiles must be between"),
+        (6, -1, "tiles must be between"),
+    ],
+)
 def test_wrong_forms_are_refused(place: int, value: int, message: str) -> None:
     case = small()
     h, _, _, kept = recurrent.forward(case)
@@ -179,14 +208,29 @@ def test_too_few_tiles_for_the_rows_are_refused() -> None:
         recurrent.forward(replace(case, numbers=[*case.numbers[:5], 1, 1]))
 
 
-@pytest.mark.parametrize("call", ["tiles(8, 0)", "tiles(8, -3)", "tiles(0, 2)", "tiles(-8, 2)", "tiles(2**63 - 1, 2)",
-                                  "kept_size(1, True, 2**62, 2**62, 100)", "kept_size(7, True, 2, 2, -5)",
-                                  "kept_size(1, True, 2, 3, 2**63 - 1)", "limit_threads(-2)",
-                                  "limit_threads(2**31 - 1)", "limit_threads(2**40)", "tiles(None, 1)"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "tiles(8, 0)",
+        "tiles(8, -3)",
+        "tiles(0, 2)",
+        "tiles(-8, 2)",
+        "tiles(2**63 - 1, 2)",
+        "kept_size(1, True, 2**62, 2**62, 100)",
+        "kept_size(7, True, 2, 2, -5)",
+        "kept_size(1, True, 2, 3, 2**63 - 1)",
+        "limit_threads(-2)",
+        "limit_threads(2**31 - 1)",
+        "limit_threads(2**40)",
+        "tiles(None, 1)",
+    ],
+)
 def test_small_calls_never_crash(call: str) -> None:
     """In a process of its own, because a crash would end the tests."""
-    code = ("from backmix.native import *\n"
-            f"try: print({call})\nexcept (ValueError, TypeError, OverflowError) as e: print(e)")
+    code = (
+        "from backmix.native import *\n"
+        f"try: print({call})\nexcept (ValueError, TypeError, OverflowError) as e: print(e)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, (done.returncode, done.stderr)
 
@@ -238,8 +282,10 @@ def test_missing_weights_are_seen_in_every_row(name: str) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_denormals_count_as_zero_and_the_callers_mode_comes_back(form: Form) -> None:
     case = small(form)
-    tiny = {name: np.full_like(array, 1e-41) if isinstance(array, np.ndarray) else array
-            for name, array in case.arrays.items()}
+    tiny = {
+        name: np.full_like(array, 1e-41) if isinstance(array, np.ndarray) else array
+        for name, array in case.arrays.items()
+    }
     found = recurrent.run(replace(case, arrays=tiny))
     assert np.abs(found[0]).max() <= 1e-38
     for array in found[3].values():

@@ -49,15 +49,22 @@ def test_again_gives_the_same_bits(form: Form) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(form=st.sampled_from(FORMS), batch=st.integers(2, 40), rows=st.tuples(st.integers(0, 39), st.integers(1, 9)),
-       mask=st.sampled_from(["none", "right", "holes"]))
+@given(
+    form=st.sampled_from(FORMS),
+    batch=st.integers(2, 40),
+    rows=st.tuples(st.integers(0, 39), st.integers(1, 9)),
+    mask=st.sampled_from(["none", "right", "holes"]),
+)
 def test_company_changes_nothing(form: Form, batch: int, rows: tuple[int, int], mask: str) -> None:
     """Some rows of a batch alone: their outputs, states and gradients are what they were in company."""
     case = case_of(form, (batch, 6, 3, 9), mask=mask, counts=(1, 1))
     some = slice(rows[0] % batch, rows[0] % batch + rows[1])
     whole, alone = recurrent.run(case), recurrent.run(recurrent.part(case, some))
-    for together, apart in zip([*whole[:3], *(whole[3][n] for n in ("x", "h0"))],
-                               [*alone[:3], *(alone[3][n] for n in ("x", "h0"))], strict=True):
+    for together, apart in zip(
+        [*whole[:3], *(whole[3][n] for n in ("x", "h0"))],
+        [*alone[:3], *(alone[3][n] for n in ("x", "h0"))],
+        strict=True,
+    ):
         if together is not None:
             assert np.abs(together[some] - apart).max() <= 1e-6
 
@@ -85,8 +92,11 @@ def test_padding_changes_nothing(form: Form, mask: str) -> None:
         tail = np.full((batch, more, *array.shape[2:]), value, array.dtype)
         return np.concatenate([array, tail], axis=1)
 
-    padded = replace(case, arrays={**case.arrays, "x": longer(case.arrays["x"], 1e3), "seen": longer(seen, False)},
-                     pulls={**case.pulls, "dh": longer(case.pulls["dh"], 0.0)})
+    padded = replace(
+        case,
+        arrays={**case.arrays, "x": longer(case.arrays["x"], 1e3), "seen": longer(seen, False)},
+        pulls={**case.pulls, "dh": longer(case.pulls["dh"], 0.0)},
+    )
     short, long = recurrent.run(case), recurrent.run(padded)
     assert np.abs(short[0] - long[0][:, :steps]).max() <= 1e-6
     assert (long[0][:, steps:] == long[1][:, None]).all()
@@ -187,8 +197,12 @@ np.savez({out!r}, name=native.instruction_set(), threads=native.threads(), **fou
 def start(out: Path, **environment: str) -> subprocess.Popen[str]:
     """The same work in a process of its own."""
     program = PROGRAM.format(tests=str(Path(recurrent.__file__).parent), forms=FORMS, out=str(out))
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", program], text=True, stderr=subprocess.PIPE,
-                            env={**os.environ, **environment})
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program],
+        text=True,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
 
 
 def finish(process: subprocess.Popen[str], out: Path) -> dict[str, np.ndarray]:
@@ -244,8 +258,9 @@ assert np.array_equal(before, after)
 codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 assert codes == [0, 0, 0], codes
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False,
-                          timeout=200)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False, timeout=200
+    )
     assert done.returncode == 0, done.stderr
 
 

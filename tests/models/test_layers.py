@@ -29,9 +29,12 @@ def pair(form: Form, units: int, **settings: Any) -> list[Any]:
         settings["recurrent_activation"] = form.recurrent_activation
     if form.cell == "gru":
         settings["reset_after"] = form.reset_after
-    return [getattr(module, KINDS[form.cell])(
-        units, activation=form.activation, go_backwards=form.backwards, seed=0, **settings)
-        for module in (keras.layers, ours)]
+    return [
+        getattr(module, KINDS[form.cell])(
+            units, activation=form.activation, go_backwards=form.backwards, seed=0, **settings
+        )
+        for module in (keras.layers, ours)
+    ]
 
 
 def numbers(layer: Any) -> list[Any]:
@@ -50,8 +53,9 @@ def program(layer: Any, *, masked: bool) -> Any:
         for place, name in (("_dropout_mask", "x_mask"), ("_recurrent_dropout_mask", "h_mask")):
             drawn = rest[name]
             setattr(layer.cell, place, drawn if drawn is None else list(drawn) if several else drawn[0])
-        found, _ = layer.stateless_call(values, fixed, x, initial_state=states, mask=rest["seen"] if masked else None,
-                                        training=True)
+        found, _ = layer.stateless_call(
+            values, fixed, x, initial_state=states, mask=rest["seen"] if masked else None, training=True
+        )
         found = found if isinstance(found, tuple) else (found,)
         which = ("dh" if layer.return_sequences else "dh_last", "dh_last", "dc_last")
         return sum(jnp.sum(y * pulls[name]) for y, name in zip(found, which, strict=False)), found
@@ -61,9 +65,13 @@ def program(layer: Any, *, masked: bool) -> Any:
 
 def arguments(case: Case) -> tuple[Any, ...]:
     a = case.arrays
-    return ([a[name] for name in recurrent.WEIGHTS if a[name] is not None], a["x"],
-            [a[name] for name in ("h0", "c0") if a[name] is not None],
-            {name: a[name] for name in ("x_mask", "h_mask", "seen")}, case.pulls)
+    return (
+        [a[name] for name in recurrent.WEIGHTS if a[name] is not None],
+        a["x"],
+        [a[name] for name in ("h0", "c0") if a[name] is not None],
+        {name: a[name] for name in ("x_mask", "h_mask", "seen")},
+        case.pulls,
+    )
 
 
 def equal(mine: Any, theirs: Any) -> None:
@@ -96,9 +104,14 @@ def test_layers_equal_keras(seed: int) -> None:
     dropout, recurrent_dropout, one_by_one = (bool(rng.random() < p) for p in (0.4, 0.3, 0.2))
     count = GATES[cell] if recurrent_dropout else 1
     use_bias, masked = bool(rng.random() < 0.8), bool(rng.random() < 0.7)
-    settings = {"use_bias": use_bias, "dropout": 0.3 * dropout, "recurrent_dropout": 0.3 * recurrent_dropout,
-                "return_sequences": bool(rng.integers(2)), "return_state": bool(rng.random() < 0.8),
-                "zero_output_for_mask": bool(rng.random() < 0.3)}
+    settings = {
+        "use_bias": use_bias,
+        "dropout": 0.3 * dropout,
+        "recurrent_dropout": 0.3 * recurrent_dropout,
+        "return_sequences": bool(rng.integers(2)),
+        "return_state": bool(rng.random() < 0.8),
+        "zero_output_for_mask": bool(rng.random() < 0.3),
+    }
     if one_by_one and not dropout and cell != "simple_rnn":  # with input dropout alone it fails in Keras itself
         settings["implementation"] = 1
     compiled = []
@@ -110,8 +123,14 @@ def test_layers_equal_keras(seed: int) -> None:
     while done < CONTENTS:
         content += 1
         mask = str(rng.choice(["full", "right", "holes", "empty rows"])) if masked else "full"
-        case = make_case(form, (batch, steps, features, units), 1000 * seed + content, mask=mask, bias=use_bias,
-                         counts=(count * dropout, count * recurrent_dropout))
+        case = make_case(
+            form,
+            (batch, steps, features, units),
+            1000 * seed + content,
+            mask=mask,
+            bias=use_bias,
+            counts=(count * dropout, count * recurrent_dropout),
+        )
         if rng.random() < 0.3:
             for name in ("h0", "c0"):
                 if case.arrays[name] is not None:
@@ -121,8 +140,9 @@ def test_layers_equal_keras(seed: int) -> None:
             done += 1
 
 
-@pytest.mark.parametrize(("cell", "dropout", "inner"), [
-    ("simple_rnn", 0.3, 0.3), ("lstm", 0.3, 0.0), ("gru", 0.0, 0.3)])
+@pytest.mark.parametrize(
+    ("cell", "dropout", "inner"), [("simple_rnn", 0.3, 0.3), ("lstm", 0.3, 0.0), ("gru", 0.0, 0.3)]
+)
 def test_the_same_seed_drops_the_same(cell: str, dropout: float, inner: float) -> None:
     """Dropout is Keras's own draw: the same seed, the same masks, and new ones in the next call."""
     import jax
@@ -133,8 +153,10 @@ def test_the_same_seed_drops_the_same(cell: str, dropout: float, inner: float) -
         state = [v.value for v in layer.non_trainable_variables]
         values = [v.value for v in layer.trainable_variables]
         values[1] = np.random.default_rng(1).normal(size=values[1].shape).astype("float32") * 0.3
-        call = jax.jit(lambda fixed, values=values, layer=layer: layer.stateless_call(values, fixed, x, training=True),
-                       compiler_options=QUICK)
+        call = jax.jit(
+            lambda fixed, values=values, layer=layer: layer.stateless_call(values, fixed, x, training=True),
+            compiler_options=QUICK,
+        )
         first, state = call(state)
         second, _ = call(state)
         assert np.abs(first - second).max() > 1e-3
@@ -191,8 +213,11 @@ def made(cell: str = "lstm", units: int = 5, features: int = 3, **settings: Any)
     layer = pair(Form(cell), units, **settings)[1]
     layer.build((None, None, features))
     fixed = [v.value for v in layer.non_trainable_variables]
-    return (layer, [np.asarray(v.value) for v in layer.trainable_variables],
-            lambda values, x: layer.stateless_call(values, fixed, x)[0])
+    return (
+        layer,
+        [np.asarray(v.value) for v in layer.trainable_variables],
+        lambda values, x: layer.stateless_call(values, fixed, x)[0],
+    )
 
 
 @pytest.mark.parametrize("cell", KINDS)
@@ -213,12 +238,12 @@ def test_vmap_equals_a_python_loop(cell: str) -> None:
 
     for f in (call, jax.grad(loss), jax.grad(loss, argnums=1)):
         for axes in ((None, 0), (0, None), (0, 0)):
-            together = jax.jit(jax.vmap(f, in_axes=axes))(
-                many if axes[0] == 0 else values, x if axes[1] == 0 else x[0])
+            together = jax.jit(jax.vmap(f, in_axes=axes))(many if axes[0] == 0 else values, x if axes[1] == 0 else x[0])
             one = jax.jit(f)
             alone = [one(at(n) if axes[0] == 0 else values, x[n] if axes[1] == 0 else x[0]) for n in range(4)]
-            for a, b in zip(jax.tree.leaves(together),
-                            jax.tree.leaves(jax.tree.map(lambda *p: np.stack(p), *alone)), strict=True):
+            for a, b in zip(
+                jax.tree.leaves(together), jax.tree.leaves(jax.tree.map(lambda *p: np.stack(p), *alone)), strict=True
+            ):
                 assert np.abs(a - b).max() <= 1e-6 * max(1, np.abs(b).max())
     outside = jax.grad(lambda v: jax.vmap(loss, in_axes=(None, 0))(v, x).sum())(values)
     parts = [one(values, x[n]) for one in [jax.jit(jax.grad(loss))] for n in range(4)]
@@ -262,9 +287,16 @@ def test_python_threads_call_compiled_layers_at_once() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize(("merge", "cell", "masked"), [
-    ("concat", "lstm", False), ("sum", "gru", True), ("ave", "simple_rnn", True), ("mul", "gru", False),
-    (None, "lstm", True)])
+@pytest.mark.parametrize(
+    ("merge", "cell", "masked"),
+    [
+        ("concat", "lstm", False),
+        ("sum", "gru", True),
+        ("ave", "simple_rnn", True),
+        ("mul", "gru", False),
+        (None, "lstm", True),
+    ],
+)
 def test_bidirectional_equals_keras(merge: str | None, cell: str, masked: bool) -> None:
     """Course item 87: outputs, states of both directions and gradients, masked or not."""
     import jax
@@ -274,8 +306,11 @@ def test_bidirectional_equals_keras(merge: str | None, cell: str, masked: bool) 
     mask = np.arange(6) < np.array([6, 4, 1, 3])[:, None] if masked else None
     for sequences in (False, True):
         found, start = [], None
-        for wrap, layer in zip((keras.layers.Bidirectional, ours.Bidirectional),
-                               pair(Form(cell), 5, return_sequences=sequences, return_state=True), strict=True):
+        for wrap, layer in zip(
+            (keras.layers.Bidirectional, ours.Bidirectional),
+            pair(Form(cell), 5, return_sequences=sequences, return_state=True),
+            strict=True,
+        ):
             both = wrap(layer, merge_mode=merge)
             both.build(x.shape)
             start = numbers(both) if start is None else start
@@ -284,7 +319,7 @@ def test_bidirectional_equals_keras(merge: str | None, cell: str, masked: bool) 
 
             def loss(values, both=both, fixed=fixed):
                 outputs, _ = both.stateless_call(values, fixed, x, mask=mask)
-                return sum((y ** 2).sum() for y in outputs), outputs
+                return sum((y**2).sum() for y in outputs), outputs
 
             found.append(jax.jit(jax.grad(loss, has_aux=True), compiler_options=QUICK)(values))
         assert type(both.forward_layer) is type(both.backward_layer) is type(layer)

@@ -27,15 +27,20 @@ X[1, 4:] = X[2, :2] = 0.0  # rows that Masking takes for padding
 def network(module: Any) -> Any:
     """A network with every layer that we replace, a mask in front."""
     keras.utils.set_random_seed(7)
-    return keras.Sequential([
-        keras.Input((6, 3)),
-        keras.layers.Masking(0.0),
-        module.LSTM(5, return_sequences=True, dropout=0.2, name="first"),
-        module.Bidirectional(module.GRU(4, return_sequences=True, reset_after=False), merge_mode="ave", name="both"),
-        module.Bidirectional(module.LSTM(3, return_sequences=True), name="wide"),
-        module.SimpleRNN(4, return_sequences=True, go_backwards=True, activation="relu"),
-        module.GRU(3, recurrent_activation="hard_sigmoid", recurrent_dropout=0.1),
-        keras.layers.Dense(2, name="head")])
+    return keras.Sequential(
+        [
+            keras.Input((6, 3)),
+            keras.layers.Masking(0.0),
+            module.LSTM(5, return_sequences=True, dropout=0.2, name="first"),
+            module.Bidirectional(
+                module.GRU(4, return_sequences=True, reset_after=False), merge_mode="ave", name="both"
+            ),
+            module.Bidirectional(module.LSTM(3, return_sequences=True), name="wide"),
+            module.SimpleRNN(4, return_sequences=True, go_backwards=True, activation="relu"),
+            module.GRU(3, recurrent_activation="hard_sigmoid", recurrent_dropout=0.1),
+            keras.layers.Dense(2, name="head"),
+        ]
+    )
 
 
 def said(model: Any) -> np.ndarray:
@@ -56,11 +61,19 @@ def is_ours(layer: Any) -> bool:
 
 def alone(code: str, *arguments: Path) -> None:
     """Runs code with plain Keras in a process in which backmix cannot be imported."""
-    head = ("import sys; sys.modules['backmix'] = None\n"
-            "try: import backmix\nexcept ImportError: pass\nelse: raise SystemExit('backmix can be imported')\n"
-            "import keras, numpy as np\nplaces = sys.argv[1:]\n")
-    done = subprocess.run([sys.executable, "-c", head + code, *map(str, arguments)], capture_output=True, text=True,
-                          check=False, timeout=200, env={**os.environ, "KERAS_BACKEND": "jax"})
+    head = (
+        "import sys; sys.modules['backmix'] = None\n"
+        "try: import backmix\nexcept ImportError: pass\nelse: raise SystemExit('backmix can be imported')\n"
+        "import keras, numpy as np\nplaces = sys.argv[1:]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", head + code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -89,7 +102,8 @@ def test_our_file_opens_where_backmix_is_not_installed(tmp_path: Path) -> None:
     model.save(whole)
     model.save_weights(weights)
     np.save(tmp_path / "x.npy", X)
-    alone("""
+    alone(
+        """
 model = keras.saving.load_model(places[0])
 first = np.asarray(model(np.load(places[3])))
 kinds = {type(layer).__module__.split(".")[0] for layer in model._flatten_layers()}
@@ -98,7 +112,12 @@ for v in model.trainable_variables:
     v.assign(np.zeros(v.shape))
 model.load_weights(places[1])
 np.savez(places[2], first=first, second=np.asarray(model(np.load(places[3]))))
-""", whole, weights, out, tmp_path / "x.npy")
+""",
+        whole,
+        weights,
+        out,
+        tmp_path / "x.npy",
+    )
     with np.load(out) as found:
         np.testing.assert_allclose(found["first"], said(model), atol=1e-5)
         np.testing.assert_allclose(found["second"], said(model), atol=1e-5)
@@ -137,9 +156,20 @@ def test_weights_files_go_both_ways(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_configs_are_those_of_keras(kind: str) -> None:
-    settings = {"units": 4, "activation": "relu", "use_bias": False, "dropout": 0.1, "recurrent_dropout": 0.2,
-                "return_sequences": True, "go_backwards": True, "seed": 3, "name": "a", "kernel_regularizer": "l2",
-                "bias_constraint": "max_norm", "zero_output_for_mask": True}
+    settings = {
+        "units": 4,
+        "activation": "relu",
+        "use_bias": False,
+        "dropout": 0.1,
+        "recurrent_dropout": 0.2,
+        "return_sequences": True,
+        "go_backwards": True,
+        "seed": 3,
+        "name": "a",
+        "kernel_regularizer": "l2",
+        "bias_constraint": "max_norm",
+        "zero_output_for_mask": True,
+    }
     theirs, mine = getattr(keras.layers, kind)(**settings), getattr(ours, kind)(**settings)
     assert mine.get_config() == theirs.get_config()
     again = type(mine).from_config(mine.get_config())
@@ -151,8 +181,9 @@ def test_configs_are_those_of_keras(kind: str) -> None:
 
 
 def test_configs_of_bidirectional() -> None:
-    theirs, mine = (module.Bidirectional(module.GRU(3, name="g"), merge_mode="sum", name="b")
-                    for module in (keras.layers, ours))
+    theirs, mine = (
+        module.Bidirectional(module.GRU(3, name="g"), merge_mode="sum", name="b") for module in (keras.layers, ours)
+    )
     assert mine.get_config() == theirs.get_config()
     again = ours.Bidirectional.from_config(mine.get_config())
     assert type(again) is ours.Bidirectional
@@ -172,8 +203,7 @@ def test_copies_of_a_model_stay_ours() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_states_are_carried_and_reset(kind: str) -> None:
     """Course item 38, stateful=True: three windows in a row, then from the start again."""
-    theirs, mine = (getattr(module, kind)(4, stateful=True, return_sequences=True)
-                    for module in (keras.layers, ours))
+    theirs, mine = (getattr(module, kind)(4, stateful=True, return_sequences=True) for module in (keras.layers, ours))
     for layer in (theirs, mine):
         layer.build((4, 6, 3))
     for v, array in zip(mine.trainable_variables, numbers(theirs), strict=False):
@@ -194,14 +224,17 @@ def test_accelerate_reaches_every_layer_and_no_stranger() -> None:
     class Own(keras.layers.LSTM):
         pass
 
-    model = keras.Sequential([
-        keras.Input((2, 6, 3)),
-        keras.layers.TimeDistributed(keras.layers.LSTM(3, return_sequences=True)),
-        keras.layers.Reshape((12, 3)),
-        keras.Sequential([keras.layers.Bidirectional(keras.layers.SimpleRNN(3, return_sequences=True))]),
-        Own(3, return_sequences=True),
-        keras.layers.RNN(keras.layers.GRUCell(3), return_sequences=True),
-        keras.layers.GRU(2)])
+    model = keras.Sequential(
+        [
+            keras.Input((2, 6, 3)),
+            keras.layers.TimeDistributed(keras.layers.LSTM(3, return_sequences=True)),
+            keras.layers.Reshape((12, 3)),
+            keras.Sequential([keras.layers.Bidirectional(keras.layers.SimpleRNN(3, return_sequences=True))]),
+            Own(3, return_sequences=True),
+            keras.layers.RNN(keras.layers.GRUCell(3), return_sequences=True),
+            keras.layers.GRU(2),
+        ]
+    )
     x = np.random.default_rng(1).normal(size=(3, 2, 6, 3)).astype("float32")
     before = np.asarray(model(x))
     accelerate(model)
@@ -231,8 +264,11 @@ def test_an_encoder_hands_its_states_to_a_decoder() -> None:
 
 SLOW = [
     ("unroll", {"unroll": True}, "unroll=True asks for it. Leave unroll out"),
-    ("half", {"dtype": "float16", "recurrent_initializer": "glorot_uniform"},
-     "the kernels compute in float32. Leave dtype out, or set it to float32"),
+    (
+        "half",
+        {"dtype": "float16", "recurrent_initializer": "glorot_uniform"},
+        "the kernels compute in float32. Leave dtype out, or set it to float32",
+    ),
     ("mixed", {"dtype": "mixed_bfloat16"}, "the kernels compute in float32. Leave dtype out, or set it to float32"),
     ("activation", {"activation": keras.activations.softsign}, "activation is none of tanh, sigmoid, relu"),
     ("own", {"activation": keras.ops.sin}, "activation is none of tanh, sigmoid, relu"),
@@ -242,8 +278,9 @@ SLOW = [
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("settings", "message"), [case[1:] for case in SLOW], ids=[case[0] for case in SLOW])
-def test_what_is_not_covered_is_said_once(kind: str, settings: dict[str, Any], message: str,
-                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_covered_is_said_once(
+    kind: str, settings: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Course item 41: the warning names the argument, comes once, and Keras's loop does the work."""
     if kind == "SimpleRNN" and "recurrent_activation" in settings:
         return
@@ -290,7 +327,14 @@ def test_a_batch_without_rows_is_left_to_keras(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_usual_layers_say_nothing() -> None:
     """Warnings are errors here: all that the kernels cover is silent, strings or functions alike."""
-    for settings in ({}, {"activation": keras.activations.relu}, {"activation": None}, {"activation": "linear"},
-                     {"use_bias": False}, {"dtype": "float32"}, {"go_backwards": True}):
+    for settings in (
+        {},
+        {"activation": keras.activations.relu},
+        {"activation": None},
+        {"activation": "linear"},
+        {"use_bias": False},
+        {"dtype": "float32"},
+        {"go_backwards": True},
+    ):
         for kind in KINDS:
             assert inside.slow_reason(getattr(ours, kind)(2, **settings), X) is None

@@ -120,8 +120,14 @@ assert torch.equal(y[:, 0], start), y
 
 
 def on_torch(program: str) -> None:
-    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "KERAS_BACKEND": "torch"},
-                          capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr
 
 

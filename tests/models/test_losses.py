@@ -55,8 +55,10 @@ def test_choice_follows_the_targets() -> None:
     spiked[:20] += 30
     found = choose_loss("regression", targets=spiked)
     assert found.value == "huber"
-    assert found.reason("en") == ("2.0 % of the training targets lie more than 6 robust standard deviations "
-                                  "from the median; Huber's loss keeps such values from ruling the fit")
+    assert found.reason("en") == (
+        "2.0 % of the training targets lie more than 6 robust standard deviations "
+        "from the median; Huber's loss keeps such values from ruling the fit"
+    )
     wide = 10 ** rng.uniform(0, 5, size=(1000, 1))
     assert choose_loss("regression", targets=wide).value == "msle"
     assert choose_loss("binary").value == "binary_crossentropy"
@@ -73,7 +75,8 @@ def test_standardised_targets_never_get_a_logarithmic_loss() -> None:
     assert str(caught.value) == (
         f'[training] loss = "msle" takes the logarithm of 1 + target, but the scaled target goes down to '
         f'{standardised.min():.3g} and the logarithm ends at -1. Use loss = "mse" or "huber", or [scaling] '
-        'target = "minmax"')
+        'target = "minmax"'
+    )
     assert caught.value.exit_code == 2
     assert check_loss("msle", "regression", targets=wide).name == "msle"
 
@@ -81,7 +84,8 @@ def test_standardised_targets_never_get_a_logarithmic_loss() -> None:
 def test_loss_of_another_kind_is_refused() -> None:
     with pytest.raises(PlanError) as caught:
         check_loss("mse", "classes")
-    assert str(caught.value) == ("[training] loss = \"mse\" does not fit outputs of kind 'classes'. "
-                                 "Use one of: sparse_categorical_crossentropy")
+    assert str(caught.value) == (
+        "[training] loss = \"mse\" does not fit outputs of kind 'classes'. Use one of: sparse_categorical_crossentropy"
+    )
     with pytest.raises(PlanError, match="there is no 'rmse' among the losses"):
         check_loss("rmse", "regression")

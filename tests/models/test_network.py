@@ -27,8 +27,20 @@ B, T, F = 4, 7, 3
 LENGTHS = np.array([7, 4, 2, 1])
 MASK = np.arange(T) < LENGTHS[:, None]
 
-FULL = Architecture(features=F, lookback=T, cell="gru", units=(5, 4), dense=(6,), head="classes", outputs=3,
-                    masked=True, summaries=True, dropout=0.2, recurrent_dropout=0.1, head_dropout=0.3)
+FULL = Architecture(
+    features=F,
+    lookback=T,
+    cell="gru",
+    units=(5, 4),
+    dense=(6,),
+    head="classes",
+    outputs=3,
+    masked=True,
+    summaries=True,
+    dropout=0.2,
+    recurrent_dropout=0.1,
+    head_dropout=0.3,
+)
 SHAPES = [
     FULL,
     Architecture(features=F, cell="lstm", units=(4,), head="numbers", outputs=2),
@@ -82,8 +94,17 @@ def test_network_equals_the_reference(shape: Architecture) -> None:
 def test_reference_gradients_of_inputs_equal_finite_differences() -> None:
     """Course item 5: through stacked layers, window statistics, a dense layer and a softmax."""
     rng = np.random.default_rng(2)
-    shape = Architecture(features=2, cell="lstm", units=(3, 2), dense=(3,), dense_activation="tanh",
-                         head="classes", outputs=3, summaries=True, masked=True)
+    shape = Architecture(
+        features=2,
+        cell="lstm",
+        units=(3, 2),
+        dense=(3,),
+        dense_activation="tanh",
+        head="classes",
+        outputs=3,
+        summaries=True,
+        masked=True,
+    )
     arrays = [rng.normal(size=np.shape(w)) for w in weights(build(shape, seed=0))]
     x, pull = rng.normal(size=(2, 5, 2)), rng.normal(size=(2, 3))
     mask = np.arange(5) < np.array([5, 3])[:, None]
@@ -144,13 +165,15 @@ def test_padding_changes_nothing(shape: Architecture, rubbish: float) -> None:
     """Course item 17, row 27: neither more padding nor what stands in it changes an output."""
     shape = Architecture.from_dict({**shape.to_dict(), "lookback": None})
     model, x = build(shape, seed=4), inputs(shape)
-    padded = {"x": np.concatenate([x["x"], np.full((B, 5, F), rubbish, dtype="float32")], axis=1),
-              "mask": np.concatenate([MASK, np.zeros((B, 5), dtype=bool)], axis=1)}
+    padded = {
+        "x": np.concatenate([x["x"], np.full((B, 5, F), rubbish, dtype="float32")], axis=1),
+        "mask": np.concatenate([MASK, np.zeros((B, 5), dtype=bool)], axis=1),
+    }
     padded["x"][~padded["mask"]] = rubbish
     whole = outputs(model, x)
     np.testing.assert_allclose(outputs(model, padded), whole, atol=1e-6)
     for row, length in [(1, LENGTHS[1]), (3, LENGTHS[3])]:
-        alone = {"x": x["x"][row:row + 1, :length], "mask": np.ones((1, length), dtype=bool)}
+        alone = {"x": x["x"][row : row + 1, :length], "mask": np.ones((1, length), dtype=bool)}
         np.testing.assert_allclose(outputs(model, alone)[0], whole[row], atol=1e-6)
 
 
@@ -253,23 +276,33 @@ def test_what_leaves_the_fast_path() -> None:
     """Course item 41, letter D: recurrent dropout does, plain dropout does not."""
     assert leaves_fast_path(Architecture(features=2, dropout=0.5)) == ()
     assert leaves_fast_path(Architecture(features=2, cell="lstm", reset_after=False)) == ()
-    found = leaves_fast_path(Architecture(features=2, recurrent_dropout=0.1, activation="relu",
-                                          recurrent_activation="hard_sigmoid", reset_after=False))
-    assert [c.setting for c in found] == ["model.recurrent_dropout", "model.activation",
-                                          "model.recurrent_activation", "model.reset_after"]
+    found = leaves_fast_path(
+        Architecture(
+            features=2, recurrent_dropout=0.1, activation="relu", recurrent_activation="hard_sigmoid", reset_after=False
+        )
+    )
+    assert [c.setting for c in found] == [
+        "model.recurrent_dropout",
+        "model.activation",
+        "model.recurrent_activation",
+        "model.reset_after",
+    ]
     assert "plain dropout does not" in found[0].reason("en")
 
 
-@pytest.mark.parametrize(("fields", "message"), [
-    ({"cell": "grru"}, "there is no 'grru'. Use one of: gru, lstm, simple_rnn"),
-    ({"units": []}, 'units is empty. Give the size of at least one recurrent layer, such as [32], or "auto"'),
-    ({"units": [0]}, "at most 16 layers of 1 to 4096 units each. Use fewer or smaller layers"),
-    ({"dense": [8] * 17}, "at most 16 layers of 1 to 4096 units each. Use fewer or smaller layers"),
-    ({"dropout": 1.0}, "a dropout rate lies between 0 and 0.9"),
-    ({"recurrent_dropout": -0.1}, "a dropout rate lies between 0 and 0.9"),
-    ({"dropout": float("nan")}, "a dropout rate lies between 0 and 0.9"),
-    ({"activation": "exec"}, "there is no 'exec'. Use one of: tanh, relu, sigmoid, hard_sigmoid, linear"),
-])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cell": "grru"}, "there is no 'grru'. Use one of: gru, lstm, simple_rnn"),
+        ({"units": []}, 'units is empty. Give the size of at least one recurrent layer, such as [32], or "auto"'),
+        ({"units": [0]}, "at most 16 layers of 1 to 4096 units each. Use fewer or smaller layers"),
+        ({"dense": [8] * 17}, "at most 16 layers of 1 to 4096 units each. Use fewer or smaller layers"),
+        ({"dropout": 1.0}, "a dropout rate lies between 0 and 0.9"),
+        ({"recurrent_dropout": -0.1}, "a dropout rate lies between 0 and 0.9"),
+        ({"dropout": float("nan")}, "a dropout rate lies between 0 and 0.9"),
+        ({"activation": "exec"}, "there is no 'exec'. Use one of: tanh, relu, sigmoid, hard_sigmoid, linear"),
+    ],
+)
 def test_plan_refuses(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         ModelPlan.model_validate(fields)
@@ -278,12 +311,14 @@ def test_plan_refuses(fields: dict[str, object], message: str) -> None:
 
 def test_building_says_nothing_and_leaves_the_engine_alone() -> None:
     """Trap Y: no log line, no warning, 64-bit numbers of JAX untouched, and help needs no engine."""
-    code = ("import sys; from backmix.models import Architecture, ModelPlan, build;"
-            "import backmix.models.size, backmix.models.losses, backmix.models.reference;"
-            "loaded = {'keras', 'jax', 'pandas', 'tensorflow', 'torch'} & set(sys.modules);"
-            "assert not loaded, loaded;"
-            "build(Architecture(features=2), seed=0);"
-            "import jax; assert not jax.config.jax_enable_x64; assert 'tensorflow' not in sys.modules")
+    code = (
+        "import sys; from backmix.models import Architecture, ModelPlan, build;"
+        "import backmix.models.size, backmix.models.losses, backmix.models.reference;"
+        "loaded = {'keras', 'jax', 'pandas', 'tensorflow', 'torch'} & set(sys.modules);"
+        "assert not loaded, loaded;"
+        "build(Architecture(features=2), seed=0);"
+        "import jax; assert not jax.config.jax_enable_x64; assert 'tensorflow' not in sys.modules"
+    )
     env = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     command = [sys.executable, "-W", "error", "-c", code]

@@ -12,8 +12,10 @@ def test_a_threshold_keeps_its_rate_on_new_rows_of_the_same_kind() -> None:
     """The chance that a new normal score lies above is at most the rate, whatever the distribution."""
     rng = np.random.default_rng(0)
     for rate in (0.01, 0.05, 0.2):
-        shares = [np.mean(rng.exponential(size=400) > threshold(rng.exponential(size=needed(rate) + 7), rate))
-                  for _ in range(600)]
+        shares = [
+            np.mean(rng.exponential(size=400) > threshold(rng.exponential(size=needed(rate) + 7), rate))
+            for _ in range(600)
+        ]
         assert np.mean(shares) <= rate * 1.12
         assert np.mean(shares) >= rate * 0.6
     assert needed(0.01) == 99

@@ -37,8 +37,10 @@ def test_a_forest_of_classes_leaves_room_for_those_it_never_saw() -> None:
 
 
 def test_boosted_trees_add_up_to_what_scikit_learn_says() -> None:
-    models = [HistGradientBoostingRegressor(max_iter=count, max_leaf_nodes=7, random_state=0).fit(FLAT, Y[:, k])
-              for k, count in enumerate((5, 11))]
+    models = [
+        HistGradientBoostingRegressor(max_iter=count, max_leaf_nodes=7, random_state=0).fit(FLAT, Y[:, k])
+        for k, count in enumerate((5, 11))
+    ]
     part = part_of(models, "lags")
     part.check(steps=4, features=3, outputs=2)
     truth = np.column_stack([model.predict(FLAT) for model in models])
@@ -66,8 +68,11 @@ def test_a_linear_part_is_an_affine_map_and_its_activation(activation: Any, outp
     part = Part("ridge", "lags", "linear", {"kernel": kernel, "bias": bias}, activation)
     part.check(steps=4, features=3, outputs=outputs)
     raw = FLAT @ kernel + bias
-    wanted = {"linear": raw, "sigmoid": 1 / (1 + np.exp(-raw)),
-              "softmax": np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)}[activation]
+    wanted = {
+        "linear": raw,
+        "sigmoid": 1 / (1 + np.exp(-raw)),
+        "softmax": np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True),
+    }[activation]
     np.testing.assert_allclose(part.outputs(X), wanted, rtol=1e-6, atol=1e-7)
 
 
@@ -83,14 +88,37 @@ def _with(role: str, at: int, value: float) -> dict[str, Any]:
     return arrays
 
 
-@pytest.mark.parametrize("arrays", [
-    _with("left", 0, 0), _with("left", 0, -1), _with("right", 0, 10_000), _with("feature", 0, 12),
-    _with("roots", 0, -1), _with("roots", 1, 10_000), _with("value", 0, np.nan), _with("threshold", 0, np.nan),
-    {**_grown().arrays, "value": np.zeros((3, 2), np.float32)}, {**_grown().arrays, "more": np.zeros(1)},
-    {role: array for role, array in _grown().arrays.items() if role != "left"},
-    {**_grown().arrays, "left": _grown().arrays["left"].astype(np.int64)}],
-    ids=["loop", "before", "beyond", "feature", "root", "far root", "value", "threshold", "width", "role", "missing",
-         "type"])
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        _with("left", 0, 0),
+        _with("left", 0, -1),
+        _with("right", 0, 10_000),
+        _with("feature", 0, 12),
+        _with("roots", 0, -1),
+        _with("roots", 1, 10_000),
+        _with("value", 0, np.nan),
+        _with("threshold", 0, np.nan),
+        {**_grown().arrays, "value": np.zeros((3, 2), np.float32)},
+        {**_grown().arrays, "more": np.zeros(1)},
+        {role: array for role, array in _grown().arrays.items() if role != "left"},
+        {**_grown().arrays, "left": _grown().arrays["left"].astype(np.int64)},
+    ],
+    ids=[
+        "loop",
+        "before",
+        "beyond",
+        "feature",
+        "root",
+        "far root",
+        "value",
+        "threshold",
+        "width",
+        "role",
+        "missing",
+        "type",
+    ],
+)
 def test_arrays_that_no_training_left_are_refused(arrays: dict[str, Any]) -> None:
     _grown().check(steps=4, features=3, outputs=1)
     with pytest.raises((ValueError, KeyError)):

@@ -31,8 +31,11 @@ def random_weights(form: Form, seed: int = 0, *, features: int = F, units: int =
     rng = np.random.default_rng(seed)
     wide = units * len(STEPS[form.cell].gates)
     double = form.cell == "gru" and form.reset_after
-    return Weights(rng.normal(size=(features, wide)) * 0.5, rng.normal(size=(units, wide)) * 0.5,
-                   rng.normal(size=(2, wide) if double else wide) * 0.5)
+    return Weights(
+        rng.normal(size=(features, wide)) * 0.5,
+        rng.normal(size=(units, wide)) * 0.5,
+        rng.normal(size=(2, wide) if double else wide) * 0.5,
+    )
 
 
 def initial_states(form: Form) -> dict[str, np.ndarray]:
@@ -61,8 +64,14 @@ def keras_layer(form: Form, weights: Weights, *, features: int = F, sequences: b
     if form.cell == "gru":
         settings["reset_after"] = form.reset_after
     layer = getattr(keras.layers, kind)(
-        weights.recurrent.shape[0], activation=form.activation, return_sequences=sequences, return_state=True,
-        go_backwards=form.go_backwards, seed=0, **settings)
+        weights.recurrent.shape[0],
+        activation=form.activation,
+        return_sequences=sequences,
+        return_state=True,
+        go_backwards=form.go_backwards,
+        seed=0,
+        **settings,
+    )
     layer.build((None, None, features))
     layer.set_weights([weights.kernel, weights.recurrent, weights.bias])
     return layer
@@ -93,8 +102,12 @@ def test_gradients_equal_finite_differences(form: Form, masked: bool) -> None:
         np.testing.assert_allclose(found.initial[letter], numeric(loss, state), **close)
 
 
-@pytest.mark.parametrize(("form", "masked"), [(form, n % 2 == 0) for n, form in enumerate(FORMS)]
-                         + [(Form("simple_rnn"), False), (Form("lstm"), False), (Form("gru"), True)], ids=str)
+@pytest.mark.parametrize(
+    ("form", "masked"),
+    [(form, n % 2 == 0) for n, form in enumerate(FORMS)]
+    + [(Form("simple_rnn"), False), (Form("lstm"), False), (Form("gru"), True)],
+    ids=str,
+)
 def test_outputs_equal_keras(form: Form, masked: bool) -> None:
     """Course item 1 and letter B: the same weights give what Keras gives, in both forms of the GRU."""
     import jax
@@ -107,16 +120,26 @@ def test_outputs_equal_keras(form: Form, masked: bool) -> None:
     states = [initial[s].astype("float32") for s in STEPS[form.cell].states]
     values = [v.value for v in layer.trainable_variables]
     fixed = [v.value for v in layer.non_trainable_variables]
-    (h, *last), _ = jax.jit(lambda rows, start: layer.stateless_call(
-        values, fixed, rows, initial_state=start, mask=mask))(x.astype("float32"), states)
+    (h, *last), _ = jax.jit(
+        lambda rows, start: layer.stateless_call(values, fixed, rows, initial_state=start, mask=mask)
+    )(x.astype("float32"), states)
     assert np.abs(np.asarray(h) - trace.h).max() <= 1e-5
     for letter, state in zip(STEPS[form.cell].states, last, strict=True):
         assert np.abs(np.asarray(state) - trace.last[letter]).max() <= 1e-5
 
 
-@pytest.mark.parametrize(("form", "masked"), [
-    (Form("simple_rnn"), True), (Form("lstm"), True), (Form("lstm", go_backwards=True), False),
-    (Form("gru"), True), (Form("gru"), False), (Form("gru", reset_after=False), True)], ids=str)
+@pytest.mark.parametrize(
+    ("form", "masked"),
+    [
+        (Form("simple_rnn"), True),
+        (Form("lstm"), True),
+        (Form("lstm", go_backwards=True), False),
+        (Form("gru"), True),
+        (Form("gru"), False),
+        (Form("gru", reset_after=False), True),
+    ],
+    ids=str,
+)
 def test_gradients_equal_keras(form: Form, masked: bool) -> None:
     """Course item 5: the gradients of the Keras layer, taken by JAX."""
     import jax
@@ -285,6 +308,7 @@ def test_one_step_of_the_plain_cell_by_hand() -> None:
 
 def test_cost_grows_with_the_length_of_the_sequence() -> None:
     """Course item 5: BPTT keeps states and gates of every step, so memory is proportional to T."""
+
     def kept(steps: int) -> int:
         trace = forward(Form("lstm"), random_weights(Form("lstm")), np.zeros((B, steps, F)))
         return sum(a.nbytes for a in itertools.chain(trace.states.values(), trace.gates.values()))

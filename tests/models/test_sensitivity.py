@@ -21,8 +21,9 @@ from backmix.models.sensitivity import sensitivity
 FORMS = {
     "stacked lstm": Architecture(features=3, lookback=9, cell="lstm", units=(5, 4), dropout=0.3, head_dropout=0.2),
     "masked gru": Architecture(features=3, cell="gru", units=(5,), masked=True, dense=(4,)),
-    "gru without reset_after": Architecture(features=3, lookback=9, cell="gru", units=(5,), reset_after=False,
-                                            head="classes", outputs=3),
+    "gru without reset_after": Architecture(
+        features=3, lookback=9, cell="gru", units=(5,), reset_after=False, head="classes", outputs=3
+    ),
     "simple_rnn with statistics": Architecture(features=3, lookback=9, cell="simple_rnn", units=(5,), summaries=True),
 }
 
@@ -56,9 +57,16 @@ def test_the_gradient_is_that_of_the_reference(form: str) -> None:
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 def test_the_gradient_is_the_same_on_torch() -> None:
-    program = ("import sys; sys.path[:0] = sys.argv[1:]\n"
-               "from test_sensitivity import FORMS, check\n"
-               "for form in FORMS.values(): check(form)")
-    found = subprocess.run([sys.executable, "-c", program, str(Path(__file__).parent)], capture_output=True, text=True,
-                           env=os.environ | {"KERAS_BACKEND": "torch"}, check=False)
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "from test_sensitivity import FORMS, check\n"
+        "for form in FORMS.values(): check(form)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": "torch"},
+        check=False,
+    )
     assert found.returncode == 0, found.stderr

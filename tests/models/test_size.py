@@ -16,8 +16,19 @@ SHAPES = [
     Architecture(features=3, cell="lstm", units=(64, 32)),
     Architecture(features=3, cell="gru", units=(64,)),
     Architecture(features=3, cell="gru", units=(64,), reset_after=False),
-    Architecture(features=5, cell="gru", units=(8, 4), dense=(6, 3), head="classes", outputs=4, masked=True,
-                 summaries=True, dropout=0.2, recurrent_dropout=0.1, head_dropout=0.3),
+    Architecture(
+        features=5,
+        cell="gru",
+        units=(8, 4),
+        dense=(6, 3),
+        head="classes",
+        outputs=4,
+        masked=True,
+        summaries=True,
+        dropout=0.2,
+        recurrent_dropout=0.1,
+        head_dropout=0.3,
+    ),
 ]
 
 
@@ -30,14 +41,17 @@ def test_parameters_equal_those_of_keras(shape: Architecture) -> None:
         assert layer.parameters == model.get_layer(layer.name).count_params()
 
 
-@pytest.mark.parametrize(("cell", "inputs", "units", "reset_after", "count"), [
-    ("simple_rnn", 3, 32, True, 1_152),
-    ("simple_rnn", 3, 64, True, 4_352),
-    ("lstm", 3, 64, True, 17_408),
-    ("lstm", 64, 32, True, 12_416),
-    ("gru", 3, 64, False, 13_056),
-    ("gru", 3, 64, True, 13_248),
-])
+@pytest.mark.parametrize(
+    ("cell", "inputs", "units", "reset_after", "count"),
+    [
+        ("simple_rnn", 3, 32, True, 1_152),
+        ("simple_rnn", 3, 64, True, 4_352),
+        ("lstm", 3, 64, True, 17_408),
+        ("lstm", 64, 32, True, 12_416),
+        ("gru", 3, 64, False, 13_056),
+        ("gru", 3, 64, True, 13_248),
+    ],
+)
 def test_counts_of_the_course(cell: str, inputs: int, units: int, reset_after: bool, count: int) -> None:
     """Course item 4, letters A and B: 1,152 and not 1,120; 13,056 only without reset_after."""
     assert cells.get(cell).parameters(inputs, units, reset_after=reset_after) == count
@@ -48,18 +62,37 @@ def test_total_of_the_stacked_example() -> None:
     assert parameters(Architecture(features=3, cell="lstm", units=(64, 32))) == 29_857
 
 
-@pytest.mark.parametrize("shape", [
-    Architecture(features=10, lookback=40, cell="lstm", units=(32, 16)),
-    Architecture(features=20, lookback=40, units=(48,), summaries=True, head="classes", outputs=5),
-    Architecture(features=20, lookback=40, cell="gru", units=(32,), masked=True, dropout=0.2),
-    Architecture(features=10, lookback=40, units=(32, 16), bidirectional=True, layer_norm=True, residual=True,
-                 attention=True),
-    Architecture(features=10, lookback=60, units=(32,), body="transformer", answer="every"),
-    Architecture(features=10, lookback=40, units=(32,), answer="path", horizon=24, head="numbers", outputs=2,
-                 decoder="states", future=3, teacher_forcing=0.5),
-    Architecture(features=10, lookback=60, units=(32,), answer="path", horizon=24, decoder="attention", cell="lstm"),
-    Architecture(features=10, lookback=40, units=(32,), answer="window", head="numbers", outputs=10, decoder="repeat"),
-], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Architecture(features=10, lookback=40, cell="lstm", units=(32, 16)),
+        Architecture(features=20, lookback=40, units=(48,), summaries=True, head="classes", outputs=5),
+        Architecture(features=20, lookback=40, cell="gru", units=(32,), masked=True, dropout=0.2),
+        Architecture(
+            features=10, lookback=40, units=(32, 16), bidirectional=True, layer_norm=True, residual=True, attention=True
+        ),
+        Architecture(features=10, lookback=60, units=(32,), body="transformer", answer="every"),
+        Architecture(
+            features=10,
+            lookback=40,
+            units=(32,),
+            answer="path",
+            horizon=24,
+            head="numbers",
+            outputs=2,
+            decoder="states",
+            future=3,
+            teacher_forcing=0.5,
+        ),
+        Architecture(
+            features=10, lookback=60, units=(32,), answer="path", horizon=24, decoder="attention", cell="lstm"
+        ),
+        Architecture(
+            features=10, lookback=40, units=(32,), answer="window", head="numbers", outputs=10, decoder="repeat"
+        ),
+    ],
+    ids=str,
+)
 def test_memory_is_right_within_a_factor_of_two(shape: Architecture) -> None:
     """Course item 51: the estimate against the memory of the compiled step, weights and batch included."""
     train, predict = compiled_bytes(shape, batch=64)
@@ -69,6 +102,7 @@ def test_memory_is_right_within_a_factor_of_two(shape: Architecture) -> None:
 
 def test_memory_grows_with_length_and_batch() -> None:
     """Course item 51: beyond the weights, memory is proportional to B T."""
+
     def beyond(batch: int, rows: int) -> int:
         shape = Architecture(features=10, cell="lstm", units=(64,))
         return memory(shape, batch, rows=rows) - memory(shape, 0, rows=rows)
@@ -109,8 +143,17 @@ def compiled_bytes(shape: Architecture, *, batch: int) -> tuple[int, int]:
 @pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_weight_shapes_are_those_of_the_built_network(cell: str, reset_after: bool) -> None:
-    architecture = Architecture(features=3, lookback=4, cell=cell, units=(5, 2), dense=(3,), summaries=True,
-                                reset_after=reset_after, head="classes", outputs=4)
+    architecture = Architecture(
+        features=3,
+        lookback=4,
+        cell=cell,
+        units=(5, 2),
+        dense=(3,),
+        summaries=True,
+        reset_after=reset_after,
+        head="classes",
+        outputs=4,
+    )
     model = build(architecture, seed=0)
     built = {f"{v.path.split('/')[0]}/{v.path.split('/')[-1]}": tuple(v.shape) for v in model.weights}
     assert weight_shapes(architecture) == built

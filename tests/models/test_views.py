@@ -35,8 +35,9 @@ def test_stages_are_means_over_equal_stretches_of_each_batch() -> None:
 
 def test_statistics_are_those_that_networks_see() -> None:
     for mask in (None, MASK):
-        np.testing.assert_allclose(views.get("statistics").rows(X, mask), np.asarray(summarise(X, mask)),
-                                   rtol=2e-4, atol=2e-4)
+        np.testing.assert_allclose(
+            views.get("statistics").rows(X, mask), np.asarray(summarise(X, mask)), rtol=2e-4, atol=2e-4
+        )
 
 
 def test_products_are_all_pairs_of_levels_and_slopes() -> None:

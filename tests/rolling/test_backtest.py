@@ -32,8 +32,9 @@ from small import small_batches, small_plan, small_table
 
 
 def plan_of(**settings: Any) -> Plan:
-    return small_plan(evaluation={"baselines": ["ridge", "mean"], "resamples": 100},
-                      backtest={"folds": 2, "seeds": 2} | settings)
+    return small_plan(
+        evaluation={"baselines": ["ridge", "mean"], "resamples": 100}, backtest={"folds": 2, "seeds": 2} | settings
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +60,20 @@ def timeless(value: Any) -> Any:
 
 # --- laws of the layout ---------------------------------------------------------------------------------------------
 
+
 @given(st.data())
 def test_no_window_of_training_sees_the_test_part_or_the_embargo(data: st.DataObject) -> None:
     """Rows are counted through: what a window of training or validation spans lies before both."""
     rows, lookback, horizon = (data.draw(st.integers(*ends)) for ends in ((200, 300), (1, 6), (0, 4)))
     kind = data.draw(st.sampled_from(["expanding", "sliding"]))
-    plan = BacktestPlan.model_validate({
-        "kind": kind, "folds": data.draw(st.integers(2, 4)), "embargo": data.draw(st.integers(0, 8)),
-        "window": 80 if kind == "sliding" and data.draw(st.booleans()) else None})
+    plan = BacktestPlan.model_validate(
+        {
+            "kind": kind,
+            "folds": data.draw(st.integers(2, 4)),
+            "embargo": data.draw(st.integers(0, 8)),
+            "window": 80 if kind == "sliding" and data.draw(st.booleans()) else None,
+        }
+    )
     table = Table(np.random.default_rng(0).normal(size=(rows, 2)), (Tag("T101"), Tag("C_A", role="target")))
     spec = WindowSpec(("T101",), ("C_A",), lookback=lookback, horizon=horizon)
     layout = lay_out_folds(table, plan, whole=False)
@@ -92,8 +99,9 @@ def test_no_window_of_training_sees_the_test_part_or_the_embargo(data: st.DataOb
 @given(st.integers(2, 4), st.integers(0, 15))
 def test_batches_are_taught_tested_or_set_aside_as_wholes(folds: int, embargo: int) -> None:
     table = small_batches()
-    layout = lay_out_folds(table, BacktestPlan.model_validate({"kind": "batch", "folds": folds, "embargo": embargo}),
-                           whole=True)
+    layout = lay_out_folds(
+        table, BacktestPlan.model_validate({"kind": "batch", "folds": folds, "embargo": embargo}), whole=True
+    )
     tested = []
     for number in range(1, folds + 1):
         split = layout.divide(number, table, 5)
@@ -101,7 +109,7 @@ def test_batches_are_taught_tested_or_set_aside_as_wholes(folds: int, embargo: i
             assert len(np.unique(split.part[table.batch == code])) == 1
         test = np.flatnonzero(split.rows(Part.TEST))
         near = np.zeros(len(table), bool)
-        near[max(0, test[0] - embargo):test[-1] + 1 + embargo] = True
+        near[max(0, test[0] - embargo) : test[-1] + 1 + embargo] = True
         assert not (split.rows(Part.TRAIN) | split.rows(Part.VALIDATION))[near].any()
         tested += test.tolist()
     assert sorted(tested) == list(range(len(table)))
@@ -131,7 +139,7 @@ def test_scalers_and_rules_of_a_fold_come_from_its_training_rows_alone(number: i
     for mine, wanted in zip((prepared.recipe.scaler, prepared.recipe.target_scaler), fitted, strict=True):
         assert json.dumps(mine.to_dict()) == json.dumps(wanted.to_dict())
     values = np.array(table.values)
-    values[np.flatnonzero(rows)[-1] + 1:] *= 7.0
+    values[np.flatnonzero(rows)[-1] + 1 :] *= 7.0
     other = job_of(replace(table, values=values), plan, number).prepared()
     assert json.dumps(other.recipe.scaler.to_dict()) == json.dumps(prepared.recipe.scaler.to_dict())
     assert json.dumps(other.recipe.repair.to_dict()) == json.dumps(prepared.recipe.repair.to_dict())
@@ -156,6 +164,7 @@ def test_rows_behind_a_fold_change_nothing_of_it(kind: str) -> None:
 
 # --- a whole backtest -----------------------------------------------------------------------------------------------
 
+
 def test_one_worker_and_a_resumed_backtest_give_the_bits_of_two_workers(two: Backtest, tmp_path: Path) -> None:
     """Interrupted after the first fold, then gone on with by one worker."""
     where = tmp_path / "backtest"
@@ -170,8 +179,13 @@ def test_one_worker_and_a_resumed_backtest_give_the_bits_of_two_workers(two: Bac
     told: list[tuple[int, int]] = []
     with pytest.raises(PlanError, match="other"):
         backtest(small_table(seed=1), plan_of(), folder=where, resume=True)
-    found = backtest(small_table(), plan_of(), folder=where, resume=True,
-                     watch=lambda result, _: told.append((result.number, result.seed)))
+    found = backtest(
+        small_table(),
+        plan_of(),
+        folder=where,
+        resume=True,
+        watch=lambda result, _: told.append((result.number, result.seed)),
+    )
     assert 1 <= len(told) < 4
     same(found.predictions, two.predictions)
     assert timeless(dict(found.summary)) == timeless(dict(two.summary))
@@ -218,8 +232,10 @@ def test_scores_folds_and_duels_are_told(two: Backtest) -> None:
 
 
 def test_the_report_tells_it_in_both_languages(two: Backtest) -> None:
-    for lang, words in (("en", ("Fold by fold", "Diebold–Mariano", "The RNN is worse than ridge regression")),
-                        ("zh_TW", ("逐折結果", "Diebold–Mariano", "RNN 劣於脊迴歸"))):
+    for lang, words in (
+        ("en", ("Fold by fold", "Diebold–Mariano", "The RNN is worse than ridge regression")),
+        ("zh_TW", ("逐折結果", "Diebold–Mariano", "RNN 劣於脊迴歸")),
+    ):
         page = (two.folder / f"report.{lang}.html").read_text("utf-8")
         assert all(word in page for word in words)
         assert "<svg" in page
@@ -238,24 +254,31 @@ def test_an_error_in_a_fold_names_it(tmp_path: Path) -> None:
     assert not (tmp_path / "backtest" / SUMMARY).exists()
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"window": 100}, r"window is only for kind = \"sliding\", this is 'expanding'"),
-    ({"kind": "sliding", "window": 0}, "0 rows is no stretch of rows"),
-    ({"folds": 1}, r"\[backtest\] folds"),
-    ({"kind": "rolling"}, r"\[backtest\] kind.*expanding"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"window": 100}, r"window is only for kind = \"sliding\", this is 'expanding'"),
+        ({"kind": "sliding", "window": 0}, "0 rows is no stretch of rows"),
+        ({"folds": 1}, r"\[backtest\] folds"),
+        ({"kind": "rolling"}, r"\[backtest\] kind.*expanding"),
+    ],
+)
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         plan_of(**settings)
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"embargo": 200}, "with an embargo of 200 rows the validation part of a fold has none of its 315 rows left"),
-    ({"folds": 500}, "420 rows do not make 500 test parts"),
-    ({"kind": "batch"}, "batch"),
-])
-def test_tables_that_make_no_folds_are_refused_before_a_folder_is_made(settings: dict[str, Any], message: str,
-                                                                       tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"embargo": 200}, "with an embargo of 200 rows the validation part of a fold has none of its 315 rows left"),
+        ({"folds": 500}, "420 rows do not make 500 test parts"),
+        ({"kind": "batch"}, "batch"),
+    ],
+)
+def test_tables_that_make_no_folds_are_refused_before_a_folder_is_made(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=message):
         backtest(small_table(), plan_of(**settings), folder=tmp_path / "backtest")
     assert not (tmp_path / "backtest").exists()
@@ -268,8 +291,9 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
         Backtest.load(tmp_path)
 
 
-def test_the_command_runs_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                 capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_runs_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     small_table().to_frame().to_csv("plant.csv")
     tags = [{"name": "quality", "unit": "%", "role": "target"}]
@@ -297,8 +321,11 @@ def test_the_command_runs_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_batches_can_be_backtested_whole(tmp_path: Path) -> None:
     """Elapsed batches, a laboratory value at the end of each: no batch is on two sides."""
-    plan = small_plan(task={"kind": "batch_quality", "target": "quality"}, windows={"lookback": "elapsed"},
-                      backtest={"kind": "batch", "folds": 2, "validation": 0.4})
+    plan = small_plan(
+        task={"kind": "batch_quality", "target": "quality"},
+        windows={"lookback": "elapsed"},
+        backtest={"kind": "batch", "folds": 2, "validation": 0.4},
+    )
     found = backmix.backtest(small_batches(), plan, workers=Workers(2), folder=tmp_path / "backtest")
     frame = found.predictions
     test = frame[(frame["part"] == "test") & (frame["model"] == "network")]

@@ -20,12 +20,12 @@ from backmix.data.split import Part
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
-from backmix.evaluation.rounds import decide, error
-from backmix.evaluation.scores import Sampling
 from backmix.models.network import ModelPlan
 from backmix.rolling.play import play, refit
 from backmix.rolling.record import Refit
 from backmix.rolling.stage import set_stage
+from backmix.scoring.rounds import decide, error
+from backmix.scoring.scores import Sampling
 from backmix.serving.bundle import Bundle
 from backmix.training.blocks import pooled
 from backmix.training.plan import Plan
@@ -43,8 +43,12 @@ def plant(gain: Any, *, rows: int = ROWS, seed: int = 0) -> Table:
     u = rng.normal(size=(rows, 2))
     y = 40 + gain * u[:, 0] - u[:, 1] + 0.1 * rng.normal(size=rows)
     time = np.datetime64("2026-03-01", "ns") + np.arange(rows) * np.timedelta64(60, "s").astype("timedelta64[ns]")
-    return Table(np.column_stack([u, y]), (Tag("F101"), Tag("T102"), Tag("quality", unit="%", role="target")),
-                 time=time, source="plant")
+    return Table(
+        np.column_stack([u, y]),
+        (Tag("F101"), Tag("T102"), Tag("quality", unit="%", role="target")),
+        time=time,
+        source="plant",
+    )
 
 
 def drifting() -> Table:
@@ -53,12 +57,16 @@ def drifting() -> Table:
 
 
 def plan_of(*, epochs: int = 12, **refit_settings: Any) -> Plan:
-    return Plan.check({
-        "task": {"kind": "soft_sensor", "target": "quality"}, "windows": {"lookback": 2},
-        "model": {"recipe": "course", "units": [6]},
-        "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 0.02},
-        "evaluation": {"baselines": ["ridge"], "resamples": 100},
-        "refit": {"first": FIRST / ROWS, "every": EVERY, "replay": 0.0, "bound": "none"} | refit_settings})
+    return Plan.check(
+        {
+            "task": {"kind": "soft_sensor", "target": "quality"},
+            "windows": {"lookback": 2},
+            "model": {"recipe": "course", "units": [6]},
+            "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 0.02},
+            "evaluation": {"baselines": ["ridge"], "resamples": 100},
+            "refit": {"first": FIRST / ROWS, "every": EVERY, "replay": 0.0, "bound": "none"} | refit_settings,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +100,14 @@ def test_a_promoted_challenger_is_kept_with_its_round_and_is_the_last_champion(d
 
 
 def test_the_report_tells_it_in_both_languages(drift: Refit) -> None:
-    for lang, words in (("en", ("promoted: RMSE", "never updated", "Round by round")),
-                        ("zh_TW", ("升任：", "從不更新", "逐輪結果"))):
+    for lang, words in (
+        ("en", ("promoted: RMSE", "never updated", "Round by round")),
+        ("zh_TW", ("升任：", "從不更新", "逐輪結果")),
+    ):
         page = (drift.folder / f"report.{lang}.html").read_text("utf-8")
         assert all(word in page for word in words)
         assert "<svg" in page
-        assert "http-equiv=\"Content-Security-Policy\"" in page
+        assert 'http-equiv="Content-Security-Policy"' in page
     frame = pd.read_parquet(drift.folder / "predictions.parquet")
     assert set(frame["model"]) == {"in_charge", "never_updated", "baseline"}
     assert Refit.load(drift.folder).summary == drift.summary
@@ -151,12 +161,12 @@ def test_a_challenger_learns_from_new_and_replayed_rows_and_from_nothing_held_ou
         new = slice(layout.cuts[number - 1], layout.cuts[number])
         assert not (train | validation)[held].any()
         assert validation[new].sum() == 60
-        assert not validation[:new.start].any()
+        assert not validation[: new.start].any()
         assert train[new].sum() >= 240 - 2 * spec.reach
         replayed = int(train[:FIRST].sum())
         assert 200 < replayed < 300
         if number == 2:
-            assert not train[FIRST:new.start].any()
+            assert not train[FIRST : new.start].any()
 
 
 def test_old_rows_that_are_not_replayed_teach_no_mixture() -> None:
@@ -165,8 +175,11 @@ def test_old_rows_that_are_not_replayed_teach_no_mixture() -> None:
     layout, spec = stage.layout, stage.champion.bundle.recipe.spec
     known = stage.table.rows(slice(0, layout.cuts[2]))
     plan = stage.plan.model_copy(update={"model": ModelPlan(recipe="auto", units=(4,))})
-    prepared = prepare(Reading(known, Ledger(read=len(known))), plan, divide=lambda table, gap: layout.divide(
-        2, spec, seed=0, table=table, gap=gap))
+    prepared = prepare(
+        Reading(known, Ledger(read=len(known))),
+        plan,
+        divide=lambda table, gap: layout.divide(2, spec, seed=0, table=table, gap=gap),
+    )
     codes, taught = np.asarray(prepared.split.part), np.asarray(pooled(prepared).target_rows)
     assert set(codes[taught].tolist()) == {Part.TRAIN, Part.VALIDATION, Part.PURGED}
     # of the rows of no part only those that kept training and validation apart
@@ -178,14 +191,19 @@ def test_old_rows_that_are_not_replayed_teach_no_mixture() -> None:
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Run:
     table = plant(np.full(ROWS, 3.0))
-    return fit(table.rows(slice(0, FIRST)), plan_of(epochs=80), folder=tmp_path_factory.mktemp("first") / "run",
-               quiet=True)
+    return fit(
+        table.rows(slice(0, FIRST)), plan_of(epochs=80), folder=tmp_path_factory.mktemp("first") / "run", quiet=True
+    )
 
 
 def test_an_untouched_champion_stays_byte_identical(champion: Run, tmp_path: Path) -> None:
     """The bundle knows until when it learned: later rows of the same table are new."""
-    found = backmix.refit(champion.bundle_path, plant(np.full(ROWS, 3.0)), folder=tmp_path / "refit",
-                          settings={"bound": 0.1, "replay": 0.3, "rounds": 1})
+    found = backmix.refit(
+        champion.bundle_path,
+        plant(np.full(ROWS, 3.0)),
+        folder=tmp_path / "refit",
+        settings={"bound": 0.1, "replay": 0.3, "rounds": 1},
+    )
     assert found.summary["promoted"] == []
     assert found.bundle_path.read_bytes() == champion.bundle_path.read_bytes()
     assert found.summary["settings"]["old_rows"] == 478  # the purged rows and the test part are new
@@ -217,15 +235,23 @@ def test_old_rows_may_come_by_themselves(champion: Run) -> None:
         set_stage(champion.bundle, old, new, {})
 
 
-@pytest.mark.parametrize(("data", "settings", "message"), [
-    (slice(0, 400), {}, "the champion has learned from rows up to .*: there is nothing new. Give later data"),
-    (slice(FIRST, ROWS), {"replay": 0.3, "bound": "none"}, r"no rows of the old training period, but replay = 0\.3"),
-    (slice(FIRST, ROWS), {"replay": 0.0, "bound": 0.1}, r"bound = 0\.1 need some\. Give the old table with --old"),
-    (slice(0, ROWS), {"every": 20}, r"taught on 20 rows, at least 50 are needed"),
-    (slice(0, 900), {"every": 300}, r"422 new rows make no round: .* Give at least 600 new rows"),
-])
-def test_tables_that_make_no_round_are_refused(champion: Run, data: slice, settings: dict[str, Any],
-                                               message: str) -> None:
+@pytest.mark.parametrize(
+    ("data", "settings", "message"),
+    [
+        (slice(0, 400), {}, "the champion has learned from rows up to .*: there is nothing new. Give later data"),
+        (
+            slice(FIRST, ROWS),
+            {"replay": 0.3, "bound": "none"},
+            r"no rows of the old training period, but replay = 0\.3",
+        ),
+        (slice(FIRST, ROWS), {"replay": 0.0, "bound": 0.1}, r"bound = 0\.1 need some\. Give the old table with --old"),
+        (slice(0, ROWS), {"every": 20}, r"taught on 20 rows, at least 50 are needed"),
+        (slice(0, 900), {"every": 300}, r"422 new rows make no round: .* Give at least 600 new rows"),
+    ],
+)
+def test_tables_that_make_no_round_are_refused(
+    champion: Run, data: slice, settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         set_stage(champion.bundle, plant(np.full(ROWS, 3.0)).rows(data), None, settings)
 
@@ -238,12 +264,15 @@ def test_a_champion_of_other_tags_or_without_a_clock_is_refused(champion: Run) -
         set_stage(champion.bundle, table, None, {})
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"bound": -0.1}, r"bound is -0\.1: give a share of 0 or more"),
-    ({"replay": 1.0}, r"\[refit\] replay"),
-    ({"every": 0}, "0 rows is no stretch of rows"),
-    ({"start": "cold"}, r"\[refit\] start.*cold"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bound": -0.1}, r"bound is -0\.1: give a share of 0 or more"),
+        ({"replay": 1.0}, r"\[refit\] replay"),
+        ({"every": 0}, "0 rows is no stretch of rows"),
+        ({"start": "cold"}, r"\[refit\] start.*cold"),
+    ],
+)
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         plan_of(**settings)
@@ -267,10 +296,16 @@ def test_a_decision_needs_to_be_better_beyond_the_noise() -> None:
 
     def told(champion: float, challenger: float, old: float) -> pd.DataFrame:
         noise = rng.normal(size=(4, 400))
-        return pd.concat([
-            numbers(truth, {"in_charge": truth + champion * noise[0], "challenger": truth + challenger * noise[1]},
-                    part="new"),
-            numbers(truth, {"never_updated": truth + noise[2], "challenger": truth + old * noise[3]}, part="old")])
+        return pd.concat(
+            [
+                numbers(
+                    truth,
+                    {"in_charge": truth + champion * noise[0], "challenger": truth + challenger * noise[1]},
+                    part="new",
+                ),
+                numbers(truth, {"never_updated": truth + noise[2], "challenger": truth + old * noise[3]}, part="old"),
+            ]
+        )
 
     assert decide(told(1.0, 0.5, 1.0), task, bound=0.1, sampling=sampling).key == "refit.promoted"
     assert decide(told(1.0, 0.98, 0.5), task, bound=0.1, sampling=sampling).key == "refit.not_better"
@@ -279,7 +314,8 @@ def test_a_decision_needs_to_be_better_beyond_the_noise() -> None:
     new = hardly["part"] == "new"
     mine = hardly[new & (hardly["model"] == "in_charge")]
     hardly.loc[new & (hardly["model"] == "challenger"), "prediction"] = (
-        mine["truth"] + 0.995 * (mine["prediction"] - mine["truth"])).to_numpy()
+        mine["truth"] + 0.995 * (mine["prediction"] - mine["truth"])
+    ).to_numpy()
     assert decide(hardly, task, bound=0.1, sampling=sampling).key == "refit.same"  # sure, and yet nothing
     assert decide(told(1.0, 0.5, 1.5), task, bound=0.1, sampling=sampling).key == "refit.forgets"
     assert decide(told(1.0, 0.5, 1.5), task, bound=0.7, sampling=sampling).promoted
@@ -293,8 +329,12 @@ def test_a_decision_needs_to_be_better_beyond_the_noise() -> None:
 def test_the_command_plays_a_plan(champion: Run, tmp_path: Path) -> None:
     frame = plant(np.full(ROWS, 3.0)).to_frame()
     frame.to_csv(tmp_path / "plant.csv")
-    plan = plan_of().merged({"data": {"file": "plant.csv", "tags": [
-        {"name": "quality", "unit": "%", "role": "target"}]}, "training": {"epochs": 1}})
+    plan = plan_of().merged(
+        {
+            "data": {"file": "plant.csv", "tags": [{"name": "quality", "unit": "%", "role": "target"}]},
+            "training": {"epochs": 1},
+        }
+    )
     (tmp_path / "plan.toml").write_text(plan.to_toml())
     command = [sys.executable, "-m", "backmix.app.main", "refit", "plan.toml", "--folder", "out", "--json"]
 
@@ -317,8 +357,12 @@ def test_the_command_plays_a_plan(champion: Run, tmp_path: Path) -> None:
 
 def test_classes_are_refitted_too() -> None:
     """Accuracy: what is missing from 1 is the error that the bound is about."""
-    plan = small_plan(classes=True, training={"epochs": 1}, evaluation={"baselines": ["majority"], "resamples": 50},
-                      refit={"first": 0.4, "every": 150, "replay": 0.2, "bound": 0.5, "rounds": 1})
+    plan = small_plan(
+        classes=True,
+        training={"epochs": 1},
+        evaluation={"baselines": ["majority"], "resamples": 50},
+        refit={"first": 0.4, "every": 150, "replay": 0.2, "bound": 0.5, "rounds": 1},
+    )
     told = play(set_stage(plan, small_table(840, classes=True), None, {})).rounds[0]
     assert told.baseline_name == "majority"
     assert told.decision.growth is not None

@@ -13,8 +13,15 @@ HERE = Path(__file__).parent.parent.parent / "examples"
 def test_the_example_of_a_refit_plays_its_rounds(tmp_path: Path) -> None:
     path = HERE / "refit_cstr.toml"
     assert "backmix refit examples/refit_cstr.toml" in path.read_text("utf-8")
-    plan = Plan.load(path).merged({"training": {"epochs": 1}, "model": {"units": [8]}, "evaluation": {
-        "resamples": 50}, "refit": {"rounds": 1, "every": "2d"}, "windows": {"lookback": "30min"}})
+    plan = Plan.load(path).merged(
+        {
+            "training": {"epochs": 1},
+            "model": {"units": [8]},
+            "evaluation": {"resamples": 50},
+            "refit": {"rounds": 1, "every": "2d"},
+            "windows": {"lookback": "30min"},
+        }
+    )
     found = backmix.refit(plan, folder=tmp_path / "refit")
     (told,) = found.summary["rounds"]
     assert told["windows"] > 50

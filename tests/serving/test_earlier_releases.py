@@ -92,12 +92,15 @@ def test_show_keeps_its_keys(path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FIXTURES, ids=[folder.name for folder in FIXTURES])
-def test_a_run_keeps_the_keys_of_its_summary(folder: Path, sensor_run: Run, diagnosis_run: Run,
-                                             tmp_path: Path) -> None:
+def test_a_run_keeps_the_keys_of_its_summary(folder: Path, sensor_run: Run, diagnosis_run: Run, tmp_path: Path) -> None:
     kept = json.loads((folder / "answers.json").read_text("utf-8"))
     of_the_command = {"folder", "report", "bundle", "data.base"}
-    ensemble = fit(small_table(), small_plan(task={"past_targets": {"delay": 3}}, model={"recipe": "auto"}),
-                   folder=tmp_path / "run", quiet=True)
+    ensemble = fit(
+        small_table(),
+        small_plan(task={"past_targets": {"delay": 3}}, model={"recipe": "auto"}),
+        folder=tmp_path / "run",
+        quiet=True,
+    )
     for name, run in (("one_network", sensor_run), ("numbers", ensemble)):
         missing = set(kept["plans"][name]["keys"]) - keys(run.summary) - of_the_command
         assert not missing, name

@@ -60,11 +60,21 @@ def test_carried_equals_one_piece_and_says_what_it_differs(runtime: Runtime, tmp
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(holes=st.sets(st.integers(0, 59), max_size=6), jumps=st.sets(st.integers(1, 59), max_size=4),
-       block=st.integers(1, 70), mode=st.sampled_from(["windows", "carried"]))
+@given(
+    holes=st.sets(st.integers(0, 59), max_size=6),
+    jumps=st.sets(st.integers(1, 59), max_size=4),
+    block=st.integers(1, 70),
+    mode=st.sampled_from(["windows", "carried"]),
+)
 def test_stretches_end_at_holes_and_jumps_whatever_the_blocks(
-        runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: set[int], jumps: set[int],
-        block: int, mode: str) -> None:
+    runtime: Runtime,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    holes: set[int],
+    jumps: set[int],
+    block: int,
+    mode: str,
+) -> None:
     """The reference cuts the table into its stretches first and runs each alone."""
     frame = frame_of(runtime).iloc[:60].copy()
     rows = frame[list(runtime.inputs)].to_numpy(copy=True)
@@ -74,8 +84,11 @@ def test_stretches_end_at_holes_and_jumps_whatever_the_blocks(
     late[sorted(jumps)] = 3600
     frame["clock"] = frame["clock"].to_numpy() + np.cumsum(late).astype("timedelta64[s]")
     expected = np.full(60, np.nan)
-    stretches = [part for part in np.split(np.arange(60), sorted(jumps | holes | {at + 1 for at in holes}))
-                 if len(part) and part[0] not in holes]
+    stretches = [
+        part
+        for part in np.split(np.arange(60), sorted(jumps | holes | {at + 1 for at in holes}))
+        if len(part) and part[0] not in holes
+    ]
     for part in stretches:
         if mode == "carried":
             expected[part] = runtime.carry(rows[part], runtime.start())[0][:, 0]
@@ -128,13 +141,23 @@ def test_the_command_scores_a_history(sensor_run: Run, runtime: Runtime, tmp_pat
     import sys
 
     frame_of(runtime).to_parquet(tmp_path / "year.parquet")
-    command = [sys.executable, "-m", "backmix.app.main", "predict", str(sensor_run.bundle_path),
-               str(tmp_path / "year.parquet"), "--history", "carried", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "backmix.app.main",
+        "predict",
+        str(sensor_run.bundle_path),
+        str(tmp_path / "year.parquet"),
+        "--history",
+        "carried",
+        "--json",
+    ]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 2
     assert "--history writes a Parquet file. Name it: --out scored.parquet" in refused.stdout
-    done = subprocess.run([*command, "--out", str(tmp_path / "scored.parquet")], capture_output=True, text=True,
-                          timeout=120, check=True)
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "scored.parquet")], capture_output=True, text=True, timeout=120, check=True
+    )
     said = json.loads(done.stdout)
     assert (said["read"], said["predicted"], said["stretches"]) == (420, 420, 1)
     assert len(pd.read_parquet(tmp_path / "scored.parquet")) == 420

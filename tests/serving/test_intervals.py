@@ -87,8 +87,10 @@ def test_an_older_bundle_is_as_good_as_ever(sensor_run: Run, tmp_path: Path) -> 
         Runtime.load(tmp_path / "old.backmix").interval([1.0])
 
 
-@pytest.mark.parametrize("change", [
-    {"level": 2.0}, {"stage": "elapsed"}, {"bands": []}, {"kind": "sets"}, {"unit": None}, "other target", "horizon"])
+@pytest.mark.parametrize(
+    "change",
+    [{"level": 2.0}, {"stage": "elapsed"}, {"bands": []}, {"kind": "sets"}, {"unit": None}, "other target", "horizon"],
+)
 def test_row_36_intervals_from_outside_are_refused_by_name(sensor_run: Run, tmp_path: Path, change: Any) -> None:
     members = _members(sensor_run)
     told = json.loads(members["intervals.json"])
@@ -107,8 +109,18 @@ def test_the_command_writes_the_ends(sensor_run: Run, tmp_path: Path) -> None:
     table = small_table(60)
     frame = pd.DataFrame(np.asarray(table.values), columns=list(table.names)).assign(time=table.time)
     frame.to_csv(tmp_path / "new.csv", index=False)
-    command = [sys.executable, "-m", "backmix.app.main", "predict", str(sensor_run.bundle_path),
-               str(tmp_path / "new.csv"), "--data", "time=time", "--out", str(tmp_path / "out.csv")]
+    command = [
+        sys.executable,
+        "-m",
+        "backmix.app.main",
+        "predict",
+        str(sensor_run.bundle_path),
+        str(tmp_path / "new.csv"),
+        "--data",
+        "time=time",
+        "--out",
+        str(tmp_path / "out.csv"),
+    ]
     subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     written = pd.read_csv(tmp_path / "out.csv")
     assert (written["low"] < written["high"]).all()

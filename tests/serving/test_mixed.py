@@ -37,16 +37,23 @@ KERNELS = [pytest.param(True, marks=native_only, id="kernels"), pytest.param(Fal
 @pytest.fixture(scope="session")
 def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of the default recipe, with past values of the target shown on two rows of a window."""
-    plan = small_plan(model={"recipe": "auto", "members": 3}, task={
-        "kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}})
+    plan = small_plan(
+        model={"recipe": "auto", "members": 3},
+        task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}},
+    )
     return fit(small_table(), plan, folder=tmp_path_factory.mktemp("runs") / "mixed", quiet=True)
 
 
 @pytest.fixture(scope="session")
 def heavy(mixed_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of the run with weights that let networks, a linear part and trees all have a say."""
-    prepared = ready(small_table(), small_plan(model={"recipe": "auto", "members": 3}, task={
-        "kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}}))
+    prepared = ready(
+        small_table(),
+        small_plan(
+            model={"recipe": "auto", "members": 3},
+            task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}},
+        ),
+    )
     model = all_heard(prepared)
     path = tmp_path_factory.mktemp("bundles") / "heavy.backmix"
     Bundle.of(model, recipe=prepared.recipe).save(path)
@@ -112,7 +119,7 @@ def test_the_frame_of_a_run_is_what_its_bundle_says(mixed_run: Run) -> None:
 def test_the_light_runtime_says_the_same(heavy: Path, kernels: bool) -> None:
     runtime = Runtime.load(heavy, kernels=kernels)
     rows = shown_rows(runtime)
-    windows = np.stack([rows[at:at + 6] for at in range(len(rows) - 5)])
+    windows = np.stack([rows[at : at + 6] for at in range(len(rows) - 5)])
     said = runtime.predict(windows)[:, 0]
     truth = Bundle.load(heavy).predict(small_table())[0].set_index("origin")["prediction"]
     origins = np.arange(2 + 5, 2 + len(rows))
@@ -147,7 +154,7 @@ def test_sliding_over_a_table_is_predicting_every_window(heavy: Path, kernels: b
     replace(bundle, recipe=replace(bundle.recipe, spec=spec)).save(path)
     runtime = Runtime.load(path, kernels=kernels)
     rows = shown_rows(runtime)[:40]
-    windows = np.stack([rows[at:at + 6] for at in range(35)])
+    windows = np.stack([rows[at : at + 6] for at in range(35)])
     np.testing.assert_allclose(runtime.slide(rows), runtime.predict(windows), rtol=1e-5, atol=1e-5)
 
 
@@ -158,7 +165,7 @@ def test_classes_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
     runtime, bundle = Runtime.load(path, kernels=kernels), Bundle.load(path)
     table = small_table(classes=True)
     rows = np.column_stack([table.column(name) for name in runtime.inputs])
-    said = runtime.predict(np.stack([rows[at:at + 6] for at in range(50)]))
+    said = runtime.predict(np.stack([rows[at : at + 6] for at in range(50)]))
     frame = bundle.predict(table)[0].iloc[:50]
     np.testing.assert_allclose(said, frame[[f"p:{name}" for name in runtime.classes]], atol=2e-4)
     with pytest.raises(InputError, match="whole"):
@@ -198,16 +205,24 @@ def _without(weights: Mapping[str, Any], start: str) -> dict[str, Any]:
     return {name: array for name, array in weights.items() if not name.startswith(start)}
 
 
-@pytest.mark.parametrize("change", [
-    lambda b, w: ({**b, "members": 2}, w), lambda b, w: ({**b, "members": True}, w), lambda b, w: ({**b, "x": 1}, w),
-    lambda b, w: ({**b, "members": 0}, _without(w, "network_")), lambda b, w: (b, _without(w, "part_forest/left")),
-    lambda b, w: ({**b, "parts": [["ridge", "nothing", "linear", "linear"]]}, w),
-    lambda b, w: ({**b, "parts": b["parts"] + b["parts"]}, w), lambda b, w: ({**b, "parts": "lags"}, w),
-    lambda b, w: (b, {**w, "mixture/weights": w["mixture/weights"][1:]}),
-    lambda b, w: (b, {**w, "mixture/weights": w["mixture/weights"] * np.nan}),
-    lambda b, w: (b, {**w, "more/kernel": np.zeros(1, np.float32)}),
-    lambda b, w: (b, {**w, "part_ridge/kernel": w["part_ridge/kernel"][:-1]}),
-    lambda b, w: (b, {**w, "part_forest/left": np.zeros_like(w["part_forest/left"])})])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b, w: ({**b, "members": 2}, w),
+        lambda b, w: ({**b, "members": True}, w),
+        lambda b, w: ({**b, "x": 1}, w),
+        lambda b, w: ({**b, "members": 0}, _without(w, "network_")),
+        lambda b, w: (b, _without(w, "part_forest/left")),
+        lambda b, w: ({**b, "parts": [["ridge", "nothing", "linear", "linear"]]}, w),
+        lambda b, w: ({**b, "parts": b["parts"] + b["parts"]}, w),
+        lambda b, w: ({**b, "parts": "lags"}, w),
+        lambda b, w: (b, {**w, "mixture/weights": w["mixture/weights"][1:]}),
+        lambda b, w: (b, {**w, "mixture/weights": w["mixture/weights"] * np.nan}),
+        lambda b, w: (b, {**w, "more/kernel": np.zeros(1, np.float32)}),
+        lambda b, w: (b, {**w, "part_ridge/kernel": w["part_ridge/kernel"][:-1]}),
+        lambda b, w: (b, {**w, "part_forest/left": np.zeros_like(w["part_forest/left"])}),
+    ],
+)
 def test_a_mixture_that_no_training_left_is_refused(heavy: Path, tmp_path: Path, change: Any) -> None:
     path = _repacked(heavy, tmp_path / "bad.backmix", change)
     for load in (Bundle.load, Runtime.load):
@@ -216,8 +231,10 @@ def test_a_mixture_that_no_training_left_is_refused(heavy: Path, tmp_path: Path,
 
 
 def test_training_goes_on_from_a_network_of_a_mixture(mixed_run: Run, tmp_path: Path) -> None:
-    plan = small_plan(training={"warm_start": str(mixed_run.bundle_path), "epochs": 1}, task={
-        "kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}})
+    plan = small_plan(
+        training={"warm_start": str(mixed_run.bundle_path), "epochs": 1},
+        task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}},
+    )
     run = fit(small_table(seed=1), plan.merged({"model": {"recipe": "auto"}}), folder=tmp_path / "on", quiet=True)
     assert run.summary["network"] == "gru"
     assert any(choice["reason_key"] == "mixture.alone_start" for choice in run.summary["choices"])

@@ -34,7 +34,7 @@ def rows_of(runtime: Runtime, *, classes: bool = False) -> np.ndarray:
 
 
 def cut(rows: np.ndarray, steps: int) -> np.ndarray:
-    return np.stack([rows[at:at + steps] for at in range(len(rows) - steps + 1)])
+    return np.stack([rows[at : at + steps] for at in range(len(rows) - steps + 1)])
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +52,15 @@ def any_bundle(sensor_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Any
             shape = tuple(variable.shape)
             variable.assign(0.3 * np.random.default_rng(number).normal(size=shape).astype(np.float32))
         path = tmp_path_factory.mktemp("bundles") / "any.backmix"
-        pack(path, members | {"architecture.json": json.dumps(architecture.to_dict()).encode(),
-                              "weights.safetensors": safetensors.numpy.save(take_weights(model))}, version="0.1.0")
+        pack(
+            path,
+            members
+            | {
+                "architecture.json": json.dumps(architecture.to_dict()).encode(),
+                "weights.safetensors": safetensors.numpy.save(take_weights(model)),
+            },
+            version="0.1.0",
+        )
         return path, model
 
     return make
@@ -75,8 +82,9 @@ def test_a_runtime_predicts_what_the_bundle_does(sensor_run: Run, diagnosis_run:
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_law_streaming_equals_the_whole_window(any_bundle: Any, kernels: bool, cell: str, reset_after: bool) -> None:
     """Row by row, in one piece, as windows cut and as windows slid: one answer, Keras's own."""
-    shape = Architecture(features=3, lookback=6, cell=cell, units=(7, 5), dense=(4,), dense_activation="tanh",
-                         reset_after=reset_after)
+    shape = Architecture(
+        features=3, lookback=6, cell=cell, units=(7, 5), dense=(4,), dense_activation="tanh", reset_after=reset_after
+    )
     path, model = any_bundle(shape)
     runtime = Runtime.load(path, kernels=kernels)
     rows = rows_of(runtime)[:40]
@@ -129,17 +137,30 @@ def test_what_cannot_be_is_refused_in_one_line(sensor_run: Run, diagnosis_run: R
     hole = rows[0].copy()
     hole[1] = np.nan
     cases = [
-        (lambda: runtime.step(hole, state), f"{runtime.inputs[1]}, row 1: there is no number. Give the last good "
-         "value, or leave the row out and begin again with start()"),
+        (
+            lambda: runtime.step(hole, state),
+            f"{runtime.inputs[1]}, row 1: there is no number. Give the last good "
+            "value, or leave the row out and begin again with start()",
+        ),
         (lambda: runtime.step(rows[0, :2], state), f"rows have the shape (2,), 3 values a row are needed: {names}"),
-        (lambda: runtime.step(rows[0], state[:1]), f"the state has the shape (1,), ({len(state)},) is needed. Begin "
-         "with runtime.start() and pass on what step() returns"),
-        (lambda: runtime.predict(rows[None, :4]), "windows have 4 rows, the model was trained on 6. Give windows of "
-         "6 rows"),
-        (lambda: runtime.slide(np.vstack([rows, hole])), f"{runtime.inputs[1]}, row {len(rows) + 1}: there is no "
-         "number. Give the last good value, or leave the row out and begin again with start()"),
-        (lambda: Runtime.load(diagnosis_run.bundle_path, kernels=kernels).carry(rows, state),
-         "this model reads statistics of whole windows and has no single step. Use predict() or slide()"),
+        (
+            lambda: runtime.step(rows[0], state[:1]),
+            f"the state has the shape (1,), ({len(state)},) is needed. Begin "
+            "with runtime.start() and pass on what step() returns",
+        ),
+        (
+            lambda: runtime.predict(rows[None, :4]),
+            "windows have 4 rows, the model was trained on 6. Give windows of 6 rows",
+        ),
+        (
+            lambda: runtime.slide(np.vstack([rows, hole])),
+            f"{runtime.inputs[1]}, row {len(rows) + 1}: there is no "
+            "number. Give the last good value, or leave the row out and begin again with start()",
+        ),
+        (
+            lambda: Runtime.load(diagnosis_run.bundle_path, kernels=kernels).carry(rows, state),
+            "this model reads statistics of whole windows and has no single step. Use predict() or slide()",
+        ),
     ]
     for act, message in cases:
         with pytest.raises(InputError) as caught:
@@ -177,19 +198,26 @@ def test_row_18_values_beyond_the_training_range_are_brought_to_its_edge(sensor_
     np.testing.assert_array_equal(runtime.predict(far), runtime.predict(further))
 
 
-@pytest.mark.parametrize(("fields", "form"), [
-    ({"bidirectional": True, "residual": True}, "bidirectional = true, residual = true"),
-    ({"body": "transformer"}, 'body = "transformer"'),
-    ({"answer": "path", "horizon": 2, "decoder": "states", "future": 1},
-     'answer = "path", decoder = "states", future = 1'),
-])
+@pytest.mark.parametrize(
+    ("fields", "form"),
+    [
+        ({"bidirectional": True, "residual": True}, "bidirectional = true, residual = true"),
+        ({"body": "transformer"}, 'body = "transformer"'),
+        (
+            {"answer": "path", "horizon": 2, "decoder": "states", "future": 1},
+            'answer = "path", decoder = "states", future = 1',
+        ),
+    ],
+)
 def test_what_needs_keras_is_refused_by_name(any_bundle: Any, fields: dict[str, Any], form: str) -> None:
     """A bundle of any form carries its weights over; the light runtime says which form it cannot run."""
     path, model = any_bundle(Architecture(features=3, lookback=6, units=(4,), **fields))
     with pytest.raises(BundleError) as caught:
         Runtime.load(path)
-    assert str(caught.value) == (f"{path} holds a network with {form}, which the light runtime cannot run. Use "
-                                 "`backmix predict` without --history, or Bundle.load(...).predict(table)")
+    assert str(caught.value) == (
+        f"{path} holds a network with {form}, which the light runtime cannot run. Use "
+        "`backmix predict` without --history, or Bundle.load(...).predict(table)"
+    )
     found = take_weights(Bundle.load(path).network)
     for name, array in take_weights(model).items():
         np.testing.assert_array_equal(found[name], array)
@@ -219,8 +247,14 @@ def test_what_plain_keras_lacks_leaves_as_weights_only(any_bundle: Any, tmp_path
         np.testing.assert_array_equal(array, bundle.weights[name])
 
 
-@pytest.mark.parametrize("fields", [{"bidirectional": True, "layer_norm": True, "residual": True},
-                                    {"answer": "path", "horizon": 2, "decoder": "repeat", "noise": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bidirectional": True, "layer_norm": True, "residual": True},
+        {"answer": "path", "horizon": 2, "decoder": "repeat", "noise": 0.1},
+    ],
+    ids=str,
+)
 def test_plain_keras_opens_what_it_knows(any_bundle: Any, tmp_path: Path, fields: dict[str, Any]) -> None:
     """Course items 70, 72: the other forms are Keras's own layers, and say in plain Keras what they say here."""
     keras = use_engine()

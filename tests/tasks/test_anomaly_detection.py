@@ -13,15 +13,15 @@ import pytest
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
-from backmix.evaluation.alarms import alarms, scored
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.figures import figures
-from backmix.evaluation.metrics import metrics
-from backmix.evaluation.predictions import prediction_frame, read_sample
-from backmix.evaluation.report import ReportData
 from backmix.explanation import explain
 from backmix.models.novelty import Ellipse, finest, needed, threshold
+from backmix.report.alarms import alarms, scored
+from backmix.report.data import ReportData
+from backmix.report.figures import figures
+from backmix.scoring.metrics import metrics
+from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.serving.bundle import Bundle
+from backmix.simple import fit_baselines
 from backmix.tasks import Outcome
 from backmix.tasks.anomaly_detection import crossed
 from backmix.training.plan import Plan, PlanFaults
@@ -41,8 +41,8 @@ def plant(*, faults: bool = True, text: bool = True, seed: int = 3) -> Table:
     u = np.column_stack([driver, np.roll(driver, 1), 0.5 * driver]) + 0.1 * rng.normal(size=(ROWS, 3))
     state = np.zeros(ROWS)
     for first in (150, 700, 800) if faults else ():
-        state[first:first + 40] = 1 + (first > 750)
-        u[first:first + 40, 2] += 4.0
+        state[first : first + 40] = 1 + (first > 750)
+        u[first : first + 40, 2] += 4.0
     time = np.datetime64("2026-03-01T00:00", "ns") + np.arange(ROWS) * np.timedelta64(60_000_000_000, "ns")
     tags = (Tag("T1", unit="degC"), Tag("F2", unit="m3/h"), Tag("P3", unit="bar"))
     label = Tag("state", categories=("ok", "stuck", "leak") if text else (), role="target")
@@ -53,8 +53,11 @@ def plan(**changes: Any) -> Plan:
     """A quick plan for `plant`."""
     document: dict[str, Any] = {
         "task": {"kind": "anomaly_detection", "target": "state", "normal": "ok", "false_alarm_rate": 0.02},
-        "windows": {"lookback": 6}, "model": {"units": [6]}, "training": {"epochs": 3, "batch_size": 32},
-        "evaluation": {"resamples": 20}}
+        "windows": {"lookback": 6},
+        "model": {"units": [6]},
+        "training": {"epochs": 3, "batch_size": 32},
+        "evaluation": {"resamples": 20},
+    }
     for section, fields in changes.items():
         document[section] = document.get(section, {}) | fields
     return Plan.check(document)
@@ -87,8 +90,10 @@ def test_nothing_is_learned_from_an_abnormal_row(method: str) -> None:
         np.testing.assert_array_equal(one.x, two.x)
         np.testing.assert_array_equal(one.y, two.y)
     for name in found.task.baselines:
-        one, two = (fit_baselines(p.task, p.train, p.validation, names=[name]).predictors[name].predict(found.test)
-                    for p in (found, other))
+        one, two = (
+            fit_baselines(p.task, p.train, p.validation, names=[name]).predictors[name].predict(found.test)
+            for p in (found, other)
+        )
         np.testing.assert_array_equal(one.columns["score"], two.columns["score"])
 
 
@@ -97,9 +102,9 @@ def test_a_lesson_is_normal_from_its_first_row_to_its_target() -> None:
     bad = np.asarray(found.table.column("state")) != 0
     for windows in found.lessons:
         for origin in windows.origins.tolist():
-            assert not bad[origin - 6:origin + 1].any()
+            assert not bad[origin - 6 : origin + 1].any()
     rows = np.flatnonzero(~bad[6:540]) + 6  # the training part, less what the windows must not touch
-    expected = [row for row in rows.tolist() if not bad[row - 6:row + 1].any()]
+    expected = [row for row in rows.tolist() if not bad[row - 6 : row + 1].any()]
     assert set(found.lessons[0].origins.tolist()) <= set(expected)
     assert len(found.lessons[0]) >= len(expected) - 7
 
@@ -111,7 +116,7 @@ def test_a_row_is_predicted_from_the_rows_before_it() -> None:
     origin = int(windows.origins[20])
     scaler = windows.scaler
     assert scaler is not None
-    rows = scaler.transform(np.asarray(windows.table.values)[origin - 6:origin + 1][:, [1, 2, 0]])  # by name
+    rows = scaler.transform(np.asarray(windows.table.values)[origin - 6 : origin + 1][:, [1, 2, 0]])  # by name
     assert windows.spec.inputs == ("F2", "P3", "T1")
     np.testing.assert_allclose(batch.x[0], rows[:-1], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(batch.y[0], rows[-1], rtol=1e-5, atol=1e-6)
@@ -184,8 +189,15 @@ def test_alarms_are_listed_as_they_were() -> None:
     score[10:14], score[30:32] = [2.0, 9.0, 3.0, 2.0], 4.0
     chance = score / (1 + score)
     because = np.where(score > 8, "P3 90%", "T1 60%").astype(object)
-    outcome = Outcome(probabilities=np.column_stack([1 - chance, chance]), columns={
-        "score": score, "because": because, "tag_1": np.full(60, "P3", dtype=object), "share_1": np.full(60, 0.9)})
+    outcome = Outcome(
+        probabilities=np.column_stack([1 - chance, chance]),
+        columns={
+            "score": score,
+            "because": because,
+            "tag_1": np.full(60, "P3", dtype=object),
+            "share_1": np.full(60, 0.9),
+        },
+    )
     frame = prediction_frame(task, windows, outcome, model="network", part="test")
     frame["truth"] = np.where(np.arange(60) < 20, "anomaly", "normal")
     data = ReportData(title="", task=task, verdict="", predictions=frame)
@@ -219,8 +231,11 @@ def test_labels_are_not_needed(tmp_path: Path) -> None:
 
 def test_a_test_part_without_a_fault_leaves_detection_undefined(tmp_path: Path) -> None:
     run = fit(plant(faults=False), plan(), folder=tmp_path / "run", quiet=True)
-    rows = {row["metric"]: row for row in run.summary["scores"]
-            if row["part"] == "test" and row["model"] == run.summary["network"]}
+    rows = {
+        row["metric"]: row
+        for row in run.summary["scores"]
+        if row["part"] == "test" and row["model"] == run.summary["network"]
+    }
     assert rows["auc"]["value"] is None
     assert rows["auc"]["reason"]["values"] == {"classes": "anomaly"}
     assert rows["detection_rate"]["value"] is None
@@ -297,32 +312,39 @@ def _message(changes: dict[str, Any], table: Table | None = None) -> str:
 def test_refusals_say_what_where_and_how_to_mend() -> None:
     """Bad inputs 16, 20, 28 and 29 as they meet this task; the whole message."""
     assert _message({"task": {"normal": "fine"}}) == (
-        "plant — target 'state' has no class 'fine'. Name one of its classes as normal: ok, stuck, leak")
+        "plant — target 'state' has no class 'fine'. Name one of its classes as normal: ok, stuck, leak"
+    )
     document = plan().to_dict()
     del document["task"]["normal"]
     with pytest.raises(InputError) as caught:
         prepare(reading(plant()), Plan.check(document))
     assert str(caught.value) == (
         "plant — target 'state' holds labels, and [task] does not say which one is normal operation. "
-        'Add normal = "ok" or another of: ok, stuck, leak')
+        'Add normal = "ok" or another of: ok, stuck, leak'
+    )
     values = np.array(plant().values)
     values[:, 3] = 1
     assert _message({}, replace(plant(), values=values)) == (
         "plant — none of the 533 training rows may be learned from: in 'state' all of them are of a class that "
-        "anomaly_detection keeps out. Choose other training rows in [split]")
+        "anomaly_detection keeps out. Choose other training rows in [split]"
+    )
     assert _message({"task": {"false_alarm_rate": 0.001}}) == (
         "plant — a false-alarm rate of 0.001 needs at least 999 normal validation windows, and there are 160. Give the "
-        "validation part more normal rows in [split], or set false_alarm_rate to 0.0063 or more")
+        "validation part more normal rows in [split], or set false_alarm_rate to 0.0063 or more"
+    )
     assert all(needed(float(finest(count))) <= count for count in range(3, 4000))
     values = np.array(plant().values)
     values[::5, 3] = 1
     assert _message({}, replace(plant(), values=values)) == (
         "plant — none of 527 windows is normal on all of its 7 rows in 'state'. Use a shorter lookback, or choose rows "
-        "with longer normal stretches in [split]")
+        "with longer normal stretches in [split]"
+    )
     assert "horizon is 2 rows, but an anomaly is looked for on the row that has just been measured" in _fault(
-        {"windows": {"horizon": 2}})
+        {"windows": {"horizon": 2}}
+    )
     assert "dead_time is 2 rows, but a window that is given back ends on the row that is judged" in _fault(
-        {"task": {"method": "reconstruction"}, "windows": {"dead_time": 2}})
+        {"task": {"method": "reconstruction"}, "windows": {"dead_time": 2}}
+    )
     with pytest.raises(PlanFaults, match="normal = 'ok' names a class, but target names no column"):
         Plan.check({"task": {"kind": "anomaly_detection", "normal": "ok"}})
 
@@ -349,8 +371,9 @@ def test_the_verdict_does_not_claim_a_choice_that_validation_could_not_make(tmp_
     assert "by validation)" not in page
 
 
-@pytest.mark.parametrize("change", [
-    {"threshold": 0.0}, {"threshold": float("nan")}, {"inputs": 2}, {"root": [[1.0]]}, {"center": ["x"] * 3}])
+@pytest.mark.parametrize(
+    "change", [{"threshold": 0.0}, {"threshold": float("nan")}, {"inputs": 2}, {"root": [[1.0]]}, {"center": ["x"] * 3}]
+)
 def test_thresholds_that_no_training_leaves_are_refused(run: Run, change: dict[str, Any]) -> None:
     """A bundle with other numbers than `calibrated` writes is malformed when it is opened, not when it alarms."""
     task = run.bundle.recipe.task

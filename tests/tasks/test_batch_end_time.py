@@ -13,9 +13,9 @@ from backmix.data.course import left, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import BackmixError, InputError, PlanError
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.leakage import audit_run
+from backmix.scoring.leakage.audit import audit_run
 from backmix.serving.runtime import Runtime
+from backmix.simple import fit_baselines
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
@@ -29,8 +29,12 @@ def prepared(table: Table | None = None, **changes: Any) -> Prepared:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fit(batch_table(30), batch_plan("batch_end_time", evaluation={"baselines": None, "resamples": 20}),
-               folder=tmp_path_factory.mktemp("end") / "run", quiet=True)
+    return fit(
+        batch_table(30),
+        batch_plan("batch_end_time", evaluation={"baselines": None, "resamples": 20}),
+        folder=tmp_path_factory.mktemp("end") / "run",
+        quiet=True,
+    )
 
 
 def test_the_target_and_the_elapsed_time_are_computed() -> None:
@@ -81,11 +85,11 @@ def test_every_row_of_the_whole_batch_is_what_its_prefix_says(run: Run) -> None:
     assert np.allclose(every[batch.mask], prefixes, atol=1e-6)
     other = batch.x.copy()
     for window, length in enumerate(batch.mask.sum(axis=1)):
-        other[window, length // 2:] += 3.0
+        other[window, length // 2 :] += 3.0
     changed = np.asarray(bundle.network.predict_on_batch({"x": other, "mask": batch.mask}))[:, :, 0]
     for window, length in enumerate(batch.mask.sum(axis=1)):
-        assert np.allclose(changed[window, :length // 2], every[window, :length // 2], atol=1e-6)
-        assert not np.allclose(changed[window, length // 2:length], every[window, length // 2:length], atol=1e-3)
+        assert np.allclose(changed[window, : length // 2], every[window, : length // 2], atol=1e-6)
+        assert not np.allclose(changed[window, length // 2 : length], every[window, length // 2 : length], atol=1e-3)
 
 
 def test_a_running_batch_has_no_end_and_gets_a_prediction(run: Run) -> None:
@@ -146,8 +150,12 @@ def test_a_table_without_a_clock_is_refused_by_a_model_that_counts_minutes(run: 
 def test_the_elapsed_time_is_no_copy_of_the_target() -> None:
     """Where all batches take as long, the elapsed time gives the end away, and the plant really knows it."""
     rng = np.random.default_rng(0)
-    table = Table(rng.normal(size=(160, 2)), (Tag("a"), Tag("b")), batch=np.repeat(np.arange(16), 10).astype(np.int32),
-                  batch_names=tuple(map(str, range(16))))
+    table = Table(
+        rng.normal(size=(160, 2)),
+        (Tag("a"), Tag("b")),
+        batch=np.repeat(np.arange(16), 10).astype(np.int32),
+        batch_names=tuple(map(str, range(16))),
+    )
     results = audit_run(prepared(table))
     assert all(result.passed is not False for result in results)
     copied = table.with_columns([Tag("c")], 3 - 2 * left(table, "rows"))
@@ -176,7 +184,8 @@ def test_scores_and_figures_of_a_run(run: Run) -> None:
     mine = frame[(frame["model"] == "usual_length") & (frame["part"] == "test")]
     late = mine[mine["share"] >= 0.75]
     assert scores["usual_length", "last_quarter_mae"]["value"] == pytest.approx(
-        (late["prediction"] - late["truth"]).abs().mean())
+        (late["prediction"] - late["truth"]).abs().mean()
+    )
     page = (run.folder / "report.en.html").read_text("utf-8")
     assert "Predicted end, batch by batch" in page
     assert "各批次的預測結束時間" in (run.folder / "report.zh_TW.html").read_text("utf-8")
@@ -200,23 +209,41 @@ def test_batches_that_still_run_have_no_label() -> None:
         prepared(task={"unfinished": ["B1"]})
 
 
-@pytest.mark.parametrize(("changes", "table", "message"), [
-    ({"split": {"kind": "chronological"}}, None,
-     "batch_end_time needs whole batches: what a row's target is shows only when its batch has ended, and split kind "
-     "'chronological' cuts batches in two. Set [split] kind = \"batch\" (or \"named\")"),
-    ({"windows": {"lookback": "batch"}}, None,
-     "a batch that has ended has no time left to predict. Use [windows] lookback = \"elapsed\", or a number of rows"),
-    ({"windows": {"lookback": 4, "horizon": 1}}, None,
-     "batch_end_time looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
-     "Remove it"),
-    ({}, replace(batch_table(), batch=None, batch_names=()),
-     "batches — batch_end_time needs batches, and the table is one long run. Name the column that tells them apart: "
-     "[data] batch = \"...\""),
-    ({}, batch_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed"),
-    ({}, batch_table().with_columns([Tag("elapsed")], passed(batch_table(), "rows")),
-     "batches — the table has a column 'elapsed', and batch_end_time computes one of that name itself. Rename the "
-     "column, or leave it out of the table"),
-])
+@pytest.mark.parametrize(
+    ("changes", "table", "message"),
+    [
+        (
+            {"split": {"kind": "chronological"}},
+            None,
+            "batch_end_time needs whole batches: what a row's target is shows only when its batch has ended, and split kind "
+            '\'chronological\' cuts batches in two. Set [split] kind = "batch" (or "named")',
+        ),
+        (
+            {"windows": {"lookback": "batch"}},
+            None,
+            'a batch that has ended has no time left to predict. Use [windows] lookback = "elapsed", or a number of rows',
+        ),
+        (
+            {"windows": {"lookback": 4, "horizon": 1}},
+            None,
+            "batch_end_time looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
+            "Remove it",
+        ),
+        (
+            {},
+            replace(batch_table(), batch=None, batch_names=()),
+            "batches — batch_end_time needs batches, and the table is one long run. Name the column that tells them apart: "
+            '[data] batch = "..."',
+        ),
+        ({}, batch_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed"),
+        (
+            {},
+            batch_table().with_columns([Tag("elapsed")], passed(batch_table(), "rows")),
+            "batches — the table has a column 'elapsed', and batch_end_time computes one of that name itself. Rename the "
+            "column, or leave it out of the table",
+        ),
+    ],
+)
 def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None, message: str) -> None:
     """Rows 20 to 31 of the list of bad inputs, as they apply."""
     with pytest.raises((InputError, PlanError)) as caught:

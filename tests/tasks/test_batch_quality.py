@@ -15,7 +15,8 @@ from backmix.data.sources import ReadPlan
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
-from backmix.evaluation.baselines import fit_baselines
+from backmix.scoring.judgement import baseline_frame
+from backmix.simple import fit_baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
@@ -99,7 +100,8 @@ def test_the_verdict_and_the_scores_are_those_of_finished_batches(run: Run) -> N
     for part, rows in (("test", judged), ("running", running)):
         assert scores[part, "rmse"]["windows"] == len(rows)
         assert scores[part, "rmse"]["value"] == pytest.approx(
-            np.sqrt(((rows["prediction"] - rows["truth"]) ** 2).mean()))
+            np.sqrt(((rows["prediction"] - rows["truth"]) ** 2).mean())
+        )
     assert run.summary["windows"]["test"] == len(judged)
     assert "Judged are the predictions at the end of each batch." in run.summary["verdict"]["en"]
     assert "評分對象為各批次結束時的預測。" in run.summary["verdict"]["zh_TW"]
@@ -153,8 +155,13 @@ def test_a_batch_without_a_label_is_left_out_by_name() -> None:
 
 def test_several_qualities_at_once() -> None:
     table = batch_table()
-    more = Table(np.column_stack([table.values, 2 * table.column("purity")]), (*table.tags, Tag("colour", role="lab")),
-                 time=table.time, batch=table.batch, batch_names=table.batch_names)
+    more = Table(
+        np.column_stack([table.values, 2 * table.column("purity")]),
+        (*table.tags, Tag("colour", role="lab")),
+        time=table.time,
+        batch=table.batch,
+        batch_names=table.batch_names,
+    )
     found = prepared(more, task={"target": ["purity", "colour"]})
     assert found.task.outputs == 2
     assert np.allclose(found.train.truth()[:, 1], 2 * found.train.truth()[:, 0])
@@ -163,8 +170,11 @@ def test_several_qualities_at_once() -> None:
 def test_local_models_know_finished_batches_from_running_ones() -> None:
     """The mean rate of a finished batch says its purity: PLS stage by stage finds that, and early too."""
     found = prepared(batch_table(40))
-    frame = fit_baselines(found.task, found.train, found.validation, names=["mean", "pls", "pls_evolving"]).frame(
-        found.task, {"test": found.test, "running": found.running})  # type: ignore[dict-item]
+    frame = baseline_frame(
+        fit_baselines(found.task, found.train, found.validation, names=["mean", "pls", "pls_evolving"]),
+        found.task,
+        {"test": found.test, "running": found.running},
+    )  # type: ignore[dict-item]
     error = (frame["prediction"] - frame["truth"]).pow(2).groupby([frame["part"], frame["model"]]).mean()
     assert error["test", "pls_evolving"] < 0.05 * error["test", "mean"]
     assert error["running", "pls_evolving"] < 0.2 * error["running", "mean"]
@@ -184,25 +194,47 @@ def test_the_label_is_the_last_value_reported() -> None:
     assert np.array_equal(prepared(table).table.column("purity"), last_value(table, "purity"))
 
 
-@pytest.mark.parametrize(("changes", "table", "message"), [
-    ({"split": {"kind": "chronological"}}, None,
-     "batch_quality needs whole batches: what a row's target is shows only when its batch has ended, and split kind "
-     "'chronological' cuts batches in two. Set [split] kind = \"batch\" (or \"named\")"),
-    ({"split": {"kind": "batch", "within": "batch"}}, None, "batch_quality needs whole batches"),
-    ({"windows": {"lookback": 4, "horizon": 1}}, None,
-     "batch_quality looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
-     "Remove it"),
-    ({}, replace(batch_table(), batch=None, batch_names=()),
-     "batches — batch_quality needs batches, and the table is one long run. Name the column that tells them apart: "
-     "[data] batch = \"...\""),
-    ({}, batch_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed. Give this "
-                         "part more batches in [split], or add batches to the table"),
-    ({}, batch_table().retag({"purity": Tag("purity", categories=("off", "on"), role="lab")}),
-     "batches — target 'purity' holds text (off, on), batch_quality needs numbers. Use [task] kind = "
-     "\"fault_diagnosis\", or name another target"),
-    ({}, replace(batch_table(), values=np.where(np.arange(3) == 2, np.nan, batch_table().values)),
-     "batches — target 'purity' has no value at all. Name another target, or check the export of this column"),
-])
+@pytest.mark.parametrize(
+    ("changes", "table", "message"),
+    [
+        (
+            {"split": {"kind": "chronological"}},
+            None,
+            "batch_quality needs whole batches: what a row's target is shows only when its batch has ended, and split kind "
+            '\'chronological\' cuts batches in two. Set [split] kind = "batch" (or "named")',
+        ),
+        ({"split": {"kind": "batch", "within": "batch"}}, None, "batch_quality needs whole batches"),
+        (
+            {"windows": {"lookback": 4, "horizon": 1}},
+            None,
+            "batch_quality looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
+            "Remove it",
+        ),
+        (
+            {},
+            replace(batch_table(), batch=None, batch_names=()),
+            "batches — batch_quality needs batches, and the table is one long run. Name the column that tells them apart: "
+            '[data] batch = "..."',
+        ),
+        (
+            {},
+            batch_table(8),
+            "batches — the validation part has 1 batches with a target, at least 3 are needed. Give this "
+            "part more batches in [split], or add batches to the table",
+        ),
+        (
+            {},
+            batch_table().retag({"purity": Tag("purity", categories=("off", "on"), role="lab")}),
+            "batches — target 'purity' holds text (off, on), batch_quality needs numbers. Use [task] kind = "
+            '"fault_diagnosis", or name another target',
+        ),
+        (
+            {},
+            replace(batch_table(), values=np.where(np.arange(3) == 2, np.nan, batch_table().values)),
+            "batches — target 'purity' has no value at all. Name another target, or check the export of this column",
+        ),
+    ],
+)
 def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None, message: str) -> None:
     """Rows 20 to 31 of the list of bad inputs, as they apply."""
     with pytest.raises((InputError, PlanError)) as caught:
@@ -210,8 +242,14 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None,
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("target", "kind", "split"), [
-    ("purity", "batch_quality", "batch"), ("rul", "remaining_life", "batch"), ("rate", "soft_sensor", "chronological")])
+@pytest.mark.parametrize(
+    ("target", "kind", "split"),
+    [
+        ("purity", "batch_quality", "batch"),
+        ("rul", "remaining_life", "batch"),
+        ("rate", "soft_sensor", "chronological"),
+    ],
+)
 def test_a_first_plan_names_the_task(target: str, kind: str, split: str, tmp_path: Path) -> None:
     """`backmix init` looks how often a batch reports the target, and what it is called."""
     table = batch_table(6)

@@ -13,11 +13,11 @@ import pytest
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.metrics import metrics
-from backmix.evaluation.predictions import prediction_frame, read_sample
 from backmix.models.network import build
+from backmix.scoring.metrics import metrics
+from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.serving.bundle import Bundle
+from backmix.simple import fit_baselines
 from backmix.tasks import Outcome
 from backmix.tasks.fault_diagnosis import UNKNOWN
 from backmix.tasks.gate import Gate
@@ -71,7 +71,7 @@ def test_a_lesson_per_step_labels_every_row() -> None:
     batch = lessons.gather(np.array([0, 33, 90]))
     labels = np.asarray(lessons.table.column("state"))
     for place, origin in enumerate(lessons.origins[[0, 33, 90]].tolist()):
-        np.testing.assert_array_equal(batch.y[place], labels[origin - 9:origin + 1])
+        np.testing.assert_array_equal(batch.y[place], labels[origin - 9 : origin + 1])
     assert batch.weight is not None
     assert (batch.weight == 1).all()
 
@@ -135,11 +135,13 @@ def test_what_is_left_out_is_never_learned_from() -> None:
     for mine, theirs in zip(found.lessons, other.lessons, strict=True):
         assert not np.isin(mine.truth(), 3).any()
         np.testing.assert_array_equal(mine.gather(mine.all_indices).x, theirs.gather(theirs.all_indices).x)
-    known = found.test.subset(np.flatnonzero([not out[o - 9:o + 1].any() for o in found.test.origins.tolist()]))
+    known = found.test.subset(np.flatnonzero([not out[o - 9 : o + 1].any() for o in found.test.origins.tolist()]))
     there = other.test.subset(np.isin(other.test.origins, known.origins))
     for name in ("lda", "trees_statistics"):
-        one, two = (fit_baselines(p.task, p.train, p.validation, names=[name]).predictors[name].predict(windows)
-                    for p, windows in ((found, known), (other, there)))
+        one, two = (
+            fit_baselines(p.task, p.train, p.validation, names=[name]).predictors[name].predict(windows)
+            for p, windows in ((found, known), (other, there))
+        )
         np.testing.assert_array_equal(one.probabilities, two.probabilities)
 
 
@@ -188,8 +190,11 @@ def test_the_gate_answers_for_every_model_alike() -> None:
 
 def test_the_whole_way_with_unknown_faults(open_run: Run) -> None:
     """Course item 76: unknown faults are rejected, the report has the class, and the bundle says the same."""
-    rows = {(row["model"], row["metric"]): row["value"] for row in open_run.summary["scores"]
-            if row["part"] == "test" and not row["label"]}
+    rows = {
+        (row["model"], row["metric"]): row["value"]
+        for row in open_run.summary["scores"]
+        if row["part"] == "test" and not row["label"]
+    }
     models = {model for model, _ in rows}
     assert {"majority", "lda", "trees_statistics"} < models
     assert len({rows[model, "unknown_recall"] for model in models}) == 1
@@ -244,31 +249,38 @@ def _refused(task: dict[str, Any], table: Table | None = None, **changes: Any) -
 def test_refusals_say_what_where_and_how_to_mend() -> None:
     """Whole messages of what cannot be left out, rejected or labelled row by row."""
     assert _refused({"left_out": ["leek"]}) == (
-        "plant — target 'state' has no class 'leek' that could be left out. Did you mean 'leak'?")
+        "plant — target 'state' has no class 'leek' that could be left out. Did you mean 'leak'?"
+    )
     assert _refused({"normal": None, "left_out": list(NAMES)}) == (
-        "plant — left_out names all 5 classes of 'state', so nothing is left to learn. Keep at least two")
+        "plant — left_out names all 5 classes of 'state', so nothing is left to learn. Keep at least two"
+    )
     assert _refused({"left_out": list(NAMES[1:])}) == (
         "plant — left_out leaves a single class of 'state' (normal), so there is nothing to tell apart. Keep at least "
-        'two, or use [task] kind = "anomaly_detection"')
+        'two, or use [task] kind = "anomaly_detection"'
+    )
     assert _refused({"reject": 0.001}) == (
         "plant — to reject a share of 0.001 needs at least 999 known validation windows, and there are 310. Give the "
-        "validation part more rows in [split], or set reject to 0.0033 or more")
+        "validation part more rows in [split], or set reject to 0.0033 or more"
+    )
     named = plant().retag({"state": replace(plant().tag("state"), categories=(*NAMES[:4], UNKNOWN))})
     assert _refused({"reject": 0.05}, named) == (
         "plant — target 'state' has a class 'unknown' already, which is the answer for what was never taught. Give "
-        "that class another name, or add it to left_out")
+        "that class another name, or add it to left_out"
+    )
     values = np.array(plant().values)
     values[(values[:, 4] == 4) & (np.arange(len(values)) > 165), 4] = 0
     assert _refused({"reject": 0.05}, replace(plant(), values=values)) == (
         "plant — class 'surge' has 6 training windows, and at least 10 are needed to know what it looks like. Give "
-        "more of them in [split], add 'surge' to left_out, or leave reject out")
+        "more of them in [split], add 'surge' to left_out, or leave reject out"
+    )
     document = plan({"per_step": True}).to_dict()
     document["windows"]["horizon"] = 2
     with pytest.raises(PlanError) as caught:
         prepare(reading(plant()), Plan.check(document))
     assert str(caught.value) == (
         "per_step needs [windows] horizon = 0 and dead_time = 0 (found 2 and 0 rows): every row is labelled by its own "
-        "time. Leave both out, or set per_step = false")
+        "time. Leave both out, or set per_step = false"
+    )
     with pytest.raises(PlanFaults, match="normal = 'normal' is among left_out: normal operation must be taught"):
         plan({"left_out": ["normal"]})
 
@@ -289,7 +301,8 @@ def test_a_gate_that_would_be_too_large_is_refused_before_it_is_fitted(monkeypat
     monkeypatch.setattr("backmix.tasks.gate.MOST_NUMBERS", 150)
     assert _refused({"reject": 0.05}) == (
         "plant — models of 5 classes with 4 inputs are too large for a bundle; up to 2 inputs fit. Give fewer columns "
-        'the role "input", or leave reject out')
+        'the role "input", or leave reject out'
+    )
 
 
 def test_a_gate_that_no_training_leaves_is_refused() -> None:

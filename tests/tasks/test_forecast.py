@@ -15,9 +15,9 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import BackmixError, InputError, PlanError
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.judgement import free_runs
-from backmix.evaluation.leakage import audit_run
+from backmix.scoring.judgement import free_runs
+from backmix.scoring.leakage.audit import audit_run
+from backmix.simple import fit_baselines
 from backmix.training.predict import rolled
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
@@ -39,15 +39,28 @@ def linear_plant(rows: int = 300, *, seed: int = 0) -> Table:
 
 def ahead(table: Table, *, lookback: int = 4, horizon: int = 6, **changes: Any) -> Windows:
     """Windows of a path over the linear plant, scaled."""
-    spec = replace(WindowSpec(inputs=("u",), targets=("y",), lookback=lookback, horizon=horizon,
-                              known=Known(delay=0), answer="path", future=("u",)), **changes)
+    spec = replace(
+        WindowSpec(
+            inputs=("u",),
+            targets=("y",),
+            lookback=lookback,
+            horizon=horizon,
+            known=Known(delay=0),
+            answer="path",
+            future=("u",),
+        ),
+        **changes,
+    )
     scalers = fit_scalers(table, spec, rows=np.ones(len(table), bool))
     return build_windows(table, spec).scaled(*scalers)
 
 
 def forecast_plan(**task: Any) -> Any:
-    return small_plan(task={"kind": "forecast", "target": "quality"} | task, windows={"horizon": 3},
-                      evaluation={"baselines": ["last_value", "arx"]})
+    return small_plan(
+        task={"kind": "forecast", "target": "quality"} | task,
+        windows={"horizon": 3},
+        evaluation={"baselines": ["last_value", "arx"]},
+    )
 
 
 def test_the_first_step_sees_the_newest_observation() -> None:
@@ -95,20 +108,39 @@ def test_a_perfect_model_of_the_next_row_rolls_to_the_whole_path(relative: str) 
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 99), lookback=st.integers(1, 6), horizon=st.integers(1, 7), delay=st.integers(0, 3),
-       dead_time=st.integers(0, 2), relative=st.sampled_from(["none", "answers", "window"]))
+@given(
+    seed=st.integers(0, 99),
+    lookback=st.integers(1, 6),
+    horizon=st.integers(1, 7),
+    delay=st.integers(0, 3),
+    dead_time=st.integers(0, 2),
+    relative=st.sampled_from(["none", "answers", "window"]),
+)
 def test_answers_come_back_in_plant_units_and_stay_in_their_batch(
-        seed: int, lookback: int, horizon: int, delay: int, dead_time: int, relative: str) -> None:
+    seed: int, lookback: int, horizon: int, delay: int, dead_time: int, relative: str
+) -> None:
     """Trap O for paths: rows o+1 ... o+K of the same batch, and unscaling undoes scaling."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(12, 30, size=4)
     values = rng.normal(size=(int(sizes.sum()), 3))
     values[rng.random(len(values)) < 0.05, 2] = np.nan
-    table = Table(values, (Tag("u"), Tag("v"), Tag("y", role="target")),
-                  batch=np.repeat(np.arange(4, dtype=np.int32), sizes), batch_names=("A", "B", "C", "D"))
-    spec = WindowSpec(inputs=("u", "v"), targets=("y",), lookback=lookback, horizon=horizon, answer="path",
-                      dead_time=dead_time, known=Known(delay=delay), future=("v",),
-                      relative=relative)  # type: ignore[arg-type]
+    table = Table(
+        values,
+        (Tag("u"), Tag("v"), Tag("y", role="target")),
+        batch=np.repeat(np.arange(4, dtype=np.int32), sizes),
+        batch_names=("A", "B", "C", "D"),
+    )
+    spec = WindowSpec(
+        inputs=("u", "v"),
+        targets=("y",),
+        lookback=lookback,
+        horizon=horizon,
+        answer="path",
+        dead_time=dead_time,
+        known=Known(delay=delay),
+        future=("v",),
+        relative=relative,
+    )  # type: ignore[arg-type]
     try:
         windows = build_windows(table, spec)
     except InputError:
@@ -133,10 +165,13 @@ def test_baselines_of_a_path_are_what_they_say() -> None:
     table = linear_plant(400)
     plan = small_plan(
         task={"kind": "forecast", "target": "y", "known_ahead": ["u"], "season": "3 rows"},
-        windows={"lookback": 8, "horizon": 5}, repair={"outliers": "none", "clamp": False})
+        windows={"lookback": 8, "horizon": 5},
+        repair={"outliers": "none", "clamp": False},
+    )
     found = prepare(reading(table), plan)
-    fitted = fit_baselines(found.task, found.train, found.validation,
-                           names=["last_value", "seasonal", "arx", "ridge", "mean"])
+    fitted = fit_baselines(
+        found.task, found.train, found.validation, names=["last_value", "seasonal", "arx", "ridge", "mean"]
+    )
     assert not fitted.unusable
     test = found.test
     values = {name: predictor.predict(test).values for name, predictor in fitted.predictors.items()}
@@ -201,8 +236,7 @@ def test_a_live_table_needs_the_plan_but_no_target_ahead(forecast_run: Run) -> N
 
 @pytest.fixture(scope="module")
 def planned() -> Prepared:
-    return prepare(reading(small_table()), forecast_plan(strategy="recursive",
-                                                         known_ahead=["T101", "F102", "P103"]))
+    return prepare(reading(small_table()), forecast_plan(strategy="recursive", known_ahead=["T101", "F102", "P103"]))
 
 
 def test_what_is_planned_is_known_and_nothing_else_is(planned: Prepared) -> None:
@@ -225,27 +259,43 @@ def test_a_free_run_starts_once_and_ends_with_its_stretch(planned: Prepared) -> 
     assert free_runs(without.task, without.test) == []
 
 
-@pytest.mark.parametrize(("changes", "kind", "message"), [
-    ({"windows": {"horizon": 0}}, PlanError,
-     r"a forecast looks ahead from windows of fixed length: \[windows\] horizon is 0\. Set horizon = \"12 rows\""),
-    ({"task": {"known_ahead": ["T1O1"]}}, InputError, r"there is no column 'T1O1'\. Did you mean 'T101'\?"),
-    ({"task": {"known_ahead": ["quality"]}}, InputError,
-     r"small — quality is a target and cannot be known ahead\. Take it out of known_ahead"),
-    ({"task": {"strategy": "both"}}, PlanError, r"strategy — 'both' is not allowed here\. Choose one of: 'direct'"),
-    ({"windows": {"horizon": 500}}, InputError, r"small — too little data: .* 506 rows are purged"),
-])
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        (
+            {"windows": {"horizon": 0}},
+            PlanError,
+            r"a forecast looks ahead from windows of fixed length: \[windows\] horizon is 0\. Set horizon = \"12 rows\"",
+        ),
+        ({"task": {"known_ahead": ["T1O1"]}}, InputError, r"there is no column 'T1O1'\. Did you mean 'T101'\?"),
+        (
+            {"task": {"known_ahead": ["quality"]}},
+            InputError,
+            r"small — quality is a target and cannot be known ahead\. Take it out of known_ahead",
+        ),
+        ({"task": {"strategy": "both"}}, PlanError, r"strategy — 'both' is not allowed here\. Choose one of: 'direct'"),
+        ({"windows": {"horizon": 500}}, InputError, r"small — too little data: .* 506 rows are purged"),
+    ],
+)
 def test_a_forecast_that_cannot_be_is_refused(changes: dict[str, Any], kind: type[BackmixError], message: str) -> None:
     document = forecast_plan().to_dict()
     with pytest.raises(kind, match=message):
-        prepare(reading(small_table()), small_plan(**{
-            section: document.get(section, {}) | fields for section, fields in ({"task": {}} | changes).items()}))
+        prepare(
+            reading(small_table()),
+            small_plan(
+                **{section: document.get(section, {}) | fields for section, fields in ({"task": {}} | changes).items()}
+            ),
+        )
 
 
 def test_all_tags_may_be_targets(tmp_path: Path) -> None:
     """Several targets, no other input: each is its own past."""
     table = small_table()
-    plan = small_plan(task={"kind": "forecast", "target": ["quality", "T101", "F102", "P103"], "relative": "window"},
-                      windows={"horizon": 4}, evaluation={"baselines": ["last_value", "ridge"]})
+    plan = small_plan(
+        task={"kind": "forecast", "target": ["quality", "T101", "F102", "P103"], "relative": "window"},
+        windows={"horizon": 4},
+        evaluation={"baselines": ["last_value", "ridge"]},
+    )
     run = fit(table, plan, folder=tmp_path / "run", quiet=True)
     test = run.predictions.query("part == 'test' and model == 'gru'")
     assert len(test) == 16 * test["origin"].nunique()

@@ -13,7 +13,8 @@ from backmix.data.course import left
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
-from backmix.evaluation.baselines import fit_baselines
+from backmix.scoring.judgement import baseline_frame
+from backmix.simple import fit_baselines
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
@@ -38,9 +39,12 @@ def prepared(table: Table | None = None, **changes: Any) -> Prepared:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run with a cap, judged on what was really left at the last row but of each unit."""
-    return fit(life_table(30), plan(task={"cap": 6.0, "judged": "all", "late_cost": 4.0},
-                                  evaluation={"baselines": None, "resamples": 20}),
-               folder=tmp_path_factory.mktemp("life") / "run", quiet=True)
+    return fit(
+        life_table(30),
+        plan(task={"cap": 6.0, "judged": "all", "late_cost": 4.0}, evaluation={"baselines": None, "resamples": 20}),
+        folder=tmp_path_factory.mktemp("life") / "run",
+        quiet=True,
+    )
 
 
 def test_the_label_is_what_is_left_to_the_last_row() -> None:
@@ -73,14 +77,27 @@ def test_the_usual_cap_is_for_rows(unit: str, usual: float | None) -> None:
     assert choice.value == (usual or "none")
 
 
-@pytest.mark.parametrize(("judge", "judged", "sentence"), [
-    (False, "all", "Labels are capped at 6 rows where they are learned, not where they judge, at all rows of the "
-                   "test units."),
-    (True, "all", "Labels are capped at 6 rows, those that are learned and those that judge, at all rows of the "
-                  "test units."),
-    (True, "last", "Labels are capped at 6 rows, those that are learned and those that judge, at the last row of "
-                   "each test unit."),
-])
+@pytest.mark.parametrize(
+    ("judge", "judged", "sentence"),
+    [
+        (
+            False,
+            "all",
+            "Labels are capped at 6 rows where they are learned, not where they judge, at all rows of the test units.",
+        ),
+        (
+            True,
+            "all",
+            "Labels are capped at 6 rows, those that are learned and those that judge, at all rows of the test units.",
+        ),
+        (
+            True,
+            "last",
+            "Labels are capped at 6 rows, those that are learned and those that judge, at the last row of "
+            "each test unit.",
+        ),
+    ],
+)
 def test_the_convention_is_said(judge: bool, judged: str, sentence: str) -> None:
     found = prepared(task={"cap": 6.0, "judge_capped": judge, "judged": judged})
     convention = found.task.convention
@@ -97,15 +114,18 @@ def test_the_verdict_says_the_convention(run: Run) -> None:
     assert "評分所用的標記則無上限" in run.summary["verdict"]["zh_TW"]
     for lang in ("en", "zh_TW"):
         assert run.summary["verdict"][lang] in (run.folder / f"report.{lang}.html").read_text("utf-8").replace(
-            "&#39;", "'").replace("&#34;", '"')
+            "&#39;", "'"
+        ).replace("&#34;", '"')
 
 
 def test_capped_outputs_cannot_follow_uncapped_labels() -> None:
     """The two conventions differ by what lies above the cap: for a perfect capped model, and only there."""
+
     def error(judge: bool) -> float:
         found = prepared(task={"cap": 4.0, "judge_capped": judge})
-        frame = fit_baselines(found.task, found.train, found.validation, names=["mean"]).frame(
-            found.task, {"test": found.test})
+        frame = baseline_frame(
+            fit_baselines(found.task, found.train, found.validation, names=["mean"]), found.task, {"test": found.test}
+        )
         perfect = np.minimum(left(found.table, "rows")[found.test.origins], 4.0)
         return float(np.abs(perfect - frame["truth"].to_numpy()).max())
 
@@ -202,11 +222,18 @@ def test_quadratic_ridge_finds_a_product() -> None:
     rng = np.random.default_rng(0)
     rows = 900
     u = rng.normal(size=(rows, 2))
-    table = Table(np.column_stack([u, u[:, 0] * u[:, 1]]), (Tag("a"), Tag("b"), Tag("y", role="target")),
-                  batch=np.repeat(np.arange(30), 30).astype(np.int32), batch_names=tuple(map(str, range(30))))
+    table = Table(
+        np.column_stack([u, u[:, 0] * u[:, 1]]),
+        (Tag("a"), Tag("b"), Tag("y", role="target")),
+        batch=np.repeat(np.arange(30), 30).astype(np.int32),
+        batch_names=tuple(map(str, range(30))),
+    )
     found = prepare(reading(table), plan(task={"target": "y", "cap": "none"}, windows={"lookback": 1}))
-    frame = fit_baselines(found.task, found.train, found.validation, names=["ridge", "ridge_summaries"]).frame(
-        found.task, {"test": found.test})
+    frame = baseline_frame(
+        fit_baselines(found.task, found.train, found.validation, names=["ridge", "ridge_summaries"]),
+        found.task,
+        {"test": found.test},
+    )
     error = (frame["prediction"] - frame["truth"]).pow(2).groupby(frame["model"]).mean()
     assert error["ridge_summaries"] < 1e-3
     assert error["ridge"] > 0.5
@@ -224,29 +251,54 @@ def test_many_features_get_squares_instead_of_products() -> None:
 # what is refused
 
 
-@pytest.mark.parametrize(("changes", "table", "message"), [
-    ({"split": {"kind": "chronological"}}, None,
-     "remaining_life needs whole batches: what a row's target is shows only when its batch has ended, and split kind "
-     "'chronological' cuts batches in two. Set [split] kind = \"batch\" (or \"named\")"),
-    ({"windows": {"lookback": 4, "horizon": 2}}, None,
-     "remaining_life looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
-     "Remove it"),
-    ({"task": {"target": "remaning_life"}}, None, "remaning_life"),
-    ({}, small_table(), "small — remaining_life needs units that run to failure, and the table is one long run. Name "
-                        "the column that tells them apart: [data] batch = \"...\""),
-    ({"task": {"target": "purity"}}, life_table().retag({"purity": Tag("purity", categories=("bad", "good"))}),
-     "batches — target 'purity' holds text (bad, good), remaining_life needs numbers. Use [task] kind = "
-     "\"fault_diagnosis\", or name another target"),
-    ({"task": {"cap": 0.5}, "windows": {"lookback": 3}}, life_table().with_columns(
-        [Tag("remaining_life")], np.full(len(life_table()), 7.0)),
-     "target 'remaining_life (capped)' is 0.5"),
-    ({}, life_table(8), "batches — the validation part has 1 batches with a target, at least 3 are needed. Give this "
-                        "part more batches in [split], or add batches to the table"),
-    ({}, life_table().with_columns([Tag("remaining_life (capped)")], left(life_table(), "rows")),
-     "batches — the table has a column 'remaining_life (capped)', and remaining_life computes one of that name "
-     "itself. Rename the column, or leave it out of the table"),
-    ({"task": {"unit": "d"}}, life_table(clock=False), "d"),
-])
+@pytest.mark.parametrize(
+    ("changes", "table", "message"),
+    [
+        (
+            {"split": {"kind": "chronological"}},
+            None,
+            "remaining_life needs whole batches: what a row's target is shows only when its batch has ended, and split kind "
+            '\'chronological\' cuts batches in two. Set [split] kind = "batch" (or "named")',
+        ),
+        (
+            {"windows": {"lookback": 4, "horizon": 2}},
+            None,
+            "remaining_life looks to the end of the batch or unit by itself: [windows] horizon has no meaning there. "
+            "Remove it",
+        ),
+        ({"task": {"target": "remaning_life"}}, None, "remaning_life"),
+        (
+            {},
+            small_table(),
+            "small — remaining_life needs units that run to failure, and the table is one long run. Name "
+            'the column that tells them apart: [data] batch = "..."',
+        ),
+        (
+            {"task": {"target": "purity"}},
+            life_table().retag({"purity": Tag("purity", categories=("bad", "good"))}),
+            "batches — target 'purity' holds text (bad, good), remaining_life needs numbers. Use [task] kind = "
+            '"fault_diagnosis", or name another target',
+        ),
+        (
+            {"task": {"cap": 0.5}, "windows": {"lookback": 3}},
+            life_table().with_columns([Tag("remaining_life")], np.full(len(life_table()), 7.0)),
+            "target 'remaining_life (capped)' is 0.5",
+        ),
+        (
+            {},
+            life_table(8),
+            "batches — the validation part has 1 batches with a target, at least 3 are needed. Give this "
+            "part more batches in [split], or add batches to the table",
+        ),
+        (
+            {},
+            life_table().with_columns([Tag("remaining_life (capped)")], left(life_table(), "rows")),
+            "batches — the table has a column 'remaining_life (capped)', and remaining_life computes one of that name "
+            "itself. Rename the column, or leave it out of the table",
+        ),
+        ({"task": {"unit": "d"}}, life_table(clock=False), "d"),
+    ],
+)
 def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None, message: str) -> None:
     """Rows 20 to 31 of the list of bad inputs, as they apply."""
     with pytest.raises((InputError, PlanError)) as caught:
@@ -267,12 +319,15 @@ def test_a_misspelt_target_names_the_nearest() -> None:
         prepared(table, task={"target": "RULL"})
 
 
-@pytest.mark.parametrize(("task", "message"), [
-    ({"cap": 0.0}, "cap is 0: labels would all be the same. Give a life above 0, or \"none\""),
-    ({"cap": "none", "judge_capped": True}, "judge_capped needs a cap. Give one, or leave judge_capped out"),
-    ({"late_cost": -1.0}, "late_cost"),
-    ({"judged": "first"}, "judged"),
-])
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"cap": 0.0}, 'cap is 0: labels would all be the same. Give a life above 0, or "none"'),
+        ({"cap": "none", "judge_capped": True}, "judge_capped needs a cap. Give one, or leave judge_capped out"),
+        ({"late_cost": -1.0}, "late_cost"),
+        ({"judged": "first"}, "judged"),
+    ],
+)
 def test_faults_of_the_plan(task: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanFaults) as caught:
         plan(task=task)

@@ -20,14 +20,17 @@ from backmix.training.advice import (
 )
 
 
-@pytest.mark.parametrize(("rows", "samples", "budget", "cell", "reason"), [
-    (10, 5_000, "ample", "gru", "advice.cell_short"),
-    (30, 5_000, "tight", "gru", "advice.cell_middle"),
-    (100, 5_000, "ample", "gru", "advice.cell_middle"),
-    (101, 5_000, "ample", "lstm", "advice.cell_long"),
-    (101, 5_000, "tight", "gru", "advice.cell_tight"),
-    (400, 999, "ample", "gru", "advice.cell_few"),
-])
+@pytest.mark.parametrize(
+    ("rows", "samples", "budget", "cell", "reason"),
+    [
+        (10, 5_000, "ample", "gru", "advice.cell_short"),
+        (30, 5_000, "tight", "gru", "advice.cell_middle"),
+        (100, 5_000, "ample", "gru", "advice.cell_middle"),
+        (101, 5_000, "ample", "lstm", "advice.cell_long"),
+        (101, 5_000, "tight", "gru", "advice.cell_tight"),
+        (400, 999, "ample", "gru", "advice.cell_few"),
+    ],
+)
 def test_decision_tree(rows: int, samples: int, budget: str, cell: str, reason: str) -> None:
     """Course item 81: length, amount of data and budget give the cell."""
     found = choose_cell(rows, samples, budget)  # type: ignore[arg-type]
@@ -68,14 +71,35 @@ def test_batch_size_by_length(rows: int, size: int) -> None:
 
 
 def test_what_the_plan_says_is_kept() -> None:
-    plan = ModelPlan(cell="lstm", units=(3, 2), dropout=0.4, head_dropout=0.1, dense=(5,), summaries=True,
-                     recurrent_dropout=0.2, activation="relu", initializer="he_normal", reset_after=False,
-                     noise=0.0)
+    plan = ModelPlan(
+        cell="lstm",
+        units=(3, 2),
+        dropout=0.4,
+        head_dropout=0.1,
+        dense=(5,),
+        summaries=True,
+        recurrent_dropout=0.2,
+        activation="relu",
+        initializer="he_normal",
+        reset_after=False,
+        noise=0.0,
+    )
     found = advise(plan, Situation(features=4, lookback=None, samples=100, masked=True, rows=60))
     assert found.architecture == Architecture(
-        features=4, lookback=None, cell="lstm", units=(3, 2), dropout=0.4, head_dropout=0.1, dense=(5,),
-        summaries=True, recurrent_dropout=0.2, activation="relu", initializer="he_normal", reset_after=False,
-        masked=True)
+        features=4,
+        lookback=None,
+        cell="lstm",
+        units=(3, 2),
+        dropout=0.4,
+        head_dropout=0.1,
+        dense=(5,),
+        summaries=True,
+        recurrent_dropout=0.2,
+        activation="relu",
+        initializer="he_normal",
+        reset_after=False,
+        masked=True,
+    )
     assert [c.setting for c in found.choices] == ["model.recurrent_dropout", "model.activation"]
 
 
@@ -89,18 +113,26 @@ def test_few_windows_get_a_small_gru_held_back() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(features=st.integers(1, 200), rows=st.integers(1, 2000), samples=st.integers(1, 10**6),
-       classes=st.integers(0, 30), budget=st.sampled_from(["tight", "ample"]))
-def test_advice_answers_any_situation(features: int, rows: int, samples: int, classes: int,
-                                      budget: str) -> None:
+@given(
+    features=st.integers(1, 200),
+    rows=st.integers(1, 2000),
+    samples=st.integers(1, 10**6),
+    classes=st.integers(0, 30),
+    budget=st.sampled_from(["tight", "ample"]),
+)
+def test_advice_answers_any_situation(features: int, rows: int, samples: int, classes: int, budget: str) -> None:
     """Every reason can be said in both languages and is marked as a rule of thumb: letter L."""
     head, outputs = ("number", 1) if classes < 2 else ("classes", classes)
-    situation = Situation(features=features, lookback=rows, samples=samples, head=head, outputs=outputs,
-                          budget=budget)  # type: ignore[arg-type]
+    situation = Situation(features=features, lookback=rows, samples=samples, head=head, outputs=outputs, budget=budget)  # type: ignore[arg-type]
     found = advise(ModelPlan(), situation)
     assert {c.setting for c in found.choices} == {
-        "model.cell", "model.units", "model.summaries", "model.head_dropout", "model.dropout",
-        "model.noise"}
+        "model.cell",
+        "model.units",
+        "model.summaries",
+        "model.head_dropout",
+        "model.dropout",
+        "model.noise",
+    }
     for choice in (*found.choices, choose_batch_size(rows, samples=samples)):
         assert "rule of thumb" in choice.reason("en")
         assert "經驗法則" in choice.reason("zh_TW")
@@ -124,8 +156,17 @@ def test_dropout_spares_numbers() -> None:
 def test_wishes_of_a_task_stand_where_the_plan_says_auto() -> None:
     """Course items 28, 29: a task asks for decoder, noise and teaching; what the plan names is kept."""
     wishes = {"decoder": "states", "noise": 0.1, "teacher_forcing": 0.5}
-    situation = Situation(features=3, lookback=20, samples=500, head="numbers", outputs=2, answer="path", horizon=6,
-                          future=1, shape=wishes)
+    situation = Situation(
+        features=3,
+        lookback=20,
+        samples=500,
+        head="numbers",
+        outputs=2,
+        answer="path",
+        horizon=6,
+        future=1,
+        shape=wishes,
+    )
     found = advise(ModelPlan(), situation)
     a = found.architecture
     assert (a.answer, a.horizon, a.future, a.decoder, a.noise, a.teacher_forcing) == ("path", 6, 1, "states", 0.1, 0.5)
@@ -146,9 +187,19 @@ def test_advice_goes_together_whatever_is_open(answer: str, wish: str, body: str
     """Where the plan leaves all open, no answer, wish or body makes an architecture that is refused."""
     for head, outputs in (("numbers", 3), ("classes", 3)):
         for samples in (100, 500_000):
-            found = advise(ModelPlan(body=body), Situation(  # type: ignore[arg-type]
-                features=3, lookback=60, samples=samples, head=head, outputs=outputs, answer=answer,
-                horizon=4 if answer == "path" else 1, shape={"decoder": wish, "noise": 0.1, "teacher_forcing": 0.3}))
+            found = advise(
+                ModelPlan(body=body),
+                Situation(  # type: ignore[arg-type]
+                    features=3,
+                    lookback=60,
+                    samples=samples,
+                    head=head,
+                    outputs=outputs,
+                    answer=answer,
+                    horizon=4 if answer == "path" else 1,
+                    shape={"decoder": wish, "noise": 0.1, "teacher_forcing": 0.3},
+                ),
+            )
             assert found.architecture.answer == answer
             assert (found.architecture.decoder == "none") == (answer in ("row", "every") or wish == "none")
             for choice in found.choices:

@@ -33,9 +33,12 @@ def rows_of(windows: Windows) -> set[int]:
 @settings(max_examples=15, deadline=None)
 @given(lookback=st.integers(1, 12), dead=st.integers(0, 3), delay=st.integers(1, 5), count=st.integers(3, 7))
 def test_every_window_is_held_out_once_and_shares_no_row_with_what_teaches(
-        lookback: int, dead: int, delay: int, count: int) -> None:
-    plan = small_plan(windows={"lookback": lookback, "dead_time": dead},
-                      task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": delay}})
+    lookback: int, dead: int, delay: int, count: int
+) -> None:
+    plan = small_plan(
+        windows={"lookback": lookback, "dead_time": dead},
+        task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": delay}},
+    )
     train, validation = pool(ready(small_table(), plan))
     blocks = block_windows(train, validation, count=count)
     assert blocks is not None
@@ -86,20 +89,31 @@ def test_runs_of_one_class_each_are_cut_in_time_so_that_no_class_is_missing() ->
     from dataclasses import replace
 
     split = {"kind": "chronological", "within": "batch"}
-    prepared = ready(replace(table, batch=run, batch_names=names), small_plan(classes=True, split=split,
-                                                                            windows={"lookback": 2}))
+    prepared = ready(
+        replace(table, batch=run, batch_names=names), small_plan(classes=True, split=split, windows={"lookback": 2})
+    )
     train, validation = pool(prepared)
-    blocks = block_windows(train.subset(np.isin(run[train.origins], [0, 1, 2])),
-                           validation.subset(np.isin(run[validation.origins], [0, 1, 2])), count=3)
+    blocks = block_windows(
+        train.subset(np.isin(run[train.origins], [0, 1, 2])),
+        validation.subset(np.isin(run[validation.origins], [0, 1, 2])),
+        count=3,
+    )
     assert blocks is not None
     assert not blocks.whole
     assert all(len(np.unique(block.teach.truth())) == 3 for block in blocks.blocks)
 
 
-@pytest.mark.parametrize(("part", "batch", "wanted"), [
-    ([1, 0, 2, 0, 3], None, [1, 1, 1, 0, 3]), ([1, 0, 0, 2], [0, 0, 1, 1], [1, 0, 0, 1]),
-    ([0, 1, 0, 1, 0], None, [0, 1, 0, 1, 0]),
-    ([1, 0, 2, 0, 2], None, [1, 1, 1, 0, 1]), ([2, 0, 3, 0, 1], None, [1, 0, 3, 0, 1]), ([], None, [])])
+@pytest.mark.parametrize(
+    ("part", "batch", "wanted"),
+    [
+        ([1, 0, 2, 0, 3], None, [1, 1, 1, 0, 3]),
+        ([1, 0, 0, 2], [0, 0, 1, 1], [1, 0, 0, 1]),
+        ([0, 1, 0, 1, 0], None, [0, 1, 0, 1, 0]),
+        ([1, 0, 2, 0, 2], None, [1, 1, 1, 0, 1]),
+        ([2, 0, 3, 0, 1], None, [1, 0, 3, 0, 1]),
+        ([], None, []),
+    ],
+)
 def test_rejoined_parts(part: list[int], batch: list[int] | None, wanted: list[int]) -> None:
     codes = None if batch is None else np.array(batch, np.int32)
     found = rejoined(np.array(part, np.uint8), batch=codes)

@@ -37,7 +37,7 @@ SHAPE = Architecture(features=3, lookback=6, units=(4,))
 
 
 def in_batches(table: Table, *lengths: int) -> Table:
-    batch = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[:len(table)]
+    batch = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[: len(table)]
     names = tuple(f"B{number}" for number in range(len(lengths)))
     return replace(table.rows(slice(0, len(batch))), batch=batch, batch_names=names)
 
@@ -64,19 +64,25 @@ def one_long_pass(model: Any, x: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
-@pytest.mark.parametrize(("units", "extra"), [((4,), {}), ((5, 3), {"dense": (3,)}), ((4, 4), {
-    "layer_norm": True, "residual": True})])
-def test_stretches_one_after_the_other_equal_one_long_pass(cell: str, units: tuple[int, ...],
-                                                           extra: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("units", "extra"), [((4,), {}), ((5, 3), {"dense": (3,)}), ((4, 4), {"layer_norm": True, "residual": True})]
+)
+def test_stretches_one_after_the_other_equal_one_long_pass(
+    cell: str, units: tuple[int, ...], extra: dict[str, Any]
+) -> None:
     """Course items 37 and 38: the state is handed on, and two lanes do not know of each other."""
     shape = Architecture(features=3, cell=cell, units=units, **extra)
     plain = random_network(shape)
     x = np.random.default_rng(0).normal(size=(2, 24, 3)).astype(np.float32)
     twin = build_carrying(shape, lanes=2, rows=6, seed=0)
     hand_over(plain, twin)
-    said = np.concatenate([
-        np.asarray(twin.predict_on_batch({"x": x[:, at:at + 6], "keep": np.full(2, at > 0, np.float32)}))
-        for at in range(0, 24, 6)], axis=1)
+    said = np.concatenate(
+        [
+            np.asarray(twin.predict_on_batch({"x": x[:, at : at + 6], "keep": np.full(2, at > 0, np.float32)}))
+            for at in range(0, 24, 6)
+        ],
+        axis=1,
+    )
     np.testing.assert_allclose(said, one_long_pass(plain, x), atol=1e-6)
 
 
@@ -102,12 +108,26 @@ def test_the_twin_begins_with_the_weights_of_the_plain_network() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8), holes=st.sets(st.integers(0, 100), max_size=4),
-       lanes=st.integers(1, 5), stretch=st.integers(1, 20), epoch=st.integers(0, 3), horizon=st.integers(0, 2),
-       dead=st.integers(0, 2), delay=st.sampled_from([None, 2]))
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    holes=st.sets(st.integers(0, 100), max_size=4),
+    lanes=st.integers(1, 5),
+    stretch=st.integers(1, 20),
+    epoch=st.integers(0, 3),
+    horizon=st.integers(0, 2),
+    dead=st.integers(0, 2),
+    delay=st.sampled_from([None, 2]),
+)
 def test_lanes_hold_every_label_once_and_reset_exactly_at_new_runs(
-        lengths: list[int], holes: set[int], lanes: int, stretch: int, epoch: int, horizon: int, dead: int,
-        delay: int | None) -> None:
+    lengths: list[int],
+    holes: set[int],
+    lanes: int,
+    stretch: int,
+    epoch: int,
+    horizon: int,
+    dead: int,
+    delay: int | None,
+) -> None:
     """Trap O and course item 38, for any batches, holes, lanes and stretches; the reference walks row by row."""
     table = in_batches(small_table(600), 70, *lengths)
     values = np.array(table.values)
@@ -138,7 +158,7 @@ def test_lanes_hold_every_label_once_and_reset_exactly_at_new_runs(
             if count == 0:
                 assert not weight[lane].any()
                 continue
-            run = set(begins[first:first + count].tolist())
+            run = set(begins[first : first + count].tolist())
             assert len(run) == 1  # one run, no row that cannot be used
             begin = run.pop()
             if inputs["keep"][lane]:
@@ -155,11 +175,15 @@ def test_lanes_hold_every_label_once_and_reset_exactly_at_new_runs(
                 truth = (values[target, 3] - windows.target_scaler.center) / windows.target_scaler.scale  # type: ignore[union-attr]
                 assert y[lane, at] == pytest.approx(truth, abs=1e-5)
                 assert inputs["x"][lane, at, :3] == pytest.approx(
-                    (values[row, [0, 1, 2]] - windows.scaler.center) / windows.scaler.scale, abs=1e-5)  # type: ignore[union-attr]
+                    (values[row, [0, 1, 2]] - windows.scaler.center) / windows.scaler.scale, abs=1e-5
+                )  # type: ignore[union-attr]
             assert not weight[lane, count:].any()
     batch = np.asarray(table.batch)
-    wanted = {row for row in range(len(table) - dead - horizon)
-              if begins[row] <= row and batch[row] == batch[row + dead + horizon]}
+    wanted = {
+        row
+        for row in range(len(table) - dead - horizon)
+        if begins[row] <= row and batch[row] == batch[row + dead + horizon]
+    }
     assert set(counted) == wanted
     assert sum(counted.values()) == pytest.approx(len(feed) * lanes * stretch, rel=1e-4)
 
@@ -167,7 +191,11 @@ def test_lanes_hold_every_label_once_and_reset_exactly_at_new_runs(
 def test_pieces_of_one_long_run_overlap_by_the_lookback_only() -> None:
     made = pieces(carried(small_table(420)), lanes=4)
     assert [(piece.first, piece.counts, piece.end) for piece in made] == [
-        (0, 0, 105), (99, 105, 210), (204, 210, 315), (309, 315, 420)]
+        (0, 0, 105),
+        (99, 105, 210),
+        (204, 210, 315),
+        (309, 315, 420),
+    ]
     assert [len(lane) for lane in deal(made, lanes=4, stretch=10)] == [1, 1, 1, 1]
 
 
@@ -201,7 +229,7 @@ def test_a_prediction_is_one_pass_from_the_start_of_the_run() -> None:
     said = predict_carried(model, windows)
     for at, origin in enumerate(windows.origins):
         first = 0 if origin < 20 else 20
-        rows = (windows.table.values[first:origin + 1, :3] - windows.scaler.center) / windows.scaler.scale  # type: ignore[union-attr]
+        rows = (windows.table.values[first : origin + 1, :3] - windows.scaler.center) / windows.scaler.scale  # type: ignore[union-attr]
         np.testing.assert_allclose(said[at], one_long_pass(model, rows[None])[0, -1], atol=1e-6)
 
 
@@ -217,13 +245,18 @@ def test_one_row_needs_no_training_lanes(run: Run) -> None:
     one = predict_carried(run.bundle.network, windows.subset(np.array([300])))
     np.testing.assert_array_equal(one[0], everything[300])
     assert build_carrying(run.bundle.architecture, lanes=1, rows=1, seed=0).predict_on_batch(
-        {"x": np.zeros((1, 1, 3)), "keep": np.zeros(1)}).shape == (1, 1, 1)
+        {"x": np.zeros((1, 1, 3)), "keep": np.zeros(1)}
+    ).shape == (1, 1, 1)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fit(small_table(), small_plan(training={"state": "carried", "epochs": 3, "batch_size": 4, "stretch": 6}),
-               folder=tmp_path_factory.mktemp("carried") / "run", quiet=True)
+    return fit(
+        small_table(),
+        small_plan(training={"state": "carried", "epochs": 3, "batch_size": 4, "stretch": 6}),
+        folder=tmp_path_factory.mktemp("carried") / "run",
+        quiet=True,
+    )
 
 
 def test_a_run_with_a_carried_state_learns_and_its_bundle_knows(run: Run, tmp_path: Path) -> None:
@@ -261,8 +294,10 @@ def test_lanes_and_stretches_change_training_and_prediction_only_through_the_wei
     prepared = prepare(reading(small_table()), small_plan(training={"state": "carried"}))
     shape = design(prepared).architecture
     base = FitSettings(epochs=1, stretch=6, batch_size=4)
-    found = [fit_network(shape, prepared.train, prepared.validation, settings=one).model
-             for one in (base, replace(base, batch_size=2), replace(base, stretch=12), base)]
+    found = [
+        fit_network(shape, prepared.train, prepared.validation, settings=one).model
+        for one in (base, replace(base, batch_size=2), replace(base, stretch=12), base)
+    ]
     weights = [weights_of(model)[0] for model in found]
     assert (weights[0] != weights[1]).any()
     assert (weights[0] != weights[2]).any()
@@ -281,8 +316,12 @@ def test_several_steps_in_one_call_carry_the_state_as_single_steps_do() -> None:
 
     prepared = prepare(reading(small_table()), small_plan(training={"state": "carried"}))
     settings = FitSettings(epochs=2, stretch=6, batch_size=2)
-    one, other = (fit_network(design(prepared).architecture, prepared.train, prepared.validation, settings=settings,
-                              callbacks=callbacks).model for callbacks in ([], [Listener()]))
+    one, other = (
+        fit_network(
+            design(prepared).architecture, prepared.train, prepared.validation, settings=settings, callbacks=callbacks
+        ).model
+        for callbacks in ([], [Listener()])
+    )
     for a, b in zip(weights_of(one), weights_of(other), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
@@ -315,10 +354,12 @@ def test_classes_are_learned_per_row(count: int, tmp_path: Path) -> None:
     if count == 2:
         values = np.array(table.values)
         values[:, 3] = values[:, 3] > 0
-        table = replace(table, values=values, tags=(*table.tags[:3], replace(
-            table.tags[3], categories=("normal", "fouling"))))
-    made = fit(table, small_plan(classes=True, training={"state": "carried", "epochs": 2}), folder=tmp_path / "run",
-               quiet=True)
+        table = replace(
+            table, values=values, tags=(*table.tags[:3], replace(table.tags[3], categories=("normal", "fouling")))
+        )
+    made = fit(
+        table, small_plan(classes=True, training={"state": "carried", "epochs": 2}), folder=tmp_path / "run", quiet=True
+    )
     choices = {choice["setting"]: choice["value"] for choice in made.summary["choices"]}
     assert choices["model.summaries"] is False
     assert choices["training.stretch"] == 6
@@ -329,21 +370,33 @@ def test_a_warm_start_goes_on_with_a_carried_state(run: Run, tmp_path: Path) -> 
     later = small_table(seed=1)
     assert later.time is not None
     later = replace(later, time=later.time + np.timedelta64(420 * 60, "s"))
-    plan = small_plan(training={"state": "carried", "epochs": 1, "batch_size": 4, "learning_rate": 1e-30,
-                                "warm_start": str(run.bundle_path)})
+    plan = small_plan(
+        training={
+            "state": "carried",
+            "epochs": 1,
+            "batch_size": 4,
+            "learning_rate": 1e-30,
+            "warm_start": str(run.bundle_path),
+        }
+    )
     made = fit(later, plan, folder=tmp_path / "run", quiet=True)
     assert made.summary["best_epoch"] == 0
     for name, array in run.bundle.weights.items():
         np.testing.assert_array_equal(made.bundle.weights[name], array)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"windows": {"lookback": "batch"}}, "past targets on every row: lookback = None does not go with it"),
-    ({"task": {"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 3, "count": 1}}},
-     r"past_targets.count = 1 does not go with it"),
-    ({"model": {"summaries": True}}, r"leave out summaries = true in \[model\]"),
-    ({"model": {"bidirectional": True}, "online": False}, r"leave out bidirectional = true in \[model\]"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"windows": {"lookback": "batch"}}, "past targets on every row: lookback = None does not go with it"),
+        (
+            {"task": {"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 3, "count": 1}}},
+            r"past_targets.count = 1 does not go with it",
+        ),
+        ({"model": {"summaries": True}}, r"leave out summaries = true in \[model\]"),
+        ({"model": {"bidirectional": True}, "online": False}, r"leave out bidirectional = true in \[model\]"),
+    ],
+)
 def test_what_cannot_be_carried_is_refused(changes: dict[str, Any], message: str) -> None:
     plan = small_plan(training={"state": "carried"}, **changes)
     table = in_batches(small_table(1000), *([25] * 40)) if "windows" in changes else small_table()
@@ -381,14 +434,18 @@ def test_a_bundle_that_claims_to_carry_what_cannot_be_carried_is_refused(run: Ru
 
 
 def test_normalised_layers_with_a_residual_are_carried_too() -> None:
-    prepared = prepare(reading(small_table()), small_plan(
-        training={"state": "carried", "epochs": 1}, model={"units": [4, 4], "layer_norm": True, "residual": True}))
+    prepared = prepare(
+        reading(small_table()),
+        small_plan(
+            training={"state": "carried", "epochs": 1}, model={"units": [4, 4], "layer_norm": True, "residual": True}
+        ),
+    )
     made = design(prepared)
     model = fit_network(made.architecture, prepared.train, prepared.validation, settings=made.settings).model
     said = predict_carried(model, prepared.test)
     first = int(prepared.test.origins[0])
     begin = int(carry(prepared.test).begins[first])
-    rows = prepared.test.table.select(list(prepared.test.spec.inputs)).values[begin:first + 1]
+    rows = prepared.test.table.select(list(prepared.test.spec.inputs)).values[begin : first + 1]
     scaler = prepared.test.scaler
     assert scaler is not None
     np.testing.assert_allclose(said[0], one_long_pass(model, scaler.transform(rows)[None])[0, -1], atol=1e-5)
@@ -414,10 +471,12 @@ def test_a_history_with_a_carried_state_is_the_offline_prediction(run: Run, tmp_
     np.testing.assert_allclose(found[expected["origin"]], expected["prediction"], atol=2e-4)
 
 
-@pytest.mark.parametrize(("mode", "said"), [
-    ("carried", "the state is carried as in training"), ("windows", "Use --history carried")])
+@pytest.mark.parametrize(
+    ("mode", "said"), [("carried", "the state is carried as in training"), ("windows", "Use --history carried")]
+)
 def test_the_command_says_whether_the_model_was_trained_so(
-        run: Run, tmp_path: Path, mode: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run: Run, tmp_path: Path, mode: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     from backmix.app.main import main
 
     path = frame_file(Runtime.load(run.bundle_path), tmp_path)

@@ -21,22 +21,50 @@ from backmix.errors import StorageError, TrainingError
 from backmix.training.checkpoint import CHECKPOINT, Snapshot, load_snapshot, save_snapshot
 
 floats = st.floats(allow_nan=True, allow_infinity=True)
-members = st.lists(arrays(st.sampled_from([np.float32, np.int32, np.uint32]),
-                          array_shapes(min_dims=0, max_dims=3, max_side=3)), max_size=3)
-SMALL = Snapshot(epoch=1, step=0, arrays={"model": [np.zeros(3, np.float32)]}, history={"loss": [0.1]},
-                 callbacks={"0:EarlyStop": {"wait": 1}}, fingerprint="f")
+members = st.lists(
+    arrays(st.sampled_from([np.float32, np.int32, np.uint32]), array_shapes(min_dims=0, max_dims=3, max_side=3)),
+    max_size=3,
+)
+SMALL = Snapshot(
+    epoch=1,
+    step=0,
+    arrays={"model": [np.zeros(3, np.float32)]},
+    history={"loss": [0.1]},
+    callbacks={"0:EarlyStop": {"wait": 1}},
+    fingerprint="f",
+)
 
 
 @settings(max_examples=25, deadline=None)
-@given(model=members, optimizer=members, epoch=st.integers(0, 10**6), step=st.integers(0, 10**6),
-       losses=st.lists(floats, max_size=5), stopped=st.sampled_from([None, "patience", "epochs"]))
-def test_the_round_trip_is_exact(tmp_path_factory: pytest.TempPathFactory, model: Any, optimizer: Any,
-                                 epoch: int, step: int, losses: list[float], stopped: str | None) -> None:
+@given(
+    model=members,
+    optimizer=members,
+    epoch=st.integers(0, 10**6),
+    step=st.integers(0, 10**6),
+    losses=st.lists(floats, max_size=5),
+    stopped=st.sampled_from([None, "patience", "epochs"]),
+)
+def test_the_round_trip_is_exact(
+    tmp_path_factory: pytest.TempPathFactory,
+    model: Any,
+    optimizer: Any,
+    epoch: int,
+    step: int,
+    losses: list[float],
+    stopped: str | None,
+) -> None:
     """Law: bit-equal, NaN and infinity included, in the order of the variables."""
     folder = tmp_path_factory.mktemp("run")
-    first = Snapshot(epoch=epoch, step=step, arrays={"model": model, "optimizer": optimizer},
-                     history={"loss": losses}, callbacks={"0:EarlyStop": {"best": None, "wait": 3}},
-                     fingerprint="abc", stopped=stopped, seconds=1.5)
+    first = Snapshot(
+        epoch=epoch,
+        step=step,
+        arrays={"model": model, "optimizer": optimizer},
+        history={"loss": losses},
+        callbacks={"0:EarlyStop": {"best": None, "wait": 3}},
+        fingerprint="abc",
+        stopped=stopped,
+        seconds=1.5,
+    )
     save_snapshot(folder, first)
     back = load_snapshot(folder)
     assert back is not None
@@ -61,22 +89,41 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     assert load_snapshot(tmp_path) is None
 
 
-ABOUT = {"format": 1, "epoch": 0, "step": 0, "history": {}, "callbacks": {}, "fingerprint": "",
-         "stopped": None, "seconds": 0.0}
+ABOUT = {
+    "format": 1,
+    "epoch": 0,
+    "step": 0,
+    "history": {},
+    "callbacks": {},
+    "fingerprint": "",
+    "stopped": None,
+    "seconds": 0.0,
+}
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"{", b"PK\x03\x04 nothing of ours", b"\x80\x04\x95pickle", b"\xff" * 1000, save({}),
-    save({}, {"backmix": "{"}), save({}, {"backmix": "[]"}), save({}, {"backmix": json.dumps({"format": 1})}),
-    save({}, {"backmix": json.dumps(ABOUT | {"format": 2})}),
-    save({}, {"backmix": json.dumps(ABOUT | {"epoch": "x"})}),
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"PK\x03\x04 nothing of ours",
+        b"\x80\x04\x95pickle",
+        b"\xff" * 1000,
+        save({}),
+        save({}, {"backmix": "{"}),
+        save({}, {"backmix": "[]"}),
+        save({}, {"backmix": json.dumps({"format": 1})}),
+        save({}, {"backmix": json.dumps(ABOUT | {"format": 2})}),
+        save({}, {"backmix": json.dumps(ABOUT | {"epoch": "x"})}),
+    ],
+)
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
     with pytest.raises(TrainingError) as caught:
         load_snapshot(tmp_path)
-    assert str(caught.value) == (f"{tmp_path / CHECKPOINT} — this checkpoint is damaged or of another "
-                                 "release. Delete it to start anew")
+    assert str(caught.value) == (
+        f"{tmp_path / CHECKPOINT} — this checkpoint is damaged or of another release. Delete it to start anew"
+    )
 
 
 def test_any_cut_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -89,8 +136,9 @@ def test_any_cut_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_row_40_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                      call: str) -> None:
+def test_row_40_a_full_disk_leaves_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     save_snapshot(tmp_path, SMALL)
 
     def full(*_: Any) -> None:

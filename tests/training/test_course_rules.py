@@ -14,15 +14,7 @@ from hypothesis import strategies as st
 
 from backmix.text import LANGUAGES
 from backmix.training.counsel import TOPICS, facts_of, kind_of, of_run, situation
-from backmix.training.course_rules import (
-    RULES,
-    Claim,
-    Facts,
-    Topic,
-    applying,
-    concluded,
-    path,
-)
+from backmix.training.course_rules import RULES, Claim, Facts, Topic, applying, concluded, path
 from backmix.training.design import design
 from backmix.training.measured import PLACE, Figure, document, figures, weigh
 from backmix.training.prepare import prepare
@@ -48,24 +40,41 @@ def test_the_tree_answers_as_the_course_does(rows: int, samples: int, tight: boo
     assert set(concluded(steps)) == set.intersection(*wanted)
 
 
-@pytest.mark.parametrize(("rows", "samples", "budget", "question"), [
-    (19, 999, "tight", "yes yes yes"), (20, 1000, "ample", "no no no no"), (100, 999, "tight", "no no yes yes"),
-    (101, 1000, "tight", "no yes no yes")])
+@pytest.mark.parametrize(
+    ("rows", "samples", "budget", "question"),
+    [
+        (19, 999, "tight", "yes yes yes"),
+        (20, 1000, "ample", "no no no no"),
+        (100, 999, "tight", "no no yes yes"),
+        (101, 1000, "tight", "no yes no yes"),
+    ],
+)
 def test_the_bounds_of_the_tree(rows: int, samples: int, budget: str, question: str) -> None:
     steps = path(Facts(rows=rows, samples=samples, budget=budget))  # type: ignore[arg-type]
     assert " ".join("yes" if step.yes else "no" for step in steps) == question
 
 
-@pytest.mark.parametrize(("topic", "facts", "answers"), [
-    ("size", Facts(10, 500), {"32", "64"}), ("size", Facts(50, 500), {"64", "128", "64-64", "128-128"}),
-    ("size", Facts(51, 500), {"128-128", "256-256"}), ("size", Facts(101, 500), {"several layers, attention"}),
-    ("loss", Facts(30, 500), {"mse"}), ("loss", Facts(30, 500, outliers=True), {"mae", "huber"}),
-    ("loss", Facts(30, 500, wide=True), {"msle"}), ("loss", Facts(30, 500, kind="binary"), {"binary_crossentropy"}),
-    ("loss", Facts(30, 500, kind="classes"), {"sparse_categorical_crossentropy"}),
-    ("learning_rate", Facts(19, 500), {0.01}), ("learning_rate", Facts(20, 500), {0.001}),
-    ("learning_rate", Facts(101, 500), {0.0001}), ("learning_rate", Facts(19, 500, tuning=True), {0.0001}),
-    ("batch_size", Facts(50, 500), {64}), ("batch_size", Facts(51, 500), {32}), ("batch_size", Facts(101, 500), {16}),
-])
+@pytest.mark.parametrize(
+    ("topic", "facts", "answers"),
+    [
+        ("size", Facts(10, 500), {"32", "64"}),
+        ("size", Facts(50, 500), {"64", "128", "64-64", "128-128"}),
+        ("size", Facts(51, 500), {"128-128", "256-256"}),
+        ("size", Facts(101, 500), {"several layers, attention"}),
+        ("loss", Facts(30, 500), {"mse"}),
+        ("loss", Facts(30, 500, outliers=True), {"mae", "huber"}),
+        ("loss", Facts(30, 500, wide=True), {"msle"}),
+        ("loss", Facts(30, 500, kind="binary"), {"binary_crossentropy"}),
+        ("loss", Facts(30, 500, kind="classes"), {"sparse_categorical_crossentropy"}),
+        ("learning_rate", Facts(19, 500), {0.01}),
+        ("learning_rate", Facts(20, 500), {0.001}),
+        ("learning_rate", Facts(101, 500), {0.0001}),
+        ("learning_rate", Facts(19, 500, tuning=True), {0.0001}),
+        ("batch_size", Facts(50, 500), {64}),
+        ("batch_size", Facts(51, 500), {32}),
+        ("batch_size", Facts(101, 500), {16}),
+    ],
+)
 def test_the_choosers_answer_as_the_course_does(topic: Topic, facts: Facts, answers: set[object]) -> None:
     """Course items 45, 50, 82 and 83: length, kind of target and of training give layers, loss, rate and batch."""
     assert {answer for rule in applying(topic, facts) for answer in rule.answer} == answers
@@ -118,11 +127,17 @@ def figure(setting: str, *errors: float, place: str = "cstr") -> Figure:
 CLAIM = Claim("cell", "gru", "lstm", places=("cstr", "debutanizer"))
 
 
-@pytest.mark.parametrize(("one", "other", "finding"), [
-    ((1.0, 1.0, 1.0), (2.0, 2.1, 1.9), "agrees"), ((2.0, 2.1, 1.9), (1.0, 1.0, 1.0), "contradicts"),
-    ((1.0, 1.0, 1.0), (1.5, 0.9, 1.1), "undecided")])
-def test_a_difference_counts_beyond_twice_its_spread(one: tuple[float, ...], other: tuple[float, ...],
-                                                    finding: str) -> None:
+@pytest.mark.parametrize(
+    ("one", "other", "finding"),
+    [
+        ((1.0, 1.0, 1.0), (2.0, 2.1, 1.9), "agrees"),
+        ((2.0, 2.1, 1.9), (1.0, 1.0, 1.0), "contradicts"),
+        ((1.0, 1.0, 1.0), (1.5, 0.9, 1.1), "undecided"),
+    ],
+)
+def test_a_difference_counts_beyond_twice_its_spread(
+    one: tuple[float, ...], other: tuple[float, ...], finding: str
+) -> None:
     found = weigh([CLAIM], (figure("gru", *one), figure("lstm", *other)))
     assert found.finding == finding
     (compared,) = found.comparisons
@@ -131,15 +146,22 @@ def test_a_difference_counts_beyond_twice_its_spread(one: tuple[float, ...], oth
 
 
 def test_data_that_disagree_are_mixed_and_no_figures_are_none() -> None:
-    known = (figure("gru", 1, 1, 1.01), figure("lstm", 2, 2, 2), figure("gru", 2, 2, 2, place="debutanizer"),
-             figure("lstm", 1, 1, 1.01, place="debutanizer"))
+    known = (
+        figure("gru", 1, 1, 1.01),
+        figure("lstm", 2, 2, 2),
+        figure("gru", 2, 2, 2, place="debutanizer"),
+        figure("lstm", 1, 1, 1.01, place="debutanizer"),
+    )
     assert weigh([CLAIM], known).finding == "mixed"
     assert weigh([CLAIM], ()).finding == "unmeasured"
     assert weigh([CLAIM], ()).text("en") == "not measured"
 
 
-@given(st.floats(0.01, 100), st.lists(st.floats(0.1, 10), min_size=3, max_size=3),
-       st.lists(st.floats(0.1, 10), min_size=3, max_size=3))
+@given(
+    st.floats(0.01, 100),
+    st.lists(st.floats(0.1, 10), min_size=3, max_size=3),
+    st.lists(st.floats(0.1, 10), min_size=3, max_size=3),
+)
 @settings(max_examples=100, deadline=None)
 def test_the_unit_of_an_error_does_not_matter(scale: float, one: list[float], other: list[float]) -> None:
     """Law: in other units of the plant the finding is the same, and turned round it is the opposite."""
@@ -182,5 +204,6 @@ def test_the_counsel_of_a_situation_is_that_of_a_run_like_it() -> None:
     found = {one.topic: one.value for one in of_run(prepared, design(prepared))}
     assert alike == found | {"loss": None}
     assert {one.topic: one.value for one in situation(Facts(30, 500, kind="classes"))}["loss"] == (
-        "sparse_categorical_crossentropy")
+        "sparse_categorical_crossentropy"
+    )
     assert kind_of("forecast") == "regression"

@@ -67,7 +67,7 @@ def test_age_and_horizon_shorten_what_a_window_must_show() -> None:
 
 
 def test_the_lines_to_paste_are_a_plan() -> None:
-    task = "\n[task]\nkind = \"soft_sensor\"\ntarget = \"y\""
+    task = '\n[task]\nkind = "soft_sensor"\ntarget = "y"'
     plan = Plan.parse("\n".join(plan_lines(found(12), SPEC)) + task)
     assert str(plan.windows.lookback) == "13 rows"
 
@@ -87,6 +87,10 @@ def test_only_training_rows_are_scanned() -> None:
 
 
 def test_where_there_is_no_dead_time_none_is_looked_for() -> None:
-    countdown = small_plan(task={"kind": "batch_end_time"}, split={"kind": "batch"}, windows={"lookback": "elapsed"},
-                           evaluation={"baselines": ["mean"]})
+    countdown = small_plan(
+        task={"kind": "batch_end_time"},
+        split={"kind": "batch"},
+        windows={"lookback": "elapsed"},
+        evaluation={"baselines": ["mean"]},
+    )
     assert scan_prepared(prepare(reading(small_batches()), countdown)) is None

@@ -91,8 +91,16 @@ def test_it_learns_what_keras_learns_on_whole_batches(parts: tuple[Windows, Wind
     ours = fit_network(shape, train, validation, settings=chosen)
     model = compiled(shape, chosen)
     some, check = train.gather(train.all_indices), validation.gather(validation.all_indices)
-    theirs = model.fit({"x": some.x}, some.y, batch_size=16, epochs=3, shuffle=False, verbose=0,
-                       validation_data=({"x": check.x}, check.y), validation_batch_size=48)
+    theirs = model.fit(
+        {"x": some.x},
+        some.y,
+        batch_size=16,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        validation_data=({"x": check.x}, check.y),
+        validation_batch_size=48,
+    )
     for name in ("loss", "val_loss"):
         np.testing.assert_allclose(ours.history[name], theirs.history[name], rtol=1e-5)
 
@@ -100,8 +108,9 @@ def test_it_learns_what_keras_learns_on_whole_batches(parts: tuple[Windows, Wind
 def test_the_reported_losses_are_means_over_windows(parts: tuple[Windows, Windows]) -> None:
     """70 windows in batches of 16 fill 80 places: places of weight 0 must not count."""
     shape = replace(SHAPE, dropout=0.0)
-    still = fit_network(shape, *parts, settings=replace(QUICK, epochs=1, learning_rate=1e-30, loss="mae",
-                                                        metrics=("mae",)))
+    still = fit_network(
+        shape, *parts, settings=replace(QUICK, epochs=1, learning_rate=1e-30, loss="mae", metrics=("mae",))
+    )
     for part, prefix in zip(parts, ("", "val_"), strict=True):
         truth = part.gather(part.all_indices).y
         assert truth is not None
@@ -164,8 +173,10 @@ def test_optimisers_and_clipping_reach_keras(name: Any) -> None:
     """Course items 43 (Adam, RMSprop, SGD with momentum), 44 (clipping) and 45 (learning rate)."""
     made = optimizer(FitSettings(optimizer=name, learning_rate=0.003, momentum=0.7, clipnorm=0.5))
     keras = use_engine()
-    assert type(made) is {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop,
-                          "sgd": keras.optimizers.SGD}[name]
+    assert (
+        type(made)
+        is {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}[name]
+    )
     assert float(np.asarray(made.learning_rate)) == pytest.approx(0.003)
     assert (made.clipnorm, made.clipvalue) == (0.5, None)
     if name == "sgd":
@@ -175,8 +186,15 @@ def test_optimisers_and_clipping_reach_keras(name: Any) -> None:
 
 
 def test_a_cosine_lowers_the_rate_over_all_epochs_and_resumes(parts: tuple[Windows, Windows], tmp_path: Path) -> None:
-    chosen = FitSettings(schedule="cosine", learning_rate=0.01, min_learning_rate=0.001, epochs=4, batch_size=32,
-                         average=0.9, weight_decay=0.01)
+    chosen = FitSettings(
+        schedule="cosine",
+        learning_rate=0.01,
+        min_learning_rate=0.001,
+        epochs=4,
+        batch_size=32,
+        average=0.9,
+        weight_decay=0.01,
+    )
     made = fit_network(SHAPE, *parts, settings=chosen)
     wanted = 0.001 + 0.009 * 0.5 * (1 + np.cos(np.pi * np.arange(4) / 4))
     np.testing.assert_allclose(made.history["learning_rate"], wanted, rtol=1e-5)
@@ -227,26 +245,32 @@ def test_weight_decay_shrinks_kernels_and_leaves_biases(parts: tuple[Windows, Wi
 def test_clipping_bounds_the_step(parts: tuple[Windows, Windows]) -> None:
     """Course item 7: with plain gradient descent no weight array moves further than rate x clipnorm."""
     shape = replace(SHAPE, dropout=0.0)
-    chosen = FitSettings(optimizer="sgd", momentum=0.0, learning_rate=1.0, clipnorm=0.01, epochs=1,
-                         batch_size=70)
+    chosen = FitSettings(optimizer="sgd", momentum=0.0, learning_rate=1.0, clipnorm=0.01, epochs=1, batch_size=70)
     start = values(compiled(shape, chosen))
     moved = values(fit_network(shape, *parts, settings=chosen).model)
     distances = [float(np.linalg.norm(b - a)) for a, b in zip(start, moved, strict=True)]
     assert max(distances) == pytest.approx(0.01, rel=1e-3)
 
 
-@pytest.mark.parametrize(("head", "outputs", "classes", "loss", "metrics"), [
-    ("classes", 3, 3, "sparse_categorical_crossentropy", ("accuracy",)),
-    ("binary", 1, 2, "binary_crossentropy", ("accuracy", "precision", "recall", "auc")),
-])
-def test_classifiers_train_with_class_weights(head: str, outputs: int, classes: int, loss: str,
-                                              metrics: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(
+    ("head", "outputs", "classes", "loss", "metrics"),
+    [
+        ("classes", 3, 3, "sparse_categorical_crossentropy", ("accuracy",)),
+        ("binary", 1, 2, "binary_crossentropy", ("accuracy", "precision", "recall", "auc")),
+    ],
+)
+def test_classifiers_train_with_class_weights(
+    head: str, outputs: int, classes: int, loss: str, metrics: tuple[Any, ...]
+) -> None:
     """Course items 47 and 49; a class of weight 0 is not learned at all."""
     shape = replace(SHAPE, head=head, outputs=outputs)
     parts = windows(60, classes=classes), windows(40, seed=1, classes=classes)
     weights = {0: 1.0} | dict.fromkeys(range(1, classes), 0.0)
-    made = fit_network(shape, *parts, settings=replace(
-        QUICK, loss=loss, metrics=metrics, class_weights=weights, epochs=12, learning_rate=0.05))
+    made = fit_network(
+        shape,
+        *parts,
+        settings=replace(QUICK, loss=loss, metrics=metrics, class_weights=weights, epochs=12, learning_rate=0.05),
+    )
     assert {f"val_{name}" for name in metrics} <= set(made.history)
     found = predict_network(made.model, parts[1])
     picked = found.argmax(axis=1) if classes > 2 else (found[:, 0] > 0.5).astype(int)
@@ -256,8 +280,7 @@ def test_classifiers_train_with_class_weights(head: str, outputs: int, classes: 
 def test_a_metric_that_does_not_fit_the_head_is_refused(parts: tuple[Windows, Windows]) -> None:
     with pytest.raises(PlanError) as caught:
         fit_network(SHAPE, *parts, settings=replace(QUICK, metrics=("auc",)))
-    assert str(caught.value) == ("metric 'auc' does not fit this network (regression). "
-                                 "Choose among: mse, mae, rmse")
+    assert str(caught.value) == ("metric 'auc' does not fit this network (regression). Choose among: mse, mae, rmse")
 
 
 def test_whole_batches_of_unequal_length_are_masked() -> None:
@@ -272,8 +295,7 @@ def test_whole_batches_of_unequal_length_are_masked() -> None:
     made = fit_network(shape, part, part, settings=chosen)
     longer = fit_network(replace(shape, lookback=12), part, part, settings=chosen)
     np.testing.assert_allclose(made.history["loss"], longer.history["loss"], rtol=1e-5)
-    np.testing.assert_allclose(predict_network(made.model, part), predict_network(longer.model, part),
-                               atol=1e-5)
+    np.testing.assert_allclose(predict_network(made.model, part), predict_network(longer.model, part), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 7, 256, 1000])
@@ -282,8 +304,9 @@ def test_batch_size_and_company_change_no_prediction(fitted: Fitted, size: int) 
     part = windows(300, seed=5)
     whole = predict_network(fitted.model, part)
     assert whole.shape == (300, 1)
-    np.testing.assert_array_equal(predict_network(fitted.model, part.subset(np.arange(40)), batch_size=size),
-                                  whole[:40])
+    np.testing.assert_array_equal(
+        predict_network(fitted.model, part.subset(np.arange(40)), batch_size=size), whole[:40]
+    )
     back = predict_network(fitted.model, part.subset(np.arange(300)[::-1]))
     np.testing.assert_array_equal(back[::-1], whole)
 
@@ -306,8 +329,7 @@ def test_it_trains_on_a_real_table_without_copying_it(monkeypatch: pytest.Monkey
     assert same(lazy.model, kept.model)
 
 
-def test_steps_run_together_or_one_by_one_are_the_same_steps(fitted: Fitted,
-                                                             parts: tuple[Windows, Windows]) -> None:
+def test_steps_run_together_or_one_by_one_are_the_same_steps(fitted: Fitted, parts: tuple[Windows, Windows]) -> None:
     class Listener(use_engine().callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
@@ -331,17 +353,18 @@ def test_nothing_to_train_or_validate_on_is_said(parts: tuple[Windows, Windows])
     none = parts[0].subset(np.arange(0))
     with pytest.raises(TrainingError) as caught:
         fit_network(SHAPE, none, parts[1], settings=QUICK)
-    assert str(caught.value) == ("array — there is no window to train on. Use a shorter lookback, more data, "
-                                 "or a larger training part")
+    assert str(caught.value) == (
+        "array — there is no window to train on. Use a shorter lookback, more data, or a larger training part"
+    )
     with pytest.raises(TrainingError) as caught:
         fit_network(SHAPE, parts[0], none, settings=QUICK)
     assert str(caught.value) == (
         "array — there is no window to validate on, so nothing could tell when to stop. Give validation a "
-        "larger part of the data, or use a shorter lookback")
+        "larger part of the data, or use a shorter lookback"
+    )
 
 
-def test_nothing_is_printed(parts: tuple[Windows, Windows], capfd: pytest.CaptureFixture[str],
-                            tmp_path: Path) -> None:
+def test_nothing_is_printed(parts: tuple[Windows, Windows], capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Trap Y and course item 54: no log spam, whatever Keras or the engine would like to say."""
     fit_network(SHAPE, *parts, settings=replace(QUICK, epochs=1), folder=tmp_path)
     assert capfd.readouterr() == ("", "")
@@ -352,8 +375,9 @@ def test_the_plan_becomes_settings() -> None:
     made = resolve(plan, loss="huber", batch_size=64, lookback=30, class_weights={0: 2.0})
     assert (made.loss, made.batch_size, made.learning_rate) == ("huber", 64, 0.001)
     assert (made.clipnorm, made.clipvalue, made.class_weights) == (1.0, None, {0: 2.0})
-    named = TrainingPlan(loss="mae", batch_size=8, learning_rate=0.1, class_weight="none", clipnorm="none",
-                         memory_limit="2GB")
+    named = TrainingPlan(
+        loss="mae", batch_size=8, learning_rate=0.1, class_weight="none", clipnorm="none", memory_limit="2GB"
+    )
     made = resolve(named, loss="huber", batch_size=64, lookback=30, class_weights={0: 2.0}, resume=False)
     assert (made.loss, made.batch_size, made.learning_rate, made.resume) == ("mae", 8, 0.1, False)
     assert (made.clipnorm, made.class_weights, made.memory_limit) == (None, None, 2_000_000_000)
@@ -365,19 +389,33 @@ def test_settings_and_plan_have_the_same_defaults() -> None:
     assert resolve(TrainingPlan(), loss="mse", batch_size=32, lookback=30) == FitSettings()
 
 
-@pytest.mark.parametrize(("fields", "message"), [
-    ({"clipnorm": 1.0, "clipvalue": 0.5}, "clipnorm and clipvalue cannot both be set. Keep one of them"),
-    ({"learning_rate": 0}, "got 0.0, wanted a number above 0"),
-    ({"batch_size": 0}, "got 0, wanted a number above 0"),
-    ({"loss": "rmse"}, "there is no loss 'rmse'. Choose one of: auto, binary_crossentropy, huber, mae, mse, "
-                       "msle, sparse_categorical_crossentropy"),
-    ({"monitor": "val_auc"}, "'val_auc' is not measured during this training. Watch one of val_loss, or add "
-                             "it to metrics"),
-    ({"checkpoint": "../best"}, "'../best' cannot be a file name. Use plain text, with {epoch} and metrics "
-                                "such as {val_loss:.4f} where wanted"),
-    ({"checkpoint": "{epoch.__class__}"}, "'{epoch.__class__}' cannot be a file name. Use plain text, with "
-                                          "{epoch} and metrics such as {val_loss:.4f} where wanted"),
-])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"clipnorm": 1.0, "clipvalue": 0.5}, "clipnorm and clipvalue cannot both be set. Keep one of them"),
+        ({"learning_rate": 0}, "got 0.0, wanted a number above 0"),
+        ({"batch_size": 0}, "got 0, wanted a number above 0"),
+        (
+            {"loss": "rmse"},
+            "there is no loss 'rmse'. Choose one of: auto, binary_crossentropy, huber, mae, mse, "
+            "msle, sparse_categorical_crossentropy",
+        ),
+        (
+            {"monitor": "val_auc"},
+            "'val_auc' is not measured during this training. Watch one of val_loss, or add it to metrics",
+        ),
+        (
+            {"checkpoint": "../best"},
+            "'../best' cannot be a file name. Use plain text, with {epoch} and metrics "
+            "such as {val_loss:.4f} where wanted",
+        ),
+        (
+            {"checkpoint": "{epoch.__class__}"},
+            "'{epoch.__class__}' cannot be a file name. Use plain text, with "
+            "{epoch} and metrics such as {val_loss:.4f} where wanted",
+        ),
+    ],
+)
 def test_a_faulty_plan_is_explained(fields: dict[str, Any], message: str) -> None:
     from pydantic import ValidationError
 
@@ -388,7 +426,9 @@ def test_a_faulty_plan_is_explained(fields: dict[str, Any], message: str) -> Non
 
 def test_the_learning_rate_follows_the_window() -> None:
     """Course item 45."""
-    rates = [resolve(TrainingPlan(optimizer=name), loss="mse", batch_size=1, lookback=rows).learning_rate
-             for name, rows in (("adam", 30), ("rmsprop", 30), ("sgd", 30), ("adam", 500))]
+    rates = [
+        resolve(TrainingPlan(optimizer=name), loss="mse", batch_size=1, lookback=rows).learning_rate
+        for name, rows in (("adam", 30), ("rmsprop", 30), ("sgd", 30), ("adam", 500))
+    ]
     assert rates == [0.001, 0.001, 0.01, 0.0005]
     assert all(math.isfinite(rate) for rate in rates)

@@ -16,16 +16,7 @@ from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
-from backmix.training.callbacks import (
-    Board,
-    EarlyStop,
-    Hooks,
-    Plateau,
-    Resumable,
-    Rule,
-    SaveBest,
-    recommended,
-)
+from backmix.training.callbacks import Board, EarlyStop, Hooks, Plateau, Resumable, Rule, SaveBest, recommended
 from backmix.training.checkpoint import values
 from backmix.training.fit import FitSettings, fit_network
 from backmix.training.progress import Mark, Progress
@@ -69,11 +60,11 @@ def play(callback: Hooks, series: list[float]) -> tuple[Stub, list[dict[str, flo
     return model, logs
 
 
-@pytest.mark.parametrize(("series", "patience", "epochs", "best"), [
-    ([3, 2, 1, 1, 1, 1], 2, 5, 2), ([3, 4, 2, 3, 1], 2, 5, 4), ([1, 2, 3], 1, 2, 0), ([3, 2, 1], 1, 3, 2),
-])
-def test_training_stops_when_nothing_gets_better(series: list[float], patience: int, epochs: int,
-                                                 best: int) -> None:
+@pytest.mark.parametrize(
+    ("series", "patience", "epochs", "best"),
+    [([3, 2, 1, 1, 1, 1], 2, 5, 2), ([3, 4, 2, 3, 1], 2, 5, 4), ([1, 2, 3], 1, 2, 0), ([3, 2, 1], 1, 3, 2)],
+)
+def test_training_stops_when_nothing_gets_better(series: list[float], patience: int, epochs: int, best: int) -> None:
     """Course item 55."""
     stop = EarlyStop(DOWN, patience=patience)
     _, logs = play(stop, series)
@@ -107,7 +98,8 @@ def test_the_learning_rate_falls_on_a_plateau() -> None:
     slow = Plateau(DOWN, patience=2, factor=0.5, least=0.02)
     model, logs = play(slow, [1.0] + [2.0] * 9)
     assert [row["learning_rate"] for row in logs] == pytest.approx(
-        [0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.02, 0.02, 0.02])
+        [0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.02, 0.02, 0.02]
+    )
     assert model.optimizer.learning_rate == pytest.approx(0.02)
 
 
@@ -148,15 +140,14 @@ def test_patience_ends_a_training(parts: tuple[Windows, Windows]) -> None:
     assert len(made.history["loss"]) == made.best_epoch + 2
 
 
-def test_weights_are_saved_only_when_they_are_the_best(parts: tuple[Windows, Windows],
-                                                       tmp_path: Path) -> None:
+def test_weights_are_saved_only_when_they_are_the_best(parts: tuple[Windows, Windows], tmp_path: Path) -> None:
     """Course item 56: weights only, best only, under templated names."""
     from safetensors.numpy import load_file
 
     wild = replace(QUICK, learning_rate=0.3, epochs=5, checkpoint="{epoch:03d}-{val_loss:.4f}")
     made = fit_network(SHAPE, *parts, settings=wild, folder=tmp_path / "a")
     series = made.history["val_loss"]
-    better = [epoch for epoch, value in enumerate(series) if value == min(series[:epoch + 1])]
+    better = [epoch for epoch, value in enumerate(series) if value == min(series[: epoch + 1])]
     names = [f"{epoch + 1:03d}-{series[epoch]:.4f}.safetensors" for epoch in better]
     assert sorted(path.name for path in (tmp_path / "a").glob("0*")) == names
     saved = load_file(tmp_path / "a" / names[-1])
@@ -171,15 +162,18 @@ def test_a_name_with_an_unknown_blank_is_refused(parts: tuple[Windows, Windows],
     save = SaveBest(DOWN, tmp_path, "{accuracy}")
     with pytest.raises(TrainingError) as caught:
         play(save, [1.0])
-    assert str(caught.value) == ("checkpoint name '{accuracy}' asks for something that is not measured. "
-                                 "Known here: epoch, loss, val_loss")
+    assert str(caught.value) == (
+        "checkpoint name '{accuracy}' asks for something that is not measured. Known here: epoch, loss, val_loss"
+    )
 
 
 def test_what_is_watched_must_be_measured() -> None:
     with pytest.raises(TrainingError) as caught:
         play(EarlyStop(Rule("val_mae", higher=False), patience=1), [1.0])
-    assert str(caught.value) == ("'val_mae' was not measured in this epoch, so nothing can be stopped or "
-                                 "saved by it. Watch one of: loss, val_loss")
+    assert str(caught.value) == (
+        "'val_mae' was not measured in this epoch, so nothing can be stopped or "
+        "saved by it. Watch one of: loss, val_loss"
+    )
 
 
 def test_callbacks_run_in_the_order_of_their_list(parts: tuple[Windows, Windows]) -> None:
@@ -206,17 +200,18 @@ def test_callbacks_run_in_the_order_of_their_list(parts: tuple[Windows, Windows]
 
     for names in (("first", "second", "third"), ("third", "first", "second")):
         heard.clear()
-        made = fit_network(SHAPE, *parts, settings=replace(QUICK, epochs=2),
-                           callbacks=[Voice(name) for name in names])
+        made = fit_network(SHAPE, *parts, settings=replace(QUICK, epochs=2), callbacks=[Voice(name) for name in names])
         hooks = list(dict.fromkeys(hook for hook, _ in heard))
         assert hooks == ["begin", "batch 0", "batch 1", "batch 2", "epoch 0", "epoch 1", "end"]
-        assert all([n for h, n in heard if h == hook] == list(names) * (2 if hook.startswith("batch") else 1)
-                   for hook in hooks)
+        assert all(
+            [n for h, n in heard if h == hook] == list(names) * (2 if hook.startswith("batch") else 1) for hook in hooks
+        )
         assert {f"from {name}" for name in names} <= set(made.history)
 
 
 def test_the_order_of_the_list_decides_the_outcome() -> None:
     """Letter E: a plateau rule before or after one that corrects the logs sees other numbers."""
+
     class Correct(Hooks):
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             assert logs is not None
@@ -282,8 +277,9 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr("backmix.training.callbacks.find_spec", lambda name: None)
     with pytest.raises(TrainingError) as caught:
         Board(tmp_path)
-    assert str(caught.value) == ("events for TensorBoard need the package tensorboard. "
-                                 'Install it: pip install "backmix[tensorboard]"')
+    assert str(caught.value) == (
+        'events for TensorBoard need the package tensorboard. Install it: pip install "backmix[tensorboard]"'
+    )
 
 
 class Terminal(io.StringIO):

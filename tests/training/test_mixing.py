@@ -78,8 +78,14 @@ def test_convex_weights_are_the_minimum_that_another_solver_finds(seed: int, man
     def cost(weights: Any) -> float:
         return float(np.mean((sum(w * one for w, one in zip(weights, said, strict=True)) - truth) ** 2))
 
-    other = minimize(cost, np.full(many, 1 / many), bounds=[(0, 1)] * many, method="SLSQP",
-                     constraints={"type": "eq", "fun": lambda w: w.sum() - 1}, options={"ftol": 1e-12})
+    other = minimize(
+        cost,
+        np.full(many, 1 / many),
+        bounds=[(0, 1)] * many,
+        method="SLSQP",
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        options={"ftol": 1e-12},
+    )
     assert cost(found) <= other.fun * (1 + 1e-5) + 1e-12
 
 
@@ -88,7 +94,8 @@ def chances_of(kind: str, codes: Any, sure: float, rng: Any) -> tuple[Any, Any]:
     truth = np.eye(3)[codes] if kind == "classes" else (codes > 0)[:, None].astype(float)
     raw = truth * sure + rng.normal(size=truth.shape)
     return truth, np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True) if kind == "classes" else 1 / (
-        1 + np.exp(0.5 - raw))
+        1 + np.exp(0.5 - raw)
+    )
 
 
 @pytest.mark.parametrize("kind", ["classes", "binary"])
@@ -102,8 +109,11 @@ def test_powers_have_the_least_geometric_mean_of_the_losses_of_blocks(kind: Any)
 
     def cost(weights: Any) -> float:
         chances = weighed(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
-        return float(np.mean([np.log(log_loss(truth[at], chances[at]) + 1 / at.sum())
-                              for at in (block == code for code in range(3))]))
+        return float(
+            np.mean(
+                [np.log(log_loss(truth[at], chances[at]) + 1 / at.sum()) for at in (block == code for code in range(3))]
+            )
+        )
 
     assert found[1] > found[0] > found[2] >= 0
     best = cost(found)
@@ -184,16 +194,23 @@ def test_targets_of_a_block_do_not_reach_what_is_said_of_it(name: str) -> None:
     column = table.index("quality")
     values[block.held.target_rows, column] = values[block.held.target_rows, column][::-1] + 5
     changed = replace(table, values=values)
-    other = replace(blocks, pool=replace(blocks.pool, table=changed), blocks=tuple(
-        replace(one, teach=replace(one.teach, table=changed), held=replace(one.held, table=changed))
-        for one in blocks.blocks))
+    other = replace(
+        blocks,
+        pool=replace(blocks.pool, table=changed),
+        blocks=tuple(
+            replace(one, teach=replace(one.teach, table=changed), held=replace(one.held, table=changed))
+            for one in blocks.blocks
+        ),
+    )
     if name == "boosting":  # the block itself stops the rounds; the trees of a round know nothing of it
         from backmix.training.parts.boosting import _boosted, part_of
         from backmix.training.parts.forest import Seen, said
 
         seen = Seen.of(blocks.pool, "statistics")
-        one, two = (said(part_of(_boosted(seen, at.teach, 0, rounds=[5]), "statistics"), at.held)
-                    for at in (block, other.blocks[1]))
+        one, two = (
+            said(part_of(_boosted(seen, at.teach, 0, rounds=[5]), "statistics"), at.held)
+            for at in (block, other.blocks[1])
+        )
         np.testing.assert_array_equal(one, two)
         return
     one, two = (candidates.get(name).fit(some, prepared.task, 0) for some in (blocks, other))
@@ -207,8 +224,9 @@ def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepa
     prepared, found = sensor
     table = steady_table()
     values = np.array(table.values)
-    values[int(prepared.test.origins[0]) + 1:] = 7 + np.random.default_rng(9).normal(size=values.shape)[
-        int(prepared.test.origins[0]) + 1:]
+    values[int(prepared.test.origins[0]) + 1 :] = (
+        7 + np.random.default_rng(9).normal(size=values.shape)[int(prepared.test.origins[0]) + 1 :]
+    )
     other = mixed_of(ready(replace(table, values=values), auto()))
     np.testing.assert_array_equal(found.model.weights, other.model.weights)
     few = prepared.validation
@@ -216,14 +234,15 @@ def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepa
 
 
 def test_the_same_seed_gives_the_same_mixture_and_finished_networks_are_not_trained_again(
-        sensor: tuple[Prepared, Mixed], tmp_path: Path) -> None:
+    sensor: tuple[Prepared, Mixed], tmp_path: Path
+) -> None:
     prepared, found = sensor
     first, again = mixed_of(prepared, tmp_path), mixed_of(prepared, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
-        "network_1", "network_2", "network_3"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["network_1", "network_2", "network_3"]
     for other in (first, again):
-        np.testing.assert_array_equal(predict_network(found.model, prepared.test),
-                                      predict_network(other.model, prepared.test))
+        np.testing.assert_array_equal(
+            predict_network(found.model, prepared.test), predict_network(other.model, prepared.test)
+        )
     assert again.fitted.resumed == len(again.fitted.history["loss"])
 
 
@@ -256,11 +275,13 @@ def test_networks_can_learn_what_the_others_leave() -> None:
 
 def test_a_residual_is_of_numbers_and_of_something() -> None:
     with pytest.raises(PlanError, match="the task fault_diagnosis answers with classes"):
-        mixed_of(ready(steady_table(classes=True), auto(classes=True, model={**AUTO, "members": 3,
-                                                                             "learns": "residual"})))
+        mixed_of(
+            ready(steady_table(classes=True), auto(classes=True, model={**AUTO, "members": 3, "learns": "residual"}))
+        )
     with pytest.raises(PlanError, match="finds no model beside the networks"):
-        mixed_of(ready(steady_table(), auto(model={**AUTO, "members": 3, "learns": "residual",
-                                                   "beside": ["pls_evolving"]})))
+        mixed_of(
+            ready(steady_table(), auto(model={**AUTO, "members": 3, "learns": "residual", "beside": ["pls_evolving"]}))
+        )
 
 
 def test_batches_of_any_length_are_mixed_too() -> None:
@@ -272,11 +293,17 @@ def test_batches_of_any_length_are_mixed_too() -> None:
     assert np.isfinite(said).all()
 
 
-@pytest.mark.parametrize(("changes", "key"), [
-    ({"model": {"recipe": "course", "units": [4]}}, "mixture.asked"),
-    ({"training": {"state": "carried"}}, "mixture.alone_carried"),
-    ({"task": {"kind": "forecast", "target": "quality"}, "windows": {"lookback": 6, "horizon": 3}},
-     "mixture.alone_answer")])
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"model": {"recipe": "course", "units": [4]}}, "mixture.asked"),
+        ({"training": {"state": "carried"}}, "mixture.alone_carried"),
+        (
+            {"task": {"kind": "forecast", "target": "quality"}, "windows": {"lookback": 6, "horizon": 3}},
+            "mixture.alone_answer",
+        ),
+    ],
+)
 def test_one_network_alone_where_mixing_means_nothing(changes: dict[str, Any], key: str) -> None:
     plan = small_plan(**{"model": AUTO, **changes})
     why = mixable(ready(steady_table(), plan))
@@ -333,10 +360,14 @@ def test_what_answers_another_kind_of_question_is_not_tried() -> None:
         mixed_of(ready(steady_table(), auto(model={**AUTO, "members": 3, "beside": ["nothing"]})))
 
 
-@pytest.mark.parametrize(("model", "message"), [
-    ({"recipe": "course", "members": 3}, 'members is for recipe = "auto"; the recipe "course" trains one network'),
-    ({"members": 0}, 'members are 1 to 50 networks, or "auto"'),
-    ({"learns": "residual", "beside": []}, 'learns = "residual" needs a model beside the networks')])
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"recipe": "course", "members": 3}, 'members is for recipe = "auto"; the recipe "course" trains one network'),
+        ({"members": 0}, 'members are 1 to 50 networks, or "auto"'),
+        ({"learns": "residual", "beside": []}, 'learns = "residual" needs a model beside the networks'),
+    ],
+)
 def test_what_does_not_go_together_is_refused(model: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanError, match=message.replace("(", r"\(")):
         Plan.check({"model": model})
@@ -350,11 +381,16 @@ def side_by_side(sensor: tuple[Prepared, Mixed]) -> Mixed:
 
 
 def test_networks_are_trained_side_by_side_in_other_processes(
-        sensor: tuple[Prepared, Mixed], side_by_side: Mixed) -> None:
+    sensor: tuple[Prepared, Mixed], side_by_side: Mixed
+) -> None:
     prepared, here = sensor
     # a worker has one thread and rounds in another order than all of this process's
-    np.testing.assert_allclose(predict_network(side_by_side.model, prepared.test),
-                               predict_network(here.model, prepared.test), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(
+        predict_network(side_by_side.model, prepared.test),
+        predict_network(here.model, prepared.test),
+        rtol=2e-3,
+        atol=2e-3,
+    )
     assert side_by_side.fitted.history.keys() == here.fitted.history.keys()
     with pytest.raises(PlanError, match="callbacks of your own hear of nothing in 2 other processes"):
         fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2), callbacks=[Hooks()]))
@@ -362,11 +398,13 @@ def test_networks_are_trained_side_by_side_in_other_processes(
 
 @pytest.mark.parametrize("on", ["ray", "dask"])
 def test_a_cluster_trains_the_bits_of_local_workers(
-        sensor: tuple[Prepared, Mixed], side_by_side: Mixed, on: Any) -> None:
+    sensor: tuple[Prepared, Mixed], side_by_side: Mixed, on: Any
+) -> None:
     """A real cluster of two workers on this machine."""
     prepared, _ = sensor
     there = fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2, on)))
     assert there.held is not None
     np.testing.assert_array_equal(there.held, side_by_side.held)
-    np.testing.assert_array_equal(predict_network(there.model, prepared.test),
-                                  predict_network(side_by_side.model, prepared.test))
+    np.testing.assert_array_equal(
+        predict_network(there.model, prepared.test), predict_network(side_by_side.model, prepared.test)
+    )

@@ -65,13 +65,16 @@ optimizer = "adm"
         Plan.parse(text, where="plan.toml")
     lines = str(caught.value).splitlines()
     assert len(lines) == len(caught.value.faults) == 5
-    assert lines[0].startswith("plan.toml: line 3: [task] — there is no 'soft_sensr' among the tasks. "
-                               "Did you mean 'soft_sensor'?")
+    assert lines[0].startswith(
+        "plan.toml: line 3: [task] — there is no 'soft_sensr' among the tasks. Did you mean 'soft_sensor'?"
+    )
     assert "plan.toml: line 7: [windows] lookbak — unknown key. Did you mean 'lookback'?" in str(caught.value)
     assert "line 8: [windows] stride — duration 'fast' cannot be read." in str(caught.value)
     assert "line 10: [training] epochs — got 'many', wanted a whole number" in str(caught.value)
-    assert ("line 11: [training] optimizer — 'adm' is not allowed here. Choose one of: 'adam', 'rmsprop', 'sgd'. "
-            "Did you mean 'adam'?") in str(caught.value)
+    assert (
+        "line 11: [training] optimizer — 'adm' is not allowed here. Choose one of: 'adam', 'rmsprop', 'sgd'. "
+        "Did you mean 'adam'?"
+    ) in str(caught.value)
 
 
 def test_faults_read_in_chinese_too() -> None:
@@ -82,8 +85,11 @@ def test_faults_read_in_chinese_too() -> None:
 
 
 def test_a_plan_without_a_task_is_refused_when_it_is_needed() -> None:
-    with pytest.raises(PlanError, match=r"^the plan has no \[task\] section\. Add: \[task\] kind = one of (\w+, )*"
-                                        r"fault_diagnosis, (\w+, )*soft_sensor, target = \"\.\.\.\"$"):
+    with pytest.raises(
+        PlanError,
+        match=r"^the plan has no \[task\] section\. Add: \[task\] kind = one of (\w+, )*"
+        r"fault_diagnosis, (\w+, )*soft_sensor, target = \"\.\.\.\"$",
+    ):
         _ = Plan().the_task
 
 

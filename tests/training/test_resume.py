@@ -41,8 +41,7 @@ def train(folder: Path | None, **changes: Any) -> Any:
     x = np.random.default_rng(0).normal(size=(220, 6, 3)).astype(np.float32)
     windows = Windows.from_arrays(x, 2.0 * x[:, :, 0].mean(axis=1))
     shape = Architecture(features=3, lookback=6, cell="simple_rnn", units=(4,), dropout=0.2, head_dropout=0.1)
-    settings = FitSettings(epochs=6, batch_size=8, learning_rate=0.3, plateau_patience=1, patience=50,
-                           metrics=("mae",))
+    settings = FitSettings(epochs=6, batch_size=8, learning_rate=0.3, plateau_patience=1, patience=50, metrics=("mae",))
     train, validation = windows.subset(np.arange(157)), windows.subset(np.arange(157, 220))
     return fit_network(shape, train, validation, folder=folder, settings=replace(settings, **changes))
 
@@ -104,20 +103,24 @@ def test_a_training_can_start_anew(undisturbed: Fitted, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"learning_rate": 0.1}, {"batch_size": 9}, {"loss": "mae"}])
-def test_a_folder_of_another_training_is_refused(tmp_path_factory: pytest.TempPathFactory,
-                                                 changes: dict[str, Any]) -> None:
+def test_a_folder_of_another_training_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, changes: dict[str, Any]
+) -> None:
     folder = tmp_path_factory.getbasetemp() / "other"
     if not folder.exists():
         train(folder, epochs=1)
     with pytest.raises(TrainingError) as caught:
         train(folder, **changes)
-    assert str(caught.value) == (f"{folder} — this folder holds a training of other data or settings. Choose "
-                                 "another folder, or start anew without --resume")
+    assert str(caught.value) == (
+        f"{folder} — this folder holds a training of other data or settings. Choose "
+        "another folder, or start anew without --resume"
+    )
 
 
 @pytest.mark.parametrize("number", [0, 7, 2 * STEPS - 2, 3 * STEPS])
-def test_row_42_ctrl_c_finishes_the_step_and_saves(undisturbed: Fitted, tmp_path: Path, number: int,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_42_ctrl_c_finishes_the_step_and_saves(
+    undisturbed: Fitted, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A real SIGINT within an epoch: the step is finished, the moment saved, the rest comes later."""
     before = signal.getsignal(signal.SIGINT)  # a shell's background jobs begin with it ignored
     with monkeypatch.context() as patch:
@@ -126,8 +129,10 @@ def test_row_42_ctrl_c_finishes_the_step_and_saves(undisturbed: Fitted, tmp_path
             train(tmp_path)
     epoch, step = divmod(number, STEPS)
     assert caught.value.exit_code == 130
-    assert str(caught.value) == (f"{tmp_path} — training was interrupted in epoch {epoch + 1} after batch "
-                                 f"{step + 1} of {STEPS}, and saved. Go on with: backmix run --resume")
+    assert str(caught.value) == (
+        f"{tmp_path} — training was interrupted in epoch {epoch + 1} after batch "
+        f"{step + 1} of {STEPS}, and saved. Go on with: backmix run --resume"
+    )
     moment = load_snapshot(tmp_path)
     assert moment is not None
     assert (moment.epoch, moment.step) == (epoch, step + 1)
@@ -135,8 +140,9 @@ def test_row_42_ctrl_c_finishes_the_step_and_saves(undisturbed: Fitted, tmp_path
     ends_alike(train(tmp_path), undisturbed)
 
 
-def test_row_42_ctrl_c_in_the_last_step_of_an_epoch_ends_the_epoch(undisturbed: Fitted, tmp_path: Path,
-                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_42_ctrl_c_in_the_last_step_of_an_epoch_ends_the_epoch(
+    undisturbed: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         disturb(patch, 2 * STEPS - 1, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted, match=f"epoch 2 after batch {STEPS} of {STEPS}"):
@@ -152,12 +158,15 @@ def test_row_42_without_a_folder_nothing_can_be_saved(monkeypatch: pytest.Monkey
         disturb(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted) as caught:
             train(None)
-    assert str(caught.value) == (f"training was interrupted in epoch 1 after batch 4 of {STEPS}; without a "
-                                 "run folder nothing was saved. Give it one to be able to resume")
+    assert str(caught.value) == (
+        f"training was interrupted in epoch 1 after batch 4 of {STEPS}; without a "
+        "run folder nothing was saved. Give it one to be able to resume"
+    )
 
 
-def test_row_42_the_second_ctrl_c_does_not_wait(undisturbed: Fitted, tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_42_the_second_ctrl_c_does_not_wait(
+    undisturbed: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
@@ -185,18 +194,28 @@ Feed.batch = lambda self, place: (time.sleep(0.004), batch(self, place))[1]  # a
 
 def process(folder: Path, cache: Path, *, before: str = "") -> subprocess.Popen[str]:
     """The same training in a process of its own."""
-    text = HEAD + textwrap.dedent(inspect.getsource(train)) + textwrap.dedent(before) + textwrap.dedent(f"""
+    text = (
+        HEAD
+        + textwrap.dedent(inspect.getsource(train))
+        + textwrap.dedent(before)
+        + textwrap.dedent(f"""
         try:
             train(Path({str(folder)!r}))
         except Interrupted as end:
             print(end)
             sys.exit(end.exit_code)
     """)
+    )
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {**os.environ, "PYTHONPATH": paths, "JAX_COMPILATION_CACHE_DIR": str(cache),
-                   "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def wait_for_epoch(folder: Path, epoch: int, child: subprocess.Popen[str]) -> None:
@@ -210,8 +229,7 @@ def wait_for_epoch(folder: Path, epoch: int, child: subprocess.Popen[str]) -> No
     raise AssertionError(f"no epoch {epoch} in time: {child.communicate()}")
 
 
-def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: Fitted, tmp_path: Path,
-                                                       compile_once: Path) -> None:
+def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: Fitted, tmp_path: Path, compile_once: Path) -> None:
     """kill -9 in the middle of steps, and within the writing of a checkpoint."""
     moments = np.random.default_rng()
     for epoch in (1, 2):
@@ -222,7 +240,10 @@ def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: Fitted, tmp_
         child.communicate()
         assert load_snapshot(tmp_path) is not None
     before = load_snapshot(tmp_path)
-    child = process(tmp_path, compile_once, before="""
+    child = process(
+        tmp_path,
+        compile_once,
+        before="""
         true, seen = os.replace, iter(range(100))
         def cut(source, target):
             if str(target).endswith("checkpoint.safetensors") and next(seen) == 1:
@@ -230,7 +251,8 @@ def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: Fitted, tmp_
                 os.kill(os.getpid(), signal.SIGKILL)
             true(source, target)
         storage.os.replace = cut
-    """)
+    """,
+    )
     child.communicate(timeout=120)
     assert child.returncode == -signal.SIGKILL
     after = load_snapshot(tmp_path)
@@ -244,8 +266,7 @@ def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: Fitted, tmp_
     ends_alike(made, undisturbed)
 
 
-def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: Fitted, tmp_path: Path,
-                                               compile_once: Path) -> None:
+def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: Fitted, tmp_path: Path, compile_once: Path) -> None:
     child = process(tmp_path, compile_once)
     wait_for_epoch(tmp_path, 1, child)
     time.sleep(np.random.default_rng().uniform(0, 0.1))
@@ -279,14 +300,14 @@ def test_a_users_callback_with_a_state_is_resumed(tmp_path: Path, monkeypatch: p
     for epochs in (2, 6):
         count = Count()
         with monkeypatch.context() as patch:
-            patch.setattr(fit, "fit_network",
-                          lambda *a, count=count, **named: true(*a, **named, callbacks=[count]))
+            patch.setattr(fit, "fit_network", lambda *a, count=count, **named: true(*a, **named, callbacks=[count]))
             train(tmp_path, epochs=epochs)
         assert count.epochs == epochs
 
 
-def test_an_engine_that_keeps_its_steps_to_itself_trains_the_same(undisturbed: Fitted, tmp_path: Path,
-                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_keeps_its_steps_to_itself_trains_the_same(
+    undisturbed: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Other engines are watched by a callback; an epoch cut short is repeated from its beginning."""
     from backmix.models.engine import use_engine
     from backmix.training import fit

@@ -39,14 +39,22 @@ def plan_from(run: Run, **changes: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def warm(sensor_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fit(later(), plan_from(sensor_run, training={"epochs": 3}), folder=tmp_path_factory.mktemp("warm") / "run",
-               quiet=True)
+    return fit(
+        later(),
+        plan_from(sensor_run, training={"epochs": 3}),
+        folder=tmp_path_factory.mktemp("warm") / "run",
+        quiet=True,
+    )
 
 
 def test_a_training_that_learns_nothing_is_the_old_model(sensor_run: Run, tmp_path: Path) -> None:
     """Course item 89: nothing improves, so the weights that training began with are kept, bit for bit."""
-    run = fit(later(), plan_from(sensor_run, training={"epochs": 2, "learning_rate": 1e-30}),
-              folder=tmp_path / "run", quiet=True)
+    run = fit(
+        later(),
+        plan_from(sensor_run, training={"epochs": 2, "learning_rate": 1e-30}),
+        folder=tmp_path / "run",
+        quiet=True,
+    )
     assert run.summary["best_epoch"] == 0
     one, _ = sensor_run.bundle.predict(later())
     two, _ = run.bundle.predict(later())
@@ -54,26 +62,36 @@ def test_a_training_that_learns_nothing_is_the_old_model(sensor_run: Run, tmp_pa
 
 
 def test_the_first_weights_are_measured_on_all_of_the_validation_part(
-        sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Several validation batches: training takes several steps per call, the first measure must not."""
     from backmix.training import fit as module
 
     monkeypatch.setattr(module, "CHECK_BATCH", 32)
-    run = fit(later(), plan_from(sensor_run, training={"epochs": 2, "learning_rate": 1e-30}),
-              folder=tmp_path / "run", quiet=True)
+    run = fit(
+        later(),
+        plan_from(sensor_run, training={"epochs": 2, "learning_rate": 1e-30}),
+        folder=tmp_path / "run",
+        quiet=True,
+    )
     assert run.summary["best_epoch"] == 0
 
 
 def test_a_training_that_only_harms_is_the_old_model_too(sensor_run: Run, tmp_path: Path) -> None:
-    run = fit(later(), plan_from(sensor_run, training={"epochs": 2, "learning_rate": 5.0}), folder=tmp_path / "run",
-              quiet=True)
+    run = fit(
+        later(),
+        plan_from(sensor_run, training={"epochs": 2, "learning_rate": 5.0}),
+        folder=tmp_path / "run",
+        quiet=True,
+    )
     assert run.summary["best_epoch"] == 0
     for name, array in sensor_run.bundle.weights.items():
         np.testing.assert_array_equal(run.bundle.weights[name], array)
 
 
 def test_scalers_rules_and_network_are_kept_and_the_same_start_gives_the_same_run(
-        sensor_run: Run, warm: Run, tmp_path: Path) -> None:
+    sensor_run: Run, warm: Run, tmp_path: Path
+) -> None:
     """Course item 89: weights mean nothing under other scalers."""
     old, new = sensor_run.bundle, warm.bundle
     assert new.architecture == old.architecture
@@ -108,8 +126,9 @@ def test_a_bundle_knows_when_it_learned_and_passes_it_on(sensor_run: Run, warm: 
     assert longer.last > period.last
 
 
-@pytest.mark.parametrize("told", [{"first": "NaT", "last": "NaT"}, {"first": "2026-03-01"}, {"first": 1, "last": "x"},
-                                  "2026"])
+@pytest.mark.parametrize(
+    "told", [{"first": "NaT", "last": "NaT"}, {"first": "2026-03-01"}, {"first": 1, "last": "x"}, "2026"]
+)
 def test_a_bundle_that_lies_about_when_it_learned_is_not_opened(sensor_run: Run, told: Any, tmp_path: Path) -> None:
     """A time that compares with nothing would let every test part pass."""
     bundle = sensor_run.bundle
@@ -121,8 +140,12 @@ def test_a_bundle_that_lies_about_when_it_learned_is_not_opened(sensor_run: Run,
 def test_a_test_part_that_the_old_model_has_learned_from_is_refused(sensor_run: Run, tmp_path: Path) -> None:
     """Trap P: the scalers and the weights would have seen what is judged."""
     with pytest.raises(LeakageError, match=r"has learned from 2026-03-01T00:00:00 to .* it would be judged on what it"):
-        fit(small_table(), plan_from(sensor_run, split={"train": 0.3, "validation": 0.3, "test": 0.4}),
-            folder=tmp_path / "run", quiet=True)
+        fit(
+            small_table(),
+            plan_from(sensor_run, split={"train": 0.3, "validation": 0.3, "test": 0.4}),
+            folder=tmp_path / "run",
+            quiet=True,
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -136,17 +159,21 @@ def test_without_a_clock_the_report_says_that_it_could_not_be_checked(tmp_path: 
     assert "it cannot be checked" in scaler["text"]["en"]
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"model": {"units": [8]}}, r"\[model\] units is \(8,\) in the plan and \(4,\) in .*model.backmix"),
-    ({"model": {"cell": "lstm"}}, r"\[model\] cell is lstm in the plan and gru"),
-    ({"windows": {"lookback": 9}}, r"windows with lookback 9, the model in .* was trained with 6"),
-    ({"windows": {"lookback": 6, "horizon": 2}}, "windows with horizon 2, the model in"),
-    ({"repair": {"clamp": False}}, r"\[repair.clamp\] is False in the plan and True"),
-    ({"scaling": {"inputs": "robust"}}, r"\[scaling.inputs\] is robust in the plan and standard"),
-    ({"task": {"kind": "soft_sensor", "target": "P103"}}, "asks for soft_sensor P103, the model in"),
-])
-def test_another_model_is_refused_with_the_difference(sensor_run: Run, tmp_path: Path, changes: dict[str, Any],
-                                                      message: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"units": [8]}}, r"\[model\] units is \(8,\) in the plan and \(4,\) in .*model.backmix"),
+        ({"model": {"cell": "lstm"}}, r"\[model\] cell is lstm in the plan and gru"),
+        ({"windows": {"lookback": 9}}, r"windows with lookback 9, the model in .* was trained with 6"),
+        ({"windows": {"lookback": 6, "horizon": 2}}, "windows with horizon 2, the model in"),
+        ({"repair": {"clamp": False}}, r"\[repair.clamp\] is False in the plan and True"),
+        ({"scaling": {"inputs": "robust"}}, r"\[scaling.inputs\] is robust in the plan and standard"),
+        ({"task": {"kind": "soft_sensor", "target": "P103"}}, "asks for soft_sensor P103, the model in"),
+    ],
+)
+def test_another_model_is_refused_with_the_difference(
+    sensor_run: Run, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(PlanError, match=message):
         fit(later(), plan_from(sensor_run, **changes), folder=tmp_path / "run", quiet=True)
 
@@ -175,8 +202,9 @@ def test_a_resumed_training_asks_for_the_same_start(sensor_run: Run, warm: Run, 
     settings = design(prepared).settings
     fit_network(start.architecture, *prepared.lessons, settings=settings, folder=tmp_path, start=start)
     with pytest.raises(TrainingError, match="holds a training of other data or settings"):
-        fit_network(start.architecture, *prepared.lessons, settings=settings, folder=tmp_path,
-                    start=warm.bundle.start("new"))
+        fit_network(
+            start.architecture, *prepared.lessons, settings=settings, folder=tmp_path, start=warm.bundle.start("new")
+        )
 
 
 def test_the_command_takes_a_bundle(sensor_run: Run, tmp_path: Path) -> None:
@@ -186,8 +214,24 @@ def test_the_command_takes_a_bundle(sensor_run: Run, tmp_path: Path) -> None:
     plan["data"] = {"file": "later.csv", "tags": [{"name": tag.name, "unit": tag.unit} for tag in later().tags]}
     (tmp_path / "plan.toml").write_text(small_plan().check(plan).to_toml())
     done = subprocess.run(
-        [sys.executable, "-m", "backmix.app.main", "run", "plan.toml", "--warm-start", str(sensor_run.bundle_path),
-         "--folder", "run", "--json"], capture_output=True, text=True, timeout=200, check=False, cwd=tmp_path)
+        [
+            sys.executable,
+            "-m",
+            "backmix.app.main",
+            "run",
+            "plan.toml",
+            "--warm-start",
+            str(sensor_run.bundle_path),
+            "--folder",
+            "run",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     assert any(choice["setting"] == "training.warm_start" for choice in json.loads(done.stdout)["choices"])
 

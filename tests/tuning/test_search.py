@@ -33,8 +33,12 @@ from backmix.tuning.trial import FoldJob, FoldResult
 from small import reading, small_plan, small_table
 
 RATE = "training.learning_rate"
-SPACE = {RATE: {"low": 1e-4, "high": 0.1, "log": True}, "model.cell": ["gru", "simple_rnn"],
-         "model.dropout": "fixed", "model.summaries": "fixed"}
+SPACE = {
+    RATE: {"low": 1e-4, "high": 0.1, "log": True},
+    "model.cell": ["gru", "simple_rnn"],
+    "model.dropout": "fixed",
+    "model.summaries": "fixed",
+}
 FIRST_TEST_ROW = 336  # four fifths of 420 rows
 
 
@@ -92,18 +96,23 @@ def test_no_trial_depends_on_the_test_part(found: Search, tmp_path: Path, value:
 
 
 def test_the_same_check_catches_a_search_that_sees_the_test_part(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It must be able to fail: here the rows are no longer cut off."""
     monkeypatch.setattr(stage, "known_rows", lambda table, plan: np.ones(len(table), bool))
     leaking = tune(small_table(), plan_of(trials=1), folder=tmp_path / "leaking")
-    other = tune(with_rows(small_table(), slice(FIRST_TEST_ROW, None), None), plan_of(trials=1),
-                 folder=tmp_path / "other")
+    other = tune(
+        with_rows(small_table(), slice(FIRST_TEST_ROW, None), None), plan_of(trials=1), folder=tmp_path / "other"
+    )
     assert told(leaking) != told(other)
 
 
 def test_the_check_can_see_the_rows_that_are_not_cut_off(found: Search, tmp_path: Path) -> None:
-    other = tune(with_rows(small_table(), slice(FIRST_TEST_ROW - 20, FIRST_TEST_ROW), None), plan_of(trials=1),
-                 folder=tmp_path / "other")
+    other = tune(
+        with_rows(small_table(), slice(FIRST_TEST_ROW - 20, FIRST_TEST_ROW), None),
+        plan_of(trials=1),
+        folder=tmp_path / "other",
+    )
     assert told(other)[0] != told(found)[0]
 
 
@@ -111,7 +120,8 @@ def test_nothing_of_a_search_tells_a_score_of_the_test_part(found: Search) -> No
     text = json.dumps(found.summary) + found.plan_path.read_text("utf-8")
     assert '"test"' not in text
     assert found.verdict.endswith("No trial has seen the 84 rows that were kept from the search") or (
-        "no trial has seen the 84 rows" in found.verdict)
+        "no trial has seen the 84 rows" in found.verdict
+    )
 
 
 # what a trial is
@@ -186,8 +196,9 @@ def test_where_nothing_is_better_the_plan_stays_as_it_is(tmp_path: Path) -> None
     assert found.summary["best"] == 1
     assert not found.summary["better"]
     assert found.plan.to_dict() == plan.to_dict()
-    assert found.verdict.startswith("Nothing better was found: RMSE 0.100 % of the plan as it is stands, mean over 2 "
-                                    "folds, 4 trials.")
+    assert found.verdict.startswith(
+        "Nothing better was found: RMSE 0.100 % of the plan as it is stands, mean over 2 folds, 4 trials."
+    )
 
 
 @pytest.mark.usefixtures("quick")
@@ -202,8 +213,9 @@ def test_one_trial_is_the_plan_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_the_same_seed_tries_the_same_and_another_seed_does_not(tmp_path: Path) -> None:
     one = tune(small_table(), plan_of(trials=14), folder=tmp_path / "one")
-    two = tune(small_table(), plan_of(trials=14), folder=tmp_path / "two",
-               settings={"storage": str(tmp_path / "j.log")})
+    two = tune(
+        small_table(), plan_of(trials=14), folder=tmp_path / "two", settings={"storage": str(tmp_path / "j.log")}
+    )
     three = tune(small_table(), plan_of(trials=14, training={"seed": 1}), folder=tmp_path / "three")
     assert told(one) == told(two)
     assert told(one) != told(three)
@@ -218,8 +230,11 @@ def test_a_trial_behind_the_median_is_given_up_after_its_first_fold(tmp_path: Pa
     given_up = [row for row in found.rows if row.state == "given_up"]
     assert given_up
     for row in given_up:
-        earlier = sorted(other.folds[0] for other in found.rows[:row.number - 1]
-                         if other.error is not None and other.folds[0] is not None)
+        earlier = sorted(
+            other.folds[0]
+            for other in found.rows[: row.number - 1]
+            if other.error is not None and other.folds[0] is not None
+        )
         assert len(row.folds) == 1
         assert row.folds[0] > np.median(earlier)
         assert row.error is None
@@ -232,19 +247,27 @@ def test_a_trial_behind_the_median_is_given_up_after_its_first_fold(tmp_path: Pa
 @pytest.mark.usefixtures("quick")
 def test_settings_that_were_tried_are_not_tried_again(tmp_path: Path) -> None:
     calls = []
-    plan = plan_of(trials=9, space={"model.cell": ["gru", "simple_rnn"], RATE: "fixed", "model.dropout": "fixed",
-                                    "model.summaries": "fixed"})
+    plan = plan_of(
+        trials=9,
+        space={
+            "model.cell": ["gru", "simple_rnn"],
+            RATE: "fixed",
+            "model.dropout": "fixed",
+            "model.summaries": "fixed",
+        },
+    )
     found = tune(small_table(), plan, folder=tmp_path / "tune", watch=lambda row, count: calls.append((row, count)))
     assert [row.number for row, _ in calls] == list(range(1, 10))
     assert {count for _, count in calls} == {9}
     repeated = [row for row in found.rows if "not repeated" in row.reason("en")]
     assert len(repeated) >= 6
     assert all(row.seconds == 0 for row in repeated)
-    assert all(row.error in (None, *(other.error for other in found.rows[:row.number - 1])) for row in repeated)
+    assert all(row.error in (None, *(other.error for other in found.rows[: row.number - 1])) for row in repeated)
 
 
 def test_a_trial_that_cannot_be_trained_is_told_and_the_search_goes_on(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(job: FoldJob) -> FoldResult:
         if job.plan.model.cell == "simple_rnn":
             return FoldResult(None, 0.0, fault=TrainingError("training.no_validation", where="small"))
@@ -259,13 +282,17 @@ def test_a_trial_that_cannot_be_trained_is_told_and_the_search_goes_on(
 
 
 def test_settings_that_do_not_fit_together_are_a_trial_that_is_told(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(search, "run_fold", surrogate)
     space = dict.fromkeys(("model.cell", "model.dropout", "model.summaries", RATE), "fixed")
     plan = plan_of(trials=8, space=space | {"training.clipvalue": [0.5], "training.clipnorm": [1.0, 2.0]})
     with pytest.raises(PlanError, match="clipvalue"):
-        tune(small_table(), plan_of(trials=2, training={"clipvalue": 0.5}, space=space | {
-            "training.clipnorm": [1.0]}), folder=tmp_path / "never")
+        tune(
+            small_table(),
+            plan_of(trials=2, training={"clipvalue": 0.5}, space=space | {"training.clipnorm": [1.0]}),
+            folder=tmp_path / "never",
+        )
     found = tune(small_table(), plan, folder=tmp_path / "tune")
     assert any("clipvalue" in row.reason("en") for row in found.rows[1:])
 
@@ -274,14 +301,16 @@ def test_a_plan_that_cannot_be_trained_is_refused_with_the_fold(tmp_path: Path) 
     with pytest.raises(InputError) as fault:
         tune(small_table(80), plan_of(folds=4), folder=tmp_path / "tune")
     assert fault.value.__notes__ == [
-        "This is about the plan as it is, in fold 1 of 4. Fewer folds leave more rows to teach: [tune] folds (--folds)"]
+        "This is about the plan as it is, in fold 1 of 4. Fewer folds leave more rows to teach: [tune] folds (--folds)"
+    ]
     assert not (tmp_path / "tune").exists()
 
 
 @pytest.mark.parametrize("name", ["study.db", "study.log"])
 @pytest.mark.parametrize("at", ["between trials", "in a trial"])
 def test_a_killed_search_goes_on_as_if_nothing_had_happened(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, at: str) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, at: str
+) -> None:
     calls: list[FoldJob] = []
 
     def kill(after: int | None) -> Callable[[FoldJob], FoldResult]:
@@ -290,6 +319,7 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(
                 raise KeyboardInterrupt
             calls.append(job)
             return surrogate(job)
+
         return one
 
     settings = {"storage": str(tmp_path / name), "pruner": "none"}
@@ -304,7 +334,9 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(
     done = len(calls) // 2
     resumed = tune(small_table(), plan_of(trials=12), folder=tmp_path / "cut", settings=settings, resume=True)
     assert told(resumed) == told(whole)
-    assert len(calls) == 24 + len(calls[2 * done:2 * done + (at != "between trials")]), "no finished trial is repeated"
+    assert len(calls) == 24 + len(calls[2 * done : 2 * done + (at != "between trials")]), (
+        "no finished trial is repeated"
+    )
     more = tune(small_table(), plan_of(trials=14), folder=tmp_path / "cut", settings=settings, resume=True)
     assert told(more)[:12] == told(whole)
     assert len(more.rows) == 14
@@ -315,9 +347,10 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "tune"
     begun = tune(small_table(), plan_of(trials=2), folder=folder)
     for table, plan, what in (
-            (small_table(), plan_of(trials=2, training={"epochs": 3}), "settings of the plan"),
-            (small_table(seed=1), plan_of(trials=2), "the rows before the test part"),
-            (small_table(), plan_of(trials=2, folds=3), "folds, pruner or space")):
+        (small_table(), plan_of(trials=2, training={"epochs": 3}), "settings of the plan"),
+        (small_table(seed=1), plan_of(trials=2), "the rows before the test part"),
+        (small_table(), plan_of(trials=2, folds=3), "folds, pruner or space"),
+    ):
         with pytest.raises(PlanError, match=rf"study.db — this study is of another search: {what} have changed"):
             tune(table, plan, folder=folder, resume=True)
     beyond = with_rows(small_table(), slice(FIRST_TEST_ROW, None), None)
@@ -345,8 +378,9 @@ def test_a_file_that_is_no_study_is_named(tmp_path: Path, name: str) -> None:
         tune(small_table(), plan_of(), folder=tmp_path / "tune", settings={"storage": str(tmp_path / "study.csv")})
     (tmp_path / name).write_text("time,T101\n1,2\n" * 100)
     with pytest.raises(InputError, match=rf"{name} — this file cannot hold a study \(.+\)\. Name another file"):
-        tune(small_table(), plan_of(), folder=tmp_path / "tune", settings={"storage": str(tmp_path / name)},
-             resume=True)
+        tune(
+            small_table(), plan_of(), folder=tmp_path / "tune", settings={"storage": str(tmp_path / name)}, resume=True
+        )
 
 
 @pytest.mark.usefixtures("quick")
@@ -368,8 +402,9 @@ def test_optuna_stays_quiet_and_as_loud_as_it_was(tmp_path: Path, capfd: pytest.
 @pytest.fixture(scope="module")
 def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> Search:
     """The same search by two workers."""
-    return tune(small_table(), plan_of(trials=3), folder=tmp_path_factory.mktemp("two") / "tune",
-                settings={"workers": 2})
+    return tune(
+        small_table(), plan_of(trials=3), folder=tmp_path_factory.mktemp("two") / "tune", settings={"workers": 2}
+    )
 
 
 def test_two_workers_try_side_by_side(found: Search, side_by_side: Search) -> None:
@@ -394,7 +429,8 @@ def test_a_cluster_finds_the_bits_of_local_workers(side_by_side: Search, on: str
 
 
 def test_the_command_finds_a_plan_that_can_be_run(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
     write_csv(small_table().to_frame().reset_index(), tmp_path / "here" / "plant.csv")
@@ -409,9 +445,10 @@ def test_the_command_finds_a_plan_that_can_be_run(
     assert said.err.splitlines()[0].startswith("trial 1 of 2: ")
     assert said.err.splitlines()[0].endswith(" · the plan as it is")
     for words, what in (
-            (["tune", "here/plan.toml", "--trials", "2", "--folds", "2", "--resume"], "There is no score of the test"),
-            (["tune", "here/plan.toml", "--trials", "2", "--resume", "--lang", "zh_TW"], "此處沒有測試部分的分數"),
-            (["run", shown["tuned"]], "")):
+        (["tune", "here/plan.toml", "--trials", "2", "--folds", "2", "--resume"], "There is no score of the test"),
+        (["tune", "here/plan.toml", "--trials", "2", "--resume", "--lang", "zh_TW"], "此處沒有測試部分的分數"),
+        (["run", shown["tuned"]], ""),
+    ):
         with pytest.raises(SystemExit) as end:
             main(words)
         said = capsys.readouterr()
@@ -420,8 +457,10 @@ def test_the_command_finds_a_plan_that_can_be_run(
 
 
 def test_the_command_line_is_quick_because_optuna_is_not_loaded() -> None:
-    program = ("import sys, backmix.app.main as door; door.build(); import backmix.training.plan; "
-               "print([name for name in ('optuna', 'sqlalchemy', 'keras') if name in sys.modules])")
+    program = (
+        "import sys, backmix.app.main as door; door.build(); import backmix.training.plan; "
+        "print([name for name in ('optuna', 'sqlalchemy', 'keras') if name in sys.modules])"
+    )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
 
@@ -433,16 +472,19 @@ def test_the_public_name_is_the_search() -> None:
 # what may be searched
 
 
-@pytest.mark.parametrize(("space", "message"), [
-    ({"split.test": [0.1]}, r'"split.test" cannot be searched'),
-    ({"training.seed": [1, 2]}, r'"training.seed" cannot be searched'),
-    ({"windows.horizon": [1, 2]}, r'"windows.horizon" cannot be searched'),
-    ({"model": [1]}, r'"model" cannot be searched'),
-    ({"model.units": []}, r'"model.units" needs a list of numbers or words'),
-    ({"model.units": [{"a": 1}]}, r'"model.units" needs a list of numbers or words'),
-    ({RATE: {"low": 0.1, "high": 0.01}}, r"0\.1 to 0\.01 is no range"),
-    ({RATE: {"low": 0.0, "high": 0.01, "log": True}}, r"0\.0 to 0\.01 is no range"),
-])
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"split.test": [0.1]}, r'"split.test" cannot be searched'),
+        ({"training.seed": [1, 2]}, r'"training.seed" cannot be searched'),
+        ({"windows.horizon": [1, 2]}, r'"windows.horizon" cannot be searched'),
+        ({"model": [1]}, r'"model" cannot be searched'),
+        ({"model.units": []}, r'"model.units" needs a list of numbers or words'),
+        ({"model.units": [{"a": 1}]}, r'"model.units" needs a list of numbers or words'),
+        ({RATE: {"low": 0.1, "high": 0.01}}, r"0\.1 to 0\.01 is no range"),
+        ({RATE: {"low": 0.0, "high": 0.01, "log": True}}, r"0\.0 to 0\.01 is no range"),
+    ],
+)
 def test_a_space_that_cannot_be_is_refused(space: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanFaults, match=message):
         plan_of(space=space)
@@ -453,16 +495,27 @@ def test_a_time_out_without_a_unit_is_refused() -> None:
         small_plan(tune={"timeout": 10})
 
 
-@pytest.mark.parametrize(("plan", "key", "message"), [
-    (plan_of(space={"model.wings": [1]}), "tune.unknown_setting", r"\[tune.space\] model.wings — plans have no such"),
-    (plan_of(space=dict.fromkeys(("model.cell", "model.dropout", "model.summaries", RATE), "fixed")),
-     "tune.nothing_open", "the plan leaves nothing open to search"),
-    (plan_of(space={"model.cell": ["gru", "abacus"]}), "plan.faults", "abacus"),
-    (plan_of(space={"training.batch_size": {"low": 8, "high": 64}}), "plan.faults", "batch_size"),
-    (plan_of(training={"warm_start": "model.backmix"}), "tune.warm_start", "may have learned from the very rows"),
-])
+@pytest.mark.parametrize(
+    ("plan", "key", "message"),
+    [
+        (
+            plan_of(space={"model.wings": [1]}),
+            "tune.unknown_setting",
+            r"\[tune.space\] model.wings — plans have no such",
+        ),
+        (
+            plan_of(space=dict.fromkeys(("model.cell", "model.dropout", "model.summaries", RATE), "fixed")),
+            "tune.nothing_open",
+            "the plan leaves nothing open to search",
+        ),
+        (plan_of(space={"model.cell": ["gru", "abacus"]}), "plan.faults", "abacus"),
+        (plan_of(space={"training.batch_size": {"low": 8, "high": 64}}), "plan.faults", "batch_size"),
+        (plan_of(training={"warm_start": "model.backmix"}), "tune.warm_start", "may have learned from the very rows"),
+    ],
+)
 def test_a_search_that_cannot_be_is_refused_before_anything_is_made(
-        tmp_path: Path, plan: Plan, key: str, message: str) -> None:
+    tmp_path: Path, plan: Plan, key: str, message: str
+) -> None:
     with pytest.raises(PlanError, match=message) as fault:
         tune(small_table(), plan, folder=tmp_path / "tune")
     assert fault.value.key == key
@@ -528,8 +581,10 @@ def test_a_lookback_that_a_fold_has_no_room_for_is_left_out_and_told_or_refused_
     assert [len(rows) for rows in ready.judged] == [186, 187], "the rows before make room for every one"
     with pytest.raises(InputError) as fault:
         set_stage(reading(table), plan_of(space={"windows.lookback": [60]}))
-    assert fault.value.__notes__ == ["This is about lookback = 60 rows of [tune.space], in fold 1 of 2. Leave it out "
-                                     "there. Fewer folds leave more rows to teach: [tune] folds (--folds)"]
+    assert fault.value.__notes__ == [
+        "This is about lookback = 60 rows of [tune.space], in fold 1 of 2. Leave it out "
+        "there. Fewer folds leave more rows to teach: [tune] folds (--folds)"
+    ]
 
 
 def test_a_row_of_a_trial_is_told_in_the_language_of_the_moment() -> None:

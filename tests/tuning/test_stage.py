@@ -47,7 +47,7 @@ def test_the_rows_that_are_cut_are_those_that_a_run_judges_on(name: str) -> None
     assert not (known & parts.rows(Part.TEST)).any()
     assert known[parts.rows(Part.TRAIN) | parts.rows(Part.VALIDATION)].all()
     if "test_rows" in cut:
-        assert not known[cut["validation_rows"]:].any(), "what lies behind the test part is the future as well"
+        assert not known[cut["validation_rows"] :].any(), "what lies behind the test part is the future as well"
     ready = set_stage(reading(table), plan)
     assert len(ready.table) == known.sum()
     assert ready.cut == (~known).sum()
@@ -62,12 +62,18 @@ def test_no_value_of_the_test_part_takes_part_in_the_cut(data: st.DataObject) ->
     time = (np.datetime64("2026-03-01", "ns").view("int64") + np.cumsum(steps) * MINUTE).view("datetime64[ns]")
     batch = np.sort(np.array(data.draw(st.lists(st.integers(0, 2), min_size=rows, max_size=rows)), dtype=np.int32))
     codes = np.unique(batch, return_inverse=True)[1].astype(np.int32)
-    table = Table(np.random.default_rng(0).normal(size=(rows, 2)), (Tag("T101"), Tag("quality", role="target")),
-                  time=time, batch=codes, batch_names=tuple("abc"[:codes.max() + 1]))
+    table = Table(
+        np.random.default_rng(0).normal(size=(rows, 2)),
+        (Tag("T101"), Tag("quality", role="target")),
+        time=time,
+        batch=codes,
+        batch_names=tuple("abc"[: codes.max() + 1]),
+    )
     cut = data.draw(st.sampled_from([{}, {"within": "batch"}, {"train": 0.5, "validation": 0.2, "test": 0.3}]))
     step = data.draw(st.sampled_from(["5min", "7min", "12min"]))
-    plan = Plan.check({"task": {"kind": "soft_sensor", "target": "quality"}, "split": cut,
-                       "repair": {"resample": step}})
+    plan = Plan.check(
+        {"task": {"kind": "soft_sensor", "target": "quality"}, "split": cut, "repair": {"resample": step}}
+    )
     known = known_rows(table, plan)
     assert known.any()
     assert not known.all()
@@ -84,8 +90,9 @@ def test_no_value_of_the_test_part_takes_part_in_the_cut(data: st.DataObject) ->
 
 def test_where_there_is_no_clock_a_hole_is_not_crossed() -> None:
     table = replace(small_table(600), time=None)
-    plan = small_plan(split={"kind": "blocked", "blocks": 5, "train": 0.4, "validation": 0.2, "test": 0.4},
-                      tune={"folds": 2})
+    plan = small_plan(
+        split={"kind": "blocked", "blocks": 5, "train": 0.4, "validation": 0.2, "test": 0.4}, tune={"folds": 2}
+    )
     known = known_rows(table, plan)
     seen = set_stage(reading(table), plan)
     pieces = 1 + int((np.diff(np.flatnonzero(known)) > 1).sum())
@@ -98,8 +105,9 @@ def test_where_there_is_no_clock_a_hole_is_not_crossed() -> None:
         assert (seen.table.batch[first] == seen.table.batch[windows.origins]).all()
 
 
-@pytest.mark.parametrize("name", ["fault_diagnosis", "anomaly_detection", "forecast", "batch_quality",
-                                  "batch_end_time", "remaining_life"])
+@pytest.mark.parametrize(
+    "name", ["fault_diagnosis", "anomaly_detection", "forecast", "batch_quality", "batch_end_time", "remaining_life"]
+)
 def test_every_task_has_folds(name: str) -> None:
     table, plan = small_task(name)
     # folds ask for more rows than a run does

@@ -93,6 +93,7 @@ print("scaled:\n", forward(Form("simple_rnn"), five, ((rows - centre) / spread)[
 #
 # $$c_t = f\,c_{t-1} + i\,g \qquad h_t = o\,\tanh(c_t)$$
 
+
 # %%
 def sigmoid(z):
     return 1 / (1 + exp(-z))
@@ -165,10 +166,12 @@ print("the same to 1e-6:", bool(difference < 1e-6))
 
 # %%
 F = 3
-for name, made, count in [("SimpleRNN(32)", SimpleRNN(32), 32 * (32 + F + 1)),
-                          ("LSTM(64)", LSTM(64), 4 * 64 * (64 + F + 1)),
-                          ("GRU(64)", GRU(64), 3 * 64 * (64 + F + 2)),
-                          ("GRU(64, reset_after=False)", GRU(64, reset_after=False), 3 * 64 * (64 + F + 1))]:
+for name, made, count in [
+    ("SimpleRNN(32)", SimpleRNN(32), 32 * (32 + F + 1)),
+    ("LSTM(64)", LSTM(64), 4 * 64 * (64 + F + 1)),
+    ("GRU(64)", GRU(64), 3 * 64 * (64 + F + 2)),
+    ("GRU(64, reset_after=False)", GRU(64, reset_after=False), 3 * 64 * (64 + F + 1)),
+]:
     made.build((None, 10, F))
     print(f"{name:27} {made.count_params():6,}   by the formula {count:6,}")
 

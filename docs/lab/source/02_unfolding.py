@@ -87,7 +87,7 @@ print("finite differences agree:", np.allclose(by_hand, by_difference, atol=1e-8
 # 哪一份複本的聲音最大？大多是最新的幾列，最舊的份額很小。第三個實驗就談這件事。
 
 # %%
-from backmix.evaluation.figures.sketch import sketch
+from backmix.report.drawing.sketch import sketch
 
 sketch({"|dL/dU|": [np.abs(share).sum() for share in shares]}, x=list(range(1, T + 1)))
 
@@ -110,8 +110,9 @@ from backmix.models.size import memory
 
 for rows in (10, 50, 100, 500, 1000):
     shape = Architecture(features=10, lookback=rows, cell="lstm", units=(64,))
-    kept = forward(Form("lstm"), Weights(np.zeros((10, 256)), np.zeros((64, 256)), np.zeros(256)),
-                   np.zeros((32, rows, 10)))
+    kept = forward(
+        Form("lstm"), Weights(np.zeros((10, 256)), np.zeros((64, 256)), np.zeros(256)), np.zeros((32, rows, 10))
+    )
     numbers = sum(a.size for a in (*kept.states.values(), *kept.gates.values()))
     print(f"T = {rows:5}: {memory(shape, 32) / 1e6:7.1f} MB for a step;  states and gates kept: {numbers:11,}")
 

@@ -27,8 +27,8 @@
 # %%
 import numpy as np
 
-from backmix.evaluation.figures.sketch import sketch
 from backmix.models.reference import Form, Weights, backward, forward
+from backmix.report.drawing.sketch import sketch
 
 
 def flow(recurrent, x, activation="linear"):
@@ -39,7 +39,7 @@ def flow(recurrent, x, activation="linear"):
 
 x = np.zeros((1, 100, 1))
 for size in (0.5, 0.9, 0.99, 1.0, 1.1):
-    print(f"λ = {size:4}:  first row {flow(size, x)[0]:.2e}   λ^99 = {size ** 99:.2e}")
+    print(f"λ = {size:4}:  first row {flow(size, x)[0]:.2e}   λ^99 = {size**99:.2e}")
 
 # %%
 sketch({f"λ = {size}": flow(size, x) for size in (0.9, 0.99, 1.1)}, ylabel="|dL/dh|", log=True)
@@ -76,8 +76,10 @@ matrix = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))[0]
 for scale in (0.9, 1.0, 1.1):
     w = Weights(np.zeros((1, 16)), scale * matrix, np.zeros(16))
     back = backward(forward(Form("simple_rnn"), w, x), np.ones((1, 16))).h
-    print(f"|λ| = {np.abs(np.linalg.eigvals(scale * matrix)).max():.2f}:  "
-          f"first row {np.linalg.norm(back[0, 0]) / np.linalg.norm(back[0, -1]):.2e}   {scale}^99 = {scale ** 99:.2e}")
+    print(
+        f"|λ| = {np.abs(np.linalg.eigvals(scale * matrix)).max():.2f}:  "
+        f"first row {np.linalg.norm(back[0, 0]) / np.linalg.norm(back[0, -1]):.2e}   {scale}^99 = {scale**99:.2e}"
+    )
 
 # %% en
 # ## Explosion, and NaN

@@ -100,14 +100,20 @@ for name, cell in (("SimpleRNN", SimpleRNN), ("GRU", GRU), ("LSTM", LSTM)):
 # %% measured
 from time import perf_counter
 
-models = {(name, rows): network(rows, cell(UNITS)) for name, cell in
-          (("SimpleRNN", SimpleRNN), ("GRU", GRU), ("LSTM", LSTM)) for rows in (10, 60)}
+models = {
+    (name, rows): network(rows, cell(UNITS))
+    for name, cell in (("SimpleRNN", SimpleRNN), ("GRU", GRU), ("LSTM", LSTM))
+    for rows in (10, 60)
+}
 for (name, rows), model in models.items():
     scores = [score(model, rows, seed) for seed in range(2 if rows == 10 else 3)]
     started = perf_counter()
     model.fit(*batches(rows, 768, seed=0), batch_size=64, verbose=0)
-    print(f"{name:9} T = {rows}: R² " + "  ".join(f"{value:5.2f}" for value in scores)
-          + f"   {1e3 * (perf_counter() - started):4.0f} ms an epoch")
+    print(
+        f"{name:9} T = {rows}: R² "
+        + "  ".join(f"{value:5.2f}" for value in scores)
+        + f"   {1e3 * (perf_counter() - started):4.0f} ms an epoch"
+    )
 
 # %% en
 # Over 10 rows every cell finds it. Over 60 rows none can be relied on, and it is not the plain cell that does worst.
@@ -119,27 +125,38 @@ for (name, rows), model in models.items():
 # 之前，由最後一列傳到第一列的梯度為：
 
 # %%
-from backmix.evaluation.figures.sketch import sketch
 from backmix.models.reference import Form, Weights, backward, forward
+from backmix.report.drawing.sketch import sketch
 
 
 def reach(kind, cell, gate=None):
     """Size of dL/dh_t for every row of 60, from a random start."""
-    layer = kind(UNITS, kernel_initializer=keras.initializers.GlorotUniform(1),
-                 recurrent_initializer=keras.initializers.Orthogonal(seed=1))
+    layer = kind(
+        UNITS,
+        kernel_initializer=keras.initializers.GlorotUniform(1),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=1),
+    )
     layer.build((None, 60, 3))
     w = Weights(*(np.array(v.value, dtype="float64") for v in layer.trainable_variables))
     if gate is not None:
         first, last, value = gate
         w.bias[..., first:last] = value
     back = backward(forward(Form(cell), w, batches(60, 32, seed=0)[0]), np.ones((32, UNITS)))
-    return np.sqrt((back.h ** 2).mean(axis=(0, 2)))
+    return np.sqrt((back.h**2).mean(axis=(0, 2)))
 
 
 KEEP = {"GRU": (0, UNITS, 3.0), "LSTM": (UNITS, 2 * UNITS, 3.0)}  # update gate z, forget gate f: sigmoid(3) = 0.95
-sketch({"SimpleRNN": reach(SimpleRNN, "simple_rnn"), "GRU": reach(GRU, "gru"), "LSTM": reach(LSTM, "lstm"),
-        "GRU, z = 0.95": reach(GRU, "gru", KEEP["GRU"]), "LSTM, f = 0.95": reach(LSTM, "lstm", KEEP["LSTM"])},
-       ylabel="|dL/dh|", log=True)
+sketch(
+    {
+        "SimpleRNN": reach(SimpleRNN, "simple_rnn"),
+        "GRU": reach(GRU, "gru"),
+        "LSTM": reach(LSTM, "lstm"),
+        "GRU, z = 0.95": reach(GRU, "gru", KEEP["GRU"]),
+        "LSTM, f = 0.95": reach(LSTM, "lstm", KEEP["LSTM"]),
+    },
+    ylabel="|dL/dh|",
+    log=True,
+)
 
 # %% en
 # A GRU starts with z near 0.5, an LSTM of Keras with f near 0.73: multiplied sixty times, nothing. A gate can be

@@ -35,8 +35,8 @@
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from backmix.evaluation.figures.sketch import sketch
 from backmix.models.reference import Form, Weights, backward, forward
+from backmix.report.drawing.sketch import sketch
 
 turnover = 0.1  # q/V per minute: a residence time of ten minutes
 keep = np.exp(-turnover)
@@ -102,8 +102,10 @@ kernel[0, 0], kernel[1, 1], kernel[2, 3] = 2 * open_wide, -2 * open_wide, 2 * op
 buffer = Weights(kernel, np.zeros((1, 4)), np.array([-open_wide, open_wide, 0.3, -open_wide]))
 run = forward(Form("lstm"), buffer, x)
 c, h, gate = run.states["c"][0, :, 0], run.h[0, :, 0], {name: run.gates[name][0, :, 0] for name in run.gates}
-print("c = f c + i g at every step:",
-      np.allclose(c, gate["f"] * np.concatenate([[0], c[:-1]]) + gate["i"] * gate["candidate"]))
+print(
+    "c = f c + i g at every step:",
+    np.allclose(c, gate["f"] * np.concatenate([[0], c[:-1]]) + gate["i"] * gate["candidate"]),
+)
 sketch({"c": c, "h": h}, xlabel="min")
 
 # %%
@@ -134,8 +136,10 @@ for f in (0.5, 0.731, 0.9, 0.95, 0.99, 0.999):
     w = Weights(np.zeros((1, 4)), np.zeros((1, 4)), np.array([0, np.log(f / (1 - f)), 0, 0]))
     long = forward(Form("lstm"), w, np.zeros((1, 100, 1)))
     slope = backward(long, np.zeros((1, 1)), dc=np.ones((1, 1))).initial["c"][0, 0]
-    print(f"f = {f:5}: after 100 rows {slope:.1e} of the memory (f^100 = {f ** 100:.1e});  "
-          f"effective memory {-1 / np.log(f):7.1f} rows")
+    print(
+        f"f = {f:5}: after 100 rows {slope:.1e} of the memory (f^100 = {f**100:.1e});  "
+        f"effective memory {-1 / np.log(f):7.1f} rows"
+    )
 
 # %% en
 # 0.731 is where Keras's LSTM begins: a memory of three rows. With one row a minute and a residence time of ten

@@ -63,8 +63,10 @@ order = rng.permutation(len(y))
 cut = int(0.7 * len(y))
 print(f"dealt at random:   R² = {r2(np.sort(order[:cut]), np.sort(order[cut:])):6.2f}")
 print(f"cut in time:       R² = {r2(np.arange(cut), np.arange(cut, len(y))):6.2f}")
-print(f"cut, training part shuffled: the same model: "
-      f"{r2(rng.permutation(cut), np.arange(cut, len(y))) == r2(np.arange(cut), np.arange(cut, len(y)))}")
+print(
+    f"cut, training part shuffled: the same model: "
+    f"{r2(rng.permutation(cut), np.arange(cut, len(y))) == r2(np.arange(cut), np.arange(cut, len(y)))}"
+)
 
 # %% en
 # The last line is the other half: **inside** the training part whole windows may be shuffled as you like. "Never
@@ -85,7 +87,7 @@ print(f"cut, training part shuffled: the same model: "
 # 列，稽核則會計算共用的列數。
 
 # %%
-from backmix.evaluation.leakage import split_overlap
+from backmix.scoring.leakage.audit import split_overlap
 
 
 def say(result):
@@ -98,8 +100,10 @@ afterwards = {"train": windows.subset(windows.target_rows < cut), "test": window
 say(split_overlap(afterwards))
 
 split_first = split(table, SplitPlan(train=0.6, validation=0.2, test=0.2), gap=spec.reach)
-parts = {name: build_windows(table, spec, split=split_first, part=Part[name.upper()])
-         for name in ("train", "validation", "test")}
+parts = {
+    name: build_windows(table, spec, split=split_first, part=Part[name.upper()])
+    for name in ("train", "validation", "test")
+}
 say(split_overlap(parts))
 
 # %% en
@@ -117,7 +121,7 @@ say(split_overlap(parts))
 
 # %%
 from backmix.data.windows import fit_scalers
-from backmix.evaluation.leakage import scaler_rows
+from backmix.scoring.leakage.audit import scaler_rows
 
 training = split_first.rows(Part.TRAIN)
 honest = fit_scalers(table, spec, rows=training)
@@ -142,7 +146,7 @@ say(scaler_rows(parts["train"].scaled(*honest), rows=training, kinds=kinds))
 # 成輸入的目標，包括經過彎曲的、時間提前的：
 
 # %%
-from backmix.evaluation.leakage import target_copies
+from backmix.scoring.leakage.audit import target_copies
 
 quality = table.column("quality")
 wander = np.cumsum(rng.normal(size=ROWS))

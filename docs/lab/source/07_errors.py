@@ -29,8 +29,11 @@ import numpy as np
 
 from backmix.layers import GRU, LSTM, SimpleRNN
 
-for name, layer in [("SimpleRNN(32)", SimpleRNN(32)), ("GRU(64)", GRU(64)),
-                    ("GRU(64, reset_after=False)", GRU(64, reset_after=False))]:
+for name, layer in [
+    ("SimpleRNN(32)", SimpleRNN(32)),
+    ("GRU(64)", GRU(64)),
+    ("GRU(64, reset_after=False)", GRU(64, reset_after=False)),
+]:
     layer.build((None, 10, 3))
     print(f"{name:27} {layer.count_params():,}")
 
@@ -129,8 +132,12 @@ from backmix.data.tag import Tag
 from backmix.data.windows import WindowSpec, build_windows
 
 columns = np.array([[20, np.nan], [60, np.nan], [80, 91.5], [21, np.nan], [55, 40.0], [79, np.nan], [85, 96.1]])
-table = Table(columns, (Tag("T101"), Tag("purity", unit="%", role="target")),
-              batch=np.array([0, 0, 0, 1, 1, 1, 1], dtype=np.int32), batch_names=("B1", "B2"))
+table = Table(
+    columns,
+    (Tag("T101"), Tag("purity", unit="%", role="target")),
+    batch=np.array([0, 0, 0, 1, 1, 1, 1], dtype=np.int32),
+    batch_names=("B1", "B2"),
+)
 whole = build_windows(table, WindowSpec(inputs=("T101",), targets=("purity",), lookback=None))
 print("final quality:", whole.truth()[:, 0], " rows per batch:", whole.lengths)
 
@@ -204,8 +211,10 @@ rows = np.arange(30, len(numbers))
 windows = np.column_stack([numbers[rows - back] for back in (0, 5, 10, 20, 30)])
 truth = run.truth["C_A"][rows]
 random = np.random.default_rng(0)
-for name, x_all, y_all in [("simulated tank", windows, truth),
-                           ("random numbers", random.normal(size=windows.shape), random.normal(size=len(truth)))]:
+for name, x_all, y_all in [
+    ("simulated tank", windows, truth),
+    ("random numbers", random.normal(size=windows.shape), random.normal(size=len(truth))),
+]:
     good = np.isfinite(x_all).all(axis=1)
     x_all, y_all, cut = x_all[good], y_all[good], int(0.6 * good.sum())
     centre, spread = x_all[:cut].mean(axis=0), x_all[:cut].std(axis=0) + 1e-9

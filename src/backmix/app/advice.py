@@ -20,24 +20,40 @@ def show_counsel(found: Sequence[Counsel]) -> None:
     """The path through the tree; each decision: the course, backmix, what was measured; then the course's reasons."""
     for line in path_lines(found[0].facts):
         show_line(line)
-    rows = [(SETTING[one.topic], say("rules.or").join(one.course) or say("rules.nothing_said"), shown(one.value),
-             one.reason(), "\n".join(f"{rule.says()}: {weigh(rule.claims).text(brief=True)}" for rule in one.rules))
-            for one in found]
-    show_table([say("app.col_setting"), *(say(f"rules.col_{key}") for key in ("course", "here", "reason", "measured"))],
-               rows)
+    rows = [
+        (
+            SETTING[one.topic],
+            say("rules.or").join(one.course) or say("rules.nothing_said"),
+            shown(one.value),
+            one.reason(),
+            "\n".join(f"{rule.says()}: {weigh(rule.claims).text(brief=True)}" for rule in one.rules),
+        )
+        for one in found
+    ]
+    show_table(
+        [say("app.col_setting"), *(say(f"rules.col_{key}") for key in ("course", "here", "reason", "measured"))], rows
+    )
     for one in found:
         for rule in one.rules:
-            show_line(f"• {SETTING[one.topic]}: {rule.when.text()} → {rule.says()} — {rule.why()}{_letter(rule)}. "
-                      f"{weigh(rule.claims).text()}")
+            show_line(
+                f"• {SETTING[one.topic]}: {rule.when.text()} → {rule.says()} — {rule.why()}{_letter(rule)}. "
+                f"{weigh(rule.claims).text()}"
+            )
     show_line(source_line())
 
 
 def path_lines(facts: Facts) -> list[str]:
     """The questions of the tree as they are answered, and what they come to."""
     steps = path(facts)
-    lines = [say("rules.step", question=say(f"rules.ask_{step.question.name}"),
-                 answer=say("rules.yes" if step.yes else "rules.no"),
-                 cells=step.rule.says() if step.rule else say("rules.go_on")) for step in steps]
+    lines = [
+        say(
+            "rules.step",
+            question=say(f"rules.ask_{step.question.name}"),
+            answer=say("rules.yes" if step.yes else "rules.no"),
+            cells=step.rule.says() if step.rule else say("rules.go_on"),
+        )
+        for step in steps
+    ]
     agreed = say("rules.or").join(concluded(steps))
     return [*lines, say("rules.concluded", cells=agreed) if agreed else say("rules.concluded_not")]
 
@@ -56,9 +72,16 @@ def tree_lines() -> list[str]:
 def show_tree(*, as_json: bool) -> None:
     """The tree, and every rule of every chooser with its reason and what was measured."""
     if as_json:
-        show_json({"tree": [{"question": question.name, "yes": question.yes.name,
-                             "no": question.no and question.no.name} for question in TREE],
-                   "rules": [told(rule) for rule in RULES], "source": source()})
+        show_json(
+            {
+                "tree": [
+                    {"question": question.name, "yes": question.yes.name, "no": question.no and question.no.name}
+                    for question in TREE
+                ],
+                "rules": [told(rule) for rule in RULES],
+                "source": source(),
+            }
+        )
         return
     show_line(say("rules.tree_title"))
     for line in tree_lines():
@@ -74,8 +97,15 @@ def rule_tables() -> list[tuple[Topic, list[str], list[list[str]]]]:
     for topic in (*(topic for topic in SETTING if topic != "cell"), "practice"):
         rules = [rule for rule in RULES if rule.topic == topic]
         keys = ("course", "why", "measured") if topic == "practice" else ("when", "course", "why", "measured")
-        cells = [{"when": rule.when.text(), "course": rule.says(), "why": rule.why() + _letter(rule),
-                  "measured": weigh(rule.claims).text()} for rule in rules]
+        cells = [
+            {
+                "when": rule.when.text(),
+                "course": rule.says(),
+                "why": rule.why() + _letter(rule),
+                "measured": weigh(rule.claims).text(),
+            }
+            for rule in rules
+        ]
         found.append((topic, [say(f"rules.col_{key}") for key in keys], [[row[key] for key in keys] for row in cells]))
     return found  # type: ignore[return-value]  # a Literal in a loop is a str
 
@@ -83,8 +113,16 @@ def rule_tables() -> list[tuple[Topic, list[str], list[list[str]]]]:
 def page(lang: Language) -> str:
     """The tree and the rules as a page of the documentation (Markdown) in one language."""
     with speak(lang):
-        parts = [f"# {say('rules.page')}", "", say("rules.page_about"), "", say("rules.page_twin"), "",
-                 f"## {say('rules.tree_title')}", ""]
+        parts = [
+            f"# {say('rules.page')}",
+            "",
+            say("rules.page_about"),
+            "",
+            say("rules.page_twin"),
+            "",
+            f"## {say('rules.tree_title')}",
+            "",
+        ]
         parts += [f"{'  - ' if line.startswith('  ') else '- '}{line.strip()}" for line in tree_lines()]
         for topic, head, rows in rule_tables():
             parts += ["", f"## {say(f'rules.title_{topic}')}", ""]

@@ -21,8 +21,13 @@ def delays_to_dict(scan: Scan, spec: WindowSpec) -> dict[str, Any]:
     """The findings, ready for JSON."""
     from backmix.training.delays import plan_lines
 
-    return {"target": scan.target, "labels": scan.labels, "lags": scan.lags, "plan": list(plan_lines(scan, spec)),
-            "found": [one.to_dict() | {"why": one.text()} for one in scan.found]}
+    return {
+        "target": scan.target,
+        "labels": scan.labels,
+        "lags": scan.lags,
+        "plan": list(plan_lines(scan, spec)),
+        "found": [one.to_dict() | {"why": one.text()} for one in scan.found],
+    }
 
 
 def show_delays(scan: Scan, spec: WindowSpec) -> None:
@@ -30,11 +35,23 @@ def show_delays(scan: Scan, spec: WindowSpec) -> None:
     from backmix.training.delays import plan_lines, spoken
 
     order = sorted(scan.found, key=lambda one: (not one.sure, one.p))
-    show_table([say(f"dead_time.col_{key}") for key in ("tag", "delay", "interval", "strength", "sure", "why")], [
-        (one.tag, spoken(one.rows, scan.step), f"{one.low}–{one.high}", f"{one.strength:.2f}",
-         say("dead_time.yes" if one.sure else "dead_time.no"), one.text())
-        if one.reason not in ("few", "constant") else (one.tag, "–", "–", "–", say("dead_time.no"), one.text())
-        for one in order], title=say("dead_time.head"))
+    show_table(
+        [say(f"dead_time.col_{key}") for key in ("tag", "delay", "interval", "strength", "sure", "why")],
+        [
+            (
+                one.tag,
+                spoken(one.rows, scan.step),
+                f"{one.low}–{one.high}",
+                f"{one.strength:.2f}",
+                say("dead_time.yes" if one.sure else "dead_time.no"),
+                one.text(),
+            )
+            if one.reason not in ("few", "constant")
+            else (one.tag, "–", "–", "–", say("dead_time.no"), one.text())
+            for one in order
+        ],
+        title=say("dead_time.head"),
+    )
     lines = plan_lines(scan, spec)
     if lines:
         show_line(say("dead_time.paste"))
@@ -44,9 +61,9 @@ def show_delays(scan: Scan, spec: WindowSpec) -> None:
 
 def save_picture(scan: Scan, path: Path) -> None:
     """Write the picture as an SVG file of its own."""
-    from backmix.evaluation.figures import WIDE
-    from backmix.evaluation.figures.dead_times import draw_scan
-    from backmix.evaluation.report import style
+    from backmix.report.figures import WIDE
+    from backmix.report.figures.dead_times import draw_scan
+    from backmix.report.render import style
     from backmix.storage import write_atomic
 
     drawn = draw_scan(scan, WIDE)

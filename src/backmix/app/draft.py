@@ -47,29 +47,55 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
         table = read(settings.model_copy(update={"file": str(file), "batch": batch})).table
     name = target if target is not None else _target(table)
     kind = _kind(table, name)
-    lines = [f"# {say('draft.head', rows=f'{len(table):,}', tags=len(table.tags))}", "", "[data]",
-             f"file = {_text(os.path.relpath(file, beside).replace(os.sep, '/'))}"]
+    lines = [
+        f"# {say('draft.head', rows=f'{len(table):,}', tags=len(table.tags))}",
+        "",
+        "[data]",
+        f"file = {_text(os.path.relpath(file, beside).replace(os.sep, '/'))}",
+    ]
     told = settings.model_dump(mode="json", exclude_defaults=True, exclude={"file", "batch", "tags"})
     for key, value in told.items():
         lines.append(f"{key} = {_text(value) if isinstance(value, str) else str(value).lower()}")
     if batch is not None:
         lines.append(f"batch = {_text(batch)}  # {say('draft.batch')}")
-    lines += [f"# {say('draft.clock')}" if table.time is not None else f"# {say('draft.no_clock')}", "",
-              f"# {say('draft.tags')}"]
+    lines += [
+        f"# {say('draft.clock')}" if table.time is not None else f"# {say('draft.no_clock')}",
+        "",
+        f"# {say('draft.tags')}",
+    ]
     lines += [line for tag in table.tags for line in _tag(table, tag, name)]
-    lines += ["[task]", f"kind = \"{kind}\"  # {say('draft.kind')}", f"target = {_text(name)}"]
+    lines += ["[task]", f'kind = "{kind}"  # {say("draft.kind")}', f"target = {_text(name)}"]
     lines += [f"# {say('course.draft_kinds')}"] if table.batch is not None else []
     if kind == "soft_sensor":
-        lines += [f"# {say('draft.past')}", "# past_targets = { delay = \"1h\" }"]
+        lines += [f"# {say('draft.past')}", '# past_targets = { delay = "1h" }']
     elif kind == "fault_diagnosis":
         first = _text(table.tag(name).categories[0])
         lines += [f"# {say('draft.normal')}", f"# normal = {first}"]
     lines += _grid(table)
     share = "batch" if kind == "fault_diagnosis" and table.batch is not None else "table"
     way = "batch" if tasks.get(kind).whole_batches else "chronological"
-    lines += ["", "[split]", f"# {say('draft.split')}", f'kind = "{way}"', "train = 0.6", "validation = 0.2",
-              "test = 0.2", f'within = "{share}"', "", "[windows]", f"# {say('draft.lookback')}", 'lookback = "auto"',
-              "", "[model]", f"# {say('draft.model')}", 'cell = "auto"', "", "[training]", "seed = 0", ""]
+    lines += [
+        "",
+        "[split]",
+        f"# {say('draft.split')}",
+        f'kind = "{way}"',
+        "train = 0.6",
+        "validation = 0.2",
+        "test = 0.2",
+        f'within = "{share}"',
+        "",
+        "[windows]",
+        f"# {say('draft.lookback')}",
+        'lookback = "auto"',
+        "",
+        "[model]",
+        f"# {say('draft.model')}",
+        'cell = "auto"',
+        "",
+        "[training]",
+        "seed = 0",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -101,14 +127,13 @@ def _tag(table: Table, tag: Tag, target: str) -> list[str]:
     """The entry of one column, with the reason when it is left out."""
     why = None if tag.name == target else _useless(table, tag)
     unit = UNIT.search(tag.name)
-    entry = ["[[data.tags]]", f"name = {_text(tag.name)}",
-             f"unit = {_text(tag.unit or (unit[1] if unit else ''))}"]
+    entry = ["[[data.tags]]", f"name = {_text(tag.name)}", f"unit = {_text(tag.unit or (unit[1] if unit else ''))}"]
     if tag.name == target:
         entry.append('role = "target"')
     elif why is not None:
         entry.append(f'role = "ignored"  # {say(why)}')
     elif np.isnan(table.column(tag.name)).mean() > SPARSE:
-        entry.append(f"role = \"lab\"  # {say('draft.lab')}")
+        entry.append(f'role = "lab"  # {say("draft.lab")}')
     return [*entry, ""]
 
 
@@ -159,5 +184,3 @@ def _text(value: str) -> str:
     import tomli_w
 
     return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
-
-

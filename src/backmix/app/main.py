@@ -22,8 +22,24 @@ from backmix.errors import BackmixError
 from backmix.text import LANGUAGES, Language, language, say, speak
 from backmix.version import __version__
 
-COMMANDS = ("demo", "init", "run", "audit", "advise", "predict", "show", "compare", "explain", "tune",
-            "backtest", "refit", "data", "export", "schema", "doctor")
+COMMANDS = (
+    "demo",
+    "init",
+    "run",
+    "audit",
+    "advise",
+    "predict",
+    "show",
+    "compare",
+    "explain",
+    "tune",
+    "backtest",
+    "refit",
+    "data",
+    "export",
+    "schema",
+    "doctor",
+)
 """The commands in the order of the help; each is a file of `app.commands`."""
 
 
@@ -52,8 +68,11 @@ def _language_first(arguments: list[str]) -> list[str]:
 def _language(arguments: list[str]) -> Language:
     """The language asked for with ``--lang``, known before any help text is made."""
     for at, word in enumerate(arguments):
-        value = word.partition("=")[2] if word.startswith("--lang=") else (
-            arguments[at + 1] if word == "--lang" and at + 1 < len(arguments) else None)
+        value = (
+            word.partition("=")[2]
+            if word.startswith("--lang=")
+            else (arguments[at + 1] if word == "--lang" and at + 1 < len(arguments) else None)
+        )
         for known in LANGUAGES:
             if value is not None and value.replace("-", "_").lower() == known.lower():
                 return known
@@ -111,9 +130,14 @@ def _complain(message: str, code: int, as_json: bool, *, key: str) -> None:
 
 def build() -> typer.Typer:
     """The typer application with every command."""
-    app = typer.Typer(help=say("app.help"), no_args_is_help=True, add_completion=True,
-                      pretty_exceptions_enable=False, rich_markup_mode=None,  # rich would double the time to help
-                      context_settings={"help_option_names": ["-h", "--help"]})
+    app = typer.Typer(
+        help=say("app.help"),
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich would double the time to help
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
     @app.callback(invoke_without_command=True, epilog=say("app.epilog"))
     def options(

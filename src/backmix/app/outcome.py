@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def show_run(run: Run, *, as_json: bool) -> None:
     """Scores, verdict and the path of the report, the path last but the verdict."""
     if as_json:
-        show_json({**run.summary, "folder": str(run.folder), "report": str(run.report_path()),
-                   "bundle": str(run.bundle_path)})
+        show_json(
+            {**run.summary, "folder": str(run.folder), "report": str(run.report_path()), "bundle": str(run.bundle_path)}
+        )
         return
     _show_scores(run.summary["scores"])
     show_line(say("audit.account", **run.summary["rows"]))
@@ -50,13 +51,12 @@ def _show_scores(scores: Sequence[Mapping[str, Any]]) -> None:
         lines.append([name, *(_score(found.get(metric)) for metric in metrics)])
     units = {row["metric"]: row["unit"] for row in rows}
     headers = [f"{metric} [{units[metric]}]" if units[metric] else metric for metric in metrics]
-    show_table([say("app.col_model"), *headers], lines,
-               title=say("app.scores_title", windows=rows[0]["windows"]))
+    show_table([say("app.col_model"), *headers], lines, title=say("app.scores_title", windows=rows[0]["windows"]))
 
 
 def _score(row: Mapping[str, Any] | None) -> str:
-    from backmix.evaluation.interval import Interval
-    from backmix.evaluation.scores import shown
+    from backmix.scoring.interval import Interval
+    from backmix.scoring.scores import shown
 
     if row is None or row["value"] is None:
         return "–"
@@ -66,8 +66,9 @@ def _score(row: Mapping[str, Any] | None) -> str:
 def show_audit(audit: Audit, reading: Reading, *, as_json: bool) -> None:
     """The audit as a table, with what reading did to the rows."""
     if as_json:
-        show_json(audit.to_dict() | {"rows": reading.ledger.read,
-                                     "notes": [_note(entry) for entry in reading.ledger.notes]})
+        show_json(
+            audit.to_dict() | {"rows": reading.ledger.read, "notes": [_note(entry) for entry in reading.ledger.notes]}
+        )
         return
     headers, *rows = audit.lines(language())
     show_table(headers, rows, title=say("app.audit_title", rows=len(reading.table), tags=len(reading.table.tags)))
@@ -85,8 +86,13 @@ def show_ledger(ledger: Ledger) -> None:
 
 
 def _note(entry: Any) -> dict[str, Any]:
-    return {"action": entry.action, "reason": entry.reason, "count": entry.count, "tag": entry.tag,
-            "example": entry.example}
+    return {
+        "action": entry.action,
+        "reason": entry.reason,
+        "count": entry.count,
+        "tag": entry.tag,
+        "example": entry.example,
+    }
 
 
 def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, as_json: bool) -> None:
@@ -94,8 +100,8 @@ def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, 
     after how long inputs are seen in the target."""
     from backmix.app.advice import show_counsel
     from backmix.app.delays import delays_to_dict, show_delays
-    from backmix.evaluation.availability import rule, text, texts
     from backmix.models.size import memory, parameters
+    from backmix.scoring.leakage.availability import rule, text, texts
     from backmix.training.counsel import of_run
     from backmix.training.course_rules import SETTING
     from backmix.training.measured import source
@@ -107,15 +113,25 @@ def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, 
     known = rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table)
     counsel = of_run(prepared, design)
     if as_json:
-        show_json({"choices": [choice.to_dict() | {"reason": choice.reason()} for choice in choices],
-                   "counsel": [one.to_dict() for one in counsel], "source": source(), "availability": texts(known),
-                   "parameters": count, "memory_bytes": int(megabytes * 2**20), "windows": windows,
-                   "dead_times": dead_times and delays_to_dict(dead_times, prepared.recipe.spec)})
+        show_json(
+            {
+                "choices": [choice.to_dict() | {"reason": choice.reason()} for choice in choices],
+                "counsel": [one.to_dict() for one in counsel],
+                "source": source(),
+                "availability": texts(known),
+                "parameters": count,
+                "memory_bytes": int(megabytes * 2**20),
+                "windows": windows,
+                "dead_times": dead_times and delays_to_dict(dead_times, prepared.recipe.spec),
+            }
+        )
         return
     show_counsel(counsel)
     others = [choice for choice in choices if choice.setting not in SETTING.values()]
-    show_table([say("app.col_setting"), say("app.col_value"), say("app.col_reason")],
-               [(choice.setting, _value(choice.value), choice.reason()) for choice in others])
+    show_table(
+        [say("app.col_setting"), say("app.col_value"), say("app.col_reason")],
+        [(choice.setting, _value(choice.value), choice.reason()) for choice in others],
+    )
     show_line(say("rules.known", rule=text(known)))
     show_line(say("app.size", parameters=count, memory=f"{megabytes:.1f}", **windows))
     if dead_times is not None:
@@ -133,15 +149,27 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
 
     task, a = bundle.recipe.task, bundle.architecture
     if as_json:
-        show_json({"task": task.name, "targets": [vars(tag) for tag in task.targets],
-                   "inputs": [vars(tag) for tag in bundle.recipe.inputs], "architecture": a.to_dict(),
-                   "parameters": parameters(a), "step_seconds": bundle.recipe.step,
-                   "scores": bundle.scores, "availability": _rule(bundle), "plan": bundle.plan})
+        show_json(
+            {
+                "task": task.name,
+                "targets": [vars(tag) for tag in task.targets],
+                "inputs": [vars(tag) for tag in bundle.recipe.inputs],
+                "architecture": a.to_dict(),
+                "parameters": parameters(a),
+                "step_seconds": bundle.recipe.step,
+                "scores": bundle.scores,
+                "availability": _rule(bundle),
+                "plan": bundle.plan,
+            }
+        )
         return
     rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.recipe.inputs]
     rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
-    show_table([say("app.col_tag"), say("app.col_unit"), say("app.col_role")], rows,
-               title=title_of(f"tasks.{task.name}", otherwise=task.name))
+    show_table(
+        [say("app.col_tag"), say("app.col_unit"), say("app.col_role")],
+        rows,
+        title=title_of(f"tasks.{task.name}", otherwise=task.name),
+    )
     show_line(say("app.network", form=describe(a), rows=a.lookback or "–", parameters=parameters(a)))
     _show_scores(bundle.scores.get("scores", ()))
     show_line(say("rules.known", rule=_rule(bundle)[language()]))
@@ -151,7 +179,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
 
 def _rule(bundle: Bundle) -> dict[str, str]:
     """Which labels are known at the moment of prediction, by language, as the run said it."""
-    from backmix.evaluation.availability import rule, texts
+    from backmix.scoring.leakage.availability import rule, texts
 
     recipe = bundle.recipe
     told = bundle.scores.get("availability")
@@ -169,8 +197,17 @@ def show_comparison(runs: Sequence[Run], *, as_json: bool) -> None:
         network = next(row for row in tested if row["model"] == run.summary["network"])
         best = run.summary["best_baseline"]
         other = next((row for row in tested if row["model"] == best), None)
-        rows.append((run.folder.name, first, _score(network), best or "–", _score(other), network["windows"],
-                     run.summary["test_rows_id"]))
+        rows.append(
+            (
+                run.folder.name,
+                first,
+                _score(network),
+                best or "–",
+                _score(other),
+                network["windows"],
+                run.summary["test_rows_id"],
+            )
+        )
     keys = ("run", "metric", "network", "best_baseline", "baseline_score", "windows", "test_rows")
     if as_json:
         show_json([dict(zip(keys, row, strict=True)) for row in rows])

@@ -233,10 +233,7 @@ def with_axes(
     )
     table = Table(cells, tags, time=time, batch=codes, batch_names=names, quality=doubt, source=raw.where)
     table, settled = settle_rows(
-        table,
-        plan.duplicates,
-        lambda row: raw.number(int(kept[row])),
-        clock.name if clock is not None else "",
+        table, plan.duplicates, lambda row: raw.number(int(kept[row])), clock.name if clock is not None else ""
     )
     return Reading(table, Ledger(read=raw.rows).add(*found, *settled))
 
@@ -250,9 +247,7 @@ def _dates(clock: RawColumn, raw: RawTable, day_first: bool | None) -> Dates:
         digits = np.char.str_len(numbers.astype("int64").astype(str)) if whole else np.zeros(1, int)
         if clock.times is not None or not np.isin(digits, (7, 8, 12, 14)).all():
             raise InputError(
-                "read.time_is_number",
-                where=place(int(np.argmax(~np.isnan(clock.numbers)))),
-                column=clock.name,
+                "read.time_is_number", where=place(int(np.argmax(~np.isnan(clock.numbers)))), column=clock.name
             )
         return read_dates(_chunked(names_of(clock, raw.rows)), tag=clock.name, day_first=day_first, at=place)
     if clock.texts is None:
@@ -278,11 +273,7 @@ def _chunked(words: pa.Array) -> pa.ChunkedArray:
 
 
 def _utc(
-    dates: Dates,
-    kept: NDArray[np.intp],
-    codes: NDArray[np.int32] | None,
-    zone: str | None,
-    place: Callable[[int], str],
+    dates: Dates, kept: NDArray[np.intp], codes: NDArray[np.int32] | None, zone: str | None, place: Callable[[int], str]
 ) -> Times:
     wall = dates.times[kept]
     if dates.aware:

@@ -57,15 +57,25 @@ class Audit:
             missing = f"{(tag.missing + tag.infinite) / max(1, self.rows):.2%}"
             numbers = [_number(value) for value in (tag.minimum, tag.median, tag.maximum)]
             remarks = [f.remark(lang) for f in self.of(tag.name) if f.kind != "missing"]
-            rows.append((label, say(f"audit.role_{tag.role}", lang), missing, *numbers,
-                         say("audit.comma", lang).join(remarks)))
+            rows.append(
+                (label, say(f"audit.role_{tag.role}", lang), missing, *numbers, say("audit.comma", lang).join(remarks))
+            )
         return tuple(rows)
 
     def summary(self, lang: Language | None = None) -> str:
         """Size, span and step of the table, one line."""
         step = say("audit.no_clock", lang) if self.step is None else f"{self.step:g} s"
-        return say("audit.summary", lang, source=self.source, rows=self.rows, tags=len(self.tags),
-                   batches=self.batches, first=self.first, last=self.last, step=step)
+        return say(
+            "audit.summary",
+            lang,
+            source=self.source,
+            rows=self.rows,
+            tags=len(self.tags),
+            batches=self.batches,
+            first=self.first,
+            last=self.last,
+            step=step,
+        )
 
     def sentences(self, lang: Language | None = None) -> tuple[str, ...]:
         """Every finding in words, those about the whole table first."""
@@ -73,9 +83,16 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"source": self.source, "rows": self.rows, "batches": self.batches, "first": self.first,
-                "last": self.last, "step": self.step, "tags": [tag.to_dict() for tag in self.tags],
-                "findings": [finding.to_dict() for finding in self.findings]}
+        return {
+            "source": self.source,
+            "rows": self.rows,
+            "batches": self.batches,
+            "first": self.first,
+            "last": self.last,
+            "step": self.step,
+            "tags": [tag.to_dict() for tag in self.tags],
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
 
 
 def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = None) -> Audit:
@@ -91,7 +108,7 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
     """
     at = np.arange(len(table)) if rows is None else np.flatnonzero(rows)
     part = table if rows is None else table.rows(at)
-    pieces = (np.cumsum(np.append(0, np.diff(at) != 1)[:len(at)]) % 2).astype(np.uint8)
+    pieces = (np.cumsum(np.append(0, np.diff(at) != 1)[: len(at)]) % 2).astype(np.uint8)
     start = segment_starts(part, part=pieces)
     texts = {} if ledger is None else ledger.status_texts()
     found: list[tuple[Finding, Ints]] = []
@@ -104,18 +121,26 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
         x = part.values[:, column].astype(np.float64)
         still &= (x[1:] == x[:-1]) | (np.isnan(x[1:]) & np.isnan(x[:-1]))
         auditor = TagAuditor(tag, x, start)
-        looked = auditor.look(None if part.quality is None else part.quality[:, column],
-                              texts.get(tag.name, {}))
+        looked = auditor.look(None if part.quality is None else part.quality[:, column], texts.get(tag.name, {}))
         tags.append(looked)
         moving |= looked.numbers > 0 and looked.minimum != looked.maximum and looked.unchanged <= 0.5
         found += auditor.findings
     found = _clock(part, pieces) + (_stalled(still, start) if moving else []) + found
-    findings = tuple(replace(finding, where=tuple(place(table, int(at[row])) for row in where))
-                     for finding, where in found)
+    findings = tuple(
+        replace(finding, where=tuple(place(table, int(at[row])) for row in where)) for finding, where in found
+    )
     batches = 0 if part.batch is None else len(np.unique(part.batch))
     ends = ("", "") if not len(at) else (place(table, int(at[0])), place(table, int(at[-1])))
-    return Audit(source=table.source, rows=len(part), batches=batches, first=ends[0], last=ends[1],
-                 step=part.step, tags=tuple(tags), findings=findings)
+    return Audit(
+        source=table.source,
+        rows=len(part),
+        batches=batches,
+        first=ends[0],
+        last=ends[1],
+        step=part.step,
+        tags=tuple(tags),
+        findings=findings,
+    )
 
 
 def _clock(table: Table, pieces: NDArray[np.uint8]) -> list[tuple[Finding, Ints]]:
@@ -161,8 +186,9 @@ def _stalled(still: Bools, start: Rows) -> list[tuple[Finding, Ints]]:
     return [_finding("stalled", starts[long], count=rows, longest=int(lengths[long].max()) + 1)]
 
 
-def _finding(kind: Kind, at: Ints, *, severity: Severity = "warning", count: int | None = None,
-             **values: Any) -> tuple[Finding, Ints]:
+def _finding(
+    kind: Kind, at: Ints, *, severity: Severity = "warning", count: int | None = None, **values: Any
+) -> tuple[Finding, Ints]:
     return Finding(kind, None, severity, len(at) if count is None else count, values=values), at[:PLACES]
 
 

@@ -59,8 +59,10 @@ class TagAudit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return asdict(self) | {"status": [list(pair) for pair in self.status],
-                               "missing_strip": list(self.missing_strip)}
+        return asdict(self) | {
+            "status": [list(pair) for pair in self.status],
+            "missing_strip": list(self.missing_strip),
+        }
 
 
 class TagAuditor:
@@ -102,12 +104,25 @@ class TagAuditor:
             clipped = self._clipped(known)
             self._shifts()
         return TagAudit(
-            name=self.tag.name, unit=self.tag.unit, role=self.tag.role, kind="number" if number else "class",
-            numbers=len(known), missing=int(gone.sum()) - infinite,
+            name=self.tag.name,
+            unit=self.tag.unit,
+            role=self.tag.role,
+            kind="number" if number else "class",
+            numbers=len(known),
+            missing=int(gone.sum()) - infinite,
             uncertain=0 if quality is None else int(np.count_nonzero(quality == Quality.UNCERTAIN)),
-            infinite=infinite, beyond=beyond, frozen=frozen, spikes=spikes, clipped=clipped, unchanged=share,
-            minimum=low, median=float(np.median(known)) if len(known) and number else None, maximum=high,
-            status=tuple(status.items()), missing_strip=_strip(gone))
+            infinite=infinite,
+            beyond=beyond,
+            frozen=frozen,
+            spikes=spikes,
+            clipped=clipped,
+            unchanged=share,
+            minimum=low,
+            median=float(np.median(known)) if len(known) and number else None,
+            maximum=high,
+            status=tuple(status.items()),
+            missing_strip=_strip(gone),
+        )
 
     def _missing(self, gone: Bools, infinite: int) -> None:
         if not gone.any():
@@ -118,8 +133,14 @@ class TagAuditor:
             severity = "warning" if gone.mean() > MANY_MISSING and self.tag.role == "input" else "info"
         starts, lengths = stretches(gone)
         if gone.sum() > infinite:
-            self._add("missing", starts, severity, count=int(gone.sum()) - infinite,
-                      share=f"{gone.mean():.2%}", longest=int(lengths.max()))
+            self._add(
+                "missing",
+                starts,
+                severity,
+                count=int(gone.sum()) - infinite,
+                share=f"{gone.mean():.2%}",
+                longest=int(lengths.max()),
+            )
 
     def _frozen(self, still: Ints, share: float) -> int:
         """Stretches of one value too long to be chance, for a tag that otherwise moves."""
@@ -130,8 +151,7 @@ class TagAuditor:
         if not len(ends):
             return 0
         cells = int(still[ends].sum())
-        self._add("frozen", ends - still[ends] + 1, count=cells, runs=len(ends),
-                  longest=int(still[ends].max()))
+        self._add("frozen", ends - still[ends] + 1, count=cells, runs=len(ends), longest=int(still[ends].max()))
         return cells
 
     def _spikes(self) -> int:
@@ -174,7 +194,7 @@ class TagAuditor:
             values = {"before": _short(shift.before), "after": _short(shift.after)}
             if shift.conversion:
                 values["conversion"] = shift.conversion.text
-            rest = int(np.count_nonzero(~np.isnan(self.x[shift.row:])))
+            rest = int(np.count_nonzero(~np.isnan(self.x[shift.row :])))
             severity: Severity = "warning" if shift.conversion else "info"
             self._add(kind, np.array([shift.row]), severity, count=rest, **values)
 
@@ -184,8 +204,7 @@ class TagAuditor:
             self._add(kind, at, count=len(at), **values)
         return len(at)
 
-    def _add(self, kind: Kind, at: Ints, severity: Severity = "warning", *, count: int,
-             **values: Any) -> None:
+    def _add(self, kind: Kind, at: Ints, severity: Severity = "warning", *, count: int, **values: Any) -> None:
         self.findings.append((Finding(kind, self.tag.name, severity, count, values=values), at[:PLACES]))
 
 

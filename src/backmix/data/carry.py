@@ -61,13 +61,13 @@ def carry(windows: Windows) -> Carry:
     rows = np.arange(len(table))
     begins = ground.history
     if spec.known is not None:
-        begins = segment_starts(table, max_gap=spec.max_gap, part=place.owner,
-                                unusable=(ground.history > rows) | ~_knows(windows, ground))
+        begins = segment_starts(
+            table, max_gap=spec.max_gap, part=place.owner, unusable=(ground.history > rows) | ~_knows(windows, ground)
+        )
     mine = np.ones(len(table), bool) if place.owner is None else place.owner == place.code
     labels = np.full(len(table), NONE, np.int64)
     if ground.labelled is not None:
-        target = np.flatnonzero(ground.labelled if place.part is None else
-                                ground.labelled & (place.part == place.code))
+        target = np.flatnonzero(ground.labelled if place.part is None else ground.labelled & (place.part == place.code))
         row = target - spec.horizon - spec.dead_time
         target, row = target[row >= 0], row[row >= 0]
         fine = (ground.segment[target] <= row) & (begins[row] <= row)
@@ -78,8 +78,9 @@ def carry(windows: Windows) -> Carry:
 def one_row(windows: Windows, rows: NDArray[np.integer]) -> Windows:
     """Windows of one row each, whose newest input is that of ``rows`` (n,): x as a carried state meets it."""
     spec = replace(windows.spec, lookback=1, need_target=False, stride=1, carried=False)
-    return replace(windows, spec=spec, origins=np.asarray(rows) + spec.dead_time, target_rows=np.asarray(rows),
-                   lengths=None)
+    return replace(
+        windows, spec=spec, origins=np.asarray(rows) + spec.dead_time, target_rows=np.asarray(rows), lengths=None
+    )
 
 
 def answers(windows: Windows, targets: NDArray[np.int64]) -> NDArray[np.float64]:

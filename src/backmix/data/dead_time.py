@@ -33,8 +33,9 @@ LEAST_MOVES = 40.0
 """A pair of series worth fewer independent pairs than this agrees at some lag by chance."""
 
 Method = Literal["correlation", "information"]
-Reason = Literal["found", "together", "feedback", "follows", "edge", "vague", "nothing", "smooth", "slow", "few",
-                 "constant"]
+Reason = Literal[
+    "found", "together", "feedback", "follows", "edge", "vague", "nothing", "smooth", "slow", "few", "constant"
+]
 
 
 @dataclass(frozen=True)
@@ -121,11 +122,29 @@ def scan(table: Table, inputs: Sequence[str], target: str, *, rows: Mask, lags: 
     """
     axis = LagAxis.of(table, rows, lags=lags)
     y = np.asarray(table.column(target)[axis.rows], np.float64)
-    made = [_one(axis, _Pair(name, np.asarray(table.column(name)[axis.rows], np.float64), y,
-                             bool(table.tag(target).categories), len(inputs), table.step),
-                 np.random.default_rng([seed, at])) for at, name in enumerate(inputs)]
-    return Scan(target, tuple(found for found, _ in made), tuple(curve for _, curve in made),
-                int(np.isfinite(y).sum()), axis.lags, table.step)
+    made = [
+        _one(
+            axis,
+            _Pair(
+                name,
+                np.asarray(table.column(name)[axis.rows], np.float64),
+                y,
+                bool(table.tag(target).categories),
+                len(inputs),
+                table.step,
+            ),
+            np.random.default_rng([seed, at]),
+        )
+        for at, name in enumerate(inputs)
+    ]
+    return Scan(
+        target,
+        tuple(found for found, _ in made),
+        tuple(curve for _, curve in made),
+        int(np.isfinite(y).sum()),
+        axis.lags,
+        table.step,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,29 +192,52 @@ def _straight(pair: _Pair, seen: prewhitening.Correlation) -> tuple[DeadTime, Cu
     peak = int(beyond[np.argmax(np.abs(seen.r[beyond]))]) if len(beyond) else seen.peak
     ahead = float(np.abs(seen.back).max(initial=0.0))
     onset = _onset(beyond, peak)
-    reason = _reason((onset, peak), (seen.low, seen.high), lags, back=ahead > bound,
-                     behind=ahead > float(np.nanmax(np.abs(seen.z))))
+    reason = _reason(
+        (onset, peak), (seen.low, seen.high), lags, back=ahead > bound, behind=ahead > float(np.nanmax(np.abs(seen.z)))
+    )
     found = DeadTime(
-        pair.tag, peak, _seconds(peak, pair), onset, min(seen.low, peak),
-        max(seen.high, peak), float(abs(seen.r[peak])), "correlation", min(1.0, seen.p * pair.tags),
-        reason in SURE, reason)
+        pair.tag,
+        peak,
+        _seconds(peak, pair),
+        onset,
+        min(seen.low, peak),
+        max(seen.high, peak),
+        float(abs(seen.r[peak])),
+        "correlation",
+        min(1.0, seen.p * pair.tags),
+        reason in SURE,
+        reason,
+    )
     return found, Curve(seen.r, bound * seen.unit)
 
 
-def _told(axis: LagAxis, pair: _Pair, seen: information.Information,
-          rng: np.random.Generator) -> tuple[DeadTime, Curve]:
+def _told(
+    axis: LagAxis, pair: _Pair, seen: information.Information, rng: np.random.Generator
+) -> tuple[DeadTime, Curve]:
     lags, peak = len(seen.nats) - 1, seen.peak
     low, high = information.interval(axis, pair.x, pair.y, rng, classes=pair.classes)
     bound = np.full(lags + 1, seen.bound(LEVEL / pair.tags))
     beyond = np.flatnonzero(seen.nats > bound[0])
     ahead = float(seen.back.max(initial=0.0))
     onset = _onset(beyond, peak)
-    reason: Reason = "slow" if seen.moves < LEAST_MOVES else _reason(
-        (onset, peak), (low, high), lags, back=False, behind=ahead > float(seen.nats[peak]))
+    reason: Reason = (
+        "slow"
+        if seen.moves < LEAST_MOVES
+        else _reason((onset, peak), (low, high), lags, back=False, behind=ahead > float(seen.nats[peak]))
+    )
     found = DeadTime(
-        pair.tag, peak, _seconds(peak, pair), onset, min(low, peak),
-        max(high, peak), information.strength(axis, pair.x, pair.y, peak, classes=pair.classes), "information",
-        min(1.0, seen.p * pair.tags), reason in SURE, reason)
+        pair.tag,
+        peak,
+        _seconds(peak, pair),
+        onset,
+        min(low, peak),
+        max(high, peak),
+        information.strength(axis, pair.x, pair.y, peak, classes=pair.classes),
+        "information",
+        min(1.0, seen.p * pair.tags),
+        reason in SURE,
+        reason,
+    )
     return found, Curve(seen.nats, bound)
 
 
@@ -227,8 +269,10 @@ def _reason(course: tuple[int, int], interval: tuple[int, int], lags: int, *, ba
 
 def _nothing(axis: LagAxis, pair: _Pair, reason: Reason) -> tuple[DeadTime, Curve]:
     empty = np.empty(0)
-    return (DeadTime(pair.tag, 0, _seconds(0, pair), 0, 0, axis.lags, 0.0, "correlation", 1.0, False, reason),
-            Curve(empty, empty))
+    return (
+        DeadTime(pair.tag, 0, _seconds(0, pair), 0, 0, axis.lags, 0.0, "correlation", 1.0, False, reason),
+        Curve(empty, empty),
+    )
 
 
 def _unsure(found: DeadTime, reason: Reason) -> DeadTime:

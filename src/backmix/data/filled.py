@@ -31,5 +31,6 @@ def with_missing(table: Table, names: Sequence[str], filled: NDArray[np.bool_]) 
     >>> with_missing(table, ["T101"], np.array([[False], [True]])).column("T101 (missing)").tolist()
     [0.0, 1.0]
     """
-    return table.with_columns([Tag(missing_name(name), role="ignored") for name in names],
-                              filled.astype(table.values.dtype))
+    return table.with_columns(
+        [Tag(missing_name(name), role="ignored") for name in names], filled.astype(table.values.dtype)
+    )

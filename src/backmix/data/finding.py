@@ -11,8 +11,24 @@ from typing import Any, Literal, get_args
 
 from backmix.text import Language, say
 
-Kind = Literal["missing", "status", "infinite", "limits", "constant", "frozen", "spikes", "clipped", "unit",
-               "level", "duplicates", "order", "gaps", "irregular", "stalled", "scattered"]
+Kind = Literal[
+    "missing",
+    "status",
+    "infinite",
+    "limits",
+    "constant",
+    "frozen",
+    "spikes",
+    "clipped",
+    "unit",
+    "level",
+    "duplicates",
+    "order",
+    "gaps",
+    "irregular",
+    "stalled",
+    "scattered",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Severity = Literal["info", "warning", "error"]
 PLACES = 5

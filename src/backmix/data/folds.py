@@ -53,7 +53,7 @@ def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
             part[high:] = Part.PURGED
         part[low:high] = Part.TEST
         teaching = np.flatnonzero(part == Part.TRAIN)
-        part[teaching[len(teaching) - round(plan.validation * len(teaching)):]] = Part.VALIDATION
+        part[teaching[len(teaching) - round(plan.validation * len(teaching)) :]] = Part.VALIDATION
         wanted = {p for p in PARTS if np.any(part == p)} | {Part.TRAIN, Part.TEST}
         made.append(Split(purged(table, part, wanted, gap)))
     return tuple(made)
@@ -70,5 +70,5 @@ def _batch_folds(table: Table, plan: FoldPlan) -> Iterator[Split]:
         dealt[low:high] = Part.TEST
         teaching = np.flatnonzero(dealt == Part.TRAIN)
         held = 0 if plan.validation == 0 else max(1, round(plan.validation * len(teaching)))
-        dealt[teaching[len(teaching) - held:]] = Part.VALIDATION
+        dealt[teaching[len(teaching) - held :]] = Part.VALIDATION
         yield Split(np.repeat(dealt, [end - first for first, end in runs]))

@@ -149,9 +149,12 @@ class WindowSpec:
         if self.carried:
             count = None if self.known is None else self.known.count
             for name, got, wrong in (
-                    ("lookback", self.lookback, self.lookback is None), ("answer", self.answer, self.answer != "row"),
-                    ("relative", self.relative, self.relative != "none"), ("future", self.future, self.future),
-                    ("past_targets.count", count, count is not None)):
+                ("lookback", self.lookback, self.lookback is None),
+                ("answer", self.answer, self.answer != "row"),
+                ("relative", self.relative, self.relative != "none"),
+                ("future", self.future, self.future),
+                ("past_targets.count", count, count is not None),
+            ):
                 if wrong:
                     raise PlanError("carried.windows", field=name, got=got)
         if self.known is not None and self.known.delay == 0 and not self.horizon:
@@ -186,8 +189,15 @@ class WindowSpec:
         return replace(self, need_target=False, stride=1)
 
 
-def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targets: tuple[str, ...],
-                known: Known | None = None, max_gap: float | None = None) -> WindowSpec:
+def window_spec(
+    plan: WindowPlan,
+    table: Table,
+    *,
+    inputs: tuple[str, ...],
+    targets: tuple[str, ...],
+    known: Known | None = None,
+    max_gap: float | None = None,
+) -> WindowSpec:
     """The plan in rows of this table; lookback "auto" must have been decided before.
 
     max_gap: seconds; None for three steps of the table, which is then written into the spec.
@@ -195,7 +205,15 @@ def window_spec(plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targ
     assert plan.lookback != "auto"
     lookback = plan.lookback.rows(table.step) if isinstance(plan.lookback, Duration) else None
     step = table.step
-    return WindowSpec(inputs=inputs, targets=targets, lookback=lookback, horizon=plan.horizon.rows(step),
-                      stride=plan.stride.rows(step), dead_time=plan.dead_time.rows(step), known=known,
-                      max_gap=allowed_gap(table, max_gap), growing=plan.lookback == "elapsed",
-                      missing=plan.missing)
+    return WindowSpec(
+        inputs=inputs,
+        targets=targets,
+        lookback=lookback,
+        horizon=plan.horizon.rows(step),
+        stride=plan.stride.rows(step),
+        dead_time=plan.dead_time.rows(step),
+        known=known,
+        max_gap=allowed_gap(table, max_gap),
+        growing=plan.lookback == "elapsed",
+        missing=plan.missing,
+    )

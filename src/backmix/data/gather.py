@@ -24,8 +24,15 @@ MOST_RUNS = 4
 Values = NDArray[np.floating[Any]]
 
 
-def gather_windows(values: Values, starts: Rows, columns: Rows, *, center: NDArray[np.float64],
-                   scale: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+def gather_windows(
+    values: Values,
+    starts: Rows,
+    columns: Rows,
+    *,
+    center: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> None:
     """Fill ``out`` (B, T, F) with ``(values - center) / scale`` of T rows from each start (B,).
 
     columns: (F,) columns of ``values``, (N, any number). center, scale: (F,); computed in float64.
@@ -48,26 +55,34 @@ def gather_windows(values: Values, starts: Rows, columns: Rows, *, center: NDArr
     together = max(1, CACHE_BYTES // (8 * length * width))
     work = np.empty((min(together, len(starts)), length, width))
     for first in range(0, len(starts), together):
-        some = starts[first:first + together]
-        block = work[:len(some)]
+        some = starts[first : first + together]
+        block = work[: len(some)]
         for piece, view, picked in views:
             found = view[some]
             block[:, :, piece] = found if picked is None else found[:, :, picked]
         flat = block.reshape(len(some), -1)
         flat -= middle.reshape(-1)
         flat /= size.reshape(-1)
-        out[first:first + together].reshape(len(some), -1)[...] = flat
+        out[first : first + together].reshape(len(some), -1)[...] = flat
 
 
-def gather_ragged(values: Values, starts: Rows, lengths: Rows, columns: Rows, *, center: NDArray[np.float64],
-                  scale: NDArray[np.float64], out: NDArray[np.float32]) -> NDArray[np.bool_]:
+def gather_ragged(
+    values: Values,
+    starts: Rows,
+    lengths: Rows,
+    columns: Rows,
+    *,
+    center: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> NDArray[np.bool_]:
     """Like `gather_windows` for windows of unequal length: zeros behind the last row.
 
     Returns the mask (B, T), True where a row is real.
     """
     mask: NDArray[np.bool_] = np.arange(out.shape[1]) < np.asarray(lengths)[:, None]
     for place, (first, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-        rows = values[first:first + length][:, columns].astype(np.float64)
+        rows = values[first : first + length][:, columns].astype(np.float64)
         out[place, :length] = (rows - center) / scale
         out[place, length:] = 0.0
     return mask

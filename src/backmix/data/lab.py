@@ -36,8 +36,9 @@ class _Divided:
     told: dict[str, TagPlan]
 
 
-def read_with_lab(plan: ReadPlan, base: Path, read_table: ReadTable, read_raw: Callable[[ReadPlan, Path], RawTable],
-                  ) -> Reading:
+def read_with_lab(
+    plan: ReadPlan, base: Path, read_table: ReadTable, read_raw: Callable[[ReadPlan, Path], RawTable]
+) -> Reading:
     """The table of a plan with its laboratory results.
 
     read_table reads the table itself, read_raw the columns of a file. Raises InputError and PlanError for
@@ -50,8 +51,9 @@ def read_with_lab(plan: ReadPlan, base: Path, read_table: ReadTable, read_raw: C
         return _within(read_table(plan), plan, lab)
     labels = _labels(read_raw(_of_file(plan, lab), base), plan, lab)
     own = {tag.name for tag in labels.tags}
-    reading = read_table(plan.model_copy(update={
-        "lab": None, "tags": tuple(tag for tag in plan.tags if tag.name not in own)}))
+    reading = read_table(
+        plan.model_copy(update={"lab": None, "tags": tuple(tag for tag in plan.tags if tag.name not in own)})
+    )
     return join(reading, labels, lab)
 
 
@@ -63,19 +65,32 @@ def with_report_times(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan
     for name in (*lab.named, *lab.reports):
         if name not in raw.names:
             raise missing_column(name, raw.names, raw.where)
-    made = tuple(RawColumn(report_name(name), numbers=seconds(_moments(raw, str(lab.report_of(name)), plan)))
-                 for name in lab.named)
+    made = tuple(
+        RawColumn(report_name(name), numbers=seconds(_moments(raw, str(lab.report_of(name)), plan)))
+        for name in lab.named
+    )
     kept = tuple(column for column in raw.columns if column.name not in lab.reports)
     tags = tuple(TagPlan(name=report_name(name), unit="s", role="ignored", type="number") for name in lab.named)
-    return (replace(raw, columns=(*kept, *made)),
-            plan.model_copy(update={"tags": (*(tag for tag in plan.tags if tag.name not in lab.reports), *tags)}))
+    return (
+        replace(raw, columns=(*kept, *made)),
+        plan.model_copy(update={"tags": (*(tag for tag in plan.tags if tag.name not in lab.reports), *tags)}),
+    )
 
 
 def _of_file(plan: ReadPlan, lab: LabPlan) -> ReadPlan:
     """How the laboratory file is read."""
-    return ReadPlan(file=lab.file, sheet=lab.sheet, time=lab.sample, batch=lab.batch, encoding=lab.encoding,
-                    delimiter=lab.delimiter, decimal=lab.decimal, time_zone=lab.time_zone or plan.time_zone,
-                    day_first=plan.day_first if lab.day_first is None else lab.day_first, limit_mb=plan.limit_mb)
+    return ReadPlan(
+        file=lab.file,
+        sheet=lab.sheet,
+        time=lab.sample,
+        batch=lab.batch,
+        encoding=lab.encoding,
+        delimiter=lab.delimiter,
+        decimal=lab.decimal,
+        time_zone=lab.time_zone or plan.time_zone,
+        day_first=plan.day_first if lab.day_first is None else lab.day_first,
+        limit_mb=plan.limit_mb,
+    )
 
 
 def _labels(raw: RawTable, plan: ReadPlan, lab: LabPlan) -> Labels:
@@ -98,8 +113,11 @@ def _labels(raw: RawTable, plan: ReadPlan, lab: LabPlan) -> Labels:
         raise InputError("lab.no_numbers", where=raw.where, names=", ".join(raw.names[:12]))
     _no_inputs(plan.tags, tuple(numbers))
     values, tags, marked = cells_of(rest, replace(found, tags=numbers), form)
-    notes = [*found.notes, *marked, *(Note("converted", "lab.reason_no_number", raw.rows, tag=name)
-                                      for name in found.tags if name not in numbers)]
+    notes = [
+        *found.notes,
+        *marked,
+        *(Note("converted", "lab.reason_no_number", raw.rows, tag=name) for name in found.tags if name not in numbers),
+    ]
     described = {tag.name for tag in plan.tags if tag.role is not None}
     tags = tuple(tag if tag.name in described else replace(tag, role="lab") for tag in tags)
     times = moments(rest, sample, form)
@@ -160,7 +178,8 @@ def _within(reading: Reading, plan: ReadPlan, lab: LabPlan) -> Reading:
         if len(early):
             row = int(early[0])
             shown = str(np.datetime64(round(float(reported[row]) * 1000), "ms").astype("datetime64[s]"))
-            raise InputError("lab.report_before", where=table.source, tag=name, report=shown + "Z",
-                             sample=place(table, row))
+            raise InputError(
+                "lab.report_before", where=table.source, tag=name, report=shown + "Z", sample=place(table, row)
+            )
         notes.append(Note("marked", "lab.reason_not_reported", int((there & np.isnan(reported)).sum()), tag=name))
     return Reading(table, reading.ledger.add(*notes))

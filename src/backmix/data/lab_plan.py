@@ -53,8 +53,9 @@ class LabPlan(Section):
         if self.report is not None and self.report_delay is not None:
             raise ValueError(say("lab.plan_two_reports"))
         if isinstance(self.report, dict) and self.columns is not None and set(self.columns) != set(self.report):
-            raise ValueError(say("lab.plan_report_columns", names=", ".join(self.report),
-                                 columns=", ".join(self.columns)))
+            raise ValueError(
+                say("lab.plan_report_columns", names=", ".join(self.report), columns=", ".join(self.columns))
+            )
         if self.file is None:
             for name in ("sheet", "encoding", "delimiter", "decimal", "day_first", "time_zone", "sample", "batch"):
                 if getattr(self, name) is not None:

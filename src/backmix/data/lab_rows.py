@@ -80,8 +80,11 @@ def join(reading: Reading, labels: Labels, lab: LabPlan) -> Reading:
     used = np.zeros(len(row), bool)
     for k in range(len(labels.tags)):
         used[sheet.put(k, at[there[at, k]], lab)] = True
-    notes += [Note("dropped", "lab.reason_same_row", int((~used[at]).sum())),
-              Note("dropped", "lab.reason_put", int(used.sum())), *sheet.notes]
+    notes += [
+        Note("dropped", "lab.reason_same_row", int((~used[at]).sum())),
+        Note("dropped", "lab.reason_put", int(used.sum())),
+        *sheet.notes,
+    ]
     ledger = replace(reading.ledger, read=reading.ledger.read + len(row))
     return Reading(sheet.table(), ledger.add(*labels.notes, *notes))
 
@@ -102,8 +105,13 @@ def _report_seconds(labels: Labels, there: NDArray[np.bool_], lab: LabPlan, tabl
     if len(early):
         row, k = (int(place) for place in early[0])
         name = labels.tags[k].name
-        raise InputError("lab.report_before", where=labels.raw.at(row, str(lab.report_of(name))), tag=name,
-                         report=_shown(labels.report[row, k]), sample=_shown(labels.sample[row]))
+        raise InputError(
+            "lab.report_before",
+            where=labels.raw.at(row, str(lab.report_of(name))),
+            tag=name,
+            report=_shown(labels.report[row, k]),
+            sample=_shown(labels.sample[row]),
+        )
     return np.where(there, report, np.nan)
 
 
@@ -165,8 +173,10 @@ class _Sheet:
             counted.append(mine)
         name, put = self._labels.tags[k].name, np.isfinite(self._values[:, k])
         late = int((put & np.isnan(self._times[:, k])).sum())
-        self.notes += [Note("repaired", "lab.reason_mean", averaged, tag=name),
-                       Note("marked", "lab.reason_not_reported", late, tag=name)]
+        self.notes += [
+            Note("repaired", "lab.reason_mean", averaged, tag=name),
+            Note("marked", "lab.reason_not_reported", late, tag=name),
+        ]
         return np.concatenate(counted) if counted else np.empty(0, np.int64)
 
     def table(self) -> Table:
@@ -174,7 +184,7 @@ class _Sheet:
         made, quality = np.column_stack([self._values, self._times]), None
         if self._doubt.any():
             quality = np.where(np.isnan(made), Quality.BAD, Quality.GOOD).astype(np.uint8)
-            quality[:, :self._doubt.shape[1]][self._doubt] = Quality.UNCERTAIN
+            quality[:, : self._doubt.shape[1]][self._doubt] = Quality.UNCERTAIN
         tags = self._labels.tags
         return self._table.with_columns([*tags, *(report_tag(tag.name) for tag in tags)], made, quality=quality)
 
@@ -182,18 +192,26 @@ class _Sheet:
         """Whether these are one result that stands there several times."""
         labels = self._labels
         known = self._report[same, k]
-        return bool((labels.values[same, k] == labels.values[same[0], k]).all()
-                    and (labels.sample[same] == labels.sample[same[0]]).all()
-                    and ((known == known[0]) | (np.isnan(known) & np.isnan(known[0]))).all())
+        return bool(
+            (labels.values[same, k] == labels.values[same[0], k]).all()
+            and (labels.sample[same] == labels.sample[same[0]]).all()
+            and ((known == known[0]) | (np.isnan(known) & np.isnan(known[0]))).all()
+        )
 
     def _refused(self, k: int, same: NDArray[np.int64]) -> InputError:
         raw, name = self._labels.raw, self._labels.tags[k].name
         assert self._table.time is not None
         values = self._labels.values[:, k]
         other = next(int(one) for one in same[1:] if not self._alike(k, np.array([same[0], one])))
-        return InputError("lab.two_results", where=raw.at(other, name), tag=name, value=f"{values[other]:g}",
-                          other=f"{values[same[0]]:g}", other_row=raw.number(int(same[0])),
-                          row=_shown(self._table.time[self._row[other]]))
+        return InputError(
+            "lab.two_results",
+            where=raw.at(other, name),
+            tag=name,
+            value=f"{values[other]:g}",
+            other=f"{values[same[0]]:g}",
+            other_row=raw.number(int(same[0])),
+            row=_shown(self._table.time[self._row[other]]),
+        )
 
 
 def _nowhere(table: Table, labels: Labels, usable: NDArray[np.bool_]) -> InputError:
@@ -202,8 +220,15 @@ def _nowhere(table: Table, labels: Labels, usable: NDArray[np.bool_]) -> InputEr
     if not usable.any():
         return InputError("lab.no_values", where=labels.raw.where, names=", ".join(tag.name for tag in labels.tags))
     sampled = labels.sample[usable]
-    return InputError("lab.none_inside", where=labels.raw.where, table=table.source, first=_shown(sampled.min()),
-                      last=_shown(sampled.max()), start=_shown(table.time.min()), end=_shown(table.time.max()))
+    return InputError(
+        "lab.none_inside",
+        where=labels.raw.where,
+        table=table.source,
+        first=_shown(sampled.min()),
+        last=_shown(sampled.max()),
+        start=_shown(table.time.min()),
+        end=_shown(table.time.max()),
+    )
 
 
 def _shown(time: np.datetime64) -> str:

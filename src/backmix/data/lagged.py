@@ -102,7 +102,7 @@ def block_sums(axis: LagAxis, pairs: Iterable[tuple[Floats, Floats]]) -> NDArray
         late = np.concatenate([y[:length], np.zeros(count * width - length)]).reshape(count, width)
         views = np.lib.stride_tricks.sliding_window_view(early, width + axis.lags)[::width]
         sums = irfft(np.conj(rfft(late, size)) * rfft(views, size), size)
-        found.append(sums[:, axis.lags::-1])
+        found.append(sums[:, axis.lags :: -1])
     return np.stack(found)
 
 

@@ -76,17 +76,18 @@ def inform(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], *, c
     pairs = counts.sum(axis=(0, 1))
     far = axis.shifts(pairs)
     moves = _moves(axis, x, y)
-    p, rare, chance, top = 1.0, float("nan"), (1.0, 1.0), float(nats[:lags + 1].max())
+    p, rare, chance, top = 1.0, float("nan"), (1.0, 1.0), float(nats[: lags + 1].max())
     if len(far) > lags and nats[far].std() > 0:
         middle, spread = float(nats[far].mean()), float(nats[far].var())
         chance = (middle**2 / spread, spread / middle)
         p = min(1.0, float(gamma.sf(top, chance[0], scale=chance[1])) * (lags + 1))
         rare = rarity(nats[far], top, lags + 1)
-    return Information(nats[:lags + 1], nats[size - np.arange(1, lags + 1)], p, chance, rare, moves)
+    return Information(nats[: lags + 1], nats[size - np.arange(1, lags + 1)], p, chance, rare, moves)
 
 
-def interval(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], rng: np.random.Generator, *,
-             classes: bool) -> tuple[int, int]:
+def interval(
+    axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], rng: np.random.Generator, *, classes: bool
+) -> tuple[int, int]:
     """Between which lags 95 % of the resampled peaks of the mutual information lie (block bootstrap)."""
     early, late = _laid_bins(axis, x, y, classes=classes)
     sums = block_sums(axis, [(a, b) for a in early for b in late])
@@ -97,8 +98,9 @@ def interval(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], rn
     return int(low), int(high)
 
 
-def strength(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], lag: int, *, classes: bool,
-             seed: int = 0) -> float:
+def strength(
+    axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], lag: int, *, classes: bool, seed: int = 0
+) -> float:
     """The nearest-neighbour mutual information I at one lag as a correlation, sqrt(1 - exp(-2 I)), 0 to 1.
 
     Linfoot, Information and Control 1 (1957) 85. At most `SAMPLE` pairs, evenly taken.
@@ -120,8 +122,9 @@ def strength(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], la
     return float(np.sqrt(1.0 - np.exp(-2.0 * max(nats, 0.0))))
 
 
-def _laid_bins(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], *,
-               classes: bool) -> tuple[Floats, Floats]:
+def _laid_bins(
+    axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], *, classes: bool
+) -> tuple[Floats, Floats]:
     """(I, size) and (J, size): 1 where the series lies in its i-th or j-th bin."""
     labelled = int(np.isfinite(y).sum())
     bins = int(np.clip(np.sqrt(labelled / 20), 2, MOST_BINS))
@@ -156,7 +159,7 @@ def _nats(counts: Floats) -> Floats:
             return found
 
         total = np.where(whole > 0, whole * np.log(whole), 0.0)
-        nats = (entropy(counts, (0, 1)) - entropy(counts.sum(axis=1), (0,)) - entropy(counts.sum(axis=0), (0,)) + total)
+        nats = entropy(counts, (0, 1)) - entropy(counts.sum(axis=1), (0,)) - entropy(counts.sum(axis=0), (0,)) + total
         found: Floats = np.where(whole > 0, np.maximum(nats / whole, 0.0), 0.0)
     return found
 

@@ -125,8 +125,7 @@ class Account:
 
     def sentence(self, lang: Language | None = None) -> str:
         """The account in words, one line."""
-        return say("audit.account", lang, read=self.read, used=self.used, repaired=self.repaired,
-                   dropped=self.dropped)
+        return say("audit.account", lang, read=self.read, used=self.used, repaired=self.repaired, dropped=self.dropped)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -149,8 +148,9 @@ def account(ledger: Ledger, table: Table, *, repaired: NDArray[np.bool_] | None 
     for note in ledger.notes:
         if note.rows:
             reasons[note.reason] = reasons.get(note.reason, 0) + note.rows
-    return Account(read=ledger.read, used=left - count, repaired=count, dropped=ledger.dropped,
-                   reasons=tuple(reasons.items()))
+    return Account(
+        read=ledger.read, used=left - count, repaired=count, dropped=ledger.dropped, reasons=tuple(reasons.items())
+    )
 
 
 def _repaired_rows(ledger: Ledger, table: Table) -> NDArray[np.bool_]:

@@ -100,11 +100,7 @@ def open_mapped(folder: Path | str) -> Table:
 
 
 def map_file(
-    plan: ReadPlan,
-    folder: Path | str,
-    base: Path = Path(),
-    *,
-    dtype: Literal["float64", "float32"] = "float64",
+    plan: ReadPlan, folder: Path | str, base: Path = Path(), *, dtype: Literal["float64", "float32"] = "float64"
 ) -> Reading:
     """Turn the CSV or Parquet file of a plan into a mapped table, block by block.
 

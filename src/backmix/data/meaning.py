@@ -115,11 +115,7 @@ def _notation(name: str, survey: Survey, forms: list[str], reason: str) -> list[
         return []
     return [
         Note(
-            "converted",
-            reason,
-            sum(survey.forms[form] for form in found),
-            tag=name,
-            example=survey.first[found[0]][1],
+            "converted", reason, sum(survey.forms[form] for form in found), tag=name, example=survey.first[found[0]][1]
         )
     ]
 

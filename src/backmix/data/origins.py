@@ -112,8 +112,10 @@ def survey(table: Table, spec: WindowSpec, place: Place) -> Ground:
     reported: tuple[Rows, ...] = ()
     if spec.known is not None:
         if spec.known.report is not None:
-            reported = tuple(shown_rows(table, name, times, segment)
-                             for name, times in zip(spec.targets, spec.known.report, strict=True))
+            reported = tuple(
+                shown_rows(table, name, times, segment)
+                for name, times in zip(spec.targets, spec.known.report, strict=True)
+            )
         else:
             reported = tuple(last_reported(table, name) for name in spec.targets)
     return Ground(segment, history, labelled, planned, reported)
@@ -132,7 +134,7 @@ def _all_of_last(mask: Mask, rows: int) -> Mask:
     """
     count = np.cumsum(np.concatenate([[0], mask]))
     found = np.zeros(len(mask), dtype=bool)
-    found[rows - 1:] = count[rows:] - count[:-rows] == rows
+    found[rows - 1 :] = count[rows:] - count[:-rows] == rows
     return found
 
 
@@ -164,8 +166,10 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
     shorts = None if sizes is None else sizes < span
     short_codes: set[int] = set()
     counts = dict.fromkeys(REASONS, 0)
-    origins = np.empty(len(table) if place.part is None else int(np.count_nonzero(place.part == place.code)),
-                       dtype=row_type(len(table)))
+    origins = np.empty(
+        len(table) if place.part is None else int(np.count_nonzero(place.part == place.code)),
+        dtype=row_type(len(table)),
+    )
     made, total, bucket = 0, 0, -1
     for low, high in blocks(len(table)):
         row = place.scored(low, high)
@@ -195,7 +199,7 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
             fresh = np.diff(mine, prepend=bucket) != 0
             bucket = int(mine[-1]) if len(mine) else bucket
             row = _keep(row, fresh, counts, "stride")
-        origins[made:made + len(row)] = row - ahead
+        origins[made : made + len(row)] = row - ahead
         made += len(row)
     if made == 0:
         raise _nothing(table, spec, place, ground, total)
@@ -269,8 +273,9 @@ def find_batches(table: Table, spec: WindowSpec, place: Place) -> Found:
     if not ends:
         raise _no_batch(table, place, counts, len(mine))
     kind = row_type(len(table))
-    return Found(np.array(ends, kind), np.array(lengths, kind), np.array(targets, kind), (),
-                 _account(counts), tuple(excluded))
+    return Found(
+        np.array(ends, kind), np.array(lengths, kind), np.array(targets, kind), (), _account(counts), tuple(excluded)
+    )
 
 
 def _no_batch(table: Table, place: Place, counts: dict[str, int], batches: int) -> InputError:
@@ -323,8 +328,7 @@ def _nothing(table: Table, spec: WindowSpec, place: Place, ground: Ground, total
         if table.batch is not None and (short := _short_batches(table, row, lookback, extra)):
             return short
         key = "windows.too_little" if fit >= 1 else "windows.far_too_little"
-        return InputError(key, where=where, lookback=lookback, needed=lookback + extra, longest=longest,
-                          fit=fit)
+        return InputError(key, where=where, lookback=lookback, needed=lookback + extra, longest=longest, fit=fit)
     used = row[stretch > extra] - extra
     run = int((used - ground.history[used] + 1).max())
     if run < lookback:
@@ -333,12 +337,17 @@ def _nothing(table: Table, spec: WindowSpec, place: Place, ground: Ground, total
         return InputError(key, where=where, lookback=lookback, longest=run, tag=tag, missing=missing)
     labels = None if ground.labelled is None else int(np.count_nonzero(ground.labelled[row]))
     if spec.known is not None and labels != 0:
-        return InputError("windows.no_known", where=where, delay=spec.known.delay, needed=spec.reach + 1,
-                          longest=longest, targets=", ".join(spec.targets))
+        return InputError(
+            "windows.no_known",
+            where=where,
+            delay=spec.known.delay,
+            needed=spec.reach + 1,
+            longest=longest,
+            targets=", ".join(spec.targets),
+        )
     if spec.answer == "path" and np.isfinite(table.column(spec.targets[0])[row]).any():
         return InputError("windows.no_paths", where=where, targets=", ".join(spec.targets), horizon=spec.horizon)
-    return InputError("windows.no_labels", where=where, targets=", ".join(spec.targets), labels=labels or 0,
-                      rows=total)
+    return InputError("windows.no_labels", where=where, targets=", ".join(spec.targets), labels=labels or 0, rows=total)
 
 
 def _short_batches(table: Table, row: Rows, lookback: int, extra: int) -> InputError | None:
@@ -349,9 +358,15 @@ def _short_batches(table: Table, row: Rows, lookback: int, extra: int) -> InputE
     if int(sizes.max()) >= lookback + extra:
         return None
     least, most = int(np.argmin(sizes)), int(np.argmax(sizes))
-    named = {"lookback": lookback, "rows": int(sizes[least]), "batch": table.batch_names[codes[least]],
-             "most": int(sizes[most]), "longest": table.batch_names[codes[most]],
-             "fit": int(sizes[least]) - extra, "fit_longest": int(sizes[most]) - extra}
+    named = {
+        "lookback": lookback,
+        "rows": int(sizes[least]),
+        "batch": table.batch_names[codes[least]],
+        "most": int(sizes[most]),
+        "longest": table.batch_names[codes[most]],
+        "fit": int(sizes[least]) - extra,
+        "fit_longest": int(sizes[most]) - extra,
+    }
     if named["fit"] >= 1:
         return InputError("windows.short_batches" if least != most else "windows.short_batch", **named)
     return InputError("windows.tiny_batches", needed=lookback + extra, **named)

@@ -60,8 +60,9 @@ class Correlation:
         return int(np.nanargmax(np.abs(self.r)))
 
 
-def correlate(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], rng: np.random.Generator, *,
-              level: float = 0.05) -> Correlation:
+def correlate(
+    axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], rng: np.random.Generator, *, level: float = 0.05
+) -> Correlation:
     """The prewhitened cross-correlation of x and y, both (N,) on the rows of the axis, NaN where missing.
 
     The target is filtered as the input is where that shows something at this level, else by its own memory.
@@ -84,8 +85,13 @@ def correlate(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], r
     forms = [_compared(axis, a, late, rng) for late in _targets(axis, y, filter_)]
     clear = [one for one in forms if one.p * len(forms) <= level and not vague((one.low, one.high), axis.lags)]
     best = clear[0] if clear else min(forms, key=lambda one: one.p)
-    return replace(best, p=min(1.0, best.p * len(forms)), forms=len(forms), order=len(filter_) - 1,
-                   smooth=_smooth(laid, mask, a[0]))
+    return replace(
+        best,
+        p=min(1.0, best.p * len(forms)),
+        forms=len(forms),
+        order=len(filter_) - 1,
+        smooth=_smooth(laid, mask, a[0]),
+    )
 
 
 def vague(interval: tuple[int, int], lags: int) -> bool:
@@ -93,8 +99,9 @@ def vague(interval: tuple[int, int], lags: int) -> bool:
     return interval[1] - interval[0] > max(4, lags // 4)
 
 
-def _compared(axis: LagAxis, early: tuple[Floats, Floats], late: tuple[Floats, Floats],
-              rng: np.random.Generator) -> Correlation:
+def _compared(
+    axis: LagAxis, early: tuple[Floats, Floats], late: tuple[Floats, Floats], rng: np.random.Generator
+) -> Correlation:
     """Two filtered series, each with the mask of where it is, at every lag and every far shift."""
     from scipy.stats import norm
 
@@ -102,25 +109,30 @@ def _compared(axis: LagAxis, early: tuple[Floats, Floats], late: tuple[Floats, F
     size, lags = axis.size, axis.lags
     ta, taa, tma, tb, tbb, tmb = (transform(series) for series in (a, a * a, ma, b, b * b, mb))
     pairs = np.rint(paired(tma, tmb, size))
-    enough = pairs[:lags + 1] >= max(10.0, 0.25 * pairs[0])
+    enough = pairs[: lags + 1] >= max(10.0, 0.25 * pairs[0])
     if not enough.any() or not (a * a).any() or not (b * b).any():
-        return Correlation(np.zeros(lags + 1), np.zeros(lags + 1), np.zeros(lags), np.zeros(lags + 1), 1.0, np.nan, 0,
-                           lags)
+        return Correlation(
+            np.zeros(lags + 1), np.zeros(lags + 1), np.zeros(lags), np.zeros(lags + 1), 1.0, np.nan, 0, lags
+        )
     together = paired(ta, tb, size)
     squares = np.maximum(paired(taa, tbb, size), 1e-12 * (a * a).sum() * max(float((b * b).max()), 1e-300))
     power = np.sqrt(np.maximum(paired(taa, tmb, size) * paired(tma, tbb, size), 1e-300))
     z_all = together / np.sqrt(squares)
     far = axis.shifts(pairs)
     spread = max(1.0, float(np.quantile(np.abs(z_all[far]), 0.6827))) if len(far) else 1.0
-    z = np.where(enough, z_all[:lags + 1] / spread, np.nan)
+    z = np.where(enough, z_all[: lags + 1] / spread, np.nan)
     top = float(np.nanmax(np.abs(z)))
-    low, high = _interval(axis, (a, b), np.where(enough, power[:lags + 1], np.inf), rng)
+    low, high = _interval(axis, (a, b), np.where(enough, power[: lags + 1], np.inf), rng)
     return Correlation(
-        r=np.where(enough, together[:lags + 1] / power[:lags + 1], np.nan), z=z,
+        r=np.where(enough, together[: lags + 1] / power[: lags + 1], np.nan),
+        z=z,
         back=z_all[size - np.arange(1, lags + 1)] / spread,
-        unit=spread * np.sqrt(squares[:lags + 1]) / power[:lags + 1],
+        unit=spread * np.sqrt(squares[: lags + 1]) / power[: lags + 1],
         p=min(1.0, float(2 * norm.sf(top)) * int(enough.sum())),
-        rare=rarity(np.abs(z_all[far]) / spread, top, lags + 1), low=low, high=high)
+        rare=rarity(np.abs(z_all[far]) / spread, top, lags + 1),
+        low=low,
+        high=high,
+    )
 
 
 def rarity(far: Floats, top: float, width: int) -> float:
@@ -132,7 +144,7 @@ def rarity(far: Floats, top: float, width: int) -> float:
     count = len(far) // width
     if count < 19:
         return float("nan")
-    largest = far[:count * width].reshape(count, width).max(axis=1)
+    largest = far[: count * width].reshape(count, width).max(axis=1)
     return (1 + int((largest >= top).sum())) / (1 + count)
 
 
@@ -173,14 +185,14 @@ def _whole(mask: Floats, order: int) -> NDArray[np.bool_]:
     """(size,) whether a place and the ``order`` before it all have a value."""
     count = np.cumsum(np.concatenate([[0.0], mask]))
     whole = np.zeros(len(mask), bool)
-    whole[order:] = count[order + 1:] - count[:len(mask) - order] == order + 1
+    whole[order:] = count[order + 1 :] - count[: len(mask) - order] == order + 1
     return whole
 
 
 def _filtered(laid: Floats, mask: Floats, filter_: Floats) -> tuple[Floats, Floats]:
     """A series behind a filter, less its mean, and where its whole past was there; 0 elsewhere."""
     whole = _whole(mask, len(filter_) - 1)
-    found = np.where(whole, np.convolve(laid, filter_)[:len(laid)], 0.0)
+    found = np.where(whole, np.convolve(laid, filter_)[: len(laid)], 0.0)
     if whole.any():
         found[whole] -= found[whole].mean()
     return found, whole.astype(np.float64)

@@ -155,8 +155,11 @@ class Repair:
         the rows are at another step than those of training, or have lost their clock.
         """
         self._check_step(table)
-        notes = [Note("marked", "repair.reason_constant", len(table), tag=name)
-                 for name in table.names if name in self.dropped_tags]
+        notes = [
+            Note("marked", "repair.reason_constant", len(table), tag=name)
+            for name in table.names
+            if name in self.dropped_tags
+        ]
         if notes:
             table = table.select([name for name in table.names if name not in self.dropped_tags])
         start = segment_starts(table, max_gap=self.max_gap)
@@ -168,8 +171,10 @@ class Repair:
                 self._judge(column, rule)
                 self._fill(column, rule, table)
                 sheet.take(at, column)
-                notes += [Note(entry.action, entry.reason, entry.count, tag=tag.name,
-                               example=place(table, entry.row)) for entry in column.log]
+                notes += [
+                    Note(entry.action, entry.reason, entry.count, tag=tag.name, example=place(table, entry.row))
+                    for entry in column.log
+                ]
         return Repaired(sheet.table(), tuple(note for note in notes if note.count))
 
     def filled(self, table: Table, names: Sequence[str]) -> Bools:
@@ -216,14 +221,19 @@ class Repair:
         inside = gaps[gaps <= self.max_gap] if self.max_gap is not None else gaps
         step = float(np.median(inside if len(inside) else gaps))
         if abs(step - self.step) > STEP_TOLERANCE * self.step:
-            raise InputError("repair.other_step", where=table.source, got=f"{step:g} s",
-                             want=f"{self.step:g} s")
+            raise InputError("repair.other_step", where=table.source, got=f"{step:g} s", want=f"{self.step:g} s")
 
     def to_dict(self) -> dict[str, Any]:
         """The rules as JSON-ready data."""
-        return {"plan": self.plan.model_dump(mode="json"), "step": self.step, "max_gap": self.max_gap,
-                "max_fill": self.max_fill, "frozen": self.frozen, "tags": [asdict(tag) for tag in self.tags],
-                "dropped_tags": list(self.dropped_tags)}
+        return {
+            "plan": self.plan.model_dump(mode="json"),
+            "step": self.step,
+            "max_gap": self.max_gap,
+            "max_fill": self.max_fill,
+            "frozen": self.frozen,
+            "tags": [asdict(tag) for tag in self.tags],
+            "dropped_tags": list(self.dropped_tags),
+        }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Repair:
@@ -240,8 +250,15 @@ class Repair:
                 continue
             if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value < 2**62:
                 raise ValueError(name)
-        return cls(plan=RepairPlan.model_validate(data["plan"]), step=data["step"], max_gap=data["max_gap"],
-                   max_fill=data["max_fill"], frozen=data["frozen"], tags=tags, dropped_tags=tuple(dropped))
+        return cls(
+            plan=RepairPlan.model_validate(data["plan"]),
+            step=data["step"],
+            max_gap=data["max_gap"],
+            max_fill=data["max_fill"],
+            frozen=data["frozen"],
+            tags=tags,
+            dropped_tags=tuple(dropped),
+        )
 
 
 def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools) -> Repair:
@@ -279,10 +296,18 @@ def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools) -> Repair:
         elif not tag.categories:
             learned.append(rule)
     if empty:
-        raise InputError("repair.empty_input", where=table.source, names=", ".join(empty[:12]),
-                         first=empty[0], rows=int(rows.sum()))
-    return Repair(plan=plan, step=step, max_gap=max_gap, max_fill=plan.max_fill.rows(step), frozen=frozen,
-                  tags=tuple(learned), dropped_tags=tuple(dropped))
+        raise InputError(
+            "repair.empty_input", where=table.source, names=", ".join(empty[:12]), first=empty[0], rows=int(rows.sum())
+        )
+    return Repair(
+        plan=plan,
+        step=step,
+        max_gap=max_gap,
+        max_fill=plan.max_fill.rows(step),
+        frozen=frozen,
+        tags=tuple(learned),
+        dropped_tags=tuple(dropped),
+    )
 
 
 def _learn(column: Column, tag: Tag, plan: RepairPlan, *, watched: bool) -> TagRepair:
@@ -294,13 +319,22 @@ def _learn(column: Column, tag: Tag, plan: RepairPlan, *, watched: bool) -> TagR
         return TagRepair(name=tag.name, limit_low=low, limit_high=high)
     scale = None
     if plan.outliers != "none":
-        scale = learn_scale(column.x, column.start, rule=plan.outlier_rule, window=plan.outlier_window,
-                            factor=plan.outlier_factor)
+        scale = learn_scale(
+            column.x, column.start, rule=plan.outlier_rule, window=plan.outlier_window, factor=plan.outlier_factor
+        )
     if scale is not None and plan.outliers == "mask":
         column.mask_spikes(_spikes(column, scale, plan))
     bottom, top = (float(np.nanmin(column.x)), float(np.nanmax(column.x))) if plan.clamp else (None, None)
-    return TagRepair(name=tag.name, limit_low=low, limit_high=high, low=bottom, high=top, scale=scale,
-                     watched=watched and not steady(column.x, column.start), filled=plan.fill != "none")
+    return TagRepair(
+        name=tag.name,
+        limit_low=low,
+        limit_high=high,
+        low=bottom,
+        high=top,
+        scale=scale,
+        watched=watched and not steady(column.x, column.start),
+        filled=plan.fill != "none",
+    )
 
 
 def _constant(column: Column) -> bool:
@@ -309,8 +343,9 @@ def _constant(column: Column) -> bool:
 
 
 def _spikes(column: Column, scale: float, plan: RepairPlan) -> Bools:
-    return find_spikes(column.x, column.start, scale, rule=plan.outlier_rule, window=plan.outlier_window,
-                       factor=plan.outlier_factor)
+    return find_spikes(
+        column.x, column.start, scale, rule=plan.outlier_rule, window=plan.outlier_window, factor=plan.outlier_factor
+    )
 
 
 def _training_step(table: Table, rows: Bools) -> float | None:
@@ -344,8 +379,9 @@ class _Sheet:
         """The cells of one column, to work on."""
         quality = self._table.quality
         x = self._table.values[:, at].astype(np.float64)
-        return Column(x=x, start=start,
-                      quality=np.zeros(len(x), np.uint8) if quality is None else quality[:, at].copy())
+        return Column(
+            x=x, start=start, quality=np.zeros(len(x), np.uint8) if quality is None else quality[:, at].copy()
+        )
 
     def take(self, at: int, column: Column) -> None:
         """Put the column back if anything in it is new."""
@@ -364,9 +400,15 @@ class _Sheet:
         table = self._table
         if self._values is None and self._quality is None:
             return table
-        return Table(values=table.values if self._values is None else self._values, tags=table.tags,
-                     time=table.time, batch=table.batch, batch_names=table.batch_names,
-                     quality=table.quality if self._quality is None else self._quality, source=table.source)
+        return Table(
+            values=table.values if self._values is None else self._values,
+            tags=table.tags,
+            time=table.time,
+            batch=table.batch,
+            batch_names=table.batch_names,
+            quality=table.quality if self._quality is None else self._quality,
+            source=table.source,
+        )
 
     def _qualities(self) -> NDArray[np.uint8]:
         if self._table.quality is not None:
@@ -387,8 +429,9 @@ def _tag_repair(data: dict[str, Any]) -> TagRepair:
             raise ValueError(name)
     for name in ("limit_low", "limit_high", "low", "high", "scale"):
         value = data[name]
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))
-                                  or not math.isfinite(value)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
+        ):
             raise ValueError(name)
     return TagRepair(**data)
 

@@ -76,7 +76,7 @@ def shown_rows(table: Table, label: str, report: str, segment: Rows) -> Rows:
     starts = np.unique(segment)
     ends = np.append(starts[1:], count)
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        mine = labels[np.searchsorted(labels, start):np.searchsorted(labels, end)]
+        mine = labels[np.searchsorted(labels, start) : np.searchsorted(labels, end)]
         if len(mine):
             first = start + np.searchsorted(clock[start:end], times[mine])
             first = np.maximum(first, mine + 1)
@@ -122,9 +122,9 @@ def check_reports(table: Table, labels: Sequence[str]) -> None:
 
 def not_yet_reported(table: Table, known: Known, label: str, row: int) -> NDArray[np.int64]:
     """The labelled rows up to ``row`` whose values nobody knows there, since they are reported later."""
-    labels = np.flatnonzero(np.isfinite(table.column(label)[:row + 1]))
+    labels = np.flatnonzero(np.isfinite(table.column(label)[: row + 1]))
     if known.report is None:
         return labels[labels > row - known.delay]
     assert table.time is not None
-    told = table.column(report_name(label))[labels] <= seconds(np.asarray(table.time[row:row + 1]))
+    told = table.column(report_name(label))[labels] <= seconds(np.asarray(table.time[row : row + 1]))
     return np.asarray(labels[~told | (labels == row)])

@@ -36,8 +36,30 @@ ODD_SHARE, ODD_COUNT = 0.01, 2
 GAP_SHARE = 0.1
 """More gaps than this share of all rows are not gaps but an irregular clock."""
 
-_NICE = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 43200,
-         86400, 604800)
+_NICE = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1200,
+    1800,
+    3600,
+    7200,
+    10800,
+    14400,
+    21600,
+    43200,
+    86400,
+    604800,
+)
 
 
 class Resampled(NamedTuple):
@@ -76,9 +98,16 @@ def check_clock(table: Table, plan: RepairPlan) -> None:
     found = odd if len(odd) > max(ODD_COUNT, ODD_SHARE * len(known)) else wide
     if found is wide and len(wide) <= max(ODD_COUNT, GAP_SHARE * len(known)):
         return
-    raise InputError("repair.irregular", where=table.source, count=len(found), total=len(known),
-                     step=f"{step:g} s", got=f"{gaps[found[0]]:g} s", place=place(table, int(found[0])),
-                     mend=nice_duration(float(np.quantile(known[known <= allowed], 0.9))))
+    raise InputError(
+        "repair.irregular",
+        where=table.source,
+        count=len(found),
+        total=len(known),
+        step=f"{step:g} s",
+        got=f"{gaps[found[0]]:g} s",
+        place=place(table, int(found[0])),
+        mend=nice_duration(float(np.quantile(known[known <= allowed], 0.9))),
+    )
 
 
 def resample(table: Table, plan: RepairPlan) -> Resampled:
@@ -101,8 +130,12 @@ def resample(table: Table, plan: RepairPlan) -> Resampled:
     grid = _grid(table, step, allowed=plan.gap(step / 1e9))
     pauses = np.diff(grid.time)[np.diff(grid.run) == 0]
     if np.count_nonzero(pauses > step) > max(ODD_COUNT, len(pauses) / 2):
-        raise InputError("repair.too_fine", where=table.source, got=plan.resample,
-                         step=nice_duration(table.step or plan.resample.seconds))
+        raise InputError(
+            "repair.too_fine",
+            where=table.source,
+            got=plan.resample,
+            step=nice_duration(table.step or plan.resample.seconds),
+        )
     values = np.full((len(grid.time), len(table.tags)), np.nan, table.values.dtype)
     quality = np.full(values.shape, Quality.BAD, np.uint8)
     notes: list[Note] = []
@@ -115,18 +148,29 @@ def resample(table: Table, plan: RepairPlan) -> Resampled:
                 result = _column(table, table.index(label), table.tag(label), plan)
                 column.x[np.isnan(result.x)] = np.nan
                 reported = True
-        notes += [Note(entry.action, entry.reason, entry.count, tag=tag.name, example=place(table, entry.row))
-                  for entry in column.log]
+        notes += [
+            Note(entry.action, entry.reason, entry.count, tag=tag.name, example=place(table, entry.row))
+            for entry in column.log
+        ]
         last = plan.how == "last" or bool(tag.categories) or reported
         values[grid.at, at], quality[grid.at, at] = _gather(column, grid, tag, last=last)
     batch = None
     if table.batch is not None:
         batch = table.batch[grid.first][grid.source]
     merged, added = len(table) - len(grid.at), len(grid.time) - len(grid.at)
-    notes += [Note("dropped", "repair.reason_merged", merged, example=place(table, 0)),
-              Note("added", "repair.reason_grid_row", added)]
-    out = Table(values=values, tags=table.tags, time=grid.time.view("datetime64[ns]"), batch=batch,
-                batch_names=table.batch_names, quality=quality, source=table.source)
+    notes += [
+        Note("dropped", "repair.reason_merged", merged, example=place(table, 0)),
+        Note("added", "repair.reason_grid_row", added),
+    ]
+    out = Table(
+        values=values,
+        tags=table.tags,
+        time=grid.time.view("datetime64[ns]"),
+        batch=batch,
+        batch_names=table.batch_names,
+        quality=quality,
+        source=table.source,
+    )
     return Resampled(out, tuple(note for note in notes if note.count))
 
 
@@ -188,8 +232,7 @@ def _column(table: Table, at: int, tag: Tag, plan: RepairPlan) -> Column:
     return column
 
 
-def _gather(column: Column, grid: _Grid, tag: Tag,
-            *, last: bool) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def _gather(column: Column, grid: _Grid, tag: Tag, *, last: bool) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Value and quality of each stretch that has rows, (S,)."""
     known = ~np.isnan(column.x)
     count = np.add.reduceat(known.astype(np.int64), grid.first)

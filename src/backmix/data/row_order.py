@@ -102,19 +102,11 @@ def _merge(
     if alike:
         notes.append(
             Note(
-                "dropped",
-                "read.reason_duplicate_row",
-                alike,
-                example=_shown(table, int(np.argmax(again & ~clashing))),
+                "dropped", "read.reason_duplicate_row", alike, example=_shown(table, int(np.argmax(again & ~clashing)))
             )
         )
     notes.append(
-        Note(
-            "dropped",
-            f"read.reason_same_time_{policy}",
-            len(at) - alike,
-            example=_shown(table, int(unlike[0])),
-        )
+        Note("dropped", f"read.reason_same_time_{policy}", len(at) - alike, example=_shown(table, int(unlike[0])))
     )
     if policy == "last":
         last = np.flatnonzero(np.concatenate([~again[1:], [True]]))
@@ -125,11 +117,7 @@ def _merge(
 
 
 def _mean(
-    table: Table,
-    first: NDArray[np.intp],
-    group: NDArray[np.intp],
-    clashing: NDArray[np.bool_],
-    notes: list[Note],
+    table: Table, first: NDArray[np.intp], group: NDArray[np.intp], clashing: NDArray[np.bool_], notes: list[Note]
 ) -> tuple[Table, list[Note]]:
     """Means of the numbers; a class has no mean, so the first one that is there counts."""
     merged = table.rows(first)

@@ -75,8 +75,10 @@ class Column:
     def clamp(self, low: float, high: float) -> None:
         """Bring a value outside the range of training to its edge, with doubt."""
         with np.errstate(invalid="ignore"):
-            for outside, edge, reason in ((self.x < low, low, "repair.reason_clamp_low"),
-                                          (self.x > high, high, "repair.reason_clamp_high")):
+            for outside, edge, reason in (
+                (self.x < low, low, "repair.reason_clamp_low"),
+                (self.x > high, high, "repair.reason_clamp_high"),
+            ):
                 self._put(outside, np.full(int(np.count_nonzero(outside)), edge), reason)
 
     def hold(self, longest: int) -> None:
@@ -102,8 +104,11 @@ class Column:
         before, after = starts - 1, starts + lengths
         inside = (lengths <= longest) & (before >= 0) & (after < len(self.x))
         before, after, starts, lengths = before[inside], after[inside], starts[inside], lengths[inside]
-        sound = ((self.start[before] == self.start[after]) & (self.quality[before] == Quality.GOOD)
-                 & (self.quality[after] == Quality.GOOD))
+        sound = (
+            (self.start[before] == self.start[after])
+            & (self.quality[before] == Quality.GOOD)
+            & (self.quality[after] == Quality.GOOD)
+        )
         before, after, starts, lengths = before[sound], after[sound], starts[sound], lengths[sound]
         if not len(starts):
             return

@@ -52,8 +52,9 @@ def allowed_gap(table: Table, max_gap: float | None) -> float | None:
     return None if table.step is None else GAP_STEPS * table.step
 
 
-def segment_starts(table: Table, *, max_gap: float | None = None, part: NDArray[np.uint8] | None = None,
-                   unusable: Mask | None = None) -> Rows:
+def segment_starts(
+    table: Table, *, max_gap: float | None = None, part: NDArray[np.uint8] | None = None, unusable: Mask | None = None
+) -> Rows:
     """The first row of the segment in which each row lies, (N,).
 
     max_gap: seconds; None for three steps of the table. Time that runs backwards always ends a segment.

@@ -47,8 +47,12 @@ _THERE = (
     Conversion("m3/h → gpm", 4.402868, 0.0, ("m3/h", "gpm")),
     Conversion("m3 → ft3", 35.31467, 0.0, ("m3", "ft3", "m3/h", "ft3/h")),
     Conversion("% → fraction", 0.01, 0.0, ("%", "fraction", "-")),
-    Conversion("×10", 10.0), Conversion("×100", 100.0), Conversion("×1000", 1000.0),
-    Conversion("×60", 60.0), Conversion("×3600", 3600.0), Conversion("×1000000", 1e6),
+    Conversion("×10", 10.0),
+    Conversion("×100", 100.0),
+    Conversion("×1000", 1000.0),
+    Conversion("×60", 60.0),
+    Conversion("×3600", 3600.0),
+    Conversion("×1000000", 1e6),
 )
 CONVERSIONS = _THERE + tuple(conversion.back for conversion in _THERE)
 
@@ -81,7 +85,7 @@ def find_shifts(x: NDArray[np.float64], *, unit: str = "") -> tuple[Shift, ...]:
     if blocks < 3:
         return ()
     size = len(v) // blocks
-    low, median, high = _quantiles(v[:blocks * size].reshape(blocks, size))
+    low, median, high = _quantiles(v[: blocks * size].reshape(blocks, size))
     apart = np.maximum(low[2:] - high[:-2], low[:-2] - high[2:])
     found = []
     groups = _groups(apart > 0)
@@ -113,7 +117,7 @@ def _locate(v: NDArray[np.float64], a: int, b: int, levels: tuple[float, float],
     beyond = (v[a:b] > sum(levels) / 2) == upward
     score = np.concatenate([[0], np.cumsum(np.where(beyond, -1, 1))])
     row = a + int(np.argmax(score))
-    before, after = v[max(0, row - _NEAR):row], v[row:row + _NEAR]
+    before, after = v[max(0, row - _NEAR) : row], v[row : row + _NEAR]
     if min(len(before), len(after)) < _LEAST_BLOCK:
         return None
     low, m1, high = (float(q) for q in np.quantile(before, [0.05, 0.5, 0.95]))
@@ -129,8 +133,7 @@ def _locate(v: NDArray[np.float64], a: int, b: int, levels: tuple[float, float],
     return Shift(row, m1, m2, conversion)
 
 
-def _explain(level: tuple[float, float], noise: tuple[float, float], *, spread: float,
-             unit: str) -> Conversion | None:
+def _explain(level: tuple[float, float], noise: tuple[float, float], *, spread: float, unit: str) -> Conversion | None:
     """The conversion that turns level and noise before into those after; the nearest if there are several."""
     if not min(noise) > 0:
         return None

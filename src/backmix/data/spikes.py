@@ -81,7 +81,7 @@ def find_spikes(x: Floats64, start: Rows, scale: float, *, rule: Rule, window: i
     # A value that far from the median is that far from at least half of the rows: most rows end here.
     at = np.flatnonzero(far >= (1 if rule == "rate" else 2))
     for a in range(0, len(at), 4 * _BLOCK):
-        some = at[a:a + 4 * _BLOCK]
+        some = at[a : a + 4 * _BLOCK]
         if rule == "rate":
             found[some] = _sudden(x, start, some, factor * scale)
         else:

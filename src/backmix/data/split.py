@@ -255,7 +255,7 @@ def check_order(table: Table) -> None:
         return
     clock = np.asarray(table.time).view("int64")
     for first, end in blocks(len(clock)):
-        seen = clock[max(first, 1) - 1:end]
+        seen = clock[max(first, 1) - 1 : end]
         if np.any(seen[1:] < seen[:-1]):
             raise PlanError("windows.split_not_in_time", where=table.source)
 
@@ -265,8 +265,8 @@ def _cut(rows: int, shares: tuple[float, float, float]) -> Codes:
     ends = np.round(np.cumsum(shares) * rows).astype(int)
     ends[-1] = rows
     part = np.full(rows, Part.TEST, dtype=np.uint8)
-    part[:ends[1]] = Part.VALIDATION
-    part[:ends[0]] = Part.TRAIN
+    part[: ends[1]] = Part.VALIDATION
+    part[: ends[0]] = Part.TRAIN
     return part
 
 
@@ -321,15 +321,16 @@ def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
     share = plan.validation / (plan.train + plan.validation)
     if plan.within == "batch":
         for first, end in kept:
-            part[end - round(share * (end - first)):end] = Part.VALIDATION
+            part[end - round(share * (end - first)) : end] = Part.VALIDATION
     else:
-        for first, end in kept[len(kept) - max(1, round(share * len(kept))):]:
+        for first, end in kept[len(kept) - max(1, round(share * len(kept))) :]:
             part[first:end] = Part.VALIDATION
     return part
 
 
 def purged(table: Table, part: Codes, wanted: set[Part], gap: int) -> Codes:
     """`purge`, or the error for too little data: what is needed, and what would fit."""
+
     def missing(found: Codes) -> list[Part]:
         return [code for code in sorted(wanted) if not np.any(found == code)]
 

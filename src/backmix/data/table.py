@@ -62,8 +62,9 @@ class Table:
             if array is None:
                 continue
             if len(array) != len(self.values):
-                raise InputError("data.table_length", where=self.source, field=field,
-                                 got=len(array), rows=len(self.values))
+                raise InputError(
+                    "data.table_length", where=self.source, field=field, got=len(array), rows=len(self.values)
+                )
             view = array.view()
             view.flags.writeable = False
             object.__setattr__(self, field, view)
@@ -100,8 +101,12 @@ class Table:
         at = [self.index(name) for name in names]
         if at == list(range(len(self.tags))):
             return self
-        return replace(self, values=self.values[:, at], tags=tuple(self.tags[i] for i in at),
-                       quality=None if self.quality is None else self.quality[:, at])
+        return replace(
+            self,
+            values=self.values[:, at],
+            tags=tuple(self.tags[i] for i in at),
+            quality=None if self.quality is None else self.quality[:, at],
+        )
 
     def with_columns(self, tags: Sequence[Tag], values: Floats, *, quality: NDArray[np.uint8] | None = None) -> Table:
         """The table with more columns; one whose name is there already takes the place of its namesake.
@@ -118,22 +123,26 @@ class Table:
 
         def put(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
             whole = np.empty((len(self), len(kept)), np.result_type(old, new))
-            whole[:, :len(self.tags)] = old
+            whole[:, : len(self.tags)] = old
             whole[:, places] = new.reshape(len(self), len(tags))
             return whole
 
         if self.quality is not None or quality is not None:
-            quality = put(_plain_quality(self.values) if self.quality is None else self.quality,
-                          _plain_quality(values) if quality is None else quality)
+            quality = put(
+                _plain_quality(self.values) if self.quality is None else self.quality,
+                _plain_quality(values) if quality is None else quality,
+            )
         return replace(self, values=put(self.values, values), tags=tuple(kept.values()), quality=quality)
 
     def rows(self, at: slice | NDArray[Any]) -> Table:
         """Some of the rows, by slice, mask or positions, in table order."""
+
         def cut(array: Any) -> Any:
             return None if array is None else array[at]
 
-        return replace(self, values=self.values[at], time=cut(self.time), batch=cut(self.batch),
-                       quality=cut(self.quality))
+        return replace(
+            self, values=self.values[at], time=cut(self.time), batch=cut(self.batch), quality=cut(self.quality)
+        )
 
     def without(self, *batches: str) -> Table:
         """The table less these batches."""
@@ -184,5 +193,10 @@ def missing_column(name: str, known: Iterable[str], where: str) -> InputError:
     """The error for a name that is not there, with the nearest one that is."""
     known = list(known)
     near = get_close_matches(name, known, n=1, cutoff=0.0)
-    return InputError("data.missing_column", where=where, column=name, near=near[0] if near else "-",
-                      names=", ".join(known[:12]) + (" …" if len(known) > 12 else ""))
+    return InputError(
+        "data.missing_column",
+        where=where,
+        column=name,
+        near=near[0] if near else "-",
+        names=", ".join(known[:12]) + (" …" if len(known) > 12 else ""),
+    )

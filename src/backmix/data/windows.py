@@ -24,8 +24,18 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 
-__all__ = ["Dropped", "Known", "Need", "WindowBatch", "WindowPlan", "WindowSpec", "Windows", "build_windows",
-           "fit_scalers", "window_spec"]
+__all__ = [
+    "Dropped",
+    "Known",
+    "Need",
+    "WindowBatch",
+    "WindowPlan",
+    "WindowSpec",
+    "Windows",
+    "build_windows",
+    "fit_scalers",
+    "window_spec",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +100,15 @@ class Windows:
         return len(self.origins)
 
     @classmethod
-    def from_arrays(cls, x: NDArray[Any], y: NDArray[Any] | None = None, *, lengths: Rows | None = None,
-                    names: tuple[str, ...] | None = None, categories: tuple[str, ...] = ()) -> Windows:
+    def from_arrays(
+        cls,
+        x: NDArray[Any],
+        y: NDArray[Any] | None = None,
+        *,
+        lengths: Rows | None = None,
+        names: tuple[str, ...] | None = None,
+        categories: tuple[str, ...] = (),
+    ) -> Windows:
         """Windows that somebody has cut already: every sample is a batch of its own.
 
         x: (B, T, F), finite. y: (B,) or (B, K) numbers, or (B,) class codes when ``categories`` names
@@ -121,12 +138,17 @@ class Windows:
         missing = int(np.count_nonzero(~np.isfinite(flat[:, :width])))
         if missing:
             raise InputError("windows.array_not_finite", count=missing)
-        tags = (*(Tag(name) for name in names),
-                *(Tag(name, role="target", categories=categories) for name in targets))
-        table = Table(flat, tags, batch=np.repeat(np.arange(count, dtype=np.int32), sizes),
-                      batch_names=tuple(str(i + 1) for i in range(count)), source="array")
-        spec = WindowSpec(inputs=names, targets=targets, lookback=None if lengths is not None else steps,
-                          need_target=y is not None)
+        tags = (*(Tag(name) for name in names), *(Tag(name, role="target", categories=categories) for name in targets))
+        table = Table(
+            flat,
+            tags,
+            batch=np.repeat(np.arange(count, dtype=np.int32), sizes),
+            batch_names=tuple(str(i + 1) for i in range(count)),
+            source="array",
+        )
+        spec = WindowSpec(
+            inputs=names, targets=targets, lookback=None if lengths is not None else steps, need_target=y is not None
+        )
         return cls(table, spec, ends, ends, lengths=None if lengths is None else sizes)
 
     @property
@@ -178,9 +200,13 @@ class Windows:
 
     def subset(self, at: Rows | Mask) -> Windows:
         """Some of the windows, by index or mask, in that order."""
-        return replace(self, origins=self.origins[at], target_rows=self.target_rows[at],
-                       lengths=None if self.lengths is None else self.lengths[at],
-                       told=None if self.told is None else self.told[at])
+        return replace(
+            self,
+            origins=self.origins[at],
+            target_rows=self.target_rows[at],
+            lengths=None if self.lengths is None else self.lengths[at],
+            told=None if self.told is None else self.told[at],
+        )
 
     def one_ahead(self) -> Windows:
         """The same windows with the next row alone as their answer, and nothing known ahead."""
@@ -200,8 +226,7 @@ class Windows:
         if self.lengths is None:
             gather_windows(values, first, self._columns, center=center, scale=scale, out=inputs)
         else:
-            mask = gather_ragged(values, first, self.lengths[at], self._columns, center=center, scale=scale,
-                                 out=inputs)
+            mask = gather_ragged(values, first, self.lengths[at], self._columns, center=center, scale=scale, out=inputs)
         if inputs is not x:
             x[:, :, :width] = inputs
             self._add_known(x[:, :, width:], first)
@@ -289,8 +314,9 @@ class Windows:
         extra = len(self.spec.columns) - len(self.spec.inputs)
         return np.append(center, np.zeros(extra)), np.append(scale, np.ones(extra))
 
-    def _answers(self, at: Rows, first: Rows, mask: Mask | None) -> tuple[
-            NDArray[np.float32] | NDArray[np.int32], NDArray[np.float32] | None]:
+    def _answers(
+        self, at: Rows, first: Rows, mask: Mask | None
+    ) -> tuple[NDArray[np.float32] | NDArray[np.int32], NDArray[np.float32] | None]:
         """y of `WindowBatch`, and the weight of each row's answer."""
         form = self.spec.answer
         every = form in ("every", "window")
@@ -335,12 +361,12 @@ class Windows:
         known = self.spec.known
         assert known is not None
         carried = min(known.count or self.steps, self.steps)
-        out[:, :self.steps - carried] = 0.0
+        out[:, : self.steps - carried] = 0.0
         rows = first[:, None] + np.arange(self.steps - carried, self.steps)
         held, width = self._held(rows), len(self.spec.targets)
-        out[:, self.steps - carried:, :width] = held - held[:, -1:] if self.spec.relative == "window" else held
+        out[:, self.steps - carried :, :width] = held - held[:, -1:] if self.spec.relative == "window" else held
         if known.age:
-            out[:, self.steps - carried:, width:] = np.log1p(rows[:, :, None] - self._held_rows(rows))
+            out[:, self.steps - carried :, width:] = np.log1p(rows[:, :, None] - self._held_rows(rows))
 
     def _held_rows(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """(B, T, G) the row of the last value of each target that these rows (B, T) may know."""
@@ -351,14 +377,17 @@ class Windows:
         """(B, T, G) these last values, scaled."""
         center, scale = _both(self.target_scaler, len(self.spec.targets))
         at = self._held_rows(rows)
-        columns = [np.asarray(self.table.column(name))[at[..., k]].astype(np.float64)
-                   for k, name in enumerate(self.spec.targets)]
+        columns = [
+            np.asarray(self.table.column(name))[at[..., k]].astype(np.float64)
+            for k, name in enumerate(self.spec.targets)
+        ]
         found: NDArray[np.float64] = (np.stack(columns, axis=-1) - center) / scale
         return found
 
 
-def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
-                  part: Part | Mask | None = None) -> Windows:
+def build_windows(
+    table: Table, spec: WindowSpec, *, split: Split | None = None, part: Part | Mask | None = None
+) -> Windows:
     """All windows of one part of a table, in row order.
 
     Give ``split`` and ``part``, or ``part`` alone as a mask (N,) of rows, or neither for all rows. A
@@ -373,20 +402,32 @@ def build_windows(table: Table, spec: WindowSpec, *, split: Split | None = None,
     names = (*spec.inputs, *(spec.targets if spec.need_target or spec.known else ()))
     classes = [name for name in names if table.tag(name).categories]
     if any(name in spec.inputs for name in classes):
-        raise PlanError("windows.class_input", where=table.source,
-                        tag=next(name for name in classes if name in spec.inputs))
+        raise PlanError(
+            "windows.class_input", where=table.source, tag=next(name for name in classes if name in spec.inputs)
+        )
     if classes and (len(spec.targets) > 1 or spec.known):
         raise PlanError("windows.class_target", tag=classes[0])
     place = Place.of(split, part)
     find = find_origins if spec.lookback is not None else find_elapsed if spec.growing else find_batches
     found = find(table, spec, place)
-    return Windows(table, spec, origins=found.origins, target_rows=found.target_rows, lengths=found.lengths,
-                   reported=found.reported, dropped=found.dropped, excluded=found.excluded, place=place)
+    return Windows(
+        table,
+        spec,
+        origins=found.origins,
+        target_rows=found.target_rows,
+        lengths=found.lengths,
+        reported=found.reported,
+        dropped=found.dropped,
+        excluded=found.excluded,
+        place=place,
+    )
 
 
-def fit_scalers(table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "standard",
-                target: str = "standard") -> tuple[Scaler, Scaler | None]:
+def fit_scalers(
+    table: Table, spec: WindowSpec, *, rows: Mask, inputs: str = "standard", target: str = "standard"
+) -> tuple[Scaler, Scaler | None]:
     """Scalers for the inputs and for the targets (None for classes), from these rows alone."""
+
     def one(kind: str, names: tuple[str, ...]) -> Scaler:
         columns = tuple(table.index(name) for name in names)
         return fit_scaler(kind, table.values, names, rows=rows, columns=columns)

@@ -82,8 +82,9 @@ class Adaptive:
         recent = tuple(min(score, LARGEST) for score in scores)[-RECENT:]
         return AdaptiveState((1.0,) * count, (1.0 / count,) * count, recent, {})
 
-    def step(self, ahead: Ahead, results: Mapping[int, float], state: AdaptiveState) -> tuple[
-            tuple[float, float], AdaptiveState]:
+    def step(
+        self, ahead: Ahead, results: Mapping[int, float], state: AdaptiveState
+    ) -> tuple[tuple[float, float], AdaptiveState]:
         """The interval (low, high) of a new prediction, after learning from the results that have come.
 
         results: row -> value, of rows that this was asked about before; others, and missing values, count for
@@ -125,10 +126,14 @@ class Adaptive:
         total = sum(weights)
         even = SHARED / len(weights)
         return AdaptiveState(
-            tuple(max(factor + speed * largest * ((score > then) - outside), 0.0)
-                  for factor, speed, then in zip(state.factors, SPEEDS, given, strict=True)),
+            tuple(
+                max(factor + speed * largest * ((score > then) - outside), 0.0)
+                for factor, speed, then in zip(state.factors, SPEEDS, given, strict=True)
+            ),
             tuple((1.0 - SHARED) * w / total + even for w in weights),
-            (*state.recent, score)[-RECENT:], pending)
+            (*state.recent, score)[-RECENT:],
+            pending,
+        )
 
 
 @dataclass(frozen=True, eq=False)

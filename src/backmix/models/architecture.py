@@ -126,8 +126,16 @@ class Architecture:
         _whole(self, "attention_heads", 1, MOST_HEADS)
         _whole(self, "horizon", 1, MOST_HORIZON)
         _whole(self, "future", 0, MOST_FEATURES)
-        for name in ("masked", "summaries", "skip", "reset_after", "bidirectional", "layer_norm", "residual",
-                     "attention"):
+        for name in (
+            "masked",
+            "summaries",
+            "skip",
+            "reset_after",
+            "bidirectional",
+            "layer_norm",
+            "residual",
+            "attention",
+        ):
             if not isinstance(getattr(self, name), bool):
                 raise _refusal(self, name, "true, false")
         _one_of(self, "cell", cells.names())
@@ -195,8 +203,7 @@ class Architecture:
         unknown = [_short(k) for k in fields if k not in names]
         missing = [n for n in names if n not in fields]
         if unknown or missing:
-            raise PlanError("models.architecture_keys", got=", ".join([*unknown, *missing][:5]),
-                            names=", ".join(names))
+            raise PlanError("models.architecture_keys", got=", ".join([*unknown, *missing][:5]), names=", ".join(names))
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         return cls(**values)
 
@@ -229,8 +236,11 @@ def _whole(owner: Architecture, name: str, least: int, most: int) -> None:
 
 def _sizes(owner: Architecture, name: str, least: int) -> None:
     sizes = getattr(owner, name)
-    if not (isinstance(sizes, tuple) and least <= len(sizes) <= MOST_LAYERS
-            and all(_is_whole(size, 1, MOST_UNITS) for size in sizes)):
+    if not (
+        isinstance(sizes, tuple)
+        and least <= len(sizes) <= MOST_LAYERS
+        and all(_is_whole(size, 1, MOST_UNITS) for size in sizes)
+    ):
         raise _refusal(owner, name, f"{least} ... {MOST_LAYERS} layers of 1 ... {MOST_UNITS}")
 
 

@@ -82,8 +82,13 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
         width = rows_shape[-1]
         for number, role in enumerate(("kernel", "out_kernel")):
             columns = 3 * width if role == "kernel" else width
-            setattr(self, role, self.add_weight(shape=(width, columns), name=role, initializer=initializer(
-                "glorot_uniform", self.seed + number)))
+            setattr(
+                self,
+                role,
+                self.add_weight(
+                    shape=(width, columns), name=role, initializer=initializer("glorot_uniform", self.seed + number)
+                ),
+            )
         self.bias = self.add_weight(shape=(3 * width,), name="bias", initializer="zeros")
         self.out_bias = self.add_weight(shape=(width,), name="out_bias", initializer="zeros")
 
@@ -91,8 +96,10 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
         ops = keras.ops
         steps, width = ops.shape(rows)[1], rows.shape[-1]
         parts = ops.split(ops.matmul(rows, self.kernel) + self.bias, 3, axis=-1)
-        q, k, v = (ops.transpose(ops.reshape(part, (-1, steps, self.heads, width // self.heads)), (0, 2, 1, 3))
-                   for part in parts)
+        q, k, v = (
+            ops.transpose(ops.reshape(part, (-1, steps, self.heads, width // self.heads)), (0, 2, 1, 3))
+            for part in parts
+        )
         score = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / (width // self.heads) ** 0.5
         place = ops.arange(steps)
         seen = ops.expand_dims(place, 0) <= ops.expand_dims(place, 1)

@@ -69,8 +69,15 @@ class Bands:
         """The band of a target at a distance of ``horizon`` rows; KeyError for another one."""
         return self._by[target, horizon]
 
-    def radius(self, target: str, prediction: ArrayLike, *, horizon: int = 0, elapsed: ArrayLike | None = None,
-               level: float | None = None) -> Floats:
+    def radius(
+        self,
+        target: str,
+        prediction: ArrayLike,
+        *,
+        horizon: int = 0,
+        elapsed: ArrayLike | None = None,
+        level: float | None = None,
+    ) -> Floats:
         """Half the width (n,) around predictions (n,), in the target's unit; infinite where it is not known.
 
         elapsed: (n,) time since the batch began, as `Task.elapsed` tells it, for bands with that stage
@@ -99,9 +106,21 @@ class Bands:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"kind": self.kind, "level": self.level, "stage": self.stage, "unit": self.unit,
-                "bands": [{"target": band.target, "horizon": band.horizon, "edges": list(band.edges),
-                           "scores": [scores.to_dict() for scores in band.scores]} for band in self.bands]}
+        return {
+            "kind": self.kind,
+            "level": self.level,
+            "stage": self.stage,
+            "unit": self.unit,
+            "bands": [
+                {
+                    "target": band.target,
+                    "horizon": band.horizon,
+                    "edges": list(band.edges),
+                    "scores": [scores.to_dict() for scores in band.scores],
+                }
+                for band in self.bands
+            ],
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -146,13 +165,21 @@ class ClassSets:
 
     def few(self) -> tuple[str, ...]:
         """The classes that no set can leave out, because too few of their windows are known."""
-        return tuple(name for name, scores in zip(self.classes, self.scores, strict=True)
-                     if not math.isfinite(scores.radius(self.level)))
+        return tuple(
+            name
+            for name, scores in zip(self.classes, self.scores, strict=True)
+            if not math.isfinite(scores.radius(self.level))
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"kind": "sets", "level": self.level, "unit": self.unit, "classes": list(self.classes),
-                "scores": [scores.to_dict() for scores in self.scores]}
+        return {
+            "kind": "sets",
+            "level": self.level,
+            "unit": self.unit,
+            "classes": list(self.classes),
+            "scores": [scores.to_dict() for scores in self.scores],
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

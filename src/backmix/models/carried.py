@@ -41,8 +41,10 @@ class Carrying(keras.layers.Layer):  # type: ignore[misc, name-defined]
         self.layer.build(x_shape)
         sizes = self.layer.cell.state_size
         sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
-        self.states = [self.add_weight(shape=(self._lanes, size), initializer="zeros", trainable=False,
-                                       name=f"state_{number}") for number, size in enumerate(sizes, 1)]
+        self.states = [
+            self.add_weight(shape=(self._lanes, size), initializer="zeros", trainable=False, name=f"state_{number}")
+            for number, size in enumerate(sizes, 1)
+        ]
 
     def call(self, x: Any, keep: Any) -> Any:
         ops = keras.ops
@@ -67,9 +69,17 @@ def build_carrying(architecture: Architecture, *, lanes: int, rows: int, seed: i
     y = keras.layers.GaussianNoise(a.noise, seed=next(seeds.added), name="noise")(x) if a.noise else x
     for number, units in enumerate(a.units, 1):
         settings = LayerSettings(
-            dropout=a.dropout, recurrent_dropout=a.recurrent_dropout, activation=a.activation,
-            recurrent_activation=a.recurrent_activation, initializer=a.initializer, reset_after=a.reset_after,
-            sequences=True, states=True, seed=next(seeds.plain), name=f"recurrent_{number}")
+            dropout=a.dropout,
+            recurrent_dropout=a.recurrent_dropout,
+            activation=a.activation,
+            recurrent_activation=a.recurrent_activation,
+            initializer=a.initializer,
+            reset_after=a.reset_after,
+            sequences=True,
+            states=True,
+            seed=next(seeds.plain),
+            name=f"recurrent_{number}",
+        )
         given = Carrying(cells.get(a.cell).layer(units, settings), lanes)(y, keep)
         y = dressed(a, number, (y.shape[-1], units), seeds)(given, y)
     model = keras.Model({"x": x, "keep": keep}, finished(a, y, seeds), name="carrying")

@@ -35,5 +35,4 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; tuples become lists."""
         value = list(self.value) if isinstance(self.value, tuple) else self.value
-        return {"setting": self.setting, "value": value, "reason_key": self.reason_key,
-                "values": dict(self.values)}
+        return {"setting": self.setting, "value": value, "reason_key": self.reason_key, "values": dict(self.values)}

@@ -37,9 +37,18 @@ def repeat(a: Architecture, vector: Any, x: Any, future: Any, seeds: Seeds) -> A
         rows = ops.expand_dims(vector, 1) + ops.zeros_like(x[:, :, :1])
     if future is not None:
         rows = ops.concatenate([rows, future], axis=-1)
-    return cells.get(a.cell).layer(a.units[-1], LayerSettings(
-        activation=a.activation, recurrent_activation=a.recurrent_activation, initializer=a.initializer,
-        reset_after=a.reset_after, sequences=True, seed=next(seeds.added), name="decoder"))(rows)
+    return cells.get(a.cell).layer(
+        a.units[-1],
+        LayerSettings(
+            activation=a.activation,
+            recurrent_activation=a.recurrent_activation,
+            initializer=a.initializer,
+            reset_after=a.reset_after,
+            sequences=True,
+            seed=next(seeds.added),
+            name="decoder",
+        ),
+    )(rows)
 
 
 def feed_back(a: Architecture, encoded: Encoded, x: Any, others: dict[str, Any], seeds: Seeds) -> Any:
@@ -64,18 +73,32 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
         super().__init__(name="decoder")
         a = self.form = architecture
         settings = LayerSettings(
-            activation=a.activation, recurrent_activation=a.recurrent_activation, initializer=a.initializer,
-            reset_after=a.reset_after, seed=next(seeds.added))
+            activation=a.activation,
+            recurrent_activation=a.recurrent_activation,
+            initializer=a.initializer,
+            reset_after=a.reset_after,
+            seed=next(seeds.added),
+        )
         self.cell = cells.get(a.cell).layer(a.width, settings).cell
-        self.look = AdditiveWeights(a.width, seed=next(seeds.added), name="attention") if (
-            a.decoder == "attention") else None
+        self.look = (
+            AdditiveWeights(a.width, seed=next(seeds.added), name="attention") if (a.decoder == "attention") else None
+        )
         self.dense = []
         for number, size in enumerate(a.dense, 1):
-            self.dense.append(keras.layers.Dense(
-                size, activation=a.dense_activation, name=f"dense_{number}",
-                kernel_initializer=initializer(a.dense_initializer, next(seeds.plain))))
-        self.head = keras.layers.Dense(a.outputs, activation=heads.get(a.head).activation, name="head",
-                                       kernel_initializer=initializer("glorot_uniform", next(seeds.plain)))
+            self.dense.append(
+                keras.layers.Dense(
+                    size,
+                    activation=a.dense_activation,
+                    name=f"dense_{number}",
+                    kernel_initializer=initializer(a.dense_initializer, next(seeds.plain)),
+                )
+            )
+        self.head = keras.layers.Dense(
+            a.outputs,
+            activation=heads.get(a.head).activation,
+            name="head",
+            kernel_initializer=initializer("glorot_uniform", next(seeds.plain)),
+        )
         self.draws = keras.random.SeedGenerator(next(seeds.added)) if a.teacher_forcing or a.head_dropout else None
 
     def build(self, rows_shape: Any) -> None:
@@ -98,8 +121,9 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         """No mask goes on: it is of the window's rows, not of the steps."""
 
-    def call(self, rows: Any, states: Any, mask: Any = None, future: Any = None, teacher: Any = None,
-             training: bool = False) -> Any:
+    def call(
+        self, rows: Any, states: Any, mask: Any = None, future: Any = None, teacher: Any = None, training: bool = False
+    ) -> Any:
         ops, a = keras.ops, self.form
         batch = ops.shape(rows)[0]
         count = a.horizon if a.answer == "path" else ops.shape(rows)[1]
@@ -132,5 +156,7 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def _dropped(self, batch: Any) -> list[Any]:
         """Dropout factors of what enters the dense layers and the head, the same at every step."""
         a = self.form
-        return [keras.random.dropout(keras.ops.ones((batch, width)), a.head_dropout, seed=self.draws)
-                for width in (a.width, *a.dense)]
+        return [
+            keras.random.dropout(keras.ops.ones((batch, width)), a.head_dropout, seed=self.draws)
+            for width in (a.width, *a.dense)
+        ]

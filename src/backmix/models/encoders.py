@@ -46,9 +46,17 @@ def encode(a: Architecture, x: Any, mask: Any, seeds: Seeds, *, rows: bool, stat
         sequences = rows if top else True
         ask = (top and states) or (sequences and a.bidirectional and (top or a.residual))
         settings = LayerSettings(
-            dropout=a.dropout, recurrent_dropout=a.recurrent_dropout, activation=a.activation,
-            recurrent_activation=a.recurrent_activation, initializer=a.initializer, reset_after=a.reset_after,
-            sequences=sequences, states=ask, seed=next(seeds.plain), name=f"recurrent_{number}")
+            dropout=a.dropout,
+            recurrent_dropout=a.recurrent_dropout,
+            activation=a.activation,
+            recurrent_activation=a.recurrent_activation,
+            initializer=a.initializer,
+            reset_after=a.reset_after,
+            sequences=sequences,
+            states=ask,
+            seed=next(seeds.plain),
+            name=f"recurrent_{number}",
+        )
         found = _layer(a, units, settings, seeds)(y, mask=mask)
         new, *kept_here = found if ask else (found,)
         if ask:
@@ -89,8 +97,9 @@ def _both_ways(a: Architecture, units: int, forward: Any, settings: LayerSetting
     from backmix.models import layers
 
     # given by itself: Keras would copy the forward layer with its seed, and both would start alike
-    backward = cells.get(a.cell).layer(units, replace(
-        settings, backwards=True, seed=next(seeds.added), name=f"backward_{settings.name}"))
+    backward = cells.get(a.cell).layer(
+        units, replace(settings, backwards=True, seed=next(seeds.added), name=f"backward_{settings.name}")
+    )
     return layers.Bidirectional(forward, backward_layer=backward, name=settings.name)
 
 
@@ -113,8 +122,12 @@ def dressed(a: Architecture, number: int, widths: tuple[int, int], seeds: Seeds)
     norm = keras.layers.LayerNormalization(name=f"norm_{number}") if a.layer_norm else None
     skip = None
     if a.residual and widths[0] != widths[1]:
-        skip = keras.layers.Dense(widths[1], use_bias=False, name=f"skip_{number}",
-                                  kernel_initializer=initializer("glorot_uniform", next(seeds.added)))
+        skip = keras.layers.Dense(
+            widths[1],
+            use_bias=False,
+            name=f"skip_{number}",
+            kernel_initializer=initializer("glorot_uniform", next(seeds.added)),
+        )
 
     def dress(given: Any, before: Any) -> Any:
         if norm is not None:

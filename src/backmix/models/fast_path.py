@@ -26,13 +26,15 @@ def leaves_fast_path(architecture: Architecture) -> tuple[Choice, ...]:
         return (Choice(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
     found = []
     if a.recurrent_dropout:
-        found.append(Choice(a.recurrent_dropout, "models.slow_recurrent_dropout", {},
-                            "model.recurrent_dropout"))
+        found.append(Choice(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))
     if a.activation != "tanh":
         found.append(Choice(a.activation, "models.slow_activation", {"needed": "tanh"}, "model.activation"))
     if a.recurrent_activation != "sigmoid":
-        found.append(Choice(a.recurrent_activation, "models.slow_activation", {"needed": "sigmoid"},
-                            "model.recurrent_activation"))
+        found.append(
+            Choice(
+                a.recurrent_activation, "models.slow_activation", {"needed": "sigmoid"}, "model.recurrent_activation"
+            )
+        )
     if a.cell == "gru" and not a.reset_after:
         found.append(Choice(False, "models.slow_reset", {}, "model.reset_after"))
     if a.feedback:

@@ -31,12 +31,17 @@ def beyond_light(a: Architecture) -> tuple[str, ...]:
     >>> beyond_light(Architecture(features=2, bidirectional=True, residual=True))
     ('bidirectional = true', 'residual = true')
     """
-    switches = [f"{name} = true" for name in ("bidirectional", "layer_norm", "residual", "attention", "skip")
-                if getattr(a, name)]
+    switches = [
+        f"{name} = true"
+        for name in ("bidirectional", "layer_norm", "residual", "attention", "skip")
+        if getattr(a, name)
+    ]
     # an answer on every row is, row by row, the answer of a window that ends there
-    named = [f'{name} = "{getattr(a, name)}"' for name, plain in (
-        ("body", ("recurrent",)), ("answer", ("row", "every")), ("decoder", ("none",)))
-        if getattr(a, name) not in plain]
+    named = [
+        f'{name} = "{getattr(a, name)}"'
+        for name, plain in (("body", ("recurrent",)), ("answer", ("row", "every")), ("decoder", ("none",)))
+        if getattr(a, name) not in plain
+    ]
     return (*switches, *named, *([f"future = {a.future}"] if a.future else []))
 
 
@@ -47,9 +52,15 @@ def beyond_keras(a: Architecture) -> tuple[str, ...]:
     >>> beyond_keras(Architecture(features=2, bidirectional=True, attention=True))
     ('attention = true',)
     """
-    return tuple(setting for setting, own in (
-        ("attention = true", a.attention), ('body = "transformer"', a.body == "transformer"),
-        (f'decoder = "{a.decoder}"', a.feedback)) if own)
+    return tuple(
+        setting
+        for setting, own in (
+            ("attention = true", a.attention),
+            ('body = "transformer"', a.body == "transformer"),
+            (f'decoder = "{a.decoder}"', a.feedback),
+        )
+        if own
+    )
 
 
 def check_carries(a: Architecture) -> None:

@@ -34,8 +34,7 @@ class Head:
     def check(self, outputs: int) -> None:
         """PlanError (models.head_outputs) unless this head can have so many outputs."""
         if not self.least <= outputs <= self.most:
-            raise PlanError("models.head_outputs", head=self.name, outputs=outputs,
-                            least=self.least, most=self.most)
+            raise PlanError("models.head_outputs", head=self.name, outputs=outputs, least=self.least, most=self.most)
 
 
 MOST_OUTPUTS = 4096

@@ -166,13 +166,24 @@ def _run(layer: Any, sequences: Any, initial_state: Any, mask: Any, *, training:
     seen = None if mask is None else ops.cast(mask, "bool")
     if seen is not None and len(seen.shape) == 3:
         seen = ops.any(seen, axis=-1)
-    form = Form(layer.cell_name, activation=_name(layer.activation) or "",
-                recurrent_activation="sigmoid" if layer.cell_name == "simple_rnn" else _name(
-                    layer.recurrent_activation) or "",
-                reset_after=getattr(cell, "reset_after", True), backwards=layer.go_backwards)
-    given = Operands(x=ops.convert_to_tensor(sequences), h0=states[0], c0=states[1] if lstm else None,
-                     kernel=_tensor(cell.kernel), recurrent=_tensor(cell.recurrent_kernel), bias=_tensor(cell.bias),
-                     x_mask=x_mask, h_mask=h_mask, seen=seen)
+    form = Form(
+        layer.cell_name,
+        activation=_name(layer.activation) or "",
+        recurrent_activation="sigmoid" if layer.cell_name == "simple_rnn" else _name(layer.recurrent_activation) or "",
+        reset_after=getattr(cell, "reset_after", True),
+        backwards=layer.go_backwards,
+    )
+    given = Operands(
+        x=ops.convert_to_tensor(sequences),
+        h0=states[0],
+        c0=states[1] if lstm else None,
+        kernel=_tensor(cell.kernel),
+        recurrent=_tensor(cell.recurrent_kernel),
+        bias=_tensor(cell.bias),
+        x_mask=x_mask,
+        h_mask=h_mask,
+        seen=seen,
+    )
     zeros = seen is not None and layer.zero_output_for_mask
     call = importlib.import_module(_CALLS[keras.backend.backend()])
     h, last, c = call.run(form, given, sequences=layer.return_sequences or zeros)
@@ -210,8 +221,9 @@ def _take_over(layer: Any) -> None:
 
 def _say_once(cell: str, reason: str) -> None:
     if (cell, reason) not in _said:
-        warnings.warn(say("models.slow_loop", cell=cell, reason=say(f"models.slow_loop_{reason}")),
-                      SlowLoopWarning, stacklevel=3)
+        warnings.warn(
+            say("models.slow_loop", cell=cell, reason=say(f"models.slow_loop_{reason}")), SlowLoopWarning, stacklevel=3
+        )
         _said.add((cell, reason))  # after the warning: where it is an error, it is one every time
 
 

@@ -249,15 +249,23 @@ def finished(a: Architecture, y: Any, seeds: Seeds) -> Any:
     keras, head = use_engine(), heads.get(a.head)
     for number, size in enumerate(a.dense, 1):
         y = _dropped(y, a.head_dropout, seed=next(seeds.plain), name=f"dense_{number}_dropout")
-        y = keras.layers.Dense(size, activation=a.dense_activation, name=f"dense_{number}",
-                               kernel_initializer=initializer(a.dense_initializer, next(seeds.plain)))(y)
+        y = keras.layers.Dense(
+            size,
+            activation=a.dense_activation,
+            name=f"dense_{number}",
+            kernel_initializer=initializer(a.dense_initializer, next(seeds.plain)),
+        )(y)
     y = _dropped(y, a.head_dropout, seed=next(seeds.plain), name="head_dropout")
     direct = a.answer == "path" and a.decoder == "none"
     # a softmax runs over the classes of one step, not over those of all steps
     later = direct and head.activation == "softmax"
-    y = keras.layers.Dense(a.outputs * (a.horizon if direct else 1), activation="linear" if later else head.activation,
-                           name="head", dtype="float32",
-                           kernel_initializer=initializer("glorot_uniform", next(seeds.plain)))(y)
+    y = keras.layers.Dense(
+        a.outputs * (a.horizon if direct else 1),
+        activation="linear" if later else head.activation,
+        name="head",
+        dtype="float32",
+        kernel_initializer=initializer("glorot_uniform", next(seeds.plain)),
+    )(y)
     if later:
         y = keras.ops.softmax(keras.ops.reshape(y, (-1, a.horizon, a.outputs)), axis=-1)
         y = keras.ops.reshape(y, (-1, a.horizon * a.outputs))

@@ -136,8 +136,7 @@ class Subspace:
         variances = sizes**2 / max(1, len(rows) - 1)
         carried = np.cumsum(variances) / max(float(variances.sum()), np.finfo(np.float64).tiny)
         count = int(np.searchsorted(carried, share - 1e-12)) + 1
-        count = max(1, min(count, int((variances > FLOOR * variances[0]).sum()), most or count,
-                           rows.shape[1] - 1 or 1))
+        count = max(1, min(count, int((variances > FLOOR * variances[0]).sum()), most or count, rows.shape[1] - 1 or 1))
         return cls(center, scale, vectors[:count].T, variances[:count])
 
     def scores(self, rows: Floats) -> Floats:
@@ -167,8 +166,12 @@ class Subspace:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"center": self.center.tolist(), "scale": self.scale.tolist(), "loadings": self.loadings.tolist(),
-                "variances": self.variances.tolist()}
+        return {
+            "center": self.center.tolist(),
+            "scale": self.scale.tolist(),
+            "loadings": self.loadings.tolist(),
+            "variances": self.variances.tolist(),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -21,8 +21,14 @@ Activation = Literal["linear", "sigmoid", "softmax"]
 
 ROLES: Mapping[Kind, Mapping[str, type]] = {
     "linear": {"kernel": np.float64, "bias": np.float64},
-    "forest": {"roots": np.int32, "feature": np.int32, "threshold": np.float32, "left": np.int32, "right": np.int32,
-               "value": np.float32},
+    "forest": {
+        "roots": np.int32,
+        "feature": np.int32,
+        "threshold": np.float32,
+        "left": np.int32,
+        "right": np.int32,
+        "value": np.float32,
+    },
     "staged": {"ends": np.float64, "kernel": np.float64, "bias": np.float64},
 }
 """The arrays of each kind."""
@@ -77,14 +83,19 @@ class Part:
             raise ValueError(self.activation)
         if self.kind == "linear":
             shapes = {"kernel": (width, outputs), "bias": (outputs,)}
-            if any(self.arrays[role].shape != shape or not np.isfinite(self.arrays[role]).all()
-                   for role, shape in shapes.items()):
+            if any(
+                self.arrays[role].shape != shape or not np.isfinite(self.arrays[role]).all()
+                for role, shape in shapes.items()
+            ):
                 raise ValueError(self.name)
             return
         if self.kind == "staged":
             count = len(self.arrays["ends"]) + 2
-            sound = (self.arrays["ends"].ndim == 1 and self.arrays["kernel"].shape == (count, width, outputs)
-                     and self.arrays["bias"].shape == (count, outputs))
+            sound = (
+                self.arrays["ends"].ndim == 1
+                and self.arrays["kernel"].shape == (count, width, outputs)
+                and self.arrays["bias"].shape == (count, outputs)
+            )
             if not sound or not all(np.isfinite(array).all() for array in self.arrays.values()):
                 raise ValueError(self.name)
             return
@@ -95,12 +106,19 @@ class Part:
         count = len(feature)
         at, leaf = np.arange(count), feature < 0
         sound = (
-            roots.ndim == 1 and len(roots) > 0 and all(a.shape == (count,) for a in (feature, threshold, left, right))
-            and value.ndim == 2 and value.shape[1] == outputs and np.isfinite(value).all()
-            and not np.isnan(threshold).any() and (feature < width).all()
-            and ((roots >= 0) & (roots < count)).all() and ((left[leaf] >= 0) & (left[leaf] < len(value))).all()
+            roots.ndim == 1
+            and len(roots) > 0
+            and all(a.shape == (count,) for a in (feature, threshold, left, right))
+            and value.ndim == 2
+            and value.shape[1] == outputs
+            and np.isfinite(value).all()
+            and not np.isnan(threshold).any()
+            and (feature < width).all()
+            and ((roots >= 0) & (roots < count)).all()
+            and ((left[leaf] >= 0) & (left[leaf] < len(value))).all()
             # a way down only ever goes on to later places, so it ends
-            and all(((a[~leaf] > at[~leaf]) & (a[~leaf] < count)).all() for a in (left, right)))
+            and all(((a[~leaf] > at[~leaf]) & (a[~leaf] < count)).all() for a in (left, right))
+        )
         if not sound:
             raise ValueError(self.name)
 
@@ -117,7 +135,7 @@ class Part:
         roots, feature, threshold, left, right, value = (self.arrays[role] for role in ROLES["forest"])
         found = np.empty((len(seen), value.shape[1]))
         for low in range(0, len(seen), max(1, TOGETHER // len(roots))):
-            rows = seen[low:low + max(1, TOGETHER // len(roots))]
+            rows = seen[low : low + max(1, TOGETHER // len(roots))]
             place = np.broadcast_to(roots, (len(rows), len(roots))).copy()
             row = np.broadcast_to(np.arange(len(rows))[:, None], place.shape)
             asked = np.argwhere(feature[place] >= 0)
@@ -131,7 +149,7 @@ class Part:
             total = np.zeros((len(rows), value.shape[1]))
             for tree in range(len(roots)):
                 total += value[left[place[:, tree]]]
-            found[low:low + len(rows)] = total / len(roots)
+            found[low : low + len(rows)] = total / len(roots)
         return found
 
 
@@ -171,5 +189,9 @@ def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDA
         arrays["right"].append(np.where(leaf, 0, t.children_right + places))
         arrays["value"].append(value)
         places, leaves = places + t.node_count, leaves + len(value)
-    return Part(name, view, "forest", {role: np.ascontiguousarray(np.concatenate(arrays[role]), kind)
-                                       for role, kind in ROLES["forest"].items()})
+    return Part(
+        name,
+        view,
+        "forest",
+        {role: np.ascontiguousarray(np.concatenate(arrays[role]), kind) for role, kind in ROLES["forest"].items()},
+    )

@@ -159,8 +159,9 @@ def _recurrent(a: Architecture) -> Iterator[Layer]:
         name = f"recurrent_{number}"
         shapes = _cell(a, width, units)
         if a.bidirectional:
-            shapes = {f"{way}_{name}/{role}": shape for way in ("forward", "backward")
-                      for role, shape in shapes.items()}
+            shapes = {
+                f"{way}_{name}/{role}": shape for way in ("forward", "backward") for role, shape in shapes.items()
+            }
         wide = ways * units
         rows = number < len(a.units) or a.by_row or a.attention or a.decoder == "attention"
         yield Layer(name, width, wide, shapes, "window", ways * (kept * units + width), shown=wide if rows else 0)
@@ -168,8 +169,9 @@ def _recurrent(a: Architecture) -> Iterator[Layer]:
         if a.layer_norm:
             yield Layer(f"norm_{number}", wide, wide, _norm(wide), where, 3 * wide, shown=wide if rows else 0)
         if a.residual and width != wide:
-            yield Layer(f"skip_{number}", width, wide, {"kernel": (width, wide)}, where, wide,
-                        shown=wide if rows else 0)
+            yield Layer(
+                f"skip_{number}", width, wide, {"kernel": (width, wide)}, where, wide, shown=wide if rows else 0
+            )
         width = wide
 
 
@@ -183,9 +185,17 @@ def _transformer(a: Architecture) -> Iterator[Layer]:
     for number in range(1, len(a.units) + 1):
         block = f"block_{number}"
         yield on_rows(f"{block}_norm_1", wide, wide, _norm(wide), 3 * wide)
-        yield Layer(f"{block}_attention", wide, wide, {
-            "kernel": (wide, 3 * wide), "bias": (3 * wide,), "out_kernel": (wide, wide), "out_bias": (wide,)},
-            "window", 6 * wide, 3 * a.attention_heads, shown=4 * wide, looked=a.attention_heads)
+        yield Layer(
+            f"{block}_attention",
+            wide,
+            wide,
+            {"kernel": (wide, 3 * wide), "bias": (3 * wide,), "out_kernel": (wide, wide), "out_bias": (wide,)},
+            "window",
+            6 * wide,
+            3 * a.attention_heads,
+            shown=4 * wide,
+            looked=a.attention_heads,
+        )
         yield on_rows(f"{block}_norm_2", wide, wide, _norm(wide), 3 * wide)
         yield on_rows(f"{block}_dense_1", wide, INNER * wide, _plain(wide, INNER * wide), 2 * INNER * wide)
         yield on_rows(f"{block}_dense_2", INNER * wide, wide, _plain(INNER * wide, wide), 2 * wide)
@@ -194,8 +204,15 @@ def _transformer(a: Architecture) -> Iterator[Layer]:
 
 def _repeat(a: Architecture, inputs: int) -> Layer:
     units = a.units[-1]
-    return Layer("decoder", inputs, units, _cell(a, inputs, units), "steps",
-                 cells.get(a.cell).kept * units + 2 * inputs, shown=units + inputs)
+    return Layer(
+        "decoder",
+        inputs,
+        units,
+        _cell(a, inputs, units),
+        "steps",
+        cells.get(a.cell).kept * units + 2 * inputs,
+        shown=units + inputs,
+    )
 
 
 def _feedback(a: Architecture) -> Layer:
@@ -211,13 +228,23 @@ def _feedback(a: Architecture) -> Layer:
         shapes |= {f"dense_{number}/{role}": shape for role, shape in _plain(width, size).items()}
         kept, width = kept + 3 * size, size
     shapes |= {f"head/{role}": shape for role, shape in _plain(width, a.outputs).items()}
-    return Layer("decoder", inputs, a.outputs, shapes, "steps", kept + 3 * a.outputs, 2 * a.width if looks else 0,
-                 shown=a.outputs + a.future, looked=2 * a.width if looks else 0)
+    return Layer(
+        "decoder",
+        inputs,
+        a.outputs,
+        shapes,
+        "steps",
+        kept + 3 * a.outputs,
+        2 * a.width if looks else 0,
+        shown=a.outputs + a.future,
+        looked=2 * a.width if looks else 0,
+    )
 
 
 def _dense(name: str, inputs: int, size: int, where: Where) -> Layer:
-    return Layer(name, inputs, size, _plain(inputs, size), where, 3 * (size + inputs),
-                 shown=0 if where == "once" else size)
+    return Layer(
+        name, inputs, size, _plain(inputs, size), where, 3 * (size + inputs), shown=0 if where == "once" else size
+    )
 
 
 def _plain(inputs: int, size: int) -> dict[str, tuple[int, ...]]:
@@ -234,11 +261,15 @@ def _additive(width: int, query: int) -> dict[str, tuple[int, ...]]:
 
 def _cell(a: Architecture, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
     """The weights of one recurrent layer, from the cell's own count."""
+
     def count(columns: int) -> int:
         return cells.get(a.cell).parameters(columns, units, reset_after=a.reset_after)
 
     # each further input adds one row to the kernel: its length is gates times units
     columns = count(2) - count(1)
     rest = count(inputs) - (inputs + units) * columns
-    return {"kernel": (inputs, columns), "recurrent_kernel": (units, columns),
-            "bias": (columns,) if rest == columns else (rest // columns, columns)}
+    return {
+        "kernel": (inputs, columns),
+        "recurrent_kernel": (units, columns),
+        "bias": (columns,) if rest == columns else (rest // columns, columns),
+    }

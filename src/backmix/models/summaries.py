@@ -44,8 +44,7 @@ def summarise(x: Any, mask: Any = None) -> Any:
     variance = ops.sum(off * off, axis=1, keepdims=True) / count
     place = ops.cumsum(weight, axis=1)
     away = (place - (count + 1.0) / 2.0) * weight
-    slope = ops.sum(away * off, axis=1, keepdims=True) / ops.maximum(
-        ops.sum(away * away, axis=1, keepdims=True), 1e-6)
+    slope = ops.sum(away * off, axis=1, keepdims=True) / ops.maximum(ops.sum(away * away, axis=1, keepdims=True), 1e-6)
     step = ops.abs(x[:, 1:] - x[:, :-1]) * weight[:, 1:]
     mean_step = ops.sum(step, axis=1, keepdims=True) / ops.maximum(count - 1.0, 1.0)
     is_last = weight * ops.cast(ops.equal(place, count), x.dtype)

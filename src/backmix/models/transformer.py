@@ -33,7 +33,8 @@ def transform(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
         inner = CausalAttention(a.attention_heads, seed=next(seeds.plain), name=f"{name}_attention")(inner, mask=mask)
         y = y + _dropped(inner, a.dropout, f"{name}_dropout_1", seeds)
         inner = _dense(INNER * a.width, a.dense_activation, f"{name}_dense_1", next(seeds.plain))(
-            _norm(f"{name}_norm_2")(y))
+            _norm(f"{name}_norm_2")(y)
+        )
         inner = _dense(a.width, "linear", f"{name}_dense_2", next(seeds.plain))(inner)
         y = y + _dropped(inner, a.dropout, f"{name}_dropout_2", seeds)
     y = _norm("norm")(y)
@@ -52,7 +53,7 @@ class Places(keras.layers.Layer):  # type: ignore[misc, name-defined]
         width = rows.shape[-1]
         place = ops.cast(ops.arange(ops.shape(rows)[1]), rows.dtype)
         angle = ops.expand_dims(place, -1) * ops.convert_to_tensor(rates(width), rows.dtype)
-        return rows + ops.concatenate([ops.sin(angle), ops.cos(angle)[:, :width // 2]], axis=-1)
+        return rows + ops.concatenate([ops.sin(angle), ops.cos(angle)[:, : width // 2]], axis=-1)
 
     def compute_output_shape(self, rows_shape: Any) -> Any:
         return tuple(rows_shape)
@@ -74,8 +75,9 @@ def _norm(name: str) -> Any:
 
 
 def _dense(size: int, activation: str, name: str, seed: int) -> Any:
-    return keras.layers.Dense(size, activation=activation, name=name,
-                              kernel_initializer=initializer("glorot_uniform", seed))
+    return keras.layers.Dense(
+        size, activation=activation, name=name, kernel_initializer=initializer("glorot_uniform", seed)
+    )
 
 
 def _dropped(y: Any, rate: float, name: str, seeds: Seeds) -> Any:

@@ -32,8 +32,11 @@ def put_weights(model: Any, weights: Weights) -> None:
 
 def take_mixture(mixture: Mixture) -> dict[str, NDArray[Any]]:
     """All arrays of a mixture: of network k by ``network_k/layer/role``, of a part by ``part_name/role``."""
-    found = {f"network_{number}/{name}": array for number, member in enumerate(mixture.members, 1)
-             for name, array in take_weights(member).items()}
+    found = {
+        f"network_{number}/{name}": array
+        for number, member in enumerate(mixture.members, 1)
+        for name, array in take_weights(member).items()
+    }
     found |= {f"part_{part.name}/{role}": array for part in mixture.parts for role, array in part.arrays.items()}
     return {**found, "mixture/weights": mixture.weights}
 
@@ -56,7 +59,8 @@ def fits(weights: Weights, architecture: Architecture) -> bool:
     """Whether the weights are exactly those of the architecture, known before a network is built."""
     shapes = {name: array.shape for name, array in weights.items()}
     return shapes == weight_shapes(architecture) and all(
-        array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values())
+        array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values()
+    )
 
 
 def _name(variable: Any) -> str:

@@ -25,12 +25,12 @@ from typing import Any
 
 from backmix.data.resample import check_clock, resample
 from backmix.errors import Interrupted, PlanError
-from backmix.evaluation.baselines import baselines
-from backmix.evaluation.leakage import audit_run, refuse
 from backmix.parallel import HERE, Workers, spread
 from backmix.rolling.fold import FOLD, FoldJob, FoldResult, keep_fold, play_fold, read_fold
 from backmix.rolling.outcome import SUMMARY, Backtest, record_backtest
+from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import start_of
+from backmix.simple import baselines
 from backmix.storage import hold, loud, write_atomic
 from backmix.tasks import Task, tasks
 from backmix.text import say
@@ -53,9 +53,16 @@ class Trial:
     jobs: tuple[FoldJob, ...]
 
 
-def backtest(data: Any, plan: Plan | Path | str, *, settings: Mapping[str, Any] | None = None,
-             workers: Workers = HERE, folder: Path | str | None = None, resume: bool = False,
-             watch: Callable[[FoldResult, int], None] | None = None) -> Backtest:
+def backtest(
+    data: Any,
+    plan: Plan | Path | str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    workers: Workers = HERE,
+    folder: Path | str | None = None,
+    resume: bool = False,
+    watch: Callable[[FoldResult, int], None] | None = None,
+) -> Backtest:
     """Try a plan on the folds that its ``[backtest]`` lays out, and compare network and baselines.
 
     data: the table, as for `backmix.fit`; None for the one that ``[data]`` of the plan names
@@ -98,8 +105,11 @@ def set_trial(data: Any, plan: Plan, base: Path, folder: Path) -> Trial:
     lookback = kind.lookback if plan.windows.lookback == "auto" else plan.windows.lookback
     layout = lay_out_folds(table, plan.backtest, whole=kind.whole_batches or lookback in ("batch", "elapsed"))
     start = start_of(plan, base)
-    jobs = tuple(FoldJob(table, plan, layout, number, seed, start, folder / f"fold-{number:02d}-seed-{seed}")
-                 for number in range(1, layout.count + 1) for seed in range(1, plan.backtest.seeds + 1))
+    jobs = tuple(
+        FoldJob(table, plan, layout, number, seed, start, folder / f"fold-{number:02d}-seed-{seed}")
+        for number in range(1, layout.count + 1)
+        for seed in range(1, plan.backtest.seeds + 1)
+    )
     prepared = jobs[0].prepared()
     design(prepared)
     refuse(audit_run(prepared), acknowledged=plan.evaluation.acknowledged)

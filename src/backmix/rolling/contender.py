@@ -17,7 +17,7 @@ from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.data.windows import Windows
 from backmix.errors import InputError
-from backmix.evaluation.predictions import prediction_frame
+from backmix.scoring.predictions import prediction_frame
 from backmix.serving.bundle import Bundle
 from backmix.training.design import design
 from backmix.training.plan import Plan
@@ -56,8 +56,9 @@ class Contender:
         if windows is None:
             return None
         task = self.bundle.recipe.task
-        return prediction_frame(task, windows, predict_outcome(self.bundle.network, task, windows), model=model,
-                                part=part)
+        return prediction_frame(
+            task, windows, predict_outcome(self.bundle.network, task, windows), model=model, part=part
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +81,17 @@ def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divid
     chosen = design(prepared)
     mixed = fit_model(prepared, chosen, mixable(prepared))
     prepared = calibrate(prepared, mixed.model)
-    return Lesson(prepared, Bundle.of(
-        mixed.model, recipe=prepared.recipe, read=plan.data, plan=plan.to_toml(),
-        scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)}), mixed)
+    return Lesson(
+        prepared,
+        Bundle.of(
+            mixed.model,
+            recipe=prepared.recipe,
+            read=plan.data,
+            plan=plan.to_toml(),
+            scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)},
+        ),
+        mixed,
+    )
 
 
 def one_network(plan: Plan) -> Plan:

@@ -20,11 +20,11 @@ from backmix.data.sources import Reading
 from backmix.data.split import Part, Split
 from backmix.data.table import Table
 from backmix.errors import BackmixError
-from backmix.evaluation.contest import NETWORK, best_by_validation, scores_of
-from backmix.evaluation.judgement import neighbours, thinned
-from backmix.evaluation.leakage import audit_run, refuse
-from backmix.evaluation.predictions import prediction_frame
 from backmix.rolling.contender import Lesson, places, teach
+from backmix.scoring.contest import NETWORK, best_by_validation, scores_of
+from backmix.scoring.judgement import neighbours, thinned
+from backmix.scoring.leakage.audit import audit_run, refuse
+from backmix.scoring.predictions import prediction_frame
 from backmix.storage import write_atomic
 from backmix.training.folds import FoldLayout
 from backmix.training.plan import Plan
@@ -145,16 +145,23 @@ def _summary(job: FoldJob, lesson: Lesson, frame: pd.DataFrame) -> dict[str, Any
     task: Task = prepared.task
     found = scores_of(frame, task)
     return {
-        "fold": job.number, "seed": job.seed,
-        "taught": _extent(prepared, (Part.TRAIN, Part.VALIDATION)), "judged": _extent(prepared, (Part.TEST,)),
+        "fold": job.number,
+        "seed": job.seed,
+        "taught": _extent(prepared, (Part.TRAIN, Part.VALIDATION)),
+        "judged": _extent(prepared, (Part.TEST,)),
         "rows": {part.name.lower(): prepared.split.count(part) for part in Part},
         "windows": {name: len(windows) for name, windows in prepared.parts.items()},
-        "lookback": prepared.recipe.spec.lookback, "reach": prepared.recipe.spec.reach,
+        "lookback": prepared.recipe.spec.lookback,
+        "reach": prepared.recipe.spec.reach,
         "horizon": prepared.recipe.spec.horizon,
-        "network": lesson.mixed.name, "best_epoch": lesson.mixed.fitted.best_epoch,
-        "epochs": len(lesson.mixed.fitted.history["loss"]), "recurrent": lesson.mixed.share,
-        "metric": task.scored[0], "best_baseline": best_by_validation(frame, task, [
-            name for name, score in found.items() if name != NETWORK and np.isfinite(score.mean)]),
+        "network": lesson.mixed.name,
+        "best_epoch": lesson.mixed.fitted.best_epoch,
+        "epochs": len(lesson.mixed.fitted.history["loss"]),
+        "recurrent": lesson.mixed.share,
+        "metric": task.scored[0],
+        "best_baseline": best_by_validation(
+            frame, task, [name for name, score in found.items() if name != NETWORK and np.isfinite(score.mean)]
+        ),
         "scores": {name: score.mean if np.isfinite(score.mean) else None for name, score in found.items()},
     }
 

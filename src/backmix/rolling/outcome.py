@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.errors import InputError
-from backmix.evaluation.contest import Contest, contest, scores_of
-from backmix.evaluation.page.folds import FoldsReport, FoldTold, render_folds
-from backmix.evaluation.scores import Sampling
+from backmix.report.backtest import FoldsReport, FoldTold, render_folds
+from backmix.scoring.contest import Contest, contest, scores_of
+from backmix.scoring.scores import Sampling
 from backmix.serving.kept import Told
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES
@@ -68,12 +68,19 @@ def record_backtest(folder: Path, plan: Plan, layout: FoldLayout, task: Task, fo
     import pandas as pd
 
     frame = pd.concat([frame for _, frame in found], ignore_index=True)
-    told = tuple(_told(number, [one for one in found if one[0]["fold"] == number], task)
-                 for number in range(1, layout.count + 1))
+    told = tuple(
+        _told(number, [one for one in found if one[0]["fold"] == number], task) for number in range(1, layout.count + 1)
+    )
     sampling = Sampling(draws=plan.evaluation.resamples, level=plan.evaluation.level, seed=plan.training.seed)
     over_all = contest(frame, task, sampling=sampling, horizon_rows=found[0][0]["horizon"])
-    data = FoldsReport(task=task, folds=told, contest=over_all, settings=_settings(plan, layout, found),
-                       plan=plan.to_toml(), title=plan.report.title)
+    data = FoldsReport(
+        task=task,
+        folds=told,
+        contest=over_all,
+        settings=_settings(plan, layout, found),
+        plan=plan.to_toml(),
+        title=plan.report.title,
+    )
     for lang in LANGUAGES:
         write_atomic(folder / f"report.{lang}.html", render_folds(data, lang))
     write_atomic(folder / PREDICTIONS, lambda file: frame.to_parquet(file))
@@ -87,29 +94,45 @@ def _told(number: int, found: Sequence[Found], task: Task) -> FoldTold:
     import pandas as pd
 
     first = found[0][0]
-    return FoldTold(number=number, taught=tuple(first["taught"]), judged=tuple(first["judged"]), rows=first["rows"],
-                    windows=first["windows"]["test"], lookback=first["lookback"],
-                    scores=scores_of(pd.concat([frame for _, frame in found], ignore_index=True), task))
+    return FoldTold(
+        number=number,
+        taught=tuple(first["taught"]),
+        judged=tuple(first["judged"]),
+        rows=first["rows"],
+        windows=first["windows"]["test"],
+        lookback=first["lookback"],
+        scores=scores_of(pd.concat([frame for _, frame in found], ignore_index=True), task),
+    )
 
 
 def _settings(plan: Plan, layout: FoldLayout, found: Sequence[Found]) -> dict[str, Any]:
     """The settings that were used, with what was left open."""
     reach = max(summary["reach"] for summary, _ in found)
     return plan.backtest.model_dump(mode="json") | {
-        "network": found[0][0]["network"], "window_rows": layout.window,
+        "network": found[0][0]["network"],
+        "window_rows": layout.window,
         "embargo_rows": None if layout.whole and not layout.embargo else max(layout.embargo, reach),
-        "whole_batches": layout.whole, "first_seed": plan.training.seed}
+        "whole_batches": layout.whole,
+        "first_seed": plan.training.seed,
+    }
 
 
 def _summary(data: FoldsReport, over_all: Contest, found: Sequence[Found]) -> dict[str, Any]:
     return {
         "verdict": {lang: over_all.verdict(lang) for lang in LANGUAGES},
-        "outcome": over_all.outcome, "worth": over_all.worth, "metric": over_all.metric, "unit": over_all.unit,
-        "best_baseline": over_all.chosen, "best_on_test": over_all.best, "windows": over_all.windows,
+        "outcome": over_all.outcome,
+        "worth": over_all.worth,
+        "metric": over_all.metric,
+        "unit": over_all.unit,
+        "best_baseline": over_all.chosen,
+        "best_on_test": over_all.best,
+        "windows": over_all.windows,
         "scores": {name: spread.to_dict() for name, spread in over_all.scores.items()},
         "duels": [duel.to_dict() for duel in over_all.duels],
-        "folds": [told.to_dict() for told in data.folds], "runs": [summary for summary, _ in found],
-        "settings": dict(data.settings), "plan": data.plan,
+        "folds": [told.to_dict() for told in data.folds],
+        "runs": [summary for summary, _ in found],
+        "settings": dict(data.settings),
+        "plan": data.plan,
     }
 
 

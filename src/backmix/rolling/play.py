@@ -21,15 +21,15 @@ import numpy as np
 
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError, TrainingError
-from backmix.evaluation.baselines import fit_baselines
-from backmix.evaluation.predictions import prediction_frame
-from backmix.evaluation.rounds import CHALLENGER, IN_CHARGE, NEVER, NEW, OLD, Decision, Round, Score, compare, decide
-from backmix.evaluation.scores import Sampling
-from backmix.evaluation.verdict import Verdict, judge
 from backmix.rolling.contender import Contender, Lesson, places, teach
 from backmix.rolling.record import ROUNDS, Played, Refit, record
 from backmix.rolling.stage import Stage, set_stage
+from backmix.scoring.predictions import prediction_frame
+from backmix.scoring.rounds import CHALLENGER, IN_CHARGE, NEVER, NEW, OLD, Decision, Round, Score, compare, decide
+from backmix.scoring.scores import Sampling
+from backmix.scoring.verdict import Verdict, judge
 from backmix.serving.bundle import Bundle
+from backmix.simple import fit_baselines
 from backmix.storage import hold
 from backmix.text import say
 from backmix.training.plan import Plan
@@ -41,9 +41,15 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 
 
-def refit(source: Plan | Bundle | Path | str, data: Any = None, *, old: Any = None,
-          settings: Mapping[str, Any] | None = None, folder: Path | str | None = None,
-          watch: Callable[[Round, int], None] | None = None) -> Refit:
+def refit(
+    source: Plan | Bundle | Path | str,
+    data: Any = None,
+    *,
+    old: Any = None,
+    settings: Mapping[str, Any] | None = None,
+    folder: Path | str | None = None,
+    watch: Callable[[Round, int], None] | None = None,
+) -> Refit:
     """Play a champion and its challengers forward over a table, round by round.
 
     source: a bundle, the champion; or a plan, whose first rows train the first champion
@@ -74,8 +80,14 @@ def play(stage: Stage, *, watch: Callable[[Round, int], None] | None = None) -> 
         told = game.round(number)
         if watch is not None:
             watch(told, stage.layout.count)
-    return Played(stage=stage, rounds=tuple(game.rounds), promoted=tuple(game.promoted), champion=game.in_charge,
-                  frames=tuple(game.frames), sampling=game.sampling)
+    return Played(
+        stage=stage,
+        rounds=tuple(game.rounds),
+        promoted=tuple(game.promoted),
+        champion=game.in_charge,
+        frames=tuple(game.frames),
+        sampling=game.sampling,
+    )
 
 
 @dataclass
@@ -112,13 +124,19 @@ class _Game:
             if lesson is not None:
                 decision = self._decide(mine, seen, rows, Contender(lesson.bundle, number))
         told = Round(
-            number=number, taught=places(seen, *layout.taught(number)), judged=places(seen, *layout.judged(number)),
-            windows=0 if verdicts is None else verdicts[0].windows, in_charge_since=self.in_charge.since,
+            number=number,
+            taught=places(seen, *layout.taught(number)),
+            judged=places(seen, *layout.judged(number)),
+            windows=0 if verdicts is None else verdicts[0].windows,
+            in_charge_since=self.in_charge.since,
             in_charge=None if verdicts is None else Score.of(verdicts[0].network),
             never_updated=None if verdicts is None else Score.of(verdicts[0].baseline),
             baseline=None if verdicts is None or verdicts[1] is None else Score.of(verdicts[1].baseline),
-            baseline_name=None if verdicts is None or verdicts[1] is None or verdicts[1].baseline is None else
-            verdicts[1].baseline.model, decision=decision)
+            baseline_name=None
+            if verdicts is None or verdicts[1] is None or verdicts[1].baseline is None
+            else verdicts[1].baseline.model,
+            decision=decision,
+        )
         self.rounds.append(told)
         if decision.promoted and lesson is not None:
             self.in_charge = Contender(lesson.bundle, number)
@@ -131,20 +149,28 @@ class _Game:
         spec = self.in_charge.bundle.recipe.spec
         start = self.in_charge.bundle.start("champion") if plan.refit.start == "warm" else None
         try:
-            return teach(known, plan, start=start, divide=lambda table, gap: layout.divide(
-                number, spec, seed=plan.training.seed, table=table, gap=gap)), ""
+            return teach(
+                known,
+                plan,
+                start=start,
+                divide=lambda table, gap: layout.divide(number, spec, seed=plan.training.seed, table=table, gap=gap),
+            ), ""
         except (InputError, TrainingError) as fault:
             # a stretch without labels, or a training that diverges, must not end the watch of the plant
             return None, str(fault)
 
-    def _compare(self, mine: pd.DataFrame, seen: Table, rows: Any, lesson: Lesson | None) -> tuple[
-            Verdict, Verdict | None]:
+    def _compare(
+        self, mine: pd.DataFrame, seen: Table, rows: Any, lesson: Lesson | None
+    ) -> tuple[Verdict, Verdict | None]:
         """The model in charge against the first champion, and against the best refitted baseline."""
         import pandas as pd
 
         task = self.first.bundle.recipe.task
-        never = mine.assign(model=NEVER) if self.in_charge is self.first else self.first.frame(
-            seen, rows, model=NEVER, part=NEW)
+        never = (
+            mine.assign(model=NEVER)
+            if self.in_charge is self.first
+            else self.first.frame(seen, rows, model=NEVER, part=NEW)
+        )
         frames = [mine] if never is None else [mine, never]
         against = compare(pd.concat(frames, ignore_index=True), task, NEVER, self.sampling)
         beside = None if lesson is None else self._baselines(mine, seen, rows, lesson)
@@ -153,21 +179,25 @@ class _Game:
         self.frames.append(pd.concat(frames, ignore_index=True).assign(round=len(self.rounds) + 1))
         return against, None if beside is None else beside[0]
 
-    def _baselines(self, mine: pd.DataFrame, seen: Table, rows: Any, lesson: Lesson) -> tuple[
-            Verdict, pd.DataFrame] | None:
+    def _baselines(
+        self, mine: pd.DataFrame, seen: Table, rows: Any, lesson: Lesson
+    ) -> tuple[Verdict, pd.DataFrame] | None:
         """The best baseline by validation, fitted on the challenger's windows: the verdict, and its frame."""
         import pandas as pd
 
         prepared, plan = lesson.prepared, self.stage.plan
         task = prepared.task
         windows = Contender(lesson.bundle).windows(seen, rows)
-        fitted = fit_baselines(task, prepared.train, prepared.validation, seed=plan.training.seed,
-                               names=plan.evaluation.baselines)
+        fitted = fit_baselines(
+            task, prepared.train, prepared.validation, seed=plan.training.seed, names=plan.evaluation.baselines
+        )
         if windows is None or not fitted.predictors:
             return None
-        frames = [prediction_frame(task, told, one.predict(told), model=name, part=part)
-                  for name, one in fitted.predictors.items()
-                  for part, told in ((NEW, windows), ("validation", prepared.validation))]
+        frames = [
+            prediction_frame(task, told, one.predict(told), model=name, part=part)
+            for name, one in fitted.predictors.items()
+            for part, told in ((NEW, windows), ("validation", prepared.validation))
+        ]
         frame = pd.concat([mine, *frames], ignore_index=True)
         verdict = judge(frame, task, network=IN_CHARGE, sampling=self.sampling, judged=NEW)
         if verdict.baseline is None:
@@ -188,5 +218,9 @@ class _Game:
             found += [self.old_frame, challenger.frame(before, layout.held, model=CHALLENGER, part=OLD)]
         if any(frame is None for frame in found):
             return Decision(False, "refit.skipped", {"why": say("refit.no_windows")})
-        return decide(pd.concat([frame for frame in found if frame is not None], ignore_index=True), task, bound=bound,
-                      sampling=self.sampling)
+        return decide(
+            pd.concat([frame for frame in found if frame is not None], ignore_index=True),
+            task,
+            bound=bound,
+            sampling=self.sampling,
+        )

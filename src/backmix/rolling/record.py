@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.errors import InputError
-from backmix.evaluation.page.rounds import RoundsReport, render_rounds
-from backmix.evaluation.rounds import IN_CHARGE, NEVER, NEW, Round
-from backmix.evaluation.scores import Sampling
-from backmix.evaluation.verdict import Verdict, judge
+from backmix.report.refit import RoundsReport, render_rounds
 from backmix.rolling.contender import Contender
 from backmix.rolling.stage import Stage
+from backmix.scoring.rounds import IN_CHARGE, NEVER, NEW, Round
+from backmix.scoring.scores import Sampling
+from backmix.scoring.verdict import Verdict, judge
 from backmix.serving.bundle import Bundle
 from backmix.serving.kept import Kept
 from backmix.storage import write_atomic
@@ -93,11 +93,15 @@ def record(folder: Path, played: Played) -> Refit:
         played.champion.bundle.save(folder / CHAMPION)
     summary = {
         "verdict": {lang: data.verdict(lang) for lang in LANGUAGES},
-        "metric": data.metric, "unit": data.unit, "rounds": [told.to_dict() for told in played.rounds],
-        "promoted": [one.since for one in played.promoted], "in_charge_since": played.champion.since,
+        "metric": data.metric,
+        "unit": data.unit,
+        "rounds": [told.to_dict() for told in played.rounds],
+        "promoted": [one.since for one in played.promoted],
+        "in_charge_since": played.champion.since,
         "overall": None if data.overall is None else data.overall.to_dict(),
         "beside_baseline": None if data.beside is None else data.beside.to_dict(),
-        "settings": settings_of(played.stage), "plan": played.stage.plan.to_toml(),
+        "settings": settings_of(played.stage),
+        "plan": played.stage.plan.to_toml(),
     }
     write_atomic(folder / ROUNDS, json.dumps(_plain(summary), ensure_ascii=False, allow_nan=False, indent=1))
     return Refit(folder=folder, summary=json.loads((folder / ROUNDS).read_text("utf-8")))
@@ -108,8 +112,12 @@ def settings_of(stage: Stage) -> dict[str, Any]:
     layout = stage.layout
     rows = layout.cuts[1] - layout.cuts[0]
     return stage.plan.refit.model_dump(mode="json") | {
-        "every_rows": rows, "window_rows": layout.window, "old_rows": layout.old, "held_rows": int(layout.held.sum()),
-        "label_delay_rows": layout.delay}
+        "every_rows": rows,
+        "window_rows": layout.window,
+        "old_rows": layout.old,
+        "held_rows": int(layout.held.sum()),
+        "label_delay_rows": layout.delay,
+    }
 
 
 def _report(played: Played) -> RoundsReport:
@@ -121,20 +129,38 @@ def _report(played: Played) -> RoundsReport:
     beside: Verdict | None = None
     if played.frames:
         frame = pd.concat(played.frames, ignore_index=True)
-        overall = judge(frame[frame["model"].isin([IN_CHARGE, NEVER])], task, network=IN_CHARGE,
-                        sampling=played.sampling, judged=NEW)
+        overall = judge(
+            frame[frame["model"].isin([IN_CHARGE, NEVER])],
+            task,
+            network=IN_CHARGE,
+            sampling=played.sampling,
+            judged=NEW,
+        )
         others = frame[~frame["model"].isin([NEVER])]
         if others["model"].nunique() > 1:
             beside = judge(others, task, network=IN_CHARGE, sampling=played.sampling, judged=NEW)
-    return RoundsReport(task=task, rounds=played.rounds, overall=overall, beside=beside,
-                        settings=settings_of(played.stage), level=played.sampling.level,
-                        plan=played.stage.plan.to_toml(), title=played.stage.plan.report.title)
+    return RoundsReport(
+        task=task,
+        rounds=played.rounds,
+        overall=overall,
+        beside=beside,
+        settings=settings_of(played.stage),
+        level=played.sampling.level,
+        plan=played.stage.plan.to_toml(),
+        title=played.stage.plan.report.title,
+    )
 
 
 def _kept(one: Contender, told: Round) -> Bundle:
     """The bundle of a promoted challenger, with the round that it won."""
-    return replace(one.bundle, scores={**one.bundle.scores, "round": _plain(told.to_dict()), "verdict": {
-        lang: told.decision.reason(lang) for lang in LANGUAGES}})
+    return replace(
+        one.bundle,
+        scores={
+            **one.bundle.scores,
+            "round": _plain(told.to_dict()),
+            "verdict": {lang: told.decision.reason(lang) for lang in LANGUAGES},
+        },
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -146,5 +172,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not (abs(value) < float("inf")):
         return None
     return value
-
-

@@ -20,8 +20,8 @@ from backmix.data.sources import Reading, read
 from backmix.data.split import Part, batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
-from backmix.evaluation.leakage import audit_run, refuse
 from backmix.rolling.contender import Contender, one_network, teach
+from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import Bundle, start_of
 from backmix.tasks import tasks
 from backmix.training.plan import Plan
@@ -79,8 +79,9 @@ def _of_plan(plan: Plan, table: Table, start: Start | None) -> Stage:
     return _set(plan, table, Contender(lesson.bundle), None, old=old, held=lesson.prepared.split.rows(Part.TEST))
 
 
-def _of_champion(bundle: Bundle, path: Path | None, plan: Plan | None, data: Any, old: Any,
-                 settings: Mapping[str, Any]) -> Stage:
+def _of_champion(
+    bundle: Bundle, path: Path | None, plan: Plan | None, data: Any, old: Any, settings: Mapping[str, Any]
+) -> Stage:
     where = str(path or "champion")
     if plan is None:
         plan = Plan.parse(bundle.plan, where=where)
@@ -115,8 +116,18 @@ def _set(plan: Plan, table: Table, champion: Contender, path: Path | None, *, ol
 def _table(bundle: Bundle, data: Any) -> Table:
     """A table as the champion knows it: read as its training table was, its tags, on its grid."""
     if isinstance(data, str | os.PathLike):
-        reading = read(bundle.read.model_copy(update={
-            "file": os.fspath(data), "set": None, "protocol": None, "plant": None, "sql": None, "query": None}))
+        reading = read(
+            bundle.read.model_copy(
+                update={
+                    "file": os.fspath(data),
+                    "set": None,
+                    "protocol": None,
+                    "plant": None,
+                    "sql": None,
+                    "query": None,
+                }
+            )
+        )
     elif data is None:
         reading = read(bundle.read)
     else:
@@ -136,8 +147,9 @@ def _joined(old: Table, new: Table) -> Table:
     quality = None
     if old.quality is not None and new.quality is not None:
         quality = np.concatenate([old.quality, new.quality])
-    return replace(new, values=np.concatenate([old.values, new.values]), time=time, batch=batch, batch_names=names,
-                   quality=quality)
+    return replace(
+        new, values=np.concatenate([old.values, new.values]), time=time, batch=batch, batch_names=names, quality=quality
+    )
 
 
 def _moment(table: Table, row: int) -> str:

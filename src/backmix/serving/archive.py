@@ -45,8 +45,9 @@ def pack(path: Path, members: Mapping[str, bytes], *, version: str) -> None:
 
     The same members give the same file, byte for byte.
     """
-    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-              for name, data in sorted(members.items())}
+    listed = {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in sorted(members.items())
+    }
     manifest = json.dumps({"format": FORMAT, "backmix": version, "members": listed}, indent=1).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -77,8 +78,13 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
         if entry.filename not in MOST_BYTES or names.count(entry.filename) > 1:
             raise BundleError("bundle.foreign_member", where=path, member=ascii(entry.filename)[:60])
         if entry.file_size > MOST_BYTES[entry.filename]:
-            raise BundleError("bundle.member_too_large", where=path, member=entry.filename,
-                              size=entry.file_size, limit=MOST_BYTES[entry.filename])
+            raise BundleError(
+                "bundle.member_too_large",
+                where=path,
+                member=entry.filename,
+                size=entry.file_size,
+                limit=MOST_BYTES[entry.filename],
+            )
     if MANIFEST not in names:
         raise BundleError("bundle.damaged", where=path)
     manifest = read_json(_bounded(archive, MANIFEST, path), path, MANIFEST)
@@ -86,8 +92,9 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
     if not isinstance(version, int) or isinstance(version, bool) or not isinstance(manifest.get("members"), dict):
         raise BundleError("bundle.malformed", where=path, member=MANIFEST)
     if version > FORMAT:
-        raise BundleError("bundle.newer", where=path, format=version, known=FORMAT,
-                          release=ascii(manifest.get("backmix"))[:30])
+        raise BundleError(
+            "bundle.newer", where=path, format=version, known=FORMAT, release=ascii(manifest.get("backmix"))[:30]
+        )
     wanted = set(MOST_BYTES) - OPTIONAL - {MANIFEST}
     if missing := sorted(wanted - set(names)):
         raise BundleError("bundle.missing_member", where=path, member=missing[0])

@@ -28,8 +28,9 @@ class Blend:
     @classmethod
     def of(cls, mixture: Mixture) -> Blend:
         """What is written down of a mixture beside its arrays."""
-        return cls(len(mixture.members), tuple(
-            (part.name, part.view, part.kind, part.activation) for part in mixture.parts))
+        return cls(
+            len(mixture.members), tuple((part.name, part.view, part.kind, part.activation) for part in mixture.parts)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -48,8 +49,10 @@ class Blend:
 
     def made(self, weights: Weights, architecture: Architecture) -> tuple[Part, ...]:
         """The parts with their arrays, all checked, those of the networks too; ValueError or KeyError if not sound."""
-        parts = tuple(Part(name, view, kind, part_arrays(weights, name), activation)  # type: ignore[arg-type]
-                      for name, view, kind, activation in self.parts)
+        parts = tuple(
+            Part(name, view, kind, part_arrays(weights, name), activation)  # type: ignore[arg-type]
+            for name, view, kind, activation in self.parts
+        )
         check_mixture(weights["mixture/weights"], parts, self.members, architecture)
         count = 1 + sum(len(part.arrays) for part in parts)
         for number in range(1, self.members + 1):

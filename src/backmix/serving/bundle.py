@@ -42,9 +42,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _AT_PREDICTION = {
-    "windows.too_little": "bundle.too_few_rows", "windows.far_too_little": "bundle.too_few_rows",
-    "windows.holes": "bundle.holes", "windows.all_holes": "bundle.holes",
-    "repair.irregular": "bundle.irregular", "read.all_missing": "bundle.input_missing",
+    "windows.too_little": "bundle.too_few_rows",
+    "windows.far_too_little": "bundle.too_few_rows",
+    "windows.holes": "bundle.holes",
+    "windows.all_holes": "bundle.holes",
+    "repair.irregular": "bundle.irregular",
+    "read.all_missing": "bundle.input_missing",
 }
 """What is said where the model is given, so that no setting of its plan can mend the table."""
 
@@ -84,10 +87,16 @@ class Bundle:
         """The Keras network with the bundle's weights, or the mixture of several."""
         if self.blend is None:
             return _built(self.architecture, self.weights)
-        members = tuple(_built(self.architecture, network_weights(self.weights, number))
-                        for number in range(1, self.blend.members + 1))
-        return Mixture(self.architecture, members, self.blend.made(self.weights, self.architecture),
-                       self.weights["mixture/weights"])
+        members = tuple(
+            _built(self.architecture, network_weights(self.weights, number))
+            for number in range(1, self.blend.members + 1)
+        )
+        return Mixture(
+            self.architecture,
+            members,
+            self.blend.made(self.weights, self.architecture),
+            self.weights["mixture/weights"],
+        )
 
     @property
     def inside(self) -> Any:
@@ -115,21 +124,26 @@ class Bundle:
         digest = hashlib.sha256(repr(self.architecture).encode())
         for name, array in sorted(weights.items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-        return Start(where=where, recipe=self.recipe, architecture=self.architecture,
-                     give=partial(put_weights, weights=weights), mark=digest.hexdigest()[:32],
-                     period=self.period)
+        return Start(
+            where=where,
+            recipe=self.recipe,
+            architecture=self.architecture,
+            give=partial(put_weights, weights=weights),
+            mark=digest.hexdigest()[:32],
+            period=self.period,
+        )
 
     def predict(self, table: Table, *, workers: Workers = HERE) -> tuple[pd.DataFrame, Ledger]:
         """Predictions for every row of ``table`` that has a whole window before it.
 
-        Columns are found by name; the frame is that of `evaluation.predictions` with a column
-        ``quality``, the worst quality in the window, and the columns of `evaluation.bands` where the bundle
+        Columns are found by name; the frame is that of `scoring.predictions` with a column
+        ``quality``, the worst quality in the window, and the columns of `scoring.bands` where the bundle
         holds intervals. The ledger says what was done to the rows. ``workers`` score partitions of the windows
         side by side.
 
         Raises InputError when a column is missing or no window fits.
         """
-        from backmix.evaluation.predictions import prediction_frame
+        from backmix.scoring.predictions import prediction_frame
         from backmix.serving.partitions import score
 
         try:
@@ -145,18 +159,26 @@ class Bundle:
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
         return frame, ledger
 
-    def predict_file(self, path: Path | str, *, lab: Path | str | None = None, workers: Workers = HERE,
-                     **settings: Any) -> tuple[pd.DataFrame, Ledger]:
+    def predict_file(
+        self, path: Path | str, *, lab: Path | str | None = None, workers: Workers = HERE, **settings: Any
+    ) -> tuple[pd.DataFrame, Ledger]:
         """Read a file as the training table was read, then `predict`.
 
         lab: the laboratory file of these rows, for a model that is shown past results from such a file.
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
         wanted = {tag.name for tag in self.recipe.wanted}
-        other = {"file": str(path), "set": None, "plant": None, "sql": None, "query": None, "protocol": None,
-                 "lab": self._lab(lab),
-                 # a new file need not have the columns that only training used
-                 "tags": tuple(tag for tag in self.read.tags if tag.name in wanted)}
+        other = {
+            "file": str(path),
+            "set": None,
+            "plant": None,
+            "sql": None,
+            "query": None,
+            "protocol": None,
+            "lab": self._lab(lab),
+            # a new file need not have the columns that only training used
+            "tags": tuple(tag for tag in self.read.tags if tag.name in wanted),
+        }
         plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.recipe.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table, workers=workers)
@@ -186,7 +208,8 @@ class Bundle:
             "scores.json": _json(self.scores),
             "plan.toml": self.plan.encode(),
             "weights.safetensors": safetensors.numpy.save(
-                {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}),
+                {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}
+            ),
         }
         if self.blend is not None:
             members["mixture.json"] = _json(self.blend.to_dict())
@@ -230,17 +253,38 @@ class Bundle:
             _period(scores)
             member = "intervals.json"
             intervals = read_intervals(members, path)
-            reports = {lang: members[f"report.{lang}.html"].decode() for lang in ("en", "zh_TW")
-                       if f"report.{lang}.html" in members}
-        except (BackmixError, ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError,
-                OverflowError, safetensors.SafetensorError):
+            reports = {
+                lang: members[f"report.{lang}.html"].decode()
+                for lang in ("en", "zh_TW")
+                if f"report.{lang}.html" in members
+            }
+        except (
+            BackmixError,
+            ValidationError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+            safetensors.SafetensorError,
+        ):
             raise BundleError("bundle.malformed", where=path, member=member) from None
         if (len(recipe.spec.feature_names), recipe.spec.lookback) != (architecture.features, architecture.lookback):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
         if intervals is not None and not fits_recipe(intervals, recipe):
             raise BundleError("bundle.malformed", where=path, member="intervals.json")
-        return cls(recipe=recipe, architecture=architecture, weights=weights, read=reading, plan=plan,
-                   scores=scores, reports=reports, intervals=intervals, blend=blend)
+        return cls(
+            recipe=recipe,
+            architecture=architecture,
+            weights=weights,
+            read=reading,
+            plan=plan,
+            scores=scores,
+            reports=reports,
+            intervals=intervals,
+            blend=blend,
+        )
 
 
 def _built(architecture: Architecture, weights: Weights) -> Any:

@@ -61,8 +61,15 @@ class _Block:
     time: NDArray[np.datetime64] | None
 
 
-def score_history(runtime: Runtime, path: Path | str, out: Path | str, *, mode: Mode = "windows",
-                  time: str | None = None, max_gap: float | None = None) -> HistoryAccount:
+def score_history(
+    runtime: Runtime,
+    path: Path | str,
+    out: Path | str,
+    *,
+    mode: Mode = "windows",
+    time: str | None = None,
+    max_gap: float | None = None,
+) -> HistoryAccount:
     """Predict at every row of a Parquet file; write a Parquet file, whole or not at all.
 
     mode: "windows" predicts from the last ``lookback`` rows, as in training; "carried" hands the state
@@ -112,8 +119,10 @@ class _Source:
         wanted = [*self._inputs, *((self._time,) if self._time else ())]
         try:
             # pre_buffer would read the whole file into memory before the first row is out
-            with parquet.ParquetFile(self._path, pre_buffer=False, buffer_size=1 << 20) as file, \
-                    ThreadPoolExecutor(1) as reader:
+            with (
+                parquet.ParquetFile(self._path, pre_buffer=False, buffer_size=1 << 20) as file,
+                ThreadPoolExecutor(1) as reader,
+            ):
                 batches = file.iter_batches(BLOCK, columns=wanted, use_threads=False)
                 ahead: Future[_Block | None] = reader.submit(self._unpack, batches)
                 while (block := ahead.result()) is not None:
@@ -133,8 +142,11 @@ class _Source:
                 values[:, at] = column.to_numpy(zero_copy_only=False)
             except (TypeError, ValueError):
                 raise InputError("serving.not_numbers", where=self._path, name=name, kind=column.type) from None
-        clock = None if self._time is None else batch.column(self._time).to_numpy(zero_copy_only=False).astype(
-            "datetime64[ns]")
+        clock = (
+            None
+            if self._time is None
+            else batch.column(self._time).to_numpy(zero_copy_only=False).astype("datetime64[ns]")
+        )
         return _Block(values, clock)
 
 
@@ -202,13 +214,13 @@ class _Sliding(_Score):
     def rows(self, values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
         known = len(self._tail)
         together = np.concatenate([self._tail, values]) if known else values
-        self._tail = together[max(0, len(together) - self._steps + 1):].copy() if self._steps > 1 else self._tail
+        self._tail = together[max(0, len(together) - self._steps + 1) :].copy() if self._steps > 1 else self._tail
         made = self.runtime.slide(together)
         found: Floats = np.full((len(values), len(self.runtime.classes) or len(self.runtime.targets)), np.nan)
         quality = np.full(len(values), Quality.BAD, np.uint8)
         if len(made):
-            found[len(values) - len(made):] = made
-            quality[len(values) - len(made):] = Quality.GOOD
+            found[len(values) - len(made) :] = made
+            quality[len(values) - len(made) :] = Quality.GOOD
         return found, quality
 
 
@@ -239,7 +251,7 @@ class _Carrying(_Score):
         if steps is None or self.runtime.carried or self.runtime.shown is not None or len(values) < steps:
             return None
         windows = self.runtime.slide(values)
-        return float(np.abs(windows - made[steps - 1:len(values)]).max())
+        return float(np.abs(windows - made[steps - 1 : len(values)]).max())
 
 
 def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> HistoryAccount:
@@ -247,19 +259,25 @@ def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> 
     from pyarrow import parquet
 
     names = [f"p:{name}" for name in runtime.classes] or (
-        ["prediction"] if len(runtime.targets) == 1 else [f"prediction:{name}" for name in runtime.targets])
+        ["prediction"] if len(runtime.targets) == 1 else [f"prediction:{name}" for name in runtime.targets]
+    )
     read = predicted = 0
     writer: Any = None
     try:
         for block in source.blocks():
             found, quality = score.block(block)
             missing = quality == Quality.BAD
-            clock = pa.array(block.time) if block.time is not None else pa.array(
-                np.arange(read + 1, read + len(found) + 1))
+            clock = (
+                pa.array(block.time) if block.time is not None else pa.array(np.arange(read + 1, read + len(found) + 1))
+            )
             said = pa.DictionaryArray.from_arrays(pa.array(quality.astype(np.int8)), ["good", "uncertain", "bad"])
-            table = pa.table({"time" if block.time is not None else "row": clock,
-                              **{name: pa.array(found[:, at], mask=missing) for at, name in enumerate(names)},
-                              "quality": said})
+            table = pa.table(
+                {
+                    "time" if block.time is not None else "row": clock,
+                    **{name: pa.array(found[:, at], mask=missing) for at, name in enumerate(names)},
+                    "quality": said,
+                }
+            )
             writer = writer or parquet.ParquetWriter(file, table.schema)
             writer.write_table(table)
             read += len(found)
@@ -269,6 +287,11 @@ def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> 
             writer.close()
     if writer is None:
         raise InputError("serving.no_rows")
-    return HistoryAccount(read=read, predicted=predicted, without=read - predicted, stretches=score.stretches,
-                          difference=score.difference,
-                          as_trained=isinstance(score, _Carrying) == runtime.carried)
+    return HistoryAccount(
+        read=read,
+        predicted=predicted,
+        without=read - predicted,
+        stretches=score.stretches,
+        difference=score.difference,
+        as_trained=isinstance(score, _Carrying) == runtime.carried,
+    )

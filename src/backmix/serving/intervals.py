@@ -37,18 +37,24 @@ def fits_recipe(intervals: Calibrated, recipe: Recipe) -> bool:
     task = recipe.task
     if isinstance(intervals, Bands):
         names = {tag.name for tag in task.targets}
-        return (task.kind == "regression" and intervals.stage == task.stage
-                and all(band.target in names and band.horizon in recipe.spec.horizons for band in intervals.bands))
+        return (
+            task.kind == "regression"
+            and intervals.stage == task.stage
+            and all(band.target in names and band.horizon in recipe.spec.horizons for band in intervals.bands)
+        )
     return task.kind == "classification" and task.sets and intervals.classes == task.known
 
 
 def add_intervals(frame: pd.DataFrame, recipe: Recipe, intervals: Calibrated, windows: Windows) -> pd.DataFrame:
-    """The prediction frame of these windows with the columns of `evaluation.bands`."""
-    from backmix.evaluation.bands import Banding, lateness, with_bands
+    """The prediction frame of these windows with the columns of `scoring.bands`."""
+    from backmix.scoring.bands import Banding, lateness, with_bands
 
     elapsed = recipe.task.elapsed(windows)
-    told = frame if elapsed is None or len(windows) == 0 else frame.assign(
-        elapsed=np.repeat(elapsed, len(frame) // len(windows)))
+    told = (
+        frame
+        if elapsed is None or len(windows) == 0
+        else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
+    )
     kind = intervals.kind if isinstance(intervals, Bands) else "split"
     banding = Banding(str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(recipe.spec))
     found = with_bands(told, recipe.task, intervals, banding)

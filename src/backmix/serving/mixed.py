@@ -30,9 +30,17 @@ class MixedNetwork(Stepper):
     hidden: (T, F) what a window does not show (past targets but for the newest ones); None when it shows all
     """
 
-    def __init__(self, networks: Sequence[Any], parts: Sequence[Part], weights: Floats, *, steps: int | None,
-                 kind: Kind, scaling: tuple[Floats, Floats, Floats, Floats],
-                 hidden: NDArray[np.bool_] | None = None) -> None:
+    def __init__(
+        self,
+        networks: Sequence[Any],
+        parts: Sequence[Part],
+        weights: Floats,
+        *,
+        steps: int | None,
+        kind: Kind,
+        scaling: tuple[Floats, Floats, Floats, Floats],
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> None:
         self._networks = tuple(networks) if weights[0].any() else ()
         self._parts, self._weights, self._steps, self._kind = tuple(parts), weights, steps, kind
         self._hidden = hidden
@@ -45,7 +53,7 @@ class MixedNetwork(Stepper):
         """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
         said, after, at = [], [], 0
         for network, size in zip(self._networks, self._sizes, strict=True):
-            out, behind = network.carry(rows, np.ascontiguousarray(state[at:at + size]))
+            out, behind = network.carry(rows, np.ascontiguousarray(state[at : at + size]))
             said.append(np.asarray(out))
             after.append(behind)
             at += size
@@ -59,27 +67,29 @@ class MixedNetwork(Stepper):
         for low in range(0, len(rows), TOGETHER):
             some = slice(low, low + TOGETHER)
             x = windows[some] if self._hidden is None else np.where(self._hidden, np.float32(0), windows[some])
-            found[some] = mixed([one[some] for one in said], self._parts, self._weights,
-                                Seen(np.ascontiguousarray(x)), kind=self._kind)
-        return found, np.concatenate([*after, shown[-self._steps:].reshape(-1)]).astype(np.float32)
+            found[some] = mixed(
+                [one[some] for one in said], self._parts, self._weights, Seen(np.ascontiguousarray(x)), kind=self._kind
+            )
+        return found, np.concatenate([*after, shown[-self._steps :].reshape(-1)]).astype(np.float32)
 
-    def predict(self, windows: Floats, lengths: NDArray[np.int64] | None,
-                ended: NDArray[np.bool_] | None = None) -> Floats:
+    def predict(
+        self, windows: Floats, lengths: NDArray[np.int64] | None, ended: NDArray[np.bool_] | None = None
+    ) -> Floats:
         """Windows (B, T, F), each from rest: outputs (B, O).
 
         lengths: (B,) real rows of each; ended: (B,) whether a window is a whole batch
         """
         found = np.empty((len(windows), self._weights.shape[1]))
         for low in range(0, len(windows), TOGETHER):
-            some = windows[low:low + TOGETHER]
-            count = None if lengths is None else lengths[low:low + TOGETHER]
+            some = windows[low : low + TOGETHER]
+            count = None if lengths is None else lengths[low : low + TOGETHER]
             mask = None if count is None else np.arange(windows.shape[1]) < count[:, None]
             said = [np.asarray(network.predict(some, count)) for network in self._networks]
             x = self._scaled(some)
             if mask is not None:
                 x[~mask] = 0.0
-            seen = Seen(x, mask, None if ended is None else ended[low:low + TOGETHER])
-            found[low:low + TOGETHER] = mixed(said, self._parts, self._weights, seen, kind=self._kind)
+            seen = Seen(x, mask, None if ended is None else ended[low : low + TOGETHER])
+            found[low : low + TOGETHER] = mixed(said, self._parts, self._weights, seen, kind=self._kind)
         return found
 
     def slide(self, rows: Floats, starts: NDArray[np.int64], steps: int) -> Floats:
@@ -88,7 +98,12 @@ class MixedNetwork(Stepper):
         x = self._scaled(rows)
         found = np.empty((len(starts), self._weights.shape[1]))
         for low in range(0, len(starts), TOGETHER):
-            at = starts[low:low + TOGETHER]
-            found[low:low + TOGETHER] = mixed([one[low:low + TOGETHER] for one in said], self._parts, self._weights,
-                                              Seen(x[at[:, None] + np.arange(steps)]), kind=self._kind)
+            at = starts[low : low + TOGETHER]
+            found[low : low + TOGETHER] = mixed(
+                [one[low : low + TOGETHER] for one in said],
+                self._parts,
+                self._weights,
+                Seen(x[at[:, None] + np.arange(steps)]),
+                kind=self._kind,
+            )
         return found

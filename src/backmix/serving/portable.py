@@ -27,13 +27,23 @@ class PortableNetwork(Stepper):
     center, scale: (F,), from plant units to the network's; low, high: (F,), where inputs are cut off
     """
 
-    def __init__(self, architecture: Architecture, weights: Mapping[str, NDArray[Any]], *, center: Floats,
-                 scale: Floats, low: Floats, high: Floats) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: Mapping[str, NDArray[Any]],
+        *,
+        center: Floats,
+        scale: Floats,
+        low: Floats,
+        high: Floats,
+    ) -> None:
         super().__init__((center, scale, low, high))
         named = [layer.name for layer in layers(architecture)]
-        arrays = [weights[f"{name}/{role}"] for name in named
-                  for role in (("kernel", "recurrent_kernel", "bias") if name.startswith("recurrent") else
-                               ("kernel", "bias"))]
+        arrays = [
+            weights[f"{name}/{role}"]
+            for name in named
+            for role in (("kernel", "recurrent_kernel", "bias") if name.startswith("recurrent") else ("kernel", "bias"))
+        ]
         self._network = Network.of(architecture, arrays)
         self._states = ("h", "c") if architecture.cell == "lstm" else ("h",)
         self.state_size = sum(architecture.units) * len(self._states)
@@ -42,11 +52,13 @@ class PortableNetwork(Stepper):
         """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
         outputs = []
         for first in range(0, len(rows), TOGETHER):
-            y, at, after = self._scaled(rows[first:first + TOGETHER]).astype(np.float64)[None], 0, []
+            y, at, after = self._scaled(rows[first : first + TOGETHER]).astype(np.float64)[None], 0, []
             for weights in self._network.layers:
                 units = len(weights.recurrent)
-                initial = {letter: state[None, at + i * units:at + (i + 1) * units].astype(np.float64)
-                           for i, letter in enumerate(self._states)}
+                initial = {
+                    letter: state[None, at + i * units : at + (i + 1) * units].astype(np.float64)
+                    for i, letter in enumerate(self._states)
+                }
                 trace = forward(self._form, weights, y, initial=initial)
                 after += [trace.last[letter][0] for letter in self._states]
                 y, at = trace.h, at + units * len(self._states)
@@ -58,14 +70,20 @@ class PortableNetwork(Stepper):
         """Windows (B, T, F), each from rest: outputs (B, O); lengths: (B,) real rows of each."""
         x = self._scaled(windows).astype(np.float64)
         mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
-        found = [self._network.forward(x[at:at + TOGETHER], mask=None if mask is None else mask[at:at + TOGETHER]
-                                       ).outputs for at in range(0, len(x), TOGETHER)]
+        found = [
+            self._network.forward(
+                x[at : at + TOGETHER], mask=None if mask is None else mask[at : at + TOGETHER]
+            ).outputs
+            for at in range(0, len(x), TOGETHER)
+        ]
         return np.concatenate(found) if found else np.empty((0, self._network.architecture.outputs))
 
     def slide(self, rows: Floats, starts: NDArray[np.int64], steps: int) -> Floats:
         """Windows of T rows that begin at ``starts`` (W,) of one table (N, F): outputs (W, O)."""
-        found = [self.predict(rows[starts[at:at + TOGETHER, None] + np.arange(steps)], None)
-                 for at in range(0, len(starts), TOGETHER)]
+        found = [
+            self.predict(rows[starts[at : at + TOGETHER, None] + np.arange(steps)], None)
+            for at in range(0, len(starts), TOGETHER)
+        ]
         return np.concatenate(found) if found else np.empty((0, self._network.architecture.outputs))
 
     @property

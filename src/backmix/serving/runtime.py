@@ -107,8 +107,16 @@ class Runtime:
             intervals = read_intervals(members, path)
             if recipe is not None and intervals is not None and not _fit(intervals, recipe):
                 raise ValueError
-        except (BackmixError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError,
-                safetensors.SafetensorError):
+        except (
+            BackmixError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+            safetensors.SafetensorError,
+        ):
             raise BundleError("bundle.malformed", where=path, member=member) from None
         if more:
             raise PlanError("lab.light_runtime")
@@ -121,20 +129,39 @@ class Runtime:
         if blend is None:
             network = make(architecture, weights, recipe)
         else:
-            networks = [make(architecture, network_weights(weights, number), recipe)
-                        for number in range(1, blend.members + 1)]
-            network = MixedNetwork(networks, parts, weights["mixture/weights"], steps=architecture.lookback,
-                                   kind=heads.get(architecture.head).kind,
-                                   scaling=(recipe.center, recipe.scale, recipe.low, recipe.high),
-                                   hidden=recipe.hidden(architecture.lookback))
+            networks = [
+                make(architecture, network_weights(weights, number), recipe) for number in range(1, blend.members + 1)
+            ]
+            network = MixedNetwork(
+                networks,
+                parts,
+                weights["mixture/weights"],
+                steps=architecture.lookback,
+                kind=heads.get(architecture.head).kind,
+                scaling=(recipe.center, recipe.scale, recipe.low, recipe.high),
+                hidden=recipe.hidden(architecture.lookback),
+            )
         numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())
         network.decode(*numbers, len(recipe.classes) == 2)
-        return cls(inputs=recipe.inputs, targets=recipe.targets, units=recipe.units, classes=recipe.classes,
-                   lookback=architecture.lookback, shown=recipe.shown, architecture=architecture,
-                   carried=recipe.carried, native=use, intervals=intervals, _network=network, _center=recipe.out_center,
-                   _scale=recipe.out_scale, _plain=recipe.plain,
-                   _said=len(recipe.classes) or len(recipe.targets), _states=network.state_size,
-                   _whole_windows=architecture.summaries or (blend is not None and architecture.lookback is None))
+        return cls(
+            inputs=recipe.inputs,
+            targets=recipe.targets,
+            units=recipe.units,
+            classes=recipe.classes,
+            lookback=architecture.lookback,
+            shown=recipe.shown,
+            architecture=architecture,
+            carried=recipe.carried,
+            native=use,
+            intervals=intervals,
+            _network=network,
+            _center=recipe.out_center,
+            _scale=recipe.out_scale,
+            _plain=recipe.plain,
+            _said=len(recipe.classes) or len(recipe.targets),
+            _states=network.state_size,
+            _whole_windows=architecture.summaries or (blend is not None and architecture.lookback is None),
+        )
 
     def start(self) -> State:
         """The state of rest (S,), as at the first row of every window."""
@@ -173,8 +200,9 @@ class Runtime:
         out, state = self._network.carry(values, np.ascontiguousarray(state, np.float32))
         return self._decoded(out), state
 
-    def predict(self, windows: ArrayLike, *, lengths: ArrayLike | None = None,
-                ended: ArrayLike | None = None) -> Floats:
+    def predict(
+        self, windows: ArrayLike, *, lengths: ArrayLike | None = None, ended: ArrayLike | None = None
+    ) -> Floats:
         """Windows (B, T, F) of plant values, each from rest: the predictions (B, O).
 
         lengths: (B,) real rows of each window, for a model of whole batches; what stands behind them
@@ -194,7 +222,7 @@ class Runtime:
             values[np.arange(steps) >= sizes[:, None]] = 0.0
         self._check_numbers(values)
         if self.shown is not None and self._plain < len(self.inputs):
-            values[:, :max(0, steps - self.shown), self._plain:] = self._hidden
+            values[:, : max(0, steps - self.shown), self._plain :] = self._hidden
         if isinstance(self._network, MixedNetwork):
             over = None if ended is None else np.broadcast_to(np.asarray(ended, bool), (len(values),))
             return self._decoded(self._network.predict(values, sizes, over))
@@ -213,8 +241,9 @@ class Runtime:
         starts = np.arange(max(0, len(values) - self.lookback + 1))
         return self._decoded(self._network.slide(values, starts, self.lookback))
 
-    def interval(self, y: ArrayLike, *, elapsed: ArrayLike | None = None, level: float | None = None) -> tuple[
-            Floats, Floats]:
+    def interval(
+        self, y: ArrayLike, *, elapsed: ArrayLike | None = None, level: float | None = None
+    ) -> tuple[Floats, Floats]:
         """The low and the high ends (..., G) around predictions (..., G), in the units of the targets.
 
         elapsed: (...) time since the batch began, for a model of the final quality of a batch; without it the
@@ -271,8 +300,9 @@ class Runtime:
 
     def _check_shape(self, values: Floats, rank: int) -> None:
         if values.ndim != rank or values.shape[-1] != len(self.inputs):
-            raise InputError("serving.row_shape", got=values.shape, width=len(self.inputs),
-                             names=", ".join(self.inputs))
+            raise InputError(
+                "serving.row_shape", got=values.shape, width=len(self.inputs), names=", ".join(self.inputs)
+            )
 
     def _check_state(self, state: State) -> None:
         if np.shape(state) != (self._network.state_size,):
@@ -309,7 +339,7 @@ class _Recipe:
         if self.shown is None or steps is None:
             return None
         found = np.zeros((steps, len(self.inputs)), bool)
-        found[:max(0, steps - self.shown), self.plain:] = True
+        found[: max(0, steps - self.shown), self.plain :] = True
         return found
 
 
@@ -338,9 +368,21 @@ def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:
             tag = ranges.get(name, {})
             low[at] = tag["low"] if tag.get("low") is not None else -np.inf
             high[at] = tag["high"] if tag.get("high") is not None else np.inf
-    return _Recipe(inputs=inputs, targets=targets, units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
-                   classes=classes, shown=shown, carried=bool(data["windows"].get("carried", False)), plain=plain,
-                   center=center, scale=scale, low=low, high=high, out_center=out_center, out_scale=out_scale)
+    return _Recipe(
+        inputs=inputs,
+        targets=targets,
+        units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
+        classes=classes,
+        shown=shown,
+        carried=bool(data["windows"].get("carried", False)),
+        plain=plain,
+        center=center,
+        scale=scale,
+        low=low,
+        high=high,
+        out_center=out_center,
+        out_scale=out_scale,
+    )
 
 
 def _fit(intervals: Calibrated, recipe: _Recipe) -> bool:
@@ -356,8 +398,15 @@ def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> An
     for layer in layers(a):
         kernel, bias = weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]
         if layer.name.startswith("recurrent"):
-            network.add_layer(CELLS[a.cell], ACTIVATIONS[a.activation], ACTIVATIONS[a.recurrent_activation],
-                              a.reset_after, kernel, weights[f"{layer.name}/recurrent_kernel"], bias)
+            network.add_layer(
+                CELLS[a.cell],
+                ACTIVATIONS[a.activation],
+                ACTIVATIONS[a.recurrent_activation],
+                a.reset_after,
+                kernel,
+                weights[f"{layer.name}/recurrent_kernel"],
+                bias,
+            )
         else:
             last = layer.name == "head"
             act = heads.get(a.head).activation if last else a.dense_activation
@@ -371,5 +420,11 @@ def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> An
 def _portable(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:
     from backmix.serving.portable import PortableNetwork
 
-    return PortableNetwork(architecture, cast(dict[str, NDArray[Any]], weights), center=recipe.center,
-                           scale=recipe.scale, low=recipe.low, high=recipe.high)
+    return PortableNetwork(
+        architecture,
+        cast(dict[str, NDArray[Any]], weights),
+        center=recipe.center,
+        scale=recipe.scale,
+        low=recipe.low,
+        high=recipe.high,
+    )

@@ -43,8 +43,11 @@ class Stepper(ABC):
             return int(bad[0])
         raw, after[:] = self.carry(row[None], state)
         center, scale, two_classes = self._decode
-        out[:] = np.concatenate([1.0 - raw[0], raw[0]]) if two_classes else (
-            raw[0] * scale + center if len(scale) else raw[0])
+        out[:] = (
+            np.concatenate([1.0 - raw[0], raw[0]])
+            if two_classes
+            else (raw[0] * scale + center if len(scale) else raw[0])
+        )
         return -1
 
     def _scaled(self, rows: Floats) -> NDArray[np.float32]:

@@ -69,13 +69,16 @@ class Outcome:
     @classmethod
     def joined(cls, parts: Sequence[Outcome]) -> Outcome:
         """Several outcomes one behind the other."""
+
         def one(arrays: list[NDArray[Any] | None]) -> Any:
             there = [array for array in arrays if array is not None]
             return np.concatenate(there) if there else None
 
-        return cls(values=one([part.values for part in parts]),
-                   probabilities=one([part.probabilities for part in parts]),
-                   columns={name: one([part.columns[name] for part in parts]) for name in parts[0].columns})
+        return cls(
+            values=one([part.values for part in parts]),
+            probabilities=one([part.probabilities for part in parts]),
+            columns={name: one([part.columns[name] for part in parts]) for name in parts[0].columns},
+        )
 
 
 @dataclass(frozen=True)

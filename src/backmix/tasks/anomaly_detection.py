@@ -98,8 +98,15 @@ class AnomalyDetection(Task):
     kind = "classification"
     clamps = False
     sets = False
-    metrics = ("auc", "detection_rate", "false_alarm_rate", "detection_delay", "event_recall", "event_precision",
-               "false_alarms_per_day")
+    metrics = (
+        "auc",
+        "detection_rate",
+        "false_alarm_rate",
+        "detection_delay",
+        "event_recall",
+        "event_precision",
+        "false_alarms_per_day",
+    )
     baselines = ("pca", "largest_deviation")
     figures = ("scores", "anomaly_score", "contributions", "learning")
 
@@ -122,8 +129,11 @@ class AnomalyDetection(Task):
     @classmethod
     def bind(cls, table: Table, settings: TaskPlan) -> Self:
         assert isinstance(settings, AnomalyDetectionPlan)
-        judged = (Tag(UNLABELLED, role="target", categories=(NORMAL, ANOMALY)) if settings.target is None
-                  else table.tag(settings.target))
+        judged = (
+            Tag(UNLABELLED, role="target", categories=(NORMAL, ANOMALY))
+            if settings.target is None
+            else table.tag(settings.target)
+        )
         return cls(settings=settings, targets=(judged,))
 
     @property
@@ -178,8 +188,13 @@ class AnomalyDetection(Task):
             return windows
         found = pure_windows(windows, self._normal_rows(windows.table))
         if not len(found):
-            raise InputError("anomaly.no_normal_window", where=windows.table.source, windows=f"{len(windows):,}",
-                             rows=windows.steps + windows.spec.dead_time, target=self.settings.target)
+            raise InputError(
+                "anomaly.no_normal_window",
+                where=windows.table.source,
+                windows=f"{len(windows):,}",
+                rows=windows.steps + windows.spec.dead_time,
+                target=self.settings.target,
+            )
         return found
 
     def lessons(self, windows: Windows) -> Windows:
@@ -192,8 +207,14 @@ class AnomalyDetection(Task):
         normal = self.learned(validation)
         least = needed(self.settings.false_alarm_rate)
         if len(normal) < least:
-            raise InputError("anomaly.too_fine", where=train.table.source, rate=self.settings.false_alarm_rate,
-                             least=f"{least:,}", count=f"{len(normal):,}", fit=finest(len(normal)))
+            raise InputError(
+                "anomaly.too_fine",
+                where=train.table.source,
+                rate=self.settings.false_alarm_rate,
+                least=f"{least:,}",
+                count=f"{len(normal):,}",
+                fit=finest(len(normal)),
+            )
         return replace(self, fitted={"inputs": len(train.spec.inputs)})
 
     def loss(self, train: Windows) -> Choice:
@@ -248,8 +269,9 @@ def alarm(parts: Floats, limit: float, inputs: tuple[str, ...]) -> Outcome:
     shares = np.take_along_axis(parts, top, axis=1) / total[:, None]
     columns: dict[str, NDArray[Any]] = {"score": score, "because": np.full(len(score), None, dtype=object)}
     for at in np.flatnonzero(known):
-        columns["because"][at] = ", ".join(f"{inputs[k]} {share:.0%}" for k, share in zip(top[at], shares[at],
-                                                                                         strict=True))
+        columns["because"][at] = ", ".join(
+            f"{inputs[k]} {share:.0%}" for k, share in zip(top[at], shares[at], strict=True)
+        )
     for number in range(top.shape[1]):
         columns[f"tag_{number + 1}"] = np.where(known, names[top[:, number]], np.full(len(score), None, dtype=object))
         columns[f"share_{number + 1}"] = shares[:, number]
@@ -283,10 +305,12 @@ def _coded(table: Table, settings: AnomalyDetectionPlan) -> Table:
     table = as_classes(table, name)
     classes = table.tag(name).categories
     if settings.normal is None:
-        raise InputError("anomaly.which_normal", where=table.source, target=name, found=", ".join(classes[:8]),
-                         first=classes[0])
+        raise InputError(
+            "anomaly.which_normal", where=table.source, target=name, found=", ".join(classes[:8]), first=classes[0]
+        )
     if settings.normal not in classes:
-        raise InputError("tasks.no_normal", where=table.source, target=name, normal=settings.normal,
-                         found=", ".join(classes[:8]))
+        raise InputError(
+            "tasks.no_normal", where=table.source, target=name, normal=settings.normal, found=", ".join(classes[:8])
+        )
     table = recoded(table, name, [int(label != settings.normal) for label in classes], (NORMAL, ANOMALY))
     return table.retag({name: replace(table.tag(name), role="target")})

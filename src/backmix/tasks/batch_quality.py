@@ -76,5 +76,7 @@ class BatchQuality(BatchRegression):
         return Choice("last", "course.quality_judged", {})
 
     def remarks(self, train: Windows) -> tuple[Choice, ...]:
-        return (Choice(", ".join(self.settings.targets), "course.quality_label", {}, setting="task.target"),
-                self.convention)
+        return (
+            Choice(", ".join(self.settings.targets), "course.quality_label", {}, setting="task.target"),
+            self.convention,
+        )

@@ -73,8 +73,16 @@ class FaultDiagnosis(Task):
     name = "fault_diagnosis"
     Settings = FaultDiagnosisPlan
     kind = "classification"
-    metrics = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "detection_delay", "false_alarms_per_day",
-               "recall", "precision")
+    metrics = (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "auc",
+        "detection_delay",
+        "false_alarms_per_day",
+        "recall",
+        "precision",
+    )
     unknown_metrics = ("unknown_recall", "false_rejection", "known_accuracy")
     baselines = ("majority", "lda", "trees_statistics")
     figures = ("scores", "confusion", "classes", "class_timeline", "learning")
@@ -93,8 +101,13 @@ class FaultDiagnosis(Task):
         if len(tag.categories) < 2:
             raise InputError("tasks.one_class", where=table.source, target=name, found=", ".join(tag.categories))
         if settings.normal is not None and settings.normal not in tag.categories:
-            raise InputError("tasks.no_normal", where=table.source, target=name, normal=settings.normal,
-                             found=", ".join(tag.categories[:8]))
+            raise InputError(
+                "tasks.no_normal",
+                where=table.source,
+                target=name,
+                normal=settings.normal,
+                found=", ".join(tag.categories[:8]),
+            )
         if settings.opens:
             table = _open_classes(table, settings)
         return table.retag({name: replace(table.tag(name), role="target")})
@@ -148,8 +161,14 @@ class FaultDiagnosis(Task):
             return self
         some = self.learned(validation)
         if len(some) < needed(rate):
-            raise InputError("diagnosis.too_fine", where=train.table.source, rate=rate, least=f"{needed(rate):,}",
-                             count=f"{len(some):,}", fit=finest(len(some)))
+            raise InputError(
+                "diagnosis.too_fine",
+                where=train.table.source,
+                rate=rate,
+                least=f"{needed(rate):,}",
+                count=f"{len(some):,}",
+                fit=finest(len(some)),
+            )
         return replace(self, fitted=Gate.fit(train, some, rate).to_dict())
 
     def loss(self, train: Windows) -> Choice:
@@ -173,8 +192,11 @@ class FaultDiagnosis(Task):
         known = outcome.probabilities[:, :-1]
         weight = novelty * known.max(axis=1)
         unknown = (weight / (1.0 + weight))[:, None]
-        return replace(outcome, probabilities=np.hstack([known * (1.0 - unknown), unknown]),
-                       columns={**outcome.columns, "novelty": novelty})
+        return replace(
+            outcome,
+            probabilities=np.hstack([known * (1.0 - unknown), unknown]),
+            columns={**outcome.columns, "novelty": novelty},
+        )
 
     def class_weights(self, train: Windows) -> Mapping[int, float] | None:
         counts = self._counts(train)

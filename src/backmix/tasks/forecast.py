@@ -99,8 +99,13 @@ class Forecast(Regression):
         if spec.horizon < 1 or spec.lookback is None:
             raise PlanError("tasks.forecast_horizon", horizon=spec.horizon)
         delay = plan.delay.rows(step) if plan.delay.count != 0 else 0
-        return replace(spec, known=Known(delay=delay), answer="path", relative=plan.relative,
-                       future=tuple(name for name in spec.inputs if name in plan.known_ahead))
+        return replace(
+            spec,
+            known=Known(delay=delay),
+            answer="path",
+            relative=plan.relative,
+            future=tuple(name for name in spec.inputs if name in plan.known_ahead),
+        )
 
     def lessons(self, windows: Windows) -> Windows:
         return windows.one_ahead() if self.rolls else windows

@@ -68,22 +68,35 @@ class Gate:
         width = 5 * len(train.feature_names)
         most = min(MOST_COMPONENTS, int(MOST_NUMBERS / (width * len(present))) - 2)  # a mean and a spread, too
         if most < 1:
-            raise InputError("diagnosis.gate_too_large", where=train.table.source, classes=len(present),
-                             inputs=len(train.feature_names), fit=MOST_NUMBERS // (15 * len(present)))
+            raise InputError(
+                "diagnosis.gate_too_large",
+                where=train.table.source,
+                classes=len(present),
+                inputs=len(train.feature_names),
+                fit=MOST_NUMBERS // (15 * len(present)),
+            )
         spaces, own = [], []
         for code in present:
             mine = np.flatnonzero(codes == code)
             if len(mine) < FEWEST:
-                raise InputError("diagnosis.few_windows", where=train.table.source, label=train.classes[int(code)],
-                                 count=len(mine), least=FEWEST)
+                raise InputError(
+                    "diagnosis.few_windows",
+                    where=train.table.source,
+                    label=train.classes[int(code)],
+                    count=len(mine),
+                    least=FEWEST,
+                )
             rows = statistics(train.subset(mine[sampled(len(mine), MOST_WINDOWS)]))
             spaces.append(Subspace.fit(rows, share=SHARE, most=max(1, min(most, len(rows) // WINDOWS_EACH))))
             own.append(rows)
         gate = cls(tuple(spaces), np.ones((len(spaces), 2)), 1.0)
         rows, truth = statistics(validation), validation.truth()[:, 0]
-        limits = np.stack([
-            np.quantile(space.distances(rows[truth == code] if np.any(truth == code) else taught), USUAL, axis=0)
-            for space, code, taught in zip(spaces, present, own, strict=True)])
+        limits = np.stack(
+            [
+                np.quantile(space.distances(rows[truth == code] if np.any(truth == code) else taught), USUAL, axis=0)
+                for space, code, taught in zip(spaces, present, own, strict=True)
+            ]
+        )
         gate = cls(gate.spaces, np.maximum(limits, np.finfo(np.float64).tiny), 1.0)
         return cls(gate.spaces, gate.limits, threshold(gate._nearest(rows), rate))
 
@@ -100,8 +113,11 @@ class Gate:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"spaces": [space.to_dict() for space in self.spaces], "limits": self.limits.tolist(),
-                "limit": self.limit}
+        return {
+            "spaces": [space.to_dict() for space in self.spaces],
+            "limits": self.limits.tolist(),
+            "limit": self.limit,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -79,8 +79,10 @@ def check_delays(lab: LabPlan | None, plan: TaskPlan | None) -> None:
     if lab is None or lab.report_delay is None or plan is None or delay is None:
         return
     late = [name for name in plan.targets if name in lab.named or not lab.named]
-    shorter = any(mine is not None and theirs is not None and mine < theirs for mine, theirs in (
-        (delay.count, lab.report_delay.count), (delay.seconds, lab.report_delay.seconds)))
+    shorter = any(
+        mine is not None and theirs is not None and mine < theirs
+        for mine, theirs in ((delay.count, lab.report_delay.count), (delay.seconds, lab.report_delay.seconds))
+    )
     now = 0 in (delay.count, delay.seconds) and 0 not in (lab.report_delay.count, lab.report_delay.seconds)
     if late and (shorter or now):
         raise ValueError(say("rules.plan_delays", lab=lab.report_delay, delay=delay, target=late[0]))

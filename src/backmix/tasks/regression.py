@@ -36,8 +36,13 @@ class Regression(Task):
                 continue
             tag = table.tag(name)
             if tag.categories:
-                raise InputError("tasks.target_is_text", where=table.source, target=name, task=cls.name,
-                                 examples=", ".join(tag.categories[:3]))
+                raise InputError(
+                    "tasks.target_is_text",
+                    where=table.source,
+                    target=name,
+                    task=cls.name,
+                    examples=", ".join(tag.categories[:3]),
+                )
             if not np.isfinite(table.column(name)).any():
                 raise InputError("tasks.target_is_empty", where=table.source, target=name)
             changes[name] = replace(tag, role="target")
@@ -55,8 +60,13 @@ class Regression(Task):
         asked = asked_targets(train)
         for column, name in enumerate(train.spec.targets):
             if np.ptp(asked[:, column]) == 0:
-                raise InputError("tasks.target_is_constant", where=train.table.source, target=name,
-                                 value=f"{np.nanmin(train.table.column(name)[train.target_rows]):g}", count=len(train))
+                raise InputError(
+                    "tasks.target_is_constant",
+                    where=train.table.source,
+                    target=name,
+                    value=f"{np.nanmin(train.table.column(name)[train.target_rows]):g}",
+                    count=len(train),
+                )
         return choose_loss("regression", targets=asked)
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:

@@ -96,8 +96,11 @@ class RemainingLife(Countdown):
         table = cls.labelled(table, settings, unit=settings.unit, description=say("course.life_left"))
         tag = table.tag(settings.target)
         cap = cap_of(settings, tag)
-        return table if cap is None else table.with_columns(
-            [replace(tag, name=capped_name(tag.name))], np.minimum(table.column(tag.name), cap))
+        return (
+            table
+            if cap is None
+            else table.with_columns([replace(tag, name=capped_name(tag.name))], np.minimum(table.column(tag.name), cap))
+        )
 
     @classmethod
     def bind(cls, table: Table, settings: TaskPlan) -> Self:
@@ -140,8 +143,10 @@ class RemainingLife(Countdown):
 
     def remarks(self, train: Windows) -> tuple[Choice, ...]:
         why = "given" if self.settings.cap != "auto" else "none" if self.cap is None else "rows"
-        found = [self.convention, Choice("none" if self.cap is None else self.cap, f"course.cap_{why}", {},
-                                         setting="task.cap")]
+        found = [
+            self.convention,
+            Choice("none" if self.cap is None else self.cap, f"course.cap_{why}", {}, setting="task.cap"),
+        ]
         if counts_down(train, self.settings.target, self.targets[0].unit):
             found.append(Choice(self.settings.target, "course.life_computed", {}, setting="task.target"))
         return (*found, *super().remarks(train))

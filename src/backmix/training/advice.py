@@ -78,12 +78,7 @@ class UnitsRule:
     units: tuple[int, ...]
 
 
-UNITS_BY_ROWS = (
-    UnitsRule(20, (48,)),
-    UnitsRule(50, (64,)),
-    UnitsRule(101, (128, 64)),
-    UnitsRule(ANY, (128, 64)),
-)
+UNITS_BY_ROWS = (UnitsRule(20, (48,)), UnitsRule(50, (64,)), UnitsRule(101, (128, 64)), UnitsRule(ANY, (128, 64)))
 """By length of the window: a longer one has more to remember."""
 
 
@@ -210,18 +205,43 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     summaries = take(plan.summaries, choose_summaries(kind, at_once=at_once))
     head_dropout = take(plan.head_dropout, choose_head_dropout(kind, summaries=summaries))
     shape = Architecture(
-        features=s.features, lookback=s.lookback, cell=cell, units=units, dense=plan.dense, head=s.head,
-        outputs=s.outputs, masked=s.masked, summaries=summaries, skip=plan.skip, head_dropout=head_dropout,
-        recurrent_dropout=plan.recurrent_dropout, activation=plan.activation,
-        recurrent_activation=plan.recurrent_activation, dense_activation=plan.dense_activation,
-        initializer=plan.initializer, reset_after=plan.reset_after, bidirectional=plan.bidirectional,
-        layer_norm=plan.layer_norm, residual=plan.residual, attention=plan.attention, body=plan.body,
-        attention_heads=plan.attention_heads, answer=s.answer, horizon=s.horizon, future=s.future,
-        decoder=decoder, teacher_forcing=taught)
+        features=s.features,
+        lookback=s.lookback,
+        cell=cell,
+        units=units,
+        dense=plan.dense,
+        head=s.head,
+        outputs=s.outputs,
+        masked=s.masked,
+        summaries=summaries,
+        skip=plan.skip,
+        head_dropout=head_dropout,
+        recurrent_dropout=plan.recurrent_dropout,
+        activation=plan.activation,
+        recurrent_activation=plan.recurrent_activation,
+        dense_activation=plan.dense_activation,
+        initializer=plan.initializer,
+        reset_after=plan.reset_after,
+        bidirectional=plan.bidirectional,
+        layer_norm=plan.layer_norm,
+        residual=plan.residual,
+        attention=plan.attention,
+        body=plan.body,
+        attention_heads=plan.attention_heads,
+        answer=s.answer,
+        horizon=s.horizon,
+        future=s.future,
+        decoder=decoder,
+        teacher_forcing=taught,
+    )
     noise = take(plan.noise, choose_noise(s.shape.get("noise", 0.0)))
     wished = s.shape.get("dropout")
-    dropout = take(plan.dropout, choose_dropout(s.samples, parameters(shape), kind=kind) if wished is None else Choice(
-        wished, "course.dropout_wished", setting="model.dropout"))
+    dropout = take(
+        plan.dropout,
+        choose_dropout(s.samples, parameters(shape), kind=kind)
+        if wished is None
+        else Choice(wished, "course.dropout_wished", setting="model.dropout"),
+    )
     shape = replace(shape, dropout=dropout, noise=noise)
     return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
 
@@ -235,8 +255,7 @@ def choose_cell(lookback: int, samples: int, budget: Budget = "tight") -> Choice
     'lstm'
     """
     for rule in CELL_TREE:
-        if (lookback < rule.rows_below and samples < rule.samples_below
-                and rule.budget in (None, budget)):
+        if lookback < rule.rows_below and samples < rule.samples_below and rule.budget in (None, budget):
             values = {"rows": lookback, "samples": samples, "few": FEW, "short": SHORT, "long": LONG}
             return Choice(rule.cell, rule.reason_key, values, "model.cell")
     raise AssertionError("the last branch of the tree always holds")
@@ -250,7 +269,7 @@ def choose_units(lookback: int, samples: int) -> Choice:
     """
     asked = next(rule.units for rule in UNITS_BY_ROWS if lookback < rule.rows_below)
     limit = next(rule for rule in SIZE_BY_SAMPLES if samples < rule.samples_below)
-    units = tuple(min(size, limit.widest) for size in asked[:limit.layers])
+    units = tuple(min(size, limit.widest) for size in asked[: limit.layers])
     key = "advice.units_rows" if units == asked else "advice.units_samples"
     values = {"rows": lookback, "samples": samples, "asked": _spell(asked), "units": _spell(units)}
     return Choice(units, key, values, "model.units")

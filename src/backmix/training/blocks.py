@@ -86,8 +86,12 @@ def _joined(one: Windows, other: Windows) -> Windows:
     lengths = None
     if one.lengths is not None and other.lengths is not None:
         lengths = np.concatenate([one.lengths, other.lengths])
-    return replace(one, origins=np.concatenate([one.origins, other.origins]),
-                   target_rows=np.concatenate([one.target_rows, other.target_rows]), lengths=lengths)
+    return replace(
+        one,
+        origins=np.concatenate([one.origins, other.origins]),
+        target_rows=np.concatenate([one.target_rows, other.target_rows]),
+        lengths=lengths,
+    )
 
 
 def block_windows(train: Windows, validation: Windows, *, count: int = BLOCKS) -> Blocks | None:

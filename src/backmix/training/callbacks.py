@@ -239,8 +239,9 @@ class SaveBest(Hooks):
         try:
             name = self.name.format(epoch=epoch + 1, **(logs or {}))
         except (KeyError, IndexError, ValueError):
-            raise TrainingError("training.checkpoint_name", name=self.name,
-                                names=", ".join(["epoch", *(logs or {})])) from None
+            raise TrainingError(
+                "training.checkpoint_name", name=self.name, names=", ".join(["epoch", *(logs or {})])
+            ) from None
         about = {"epoch": str(epoch + 1), "monitor": self.rule.monitor, "value": repr(value)}
         write_atomic(self.folder / f"{name}.safetensors", save(named_weights(self.model), about))
 
@@ -298,9 +299,11 @@ def recommended(settings: FitSettings, folder: Path | None) -> tuple[Hooks, ...]
     rule = Rule(settings.monitor, settings.higher_is_better, settings.min_delta)
     found: list[Hooks] = [
         Cosine(first=settings.learning_rate, least=settings.min_learning_rate, epochs=settings.epochs)
-        if settings.schedule == "cosine" else
-        Plateau(rule, patience=settings.plateau_patience, factor=settings.plateau_factor,
-                least=settings.min_learning_rate)]
+        if settings.schedule == "cosine"
+        else Plateau(
+            rule, patience=settings.plateau_patience, factor=settings.plateau_factor, least=settings.min_learning_rate
+        )
+    ]
     if folder is not None:
         found.append(SaveBest(rule, folder, settings.checkpoint))
     found.append(EarlyStop(rule, patience=settings.patience))

@@ -42,9 +42,9 @@ def _run(twin: Any, windows: Windows, begin: int, end: int) -> NDArray[np.float3
     for low in range(begin, end, CHUNK):
         rows = np.arange(low, min(low + CHUNK, end))
         x = np.zeros((1, CHUNK, len(windows.feature_names)), np.float32)
-        x[0, :len(rows)] = gathered(one_row(windows, rows), np.arange(len(rows))).x[:, 0]
+        x[0, : len(rows)] = gathered(one_row(windows, rows), np.arange(len(rows))).x[:, 0]
         keep = np.full(1, low > begin, np.float32)
-        said.append(np.asarray(twin.predict_on_batch({"x": x, "keep": keep}))[0, :len(rows)])
+        said.append(np.asarray(twin.predict_on_batch({"x": x, "keep": keep}))[0, : len(rows)])
     return np.concatenate(said)
 
 

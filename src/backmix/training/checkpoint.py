@@ -55,11 +55,21 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     """Replace the checkpoint of a folder; StorageError leaves the old one as it was."""
     from safetensors.numpy import save
 
-    arrays = {f"{group}/{number:04d}": np.ascontiguousarray(array).reshape(np.shape(array))
-              for group, members in snapshot.arrays.items() for number, array in enumerate(members)}
-    about = {"format": FORMAT, "epoch": snapshot.epoch, "step": snapshot.step, "history": snapshot.history,
-             "callbacks": snapshot.callbacks, "fingerprint": snapshot.fingerprint,
-             "stopped": snapshot.stopped, "seconds": snapshot.seconds}
+    arrays = {
+        f"{group}/{number:04d}": np.ascontiguousarray(array).reshape(np.shape(array))
+        for group, members in snapshot.arrays.items()
+        for number, array in enumerate(members)
+    }
+    about = {
+        "format": FORMAT,
+        "epoch": snapshot.epoch,
+        "step": snapshot.step,
+        "history": snapshot.history,
+        "callbacks": snapshot.callbacks,
+        "fingerprint": snapshot.fingerprint,
+        "stopped": snapshot.stopped,
+        "seconds": snapshot.seconds,
+    }
     write_atomic(folder / CHECKPOINT, save(arrays, {_KEY: json.dumps(about)}))
 
 
@@ -85,9 +95,15 @@ def load_snapshot(folder: Path) -> Snapshot | None:
             for name in sorted(file.keys()):
                 arrays.setdefault(name.partition("/")[0], []).append(file.get_tensor(name))
         return Snapshot(
-            epoch=int(about["epoch"]), step=int(about["step"]), arrays=arrays, history=about["history"],
-            callbacks=about["callbacks"], fingerprint=str(about["fingerprint"]),
-            stopped=about["stopped"], seconds=float(about["seconds"]))
+            epoch=int(about["epoch"]),
+            step=int(about["step"]),
+            arrays=arrays,
+            history=about["history"],
+            callbacks=about["callbacks"],
+            fingerprint=str(about["fingerprint"]),
+            stopped=about["stopped"],
+            seconds=float(about["seconds"]),
+        )
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         raise TrainingError("training.damaged_checkpoint", where=path) from None
 

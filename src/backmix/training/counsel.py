@@ -58,16 +58,26 @@ class Counsel:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, sentences in every language."""
         value = list(self.value) if isinstance(self.value, tuple) else self.value
-        return {"setting": SETTING[self.topic], "rules": [told(rule) for rule in self.rules], "value": value,
-                "reason": {lang: self.reason(lang) for lang in LANGUAGES}}
+        return {
+            "setting": SETTING[self.topic],
+            "rules": [told(rule) for rule in self.rules],
+            "value": value,
+            "reason": {lang: self.reason(lang) for lang in LANGUAGES},
+        }
 
 
 def told(rule: Rule) -> dict[str, Any]:
     """A rule ready for JSON, with what was measured about it."""
-    return {"name": rule.name, "topic": rule.topic, "item": rule.item, "answer": list(rule.answer),
-            "when": {lang: rule.when.text(lang) for lang in LANGUAGES},
-            "why": {lang: rule.why(lang) for lang in LANGUAGES}, "letter": rule.letter,
-            "measured": weigh(rule.claims).to_dict()}
+    return {
+        "name": rule.name,
+        "topic": rule.topic,
+        "item": rule.item,
+        "answer": list(rule.answer),
+        "when": {lang: rule.when.text(lang) for lang in LANGUAGES},
+        "why": {lang: rule.why(lang) for lang in LANGUAGES},
+        "letter": rule.letter,
+        "measured": weigh(rule.claims).to_dict(),
+    }
 
 
 def situation(facts: Facts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
@@ -80,12 +90,23 @@ def situation(facts: Facts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
     ['cell', 'size']
     """
     head = "number" if facts.kind == "regression" else "classes"
-    found = advise(ModelPlan(), Situation(
-        features=tags, lookback=facts.rows, samples=facts.samples, head=head, outputs=1 if head != "classes" else 3,
-        budget=facts.budget)).choices
+    found = advise(
+        ModelPlan(),
+        Situation(
+            features=tags,
+            lookback=facts.rows,
+            samples=facts.samples,
+            head=head,
+            outputs=1 if head != "classes" else 3,
+            budget=facts.budget,
+        ),
+    ).choices
     loss = () if facts.kind == "regression" else (choose_loss(facts.kind),)
-    return _beside(facts, [*found, *loss, choose_learning_rate("adam", facts.rows),
-                           choose_batch_size(facts.rows, samples=facts.samples)], {})
+    return _beside(
+        facts,
+        [*found, *loss, choose_learning_rate("adam", facts.rows), choose_batch_size(facts.rows, samples=facts.samples)],
+        {},
+    )
 
 
 def kind_of(task: str) -> Kind:
@@ -101,15 +122,27 @@ def facts_of(prepared: Prepared) -> Facts:
     """What the rules ask about, of a run: from its training windows alone."""
     train, kind = prepared.lessons[0], heads.get(prepared.task.head).kind
     loss = "" if kind != "regression" else str(choose_loss(kind, targets=asked_targets(train)).value)
-    return Facts(rows=train.steps, samples=len(train), kind=kind, outliers=loss == "huber", wide=loss == "msle",
-                 tuning=prepared.start is not None)
+    return Facts(
+        rows=train.steps,
+        samples=len(train),
+        kind=kind,
+        outliers=loss == "huber",
+        wide=loss == "msle",
+        tuning=prepared.start is not None,
+    )
 
 
 def of_run(prepared: Prepared, design: Design) -> tuple[Counsel, ...]:
     """The decisions of a run that has not begun yet; what its plan names stands as it is."""
     a, s = design.architecture, design.settings
-    named = {"model.cell": a.cell, "model.units": a.units, "training.loss": s.loss, "model.dropout": a.dropout,
-             "training.learning_rate": s.learning_rate, "training.batch_size": s.batch_size}
+    named = {
+        "model.cell": a.cell,
+        "model.units": a.units,
+        "training.loss": s.loss,
+        "model.dropout": a.dropout,
+        "training.learning_rate": s.learning_rate,
+        "training.batch_size": s.batch_size,
+    }
     return _beside(facts_of(prepared), design.choices, named)
 
 

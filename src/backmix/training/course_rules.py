@@ -21,8 +21,13 @@ Topic = Literal["cell", "size", "loss", "dropout", "learning_rate", "batch_size"
 ANY = float("inf")
 
 SETTING: Mapping[Topic, str] = {
-    "cell": "model.cell", "size": "model.units", "loss": "training.loss", "dropout": "model.dropout",
-    "learning_rate": "training.learning_rate", "batch_size": "training.batch_size"}
+    "cell": "model.cell",
+    "size": "model.units",
+    "loss": "training.loss",
+    "dropout": "model.dropout",
+    "learning_rate": "training.learning_rate",
+    "batch_size": "training.batch_size",
+}
 """The setting of a plan that a topic decides."""
 
 
@@ -63,8 +68,9 @@ class Condition:
 
     def holds(self, facts: Facts) -> bool:
         """Whether these facts are of that kind."""
-        inside = all(low <= value <= high for value, (low, high) in (
-            (facts.rows, self.rows), (facts.samples, self.samples)))
+        inside = all(
+            low <= value <= high for value, (low, high) in ((facts.rows, self.rows), (facts.samples, self.samples))
+        )
         named = ("budget", "kind", "outliers", "wide", "tuning", "overfits")
         return inside and all(getattr(self, name) in (None, getattr(facts, name)) for name in named)
 
@@ -139,86 +145,254 @@ _MANY = ("cstr many",)
 """Data with fewer than 1000 training windows of 30 rows, and with more."""
 
 CELLS = (
-    Rule("short", "cell", 81, Condition(rows=_SHORT), ("simple_rnn", "gru"), (
-        Claim("cell", "simple_rnn", "lstm", (10,)), Claim("cell", "gru", "lstm", (10,)))),
-    Rule("long", "cell", 81, Condition(rows=_LONG), ("lstm",), (
-        Claim("cell", "lstm", "gru", (240,)), Claim("cell", "lstm", "simple_rnn", (240,))), "L"),
-    Rule("middle", "cell", 81, Condition(rows=_MIDDLE), ("gru",), (
-        Claim("cell", "gru", "lstm", (30, 100)), Claim("cell", "gru", "simple_rnn", (30, 100)))),
-    Rule("few", "cell", 81, Condition(samples=(0, 999)), ("gru",), (
-        Claim("cell_few", "gru", "lstm", (30,), ("cstr few",)), Claim("cell", "gru", "lstm", (30,), ("debutanizer",)))),
+    Rule(
+        "short",
+        "cell",
+        81,
+        Condition(rows=_SHORT),
+        ("simple_rnn", "gru"),
+        (Claim("cell", "simple_rnn", "lstm", (10,)), Claim("cell", "gru", "lstm", (10,))),
+    ),
+    Rule(
+        "long",
+        "cell",
+        81,
+        Condition(rows=_LONG),
+        ("lstm",),
+        (Claim("cell", "lstm", "gru", (240,)), Claim("cell", "lstm", "simple_rnn", (240,))),
+        "L",
+    ),
+    Rule(
+        "middle",
+        "cell",
+        81,
+        Condition(rows=_MIDDLE),
+        ("gru",),
+        (Claim("cell", "gru", "lstm", (30, 100)), Claim("cell", "gru", "simple_rnn", (30, 100))),
+    ),
+    Rule(
+        "few",
+        "cell",
+        81,
+        Condition(samples=(0, 999)),
+        ("gru",),
+        (Claim("cell_few", "gru", "lstm", (30,), ("cstr few",)), Claim("cell", "gru", "lstm", (30,), ("debutanizer",))),
+    ),
     Rule("many", "cell", 81, Condition(samples=(1000, ANY)), ("lstm", "gru")),
-    Rule("tight", "cell", 81, Condition(budget="tight"), ("gru",), (
-        Claim("cell", "gru", "lstm", (10, 30, 100, 240), by="seconds"),), "L"),
-    Rule("ample", "cell", 81, Condition(budget="ample"), ("lstm",), (
-        Claim("cell", "lstm", "gru", (10, 30, 100, 240)),), "L"),
+    Rule(
+        "tight",
+        "cell",
+        81,
+        Condition(budget="tight"),
+        ("gru",),
+        (Claim("cell", "gru", "lstm", (10, 30, 100, 240), by="seconds"),),
+        "L",
+    ),
+    Rule(
+        "ample",
+        "cell",
+        81,
+        Condition(budget="ample"),
+        ("lstm",),
+        (Claim("cell", "lstm", "gru", (10, 30, 100, 240)),),
+        "L",
+    ),
 )
 """What the branches of the tree end in."""
 
 SIZES = (
-    Rule("size_short", "size", 82, Condition(rows=_SHORT), ("32", "64"), (
-        Claim("size", "32", "16", (10,)), Claim("size", "32", "64", (10,)))),
-    Rule("size_usual", "size", 82, Condition(rows=(20, 50)), ("64", "128", "64-64", "128-128"), (
-        Claim("size", "64", "32"), Claim("size", "32-32", "32"))),
-    Rule("size_middle", "size", 82, Condition(rows=(51, 100)), ("128-128", "256-256"), (
-        Claim("size", "64-64", "32", (60,)),)),
-    Rule("size_long", "size", 82, Condition(rows=_LONG), ("several layers, attention",), (
-        Claim("size", "32-32", "32", (240,)), Claim("size", "32-32 attention", "32", (240,)))),
+    Rule(
+        "size_short",
+        "size",
+        82,
+        Condition(rows=_SHORT),
+        ("32", "64"),
+        (Claim("size", "32", "16", (10,)), Claim("size", "32", "64", (10,))),
+    ),
+    Rule(
+        "size_usual",
+        "size",
+        82,
+        Condition(rows=(20, 50)),
+        ("64", "128", "64-64", "128-128"),
+        (Claim("size", "64", "32"), Claim("size", "32-32", "32")),
+    ),
+    Rule(
+        "size_middle",
+        "size",
+        82,
+        Condition(rows=(51, 100)),
+        ("128-128", "256-256"),
+        (Claim("size", "64-64", "32", (60,)),),
+    ),
+    Rule(
+        "size_long",
+        "size",
+        82,
+        Condition(rows=_LONG),
+        ("several layers, attention",),
+        (Claim("size", "32-32", "32", (240,)), Claim("size", "32-32 attention", "32", (240,))),
+    ),
 )
 
 LOSSES = (
-    Rule("loss_usual", "loss", 83, Condition(kind="regression", outliers=False, wide=False), ("mse",), (
-        Claim("loss", "mse", "mae"), Claim("loss", "mse", "huber"))),
-    Rule("loss_outliers", "loss", 83, Condition(kind="regression", outliers=True), ("mae", "huber"), tuple(
-        Claim("loss", loss, "mse", places=("cstr outliers", "debutanizer outliers")) for loss in ("mae", "huber"))),
-    Rule("loss_wide", "loss", 83, Condition(kind="regression", wide=True), ("msle",), (
-        Claim("loss", "msle, target none", "mse", places=("cstr wide",)),
-        Claim("loss", "msle, target minmax", "mse", places=("cstr wide",))), "H"),
+    Rule(
+        "loss_usual",
+        "loss",
+        83,
+        Condition(kind="regression", outliers=False, wide=False),
+        ("mse",),
+        (Claim("loss", "mse", "mae"), Claim("loss", "mse", "huber")),
+    ),
+    Rule(
+        "loss_outliers",
+        "loss",
+        83,
+        Condition(kind="regression", outliers=True),
+        ("mae", "huber"),
+        tuple(
+            Claim("loss", loss, "mse", places=("cstr outliers", "debutanizer outliers")) for loss in ("mae", "huber")
+        ),
+    ),
+    Rule(
+        "loss_wide",
+        "loss",
+        83,
+        Condition(kind="regression", wide=True),
+        ("msle",),
+        (
+            Claim("loss", "msle, target none", "mse", places=("cstr wide",)),
+            Claim("loss", "msle, target minmax", "mse", places=("cstr wide",)),
+        ),
+        "H",
+    ),
     Rule("loss_binary", "loss", 83, Condition(kind="binary"), ("binary_crossentropy",)),
     Rule("loss_classes", "loss", 83, Condition(kind="classes"), ("sparse_categorical_crossentropy",)),
 )
 
 _WITH = ("cstr", "debutanizer", "cstr few", "cstr classes")
 DROPOUTS = (
-    Rule("dropout_start", "dropout", 84, Condition(), ("0.2 and recurrent_dropout 0.2",), (
-        Claim("dropout", "0.2 and 0.2", "0", places=_WITH),)),
-    Rule("dropout_few", "dropout", 84, Condition(samples=(0, 999)), ("0.2-0.3 and recurrent_dropout 0.2",), (
-        Claim("dropout", "0.2", "0", places=_FEW), Claim("dropout", "0.2 and 0.2", "0", places=_FEW))),
-    Rule("dropout_many", "dropout", 84, Condition(samples=(1000, ANY)), ("0.1-0.2 and recurrent_dropout 0.1",), (
-        Claim("dropout", "0.2", "0", places=_MANY), Claim("dropout", "0.2 and 0.2", "0", places=_MANY))),
-    Rule("dropout_over", "dropout", 84, Condition(overfits=True), ("0.4-0.5",), (
-        Claim("dropout", "0.5", "0.2", places=_WITH),)),
-    Rule("dropout_head", "dropout", 84, Condition(budget="tight"), ("head_dropout only",), (
-        Claim("dropout", "head 0.2", "0.2", places=_WITH, by="seconds"),
-        Claim("dropout", "head 0.2", "0.2 and 0.2", places=_WITH, by="seconds")), "D"),
+    Rule(
+        "dropout_start",
+        "dropout",
+        84,
+        Condition(),
+        ("0.2 and recurrent_dropout 0.2",),
+        (Claim("dropout", "0.2 and 0.2", "0", places=_WITH),),
+    ),
+    Rule(
+        "dropout_few",
+        "dropout",
+        84,
+        Condition(samples=(0, 999)),
+        ("0.2-0.3 and recurrent_dropout 0.2",),
+        (Claim("dropout", "0.2", "0", places=_FEW), Claim("dropout", "0.2 and 0.2", "0", places=_FEW)),
+    ),
+    Rule(
+        "dropout_many",
+        "dropout",
+        84,
+        Condition(samples=(1000, ANY)),
+        ("0.1-0.2 and recurrent_dropout 0.1",),
+        (Claim("dropout", "0.2", "0", places=_MANY), Claim("dropout", "0.2 and 0.2", "0", places=_MANY)),
+    ),
+    Rule(
+        "dropout_over",
+        "dropout",
+        84,
+        Condition(overfits=True),
+        ("0.4-0.5",),
+        (Claim("dropout", "0.5", "0.2", places=_WITH),),
+    ),
+    Rule(
+        "dropout_head",
+        "dropout",
+        84,
+        Condition(budget="tight"),
+        ("head_dropout only",),
+        (
+            Claim("dropout", "head 0.2", "0.2", places=_WITH, by="seconds"),
+            Claim("dropout", "head 0.2", "0.2 and 0.2", places=_WITH, by="seconds"),
+        ),
+        "D",
+    ),
 )
 
 RATES = (
-    Rule("rate_usual", "learning_rate", 45, Condition(tuning=False, rows=_MIDDLE), (0.001,), (
-        Claim("learning_rate", "0.001", "0.0001"), Claim("learning_rate", "0.001", "0.01"))),
-    Rule("rate_long", "learning_rate", 45, Condition(tuning=False, rows=_LONG), (0.0001,), (
-        Claim("learning_rate", "0.0001", "0.001", (240,)),)),
-    Rule("rate_short", "learning_rate", 45, Condition(tuning=False, rows=_SHORT), (0.01,), (
-        Claim("learning_rate", "0.01", "0.001", (10,)),)),
+    Rule(
+        "rate_usual",
+        "learning_rate",
+        45,
+        Condition(tuning=False, rows=_MIDDLE),
+        (0.001,),
+        (Claim("learning_rate", "0.001", "0.0001"), Claim("learning_rate", "0.001", "0.01")),
+    ),
+    Rule(
+        "rate_long",
+        "learning_rate",
+        45,
+        Condition(tuning=False, rows=_LONG),
+        (0.0001,),
+        (Claim("learning_rate", "0.0001", "0.001", (240,)),),
+    ),
+    Rule(
+        "rate_short",
+        "learning_rate",
+        45,
+        Condition(tuning=False, rows=_SHORT),
+        (0.01,),
+        (Claim("learning_rate", "0.01", "0.001", (10,)),),
+    ),
     Rule("rate_tuning", "learning_rate", 45, Condition(tuning=True), (0.0001,)),
 )
 
 BATCHES = (
-    Rule("batch_short", "batch_size", 50, Condition(rows=(0, 50)), (64,), (
-        Claim("batch_size", "64", "16"), Claim("batch_size", "64", "16", by="seconds"))),
-    Rule("batch_middle", "batch_size", 50, Condition(rows=(51, 100)), (32,), (
-        Claim("batch_size", "32", "64", (100,)),)),
-    Rule("batch_long", "batch_size", 50, Condition(rows=_LONG), (16,), (
-        Claim("batch_size", "16", "64", (240,)),)),
+    Rule(
+        "batch_short",
+        "batch_size",
+        50,
+        Condition(rows=(0, 50)),
+        (64,),
+        (Claim("batch_size", "64", "16"), Claim("batch_size", "64", "16", by="seconds")),
+    ),
+    Rule(
+        "batch_middle", "batch_size", 50, Condition(rows=(51, 100)), (32,), (Claim("batch_size", "32", "64", (100,)),)
+    ),
+    Rule("batch_long", "batch_size", 50, Condition(rows=_LONG), (16,), (Claim("batch_size", "16", "64", (240,)),)),
     Rule("batch_large", "batch_size", 50, Condition(samples=(100_000, ANY)), (256, 512)),
 )
 
 PRACTICE = tuple(
-    Rule(name, "practice", 85, Condition(), (), (Claim("shuffle", "false", "true"),) if name == "order" else (),
-         "I" if name == "order" else "")
-    for name in ("scaling", "windows", "shape", "order", "stacked", "dropout", "initializer", "optimizer", "loss",
-                 "metrics", "early", "checkpoint", "plateau", "batch", "test", "drawn", "residuals"))
-"""The list of good practice, which every report fills in (`evaluation.checklist`)."""
+    Rule(
+        name,
+        "practice",
+        85,
+        Condition(),
+        (),
+        (Claim("shuffle", "false", "true"),) if name == "order" else (),
+        "I" if name == "order" else "",
+    )
+    for name in (
+        "scaling",
+        "windows",
+        "shape",
+        "order",
+        "stacked",
+        "dropout",
+        "initializer",
+        "optimizer",
+        "loss",
+        "metrics",
+        "early",
+        "checkpoint",
+        "plateau",
+        "batch",
+        "test",
+        "drawn",
+        "residuals",
+    )
+)
+"""The list of good practice, which every report fills in (`report.checklist`)."""
 
 RULES = (*CELLS, *SIZES, *LOSSES, *DROPOUTS, *RATES, *BATCHES, *PRACTICE)
 BY_NAME: Mapping[tuple[Topic, str], Rule] = {(rule.topic, rule.name): rule for rule in RULES}
@@ -236,7 +410,8 @@ class Question:
 
 TREE = tuple(
     Question(name, BY_NAME["cell", name].when, BY_NAME["cell", name], None if no is None else BY_NAME["cell", no])
-    for name, no in (("short", None), ("long", "middle"), ("few", "many"), ("tight", "ample")))
+    for name, no in (("short", None), ("long", "middle"), ("few", "many"), ("tight", "ample"))
+)
 """The tree as the course draws it: four questions one below the other, each with an answer of its own, so that they
 can contradict each other."""
 

@@ -39,9 +39,18 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     rows, spec = train.steps, train.spec
     start = prepared.start
     situation = Situation(
-        features=len(train.feature_names), lookback=spec.lookback, samples=len(train), head=task.head,
-        outputs=task.outputs, masked=train.lengths is not None, rows=rows, answer=spec.answer,
-        horizon=len(spec.horizons), future=len(spec.future), shape=task.shape)
+        features=len(train.feature_names),
+        lookback=spec.lookback,
+        samples=len(train),
+        head=task.head,
+        outputs=task.outputs,
+        masked=train.lengths is not None,
+        rows=rows,
+        answer=spec.answer,
+        horizon=len(spec.horizons),
+        future=len(spec.future),
+        shape=task.shape,
+    )
     asked = prepared.plan.model
     carried = plan.state == "carried"
     chosen: tuple[Choice, ...] = ()
@@ -60,8 +69,14 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     gentler: tuple[Choice, ...] = ()
     if start is not None:
         plan, gentler = gentle(plan, rows)
-    settings = resolve(plan, loss=str(loss.value), batch_size=int(batch.value), lookback=rows,
-                       class_weights=task.class_weights(train), resume=resume)
+    settings = resolve(
+        plan,
+        loss=str(loss.value),
+        batch_size=int(batch.value),
+        lookback=rows,
+        class_weights=task.class_weights(train),
+        resume=resume,
+    )
     settings = replace(settings, stretch=stretch)
     kind = heads.get(task.head).kind
     for name in settings.metrics:

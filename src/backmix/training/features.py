@@ -71,8 +71,13 @@ class Lags:
         """What was left out of the windows, for the report."""
         if self.whole or len(self.starts) == self.steps:
             return ()
-        return (Choice(len(self.starts), "evaluation.lags_thinned",
-                       {"steps": self.steps, "places": len(self.starts), "features": self.features}),)
+        return (
+            Choice(
+                len(self.starts),
+                "evaluation.lags_thinned",
+                {"steps": self.steps, "places": len(self.starts), "features": self.features},
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,15 @@ class Feed:
     first: batches before this one are not gathered (a resumed epoch has trained on them already)
     """
 
-    def __init__(self, windows: Windows, architecture: Architecture, *, batch_size: int,
-                 seed: int | None = None, class_weights: Mapping[int, float] | None = None) -> None:
+    def __init__(
+        self,
+        windows: Windows,
+        architecture: Architecture,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+        class_weights: Mapping[int, float] | None = None,
+    ) -> None:
         self.windows = windows
         self.batch_size = batch_size
         self.epoch = 0
@@ -139,8 +146,7 @@ class Feed:
             y = y[..., None].astype(np.float32)
         return inputs, y, weight
 
-    def _culprit(self, at: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any],
-                 where: int | None) -> TrainingError:
+    def _culprit(self, at: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any], where: int | None) -> TrainingError:
         """The error that names the first number that is none."""
         bad = np.argwhere(~np.isfinite(x))
         if len(bad):
@@ -152,8 +158,9 @@ class Feed:
             tag, value = answer_name(self.windows, column), y.reshape(len(y), -1)[window, column]
             place = moment(self.windows, int(self.windows.target_rows[at[window]]))
         number = window // self.batch_size if where is None else where
-        return TrainingError("training.not_a_number", tag=tag, value=value, place=place,
-                             epoch=self.epoch + 1, batch=number + 1)
+        return TrainingError(
+            "training.not_a_number", tag=tag, value=value, place=place, epoch=self.epoch + 1, batch=number + 1
+        )
 
 
 class AnyFeed(Protocol):
@@ -181,8 +188,11 @@ class AnyFeed(Protocol):
 def dataset(feed: AnyFeed) -> Any:
     """The feed as Keras wants it: a PyDataset without threads of its own."""
     base = use_engine().utils.PyDataset
-    face = type("FeedDataset", (base,), {
-        "__len__": lambda self: len(feed), "__getitem__": lambda self, number: feed.batch(number)})
+    face = type(
+        "FeedDataset",
+        (base,),
+        {"__len__": lambda self: len(feed), "__getitem__": lambda self, number: feed.batch(number)},
+    )
     return face()
 
 
@@ -238,8 +248,7 @@ def _mask(mask: NDArray[np.bool_] | None, x: NDArray[Any]) -> NDArray[np.bool_]:
     return np.ones(x.shape[:2], bool) if mask is None else mask
 
 
-def weight_table(weights: Mapping[int, float] | None,
-                 architecture: Architecture) -> NDArray[np.float32] | None:
+def weight_table(weights: Mapping[int, float] | None, architecture: Architecture) -> NDArray[np.float32] | None:
     """(C,) the weight of each class code; None when all count the same."""
     if not weights:
         return None

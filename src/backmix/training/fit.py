@@ -80,9 +80,17 @@ class Fitted:
     resumed: int = 0
 
 
-def fit_network(architecture: Architecture, train: Windows, validation: Windows, *,
-                settings: FitSettings, folder: Path | None = None, watch: Watch | None = None,
-                callbacks: Sequence[Any] = (), start: Start | None = None) -> Fitted:
+def fit_network(
+    architecture: Architecture,
+    train: Windows,
+    validation: Windows,
+    *,
+    settings: FitSettings,
+    folder: Path | None = None,
+    watch: Watch | None = None,
+    callbacks: Sequence[Any] = (),
+    start: Start | None = None,
+) -> Fitted:
     """Train a network on one part of the windows and watch it on another.
 
     The same arguments give the same network, bit for bit. With a ``folder`` (held by this call
@@ -124,8 +132,14 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
     settings, folder = job.settings, job.folder
     others = (*recommended(settings, folder), *callbacks)
     guard = Guard(job.feed, settings, job.watch)
-    keeper = Keeper(others, guard, epochs=settings.epochs, folder=folder, watch=job.watch,
-                    fingerprint=fingerprint(job.architecture, settings, job.feed, job.check, start=job.start))
+    keeper = Keeper(
+        others,
+        guard,
+        epochs=settings.epochs,
+        folder=folder,
+        watch=job.watch,
+        fingerprint=fingerprint(job.architecture, settings, job.feed, job.check, start=job.start),
+    )
     snapshot = _earlier(job, keeper.fingerprint)
     model = compiled(job.architecture, settings, steps=len(job.feed))
     keeper.set_model(model)
@@ -150,16 +164,28 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
             job.watch.begin(settings.epochs, len(job.feed), keeper.done)
         why = "error"
         try:
-            model.fit(dataset(job.feed), validation_data=dataset(job.check), verbose=0, shuffle=False,
-                      epochs=settings.epochs, initial_epoch=keeper.done, callbacks=[*first, *others, keeper])
+            model.fit(
+                dataset(job.feed),
+                validation_data=dataset(job.check),
+                verbose=0,
+                shuffle=False,
+                epochs=settings.epochs,
+                initial_epoch=keeper.done,
+                callbacks=[*first, *others, keeper],
+            )
             why = keeper.stopped or "epochs"
         except StepInterrupted as cut:
             why = "interrupted"
             if cut.state is not None:
                 keeper.save(step=cut.step, state=cut.state)
             key = "training.interrupted" if folder is not None else "training.interrupted_unsaved"
-            raise Interrupted(key, epoch=keeper.done + (cut.step > 0), step=cut.step or len(job.feed),
-                              steps=len(job.feed), where=folder) from None
+            raise Interrupted(
+                key,
+                epoch=keeper.done + (cut.step > 0),
+                step=cut.step or len(job.feed),
+                steps=len(job.feed),
+                where=folder,
+            ) from None
         except Diverged as fault:
             fault.fitted = _fitted(job, keeper, "diverged") if keeper.best_epoch is not None else None
             raise
@@ -189,8 +215,11 @@ def compiled(architecture: Architecture, settings: FitSettings, *, steps: int = 
     """A new network with its optimiser, loss and metrics, ready to be trained in epochs of so many steps."""
     kind = heads.get(architecture.head).kind
     model = _network(architecture, settings)
-    model.compile(optimizer=optimizer(settings, steps=steps), loss=losses.get(settings.loss).make(),
-                  weighted_metrics=[metric(name, kind) for name in settings.metrics])
+    model.compile(
+        optimizer=optimizer(settings, steps=steps),
+        loss=losses.get(settings.loss).make(),
+        weighted_metrics=[metric(name, kind) for name in settings.metrics],
+    )
     # the variables must be there before a checkpoint is put into them
     model.optimizer.build(model.trainable_variables)
     return model
@@ -267,8 +296,9 @@ def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: AnyFe
     return mark.hexdigest()[:32]
 
 
-def _feeds(architecture: Architecture, train: Windows, validation: Windows,
-           settings: FitSettings) -> tuple[AnyFeed, AnyFeed]:
+def _feeds(
+    architecture: Architecture, train: Windows, validation: Windows, settings: FitSettings
+) -> tuple[AnyFeed, AnyFeed]:
     """Both parts as batches that fit into memory; what is small is gathered once and for all."""
     if settings.stretch is not None:
         return _lanes(architecture, (train, validation), settings)
@@ -280,8 +310,13 @@ def _feeds(architecture: Architecture, train: Windows, validation: Windows,
     # by a fixed measure: were it by free memory, the rounding of val_loss would change from run to run
     while many > batch_size and memory_predict(architecture, many, rows=rows) > max(need, CHECK_BYTES):
         many //= 2
-    feed = Feed(train, architecture, batch_size=batch_size, class_weights=settings.class_weights,
-                seed=settings.seed if settings.shuffle else None)
+    feed = Feed(
+        train,
+        architecture,
+        batch_size=batch_size,
+        class_weights=settings.class_weights,
+        seed=settings.seed if settings.shuffle else None,
+    )
     check = Feed(validation, architecture, batch_size=many, class_weights=settings.class_weights)
     for part in (feed, check):
         if part.bytes() <= KEEP and need + 2 * part.bytes() <= free:
@@ -290,16 +325,23 @@ def _feeds(architecture: Architecture, train: Windows, validation: Windows,
     return feed, check
 
 
-def _lanes(architecture: Architecture, parts: tuple[Windows, Windows],
-           settings: FitSettings) -> tuple[AnyFeed, AnyFeed]:
+def _lanes(
+    architecture: Architecture, parts: tuple[Windows, Windows], settings: FitSettings
+) -> tuple[AnyFeed, AnyFeed]:
     """Both parts as lanes through which a state is carried, as many for the one as for the other."""
     assert settings.stretch is not None
     free = budget(settings.memory_limit)
     need = check_memory(architecture, settings.batch_size, rows=settings.stretch, free=free)
     feeds = []
     for part, seed in zip(parts, (settings.seed if settings.shuffle else None, None), strict=True):
-        feed = LaneFeed(part, architecture, lanes=settings.batch_size, stretch=settings.stretch, seed=seed,
-                        class_weights=settings.class_weights)
+        feed = LaneFeed(
+            part,
+            architecture,
+            lanes=settings.batch_size,
+            stretch=settings.stretch,
+            seed=seed,
+            class_weights=settings.class_weights,
+        )
         if feed.bytes() <= KEEP and need + 2 * feed.bytes() <= free:
             feed.keep()
             need += feed.bytes()
@@ -328,8 +370,14 @@ def _fitted(job: _Job, keeper: Keeper, why: str) -> Fitted:
 
         model = build(job.architecture, seed=job.settings.seed)
         hand_over(keeper.model, model)
-    return Fitted(model=model, history=keeper.history, best_epoch=best + 1, seconds=keeper.seconds,
-                  stopped=why, resumed=keeper.resumed)
+    return Fitted(
+        model=model,
+        history=keeper.history,
+        best_epoch=best + 1,
+        seconds=keeper.seconds,
+        stopped=why,
+        resumed=keeper.resumed,
+    )
 
 
 def _together(callbacks: Sequence[Any]) -> int:

@@ -98,8 +98,9 @@ class FoldLayout:
         Raises InputError (windows.split_too_small, backtest.embargo_too_large).
         """
         if not self.cuts:
-            split = folds(table, FoldPlan(kind="batch", folds=self.count, validation=self.plan.validation),
-                          gap=gap)[number - 1]
+            split = folds(table, FoldPlan(kind="batch", folds=self.count, validation=self.plan.validation), gap=gap)[
+                number - 1
+            ]
             return Split(self._embargoed(table, np.array(split.part)))
         part = np.full(len(table), Part.TRAIN, dtype=np.uint8)
         test = len(table) - (self.cuts[number] - self.cuts[number - 1])
@@ -119,15 +120,20 @@ class FoldLayout:
         edges = np.flatnonzero(np.diff(test, prepend=False, append=False))
         near = np.zeros(len(part), bool)
         for first, end in edges.reshape(-1, 2).tolist():
-            near[max(0, first - self.embargo):end + self.embargo] = True
+            near[max(0, first - self.embargo) : end + self.embargo] = True
         if self.whole or not self.cuts:
             for first, end in batch_runs(table):
                 near[first:end] |= near[first:end].any()
         part = np.where(near & ~test, np.uint8(Part.PURGED), part)
         for code in (Part.TRAIN, Part.VALIDATION):
             if not (part == code).any():
-                raise InputError("backtest.embargo_too_large", where=table.source, embargo=self.embargo,
-                                 part=say(f"windows.part_{code.name.lower()}"), rows=len(table))
+                raise InputError(
+                    "backtest.embargo_too_large",
+                    where=table.source,
+                    embargo=self.embargo,
+                    part=say(f"windows.part_{code.name.lower()}"),
+                    rows=len(table),
+                )
         return part
 
 
@@ -141,6 +147,7 @@ def lay_out_folds(table: Table, plan: BacktestPlan, *, whole: bool) -> FoldLayou
     >>> found.cuts, found.rows(1, Table(np.zeros((80, 1)), (Tag("T101"),)))
     ((40, 60, 80), (0, 60))
     """
+
     def size(given: Any) -> int:
         return 0 if given is None else int(given.rows(table.step))
 

@@ -29,8 +29,9 @@ class Gate(Hooks):
     cut: the moment from which training goes on; it may lie within an epoch
     """
 
-    def __init__(self, feed: AnyFeed, check: AnyFeed, guard: Guard, *, steps: Steps | None,
-                 cut: Snapshot | None) -> None:
+    def __init__(
+        self, feed: AnyFeed, check: AnyFeed, guard: Guard, *, steps: Steps | None, cut: Snapshot | None
+    ) -> None:
         self._feed, self._check, self._guard, self._steps = feed, check, guard, steps
         self._cut = cut if cut is not None and cut.step and steps is not None else None
         self._fixed: list[NDArray[Any]] = []
@@ -62,8 +63,16 @@ class Gate(Hooks):
 class Keeper(Hooks):
     """Runs after all other callbacks."""
 
-    def __init__(self, others: Sequence[Any], guard: Guard, *, epochs: int, folder: Path | None,
-                 fingerprint: str, watch: Watch | None) -> None:
+    def __init__(
+        self,
+        others: Sequence[Any],
+        guard: Guard,
+        *,
+        epochs: int,
+        folder: Path | None,
+        fingerprint: str,
+        watch: Watch | None,
+    ) -> None:
         self._others, self._guard, self._epochs = tuple(others), guard, epochs
         self._folder, self._watch = folder, watch
         self._early = next(o for o in others if isinstance(o, EarlyStop))
@@ -152,11 +161,22 @@ class Keeper(Hooks):
         if self._early.weights is not None:
             arrays["best"] = self._early.weights
         states: dict[str, Mapping[str, Any]] = {
-            self._name(other): dict(other.state()) for other in self._others if isinstance(other, Resumable)}
+            self._name(other): dict(other.state()) for other in self._others if isinstance(other, Resumable)
+        }
         states["guard"] = self._guard.state()
-        save_snapshot(self._folder, Snapshot(
-            epoch=self.done, step=step, arrays=arrays, history=self.history, callbacks=states,
-            fingerprint=self.fingerprint, stopped=self.stopped, seconds=self.seconds))
+        save_snapshot(
+            self._folder,
+            Snapshot(
+                epoch=self.done,
+                step=step,
+                arrays=arrays,
+                history=self.history,
+                callbacks=states,
+                fingerprint=self.fingerprint,
+                stopped=self.stopped,
+                seconds=self.seconds,
+            ),
+        )
 
     def _name(self, other: Any) -> str:
         return f"{self._others.index(other)}:{type(other).__name__}"

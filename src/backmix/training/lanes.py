@@ -47,8 +47,16 @@ class LaneFeed:
     windows: one row each, by row number of the table
     """
 
-    def __init__(self, windows: Windows, architecture: Architecture, *, lanes: int, stretch: int,
-                 seed: int | None = None, class_weights: Mapping[int, float] | None = None) -> None:
+    def __init__(
+        self,
+        windows: Windows,
+        architecture: Architecture,
+        *,
+        lanes: int,
+        stretch: int,
+        seed: int | None = None,
+        class_weights: Mapping[int, float] | None = None,
+    ) -> None:
         self.batch_size, self.stretch = lanes, stretch
         self.epoch, self.first = 0, 0
         self._seed = seed
@@ -117,13 +125,12 @@ class LaneFeed:
         found: NDArray[np.int64] = rows[np.arange(self.stretch) < plan.count[:, number, None]]
         return found
 
-    def _targets(self, windows: Windows, table: NDArray[np.float32] | None) -> tuple[
-            NDArray[Any], NDArray[np.float32]]:
+    def _targets(self, windows: Windows, table: NDArray[np.float32] | None) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """What every row of the table shall answer, and its weight; 0 and 0 where there is no label."""
         labels = self._labels.labels
         counted = np.zeros(len(labels), bool)
         for piece in (piece for lane in self._dealt for piece in lane):
-            counted[piece.counts:piece.end] = True
+            counted[piece.counts : piece.end] = True
         rows = np.flatnonzero((labels != NONE) & counted)
         told = answers(windows, labels[rows])
         regression = self._kind == "regression"
@@ -140,8 +147,10 @@ class LaneFeed:
             lanes = self._dealt
             if self._seed is not None:
                 # whole pieces change places, rows inside a piece never do
-                lanes = [[lane[at] for at in order(len(lane), seed=self._seed + number, epoch=self.epoch)]
-                         for number, lane in enumerate(lanes)]
+                lanes = [
+                    [lane[at] for at in order(len(lane), seed=self._seed + number, epoch=self.epoch)]
+                    for number, lane in enumerate(lanes)
+                ]
             self._plan = (self.epoch, _lay_out(lanes, self._steps, self.stretch))
         return self._plan[1]
 
@@ -149,8 +158,9 @@ class LaneFeed:
         lane, step, column = (int(at) for at in np.argwhere(~np.isfinite(x))[0])
         tag, value = self.windows.feature_names[column], x[lane, step, column]
         place = row_name(self.windows, int(rows[lane, step]), 0)
-        return TrainingError("training.not_a_number", tag=tag, value=value, place=place, epoch=self.epoch + 1,
-                             batch=number + 1)
+        return TrainingError(
+            "training.not_a_number", tag=tag, value=value, place=place, epoch=self.epoch + 1, batch=number + 1
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +182,7 @@ def pieces(windows: Windows, *, lanes: int) -> list[Piece]:
     for first, end in runs:
         count = max(1, round((end - first) / share))
         cuts = np.round(np.linspace(first, end, count + 1)).astype(int)
-        made += [Piece(max(first, int(low) - lookback), int(low), int(high))
-                 for low, high in pairwise(cuts)]
+        made += [Piece(max(first, int(low) - lookback), int(low), int(high)) for low, high in pairwise(cuts)]
     return made
 
 
@@ -196,8 +205,9 @@ def choose_lanes(windows: Windows, stretch: int) -> Choice:
     """How many lanes run side by side: as many as leave an epoch enough steps."""
     rows = sum(end - first for first, end in carry(windows).runs())
     lanes = min(MOST_LANES, max(1, rows // (LEAST_STEPS * stretch)))
-    return Choice(lanes, "carried.lanes", {"rows": rows, "stretch": stretch, "steps": LEAST_STEPS},
-                  "training.batch_size")
+    return Choice(
+        lanes, "carried.lanes", {"rows": rows, "stretch": stretch, "steps": LEAST_STEPS}, "training.batch_size"
+    )
 
 
 def _stretches(piece: Piece, stretch: int) -> int:

@@ -98,8 +98,7 @@ def moments(train: Windows, form: Form | None = None) -> Moments:
     return Moments(lags, len(at), xx, xy / scale[:, None], mean, scale, level, notes)
 
 
-def errors(sums: Moments, weights: Floats, windows: Windows, *,
-           answers: NDArray[np.int64] | slice = EVERY) -> Floats:
+def errors(sums: Moments, weights: Floats, windows: Windows, *, answers: NDArray[np.int64] | slice = EVERY) -> Floats:
     """Mean squared error (A,) of A models with weights (A, P, K) on windows, in scaled targets.
 
     answers: which K of the windows' answers the models give
@@ -124,8 +123,7 @@ def ridge_path(sums: Moments, penalties: tuple[float, ...]) -> Floats:
     for number, penalty in enumerate(penalties):
         left = sums.xx.copy()
         left[at, at] += penalty * sums.count
-        found[number] = cho_solve(cho_factor(left, overwrite_a=True, check_finite=False), sums.xy,
-                                  check_finite=False)
+        found[number] = cho_solve(cho_factor(left, overwrite_a=True, check_finite=False), sums.xy, check_finite=False)
     return found
 
 

@@ -32,9 +32,14 @@ RIDGE = (1e-2, 1e-1, 1.0, 10.0)
 FALLBACK = 20
 
 
-def choose_lookback(table: Table, split: Split, spec: WindowSpec, *,
-                    learned: Callable[[Windows], Windows] = lambda windows: windows,
-                    dead_times: Scan | None = None) -> Choice:
+def choose_lookback(
+    table: Table,
+    split: Split,
+    spec: WindowSpec,
+    *,
+    learned: Callable[[Windows], Windows] = lambda windows: windows,
+    dead_times: Scan | None = None,
+) -> Choice:
     """The lookback in rows for this table and target, with the reason.
 
     ``spec`` gives inputs, targets, horizon and dead time; its own lookback is not used. ``learned``
@@ -57,12 +62,12 @@ def choose_lookback(table: Table, split: Split, spec: WindowSpec, *,
         if covers > chosen and errors[covers] <= CLOSE * errors[chosen]:
             values = {"rows": covers, "tag": found.tag, "delay": found.rows, "shorter": chosen, "errors": listed}
             return Choice(covers, "dead_time.lookback", values, setting="windows.lookback")
-    return Choice(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed},
-                  setting="windows.lookback")
+    return Choice(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed}, setting="windows.lookback")
 
 
-def _parts(table: Table, split: Split, spec: WindowSpec,
-           learned: Callable[[Windows], Windows]) -> tuple[Windows, Windows] | None:
+def _parts(
+    table: Table, split: Split, spec: WindowSpec, learned: Callable[[Windows], Windows]
+) -> tuple[Windows, Windows] | None:
     try:
         train = learned(build_windows(table, spec, split=split, part=Part.TRAIN))
         validation = learned(build_windows(table, spec, split=split, part=Part.VALIDATION))

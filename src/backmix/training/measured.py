@@ -88,8 +88,16 @@ class Comparison:
 
     def text(self, lang: Language | None = None) -> str:
         """The comparison in words."""
-        return say(f"rules.measured_{self.claim.by}", lang, one=self.claim.one, other=self.claim.other,
-                   place=self.place, rows=self.rows, percent=f"{self.percent:+.0f}", spread=f"{self.spread:.0f}")
+        return say(
+            f"rules.measured_{self.claim.by}",
+            lang,
+            one=self.claim.one,
+            other=self.claim.other,
+            place=self.place,
+            rows=self.rows,
+            percent=f"{self.percent:+.0f}",
+            spread=f"{self.spread:.0f}",
+        )
 
 
 @dataclass(frozen=True)
@@ -110,10 +118,23 @@ class Measured:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"finding": self.finding, "comparisons": [
-            {"by": one.claim.by, "one": one.claim.one, "other": one.claim.other, "place": one.place, "rows": one.rows,
-             "percent": round(one.percent, 1), "spread": round(one.spread, 1), "finding": one.finding}
-            for one in self.comparisons], **({"source": source()} if self.comparisons else {})}
+        return {
+            "finding": self.finding,
+            "comparisons": [
+                {
+                    "by": one.claim.by,
+                    "one": one.claim.one,
+                    "other": one.claim.other,
+                    "place": one.place,
+                    "rows": one.rows,
+                    "percent": round(one.percent, 1),
+                    "spread": round(one.spread, 1),
+                    "finding": one.finding,
+                }
+                for one in self.comparisons
+            ],
+            **({"source": source()} if self.comparisons else {}),
+        }
 
 
 @cache
@@ -161,8 +182,16 @@ def _compared(claim: Claim, known: tuple[Figure, ...]) -> Iterable[Comparison]:
         for rows in claim.rows:
             one, other = at.get((place, rows, claim.one)), at.get((place, rows, claim.other))
             if one is not None and other is not None:
-                pairs = zip(*((figure.errors if claim.by == "error" else figure.seconds) for figure in (one, other)),
-                            strict=True)
+                pairs = zip(
+                    *((figure.errors if claim.by == "error" else figure.seconds) for figure in (one, other)),
+                    strict=True,
+                )
                 ratios = [math.log(mine / theirs) for mine, theirs in pairs]
-                yield Comparison(claim, place, rows, 100 * math.expm1(statistics.fmean(ratios)),
-                                 100 * statistics.stdev(ratios), len(ratios))
+                yield Comparison(
+                    claim,
+                    place,
+                    rows,
+                    100 * math.expm1(statistics.fmean(ratios)),
+                    100 * statistics.stdev(ratios),
+                    len(ratios),
+                )

@@ -77,8 +77,14 @@ class _Member:
 
 
 def _train(job: _Job) -> _Member:
-    fitted = fit_network(job.architecture, *job.lessons, settings=job.settings, folder=job.folder, watch=job.watch,
-                         callbacks=job.callbacks)
+    fitted = fit_network(
+        job.architecture,
+        *job.lessons,
+        settings=job.settings,
+        folder=job.folder,
+        watch=job.watch,
+        callbacks=job.callbacks,
+    )
     return _Member(fitted, predict_network(fitted.model, job.held))
 
 
@@ -88,8 +94,9 @@ def _train_away(job: _Job) -> _Member:
     return replace(made, fitted=replace(made.fitted, model=None), weights=take_weights(made.fitted.model))
 
 
-def train_networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None,
-                   making: Making, *, first: int = 0) -> Networks:
+def train_networks(
+    prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, making: Making, *, first: int = 0
+) -> Networks:
     """A network per block, or the one of the last block alone.
 
     told: (W, O) what another model says of the windows already, when networks learn the rest
@@ -105,12 +112,19 @@ def train_networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Flo
     jobs: list[_Job] = []
     for number, block in taken:
         teach, stop = _lessons(blocks, block, told)
-        jobs.append(_Job(
-            chosen.architecture, (task.lessons(teach), task.lessons(stop)), block.held,
-            replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
-            None if folder is None else folder / f"network_{number + 1}",
-            making.watch(f"{called} {first + len(jobs) + 1}/{first + len(taken)}") if making.watch and here else None,
-            making.callbacks))
+        jobs.append(
+            _Job(
+                chosen.architecture,
+                (task.lessons(teach), task.lessons(stop)),
+                block.held,
+                replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
+                None if folder is None else folder / f"network_{number + 1}",
+                making.watch(f"{called} {first + len(jobs) + 1}/{first + len(taken)}")
+                if making.watch and here
+                else None,
+                making.callbacks,
+            )
+        )
     made = spread(_train if here else _train_away, jobs, making.workers)
     held = np.full((len(blocks.pool), task.outputs), np.nan)
     for (_, block), one in zip(taken, made, strict=True):
@@ -120,8 +134,9 @@ def train_networks(prepared: Prepared, chosen: Design, blocks: Blocks, told: Flo
         held = held + told
     if prepared.plan.model.taught == "all":
         epochs = max(1, round(float(np.median([one.fitted.best_epoch for one in made]))))
-        members = _again(prepared, chosen, blocks, told, epochs=epochs, folder=folder,
-                         numbers=range(first, first + len(members)))
+        members = _again(
+            prepared, chosen, blocks, told, epochs=epochs, folder=folder, numbers=range(first, first + len(members))
+        )
     return Networks(tuple(members), held, replace(made[-1].fitted, model=members[-1]))
 
 
@@ -134,17 +149,36 @@ def _rebuilt(architecture: Architecture, made: _Member) -> Any:
     return model
 
 
-def _again(prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, *, epochs: int,
-           numbers: Iterable[int], folder: Path | None) -> list[Any]:
+def _again(
+    prepared: Prepared,
+    chosen: Design,
+    blocks: Blocks,
+    told: Floats | None,
+    *,
+    epochs: int,
+    numbers: Iterable[int],
+    folder: Path | None,
+) -> list[Any]:
     """Networks on all windows, for so many epochs."""
     everything = blocks.pool if told is None else replace(blocks.pool, told=told)
     teach = prepared.task.lessons(everything)
     members = []
     for number in numbers:
-        settings = replace(chosen.settings, seed=_seed(chosen.settings.seed, number), epochs=epochs, patience=epochs,
-                           plateau_patience=epochs, monitor="loss")
-        fitted = fit_network(chosen.architecture, teach, prepared.task.lessons(blocks.blocks[-1].held),
-                             settings=settings, folder=None if folder is None else folder / f"all_{number + 1}")
+        settings = replace(
+            chosen.settings,
+            seed=_seed(chosen.settings.seed, number),
+            epochs=epochs,
+            patience=epochs,
+            plateau_patience=epochs,
+            monitor="loss",
+        )
+        fitted = fit_network(
+            chosen.architecture,
+            teach,
+            prepared.task.lessons(blocks.blocks[-1].held),
+            settings=settings,
+            folder=None if folder is None else folder / f"all_{number + 1}",
+        )
         members.append(fitted.model)
     return members
 

@@ -29,8 +29,10 @@ def budget(limit: int | None) -> int:
 def available() -> int:
     """Bytes that this process can still take: free memory, or what a container or rlimit leaves."""
     bounds = [_meminfo("MemAvailable")]
-    for most, used in (("memory.max", "memory.current"),
-                       ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    for most, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
         with suppress(OSError, ValueError):  # "max" is no number: no bound
             bounds.append(int((_CGROUP / most).read_text()) - int((_CGROUP / used).read_text()))
     with suppress(ImportError, OSError, ValueError, IndexError):

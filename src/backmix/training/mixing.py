@@ -96,14 +96,25 @@ def mixable(prepared: Prepared) -> Blocks | Choice:
     plan, spec = prepared.plan, prepared.recipe.spec
     if plan.model.recipe == "course":
         return Choice("course", "mixture.asked", setting="model.recipe")
-    for key, there in (("mixture.alone_start", prepared.start is not None), ("mixture.alone_carried", spec.carried),
-                       ("mixture.alone_answer", spec.answer != "row" or prepared.task.rolls or bool(spec.future)
-                        or not prepared.recipe.tells_what_is_judged)):
+    for key, there in (
+        ("mixture.alone_start", prepared.start is not None),
+        ("mixture.alone_carried", spec.carried),
+        (
+            "mixture.alone_answer",
+            spec.answer != "row"
+            or prepared.task.rolls
+            or bool(spec.future)
+            or not prepared.recipe.tells_what_is_judged,
+        ),
+    ):
         if there:
             return Choice("course", key, setting="model.recipe")
     count, (train, validation) = plan.model.members, pool(prepared)
-    found = block_windows(train, validation, count=BLOCKS if count in ("auto", 1) else int(count)) if len(
-        validation) else None
+    found = (
+        block_windows(train, validation, count=BLOCKS if count in ("auto", 1) else int(count))
+        if len(validation)
+        else None
+    )
     return found or Choice("course", "mixture.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
 
 
@@ -116,9 +127,15 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Choice, making:
     """
     if isinstance(over, Choice):
         title = chosen.architecture.called
-        fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings, folder=making.folder,
-                             watch=making.watch(title) if making.watch else None, callbacks=making.callbacks,
-                             start=prepared.start)
+        fitted = fit_network(
+            chosen.architecture,
+            *prepared.lessons,
+            settings=chosen.settings,
+            folder=making.folder,
+            watch=making.watch(title) if making.watch else None,
+            callbacks=making.callbacks,
+            start=prepared.start,
+        )
         return Mixed(fitted.model, fitted, choices=(over,))
     begin = time.perf_counter()
     found = fit_candidates(prepared, over)
@@ -180,15 +197,19 @@ def powers(said: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.
 
     def cost(weights: Floats) -> tuple[float, Floats]:
         chances = weighed(said, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
-        told = (chances * truth + (1 - chances) * (1 - truth)).prod(axis=1) if kind == "binary" else (
-            chances * truth).sum(axis=1)
+        told = (
+            (chances * truth + (1 - chances) * (1 - truth)).prod(axis=1)
+            if kind == "binary"
+            else (chances * truth).sum(axis=1)
+        )
         lost, slope = -np.log(np.maximum(told, 1e-12)), ((chances - truth) * logs).sum(axis=2)
         means = [(lost[at].sum() + 1.0) / len(at) for at in places]
         steps = [slope[:, at].mean(axis=1) / mean for at, mean in zip(places, means, strict=True)]
         return float(np.mean(np.log(means))), np.mean(steps, axis=0)
 
-    found: Floats = minimize(cost, np.full(len(said), 1 / len(said)), jac=True, method="L-BFGS-B",
-                             bounds=[(0.0, MOST_POWER)] * len(said)).x
+    found: Floats = minimize(
+        cost, np.full(len(said), 1 / len(said)), jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_POWER)] * len(said)
+    ).x
     return np.where(found < LEAST_POWER * found.sum(), 0.0, found)
 
 
@@ -228,34 +249,53 @@ def aims(prepared: Prepared, blocks: Blocks) -> Floats:
     return known[:, 1:] if task.outputs == 1 else known
 
 
-def _mixed(prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: Networks, told: Floats | None,
-           seconds: float) -> Mixed:
+def _mixed(
+    prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: Networks, told: Floats | None, seconds: float
+) -> Mixed:
     """Weigh networks and candidates by what they said of windows that were held out."""
     truth = aims(prepared, blocks)
     # by the windows that models are compared on: of some tasks only those of batches that have ended
-    there = np.isfinite(trained.held).all(axis=1) & np.isin(blocks.pool.origins,
-                                                            prepared.task.choosing(blocks.pool).origins)
+    there = np.isfinite(trained.held).all(axis=1) & np.isin(
+        blocks.pool.origins, prepared.task.choosing(blocks.pool).origins
+    )
     said = [trained.held[there], *(one.held[there] for one in found)]
     kind = heads.get(prepared.task.head).kind
-    weights = sparing(said, truth[there]) if kind == "regression" else powers(
-        said, truth[there], kind, blocks.code[there])
+    weights = (
+        sparing(said, truth[there]) if kind == "regression" else powers(said, truth[there], kind, blocks.code[there])
+    )
     if not weights.any():  # nobody knows more than nothing: all know it together
         weights = np.full(len(said), 1 / len(said))
     names = [NETWORKS, *(one.part.name for one in found)]
     errors = {name: _rms(one - truth[there]) for name, one in zip(names, said, strict=True)}
     everything = [trained.held, *(one.held for one in found)]
-    whole = weighed([one for one, weight in zip(everything, weights, strict=True) if weight],
-                    np.repeat(weights[weights > 0, None], truth.shape[1], axis=1), kind)
+    whole = weighed(
+        [one for one, weight in zip(everything, weights, strict=True) if weight],
+        np.repeat(weights[weights > 0, None], truth.shape[1], axis=1),
+        kind,
+    )
     errors["mixture"] = _rms(whole[there] - truth[there])
-    model, alone = _models(trained.members, [one.part for one in found], weights,
-                           None if told is None else convex([one.held for one in found], truth))
+    model, alone = _models(
+        trained.members,
+        [one.part for one in found],
+        weights,
+        None if told is None else convex([one.held for one in found], truth),
+    )
     choices = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
-    return Mixed(model, replace(trained.last, seconds=seconds), alone, share=float(weights[0] / weights.sum()),
-                 blocks=blocks, held=whole, held_alone=trained.held, choices=choices)
+    return Mixed(
+        model,
+        replace(trained.last, seconds=seconds),
+        alone,
+        share=float(weights[0] / weights.sum()),
+        blocks=blocks,
+        held=whole,
+        held_alone=trained.held,
+        choices=choices,
+    )
 
 
-def _models(members: tuple[Any, ...], parts: list[Part], weights: Floats,
-            shares: Floats | None) -> tuple[Mixture, Mixture]:
+def _models(
+    members: tuple[Any, ...], parts: list[Part], weights: Floats, shares: Floats | None
+) -> tuple[Mixture, Mixture]:
     """The mixture, and its networks alone.
 
     shares: of the parts in what the networks were told already, when they learned the rest of it: that is part of
@@ -273,8 +313,14 @@ def _models(members: tuple[Any, ...], parts: list[Part], weights: Floats,
     return mixture(np.append(weights[:1], weights[1:] + weights[0] * told)), mixture(np.append([1.0], told))
 
 
-def _choices(prepared: Prepared, blocks: Blocks, weights: dict[str, float], errors: dict[str, float],
-             found: list[Candidate], members: int) -> tuple[Choice, ...]:
+def _choices(
+    prepared: Prepared,
+    blocks: Blocks,
+    weights: dict[str, float],
+    errors: dict[str, float],
+    found: list[Candidate],
+    members: int,
+) -> tuple[Choice, ...]:
     """What the mixture is, and why: blocks, weights, and what each candidate was worth."""
     listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items() if weight)
     tried = ", ".join(f"{name} {error:.3g}" for name, error in errors.items())
@@ -282,10 +328,12 @@ def _choices(prepared: Prepared, blocks: Blocks, weights: dict[str, float], erro
     mine = weights[NETWORKS] / sum(weights.values())
     why = "mixture.weight_none" if not mine else "mixture.weight_all" if mine == 1 else "mixture.weight_some"
     recipe = "mixture.recipe_twice" if members > len(blocks) else "mixture.recipe"
-    return (Choice("auto", recipe, {"count": members}, setting="model.recipe"),
-            Choice(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
-            Choice(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
-            *(choice for one in found for choice in one.choices))
+    return (
+        Choice("auto", recipe, {"count": members}, setting="model.recipe"),
+        Choice(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
+        Choice(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
+        *(choice for one in found for choice in one.choices),
+    )
 
 
 def _rms(values: Floats) -> float:

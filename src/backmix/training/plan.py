@@ -198,8 +198,13 @@ class Plan(Section):
     def to_dict(self) -> dict[str, Any]:
         """The plan as nested dictionaries without the values that are their defaults."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude_none=True) | (
-            {"task": {"kind": self.task.kind} | self.task.model_dump(mode="json", exclude_defaults=True,
-                                                                     exclude_none=True)} if self.task else {})
+            {
+                "task": {"kind": self.task.kind}
+                | self.task.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+            }
+            if self.task
+            else {}
+        )
 
     def to_toml(self) -> str:
         """The plan as TOML text; `Plan.parse` of it gives an equal plan.
@@ -309,11 +314,18 @@ def _fault(loc: tuple[str, ...], error: Any, lines: dict[tuple[str, ...], int]) 
 _OF_UNION = re.compile(r"(function-|tagged-|constrained-|literal\[|tuple\[|(float|int|str|bool)$)")
 """Parts of pydantic's places that name a type, not a key."""
 _WANTED = {
-    "int_type": "plan.wanted_int", "int_parsing": "plan.wanted_int", "int_from_float": "plan.wanted_int",
-    "float_type": "plan.wanted_number", "float_parsing": "plan.wanted_number",
-    "bool_type": "plan.wanted_bool", "bool_parsing": "plan.wanted_bool",
-    "string_type": "plan.wanted_text", "tuple_type": "plan.wanted_list", "list_type": "plan.wanted_list",
-    "model_type": "plan.wanted_section", "dict_type": "plan.wanted_section",
+    "int_type": "plan.wanted_int",
+    "int_parsing": "plan.wanted_int",
+    "int_from_float": "plan.wanted_int",
+    "float_type": "plan.wanted_number",
+    "float_parsing": "plan.wanted_number",
+    "bool_type": "plan.wanted_bool",
+    "bool_parsing": "plan.wanted_bool",
+    "string_type": "plan.wanted_text",
+    "tuple_type": "plan.wanted_list",
+    "list_type": "plan.wanted_list",
+    "model_type": "plan.wanted_section",
+    "dict_type": "plan.wanted_section",
 }
 
 
@@ -322,10 +334,17 @@ def _fields(loc: tuple[str, ...]) -> list[str]:
     model: Any = Plan
     for part in loc:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        inner = [a for a in (annotation, *getattr(annotation, "__args__", ()))
-                 if isinstance(a, type) and issubclass(a, BaseModel)]
-        inner = inner or [a for arg in getattr(annotation, "__args__", ()) for a in getattr(arg, "__args__", ())
-                          if isinstance(a, type) and issubclass(a, BaseModel)]
+        inner = [
+            a
+            for a in (annotation, *getattr(annotation, "__args__", ()))
+            if isinstance(a, type) and issubclass(a, BaseModel)
+        ]
+        inner = inner or [
+            a
+            for arg in getattr(annotation, "__args__", ())
+            for a in getattr(arg, "__args__", ())
+            if isinstance(a, type) and issubclass(a, BaseModel)
+        ]
         if not inner:
             continue
         model = inner[0]

@@ -61,8 +61,9 @@ def calibrate(prepared: Prepared, model: Any) -> Prepared:
     return replace(prepared, recipe=replace(prepared.recipe, task=task))
 
 
-def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
-                    memory_limit: int | None = None) -> NDArray[np.float32]:
+def predict_network(
+    model: Any, windows: Windows, *, batch_size: int = 1024, memory_limit: int | None = None
+) -> NDArray[np.float32]:
     """What the network puts out for each window, (W, O).
 
     Of a network that answers on every row it is the answer on the window's last row; a window that is
@@ -78,7 +79,7 @@ def predict_network(model: Any, windows: Windows, *, batch_size: int = 1024,
     for low in range(0, len(windows), max(1, batch_size)):
         at = np.arange(low, min(low + max(1, batch_size), len(windows)))
         for start in range(0, len(at), block):
-            some = at[start:start + block]
+            some = at[start : start + block]
             said = _block(model, windows, some, (block, rows))
             if found is None:
                 found = np.empty((len(windows), said.shape[1]), np.float32)
@@ -97,7 +98,7 @@ def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
     fixed = arrays_of(model.non_trainable_variables)
 
     def step(x: NDArray[np.float32]) -> NDArray[Any]:
-        return np.asarray(model.predict_on_batch({"x": _filled(x, (block, rows))}))[:len(x)]
+        return np.asarray(model.predict_on_batch({"x": _filled(x, (block, rows))}))[: len(x)]
 
     found = rolled(step, windows, block=block)
     put(model.non_trainable_variables, fixed)
@@ -160,8 +161,7 @@ def block_size(model: Any, rows: int, free: int) -> int:
     return block
 
 
-def _block(model: Any, windows: Windows, at: NDArray[np.int64],
-           shape: tuple[int, int]) -> NDArray[np.float32]:
+def _block(model: Any, windows: Windows, at: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float32]:
     batch = gathered(windows, at)
     inputs: dict[str, NDArray[Any]] = {"x": _filled(batch.x, shape)}
     mask = np.ones(batch.x.shape[:2], bool) if batch.mask is None else batch.mask
@@ -170,14 +170,14 @@ def _block(model: Any, windows: Windows, at: NDArray[np.int64],
             inputs["mask"] = _filled(mask, shape)
         elif entry.name == "ended":  # a part of a mixture asks for it
             over = np.zeros(shape[0], bool)
-            over[:len(at)] = complete(windows.subset(at))
+            over[: len(at)] = complete(windows.subset(at))
             inputs["ended"] = over
         elif entry.name == "future":
             assert batch.future is not None
             inputs["future"] = _filled(batch.future, (shape[0], batch.future.shape[1]))
         elif entry.name == "teacher":  # for training only
             inputs["teacher"] = np.zeros((shape[0], *entry.shape[1:]), np.float32)
-    answer = np.asarray(model.predict_on_batch(inputs))[:len(at)]
+    answer = np.asarray(model.predict_on_batch(inputs))[: len(at)]
     if answer.ndim == 3 and model.architecture.answer == "every":
         answer = answer[np.arange(len(at)), mask.sum(axis=1) - 1]
     return answer.reshape(len(at), -1)
@@ -188,7 +188,7 @@ def _filled(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     if values.shape[:2] == shape:
         return values
     full = np.zeros((*shape, *values.shape[2:]), values.dtype)
-    full[:len(values), :values.shape[1]] = values[:, :shape[1]]
+    full[: len(values), : values.shape[1]] = values[:, : shape[1]]
     return full
 
 
@@ -211,9 +211,11 @@ def predict_arrays(model: Any, inputs: Mapping[str, NDArray[Any]], *, block: int
     fixed = arrays_of(model.non_trainable_variables)
     found = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
     for low in range(0, len(x), block):
-        some = {name: _filled(array[low:low + block], (block, rows if name in ("x", "mask") else array.shape[1]))
-                for name, array in inputs.items()}
+        some = {
+            name: _filled(array[low : low + block], (block, rows if name in ("x", "mask") else array.shape[1]))
+            for name, array in inputs.items()
+        }
         answer = np.asarray(model.predict_on_batch(some))
-        found.append(answer.reshape(len(answer), -1)[:len(x) - low])
+        found.append(answer.reshape(len(answer), -1)[: len(x) - low])
     put(model.non_trainable_variables, fixed)
     return np.concatenate(found)

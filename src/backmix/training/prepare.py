@@ -114,8 +114,9 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     forms = {Part.TRAIN: ground.spec, Part.VALIDATION: ground.spec}
     if judges:
         forms[Part.TEST] = task.choice(ground.spec)
-    windows = {part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers)
-               for part, form in forms.items()}
+    windows = {
+        part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers) for part, form in forms.items()
+    }
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
     choices += _left_out(table, list(windows.values()))
@@ -131,13 +132,32 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         _enough(found, part, rows=int(parts.rows(part).sum()))
     choices += (*_unseen(task, train), *task.remarks(train))
     scaler, target_scaler = ground.scalers
-    recipe = Recipe(task=task.prepared(train, validation), inputs=ground.inputs, repair=ground.repair,
-                    spec=ground.spec, scaler=scaler, target_scaler=target_scaler, step=table.step)
+    recipe = Recipe(
+        task=task.prepared(train, validation),
+        inputs=ground.inputs,
+        repair=ground.repair,
+        spec=ground.spec,
+        scaler=scaler,
+        target_scaler=target_scaler,
+        step=table.step,
+    )
     ledger = reading.ledger.add(*ground.notes)
-    return Prepared(plan=plan, table=table, split=parts, recipe=recipe, train=train, validation=validation,
-                    test=windows[Part.TEST], running=None if len(tested) == len(windows[Part.TEST]) else tested,
-                    lessons=lessons, fitted_on=ground.fitted_on, ledger=ledger,
-                    account=account(ledger, table), choices=tuple(choices), start=start)
+    return Prepared(
+        plan=plan,
+        table=table,
+        split=parts,
+        recipe=recipe,
+        train=train,
+        validation=validation,
+        test=windows[Part.TEST],
+        running=None if len(tested) == len(windows[Part.TEST]) else tested,
+        lessons=lessons,
+        fitted_on=ground.fitted_on,
+        ledger=ledger,
+        account=account(ledger, table),
+        choices=tuple(choices),
+        start=start,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +197,9 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, divide, gap=spec.reach)
         repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
-        kept, goals = (tuple(name for name in names if name not in repair.dropped_tags)
-                       for names in (spec.inputs, spec.targets))
+        kept, goals = (
+            tuple(name for name in names if name not in repair.dropped_tags) for names in (spec.inputs, spec.targets)
+        )
         short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
         repaired_once = repair.apply(table).table
         seen = scan_rows(repaired_once, short, task, _teaching_rows(table, parts, task))
@@ -191,8 +212,9 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     spec = _with_inputs(spec, task, inputs, table)
     table, repaired = repair_for(spec, repair, table)
     scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
-    return _Ground(table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired),
-                   tuple(choices))
+    return _Ground(
+        table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired), tuple(choices)
+    )
 
 
 def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
@@ -210,9 +232,18 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
     spec = start.spec(_spec(table, asked, task, old.inputs))
     parts = _parts(table, plan, divide, gap=spec.reach)
     table, repaired = repair_for(spec, old.repair, table)
-    return _Ground(table, parts, task, old.inputs, old.repair, spec, (old.scaler, old.target_scaler),
-                   _teaching_rows(table, parts, task), (*aligned.ledger.notes, *resampled, *repaired),
-                   (start.choice,))
+    return _Ground(
+        table,
+        parts,
+        task,
+        old.inputs,
+        old.repair,
+        spec,
+        (old.scaler, old.target_scaler),
+        _teaching_rows(table, parts, task),
+        (*aligned.ledger.notes, *resampled, *repaired),
+        (start.choice,),
+    )
 
 
 def _untaken(table: Table, kind: type[Task], settings: TaskPlan) -> None:
@@ -232,8 +263,10 @@ def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
     """The repair rules of the plan, less the clamping where it would hide what the task looks for."""
     if task.clamps or not plan.repair.clamp or "clamp" in plan.repair.model_fields_set:
         return plan.repair, ()
-    return (plan.repair.model_copy(update={"clamp": False}),
-            (Choice(False, "prepare.no_clamp", {}, setting="repair.clamp"),))
+    return (
+        plan.repair.model_copy(update={"clamp": False}),
+        (Choice(False, "prepare.no_clamp", {}, setting="repair.clamp"),),
+    )
 
 
 def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
@@ -242,8 +275,13 @@ def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     if allowed is None:
         return rows
     if not (rows & allowed).any():
-        raise InputError("prepare.nothing_to_learn", where=table.source, rows=f"{int(rows.sum()):,}", task=task.name,
-                         target=", ".join(task.settings.targets))
+        raise InputError(
+            "prepare.nothing_to_learn",
+            where=table.source,
+            rows=f"{int(rows.sum()):,}",
+            task=task.name,
+            target=", ".join(task.settings.targets),
+        )
     return rows & allowed
 
 
@@ -263,8 +301,14 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
     if not names:
         return []
     if parts[0].spec.lookback is None:
-        return [Choice(tuple(names), "course.excluded", {"names": ", ".join(names), "reasons": _reasons(parts)},
-                       setting="windows.lookback")]
+        return [
+            Choice(
+                tuple(names),
+                "course.excluded",
+                {"names": ", ".join(names), "reasons": _reasons(parts)},
+                setting="windows.lookback",
+            )
+        ]
     sizes = np.bincount(table.batch, minlength=len(table.batch_names))
     shortest = min(names, key=lambda name: sizes[table.batch_names.index(name)])
     spec, rows = parts[0].spec, int(sizes[table.batch_names.index(shortest)])
@@ -330,8 +374,13 @@ def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
         return ()
     seen = set(train.truth()[:, 0].astype(int).tolist())
     if len(seen) == 1:
-        raise InputError("prepare.one_class", where=train.table.source, target=task.targets[0].name,
-                         found=task.classes[seen.pop()], count=len(train))
+        raise InputError(
+            "prepare.one_class",
+            where=train.table.source,
+            target=task.targets[0].name,
+            found=task.classes[seen.pop()],
+            count=len(train),
+        )
     names = [name for code, name in enumerate(task.known) if code not in seen]
     if not names:
         return ()
@@ -342,8 +391,13 @@ def check_target(reading: Reading, targets: Sequence[str]) -> None:
     """InputError for a target that is in the file but was left out of the table as free text."""
     for note in reading.ledger.notes:
         if note.reason == "read.reason_free_text" and note.tag in targets and note.tag not in reading.table.names:
-            raise InputError("prepare.target_is_free_text", where=reading.table.source, target=note.tag,
-                             count=note.count, example=note.example)
+            raise InputError(
+                "prepare.target_is_free_text",
+                where=reading.table.source,
+                target=note.tag,
+                count=note.count,
+                example=note.example,
+            )
 
 
 def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> WindowSpec:
@@ -356,8 +410,13 @@ def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> Wind
     goals = task.goals(names)
     if not goals:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
-    spec = window_spec(form, table, inputs=names or goals, targets=goals,
-                       max_gap=None if gap is None or step is None else gap.rows(step) * step)
+    spec = window_spec(
+        form,
+        table,
+        inputs=names or goals,
+        targets=goals,
+        max_gap=None if gap is None or step is None else gap.rows(step) * step,
+    )
     spec = _with_inputs(spec, task, inputs, table)
     return replace(spec, carried=True) if plan.training.state == "carried" else spec
 

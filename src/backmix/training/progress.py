@@ -63,11 +63,18 @@ class Progress:
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        self._bar = Bar(TextColumn("{task.description}"), BarColumn(bar_width=24),
-                        TextColumn("{task.fields[said]}"), TimeRemainingColumn(compact=True),
-                        console=Console(file=self._stream), transient=True, refresh_per_second=1 / REFRESH)
-        self._task = self._bar.add_task(self._title or say("training.bar_title"), total=epochs * steps,
-                                        completed=epoch * steps, said="")
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(file=self._stream),
+            transient=True,
+            refresh_per_second=1 / REFRESH,
+        )
+        self._task = self._bar.add_task(
+            self._title or say("training.bar_title"), total=epochs * steps, completed=epoch * steps, said=""
+        )
         self._bar.start()
 
     def step(self, epoch: int, step: int, loss: float) -> None:
@@ -93,15 +100,22 @@ class Progress:
         if why == "error":
             return
         seconds = time.monotonic() - self._began
-        line = say("training.bar_end", title=self._title or say("training.bar_title"), epochs=epoch,
-                   seconds=f"{seconds:.1f}", best="–" if best is None else f"{best:.4g}",
-                   why=say(f"training.why_{why}"))
+        line = say(
+            "training.bar_end",
+            title=self._title or say("training.bar_title"),
+            epochs=epoch,
+            seconds=f"{seconds:.1f}",
+            best="–" if best is None else f"{best:.4g}",
+            why=say(f"training.why_{why}"),
+        )
         print(line + self._to_beat(), file=self._stream)
 
     def _show(self, epoch: int, completed: int) -> None:
         best = "–" if math.isnan(self._best) else f"{self._best:.4g}"
-        said = say("training.bar_said", epoch=epoch + 1, epochs=self._epochs,
-                   loss=f"{self._loss:.4g}", best=best) + self._to_beat()
+        said = (
+            say("training.bar_said", epoch=epoch + 1, epochs=self._epochs, loss=f"{self._loss:.4g}", best=best)
+            + self._to_beat()
+        )
         self._bar.update(self._task, completed=completed, said=said)
 
     def _to_beat(self) -> str:

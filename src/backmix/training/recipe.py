@@ -121,12 +121,19 @@ class Recipe:
         """The recipe of `to_dict`; ValueError, KeyError or TypeError when it is malformed."""
         kind = tasks.get(data["task"]["kind"])
         known = data["windows"]["known"]
-        spec = {**data["windows"], "inputs": tuple(data["windows"]["inputs"]),
-                "targets": tuple(data["windows"]["targets"]), "known": Known(**known) if known else None,
-                "future": tuple(data["windows"]["future"])}
+        spec = {
+            **data["windows"],
+            "inputs": tuple(data["windows"]["inputs"]),
+            "targets": tuple(data["windows"]["targets"]),
+            "known": Known(**known) if known else None,
+            "future": tuple(data["windows"]["future"]),
+        }
         return cls(
-            task=kind(settings=kind.Settings.model_validate(data["task"]),
-                      targets=tuple(_tag(tag) for tag in data["targets"]), fitted=dict(data["fitted"])),
+            task=kind(
+                settings=kind.Settings.model_validate(data["task"]),
+                targets=tuple(_tag(tag) for tag in data["targets"]),
+                fitted=dict(data["fitted"]),
+            ),
             inputs=tuple(_tag(tag) for tag in data["inputs"]),
             repair=Repair.from_dict(data["repair"]),
             spec=WindowSpec(**spec),

@@ -113,13 +113,13 @@ class Layout:
         edge = end - round(self.plan.validation * (end - first))
         part[first:edge], part[edge:end] = Part.TRAIN, Part.VALIDATION
         old = np.zeros(len(table), bool)
-        old[:self.old][self.held] = True
+        old[: self.old][self.held] = True
         part[old] = Part.TEST
         share = self.plan.replay
         if share:
             wanted = int(np.count_nonzero(part == Part.TRAIN)) * share / (1 - share)
-            free = part[:min(self.old, first)] == Part.PURGED
-            part[:len(free)][self._drawn(free, wanted, table, spec, seed=[seed, number])] = Part.TRAIN
+            free = part[: min(self.old, first)] == Part.PURGED
+            part[: len(free)][self._drawn(free, wanted, table, spec, seed=[seed, number])] = Part.TRAIN
         return Split(purge(part, gap=gap, batch=table.batch))
 
     def _drawn(self, free: Mask, wanted: float, table: Table, spec: WindowSpec, *, seed: list[int]) -> Mask:
@@ -140,8 +140,7 @@ class Layout:
         return drawn
 
 
-def lay_out(table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: Mask | None,
-            whole: bool) -> Layout:
+def lay_out(table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: Mask | None, whole: bool) -> Layout:
     """The rounds that a table gives.
 
     old: how many rows are old; held: (old,) those held out, None for the last share of the plan; whole:
@@ -164,14 +163,15 @@ def lay_out(table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: 
     reach = max(1, spec.reach)
     needed = delay + max(math.ceil(LEAST / plan.validation), math.ceil((2 * reach + LEAST) / (1 - plan.validation)))
     if window < needed and spec.lookback is not None:
-        raise InputError("refit.short_stretch", where=table.source, got=window, needed=needed,
-                         needed_new=USUAL_STRETCHES * needed)
+        raise InputError(
+            "refit.short_stretch", where=table.source, got=window, needed=needed, needed_new=USUAL_STRETCHES * needed
+        )
     cuts = list(range(old, len(table) + 1, every))
     if whole and table.batch is not None:
         ends = np.array([0, *(end for _, end in batch_runs(table))])
         cuts = sorted({int(ends[np.searchsorted(ends, min(cut, len(table)))]) for cut in cuts})
     if plan.rounds is not None:
-        cuts = cuts[:plan.rounds + 2]
+        cuts = cuts[: plan.rounds + 2]
     if len(cuts) < 3:
         raise InputError("refit.too_few_rows", where=table.source, new=new, every=every, needed=2 * every)
     if held is None:

@@ -186,8 +186,15 @@ class FitSettings:
         return self.monitor.removeprefix("val_") in HIGHER
 
 
-def resolve(plan: TrainingPlan, *, loss: str, batch_size: int, lookback: int | None,
-            class_weights: Mapping[int, float] | None = None, resume: bool = True) -> FitSettings:
+def resolve(
+    plan: TrainingPlan,
+    *,
+    loss: str,
+    batch_size: int,
+    lookback: int | None,
+    class_weights: Mapping[int, float] | None = None,
+    resume: bool = True,
+) -> FitSettings:
     """The settings of a plan with what others have chosen put in the place of "auto".
 
     ``loss``, ``batch_size`` and ``class_weights`` are the choices of the task and the advice; what
@@ -196,9 +203,26 @@ def resolve(plan: TrainingPlan, *, loss: str, batch_size: int, lookback: int | N
     >>> resolve(TrainingPlan(clipvalue=0.5), loss="mse", batch_size=64, lookback=30).clipnorm is None
     True
     """
-    same = ("optimizer", "momentum", "clipvalue", "metrics", "epochs", "patience", "plateau_patience",
-            "plateau_factor", "min_learning_rate", "schedule", "weight_decay", "average", "min_delta", "monitor",
-            "shuffle", "seed", "checkpoint", "tensorboard")
+    same = (
+        "optimizer",
+        "momentum",
+        "clipvalue",
+        "metrics",
+        "epochs",
+        "patience",
+        "plateau_patience",
+        "plateau_factor",
+        "min_learning_rate",
+        "schedule",
+        "weight_decay",
+        "average",
+        "min_delta",
+        "monitor",
+        "shuffle",
+        "seed",
+        "checkpoint",
+        "tensorboard",
+    )
     auto_rate = plan.learning_rate == "auto"
     rate = choose_learning_rate(plan.optimizer, lookback).value if auto_rate else plan.learning_rate
     return FitSettings(
@@ -209,7 +233,8 @@ def resolve(plan: TrainingPlan, *, loss: str, batch_size: int, lookback: int | N
         batch_size=batch_size if plan.batch_size == "auto" else plan.batch_size,
         class_weights=dict(class_weights) if class_weights and plan.class_weight == "auto" else None,
         memory_limit=None if plan.memory_limit is None else int(plan.memory_limit),
-        resume=resume)
+        resume=resume,
+    )
 
 
 def choose_learning_rate(optimizer: Optimizer, lookback: int | None) -> Choice:

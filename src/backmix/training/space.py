@@ -28,9 +28,20 @@ if TYPE_CHECKING:
 
 SEARCHED = ("model", "training", "scaling", "windows")
 """Sections whose settings may be searched. The others say what is asked, of which rows, and how it is judged."""
-FORBIDDEN = frozenset({
-    "training.seed", "training.warm_start", "training.memory_limit", "training.checkpoint", "training.tensorboard",
-    "training.metrics", "training.monitor", "windows.horizon", "windows.stride", "windows.dead_time"})
+FORBIDDEN = frozenset(
+    {
+        "training.seed",
+        "training.warm_start",
+        "training.memory_limit",
+        "training.checkpoint",
+        "training.tensorboard",
+        "training.metrics",
+        "training.monitor",
+        "windows.horizon",
+        "windows.stride",
+        "windows.dead_time",
+    }
+)
 """Settings in those sections that change no model (a lucky seed is none), or what is asked."""
 GIVEN = "tune.why_given"
 """The reason of a setting whose values the plan names itself."""
@@ -69,13 +80,21 @@ class Range(Section):
 
 def _form(values: Any) -> str:
     """Which form the values of a setting are meant to have, so that what is wrong with it is said in its terms."""
-    return "tagged-range" if isinstance(values, dict | Range) else "tagged-word" if isinstance(values, str) else \
-        "tagged-list"
+    return (
+        "tagged-range"
+        if isinstance(values, dict | Range)
+        else "tagged-word"
+        if isinstance(values, str)
+        else "tagged-list"
+    )
 
 
 Values = Annotated[
-    Annotated[tuple[Any, ...], Tag("tagged-list")] | Annotated[Range, Tag("tagged-range")]
-    | Annotated[Literal["fixed"], Tag("tagged-word")], Discriminator(_form)]
+    Annotated[tuple[Any, ...], Tag("tagged-list")]
+    | Annotated[Range, Tag("tagged-range")]
+    | Annotated[Literal["fixed"], Tag("tagged-word")],
+    Discriminator(_form),
+]
 """What ``[tune.space]`` may say about a setting."""
 
 
@@ -218,10 +237,17 @@ def is_open(plan: Plan, name: str) -> bool:
 def resolved(prepared: Prepared, design: Design) -> dict[str, Any]:
     """What the settings of `SPACE` are where nothing of a plan is left open."""
     shape, settings = design.architecture, design.settings
-    return {"model.cell": shape.cell, "model.units": shape.units, "model.attention_heads": shape.attention_heads,
-            "model.dropout": shape.dropout, "model.head_dropout": shape.head_dropout,
-            "model.summaries": shape.summaries, "training.learning_rate": settings.learning_rate,
-            "training.batch_size": settings.batch_size, "windows.lookback": prepared.recipe.spec.lookback}
+    return {
+        "model.cell": shape.cell,
+        "model.units": shape.units,
+        "model.attention_heads": shape.attention_heads,
+        "model.dropout": shape.dropout,
+        "model.head_dropout": shape.head_dropout,
+        "model.summaries": shape.summaries,
+        "training.learning_rate": settings.learning_rate,
+        "training.batch_size": settings.batch_size,
+        "windows.lookback": prepared.recipe.spec.lookback,
+    }
 
 
 def open_space(plan: Plan, prepared: Prepared, design: Design) -> tuple[Knob, ...]:
@@ -235,8 +261,7 @@ def open_space(plan: Plan, prepared: Prepared, design: Design) -> tuple[Knob, ..
         value_of(plan, name)
         knobs.pop(name, None)
         if values != "fixed":
-            knobs[name] = Knob(name, values if isinstance(values, Range) else tuple(map(_frozen, values)),
-                               GIVEN)
+            knobs[name] = Knob(name, values if isinstance(values, Range) else tuple(map(_frozen, values)), GIVEN)
     if not knobs:
         raise PlanError("tune.nothing_open", names=", ".join(dict.fromkeys(knob.name for knob in SPACE)))
     now = resolved(prepared, design)

@@ -113,9 +113,15 @@ class Guard:
         else:
             rate = s.learning_rate
             cause, values = "training.cause_rate", {"rate": f"{rate:g}", "lower": f"{rate / 10:g}"}
-        return Diverged("training.diverged", epoch=self._feed.epoch + 1, batch=step + 1, loss=f"{loss:.4g}",
-                        first=moment_of(self._feed, step, 0), last=moment_of(self._feed, step, -1),
-                        cause=say(cause, **values))
+        return Diverged(
+            "training.diverged",
+            epoch=self._feed.epoch + 1,
+            batch=step + 1,
+            loss=f"{loss:.4g}",
+            first=moment_of(self._feed, step, 0),
+            last=moment_of(self._feed, step, -1),
+            cause=say(cause, **values),
+        )
 
     def state(self) -> dict[str, float]:
         """What a resumed training must know."""
@@ -172,9 +178,9 @@ class Steps:
             raise StopIteration
         logs: Any = {}
         for first in range(0, len(batches), (most := self._most(batches))):
-            some = batches[first:first + most]
+            some = batches[first : first + most]
             logs, losses, state = self._program(state, _stacked(some, most), len(some))
-            for loss in np.asarray(losses)[:len(some)]:
+            for loss in np.asarray(losses)[: len(some)]:
                 self._guard.see(self._done, float(loss))
                 self._done += 1
             if self._pressed.asked and self._done < self._steps:

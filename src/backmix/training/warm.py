@@ -85,10 +85,16 @@ class Start:
         old, settings = self.recipe, plan.the_task
         judged = tuple(tag.name for tag in old.task.targets)
         if (settings.kind, settings.targets) != (old.task.name, judged):
-            raise PlanError("warm.other_task", where=self.where, got=f"{settings.kind} {', '.join(settings.targets)}",
-                            old=f"{old.task.name} {', '.join(judged)}")
-        asked = [(f"repair.{name}", getattr(plan.repair, name), getattr(old.repair.plan, name))
-                 for name in sorted(plan.repair.model_fields_set)]
+            raise PlanError(
+                "warm.other_task",
+                where=self.where,
+                got=f"{settings.kind} {', '.join(settings.targets)}",
+                old=f"{old.task.name} {', '.join(judged)}",
+            )
+        asked = [
+            (f"repair.{name}", getattr(plan.repair, name), getattr(old.repair.plan, name))
+            for name in sorted(plan.repair.model_fields_set)
+        ]
         for name, scaler in (("inputs", old.scaler), ("target", old.target_scaler)):
             if scaler is not None and name in plan.scaling.model_fields_set:
                 asked.append((f"scaling.{name}", getattr(plan.scaling, name), scaler.kind))
@@ -101,8 +107,9 @@ class Start:
         known = {*(tag.name for tag in self.recipe.inputs), *self.recipe.repair.dropped_tags}
         more = sorted({tag.name for tag in table.tags if tag.role == "input"} - known)
         if more:
-            raise InputError("warm.more_tags", where=table.source, bundle=self.where, names=", ".join(more),
-                             first=more[0])
+            raise InputError(
+                "warm.more_tags", where=table.source, bundle=self.where, names=", ".join(more), first=more[0]
+            )
 
     def windows(self, plan: Plan) -> Plan:
         """The plan with the model's lookback in the place of "auto"."""
@@ -134,8 +141,12 @@ class Start:
         """What is kept of the model, for the report."""
         if self.period is None:
             return Choice(self.where, "warm.kept_no_clock", {}, setting="training.warm_start")
-        return Choice(self.where, "warm.kept", {"first": self.period.first, "last": self.period.last},
-                      setting="training.warm_start")
+        return Choice(
+            self.where,
+            "warm.kept",
+            {"first": self.period.first, "last": self.period.last},
+            setting="training.warm_start",
+        )
 
 
 def gentle(plan: TrainingPlan, lookback: int | None) -> tuple[TrainingPlan, tuple[Choice, ...]]:
@@ -148,8 +159,9 @@ def gentle(plan: TrainingPlan, lookback: int | None) -> tuple[TrainingPlan, tupl
     choices = []
     if plan.learning_rate == "auto":
         changes["learning_rate"] = GENTLE * float(choose_learning_rate(plan.optimizer, lookback).value)
-        choices.append(Choice(changes["learning_rate"], "warm.rate", {"share": f"{GENTLE:.0%}"},
-                              "training.learning_rate"))
+        choices.append(
+            Choice(changes["learning_rate"], "warm.rate", {"share": f"{GENTLE:.0%}"}, "training.learning_rate")
+        )
     if "epochs" not in plan.model_fields_set:
         changes["epochs"] = WARM_EPOCHS
         choices.append(Choice(WARM_EPOCHS, "warm.epochs", {"usual": plan.epochs}, "training.epochs"))

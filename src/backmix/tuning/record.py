@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.errors import InputError
-from backmix.evaluation.metrics import metrics
-from backmix.evaluation.scores import number, unit_title
-from backmix.evaluation.verdict import SAME
+from backmix.scoring.metrics import metrics
+from backmix.scoring.scores import number, unit_title
+from backmix.scoring.verdict import SAME
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES, Language, language, say
 from backmix.training.plan import Plan
@@ -109,10 +109,15 @@ def row_of(book: Book, number_in_study: int) -> Row:
 def _row(book: Book, at: int, trial: optuna.trial.FrozenTrial) -> Row:
     told = trial.user_attrs
     done = trial.state.name == "COMPLETE"
-    return Row(number=at, state="as_is" if told.get(AS_IS) else "done" if done else "given_up",
-               error=trial.value if done else None, folds=tuple(told.get(FOLDS, ())),
-               seconds=float(told.get(SECONDS, 0.0)), why=told.get(WHY, {}),
-               settings={name: label_of(value) for name, value in book.values(trial).items()})
+    return Row(
+        number=at,
+        state="as_is" if told.get(AS_IS) else "done" if done else "given_up",
+        error=trial.value if done else None,
+        folds=tuple(told.get(FOLDS, ())),
+        seconds=float(told.get(SECONDS, 0.0)),
+        why=told.get(WHY, {}),
+        settings={name: label_of(value) for name, value in book.values(trial).items()},
+    )
 
 
 def record(folder: Path, stage: Stage, book: Book, *, found_in: Sequence[Path | None]) -> Search:
@@ -131,16 +136,26 @@ def record(folder: Path, stage: Stage, book: Book, *, found_in: Sequence[Path | 
     assert as_is.error is not None
     assert best.error is not None
     summary = {
-        "verdict": verdict, **judged, "best": best.number, "better": best is not as_is,
-        "as_is_error": as_is.error, "best_error": best.error,
+        "verdict": verdict,
+        **judged,
+        "best": best.number,
+        "better": best is not as_is,
+        "as_is_error": as_is.error,
+        "best_error": best.error,
         "gain": (as_is.error - best.error) / as_is.error if as_is.error else 0.0,
-        "changes": dict(best.settings), "trials": [asdict(row) for row in rows],
+        "changes": dict(best.settings),
+        "trials": [asdict(row) for row in rows],
         "importance": book.importance(LEAST_TRIALS),
-        "space": [knob.to_dict() | {"reason": {lang: say(knob.reason_key, lang) for lang in LANGUAGES}}
-                  for knob in stage.space],
+        "space": [
+            knob.to_dict() | {"reason": {lang: say(knob.reason_key, lang) for lang in LANGUAGES}}
+            for knob in stage.space
+        ],
         "left_out": {"windows.lookback": [label_of(value) for value in stage.left_out]} if stage.left_out else {},
-        "folds": {**stage.dividing.model_dump(), "inside_batches": stage.inside,
-                  "judged_windows": [len(rows) for rows in stage.judged]},
+        "folds": {
+            **stage.dividing.model_dump(),
+            "inside_batches": stage.inside,
+            "judged_windows": [len(rows) for rows in stage.judged],
+        },
         "rows": {"seen": len(stage.table), "kept_from_the_search": stage.cut},
         "plan": plan.to_toml(),
     }
@@ -189,9 +204,15 @@ def said_trial(row: Row, trials: int) -> str:
 
 def _sentence(rows: Sequence[Row], best: Row, judged: Mapping[str, Any], stage: Stage, lang: Language) -> str:
     as_is = rows[0]
-    values = {"trials": len(rows), "folds": stage.dividing.folds, "metric": error_title(judged, lang),
-              "as_is": told_error(as_is.error, judged), "best": told_error(best.error, judged),
-              "number": best.number, "rows": f"{stage.cut:,}"}
+    values = {
+        "trials": len(rows),
+        "folds": stage.dividing.folds,
+        "metric": error_title(judged, lang),
+        "as_is": told_error(as_is.error, judged),
+        "best": told_error(best.error, judged),
+        "number": best.number,
+        "rows": f"{stage.cut:,}",
+    }
     if best is not as_is:
         assert as_is.error is not None
         assert best.error is not None
@@ -213,8 +234,16 @@ def _moved(plan: Plan, found_in: Sequence[Path | None], folder: Path) -> Plan:
     file, base = found_in
     data = plan.data
     if file is not None:
-        data = data.model_copy(update={"file": _from(file, folder), "set": None, "protocol": None, "plant": None,
-                                       "sql": None, "query": None})
+        data = data.model_copy(
+            update={
+                "file": _from(file, folder),
+                "set": None,
+                "protocol": None,
+                "plant": None,
+                "sql": None,
+                "query": None,
+            }
+        )
     elif base is not None:
         if data.file is not None:
             data = data.model_copy(update={"file": _from(base / data.file, folder)})
@@ -242,10 +271,12 @@ def _csv(rows: Sequence[Row], stage: Stage) -> str:
     names = [knob.name for knob in stage.space]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "error", *(f"fold_{n + 1}" for n in range(stage.dividing.folds)), "seconds",
-                     *names])
+    writer.writerow(
+        ["trial", "state", "error", *(f"fold_{n + 1}" for n in range(stage.dividing.folds)), "seconds", *names]
+    )
     for row in rows:
         folds = [*row.folds, *[None] * (stage.dividing.folds - len(row.folds))]
-        writer.writerow([row.number, row.state, row.error, *folds, row.seconds, *(
-            row.settings.get(name) for name in names)])
+        writer.writerow(
+            [row.number, row.state, row.error, *folds, row.seconds, *(row.settings.get(name) for name in names)]
+        )
     return text.getvalue()

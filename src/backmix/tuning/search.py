@@ -40,9 +40,15 @@ STUDY = "study.db"
 """The file of a study in the folder of its search, unless ``[tune] storage`` names one."""
 
 
-def tune(data: Any, plan: Plan | Path | str, *, settings: Mapping[str, Any] | None = None,
-         folder: Path | str | None = None, resume: bool = False,
-         watch: Callable[[Row, int], None] | None = None) -> Search:
+def tune(
+    data: Any,
+    plan: Plan | Path | str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    folder: Path | str | None = None,
+    resume: bool = False,
+    watch: Callable[[Row, int], None] | None = None,
+) -> Search:
     """Search for better settings of a plan, blind to its test part.
 
     data: the table, as for `backmix.fit`; None for the one that the plan names
@@ -96,9 +102,18 @@ def marks(stage: Stage) -> dict[str, str]:
     """What a study belongs to, each as a digest: the plan, the rows that it sees, and how it searches."""
     plan = stage.plan.to_dict()
     tuning = plan.pop("tune", {})
-    return {"plan": mark([plan]), "data": fingerprint(stage.table),
-            "search": mark([tuning.get("kind"), tuning.get("pruner"), stage.dividing.model_dump(),
-                            [knob.to_dict() for knob in stage.space]])}
+    return {
+        "plan": mark([plan]),
+        "data": fingerprint(stage.table),
+        "search": mark(
+            [
+                tuning.get("kind"),
+                tuning.get("pruner"),
+                stage.dividing.model_dump(),
+                [knob.to_dict() for knob in stage.space],
+            ]
+        ),
+    }
 
 
 @dataclass
@@ -127,8 +142,9 @@ def _play_some(stage: Stage, book: Book, count: int) -> list[int]:
     for number in range(stage.dividing.folds):
         jobs = [FoldJob.of(stage, attempt.plan, number) for attempt in running if attempt.plan is not None]
         results = spread(run_fold, jobs, Workers(stage.plan.tune.workers, stage.plan.tune.on))
-        running = [attempt for attempt, result in zip(running, results, strict=True)
-                   if _goes_on(stage, book, attempt, result)]
+        running = [
+            attempt for attempt, result in zip(running, results, strict=True) if _goes_on(stage, book, attempt, result)
+        ]
     for attempt in running:
         if attempt.as_is and all(error is None for error in attempt.errors):
             raise PlanError("tune.undefined", where=stage.table.source)
@@ -143,8 +159,12 @@ def _begin(stage: Stage, book: Book, trial: optuna.Trial) -> _Attempt:
     if twin is not None:
         attempt.errors = list(twin.user_attrs.get(FOLDS, []))
         number = [other.number for other in book.over].index(twin.number) + 1
-        _end(book, attempt, value=twin.value if twin.state.name == "COMPLETE" else None,
-             why=_both("tune.twin", number=number))
+        _end(
+            book,
+            attempt,
+            value=twin.value if twin.state.name == "COMPLETE" else None,
+            why=_both("tune.twin", number=number),
+        )
         return attempt
     try:
         attempt.plan = changed(stage.plan, book.values(trial))
@@ -164,8 +184,9 @@ def _goes_on(stage: Stage, book: Book, attempt: _Attempt, result: FoldResult) ->
         _end(book, attempt, why=_fault(result.fault))
         return False
     if attempt.as_is:
-        attempt.trial.set_user_attr(JUDGED, {"metric": result.metric, "unit": result.unit, "share": result.share,
-                                             "targets": result.targets})
+        attempt.trial.set_user_attr(
+            JUDGED, {"metric": result.metric, "unit": result.unit, "share": result.share, "targets": result.targets}
+        )
     elif result.error is None and book.over[0].user_attrs[FOLDS][number] is not None:
         _end(book, attempt, why=_both("tune.undefined_here", number=number + 1))
         return False

@@ -24,7 +24,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.duration import Duration
 from backmix.errors import BackmixError, InputError, PlanError
-from backmix.evaluation.leakage import audit_run, refuse
+from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.tasks import tasks
 from backmix.text import say
 from backmix.training.design import design
@@ -79,8 +79,16 @@ def set_stage(reading: Reading, plan: Plan) -> Stage:
     known = known_rows(table, plan)
     seen = _cut(table, known)
     dividing, inside = _dividing(plan)
-    first = Stage(plan=plan, table=seen, cut=int(len(table) - known.sum()), dividing=dividing, inside=inside,
-                  judged=(), space=(), start={})
+    first = Stage(
+        plan=plan,
+        table=seen,
+        cut=int(len(table) - known.sum()),
+        dividing=dividing,
+        inside=inside,
+        judged=(),
+        space=(),
+        start={},
+    )
     folds_now = [_noted(first, number, plan) for number in range(dividing.folds)]
     last = folds_now[-1]
     refuse(audit_run(last), acknowledged=plan.evaluation.acknowledged)
@@ -98,8 +106,14 @@ def known_rows(table: Table, plan: Plan) -> Mask:
     >>> known_rows(Table(np.zeros((10, 1)), (Tag("T101"),)), Plan()).astype(int).tolist()
     [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]
     """
-    bare = Table(np.zeros((len(table), 1)), (Tag("row"),), time=table.time, batch=table.batch,
-                 batch_names=table.batch_names, source=table.source)
+    bare = Table(
+        np.zeros((len(table), 1)),
+        (Tag("row"),),
+        time=table.time,
+        batch=table.batch,
+        batch_names=table.batch_names,
+        source=table.source,
+    )
     check_clock(bare, plan.repair)
     grid = resample(bare, plan.repair).table
     unpurged = plan.split.model_copy(update={"gap": Duration.parse(0)})
@@ -134,8 +148,11 @@ def _cut(table: Table, known: Mask) -> Table:
     stretch = np.cumsum(np.diff(kept, prepend=kept[:1] - 1) != 1)
     if table.time is not None or table.batch is not None or not len(kept) or stretch[-1] == 0:
         return seen
-    return replace(seen, batch=stretch.astype(np.int32), batch_names=tuple(
-        str(number + 1) for number in range(int(stretch[-1]) + 1)))
+    return replace(
+        seen,
+        batch=stretch.astype(np.int32),
+        batch_names=tuple(str(number + 1) for number in range(int(stretch[-1]) + 1)),
+    )
 
 
 def _dividing(plan: Plan) -> tuple[FoldPlan, bool]:
@@ -172,8 +189,9 @@ def _noted(stage: Stage, number: int, plan: Plan) -> Prepared:
         return stage.prepared(number, plan)
     except BackmixError as fault:
         key = "tune.in_fold" if plan is stage.plan else "tune.in_fold_lookback"
-        fault.add_note(say(key, number=number + 1, folds=stage.dividing.folds, lookback=plan.windows.lookback,
-                           mend=stage.mend))
+        fault.add_note(
+            say(key, number=number + 1, folds=stage.dividing.folds, lookback=plan.windows.lookback, mend=stage.mend)
+        )
         raise
 
 
@@ -202,7 +220,10 @@ def _reachable(stage: Stage) -> Stage:
             left_out.append(value)
             continue
         judged = tuple(np.intersect1d(old, _judged_rows(new)) for old, new in zip(judged, folds_then, strict=True))
-    kept = [value for value in knob.values if value not in left_out or label_of(value) == stage.start[LOOKBACK]] \
-        if left_out else knob.values
+    kept = (
+        [value for value in knob.values if value not in left_out or label_of(value) == stage.start[LOOKBACK]]
+        if left_out
+        else knob.values
+    )
     space = tuple(replace(one, values=tuple(kept)) if one is knob and left_out else one for one in stage.space)
     return replace(stage, space=space, judged=judged, left_out=tuple(left_out))

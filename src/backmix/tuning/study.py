@@ -67,8 +67,9 @@ class Book:
         """An earlier trial of the very same settings that is over: it need not be repeated."""
         if trial.user_attrs.get(AS_IS):
             return None
-        return next((other for other in self.over if other.params == trial.params and not other.user_attrs.get(AS_IS)),
-                    None)
+        return next(
+            (other for other in self.over if other.params == trial.params and not other.user_attrs.get(AS_IS)), None
+        )
 
     def give_back(self) -> int:
         """Enqueue again what a killed process had begun; returns how many trials that were."""
@@ -91,8 +92,12 @@ class Book:
         values = [trial.value for trial in self.over if trial.state.name == "COMPLETE"]
         if len(values) < least or len(set(values)) < 2:
             return None
-        return {name: float(share) for name, share in get_param_importances(
-            self.study, evaluator=FanovaImportanceEvaluator(seed=self.seed)).items()}
+        return {
+            name: float(share)
+            for name, share in get_param_importances(
+                self.study, evaluator=FanovaImportanceEvaluator(seed=self.seed)
+            ).items()
+        }
 
 
 def may_open(path: Path, *, resume: bool) -> None:
@@ -199,9 +204,10 @@ def value_in(knob: Knob, label: Any) -> Any:
 def spelled(values: Mapping[str, Any]) -> str:
     """Settings in one line, in their order: ``model.units 64-32, training.learning_rate 0.0021``.
 
-    >>> spelled({"model.units": (64, 32), "training.learning_rate": 0.00213}, )
+    >>> spelled({"model.units": (64, 32), "training.learning_rate": 0.00213})
     'model.units 64-32, training.learning_rate 0.00213'
     """
+
     def word(value: Any) -> str:
         return f"{value:.3g}" if isinstance(value, float) else str(label_of(value))
 

@@ -16,10 +16,10 @@ from backmix.data.folds import FoldPlan
 from backmix.data.segments import Rows
 from backmix.data.table import Table
 from backmix.errors import BackmixError, InputError, PlanError, TrainingError
-from backmix.evaluation.predictions import prediction_frame
-from backmix.evaluation.rounds import error
-from backmix.evaluation.scores import Sampling
-from backmix.evaluation.verdict import judge
+from backmix.scoring.predictions import prediction_frame
+from backmix.scoring.rounds import error
+from backmix.scoring.scores import Sampling
+from backmix.scoring.verdict import judge
 from backmix.training.design import design
 from backmix.training.plan import Plan
 from backmix.training.predict import calibrate, predict_outcome
@@ -43,8 +43,14 @@ class FoldJob:
     @classmethod
     def of(cls, stage: Stage, plan: Plan, number: int) -> FoldJob:
         """The job of a trial of this stage."""
-        return cls(table=stage.table, plan=plan, dividing=stage.dividing, inside=stage.inside, number=number,
-                   rows=stage.judged[number])
+        return cls(
+            table=stage.table,
+            plan=plan,
+            dividing=stage.dividing,
+            inside=stage.inside,
+            number=number,
+            rows=stage.judged[number],
+        )
 
 
 @dataclass(frozen=True)
@@ -92,5 +98,10 @@ def _judged(job: FoldJob) -> dict[str, Any]:
     frame = prediction_frame(task, windows, predict_outcome(fitted.model, task, windows), model="network", part="test")
     verdict = judge(frame, task, network="network", sampling=Sampling(draws=1))
     value = None if verdict.network is None else error(verdict.metric, verdict.network.value)
-    return {"error": value, "metric": verdict.metric, "unit": verdict.unit, "share": verdict.share,
-            "targets": verdict.targets}
+    return {
+        "error": value,
+        "metric": verdict.metric,
+        "unit": verdict.unit,
+        "share": verdict.share,
+        "targets": verdict.targets,
+    }

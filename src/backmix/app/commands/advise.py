@@ -29,8 +29,11 @@ def add(app: typer.Typer) -> None:
         tree: bool = typer.Option(False, "--tree", help=say("rules.opt_tree")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
-        given = [name for name, value in (("--rows", rows), ("--samples", samples), ("--tree", tree or None))
-                 if value is not None]
+        given = [
+            name
+            for name, value in (("--rows", rows), ("--samples", samples), ("--tree", tree or None))
+            if value is not None
+        ]
         if plan is not None:
             if given:
                 raise PlanError("rules.two_situations", options=", ".join(given))
@@ -80,8 +83,7 @@ def _of_situation(sizes: tuple[int, int, int], budget: str, task: str, *, as_jso
         if got not in names:
             raise PlanError("rules.bad_choice", option=option, got=got, names=", ".join(names))
     rows, samples, tags = sizes
-    facts = Facts(rows=rows, samples=samples, budget="tight" if budget == "tight" else "ample",
-                  kind=kind_of(task))
+    facts = Facts(rows=rows, samples=samples, budget="tight" if budget == "tight" else "ample", kind=kind_of(task))
     found = situation(facts, tags=tags)
     if as_json:
         show_json({"path": path_lines(facts), "counsel": [one.to_dict() for one in found], "source": source()})

@@ -48,8 +48,15 @@ def add(app: typer.Typer) -> None:
 
         given = {"kind": None if kind is None else kind.value, "folds": folds, "seeds": seeds}
         settings = {key: value for key, value in given.items() if value is not None}
-        found = backtest(data, plan, settings=settings, workers=Workers(workers, on.value), folder=folder,
-                         resume=resume, watch=_Progress())
+        found = backtest(
+            data,
+            plan,
+            settings=settings,
+            workers=Workers(workers, on.value),
+            folder=folder,
+            resume=resume,
+            watch=_Progress(),
+        )
         _show(found, as_json=as_json)
 
 
@@ -61,24 +68,37 @@ class _Progress:
 
     def __call__(self, result: FoldResult, count: int) -> None:
         from backmix.app.screen import note, number
-        from backmix.evaluation.contest import NETWORK
-        from backmix.evaluation.metrics import metrics
-        from backmix.evaluation.scores import model_title
+        from backmix.scoring.contest import NETWORK
+        from backmix.scoring.metrics import metrics
+        from backmix.scoring.scores import model_title
 
         self.done += 1
         told = result.summary
         best = told["best_baseline"]
-        beside = "" if best is None else say("backtest.told_baseline", name=model_title(best),
-                                             score=number(told["scores"][best]))
-        note(say("backtest.told_fold", fold=result.number, seed=result.seed, done=self.done, count=count,
-                 metric=metrics.get(told["metric"]).title(), network=number(told["scores"][NETWORK]), baseline=beside,
-                 seconds=f"{told['seconds']:.0f}"))
+        beside = (
+            ""
+            if best is None
+            else say("backtest.told_baseline", name=model_title(best), score=number(told["scores"][best]))
+        )
+        note(
+            say(
+                "backtest.told_fold",
+                fold=result.number,
+                seed=result.seed,
+                done=self.done,
+                count=count,
+                metric=metrics.get(told["metric"]).title(),
+                network=number(told["scores"][NETWORK]),
+                baseline=beside,
+                seconds=f"{told['seconds']:.0f}",
+            )
+        )
 
 
 def _show(found: Backtest, *, as_json: bool) -> None:
     from backmix.app.screen import show_json, show_line, show_table
-    from backmix.evaluation.metrics import metrics
-    from backmix.evaluation.scores import model_title
+    from backmix.scoring.metrics import metrics
+    from backmix.scoring.scores import model_title
 
     summary = found.summary
     if as_json:
@@ -88,11 +108,21 @@ def _show(found: Backtest, *, as_json: bool) -> None:
     rows = []
     for model, score in summary["scores"].items():
         duel = duels.get(model)
-        rows.append((model_title(model), score["mean"], score["deviation"], None if duel is None else duel["gain"],
-                     None if duel is None else duel["diebold_mariano"]["p_value"]))
+        rows.append(
+            (
+                model_title(model),
+                score["mean"],
+                score["deviation"],
+                None if duel is None else duel["gain"],
+                None if duel is None else duel["diebold_mariano"]["p_value"],
+            )
+        )
     unit = f" [{summary['unit']}]" if summary["unit"] else ""
-    heads = [say("backtest.column_model"), say("backtest.column_score", metric=metrics.get(
-        summary["metric"]).title()) + unit, *(say(f"backtest.column_{key}") for key in ("deviation", "gain", "p"))]
+    heads = [
+        say("backtest.column_model"),
+        say("backtest.column_score", metric=metrics.get(summary["metric"]).title()) + unit,
+        *(say(f"backtest.column_{key}") for key in ("deviation", "gain", "p")),
+    ]
     show_table(heads, rows)
     show_line(say("app.report_at", where=found.report_path()))
     show_line(found.verdict)

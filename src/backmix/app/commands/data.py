@@ -23,10 +23,20 @@ def add(app: typer.Typer) -> None:
         from backmix.data.plants import plants
         from backmix.data.sets import available, sets
 
-        rows = [(name, part.title[language()], part.licence, ", ".join(part.plans),
-                 say("app.yes") if available(name) else say("app.no")) for name, part in sets]
-        rows += [(name, part.title[language()], say("app.simulated"), ", ".join(part.plans), say("app.yes"))
-                 for name, part in plants]
+        rows = [
+            (
+                name,
+                part.title[language()],
+                part.licence,
+                ", ".join(part.plans),
+                say("app.yes") if available(name) else say("app.no"),
+            )
+            for name, part in sets
+        ]
+        rows += [
+            (name, part.title[language()], say("app.simulated"), ", ".join(part.plans), say("app.yes"))
+            for name, part in plants
+        ]
         if as_json:
             keys = ("name", "title", "licence", "protocols", "here")
             show_json([dict(zip(keys, row, strict=True)) for row in rows])

@@ -69,8 +69,9 @@ def _kernels() -> tuple[str, str]:
         from backmix import native
     except ImportError as fault:  # built for another machine or another Python
         return say("app.no"), say("app.doctor_broken_kernels", fault=fault)
-    return say("app.yes"), say("app.doctor_has_kernels", instructions=native.instruction_set(),
-                               threads=native.threads())
+    return say("app.yes"), say(
+        "app.doctor_has_kernels", instructions=native.instruction_set(), threads=native.threads()
+    )
 
 
 def _version(name: str) -> str:

@@ -30,8 +30,13 @@ def add(app: typer.Typer) -> None:
 
         found = look_inside(run, data=data, at=at, rows=rows, target=target, out=out)
         if as_json:
-            show_json({**found.insight.to_dict(), "sentences": list(found.sentences),
-                       "pages": {lang: str(page) for lang, page in found.pages.items()}})
+            show_json(
+                {
+                    **found.insight.to_dict(),
+                    "sentences": list(found.sentences),
+                    "pages": {lang: str(page) for lang, page in found.pages.items()},
+                }
+            )
             return
         for sentence in found.sentences:
             show_line(f"• {sentence}")

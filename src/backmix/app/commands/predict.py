@@ -52,8 +52,9 @@ def add(app: typer.Typer) -> None:
 
         settings = told(data).model_dump(exclude_unset=True)
         with without_plan():
-            frame, ledger = Bundle.load(bundle).predict_file(file, lab=lab, workers=Workers(workers, on.value),
-                                                              **settings)
+            frame, ledger = Bundle.load(bundle).predict_file(
+                file, lab=lab, workers=Workers(workers, on.value), **settings
+            )
         frame = frame.drop(columns=["part", "truth"])
         show_ledger(ledger)
         if out is not None:
@@ -67,8 +68,9 @@ def add(app: typer.Typer) -> None:
             write_csv(frame, sys.stdout)
 
 
-def _score(bundle: Path, file: Path, out: Path | None, *, mode: Mode, time: str | None, max_gap: float | None,
-           as_json: bool) -> None:
+def _score(
+    bundle: Path, file: Path, out: Path | None, *, mode: Mode, time: str | None, max_gap: float | None, as_json: bool
+) -> None:
     """A history of any length, block by block, with the light runtime."""
     from dataclasses import asdict
 

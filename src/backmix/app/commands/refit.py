@@ -14,8 +14,8 @@ import typer
 from backmix.text import say
 
 if TYPE_CHECKING:
-    from backmix.evaluation.rounds import Round
     from backmix.rolling.record import Refit
+    from backmix.scoring.rounds import Round
 
 
 class Begin(StrEnum):
@@ -46,14 +46,26 @@ def add(app: typer.Typer) -> None:
         from backmix.rolling.play import refit
         from backmix.workflow import run_folder
 
-        given = {"every": every, "window": window, "start": None if start is None else start.value,
-                 "replay": replay, "bound": _number(bound), "rounds": rounds}
+        given = {
+            "every": every,
+            "window": window,
+            "start": None if start is None else start.value,
+            "replay": replay,
+            "bound": _number(bound),
+            "rounds": rounds,
+        }
 
         def watch(told: Round, count: int) -> None:
             note(say("refit.told_round", number=told.number, rounds=count, reason=told.decision.reason()))
 
-        found = refit(source, data, old=old, settings={key: value for key, value in given.items() if value is not None},
-                      folder=folder or run_folder(f"refit-{source.stem}"), watch=watch)
+        found = refit(
+            source,
+            data,
+            old=old,
+            settings={key: value for key, value in given.items() if value is not None},
+            folder=folder or run_folder(f"refit-{source.stem}"),
+            watch=watch,
+        )
         _show(found, as_json=as_json)
 
 
@@ -71,12 +83,23 @@ def _show(found: Refit, *, as_json: bool) -> None:
 
     summary = found.summary
     if as_json:
-        show_json({**summary, "folder": str(found.folder), "report": str(found.report_path()),
-                   "bundle": str(found.bundle_path)})
+        show_json(
+            {
+                **summary,
+                "folder": str(found.folder),
+                "report": str(found.report_path()),
+                "bundle": str(found.bundle_path),
+            }
+        )
         return
-    rows = [(told["number"], *(None if told[key] is None else told[key]["value"] for key in (
-        "in_charge", "never_updated", "baseline")), told["decision"]["reason"][language()])
-        for told in summary["rounds"]]
+    rows = [
+        (
+            told["number"],
+            *(None if told[key] is None else told[key]["value"] for key in ("in_charge", "never_updated", "baseline")),
+            told["decision"]["reason"][language()],
+        )
+        for told in summary["rounds"]
+    ]
     heads = [say(f"refit.column_{key}") for key in ("round", "in_charge", "never", "baseline", "decision")]
     show_table(heads, rows)
     show_line(say("app.report_at", where=found.report_path()))

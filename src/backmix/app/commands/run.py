@@ -38,5 +38,15 @@ def add(app: typer.Typer) -> None:
         if warm_start is not None:
             wanted = wanted.merged({"training": {"warm_start": str(warm_start.absolute())}})
         where = folder or run_folder(plan.stem, resume=resume)
-        show_run(fit(None, wanted, folder=where, resume=resume, base=plan.parent, quiet=as_json,
-                     workers=Workers(workers, on.value)), as_json=as_json)
+        show_run(
+            fit(
+                None,
+                wanted,
+                folder=where,
+                resume=resume,
+                base=plan.parent,
+                quiet=as_json,
+                workers=Workers(workers, on.value),
+            ),
+            as_json=as_json,
+        )

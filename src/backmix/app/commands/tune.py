@@ -39,15 +39,26 @@ def add(app: typer.Typer) -> None:
         from backmix.tuning.search import tune
         from backmix.workflow import run_folder
 
-        given = {"trials": trials, "timeout": timeout, "folds": folds, "workers": workers,
-                 "on": None if on is None else on.value,
-                 "storage": None if storage is None else str(storage.absolute())}
+        given = {
+            "trials": trials,
+            "timeout": timeout,
+            "folds": folds,
+            "workers": workers,
+            "on": None if on is None else on.value,
+            "storage": None if storage is None else str(storage.absolute()),
+        }
 
         def watch(row: Row, count: int) -> None:
             note(said_trial(row, count))
 
-        found = tune(None, plan, settings={key: value for key, value in given.items() if value is not None},
-                     folder=folder or run_folder(f"tune-{plan.stem}", resume=resume), resume=resume, watch=watch)
+        found = tune(
+            None,
+            plan,
+            settings={key: value for key, value in given.items() if value is not None},
+            folder=folder or run_folder(f"tune-{plan.stem}", resume=resume),
+            resume=resume,
+            watch=watch,
+        )
         _show(found, as_json=as_json)
 
 
@@ -61,13 +72,29 @@ def _show(found: Search, *, as_json: bool) -> None:
         return
     rows = sorted(found.rows, key=lambda row: (row.error is None, row.error, row.number))
     show_table(
-        [say("tune.column_trial"), error_title(summary), say("tune.column_folds"), say("tune.column_seconds"),
-         say("tune.column_settings")],
-        [(row.number, told_error(row.error, summary), " ".join(told_error(error, {**summary, "unit": ""})
-          for error in row.folds), round(row.seconds), said_settings(row)) for row in rows])
+        [
+            say("tune.column_trial"),
+            error_title(summary),
+            say("tune.column_folds"),
+            say("tune.column_seconds"),
+            say("tune.column_settings"),
+        ],
+        [
+            (
+                row.number,
+                told_error(row.error, summary),
+                " ".join(told_error(error, {**summary, "unit": ""}) for error in row.folds),
+                round(row.seconds),
+                said_settings(row),
+            )
+            for row in rows
+        ],
+    )
     if summary["importance"]:
-        show_table([say("tune.column_setting"), say("tune.column_importance")],
-                   [(name, f"{100 * share:.0f} %") for name, share in summary["importance"].items()])
+        show_table(
+            [say("tune.column_setting"), say("tune.column_importance")],
+            [(name, f"{100 * share:.0f} %") for name, share in summary["importance"].items()],
+        )
     for values in summary["left_out"].values():
         show_line(say("tune.left_out", values=", ".join(map(str, values))))
     show_line(say("tune.plan_at", where=found.plan_path))

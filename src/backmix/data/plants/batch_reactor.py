@@ -41,11 +41,21 @@ KINETICS = ((20.9057, 10000.0), (38.9057, 17000.0))  # k in 1/(kmol min), temper
 TRANSFER = 40.842 * 6.24  # kJ/(min K), U A
 JACKET = 0.6912, 1000.0 * 1.8828, 0.348  # m3, kJ/(m3 K), m3/min
 COLUMNS = (
-    Column("T_reactor", "degC"), Column("T_jacket", "degC"), Column("T_setpoint", "degC"),
-    Column("T_jacket_setpoint", "degC"), Column("charge_A", "kg"), Column("charge_B", "kg"),
-    Column("share_C", "%", "lab"), Column("quality", role="target", categories=CLASSES))
-_INSTRUMENTS = (Instrument(0.2, 0.1, 0.1, -20, 200), Instrument(0.3, 0.1, 0.15, -20, 200),
-                Instrument(0.0, 0.1), Instrument(0.1, 0.1, 0.0, 0, 150))
+    Column("T_reactor", "degC"),
+    Column("T_jacket", "degC"),
+    Column("T_setpoint", "degC"),
+    Column("T_jacket_setpoint", "degC"),
+    Column("charge_A", "kg"),
+    Column("charge_B", "kg"),
+    Column("share_C", "%", "lab"),
+    Column("quality", role="target", categories=CLASSES),
+)
+_INSTRUMENTS = (
+    Instrument(0.2, 0.1, 0.1, -20, 200),
+    Instrument(0.3, 0.1, 0.15, -20, 200),
+    Instrument(0.0, 0.1),
+    Instrument(0.1, 0.1, 0.0, 0, 150),
+)
 _LAB = Instrument(0.15, 0.01, 0.0, 0.0, 100.0)
 
 
@@ -112,9 +122,15 @@ def derivatives(recipe: Recipe) -> Callable[[float, Sequence[float]], tuple[floa
         setpoint = recipe.setpoint(time)
         error = setpoint - t
         free, demand = jacket_demand(error, integral, setpoint)
-        return (-first - second, -first, first - second, second, (made + moved) / body,
-                flow * (demand - tj) / volume - moved / (volume * capacity),
-                0.15 * error + 0.05 * (demand - free))
+        return (
+            -first - second,
+            -first,
+            first - second,
+            second,
+            (made + moved) / body,
+            flow * (demand - tj) / volume - moved / (volume * capacity),
+            0.15 * error + 0.05 * (demand - free),
+        )
 
     return rhs
 
@@ -124,8 +140,16 @@ def solve(recipe: Recipe, times: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.integrate import solve_ivp
 
     first = (*recipe.charge, 0.0, 0.0, recipe.start, recipe.start, 0.0)
-    found = solve_ivp(derivatives(recipe), (0.0, float(times[-1])), first, method="LSODA", t_eval=times,
-                      rtol=1e-6, atol=1e-6, max_step=10.0)
+    found = solve_ivp(
+        derivatives(recipe),
+        (0.0, float(times[-1])),
+        first,
+        method="LSODA",
+        t_eval=times,
+        rtol=1e-6,
+        atol=1e-6,
+        max_step=10.0,
+    )
     if not found.success:
         raise ArithmeticError(f"the batch balances could not be solved: {found.message}")
     return np.ascontiguousarray(found.y.T)
@@ -140,12 +164,18 @@ def mass_share(moles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _recipes(rng: np.random.Generator, count: int) -> list[Recipe]:
     """Recipes of a campaign; the jacket fouls and is cleaned every 15 batches."""
-    return [Recipe(
-        charge=(12.0 * (1 + 0.03 * rng.standard_normal()), 12.0 * (1 + 0.02 * rng.standard_normal())),
-        start=float(rng.uniform(15, 28)), hold=float(83 + 1.5 * rng.standard_normal()),
-        ramp=float(rng.uniform(2, 4)),
-        minutes=int(rng.integers(90, 151)), activity=float(math.exp(0.10 * rng.standard_normal())),
-        clean=float(1 - 0.02 * (number % 15) + 0.02 * rng.standard_normal())) for number in range(count)]
+    return [
+        Recipe(
+            charge=(12.0 * (1 + 0.03 * rng.standard_normal()), 12.0 * (1 + 0.02 * rng.standard_normal())),
+            start=float(rng.uniform(15, 28)),
+            hold=float(83 + 1.5 * rng.standard_normal()),
+            ramp=float(rng.uniform(2, 4)),
+            minutes=int(rng.integers(90, 151)),
+            activity=float(math.exp(0.10 * rng.standard_normal())),
+            clean=float(1 - 0.02 * (number % 15) + 0.02 * rng.standard_normal()),
+        )
+        for number in range(count)
+    ]
 
 
 def _run(seed: int, settings: BatchReactorSettings) -> Simulation:
@@ -156,8 +186,9 @@ def _run(seed: int, settings: BatchReactorSettings) -> Simulation:
         times = np.arange(recipe.minutes + 1, dtype=np.float64) * STEP
         states = solve(recipe, times)
         setpoint = np.array([recipe.setpoint(time) for time in times])
-        demand = np.array([jacket_demand(s - t, i, s)[1]
-                           for s, t, i in zip(setpoint, states[:, 4], states[:, 6], strict=True)])
+        demand = np.array(
+            [jacket_demand(s - t, i, s)[1] for s, t, i in zip(setpoint, states[:, 4], states[:, 6], strict=True)]
+        )
         parts.append(states)
         true.append(np.column_stack([states[:, 4], states[:, 5], setpoint, demand]))
         clocks.append(start + times)
@@ -176,28 +207,53 @@ def _run(seed: int, settings: BatchReactorSettings) -> Simulation:
     batch = np.repeat(np.arange(len(recipes), dtype=np.int32), lengths)
     values = np.column_stack([seen.values, np.round(weighed, 1)[batch], lab])
     truth: dict[str, NDArray[Any]] = {
-        "moles": moles, "T_reactor": shown[:, 0], "T_jacket": shown[:, 1], "share_C": share,
-        "hold": np.array([recipe.hold for recipe in recipes]), "charge": charge,
+        "moles": moles,
+        "T_reactor": shown[:, 0],
+        "T_jacket": shown[:, 1],
+        "share_C": share,
+        "hold": np.array([recipe.hold for recipe in recipes]),
+        "charge": charge,
         "activity": np.array([recipe.activity for recipe in recipes]),
         "clean": np.array([recipe.clean for recipe in recipes]),
-        "inputs": shown, "bad": seen.bad, "frozen": seen.frozen, "spike": seen.spike, "drift": seen.drift}
+        "inputs": shown,
+        "bad": seen.bad,
+        "frozen": seen.frozen,
+        "spike": seen.spike,
+        "drift": seen.drift,
+    }
     clock = START + (np.concatenate(clocks) * 60e9).astype("timedelta64[ns]")
-    table = table_of("batch_reactor", COLUMNS, values, time=clock, batch=batch,
-                     batch_names=tuple(f"B{number:03d}" for number in range(1, len(recipes) + 1)))
+    table = table_of(
+        "batch_reactor",
+        COLUMNS,
+        values,
+        time=clock,
+        batch=batch,
+        batch_names=tuple(f"B{number:03d}" for number in range(1, len(recipes) + 1)),
+    )
     return Simulation(table, truth, _plans(seed, settings))
 
 
 def _plans(seed: int, settings: BatchReactorSettings) -> Plans:
-    common = {"data": {"plant": "batch_reactor", "seed": seed},
-              "split": {"kind": "batch", "train": 0.6, "validation": 0.2, "test": 0.2}}
+    common = {
+        "data": {"plant": "batch_reactor", "seed": seed},
+        "split": {"kind": "batch", "train": 0.6, "validation": 0.2, "test": 0.2},
+    }
     whole = {"windows": {"lookback": "batch"}}
     grade = {"kind": "fault_diagnosis", "target": "quality", "normal": "good"}
-    return {"batch_quality": {**common, "task": {"kind": "batch_quality", "target": "share_C"},
-                              "windows": {"lookback": "elapsed", "stride": 5}},
-            "batch_end_time": {**common, "task": {"kind": "batch_end_time"},
-                               "windows": {"lookback": "elapsed", "stride": 5}},
-            "soft_sensor": {**common, **whole, "task": {"kind": "soft_sensor", "target": "share_C"}},
-            "fault_diagnosis": {**common, **whole, "task": grade}}
+    return {
+        "batch_quality": {
+            **common,
+            "task": {"kind": "batch_quality", "target": "share_C"},
+            "windows": {"lookback": "elapsed", "stride": 5},
+        },
+        "batch_end_time": {
+            **common,
+            "task": {"kind": "batch_end_time"},
+            "windows": {"lookback": "elapsed", "stride": 5},
+        },
+        "soft_sensor": {**common, **whole, "task": {"kind": "soft_sensor", "target": "share_C"}},
+        "fault_diagnosis": {**common, **whole, "task": grade},
+    }
 
 
 plants.register("batch_reactor")(Plant("batch_reactor", BatchReactorSettings, COLUMNS, _plans, _run))

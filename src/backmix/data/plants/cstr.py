@@ -43,14 +43,25 @@ KNOT = 20.0  # minutes between knots of the disturbances
 KELVIN = 273.15
 START = np.datetime64("2024-01-01T00:00:00", "ns")
 COLUMNS = (
-    Column("q_feed", "L/min"), Column("T_feed", "degC"), Column("T_reactor", "degC"),
-    Column("T_jacket", "degC"), Column("q_coolant", "L/min"), Column("valve", "%"),
-    Column("T_setpoint", "degC"), Column("C_A", "mol/L", "lab"),
-    Column("fault", role="target", categories=CLASSES))
+    Column("q_feed", "L/min"),
+    Column("T_feed", "degC"),
+    Column("T_reactor", "degC"),
+    Column("T_jacket", "degC"),
+    Column("q_coolant", "L/min"),
+    Column("valve", "%"),
+    Column("T_setpoint", "degC"),
+    Column("C_A", "mol/L", "lab"),
+    Column("fault", role="target", categories=CLASSES),
+)
 _INSTRUMENTS = (
-    Instrument(0.5, 0.1, 0.3, 0, 200), Instrument(0.15, 0.1, 0.1, 0, 150),
-    Instrument(0.10, 0.05, 0.05, 0, 200), Instrument(0.15, 0.1, 0.1, 0, 150),
-    Instrument(0.12, 0.05, 0.08, 0, 60), Instrument(0.05, 0.1, 0, 0, 100), Instrument(0.0, 0.1))
+    Instrument(0.5, 0.1, 0.3, 0, 200),
+    Instrument(0.15, 0.1, 0.1, 0, 150),
+    Instrument(0.10, 0.05, 0.05, 0, 200),
+    Instrument(0.15, 0.1, 0.1, 0, 150),
+    Instrument(0.12, 0.05, 0.08, 0, 60),
+    Instrument(0.05, 0.1, 0, 0, 100),
+    Instrument(0.0, 0.1),
+)
 _LAB = Instrument(0.005, 0.001, 0.0, 0.0)
 _LAB_LOST = 0.02  # share of samples without a result
 
@@ -129,19 +140,49 @@ class Reactor:
             c, t, tj, integral, qc = state
             i = min(int(time / KNOT), last)
             h = time - i * KNOT
-            (a3, a2, a1, a0, b3, b2, b1, b0, c3, c2, c1, c0, d3, d2, d1, d0,
-             e3, e2, e1, e0, f3, f2, f1, f0, g3, g2, g1, g0) = segments[i]
+            (
+                a3,
+                a2,
+                a1,
+                a0,
+                b3,
+                b2,
+                b1,
+                b0,
+                c3,
+                c2,
+                c1,
+                c0,
+                d3,
+                d2,
+                d1,
+                d0,
+                e3,
+                e2,
+                e1,
+                e0,
+                f3,
+                f2,
+                f1,
+                f0,
+                g3,
+                g2,
+                g1,
+                g0,
+            ) = segments[i]
             exchange = (((d3 * h + d2) * h + d1) * h + d0) / volume
             error = t + ((g3 * h + g2) * h + g1) * h + g0 - (((e3 * h + e2) * h + e1) * h + e0)
             free = base + gain * error + integral
             u = 0.0 if free < 0 else top if free > top else free
             rate = k0 * exp(-activation / t) * c
             heat = (((f3 * h + f2) * h + f1) * h + f0) * (t - tj)
-            return (exchange * (((a3 * h + a2) * h + a1) * h + a0 - c) - rate,
-                    exchange * (((b3 * h + b2) * h + b1) * h + b0 - t) + warmth * rate - heat / body,
-                    qc / vj * (((c3 * h + c2) * h + c1) * h + c0 - tj) + heat / jacket,
-                    gain / reset * error + (u - free) / reset,
-                    (u - qc) / lag)
+            return (
+                exchange * (((a3 * h + a2) * h + a1) * h + a0 - c) - rate,
+                exchange * (((b3 * h + b2) * h + b1) * h + b0 - t) + warmth * rate - heat / body,
+                qc / vj * (((c3 * h + c2) * h + c1) * h + c0 - tj) + heat / jacket,
+                gain / reset * error + (u - free) / reset,
+                (u - qc) / lag,
+            )
 
         return rhs
 
@@ -150,9 +191,16 @@ class Reactor:
         from scipy.integrate import solve_ivp
 
         first = [float(value) for value in pieces[0, :, 3]]
-        found = solve_ivp(self.derivatives(pieces), (0.0, float(times[-1])), self.steady_state(first),
-                          method="LSODA", t_eval=times, rtol=1e-6, atol=(1e-6, 1e-4, 1e-4, 1e-4, 1e-4),
-                          max_step=KNOT)
+        found = solve_ivp(
+            self.derivatives(pieces),
+            (0.0, float(times[-1])),
+            self.steady_state(first),
+            method="LSODA",
+            t_eval=times,
+            rtol=1e-6,
+            atol=(1e-6, 1e-4, 1e-4, 1e-4, 1e-4),
+            max_step=KNOT,
+        )
         if not found.success:
             raise ArithmeticError(f"the reactor balances could not be solved: {found.message}")
         return np.ascontiguousarray(found.y.T)
@@ -198,23 +246,45 @@ def _run(seed: int, settings: CstrSettings) -> Simulation:
     c, t, tj, integral, qc = states.T
     error = t + drives[:, 6] - drives[:, 4]
     valve = np.clip(reactor.coolant_base + reactor.gain * error + integral, 0, reactor.coolant_max)
-    true = np.column_stack([
-        drives[:, 3], drives[:, 1] - KELVIN, t + drives[:, 6] - KELVIN, tj - KELVIN, qc,
-        100 * valve / reactor.coolant_max, drives[:, 4] - KELVIN])
+    true = np.column_stack(
+        [
+            drives[:, 3],
+            drives[:, 1] - KELVIN,
+            t + drives[:, 6] - KELVIN,
+            tj - KELVIN,
+            qc,
+            100 * valve / reactor.coolant_max,
+            drives[:, 4] - KELVIN,
+        ]
+    )
     seen = sense(true, _INSTRUMENTS, rng, noise=settings.noise, dirt=Dirt(scale=settings.dirt))
     fault = codes[(times / KNOT).astype(np.int64)]
     sampled = delayed(c, settings.dead_time / STEP)
     lab = sense(sampled[:, None], (_LAB,), rng, noise=settings.noise, dirt=Dirt(scale=0.0)).values[:, 0]
     taken = np.zeros(rows, dtype=np.bool_)
-    taken[::max(1, round(settings.lab_every / STEP))] = True
+    taken[:: max(1, round(settings.lab_every / STEP))] = True
     taken &= rng.random(rows) >= _LAB_LOST * min(settings.dirt, 1.0)
     values = np.column_stack([seen.values, np.where(taken, lab, np.nan), fault.astype(np.float64)])
     clock = START + (times * 60e9).astype("timedelta64[ns]")
     truth: dict[str, NDArray[Any]] = {
-        "C_A": c, "T_reactor": t - KELVIN, "T_jacket": tj - KELVIN, "q_coolant": qc, "C_feed": drives[:, 0],
-        "T_feed": drives[:, 1] - KELVIN, "T_coolant_in": drives[:, 2] - KELVIN, "q_feed": drives[:, 3],
-        "T_setpoint": drives[:, 4] - KELVIN, "UA": drives[:, 5], "bias": drives[:, 6], "fault": fault,
-        "inputs": true, "bad": seen.bad, "frozen": seen.frozen, "spike": seen.spike, "drift": seen.drift}
+        "C_A": c,
+        "T_reactor": t - KELVIN,
+        "T_jacket": tj - KELVIN,
+        "q_coolant": qc,
+        "C_feed": drives[:, 0],
+        "T_feed": drives[:, 1] - KELVIN,
+        "T_coolant_in": drives[:, 2] - KELVIN,
+        "q_feed": drives[:, 3],
+        "T_setpoint": drives[:, 4] - KELVIN,
+        "UA": drives[:, 5],
+        "bias": drives[:, 6],
+        "fault": fault,
+        "inputs": true,
+        "bad": seen.bad,
+        "frozen": seen.frozen,
+        "spike": seen.spike,
+        "drift": seen.drift,
+    }
     return Simulation(table_of("cstr", COLUMNS, values, time=clock), truth, _plans(seed, settings))
 
 
@@ -224,15 +294,30 @@ def _plans(seed: int, settings: CstrSettings) -> Plans:
     repair = {"outliers": "mask"}
     return {
         "soft_sensor": {
-            "data": data, "split": split, "repair": repair, "windows": {"lookback": "90min"},
-            "task": {"kind": "soft_sensor", "target": "C_A",
-                     "past_targets": {"delay": f"{settings.lab_delay:g}min", "count": 1}}},
+            "data": data,
+            "split": split,
+            "repair": repair,
+            "windows": {"lookback": "90min"},
+            "task": {
+                "kind": "soft_sensor",
+                "target": "C_A",
+                "past_targets": {"delay": f"{settings.lab_delay:g}min", "count": 1},
+            },
+        },
         "fault_diagnosis": {
-            "data": data, "split": split, "repair": repair, "windows": {"lookback": "90min", "stride": 3},
-            "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"}},
+            "data": data,
+            "split": split,
+            "repair": repair,
+            "windows": {"lookback": "90min", "stride": 3},
+            "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"},
+        },
         "anomaly_detection": {
-            "data": data, "split": split, "repair": repair, "windows": {"lookback": "30min"},
-            "task": {"kind": "anomaly_detection", "target": "fault", "normal": "normal"}},
+            "data": data,
+            "split": split,
+            "repair": repair,
+            "windows": {"lookback": "30min"},
+            "task": {"kind": "anomaly_detection", "target": "fault", "normal": "normal"},
+        },
     }
 
 

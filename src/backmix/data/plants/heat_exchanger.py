@@ -48,13 +48,24 @@ BORE, LAYER = 0.020, 0.5e-3  # m; kW/(m K), conductivity of the deposit
 PRESSURE_DROP = 0.6  # bar, clean and nominal
 REMOVAL = 0.0006  # m2 K/(kW h) at nominal flow
 COLUMNS = (
-    Column("m_hot", "kg/s"), Column("m_cold", "kg/s"), Column("T_hot_in", "degC"),
-    Column("T_hot_out", "degC"), Column("T_cold_in", "degC"), Column("T_cold_out", "degC"),
-    Column("dp_cold", "bar"), Column("remaining_life", "d", "target"))
+    Column("m_hot", "kg/s"),
+    Column("m_cold", "kg/s"),
+    Column("T_hot_in", "degC"),
+    Column("T_hot_out", "degC"),
+    Column("T_cold_in", "degC"),
+    Column("T_cold_out", "degC"),
+    Column("dp_cold", "bar"),
+    Column("remaining_life", "d", "target"),
+)
 _INSTRUMENTS = (
-    Instrument(0.15, 0.1, 0.1, 0, 80), Instrument(0.25, 0.1, 0.15, 0, 120), Instrument(0.3, 0.1, 0.2, 0, 450),
-    Instrument(0.3, 0.1, 0.2, 0, 450), Instrument(0.3, 0.1, 0.2, 0, 450), Instrument(0.3, 0.1, 0.2, 0, 450),
-    Instrument(0.01, 0.001, 0.005, 0, 10))
+    Instrument(0.15, 0.1, 0.1, 0, 80),
+    Instrument(0.25, 0.1, 0.15, 0, 120),
+    Instrument(0.3, 0.1, 0.2, 0, 450),
+    Instrument(0.3, 0.1, 0.2, 0, 450),
+    Instrument(0.3, 0.1, 0.2, 0, 450),
+    Instrument(0.3, 0.1, 0.2, 0, 450),
+    Instrument(0.01, 0.001, 0.005, 0, 10),
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +100,12 @@ def outlets(drives: NDArray[np.float64], fouling: NDArray[np.float64]) -> tuple[
     return hot - duty / c_hot, cold + duty / c_cold
 
 
-def fouling_rate(drives: NDArray[np.float64], hot_out: NDArray[np.float64], cold_out: NDArray[np.float64],
-                 strength: NDArray[np.float64]) -> NDArray[np.float64]:
+def fouling_rate(
+    drives: NDArray[np.float64],
+    hot_out: NDArray[np.float64],
+    cold_out: NDArray[np.float64],
+    strength: NDArray[np.float64],
+) -> NDArray[np.float64]:
     """dRf/dt in m2 K/(kW h), at the film temperature half-way between the mean hot and cold one.
 
     ``strength`` is the deposition rate at nominal flow and a film of 235 degC.
@@ -98,20 +113,21 @@ def fouling_rate(drives: NDArray[np.float64], hot_out: NDArray[np.float64], cold
     _, m_cold, hot, cold = drives.T
     flow = m_cold / M_COLD
     film = 0.25 * (hot + hot_out + cold + cold_out) + 273.15
-    growth = strength * flow ** -0.88 * np.exp(ACTIVATION * (1 / 508.15 - 1 / film))
-    rate: NDArray[np.float64] = growth - REMOVAL * flow ** 1.8
+    growth = strength * flow**-0.88 * np.exp(ACTIVATION * (1 / 508.15 - 1 / film))
+    rate: NDArray[np.float64] = growth - REMOVAL * flow**1.8
     return rate
 
 
 def pressure_drop(m_cold: NDArray[np.float64], fouling: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pressure drop in bar of tubes narrowed by a deposit of this resistance."""
     narrowed = BORE / (BORE - 2 * LAYER * np.maximum(fouling, 0.0))
-    drop: NDArray[np.float64] = PRESSURE_DROP * (m_cold / M_COLD) ** 1.8 * narrowed ** 5
+    drop: NDArray[np.float64] = PRESSURE_DROP * (m_cold / M_COLD) ** 1.8 * narrowed**5
     return drop
 
 
-def solve(pieces: NDArray[np.float64], strength: NDArray[np.float64],
-          times: NDArray[np.float64]) -> NDArray[np.float64]:
+def solve(
+    pieces: NDArray[np.float64], strength: NDArray[np.float64], times: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Rf, hot and cold outlet temperature (n, 3, S) of S units at ``times`` (N,) in hours.
 
     The solution ends, n rows long, soon after the last unit has reached `LIMIT`.
@@ -133,8 +149,13 @@ def solve(pieces: NDArray[np.float64], strength: NDArray[np.float64],
         drives = drives_at(time)
         rest_hot, rest_cold = outlets(drives, np.maximum(fouling, 0.0))
         rate = fouling_rate(drives, hot, cold, strength)
-        return np.column_stack([np.where(fouling > 0, rate, np.maximum(rate, 0.0)),
-                                (rest_hot - hot) / SETTLING, (rest_cold - cold) / SETTLING]).ravel()
+        return np.column_stack(
+            [
+                np.where(fouling > 0, rate, np.maximum(rate, 0.0)),
+                (rest_hot - hot) / SETTLING,
+                (rest_cold - cold) / SETTLING,
+            ]
+        ).ravel()
 
     def all_failed(_: float, state: NDArray[np.float64]) -> float:
         return float(state[::3].min()) - (LIMIT + 0.05)
@@ -143,9 +164,19 @@ def solve(pieces: NDArray[np.float64], strength: NDArray[np.float64],
     clean = np.zeros(units)
     first = np.column_stack([clean, *outlets(drives_at(0.0), clean)]).ravel()
     # a state depends on the three states of its own unit only: a band of two on either side
-    found = solve_ivp(rhs, (0.0, float(times[-1])), first, method="LSODA", t_eval=times, rtol=1e-5, atol=1e-6,
-                      events=all_failed,
-                      max_step=KNOT, lband=2, uband=2)
+    found = solve_ivp(
+        rhs,
+        (0.0, float(times[-1])),
+        first,
+        method="LSODA",
+        t_eval=times,
+        rtol=1e-5,
+        atol=1e-6,
+        events=all_failed,
+        max_step=KNOT,
+        lband=2,
+        uband=2,
+    )
     if not found.success:
         raise ArithmeticError(f"the exchanger balances could not be solved: {found.message}")
     return np.ascontiguousarray(found.y.T.reshape(-1, units, 3).transpose(0, 2, 1))
@@ -156,8 +187,12 @@ def _units(rng: np.random.Generator, count: int) -> tuple[NDArray[np.float64], N
     knots = int(DAYS * 24 / KNOT) + 2
     drives = []
     for _ in range(count):
-        drives += [M_HOT * (1 + 0.04 * wander(rng, knots, 5)), moves(rng, knots, (44.0, 56.0), (4, 15)),
-                   T_HOT + 4 * wander(rng, knots, 4), T_COLD + 3 * wander(rng, knots, 4)]
+        drives += [
+            M_HOT * (1 + 0.04 * wander(rng, knots, 5)),
+            moves(rng, knots, (44.0, 56.0), (4, 15)),
+            T_HOT + 4 * wander(rng, knots, 4),
+            T_COLD + 3 * wander(rng, knots, 4),
+        ]
     return np.stack(drives), 0.0016 * np.exp(0.2 * np.clip(rng.standard_normal(count), -1.5, 2.0))
 
 
@@ -189,12 +224,23 @@ def _run(seed: int, settings: HeatExchangerSettings) -> Simulation:
     gaps = np.cumsum([0.0, *(np.array(lengths[:-1]) * STEP + 240.0)])  # one after the other, ten days apart
     hours = np.concatenate([gap + times[:rows] for gap, rows in zip(gaps, lengths, strict=True)])
     truth: dict[str, NDArray[Any]] = {
-        "fouling": np.concatenate(fouling), "remaining_life": left, "strength": strength, "inputs": shown,
-        "bad": seen.bad, "frozen": seen.frozen, "spike": seen.spike, "drift": seen.drift}
+        "fouling": np.concatenate(fouling),
+        "remaining_life": left,
+        "strength": strength,
+        "inputs": shown,
+        "bad": seen.bad,
+        "frozen": seen.frozen,
+        "spike": seen.spike,
+        "drift": seen.drift,
+    }
     table = table_of(
-        "heat_exchanger", COLUMNS, np.column_stack([seen.values, left]),
+        "heat_exchanger",
+        COLUMNS,
+        np.column_stack([seen.values, left]),
         time=START + (hours * 3600e9).astype("timedelta64[ns]"),
-        batch=np.repeat(np.arange(count, dtype=np.int32), lengths), batch_names=_names(count))
+        batch=np.repeat(np.arange(count, dtype=np.int32), lengths),
+        batch_names=_names(count),
+    )
     return Simulation(table, truth, _plans(seed, settings))
 
 
@@ -205,14 +251,21 @@ def _names(count: int) -> tuple[str, ...]:
 def _plans(seed: int, settings: HeatExchangerSettings) -> Plans:
     names = _names(int(settings.units))
     fifth = max(1, len(names) // 5)
-    common = {"data": {"plant": "heat_exchanger", "seed": seed},
-              "split": {"kind": "named", "test_batches": list(names[-fifth:]),
-                        "validation_batches": list(names[-2 * fifth:-fifth])},
-              "windows": {"lookback": "3d"}}
+    common = {
+        "data": {"plant": "heat_exchanger", "seed": seed},
+        "split": {
+            "kind": "named",
+            "test_batches": list(names[-fifth:]),
+            "validation_batches": list(names[-2 * fifth : -fifth]),
+        },
+        "windows": {"lookback": "3d"},
+    }
     # ten days tell the slope of the fouling from the noise of the instruments, three do not
     slow = {"windows": {"lookback": "10d", "stride": 2}}
-    return {"remaining_life": {**common, **slow, "task": {"kind": "remaining_life", "target": "remaining_life"}},
-            "soft_sensor": {**common, "task": {"kind": "soft_sensor", "target": "remaining_life"}}}
+    return {
+        "remaining_life": {**common, **slow, "task": {"kind": "remaining_life", "target": "remaining_life"}},
+        "soft_sensor": {**common, "task": {"kind": "soft_sensor", "target": "remaining_life"}},
+    }
 
 
 plants.register("heat_exchanger")(Plant("heat_exchanger", HeatExchangerSettings, COLUMNS, _plans, _run))

@@ -89,8 +89,7 @@ def settle(plant: Plant, wanted: Mapping[str, float]) -> Any:
         whole = isinstance(known[name].default, int)
         fits = isinstance(value, (int, float)) and math.isfinite(value) and low <= value <= high
         if not fits or (whole and value != int(value)):
-            raise PlanError("sets.bad_setting", plant=plant.name, setting=name, value=value, low=low,
-                            high=high)
+            raise PlanError("sets.bad_setting", plant=plant.name, setting=name, value=value, low=low, high=high)
     return plant.settings(**wanted)
 
 

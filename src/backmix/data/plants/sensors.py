@@ -59,13 +59,20 @@ class Sensed:
     drift: NDArray[np.float64]
 
 
-def sense(true: NDArray[np.float64], instruments: Sequence[Instrument], rng: np.random.Generator, *,
-          noise: float = 1.0, dirt: Dirt | None = None) -> Sensed:
+def sense(
+    true: NDArray[np.float64],
+    instruments: Sequence[Instrument],
+    rng: np.random.Generator,
+    *,
+    noise: float = 1.0,
+    dirt: Dirt | None = None,
+) -> Sensed:
     """What ``instruments`` show of the true values (N, F); ``noise`` multiplies noise and drift."""
     dirt = dirt or Dirt()
     rows, count = true.shape
-    drift = np.column_stack([
-        noise * one.drift * wander(rng, rows, one.drift_rows) for one in instruments]).reshape(rows, count)
+    drift = np.column_stack([noise * one.drift * wander(rng, rows, one.drift_rows) for one in instruments]).reshape(
+        rows, count
+    )
     error = rng.standard_normal((rows, count)) * np.array([noise * one.noise for one in instruments])
     values = true + drift + error
     spike = rng.random((rows, count)) < dirt.scale * dirt.spike / 1000
@@ -85,14 +92,15 @@ def sense(true: NDArray[np.float64], instruments: Sequence[Instrument], rng: np.
     return Sensed(values, bad, frozen, spike & ~frozen & ~bad, drift)
 
 
-def _episodes(rng: np.random.Generator, shape: tuple[int, ...], rate: float,
-              lengths: tuple[int, int]) -> NDArray[np.bool_]:
+def _episodes(
+    rng: np.random.Generator, shape: tuple[int, ...], rate: float, lengths: tuple[int, int]
+) -> NDArray[np.bool_]:
     """A mask (N, F) of episodes that begin with probability ``rate`` per row."""
     starts = rng.random(shape) < rate
     long = rng.integers(lengths[0], lengths[1], shape, endpoint=True)
     mask = np.zeros(shape, dtype=np.bool_)
     for row, column in np.argwhere(starts):
-        mask[row:row + long[row, column], column] = True
+        mask[row : row + long[row, column], column] = True
     return mask
 
 

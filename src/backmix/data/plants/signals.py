@@ -30,8 +30,9 @@ def wander(rng: np.random.Generator, rows: int, time_constant: float) -> NDArray
     return path
 
 
-def moves(rng: np.random.Generator, rows: int, bounds: tuple[float, float],
-          lengths: tuple[int, int]) -> NDArray[np.float64]:
+def moves(
+    rng: np.random.Generator, rows: int, bounds: tuple[float, float], lengths: tuple[int, int]
+) -> NDArray[np.float64]:
     """A set point, (N,), that an operator moves within ``bounds`` after ``lengths`` rows (from, to)."""
     parts: list[NDArray[np.float64]] = []
     while sum(map(len, parts)) < rows:

@@ -114,8 +114,12 @@ class Scaler:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` gives a scaler that is equal to the last bit."""
-        return {"kind": self.kind, "names": list(self.names), "center": self.center.tolist(),
-                "scale": self.scale.tolist()}
+        return {
+            "kind": self.kind,
+            "names": list(self.names),
+            "center": self.center.tolist(),
+            "scale": self.scale.tolist(),
+        }
 
     @classmethod
     def from_dict(cls, data: Any) -> Scaler:
@@ -125,22 +129,38 @@ class Scaler:
         kind, names = data["kind"], data["names"]
         if not isinstance(kind, str) or len(kind) > 100:
             raise BundleError("windows.bad_scaler", fault="kind")
-        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names) \
-                or len(names) > MOST_FEATURES:
+        if (
+            not isinstance(names, list | tuple)
+            or not all(isinstance(name, str) for name in names)
+            or len(names) > MOST_FEATURES
+        ):
             raise BundleError("windows.bad_scaler", fault="names")
         for field in ("center", "scale"):
             numbers = data[field]
-            if not isinstance(numbers, list | tuple) or len(numbers) != len(names) \
-                    or not all(type(n) in (int, float) and abs(n) <= LARGEST for n in numbers):
+            if (
+                not isinstance(numbers, list | tuple)
+                or len(numbers) != len(names)
+                or not all(type(n) in (int, float) and abs(n) <= LARGEST for n in numbers)
+            ):
                 raise BundleError("windows.bad_scaler", fault=field)
         if not all(n > 0 for n in data["scale"]):
             raise BundleError("windows.bad_scaler", fault="scale")
-        return cls(kind=kind, names=tuple(names), center=np.array(data["center"], dtype=np.float64),
-                   scale=np.array(data["scale"], dtype=np.float64))
+        return cls(
+            kind=kind,
+            names=tuple(names),
+            center=np.array(data["center"], dtype=np.float64),
+            scale=np.array(data["scale"], dtype=np.float64),
+        )
 
 
-def fit_scaler(kind: str, values: Values, names: tuple[str, ...], *, rows: Mask | None = None,
-               columns: tuple[int, ...] | None = None) -> Scaler:
+def fit_scaler(
+    kind: str,
+    values: Values,
+    names: tuple[str, ...],
+    *,
+    rows: Mask | None = None,
+    columns: tuple[int, ...] | None = None,
+) -> Scaler:
     """A scaler of a registered kind, learned from the rows of the training part and nothing else.
 
     values: (N, F), may be a memory map; names: the F features; rows: (N,) bool, None for all rows;

@@ -29,11 +29,18 @@ _PATH = "batch_dryer/Batch Dryer Case Study.xlsx"
 _PHASES = ("Deagglomerate", "Heat", "Cooldown")
 _CLASSES = ("On-spec", "Off-Spec", "High-Solvent")
 _TRAJECTORY = (
-    Column("phase", role="ignored", categories=_PHASES), Column("tank_level"),
-    Column("differential_pressure"), Column("dryer_pressure"), Column("power"),
-    Column("torque"), Column("agitator_speed"),
-    Column("jacket_temperature_sp", "degC"), Column("jacket_temperature", "degC"),
-    Column("dryer_temperature_sp", "degC"), Column("dryer_temperature", "degC"))
+    Column("phase", role="ignored", categories=_PHASES),
+    Column("tank_level"),
+    Column("differential_pressure"),
+    Column("dryer_pressure"),
+    Column("power"),
+    Column("torque"),
+    Column("agitator_speed"),
+    Column("jacket_temperature_sp", "degC"),
+    Column("jacket_temperature", "degC"),
+    Column("dryer_temperature_sp", "degC"),
+    Column("dryer_temperature", "degC"),
+)
 _CHEMISTRY = (*(Column(f"Z{i}", role="ignored") for i in range(1, 12)), Column("cake_weight"))
 _QUALITY = (*(Column(f"Y{i}", role="lab") for i in range(1, 12)), Column("solvent", role="lab"))
 COLUMNS = (*_TRAJECTORY, *_CHEMISTRY, *_QUALITY, Column("class", role="lab", categories=_CLASSES))
@@ -60,8 +67,13 @@ def _read(paths: Paths, protocol: str | None) -> Table:
     quality = _by_batch(rows("ProductQuality"), names)
     after = np.column_stack([quality, [classes[name] for name in names]])[batch]
     after[np.append(batch[1:] == batch[:-1], False)] = np.nan
-    table = Table(np.column_stack([moving, before, after]), tags("batch_dryer", COLUMNS), batch=batch,
-                  batch_names=names, source="batch_dryer")
+    table = Table(
+        np.column_stack([moving, before, after]),
+        tags("batch_dryer", COLUMNS),
+        batch=batch,
+        batch_names=names,
+        source="batch_dryer",
+    )
     return table if protocol == "end" else with_roles(table, {protocol or "Y10": "target"})
 
 
@@ -79,14 +91,31 @@ def _plan(target: str) -> dict[str, Any]:
     return {**common, "task": {"kind": kind, "target": target}, "windows": {"lookback": "batch"}}
 
 
-sets.register("batch_dryer")(DataSet(
-    name="batch_dryer", columns=COLUMNS, clock="none", read=_read,
-    tasks=("batch_quality", "batch_end_time", "fault_diagnosis"),
-    files=(DataFile(_PATH, (raw("salvadorgarciamunoz/pyphi", "8457959312970e29198792d722ca8bd98af8fc6a",
-                                "examples/Batch analysis/Batch Dryer Case Study.xlsx"),),
-                    "ad3bda4bbf4e9f96072059421b6c3e0b13131b94f4c051ac2fed3f42d94ecdd4", 4359150),),
-    licence="MIT",
-    citation="Garcia-Munoz, S., Kourti, T., MacGregor, J.F., Mateos, A.G., Murphy, G. (2003). "
-             "Troubleshooting of an industrial batch process using multivariate methods. Industrial & "
-             "Engineering Chemistry Research 42(15), 3592-3601. Carrier: Garcia-Munoz, S., pyphi.",
-    plans={target: _plan(target) for target in ("Y10", "Y2", "Y4", "solvent", "class", "end")}))
+sets.register("batch_dryer")(
+    DataSet(
+        name="batch_dryer",
+        columns=COLUMNS,
+        clock="none",
+        read=_read,
+        tasks=("batch_quality", "batch_end_time", "fault_diagnosis"),
+        files=(
+            DataFile(
+                _PATH,
+                (
+                    raw(
+                        "salvadorgarciamunoz/pyphi",
+                        "8457959312970e29198792d722ca8bd98af8fc6a",
+                        "examples/Batch analysis/Batch Dryer Case Study.xlsx",
+                    ),
+                ),
+                "ad3bda4bbf4e9f96072059421b6c3e0b13131b94f4c051ac2fed3f42d94ecdd4",
+                4359150,
+            ),
+        ),
+        licence="MIT",
+        citation="Garcia-Munoz, S., Kourti, T., MacGregor, J.F., Mateos, A.G., Murphy, G. (2003). "
+        "Troubleshooting of an industrial batch process using multivariate methods. Industrial & "
+        "Engineering Chemistry Research 42(15), 3592-3601. Carrier: Garcia-Munoz, S., pyphi.",
+        plans={target: _plan(target) for target in ("Y10", "Y2", "Y4", "solvent", "class", "end")},
+    )
+)

@@ -27,17 +27,40 @@ def _read(paths: Paths, protocol: str | None) -> Table:
     cells = np.array([row[1:] for row in rows], dtype=object)
     bad = np.isin(cells, STATUSES)
     values = np.where(bad, "nan", cells).astype(np.float64)
-    return Table(values, tags("bibmon", COLUMNS),
-                 time=np.array([row[0].replace(" ", "T") for row in rows], dtype="datetime64[ns]"),
-                 quality=np.where(bad, Quality.BAD, Quality.GOOD).astype(np.uint8), source="bibmon")
+    return Table(
+        values,
+        tags("bibmon", COLUMNS),
+        time=np.array([row[0].replace(" ", "T") for row in rows], dtype="datetime64[ns]"),
+        quality=np.where(bad, Quality.BAD, Quality.GOOD).astype(np.uint8),
+        source="bibmon",
+    )
 
 
-sets.register("bibmon")(DataSet(
-    name="bibmon", columns=COLUMNS, clock="recorded", tasks=(), plans={}, read=_read,
-    files=(DataFile(_PATH, (raw("petrobras/BibMon", "cbbc9ca8b02ddb541e19a77129555d745b12b543",
-                                "bibmon/real_process_data/real_process_data.csv"),),
-                    "d360b9e7e0d9e1f7f824e9f0c4f7817c0205eaf3ada3089a4521bb57c30fa308", 2456554),),
-    licence="CC BY 4.0",
-    citation="Melo, A., Lemos, T.S.M., Soares, R.M., et al. (2024). BibMon: an open source Python package "
-             "for process monitoring, soft sensing, and fault diagnosis. Digital "
-             "Chemical Engineering 13, 100182."))
+sets.register("bibmon")(
+    DataSet(
+        name="bibmon",
+        columns=COLUMNS,
+        clock="recorded",
+        tasks=(),
+        plans={},
+        read=_read,
+        files=(
+            DataFile(
+                _PATH,
+                (
+                    raw(
+                        "petrobras/BibMon",
+                        "cbbc9ca8b02ddb541e19a77129555d745b12b543",
+                        "bibmon/real_process_data/real_process_data.csv",
+                    ),
+                ),
+                "d360b9e7e0d9e1f7f824e9f0c4f7817c0205eaf3ada3089a4521bb57c30fa308",
+                2456554,
+            ),
+        ),
+        licence="CC BY 4.0",
+        citation="Melo, A., Lemos, T.S.M., Soares, R.M., et al. (2024). BibMon: an open source Python package "
+        "for process monitoring, soft sensing, and fault diagnosis. Digital "
+        "Chemical Engineering 13, 100182.",
+    )
+)

@@ -24,34 +24,77 @@ CAP = 125.0  # flights
 UNITS = 100
 VALIDATION = 20  # the last training units
 _SENSORS = (
-    ("T2", "degR"), ("T24", "degR"), ("T30", "degR"), ("T50", "degR"), ("P2", "psia"), ("P15", "psia"),
-    ("P30", "psia"), ("Nf", "rpm"), ("Nc", "rpm"), ("epr", ""), ("Ps30", "psia"), ("phi", "pps/psi"),
-    ("NRf", "rpm"), ("NRc", "rpm"), ("BPR", ""), ("farB", ""), ("htBleed", ""), ("Nf_dmd", "rpm"),
-    ("PCNfR_dmd", "rpm"), ("W31", "lbm/s"), ("W32", "lbm/s"))
+    ("T2", "degR"),
+    ("T24", "degR"),
+    ("T30", "degR"),
+    ("T50", "degR"),
+    ("P2", "psia"),
+    ("P15", "psia"),
+    ("P30", "psia"),
+    ("Nf", "rpm"),
+    ("Nc", "rpm"),
+    ("epr", ""),
+    ("Ps30", "psia"),
+    ("phi", "pps/psi"),
+    ("NRf", "rpm"),
+    ("NRc", "rpm"),
+    ("BPR", ""),
+    ("farB", ""),
+    ("htBleed", ""),
+    ("Nf_dmd", "rpm"),
+    ("PCNfR_dmd", "rpm"),
+    ("W31", "lbm/s"),
+    ("W32", "lbm/s"),
+)
 COLUMNS = (
     Column("cycle", "flight", "ignored"),  # the age says nothing of the state; published figures leave it out
-    *(Column(f"setting{i}") for i in (1, 2, 3)), *(Column(name, unit) for name, unit in _SENSORS),
-    Column("RUL", "flight", "target"))
+    *(Column(f"setting{i}") for i in (1, 2, 3)),
+    *(Column(name, unit) for name, unit in _SENSORS),
+    Column("RUL", "flight", "target"),
+)
 _FILES = {  # size, sha256 unpacked, sha256 packed
-    "train_FD001": (3515356, "963b5e22825b34d8b21c69e1aeb4af3e647050eb672ee8834ba4b5d91d2de0f8",
-                    "d0ce25b14e892e2483809dd000ca1f8d7e318d1c9ac6a8055926f08265ace70a"),
-    "test_FD001": (2228855, "3cda7109ce17bafb5443f2ac926cfcf88154b941b8c4cf95eb55d1ddd6f52851",
-                   "9bc5ed28f8181a62938a025b56baf1f3a83bfa972906301e8220ed6c30b69518"),
-    "RUL_FD001": (429, "a19c8ec94931949d0485bdc35118206e9c81c4547b422efb9cf86f4ceddbceca",
-                  "831ec48d510ec1c5b542b8a3fcf3388b6c88bf95cc801d37cfd2edb104640017"),
-    "train_FD003": (4213862, "2abbe9968cc5e8eb091980f51b20f62bb4127336d3482cb52071d53bf23329e2",
-                    "df3b1948a82eb3e0320116323920ba822206357d516bf3362315740bd079e8ea"),
-    "test_FD003": (2826651, "299babd63c8d987cef079c4a425429f33b3a34797d803bbe2ad48c29dbd0d790",
-                   "1e48323df040fa87cfaa988c48199bc6343e4a35ffdbaa2abdc5f0ea091c5ede"),
-    "RUL_FD003": (428, "df1e0566306b174a2de41c67a3e7a51877889598b78643fc3e5685259091b7cb",
-                  "dfc9bfef43e2077e5417a3fce36749213c30ac0c81af8e82e1270f3d203e23b5"),
+    "train_FD001": (
+        3515356,
+        "963b5e22825b34d8b21c69e1aeb4af3e647050eb672ee8834ba4b5d91d2de0f8",
+        "d0ce25b14e892e2483809dd000ca1f8d7e318d1c9ac6a8055926f08265ace70a",
+    ),
+    "test_FD001": (
+        2228855,
+        "3cda7109ce17bafb5443f2ac926cfcf88154b941b8c4cf95eb55d1ddd6f52851",
+        "9bc5ed28f8181a62938a025b56baf1f3a83bfa972906301e8220ed6c30b69518",
+    ),
+    "RUL_FD001": (
+        429,
+        "a19c8ec94931949d0485bdc35118206e9c81c4547b422efb9cf86f4ceddbceca",
+        "831ec48d510ec1c5b542b8a3fcf3388b6c88bf95cc801d37cfd2edb104640017",
+    ),
+    "train_FD003": (
+        4213862,
+        "2abbe9968cc5e8eb091980f51b20f62bb4127336d3482cb52071d53bf23329e2",
+        "df3b1948a82eb3e0320116323920ba822206357d516bf3362315740bd079e8ea",
+    ),
+    "test_FD003": (
+        2826651,
+        "299babd63c8d987cef079c4a425429f33b3a34797d803bbe2ad48c29dbd0d790",
+        "1e48323df040fa87cfaa988c48199bc6343e4a35ffdbaa2abdc5f0ea091c5ede",
+    ),
+    "RUL_FD003": (
+        428,
+        "df1e0566306b174a2de41c67a3e7a51877889598b78643fc3e5685259091b7cb",
+        "dfc9bfef43e2077e5417a3fce36749213c30ac0c81af8e82e1270f3d203e23b5",
+    ),
 }
 
 
 def _file(stem: str) -> DataFile:
     size, digest, carrier = _FILES[stem]
-    return DataFile(f"cmapss/{stem}.txt", (raw("oluies/tedsds", "a5dabc4656bd979070fb64c58d74cabade1384e5",
-                                               f"data/{stem}.txt.gz"),), digest, size, carrier)
+    return DataFile(
+        f"cmapss/{stem}.txt",
+        (raw("oluies/tedsds", "a5dabc4656bd979070fb64c58d74cabade1384e5", f"data/{stem}.txt.gz"),),
+        digest,
+        size,
+        carrier,
+    )
 
 
 def _units(part: str) -> list[str]:
@@ -69,17 +112,26 @@ def _read(name: str, paths: Paths, protocol: str | None) -> Table:
     rul = (last + np.concatenate([np.zeros(UNITS), left]))[batch] - rows[:, 1]
     if protocol != "uncapped":
         rul = np.minimum(rul, CAP)
-    return Table(np.column_stack([rows[:, 1:], rul]), tags("cmapss", COLUMNS), batch=batch,
-                 batch_names=(*_units("train"), *_units("test")), source=name)
+    return Table(
+        np.column_stack([rows[:, 1:], rul]),
+        tags("cmapss", COLUMNS),
+        batch=batch,
+        batch_names=(*_units("train"), *_units("test")),
+        source=name,
+    )
 
 
 def _plan(name: str, protocol: str) -> dict[str, Any]:
     return {
         "data": {"set": name, "protocol": protocol},
-        "task": {"kind": "remaining_life", "target": "RUL", "cap": CAP, "judge_capped": protocol == "capped",
-                 "judged": "last"},
-        "split": {"kind": "named", "test_batches": _units("test"),
-                  "validation_batches": _units("train")[-VALIDATION:]},
+        "task": {
+            "kind": "remaining_life",
+            "target": "RUL",
+            "cap": CAP,
+            "judge_capped": protocol == "capped",
+            "judged": "last",
+        },
+        "split": {"kind": "named", "test_batches": _units("test"), "validation_batches": _units("train")[-VALIDATION:]},
         "windows": {"lookback": 30},
     }
 
@@ -87,14 +139,19 @@ def _plan(name: str, protocol: str) -> dict[str, Any]:
 def _set(part: str) -> DataSet:
     name = f"cmapss_{part.lower()}"
     return DataSet(
-        name=name, files=tuple(_file(f"{kind}_{part}") for kind in ("train", "test", "RUL")), columns=COLUMNS,
-        clock="none", tasks=("remaining_life",),
+        name=name,
+        files=tuple(_file(f"{kind}_{part}") for kind in ("train", "test", "RUL")),
+        columns=COLUMNS,
+        clock="none",
+        tasks=("remaining_life",),
         licence="NASA open data; carrier repository Apache-2.0",
         citation="Saxena, A., Goebel, K., Simon, D., Eklund, N. (2008). Damage propagation modeling for "
-                 "aircraft engine run-to-failure simulation. International Conference on Prognostics and "
-                 "Health Management.",
+        "aircraft engine run-to-failure simulation. International Conference on Prognostics and "
+        "Health Management.",
         plans={protocol: _plan(name, protocol) for protocol in ("capped", "uncapped")},
-        read=lambda paths, protocol: _read(name, paths, protocol), family="cmapss")
+        read=lambda paths, protocol: _read(name, paths, protocol),
+        family="cmapss",
+    )
 
 
 for _part in ("FD001", "FD003"):

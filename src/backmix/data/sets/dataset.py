@@ -114,8 +114,16 @@ def raw(repository: str, commit: str, path: str) -> str:
 
 def tags(family: str, columns: Sequence[Column]) -> tuple[Tag, ...]:
     """Columns as tags, described in the language of the moment."""
-    return tuple(Tag(c.name, unit=c.unit, role=c.role, categories=c.categories,
-                     description=title_of(f"sets.{family}_{c.text or c.name}", otherwise="")) for c in columns)
+    return tuple(
+        Tag(
+            c.name,
+            unit=c.unit,
+            role=c.role,
+            categories=c.categories,
+            description=title_of(f"sets.{family}_{c.text or c.name}", otherwise=""),
+        )
+        for c in columns
+    )
 
 
 def with_roles(table: Table, roles: Mapping[str, Role]) -> Table:

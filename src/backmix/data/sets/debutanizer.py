@@ -21,12 +21,24 @@ from backmix.data.table import Table
 
 _PATH = "debutanizer/Debutanizer_Column_Data.txt"
 _FILE = DataFile(
-    _PATH, (raw("tonyzyl/Semisupervised-VAE-for-Regression-Application-on-Soft-Sensor",
-                "d996cb5dea412652aa27a4536566c226cb513800", "data/Debutanizer_Column_Data.txt"),),
-    "b9488f0a78fa0d6afde73990212122e6a552e3b0ebfb91f048c40afbe76015a4", 308951)
+    _PATH,
+    (
+        raw(
+            "tonyzyl/Semisupervised-VAE-for-Regression-Application-on-Soft-Sensor",
+            "d996cb5dea412652aa27a4536566c226cb513800",
+            "data/Debutanizer_Column_Data.txt",
+        ),
+    ),
+    "b9488f0a78fa0d6afde73990212122e6a552e3b0ebfb91f048c40afbe76015a4",
+    308951,
+)
 COLUMNS = (*(Column(f"u{i}") for i in range(1, 8)), Column("y", role="target"))
 _PAST: dict[str, dict[str, int] | None] = {
-    "C": None, "A": {"delay": 4, "count": 1}, "B": {"delay": 4, "count": 5}, "D": {"delay": 10, "count": 1}}
+    "C": None,
+    "A": {"delay": 4, "count": 1},
+    "B": {"delay": 4, "count": 5},
+    "D": {"delay": 10, "count": 1},
+}
 _SAMPLED = 10
 """Protocol D: rows from one laboratory sample to the next."""
 
@@ -49,9 +61,17 @@ def _plan(protocol: str) -> dict[str, Any]:
     }
 
 
-sets.register("debutanizer")(DataSet(
-    name="debutanizer", files=(_FILE,), columns=COLUMNS, clock="none", tasks=("soft_sensor",),
-    licence="None stated (data accompanying a book); for your own study, not to be redistributed",
-    citation="Fortuna, L., Graziani, S., Rizzo, A., Xibilia, M.G. (2007). Soft Sensors for Monitoring and "
-             "Control of Industrial Processes. Springer.",
-    plans={protocol: _plan(protocol) for protocol in _PAST}, read=_read))
+sets.register("debutanizer")(
+    DataSet(
+        name="debutanizer",
+        files=(_FILE,),
+        columns=COLUMNS,
+        clock="none",
+        tasks=("soft_sensor",),
+        licence="None stated (data accompanying a book); for your own study, not to be redistributed",
+        citation="Fortuna, L., Graziani, S., Rizzo, A., Xibilia, M.G. (2007). Soft Sensors for Monitoring and "
+        "Control of Industrial Processes. Springer.",
+        plans={protocol: _plan(protocol) for protocol in _PAST},
+        read=_read,
+    )
+)

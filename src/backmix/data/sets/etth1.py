@@ -16,29 +16,49 @@ from backmix.data.table import Table
 
 _PATH = "ett/ETTh1.csv"
 MONTH = 30 * 24  # rows
-COLUMNS = (
-    *(Column(name) for name in ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL")), Column("OT", role="target"))
+COLUMNS = (*(Column(name) for name in ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL")), Column("OT", role="target"))
 
 
 def _read(paths: Paths, protocol: str | None) -> Table:
     with paths[_PATH].open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
-    return Table(np.array([row[1:] for row in rows], dtype=np.float64), tags("etth1", COLUMNS),
-                 time=np.array([row[0].replace(" ", "T") for row in rows], dtype="datetime64[ns]"),
-                 source="etth1")
+    return Table(
+        np.array([row[1:] for row in rows], dtype=np.float64),
+        tags("etth1", COLUMNS),
+        time=np.array([row[0].replace(" ", "T") for row in rows], dtype="datetime64[ns]"),
+        source="etth1",
+    )
 
 
-sets.register("etth1")(DataSet(
-    name="etth1", columns=COLUMNS, clock="recorded", tasks=("soft_sensor",), read=_read,
-    files=(DataFile(_PATH, (raw("zhouhaoyi/ETDataset", "1d16c8f4f943005d613b5bc962e9eeb06058cf07",
-                                "ETT-small/ETTh1.csv"),),
-                    "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066", 2589657),),
-    licence="CC BY-ND 4.0",
-    citation="Zhou, H., Zhang, S., Peng, J., Zhang, S., Li, J., Xiong, H., Zhang, W. (2021). Informer: "
-             "beyond efficient transformer for long sequence time-series forecasting. AAAI.",
-    plans={"oil_temperature": {
-        "data": {"set": "etth1", "protocol": "oil_temperature"},
-        "task": {"kind": "soft_sensor", "target": "OT"},
-        "split": {"kind": "chronological", "train_rows": 12 * MONTH, "validation_rows": 16 * MONTH,
-                  "test_rows": 20 * MONTH},
-    }}))
+sets.register("etth1")(
+    DataSet(
+        name="etth1",
+        columns=COLUMNS,
+        clock="recorded",
+        tasks=("soft_sensor",),
+        read=_read,
+        files=(
+            DataFile(
+                _PATH,
+                (raw("zhouhaoyi/ETDataset", "1d16c8f4f943005d613b5bc962e9eeb06058cf07", "ETT-small/ETTh1.csv"),),
+                "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
+                2589657,
+            ),
+        ),
+        licence="CC BY-ND 4.0",
+        citation="Zhou, H., Zhang, S., Peng, J., Zhang, S., Li, J., Xiong, H., Zhang, W. (2021). Informer: "
+        "beyond efficient transformer for long sequence time-series forecasting. AAAI.",
+        plans={
+            "oil_temperature": {
+                "data": {"set": "etth1", "protocol": "oil_temperature"},
+                "task": {"kind": "soft_sensor", "target": "OT"},
+                "split": {
+                    "kind": "chronological",
+                    "train_rows": 12 * MONTH,
+                    "validation_rows": 16 * MONTH,
+                    "test_rows": 20 * MONTH,
+                },
+            }
+        },
+    )
+)

@@ -85,8 +85,7 @@ def _local(found: DataSet, file: DataFile) -> Path | None:
         if place.is_file():
             got = sha256(place)
             if got != file.sha256:
-                raise InputError("sets.altered", where=str(place), name=found.name, got=got[:12],
-                                 want=file.sha256[:12])
+                raise InputError("sets.altered", where=str(place), name=found.name, got=got[:12], want=file.sha256[:12])
             return place
     return None
 
@@ -110,10 +109,15 @@ def _retrieve(found: DataSet, file: DataFile, url: str) -> Path:
     place = cache_folder() / file.path
     packed = file.carrier is not None
     try:
-        got = Path(pooch.retrieve(
-            url, known_hash=f"sha256:{file.carrier or file.sha256}",
-            fname=place.name + (".gz" if packed else ""), path=place.parent,
-            downloader=_Downloader(file.size)))
+        got = Path(
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{file.carrier or file.sha256}",
+                fname=place.name + (".gz" if packed else ""),
+                path=place.parent,
+                downloader=_Downloader(file.size),
+            )
+        )
     except requests.exceptions.HTTPError as fault:
         code = fault.response.status_code if fault.response is not None else "?"
         raise InputError("sets.refused", name=found.name, url=url, code=code, file=file.path) from None
@@ -159,8 +163,7 @@ def _unpack(packed: Path, size: int) -> bytes:
 
 
 def _offline(found: DataSet, file: DataFile, url: str, cause: str) -> InputError:
-    return InputError("sets.offline", name=found.name, file=file.path, host=urlsplit(url).hostname or url,
-                      cause=cause)
+    return InputError("sets.offline", name=found.name, file=file.path, host=urlsplit(url).hostname or url, cause=cause)
 
 
 def _reach(found: DataSet, file: DataFile) -> None:

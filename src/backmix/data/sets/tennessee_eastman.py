@@ -68,26 +68,60 @@ _TEST = (
     "e54035eda95311f13dd095f87607d97a89b7541afa2a3f68af098f33a5e2e6e5",
     "b6823aa09638cd59cb168bc24f991b6d4d557d8aea62b0b2a87ee67c21ba5a83",
 )
-_UNITS = ("kscmh", "kg/h", "kg/h", "kscmh", "kscmh", "kscmh", "kPa", "%", "degC", "kscmh", "degC",
-          "%", "kPa", "m3/h", "%", "kPa", "m3/h", "degC", "kg/h", "kW", "degC", "degC",
-          *("mol%",) * 19, *("%",) * 11)
+_UNITS = (
+    "kscmh",
+    "kg/h",
+    "kg/h",
+    "kscmh",
+    "kscmh",
+    "kscmh",
+    "kPa",
+    "%",
+    "degC",
+    "kscmh",
+    "degC",
+    "%",
+    "kPa",
+    "m3/h",
+    "%",
+    "kPa",
+    "m3/h",
+    "degC",
+    "kg/h",
+    "kW",
+    "degC",
+    "degC",
+    *("mol%",) * 19,
+    *("%",) * 11,
+)
 _NAMES = (*(f"XMEAS{i}" for i in range(1, 42)), *(f"XMV{i}" for i in range(1, 12)))
-_FAULTS = {"case1": (1, 2, 6, 7, 8), "case2": (4, 5, 10, 11, 12), "all": tuple(range(1, 22)),
-           "with_normal": tuple(range(22)), "detection": tuple(range(22))}
+_FAULTS = {
+    "case1": (1, 2, 6, 7, 8),
+    "case2": (4, 5, 10, 11, 12),
+    "all": tuple(range(1, 22)),
+    "with_normal": tuple(range(22)),
+    "detection": tuple(range(22)),
+}
 _DETECTION = "detection"
 """The protocol that trains on ``d00.dat`` alone: nothing of a fault is seen before the test part."""
 
 
 def _file(stem: str, digest: str, size: int) -> DataFile:
-    return DataFile(f"tennessee_eastman/{stem}.dat", (
-        raw("camaramm/tennessee-eastman-profBraatz", "0643318858ce7c87292bd59820b459e12a13d009",
-            f"{stem}.dat"),
-        raw("petrobras/BibMon", "cbbc9ca8b02ddb541e19a77129555d745b12b543",
-            f"bibmon/tennessee_eastman/{stem}.dat")), digest, size)
+    return DataFile(
+        f"tennessee_eastman/{stem}.dat",
+        (
+            raw("camaramm/tennessee-eastman-profBraatz", "0643318858ce7c87292bd59820b459e12a13d009", f"{stem}.dat"),
+            raw("petrobras/BibMon", "cbbc9ca8b02ddb541e19a77129555d745b12b543", f"bibmon/tennessee_eastman/{stem}.dat"),
+        ),
+        digest,
+        size,
+    )
 
 
-_FILES = (*(_file(f"d{k:02d}", digest, 399840 if k else 416049) for k, digest in enumerate(_TRAIN)),
-          *(_file(f"d{k:02d}_te", digest, 799680) for k, digest in enumerate(_TEST)))
+_FILES = (
+    *(_file(f"d{k:02d}", digest, 399840 if k else 416049) for k, digest in enumerate(_TRAIN)),
+    *(_file(f"d{k:02d}_te", digest, 799680) for k, digest in enumerate(_TEST)),
+)
 
 
 def _name(fault: int) -> str:
@@ -115,9 +149,14 @@ def _read(paths: Paths, protocol: str | None) -> Table:
     lengths = [len(run) for run in runs]
     columns = (*COLUMNS[:-1], Column("fault", role="target", categories=tuple(map(_name, faults))))
     values = np.column_stack([np.concatenate(runs), np.concatenate(codes)])
-    return Table(values, tags("tennessee_eastman", columns),
-                 time=clock(lengths, STEP), batch=np.repeat(np.arange(len(runs), dtype=np.int32), lengths),
-                 batch_names=tuple(stems), source="tennessee_eastman")
+    return Table(
+        values,
+        tags("tennessee_eastman", columns),
+        time=clock(lengths, STEP),
+        batch=np.repeat(np.arange(len(runs), dtype=np.int32), lengths),
+        batch_names=tuple(stems),
+        source="tennessee_eastman",
+    )
 
 
 def _plan(protocol: str) -> dict[str, Any]:
@@ -130,21 +169,35 @@ def _plan(protocol: str) -> dict[str, Any]:
     return {
         "data": {"set": "tennessee_eastman", "protocol": protocol},
         "task": task,
-        "split": {"kind": "named", "test_batches": [f"d{f:02d}_te" for f in _FAULTS[protocol]],
-                  "train": train, "validation": round(1 - train, 1), "test": 0.0, "within": "batch"},
+        "split": {
+            "kind": "named",
+            "test_batches": [f"d{f:02d}_te" for f in _FAULTS[protocol]],
+            "train": train,
+            "validation": round(1 - train, 1),
+            "test": 0.0,
+            "within": "batch",
+        },
         "windows": {"lookback": 20},
     }
 
 
-COLUMNS = (*(Column(name, unit) for name, unit in zip(_NAMES, _UNITS, strict=True)),
-           Column("fault", role="target", categories=tuple(map(_name, range(22)))))
+COLUMNS = (
+    *(Column(name, unit) for name, unit in zip(_NAMES, _UNITS, strict=True)),
+    Column("fault", role="target", categories=tuple(map(_name, range(22)))),
+)
 
-sets.register("tennessee_eastman")(DataSet(
-    name="tennessee_eastman", files=_FILES, columns=COLUMNS, clock="nominal",
-    tasks=("fault_diagnosis", "anomaly_detection"),
-    licence="Copyright 1998-2002 Board of Trustees of the University of Illinois; MIT-like, "
-            "with notice",
-    citation="Chiang, L.H., Russell, E.L., Braatz, R.D. (2001). Fault Detection and Diagnosis in Industrial "
-             "Systems. Springer. Process: Downs, J.J., Vogel, E.F. (1993). Computers & Chemical Engineering "
-             "17(3), 245-255.",
-    plans={protocol: _plan(protocol) for protocol in _FAULTS}, read=_read))
+sets.register("tennessee_eastman")(
+    DataSet(
+        name="tennessee_eastman",
+        files=_FILES,
+        columns=COLUMNS,
+        clock="nominal",
+        tasks=("fault_diagnosis", "anomaly_detection"),
+        licence="Copyright 1998-2002 Board of Trustees of the University of Illinois; MIT-like, with notice",
+        citation="Chiang, L.H., Russell, E.L., Braatz, R.D. (2001). Fault Detection and Diagnosis in Industrial "
+        "Systems. Springer. Process: Downs, J.J., Vogel, E.F. (1993). Computers & Chemical Engineering "
+        "17(3), 245-255.",
+        plans={protocol: _plan(protocol) for protocol in _FAULTS},
+        read=_read,
+    )
+)

@@ -33,9 +33,7 @@ def read_frame(plan: ReadPlan, frame: Any) -> RawTable:
     except nw.exceptions.DuplicateError:
         twice = [str(name) for name in frame.columns]
         raise InputError(
-            "data.duplicate_column",
-            where=_WHERE,
-            column=next(name for name in twice if twice.count(name) > 1),
+            "data.duplicate_column", where=_WHERE, column=next(name for name in twice if twice.count(name) > 1)
         ) from None
     eager = known.collect() if isinstance(known, nw.LazyFrame) else known
     columns = tuple(_column(eager.get_column(name)) for name in eager.columns)

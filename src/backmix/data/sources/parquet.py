@@ -35,8 +35,7 @@ def read_parquet(plan: ReadPlan, path: Path) -> RawTable:
         with parquet.ParquetFile(path) as file:
             groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
             unpacked = max(
-                sum(group.total_byte_size for group in groups),
-                8 * file.metadata.num_rows * len(file.schema_arrow),
+                sum(group.total_byte_size for group in groups), 8 * file.metadata.num_rows * len(file.schema_arrow)
             )
             if unpacked > plan.limit:
                 raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")

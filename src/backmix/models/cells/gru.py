@@ -27,15 +27,20 @@ class Gru(Cell):
     states = ("h",)
     gates = ("z", "r", "candidate")
     kept = 8
-    source = ("Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014; the form "
-              "with reset_after is that of its first version, arXiv 1406.1078v1, and of cuDNN")
+    source = (
+        "Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014; the form "
+        "with reset_after is that of its first version, arXiv 1406.1078v1, and of cuDNN"
+    )
 
     @staticmethod
     def layer(units: int, settings: LayerSettings) -> Any:
         from backmix.models import layers
 
-        return layers.GRU(recurrent_activation=settings.recurrent_activation,
-                          reset_after=settings.reset_after, **common(units, settings))
+        return layers.GRU(
+            recurrent_activation=settings.recurrent_activation,
+            reset_after=settings.reset_after,
+            **common(units, settings),
+        )
 
     @staticmethod
     def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:

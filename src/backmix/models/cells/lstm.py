@@ -19,15 +19,18 @@ class Lstm(Cell):
     states = ("h", "c")
     gates = ("i", "f", "candidate", "o")
     kept = 8
-    source = ("Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9 (1997); forget gate: "
-              "Gers, Schmidhuber & Cummins, Neural Computation 12 (2000)")
+    source = (
+        "Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9 (1997); forget gate: "
+        "Gers, Schmidhuber & Cummins, Neural Computation 12 (2000)"
+    )
 
     @staticmethod
     def layer(units: int, settings: LayerSettings) -> Any:
         from backmix.models import layers
 
-        return layers.LSTM(recurrent_activation=settings.recurrent_activation,
-                           unit_forget_bias=True, **common(units, settings))
+        return layers.LSTM(
+            recurrent_activation=settings.recurrent_activation, unit_forget_bias=True, **common(units, settings)
+        )
 
     @staticmethod
     def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:

@@ -47,8 +47,15 @@ class Form:
     def numbers(self, batch: int) -> list[int]:
         """The form in the order of the native calls, for a batch of B rows on the threads allowed now."""
         threads = native().threads()
-        return [CELLS[self.cell], ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation],
-                int(self.reset_after), int(self.backwards), native().tiles(batch, threads), threads]
+        return [
+            CELLS[self.cell],
+            ACTIVATIONS[self.activation],
+            ACTIVATIONS[self.recurrent_activation],
+            int(self.reset_after),
+            int(self.backwards),
+            native().tiles(batch, threads),
+            threads,
+        ]
 
     def kept(self, shape: tuple[int, ...], units: int) -> int:
         """Numbers that the way forward keeps for the way back; shape: (B, T, F)."""

@@ -16,8 +16,19 @@ from backmix.text import say
 
 def run(form: Form, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
     """As `kernels.xla.run`, for torch tensors; differentiable once."""
-    h, h_last, c_last = _function().apply(form, sequences, given.x, given.h0, given.c0, given.kernel,
-                                          given.recurrent, given.bias, given.x_mask, given.h_mask, given.seen)
+    h, h_last, c_last = _function().apply(
+        form,
+        sequences,
+        given.x,
+        given.h0,
+        given.c0,
+        given.kernel,
+        given.recurrent,
+        given.bias,
+        given.x_mask,
+        given.h_mask,
+        given.seen,
+    )
     return (h if sequences else None), h_last, (c_last if form.cell == "lstm" else None)
 
 
@@ -28,8 +39,9 @@ def _function() -> Any:
     def forward(ctx: Any, form: Form, sequences: bool, *tensors: Any) -> Any:
         arrays = [_numpy(tensor) for tensor in tensors]
         numbers = form.numbers(len(arrays[0]))
-        h, h_last, c_last, kept = map(torch.from_numpy, native().forward(
-            *arrays, numbers, sequences, any(ctx.needs_input_grad)))
+        h, h_last, c_last, kept = map(
+            torch.from_numpy, native().forward(*arrays, numbers, sequences, any(ctx.needs_input_grad))
+        )
         # saved by torch, which notices when somebody writes into them before the way back
         ctx.save_for_backward(h, *(tensor for tensor in tensors if tensor is not None))
         ctx.there = [tensor is not None for tensor in tensors]
@@ -44,16 +56,27 @@ def _function() -> Any:
         left = iter(saved)
         arrays = [_numpy(next(left)) if there else None for there in ctx.there]
         dh, dh_last, dc_last = (None if pull is None or not pull.numel() else _numpy(pull) for pull in pulls)
-        found = native().backward(*arrays, _numpy(h), _numpy(ctx.kept), dh if ctx.sequences else None, dh_last,
-                                  dc_last, ctx.numbers, ctx.needs_input_grad[2])
+        found = native().backward(
+            *arrays,
+            _numpy(h),
+            _numpy(ctx.kept),
+            dh if ctx.sequences else None,
+            dh_last,
+            dc_last,
+            ctx.numbers,
+            ctx.needs_input_grad[2],
+        )
         gradients = [torch.from_numpy(array) for array in found]
         if arrays[5] is not None:
             gradients[5] = gradients[5].reshape(arrays[5].shape)
         wanted = ctx.needs_input_grad[2:8]
         return (None, None, *(g if want else None for g, want in zip(gradients, wanted, strict=True)), None, None, None)
 
-    return type("RecurrentLayer", (torch.autograd.Function,),
-                {"forward": staticmethod(forward), "backward": staticmethod(backward)})
+    return type(
+        "RecurrentLayer",
+        (torch.autograd.Function,),
+        {"forward": staticmethod(forward), "backward": staticmethod(backward)},
+    )
 
 
 def _numpy(tensor: Any) -> Any:

@@ -27,8 +27,19 @@ def run(form: Form, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]
     and vmap (a vmap runs its parts one after the other).
     """
     usable()
-    h, h_last, c_last = _layer(form, sequences, given.x, given.h0, given.c0, given.kernel, given.recurrent,
-                               given.bias, given.x_mask, given.h_mask, given.seen)
+    h, h_last, c_last = _layer(
+        form,
+        sequences,
+        given.x,
+        given.h0,
+        given.c0,
+        given.kernel,
+        given.recurrent,
+        given.bias,
+        given.x_mask,
+        given.h_mask,
+        given.seen,
+    )
     return (h if sequences else None), h_last, (c_last if form.cell == "lstm" else None)
 
 
@@ -53,8 +64,12 @@ def _forward(form: Form, arrays: tuple[Any, ...], *, sequences: bool, keep: bool
     x, recurrent = arrays[0], arrays[4]
     (rows, steps, _), units = x.shape, recurrent.shape[0]
     c = units if form.cell == "lstm" else 0
-    outputs = (_floats(rows if sequences or keep else 0, steps, units), _floats(rows, units), _floats(rows, c),
-               _floats(form.kept(x.shape, units) if keep else 0))
+    outputs = (
+        _floats(rows if sequences or keep else 0, steps, units),
+        _floats(rows, units),
+        _floats(rows, c),
+        _floats(form.kept(x.shape, units) if keep else 0),
+    )
     found: tuple[Any, Any, Any, Any] = _call(FORWARD, outputs, form, rows)(*_filled(arrays))
     return found
 
@@ -73,11 +88,31 @@ def _layer_backward(form: Form, sequences: bool, residuals: Any, pulls: Any) -> 
     if not sequences:
         dh = None
     x, h0, c0, kernel, recurrent, bias, x_mask, h_mask, seen = _filled(arrays)
-    outputs = tuple(_floats(*shape) for shape in (
-        x.shape if wanted is not None else (0,), h0.shape, c0.shape, kernel.shape, recurrent.shape, bias.shape))
+    outputs = tuple(
+        _floats(*shape)
+        for shape in (
+            x.shape if wanted is not None else (0,),
+            h0.shape,
+            c0.shape,
+            kernel.shape,
+            recurrent.shape,
+            bias.shape,
+        )
+    )
     found = _call(BACKWARD, outputs, form, x.shape[0])(
-        x, h0, c0, kernel, recurrent, bias, x_mask, h_mask, seen, h, kept,
-        *(_empty() if pull is None else pull for pull in (dh, dh_last, dc_last)))
+        x,
+        h0,
+        c0,
+        kernel,
+        recurrent,
+        bias,
+        x_mask,
+        h_mask,
+        seen,
+        h,
+        kept,
+        *(_empty() if pull is None else pull for pull in (dh, dh_last, dc_last)),
+    )
     dx, dh0, dc0, dkernel, drecurrent, dbias = found
     gradients = (dx if wanted is not None else None, dh0, dc0, dkernel, drecurrent, dbias, None, None, None)
     return tuple(g if a is not None else None for g, a in zip(gradients, arrays, strict=True))

@@ -8,5 +8,15 @@ gates and of gradient flow are drawn from its `Trace` and `Gradients`.
 from backmix.models.reference.network import Network, NetworkGradients, NetworkTrace, summarise
 from backmix.models.reference.recurrent import Form, Gradients, Trace, Weights, backward, forward
 
-__all__ = ["Form", "Gradients", "Network", "NetworkGradients", "NetworkTrace", "Trace", "Weights",
-           "backward", "forward", "summarise"]
+__all__ = [
+    "Form",
+    "Gradients",
+    "Network",
+    "NetworkGradients",
+    "NetworkTrace",
+    "Trace",
+    "Weights",
+    "backward",
+    "forward",
+    "summarise",
+]

@@ -53,8 +53,12 @@ def outputs(a: Architecture, weights: Named, inputs: Mapping[str, NDArray[Any]])
 
 def attention_weights(a: Architecture, weights: Named, x: NDArray[Any]) -> Array:
     """The weights (T,) of `Architecture.attention` over the rows of one window x (T, F)."""
-    window = _Window(a, {name: np.asarray(array, np.float64) for name, array in weights.items()},
-                     np.asarray(x, np.float64), np.zeros((a.horizon, 0)))
+    window = _Window(
+        a,
+        {name: np.asarray(array, np.float64) for name, array in weights.items()},
+        np.asarray(x, np.float64),
+        np.zeros((a.horizon, 0)),
+    )
     rows, last, _ = window.body()
     return window.weigh("attention_weights", rows, last)
 
@@ -86,8 +90,10 @@ class _Window:
                 vector.append(np.pad(self.x, [(0, (a.lookback or 0) - len(self.x)), (0, 0)]).reshape(-1))
             if a.decoder == "none":
                 return self.end(np.concatenate([*vector, self.ahead.reshape(-1)]))
-            given = [np.concatenate([*vector, self.ahead[k]]) if a.answer == "path" else np.concatenate(vector)
-                     for k in range(a.horizon if a.answer == "path" else len(self.x))]
+            given = [
+                np.concatenate([*vector, self.ahead[k]]) if a.answer == "path" else np.concatenate(vector)
+                for k in range(a.horizon if a.answer == "path" else len(self.x))
+            ]
             said = np.stack([self.end(row) for row in self._layer("decoder", "", np.stack(given))[0]])
         return said.reshape(-1) if a.answer == "path" else said
 
@@ -119,8 +125,11 @@ class _Window:
     def _layer(self, name: str, way: str, rows: Array) -> tuple[Array, list[Array]]:
         """h of every row (T, H) and the last states (H,) per letter."""
         a, w = self.a, self.weights
-        trace = forward(_form(a), Weights(*(w[f"{name}/{way}{role}"] for role in (
-            "kernel", "recurrent_kernel", "bias"))), rows[None])
+        trace = forward(
+            _form(a),
+            Weights(*(w[f"{name}/{way}{role}"] for role in ("kernel", "recurrent_kernel", "bias"))),
+            rows[None],
+        )
         return trace.h[0], [values[0] for values in trace.last.values()]
 
     def _transformer(self) -> tuple[Array, Array, list[Array]]:
@@ -147,7 +156,7 @@ class _Window:
         for t in range(len(rows)):
             for head in range(self.a.attention_heads):
                 part = slice(head * size, (head + 1) * size)
-                mixed[t, part] = softmax(k[:t + 1, part] @ q[t, part] / np.sqrt(size)) @ v[:t + 1, part]
+                mixed[t, part] = softmax(k[: t + 1, part] @ q[t, part] / np.sqrt(size)) @ v[: t + 1, part]
         return mixed @ w[f"{name}/out_kernel"] + w[f"{name}/out_bias"]
 
     def _feed_back(self, rows: Array, states: list[Array]) -> Array:

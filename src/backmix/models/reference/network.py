@@ -79,8 +79,8 @@ class Network:
             raise PlanError("forms.no_gradients", form=", ".join(beyond_light(architecture)))
         wide = [np.asarray(a, dtype=np.float64) for a in arrays]
         count = 3 * len(architecture.units)
-        layers = tuple(Weights(*wide[at:at + 3]) for at in range(0, count, 3))
-        return cls(architecture, layers, tuple(Dense(*wide[at:at + 2]) for at in range(count, len(wide), 2)))
+        layers = tuple(Weights(*wide[at : at + 3]) for at in range(0, count, 3))
+        return cls(architecture, layers, tuple(Dense(*wide[at : at + 2]) for at in range(count, len(wide), 2)))
 
     @property
     def form(self) -> Form:
@@ -112,8 +112,11 @@ class Network:
         for number, layer in enumerate(self.dense, 1):
             z = y @ layer.kernel + layer.bias
             inner.append((y, z))
-            y = _head(self.architecture, z) if number == len(self.dense) else VALUES[
-                self.architecture.dense_activation](z)
+            y = (
+                _head(self.architecture, z)
+                if number == len(self.dense)
+                else VALUES[self.architecture.dense_activation](z)
+            )
         return inner, y
 
     def backward(self, trace: NetworkTrace, doutputs: NDArray[Any]) -> NetworkGradients:
@@ -157,8 +160,9 @@ def summarise_back(x: Array, mask: Mask | None, grads: Array) -> Array:
     n = s.count[:, None, :]
     dx = s.weight * mean / n + spread * s.off / (n * (s.variance[:, None, :] + FLOOR**2))
     dx = dx + slope * s.away * (n - 1.0) / s.run[:, None, :] + last * s.is_last
-    jump = np.sign(np.diff(x, axis=1)) * s.weight[:, 1:] * step / (
-        np.maximum(n - 1.0, 1.0) * (s.step[:, None, :] + FLOOR))
+    jump = (
+        np.sign(np.diff(x, axis=1)) * s.weight[:, 1:] * step / (np.maximum(n - 1.0, 1.0) * (s.step[:, None, :] + FLOOR))
+    )
     dx[:, 1:] += jump
     dx[:, :-1] -= jump
     return dx
@@ -190,8 +194,18 @@ def _statistics(x: Array, mask: Mask | None) -> _Statistics:
     away = (place - (count[:, None, :] + 1.0) / 2.0) * weight
     run = np.maximum((away**2).sum(axis=1), 1e-6)
     step = (np.abs(np.diff(x, axis=1)) * weight[:, 1:]).sum(axis=1) / np.maximum(count - 1.0, 1.0)
-    return _Statistics(weight, count, mean, off, (off**2).sum(axis=1) / count, away, run,
-                       (away * off).sum(axis=1) / run, step, weight * (place == count[:, None, :]))
+    return _Statistics(
+        weight,
+        count,
+        mean,
+        off,
+        (off**2).sum(axis=1) / count,
+        away,
+        run,
+        (away * off).sum(axis=1) / run,
+        step,
+        weight * (place == count[:, None, :]),
+    )
 
 
 def _head(architecture: Architecture, z: Array) -> Array:

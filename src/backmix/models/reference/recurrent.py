@@ -86,8 +86,14 @@ class Gradients:
         return self.states["h"]
 
 
-def forward(form: Form, weights: Weights, x: NDArray[Any], *, mask: Mask | None = None,
-            initial: Mapping[str, Array] | None = None) -> Trace:
+def forward(
+    form: Form,
+    weights: Weights,
+    x: NDArray[Any],
+    *,
+    mask: Mask | None = None,
+    initial: Mapping[str, Array] | None = None,
+) -> Trace:
     """Run a layer over x (B, T, F).
 
     mask: (B, T), false where a row is padding; initial: states before the first step, zero if None
@@ -95,10 +101,10 @@ def forward(form: Form, weights: Weights, x: NDArray[Any], *, mask: Mask | None 
     The 100 steps of a memory that is never written:
 
     >>> lstm = Form("lstm")
-    >>> closed = Weights(kernel=np.zeros((1, 4)), recurrent=np.zeros((1, 4)),
-    ...                  bias=np.array([-40.0, 40.0, 0.0, 40.0]))  # i shut, f open, o open
-    >>> trace = forward(lstm, closed, np.zeros((1, 100, 1)), initial={"h": np.zeros((1, 1)),
-    ...                                                               "c": np.ones((1, 1))})
+    >>> closed = Weights(
+    ...     kernel=np.zeros((1, 4)), recurrent=np.zeros((1, 4)), bias=np.array([-40.0, 40.0, 0.0, 40.0])
+    ... )  # i shut, f open, o open
+    >>> trace = forward(lstm, closed, np.zeros((1, 100, 1)), initial={"h": np.zeros((1, 1)), "c": np.ones((1, 1))})
     >>> float(trace.last["c"][0, 0])
     1.0
     """
@@ -163,5 +169,4 @@ def backward(trace: Trace, dh: NDArray[Any], *, dc: Array | None = None) -> Grad
         total.kernel[...] += found.weights.kernel
         total.recurrent[...] += found.weights.recurrent
         total.bias[...] += found.weights.bias
-    return Gradients(totals, back, dx[:, ::-1] if form.go_backwards else dx,
-                     total.kernel, total.recurrent, total.bias)
+    return Gradients(totals, back, dx[:, ::-1] if form.go_backwards else dx, total.kernel, total.recurrent, total.bias)

@@ -83,7 +83,8 @@ def _gradients(weights: Weights, x: Array, h: Array, dz: Array, dh: Array, extra
     return StepGradients(
         {"h": dh + dz @ weights.recurrent.T} | ({"c": extra} if extra.size else {}),
         dz @ weights.kernel.T,
-        Weights(x.T @ dz, h.T @ dz, dz.sum(axis=0)))
+        Weights(x.T @ dz, h.T @ dz, dz.sum(axis=0)),
+    )
 
 
 NOTHING = np.empty(0)
@@ -96,8 +97,9 @@ def simple_rnn(form: Form, w: Weights, x: Array, states: States) -> StepValues:
     return StepValues({"h": h}, {"candidate": z}, {"candidate": h})
 
 
-def simple_rnn_back(form: Form, w: Weights, x: Array, states: Mapping[str, Pair],
-                    gates: Mapping[str, Pair], grads: States) -> StepGradients:
+def simple_rnn_back(
+    form: Form, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
+) -> StepGradients:
     """dz = dh tanh'(z); the factor diag(tanh'(z)) U is the one that makes gradients vanish or explode."""
     before, _ = states["h"]
     dz = grads["h"] * SLOPES[form.activation](gates["candidate"][0])
@@ -108,22 +110,28 @@ def lstm(form: Form, w: Weights, x: Array, states: States) -> StepValues:
     """c = f c + i candidate; h = o tanh(c)."""
     z = x @ w.kernel + states["h"] @ w.recurrent + w.bias
     pre = dict(zip(STEPS["lstm"].gates, np.split(z, 4, axis=1), strict=True))
-    a = {name: VALUES[form.activation if name == "candidate" else form.recurrent_activation](values)
-         for name, values in pre.items()}
+    a = {
+        name: VALUES[form.activation if name == "candidate" else form.recurrent_activation](values)
+        for name, values in pre.items()
+    }
     c = a["f"] * states["c"] + a["i"] * a["candidate"]
     return StepValues({"h": a["o"] * VALUES[form.activation](c), "c": c}, pre, a)
 
 
-def lstm_back(form: Form, w: Weights, x: Array, states: Mapping[str, Pair],
-              gates: Mapping[str, Pair], grads: States) -> StepGradients:
+def lstm_back(
+    form: Form, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
+) -> StepGradients:
     """dc = dc + dh o tanh'(c), and from there to the gates; dc_{t-1} = dc f along the memory."""
     (h, _), (c_before, c) = states["h"], states["c"]
     i, f, candidate, o = (gates[name][1] for name in STEPS["lstm"].gates)
     dc = grads["c"] + grads["h"] * o * SLOPES[form.activation](c)
-    da = {"i": dc * candidate, "f": dc * c_before, "candidate": dc * i,
-          "o": grads["h"] * VALUES[form.activation](c)}
-    dz = np.hstack([da[name] * SLOPES[form.activation if name == "candidate" else form.recurrent_activation](
-        gates[name][0]) for name in STEPS["lstm"].gates])
+    da = {"i": dc * candidate, "f": dc * c_before, "candidate": dc * i, "o": grads["h"] * VALUES[form.activation](c)}
+    dz = np.hstack(
+        [
+            da[name] * SLOPES[form.activation if name == "candidate" else form.recurrent_activation](gates[name][0])
+            for name in STEPS["lstm"].gates
+        ]
+    )
     return _gradients(w, x, h, dz, np.zeros_like(h), dc * f)
 
 
@@ -132,28 +140,29 @@ def gru(form: Form, w: Weights, x: Array, states: States) -> StepValues:
     h, units = states["h"], w.recurrent.shape[0]
     b_in, b_rec = (w.bias[0], w.bias[1]) if form.reset_after else (w.bias, np.zeros_like(w.bias))
     xz, xr, xc = np.split(x @ w.kernel + b_in, 3, axis=1)
-    gated = h @ w.recurrent[:, :2 * units] + b_rec[:2 * units]
+    gated = h @ w.recurrent[:, : 2 * units] + b_rec[: 2 * units]
     pre = {"z": xz + gated[:, :units], "r": xr + gated[:, units:]}
     a = {name: VALUES[form.recurrent_activation](values) for name, values in pre.items()}
-    u = w.recurrent[:, 2 * units:]
-    inner = a["r"] * (h @ u + b_rec[2 * units:]) if form.reset_after else (a["r"] * h) @ u
+    u = w.recurrent[:, 2 * units :]
+    inner = a["r"] * (h @ u + b_rec[2 * units :]) if form.reset_after else (a["r"] * h) @ u
     pre["candidate"] = xc + inner
     a["candidate"] = VALUES[form.activation](pre["candidate"])
     return StepValues({"h": a["z"] * h + (1.0 - a["z"]) * a["candidate"]}, pre, a)
 
 
-def gru_back(form: Form, w: Weights, x: Array, states: Mapping[str, Pair],
-             gates: Mapping[str, Pair], grads: States) -> StepGradients:
+def gru_back(
+    form: Form, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
+) -> StepGradients:
     """The way back through both forms; they differ in what the reset gate multiplied."""
     h, _ = states["h"]
     units, dh = w.recurrent.shape[0], grads["h"]
     (pz, z), (pr, r), (pc, candidate) = (gates[name] for name in STEPS["gru"].gates)
-    u = w.recurrent[:, 2 * units:]
+    u = w.recurrent[:, 2 * units :]
     dpz = dh * (h - candidate) * SLOPES[form.recurrent_activation](pz)
     dpc = dh * (1.0 - z) * SLOPES[form.activation](pc)
     if form.reset_after:
         dinner = dpc * r
-        dr = dpc * (h @ u + w.bias[1, 2 * units:])
+        dr = dpc * (h @ u + w.bias[1, 2 * units :])
         dh_before = dinner @ u.T
         du = h.T @ dinner
     else:
@@ -169,9 +178,10 @@ def gru_back(form: Form, w: Weights, x: Array, states: Mapping[str, Pair],
     if form.reset_after:
         bias = np.stack([bias, np.hstack([dgated, dinner]).sum(axis=0)])
     return StepGradients(
-        {"h": dh * z + dh_before + dgated @ w.recurrent[:, :2 * units].T},
+        {"h": dh * z + dh_before + dgated @ w.recurrent[:, : 2 * units].T},
         dz @ w.kernel.T,
-        Weights(x.T @ dz, np.hstack([h.T @ dgated, du]), bias))
+        Weights(x.T @ dz, np.hstack([h.T @ dgated, du]), bias),
+    )
 
 
 STEPS: dict[str, Step] = {

@@ -46,6 +46,7 @@ class Candidate:
 Fit = Callable[[Blocks, "Task", int], Candidate | None]
 Kind = Literal["regression", "classification", "any"]
 
+
 @dataclass(frozen=True)
 class Trial:
     """How a candidate is fitted, and the kind of answer that it can give."""
@@ -59,6 +60,7 @@ candidates: Registry[Trial] = Registry("candidates", package="backmix.training.p
 
 def candidate(name: str, kind: Kind) -> Callable[[Fit], Fit]:
     """Decorator that registers a candidate; "any" for one that answers with numbers and with classes."""
+
     def file(fit: Fit) -> Fit:
         candidates.register(name)(Trial(fit, kind))
         return fit

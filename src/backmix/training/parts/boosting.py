@@ -48,13 +48,18 @@ def fit_boosting(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
         held[block.at] = said(part_of(models, view), block.held)
     needed = [int(count) for count in np.median(rounds, axis=0)]
     part = part_of(_boosted(seen, blocks.pool, seed, rounds=needed), view)
-    choice = Choice(needed[0] if len(needed) == 1 else tuple(needed), "mixture.rounds", {"features": seen.width},
-                    setting="model.boosting")
+    choice = Choice(
+        needed[0] if len(needed) == 1 else tuple(needed),
+        "mixture.rounds",
+        {"features": seen.width},
+        setting="model.boosting",
+    )
     return Candidate(part, held, (choice,))
 
 
-def _boosted(seen: Seen, windows: Windows, seed: int, *, stop: Windows | None = None,
-             rounds: Sequence[int] | None = None) -> list[Any]:
+def _boosted(
+    seen: Seen, windows: Windows, seed: int, *, stop: Windows | None = None, rounds: Sequence[int] | None = None
+) -> list[Any]:
     """A model per target, stopped on some windows or after so many rounds."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -67,9 +72,15 @@ def _boosted(seen: Seen, windows: Windows, seed: int, *, stop: Windows | None = 
             some = stop.subset(sampled(len(stop), MOST_ROWS))
             watched = {"X_val": rows(seen, some), "y_val": some.scaled_targets()[:, k]}
         model = HistGradientBoostingRegressor(
-            learning_rate=0.08, max_iter=MOST_ROUNDS if rounds is None else max(1, rounds[k]), max_leaf_nodes=15,
-            min_samples_leaf=20, max_bins=127, early_stopping=stop is not None, n_iter_no_change=PATIENCE,
-            random_state=seed)
+            learning_rate=0.08,
+            max_iter=MOST_ROUNDS if rounds is None else max(1, rounds[k]),
+            max_leaf_nodes=15,
+            min_samples_leaf=20,
+            max_bins=127,
+            early_stopping=stop is not None,
+            n_iter_no_change=PATIENCE,
+            random_state=seed,
+        )
         found.append(model.fit(x, y[:, k], **watched))
     return found
 
@@ -94,5 +105,9 @@ def part_of(models: list[Any], view: str) -> Part:
             arrays["right"].append(np.where(leaf, 0, nodes["right"].astype(np.int64) + places))
             arrays["value"].append(value)
             places, leaves = places + len(nodes), leaves + len(value)
-    return Part("boosting", view, "forest", {role: np.ascontiguousarray(np.concatenate(arrays[role]), kind)
-                                             for role, kind in ROLES["forest"].items()})
+    return Part(
+        "boosting",
+        view,
+        "forest",
+        {role: np.ascontiguousarray(np.concatenate(arrays[role]), kind) for role, kind in ROLES["forest"].items()},
+    )

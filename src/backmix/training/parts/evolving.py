@@ -50,12 +50,20 @@ def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     held = _filled(held, pool, ends, found)
     nearest = [min(found, key=lambda known: abs(known - number)) for number in range(last + 1)]
     parts = [found[number][1].part for number in nearest]
-    part = Part("pls_evolving", parts[0].view, "staged", {
-        "ends": ends, "kernel": np.stack([one.arrays["kernel"] for one in parts]),
-        "bias": np.stack([one.arrays["bias"] for one in parts])})
+    part = Part(
+        "pls_evolving",
+        parts[0].view,
+        "staged",
+        {
+            "ends": ends,
+            "kernel": np.stack([one.arrays["kernel"] for one in parts]),
+            "bias": np.stack([one.arrays["bias"] for one in parts]),
+        },
+    )
     listed = ", ".join(str(one.choices[0].value) for _, one in found.values())
-    return Candidate(part, held, (Choice(len(found), "mixture.stages", {"components": listed},
-                                         setting="model.pls_evolving"),))
+    return Candidate(
+        part, held, (Choice(len(found), "mixture.stages", {"components": listed}, setting="model.pls_evolving"),)
+    )
 
 
 def stage_ends(windows: Windows) -> NDArray[np.float64]:
@@ -86,8 +94,12 @@ def _stage(blocks: Blocks, ends: NDArray[np.float64], number: int) -> tuple[Bloc
     return replace(blocks, pool=blocks.pool.subset(at), blocks=tuple(found)), at
 
 
-def _filled(held: NDArray[np.float64], pool: Windows, ends: NDArray[np.float64],
-            found: dict[int, tuple[NDArray[np.int64], Candidate]]) -> NDArray[np.float64]:
+def _filled(
+    held: NDArray[np.float64],
+    pool: Windows,
+    ends: NDArray[np.float64],
+    found: dict[int, tuple[NDArray[np.int64], Candidate]],
+) -> NDArray[np.float64]:
     """What is said of stages without a model of their own: the mean of what was said of the others."""
     missing = ~np.isfinite(held).all(axis=1)
     held[missing] = held[~missing].mean(axis=0)

@@ -73,10 +73,16 @@ def _grown(name: str, seen: Seen, windows: Windows, task: Task, seed: int) -> Pa
     codes = used.truth()[:, 0].astype(np.int64)
     model = ExtraTreesClassifier(class_weight="balanced", **settings).fit(x, codes)
     if task.outputs > 1:
-        return forest(model.estimators_, view=seen.view, name=name, outputs=task.outputs,
-                      columns=np.asarray(model.classes_, np.int64))
-    return second(forest(model.estimators_, view=seen.view, name=name, outputs=2,
-                         columns=np.asarray(model.classes_, np.int64)))
+        return forest(
+            model.estimators_,
+            view=seen.view,
+            name=name,
+            outputs=task.outputs,
+            columns=np.asarray(model.classes_, np.int64),
+        )
+    return second(
+        forest(model.estimators_, view=seen.view, name=name, outputs=2, columns=np.asarray(model.classes_, np.int64))
+    )
 
 
 def second(part: Part) -> Part:

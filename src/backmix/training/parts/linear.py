@@ -100,8 +100,12 @@ def _chosen(name: str, view: str, form: Form, blocks: Blocks, path: Path) -> Can
     kernel, bias = _affine(sums, path(sums)[best])
     setting = best + 1 if path is _components else FINE[best] if len(total) == len(FINE) else PENALTIES[best]
     part = Part(name, view, "linear", {"kernel": _every_row(kernel, form), "bias": bias})
-    choice = Choice(setting, "mixture.components" if path is _components else "mixture.penalty",
-                    {"value": f"{setting:.3g}", "features": form.width}, setting=f"model.{name}")
+    choice = Choice(
+        setting,
+        "mixture.components" if path is _components else "mixture.penalty",
+        {"value": f"{setting:.3g}", "features": form.width},
+        setting=f"model.{name}",
+    )
     return Candidate(part, held, (choice,))
 
 

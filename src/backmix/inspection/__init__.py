@@ -1,0 +1,149 @@
+"""What a trained network looks at.
+
+This module puts together what can be seen inside a network, on windows of the test part: gates over
+time (`gates`), how far back it remembers (`memory`), which tag and which past moves a prediction
+(`attribution`), how much worse it is without a tag (`permutation`), and where an attention layer
+looks (`attention`). `look` does all of it; `sentences` says each in plain words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backmix.inspection.attention import Attention, attend
+from backmix.inspection.attribution import Attribution, attribute
+from backmix.inspection.gates import Gates, watch
+from backmix.inspection.memory import KEEPING, Memory, remember
+from backmix.inspection.permutation import Permutation, permute
+from backmix.inspection.subject import QUICK, THOROUGH, Effort, Subject, why_closed
+
+__all__ = ["QUICK", "THOROUGH", "Effort", "Insight", "Subject", "look"]
+
+SHOWN_TAGS = 3
+"""Tags beside the gates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Insight:
+    """All that was seen of a network; what does not apply is None and has a reason in ``left_out``.
+
+    target: the target that is explained; step: seconds between rows, None without a clock
+    left_out: catalogue keys of the sentences that say what is not shown, and why
+    classes: a class is predicted, so that probabilities are explained
+    summaries: whether statistics of the window bypass the recurrence; whole: one window is one batch
+    source: the table that was looked at, when it is not that of the run
+    """
+
+    target: str
+    step: float | None
+    attribution: Attribution
+    permutation: Permutation | None
+    memory: Memory | None
+    gates: Gates | None
+    attention: Attention | None
+    left_out: tuple[str, ...]
+    classes: bool
+    summaries: bool
+    whole: bool
+    source: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of the sentences, ready for JSON."""
+        found, memory = self.attribution, self.memory
+        result: dict[str, Any] = {
+            "target": self.target,
+            "unit": found.unit,
+            "windows": found.windows,
+            "tags": [
+                {
+                    "name": found.features[f],
+                    "moves": finite(found.push[f]),
+                    "held": finite(found.occluded[f]),
+                    "age_rows": found.peak(int(f)),
+                }
+                for f in found.order
+            ],
+            "reach_rows": found.reach,
+            "completeness_gap": finite(found.gap),
+            "mean_difference": finite(found.moved),
+        }
+        if self.permutation is not None:
+            p = self.permutation
+            result["permutation"] = {
+                "error": p.error,
+                "windows": p.windows,
+                "block": p.block,
+                "tags": [
+                    {"name": name, "increase": float(mean), "spread": float(spread)}
+                    for name, mean, spread in zip(p.features, p.mean, p.spread, strict=True)
+                ],
+            }
+        if memory is not None:
+            result["memory"] = {
+                "effective_rows": memory.effective,
+                "half_life_rows": memory.half_life,
+                "factor": memory.factor,
+                "lookback_rows": memory.lookback,
+                "seconds": None if self.step is None else memory.effective * self.step,
+                "residence_rows": [finite(r.middle) for r in memory.residence],
+            }
+        if self.attention is not None:
+            result["attention"] = {"half_rows": self.attention.half, "peak_rows": self.attention.peak}
+        return result
+
+
+def look(
+    subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | None = None, rows: int | None = None
+) -> Insight:
+    """Look into a network; see `Insight`. ``at`` and ``rows`` choose the stretch of the gates.
+
+    Raises PlanError and InputError for a stretch that is not there.
+    """
+    # a network that explodes is told of, and no reason for warnings or for losing a run
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _look(subject, effort, seed, at, rows)
+
+
+def _look(subject: Subject, effort: Effort, seed: int, at: str | int | None, rows: int | None) -> Insight:
+    left_out = ["insight.last_row"] if len(subject.windows.spec.horizons) > 1 else []
+    left_out += ["carried.insight"] if subject.windows.spec.carried else []
+    attribution = attribute(subject, effort)
+    if attribution.lost:
+        left_out.append("insight.not_finite")
+    permutation = permute(subject, effort, features=attribution.order, seed=seed)
+    if permutation is None:
+        left_out.append("insight.few_truths")
+    closed = why_closed(subject)
+    memory = gates = None
+    if closed is not None:
+        left_out.append(closed)
+    else:
+        memory = remember(subject, effort)
+        inputs = [int(f) for f in attribution.order if f < len(subject.windows.spec.inputs)]
+        gates = watch(subject, features=inputs[:SHOWN_TAGS], at=at, rows=rows)
+        if memory is None:
+            left_out.append("insight.exploded")
+        if gates is None:
+            left_out.append("insight.unstable" if subject.architecture.cell in KEEPING else "insight.no_gates")
+    a = subject.architecture
+    return Insight(
+        target=subject.tag.name,
+        step=subject.step,
+        attribution=attribution,
+        permutation=permutation,
+        memory=memory,
+        gates=gates,
+        attention=attend(subject, effort),
+        left_out=tuple(left_out),
+        classes=bool(subject.task.classes),
+        summaries=a.summaries,
+        whole=subject.windows.masked,
+    )
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON can hold it."""
+    return float(value) if np.isfinite(value) else None

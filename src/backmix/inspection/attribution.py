@@ -1,0 +1,193 @@
+"""Which tag, and which part of its past, moves a prediction.
+
+This module attributes predictions to inputs in two ways that ask nothing of the form of a network:
+integrated gradients, which share a prediction out over every tag and lag, and occlusion, which
+holds one tag at its mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.inspection.subject import Effort, Floats, Sample, Subject
+from backmix.models.sensitivity import Arrays, Sensitivity, sensitivity
+
+BLOCK = 128
+"""Windows that are differentiated at once."""
+LARGEST_BLOCK = 64 * 2**20
+"""Bytes of one block."""
+GAP = 0.01
+"""Shares may miss the difference by so much of its mean before more points are taken."""
+MASS = 0.95
+"""Which share of all that moves a prediction the reach covers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What moves predictions, in the unit of the target (probability, for classes).
+
+    features: F names as the network sees them; age: (T,) rows between a value and the moment of
+        prediction, the newest first
+    heat: (T, F) how much a feature at an age moves a prediction: mean |attribution|
+    push: (F,) how much a feature moves it with all its past together: mean |sum over lags|
+    occluded: (F,) mean |change| when the feature is held at its mean of the training part
+    moved: mean |f(x) - f(mean)|; gap: largest |sum of attributions - (f(x) - f(mean))|
+    windows: how many were averaged; lost: how many are not finite numbers and were left out
+    """
+
+    features: tuple[str, ...]
+    unit: str
+    age: NDArray[np.int64]
+    heat: Floats
+    push: Floats
+    occluded: Floats
+    moved: float
+    gap: float
+    windows: int
+    lost: int = 0
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """(F,) the features, the one that moves predictions most first."""
+        return np.argsort(-self.push, kind="stable")
+
+    @property
+    def reach(self) -> int:
+        """Age in rows within which `MASS` of all attributions lie."""
+        by_age = self.heat.sum(axis=1)
+        return int(self.age[within(by_age, MASS)])
+
+    def peak(self, feature: int) -> int:
+        """The age in rows at which a feature has its largest effect."""
+        return int(self.age[int(self.heat[:, feature].argmax())])
+
+
+def within(mass: Floats, share: float) -> int:
+    """The first place up to which ``share`` of a mass (T,) lies; 0 where there is none.
+
+    >>> within(np.array([4.0, 3.0, 2.0, 1.0]), 0.9)
+    2
+    """
+    total = float(mass.sum())
+    if not total > 0:
+        return 0
+    return int(np.argmax(np.cumsum(mass) >= share * total * (1 - 1e-12)))
+
+
+def attribute(subject: Subject, effort: Effort) -> Attribution:
+    """Attribute a sample of predictions of the test part."""
+    count = subject.affordable(effort.windows, passes=3 * effort.nodes, work=effort.work)
+    sample = subject.sample(count)
+    base = subject.baseline(sample)
+    shared = integrate(subject, sample, base, nodes=effort.nodes, most=int(2 * effort.work / (3 * subject.cost)))
+    spec = subject.windows.spec
+    scored = subject.sample(subject.affordable(effort.scored, passes=len(spec.feature_names), work=effort.work))
+    sound = np.isfinite(shared.parts).all(axis=(1, 2)) & np.isfinite(shared.difference)
+    shared = Shares(np.where(sound[:, None, None], shared.parts, 0.0), np.where(sound, shared.difference, 0.0))
+    values, count = sample.by_lag(shared.parts), max(1, int(sound.sum()))
+    return Attribution(
+        features=spec.feature_names,
+        unit=subject.unit,
+        age=np.arange(values.shape[1]) + spec.dead_time,
+        heat=np.abs(values).sum(axis=0) / count,
+        push=np.abs(values.sum(axis=1)).sum(axis=0) / count,
+        occluded=occlude(subject, scored, base if base.shape == scored.x.shape[1:] else subject.baseline(scored)),
+        moved=float(np.abs(shared.difference).sum()) / count,
+        gap=shared.gap,
+        windows=int(sound.sum()),
+        lost=int((~sound).sum()),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Predictions shared out: parts (B, T, F), and the difference (B,) to the baseline they add up to."""
+
+    parts: Floats
+    difference: Floats
+
+    @property
+    def gap(self) -> float:
+        """By how much the parts miss the difference, at most: the error of the quadrature."""
+        return float(np.abs(self.parts.sum(axis=(1, 2)) - self.difference).max())
+
+
+def integrate(
+    subject: Subject, sample: Sample, base: NDArray[np.float32], *, nodes: int, most: int | None = None
+) -> Shares:
+    """Integrated gradients of the explained number, from the baseline (T, F) to each window.
+
+    (x - x0) times the mean of df/dx along the straight path from x0 to x (Sundararajan, Taly & Yan,
+    Axiomatic attribution for deep networks, ICML 2017), by Gauss-Legendre quadrature. Completeness:
+    the parts of a window add up to f(x) - f(x0); `Shares.gap` says how well they do. ``most``
+    gradients may be spent on getting better.
+    """
+    start = np.broadcast_to(base, sample.x.shape)
+    if sample.mask is not None:
+        start = np.where(sample.mask[:, :, None], start, 0.0)
+    way = sample.x - start
+    outputs = subject.answers(sample)
+    pull = subject.pulls(outputs)
+    difference = ((outputs.astype(np.float64) - subject.answers(sample, start)) * pull).sum(axis=1)
+    slope, block = sensitivity(subject.model), _block(way)
+    parts, left = np.zeros(way.shape), np.arange(len(way))
+    # a window whose shares do not add up yet (a relu's slope jumps) gets more points on its path
+    for count in (nodes, 4 * nodes, 16 * nodes):
+        points, weights = np.polynomial.legendre.leggauss(count)
+        u = 0.5 * (points + 1)
+        mean = np.zeros((len(left), *way.shape[1:]))
+        # alpha = u^3: the logarithms of window statistics bend most where the window is still flat
+        for alpha, weight in zip(u**3, 1.5 * u**2 * weights, strict=True):
+            path = sample.take(left).inputs(start[left] + alpha * way[left])
+            mean += weight * _slopes(slope, path, pull[left], block)
+        parts[left] = way[left] * mean
+        missed = np.abs(parts.sum(axis=(1, 2)) - difference)
+        left = np.flatnonzero(missed > GAP * np.abs(difference).mean())
+        if not len(left) or (most is not None and 4 * count * len(left) > most):
+            break
+    return Shares(parts, difference)
+
+
+def _block(way: NDArray[np.floating[Any]]) -> int:
+    """How many windows are differentiated at once."""
+    count, steps, width = (int(size) for size in way.shape)
+    return max(1, min(BLOCK, count, LARGEST_BLOCK // (4 * steps * width)))
+
+
+def _slopes(
+    slope: Callable[[Arrays, NDArray[np.float64]], Sensitivity],
+    inputs: dict[str, NDArray[Any]],
+    pull: Floats,
+    block: int,
+) -> Floats:
+    """Gradients block by block; the last block is filled up, so that one shape is compiled."""
+    count = len(pull)
+    found = np.empty(inputs["x"].shape)
+    for low in range(0, count, block):
+        at = np.minimum(np.arange(low, low + block), count - 1)
+        answer = slope({name: array[at] for name, array in inputs.items()}, pull[at])
+        found[low : low + block] = answer.x[: count - low]
+    return found
+
+
+def occlude(subject: Subject, sample: Sample, base: NDArray[np.float32]) -> Floats:
+    """(F,) mean |change| of the explained number when one feature is held at the baseline (T, F).
+
+    Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014, with a tag in
+    place of a patch of a picture.
+    """
+    outputs = subject.answers(sample)
+    pull = subject.pulls(outputs)
+    found = np.empty(sample.x.shape[2])
+    for feature in range(sample.x.shape[2]):
+        x = sample.x.copy()
+        x[:, :, feature] = base[:, feature]
+        changed = subject.answers(sample, x)
+        moved = np.abs(((changed - outputs) * pull).sum(axis=1))
+        found[feature] = moved[np.isfinite(moved)].mean() if np.isfinite(moved).any() else 0.0
+    return found

@@ -1,0 +1,187 @@
+"""What was seen, in plain words.
+
+This module says each part of an `Insight` in one sentence about the plant, in the language of the
+moment, with times where the table has a clock and rows where it has none.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from backmix.inspection import Insight
+from backmix.inspection.attribution import MASS
+from backmix.inspection.gates import Gates
+from backmix.inspection.memory import Memory
+from backmix.text import say
+from backmix.text.numbers import brief, number
+
+SHORT, LONG = 0.5, 0.9
+"""Shares of the window: a memory below the first could do with less, above the second it may want more."""
+IDLE = 0.01
+"""A tag whose loss is below this share of the error, or within its spread, is not missed."""
+MOST_NAMED = 4
+
+
+def sentences(insight: Insight) -> tuple[str, ...]:
+    """One sentence for each part that applies, then why the others are left out."""
+    found = [moves(insight), without(insight), remembers(insight), bypass(insight), gates(insight), attention(insight)]
+    return (*(words for words in found if words), *(say(key) for key in insight.left_out))
+
+
+def span_of(rows: float, step: float | None) -> str:
+    """A number of rows in words: with the time they take, where there is a clock."""
+    from backmix.text.lengths import duration
+
+    count = say("insight.row" if rows == 1 else "insight.rows", count=number(rows, 3) if rows % 1 else f"{rows:,.0f}")
+    return count if step is None else say("insight.time_and_rows", time=duration(rows * step), rows=count)
+
+
+def amount(value: float, insight: Insight) -> str:
+    """How much of what is explained: in the target's unit, or in points of probability."""
+    if insight.classes:
+        return say("insight.points", value=number(100 * value))
+    unit = insight.attribution.unit
+    return f"{number(value)} {unit}" if unit else number(value)
+
+
+def error(value: float, insight: Insight) -> str:
+    """A difference of errors: in the target's unit, or as a share of windows."""
+    return say("insight.error_points", value=number(100 * value)) if insight.classes else amount(value, insight)
+
+
+def moves(insight: Insight) -> str:
+    """Which tag moves the prediction, and how old is what moves it."""
+    found = insight.attribution
+    if not found.push.max() > 0:
+        return say("insight.moves_nothing") if found.windows else ""
+    first, *others = (int(f) for f in found.order)
+    age = found.peak(first)
+    peak = say("insight.peak_old", span=span_of(age, insight.step)) if age else say("insight.peak_now")
+    values = {
+        "first": brief(found.features[first], 80),
+        "amount": amount(found.push[first], insight),
+        "peak": peak,
+        "share": f"{MASS:.0%}",
+        "reach": span_of(found.reach - int(found.age[0]) + 1, insight.step),
+    }
+    if not others or not found.push[others[0]] > 0:
+        return say("insight.moves", **values)
+    return say(
+        "insight.moves_two",
+        **values,
+        second=brief(found.features[others[0]], 80),
+        less=amount(found.push[others[0]], insight),
+    )
+
+
+def without(insight: Insight) -> str:
+    """Which tag the model would miss most, and which not at all."""
+    found = insight.permutation
+    if found is None:
+        return ""
+    least = np.maximum(found.spread, IDLE * found.error)
+    missed = found.mean > least
+    if not missed.any():
+        return say("insight.without_none", error=error(found.error, insight))
+    first = int(np.where(missed, found.mean, -np.inf).argmax())
+    idle = [brief(name, 40) for name, here in zip(found.features, missed, strict=True) if not here]
+    spread = number((100 if insight.classes else 1) * found.spread[first], 2)
+    values = {
+        "first": brief(found.features[first], 80),
+        "amount": error(found.mean[first], insight),
+        "spread": spread,
+        "error": error(found.error, insight),
+    }
+    if not idle:
+        return say("insight.without", **values)
+    names = ", ".join(idle[:MOST_NAMED])
+    if len(idle) > MOST_NAMED:
+        names = say("report.and_more", names=names, count=len(idle) - MOST_NAMED)
+    return say("insight.without_idle", **values, names=names)
+
+
+def remembers(insight: Insight) -> str:
+    """How far back the model remembers, and what that means for the lookback."""
+    memory = insight.memory
+    if memory is None:
+        return ""
+    if memory.lookback == 1:
+        return say("insight.memory_one")
+    if not memory.first.max() > 0:
+        return say("insight.memory_none")
+    return say(
+        f"insight.memory_{_fit(memory, insight)}",
+        memory=span_of(memory.effective + 1, insight.step),
+        share=f"{MASS:.0%}",
+        lookback=span_of(memory.lookback, insight.step),
+    )
+
+
+def _fit(memory: Memory, insight: Insight) -> str:
+    """Whether the lookback fits the memory: what bypasses the memory, or is attended to, is not short."""
+    if insight.whole:
+        return "batch"
+    share = (memory.effective + 1) / memory.lookback
+    if share >= LONG:
+        return "longer"
+    used = (insight.attribution.reach - memory.dead_time + 1) / memory.lookback
+    bypassed = insight.summaries or insight.attention is not None
+    return "shorter" if max(share, used) <= SHORT and not bypassed else "fits"
+
+
+def bypass(insight: Insight) -> str:
+    """How much the statistics of the window do beside the recurrence."""
+    memory = insight.memory
+    if memory is None or memory.statistics_move is None or memory.state_moves is None:
+        return ""
+    return say(
+        "insight.bypass", statistics=amount(memory.statistics_move, insight), state=amount(memory.state_moves, insight)
+    )
+
+
+def gates(insight: Insight) -> str:
+    """How much of its memory the first layer keeps, as a stirred tank would."""
+    shown, memory = insight.gates, insight.memory
+    if shown is None or memory is None:
+        return ""
+    gate = shown.keeping
+    least, most = int(gate.mean.argmin()), int(gate.mean.argmax())
+    return say(
+        "insight.gates",
+        mean=f"{gate.mean.mean():.0%}",
+        gate=gate.name,
+        low=f"{gate.mean[least]:.2f}",
+        high=f"{gate.mean[most]:.2f}",
+        when_low=_when(shown, least),
+        when_high=_when(shown, most),
+        time=residence_time(memory.residence[0].middle, insight.step),
+    )
+
+
+def _when(shown: Gates, at: int) -> str:
+    moment = shown.moment(at)
+    return say("insight.at_time", time=moment) if shown.clock else say("insight.at_row", row=moment)
+
+
+def residence_time(rows: float, step: float | None) -> str:
+    """A time constant in words."""
+    if math.isinf(rows):
+        return say("insight.endless")
+    return say("insight.at_once") if rows == 0 else span_of(float(f"{rows:.3g}"), step)
+
+
+def attention(insight: Insight) -> str:
+    """Which rows get the attention."""
+    found = insight.attention
+    if found is None:
+        return ""
+    span = span_of(found.peak, insight.step)
+    peak = say("insight.attention_old", span=span) if found.peak else say("insight.attention_now")
+    return say(
+        "insight.attention",
+        half=span_of(found.half - int(found.age[0]) + 1, insight.step),
+        peak=peak,
+        weight=f"{found.weight.max():.0%}",
+    )

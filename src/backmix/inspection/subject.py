@@ -1,0 +1,286 @@
+"""What is looked into, and how much of it.
+
+This module defines `Subject`, a trained network with the windows it is asked about, and `Sample`,
+a few of those windows as arrays. It is the one place that knows which output of a network is
+explained, and which networks have a plain recurrence whose inside can be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.split import Part
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.data.windows import Windows, build_windows
+from backmix.models.architecture import Architecture
+from backmix.models.engine import use_engine
+from backmix.models.forms import beyond_light
+from backmix.models.network import build
+from backmix.models.reference import Network
+from backmix.models.reference.steps import STEPS
+from backmix.models.size import parameters
+from backmix.models.weights import put_weights, take_weights
+from backmix.tasks import Task
+from backmix.training.predict import BLOCK, predict_arrays
+from backmix.training.prepare import Prepared
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+LARGEST = 256 * 2**20
+"""Bytes that the windows of one sample, and all that is computed on the way, may take."""
+DEAR = 1e9
+"""Multiplications of a full block above which a few windows get a block of their own size."""
+COMPARED, AGREEMENT = 4, 1e-2
+"""Windows on which a network is compared with its float64 reference, and how near the two must be."""
+BYTES = 120
+"""Per row and unit: a dozen values in float64 are kept for the way back through time, and some more."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much may be computed.
+
+    windows: for gradients; scored: for what is measured by changing the inputs
+    nodes: points on the path of an integrated gradient
+    tags: the most important ones are permuted, so many; repeats: how often each
+    work: multiplications per part; fewer windows are taken where a window costs more
+    """
+
+    windows: int
+    scored: int
+    nodes: int
+    tags: int
+    repeats: int
+    work: float
+
+
+QUICK = Effort(windows=48, scored=256, nodes=16, tags=12, repeats=4, work=1e10)
+"""At the end of every run: a second, some ten for a large network."""
+THOROUGH = Effort(windows=256, scored=1024, nodes=32, tags=60, repeats=10, work=1e11)
+"""When somebody asks: seconds, a minute or two for a large network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """B windows as the network sees them.
+
+    x: (B, T, F) float32, scaled; mask: (B, T) true where a row is real, None when all are
+    at: (B,) which windows of the subject these are
+    others: further inputs of the network by name, (B, ...) each: what is planned
+    """
+
+    x: NDArray[np.float32]
+    mask: Mask | None
+    at: NDArray[np.int64]
+    others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def take(self, which: NDArray[Any]) -> Sample:
+        """Some of the windows."""
+        return Sample(
+            self.x[which],
+            None if self.mask is None else self.mask[which],
+            self.at[which],
+            {name: array[which] for name, array in self.others.items()},
+        )
+
+    def by_lag(self, values: NDArray[Any]) -> Floats:
+        """(B, T, ...) in the order of time -> (B, T, ...) from the newest real row back, 0 where there is none."""
+        if self.mask is None:
+            return np.asarray(values[:, ::-1], np.float64)
+        found = np.zeros(values.shape)
+        for row, count in enumerate(self.mask.sum(axis=1)):
+            found[row, :count] = values[row, :count][::-1]
+        return found
+
+    def inputs(self, x: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
+        """The windows by the names of the network's inputs; ``x`` in the place of theirs when it is given."""
+        given = {"x": self.x if x is None else x.astype(np.float32), **self.others}
+        return given if self.mask is None else given | {"mask": self.mask}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A trained network and what it is asked about.
+
+    model: the Keras network; windows: those it is judged by, scaled
+    background: windows of the training part, whose mean is "nothing special"
+    every: windows at every row of the same part, whether or not a target is known there
+    step: seconds between rows, None without a clock
+    target: which target of several is explained
+    """
+
+    model: Any
+    architecture: Architecture
+    task: Task
+    windows: Windows
+    background: Windows
+    every: Windows
+    step: float | None
+    target: int = 0
+
+    @classmethod
+    def of(cls, prepared: Prepared, model: Any, architecture: Architecture, *, target: int = 0) -> Subject:
+        """The network of a run, on its test part."""
+        spec = prepared.recipe.spec
+        every = (
+            prepared.test
+            if spec.lookback is None
+            else build_windows(prepared.table, spec.without_target(), split=prepared.split, part=Part.TEST).scaled(
+                prepared.recipe.scaler, prepared.recipe.target_scaler
+            )
+        )
+        subject = cls(
+            model=model,
+            architecture=architecture,
+            task=prepared.task,
+            windows=prepared.test,
+            background=prepared.train,
+            every=every,
+            step=prepared.recipe.step,
+            target=target,
+        )
+        return subject.plain()
+
+    def plain(self) -> Subject:
+        """The same, asked in the plainest way: a network that answers on every row about the last row of its
+        window, one that is rolled on about the next row."""
+        if self.task.rolls:
+            windows, background, every = (part.one_ahead() for part in (self.windows, self.background, self.every))
+            return replace(self, windows=windows, background=background, every=every)
+        if self.architecture.answer != "every":
+            return self
+        architecture = replace(self.architecture, answer="row")
+        model = build(architecture, seed=0)
+        put_weights(model, take_weights(self.model))
+        return replace(self, model=model, architecture=architecture)
+
+    @property
+    def place(self) -> int:
+        """Which output is explained: the target's, on the last row of a path."""
+        spec = self.windows.spec
+        return (len(spec.horizons) - 1) * len(spec.targets) + self.target
+
+    @property
+    def tag(self) -> Tag:
+        """The target that is explained."""
+        return self.task.targets[self.target]
+
+    @property
+    def table(self) -> Table:
+        """The repaired table of the windows."""
+        return self.windows.table
+
+    @property
+    def unit(self) -> str:
+        """The unit of what is explained: the target's, or "" for the probability of a class."""
+        return self.tag.unit if self.task.kind == "regression" else ""
+
+    def sample(self, count: int, *, of: Windows | None = None) -> Sample:
+        """``count`` windows evenly over the part (all, when there are no more)."""
+        windows = self.windows if of is None else of
+        at = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(np.int64))
+        batch = windows.gather(at)
+        mask = batch.mask
+        if mask is None and self.architecture.masked:
+            mask = np.ones(batch.x.shape[:2], dtype=bool)
+        others: dict[str, NDArray[Any]] = {} if batch.future is None else {"future": batch.future}
+        for entry in self.model.inputs:
+            if entry.name == "teacher":  # for training only
+                others["teacher"] = np.zeros((len(at), *entry.shape[1:]), np.float32)
+        return Sample(batch.x, mask, at, others)
+
+    def affordable(self, most: int, *, passes: float, work: float) -> int:
+        """How many windows, at most ``most``, may pass the network so often; two always may."""
+        a = self.architecture
+        room = LARGEST / (BYTES * self.rows * (a.features + sum(a.units)))
+        return int(min(most, max(2, min(room, work / (passes * self.cost)))))
+
+    @property
+    def rows(self) -> int:
+        """T: rows of the longest window."""
+        return self.architecture.lookback or self.windows.steps
+
+    @property
+    def cost(self) -> float:
+        """Multiplications of one window's way through the network, roughly."""
+        return float(self.rows * parameters(self.architecture))
+
+    def truth(self, windows: Windows) -> Floats:
+        """(W,) the target that is explained, NaN where it is not known or not in the table."""
+        if any(name not in windows.table.names for name in windows.spec.targets):
+            return np.full(len(windows), np.nan)
+        return windows.truth()[:, self.place]
+
+    def answers(self, sample: Sample, x: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """The network's outputs (B, O) for windows, or for ``x`` (B, T, F) in the place of their rows."""
+        few = 1 << max(3, (len(sample.at) - 1).bit_length())
+        return predict_arrays(self.model, sample.inputs(x), block=few if BLOCK * self.cost > DEAR else BLOCK)
+
+    def pulls(self, outputs: NDArray[Any]) -> Floats:
+        """The weight of each output (B, O) in the number that is explained.
+
+        For a number that is the target in plant units less its centre; for classes it is the
+        probability of the class that the network says.
+        """
+        pull = np.zeros(outputs.shape)
+        if self.task.kind == "regression":
+            scaler = self.windows.target_scaler
+            pull[:, self.place] = 1.0 if scaler is None else scaler.scale[self.target]
+        elif outputs.shape[1] == 1:
+            pull[:, 0] = np.where(outputs[:, 0] >= 0.5, 1.0, -1.0)
+        else:
+            pull[np.arange(len(outputs)), outputs.argmax(axis=1)] = 1.0
+        return pull
+
+    def baseline(self, sample: Sample) -> NDArray[np.float32]:
+        """(T, F): the mean of the training part, for windows shaped like those of the sample.
+
+        Whole batches take the mean batch, row by row; other windows one mean per feature, where a
+        known past target counts only in the rows that show it.
+        """
+        some = self.sample(512, of=self.background)
+        steps, mean = sample.x.shape[1], np.zeros(sample.x.shape[1:])
+        weight = np.ones(some.x.shape[:2]) if some.mask is None else some.mask.astype(np.float64)
+        overall = np.einsum("btf,bt->f", some.x, weight) / weight.sum()
+        if self.windows.masked:
+            count = weight.sum(axis=0)[:, None]
+            seen = np.where(count > 0, np.einsum("btf,bt->tf", some.x, weight) / np.maximum(count, 1), overall)
+            mean[:] = overall
+            mean[: min(steps, len(seen))] = seen[:steps]
+            return mean.astype(np.float32)
+        mean[:] = overall
+        known = self.windows.spec.known
+        if known is not None and known.count is not None and known.count < steps:
+            inputs = len(self.windows.spec.columns)
+            mean[: -known.count, inputs:] = 0.0
+            mean[-known.count :, inputs:] = some.x[:, -known.count :, inputs:].mean(axis=(0, 1))
+        return mean.astype(np.float32)
+
+
+def why_closed(subject: Subject) -> str | None:
+    """The sentence why the inside of a network cannot be shown; None when it can.
+
+    It can when the float64 reference, given the same weights, says what the network says.
+    """
+    a = subject.architecture
+    plain = 3 * len(a.units) + 2 * (len(a.dense) + 1)
+    if beyond_light(a) or a.cell not in STEPS or len(subject.model.trainable_variables) != plain:
+        return "insight.closed"
+    sample = subject.sample(COMPARED)
+    said = subject.answers(sample)
+    meant = opened(subject).forward(sample.x, mask=sample.mask).outputs
+    sound = np.isfinite(said)
+    return None if np.allclose(said[sound], meant[sound], rtol=AGREEMENT, atol=AGREEMENT) else "insight.closed"
+
+
+def opened(subject: Subject) -> Network:
+    """The network in float64, every intermediate value in the open; only when `why_closed` is None."""
+    to_numpy = use_engine().ops.convert_to_numpy
+    arrays = [to_numpy(variable.value) for variable in subject.model.trainable_variables]
+    return Network.of(subject.architecture, arrays)

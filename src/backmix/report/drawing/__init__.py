@@ -1,0 +1,1 @@
+"""The pen that figures are drawn with: an SVG canvas, series of predictions, thinned lines, lines in a notebook."""

@@ -1,0 +1,77 @@
+"""A model that runs on its own answers (course items 31 and 77).
+
+This module draws the free run of a recursive forecast: from the first moment of a stretch of the test
+part the model sees no further measurement of its targets, only the moves that were planned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backmix.report.drawing.canvas import Axes, figure, legend, text, trace
+from backmix.report.drawing.series import series
+from backmix.report.drawing.thin import MOST_POINTS, thin
+from backmix.report.figures import NARROW, Figure, figures
+from backmix.scoring.predictions import FREE_RUN, RIVAL
+from backmix.scoring.scores import model_title
+from backmix.text import say
+from backmix.text.numbers import round_ticks, spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backmix.data.tag import Tag
+    from backmix.report.data import ReportData
+
+MOST_TARGETS = 3
+LEFT = 62.0
+
+
+@figures.register("free_run")
+def draw(data: ReportData, width: int) -> Figure | None:
+    """The free run of the network, and of the linear model, beside the truth."""
+    frame = data.predictions
+    if frame is None:
+        return None
+    runs = frame[frame["part"] == FREE_RUN]
+    if not len(runs):
+        return None
+    parts, top = [], 0.0
+    for tag in data.task.targets[:MOST_TARGETS]:
+        panel, top = _panel(data, tag, runs[runs["target"] == tag.name], width, top)
+        parts.append(panel)
+    rows = int(runs.groupby(["model", "target"]).size().max())
+    return Figure(
+        figure(width, top, say("report.free_run_title"), *parts),
+        "report.free_run_caption",
+        {"rows": f"{rows:,}"},
+        wide=True,
+    )
+
+
+def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: float) -> tuple[str, float]:
+    frame = frame.assign(origin=frame["origin"] + frame["horizon"])  # one row after the other
+    models = [name for name in (data.network, RIVAL) if (frame["model"] == name).any()]
+    drawn = {name: series(frame[frame["model"] == name]) for name in models}
+    run = drawn[models[0]]
+    truth = run.truth.astype(np.float64)
+    said = {name: found.prediction.astype(np.float64) for name, found in drawn.items()}
+    tall = 200.0 if width > NARROW else 170.0
+    axes = Axes(LEFT, top + 58, width - LEFT - 12, tall, run.ends, spread(truth, *said.values()))
+    kinds = {name: "network" if name == data.network else "model-0" for name in models}
+    parts = [
+        text(0, top + 14, f"{say('report.free_run_title')} · {tag.label}", "head", width=width - 4),
+        legend(
+            LEFT, top + 40, [("truth", say("report.actual")), *((kinds[name], model_title(name)) for name in models)]
+        ),
+        axes.rows(round_ticks(*axes.ys, 5)),
+        axes.columns(run.ticks(axes.width)),
+    ]
+    for kind, values in (("truth", truth), *((kinds[name], said[name]) for name in reversed(models))):
+        at = thin(values, min(MOST_POINTS, int(2.2 * axes.width)))
+        lifted = np.diff(np.cumsum(run.breaks)[at], prepend=0) > 0
+        parts.append(trace(axes.x(run.x[at]), axes.y(values[at]), kind, breaks=lifted))
+    parts.append(text(axes.right, axes.bottom + 34, run.axis, "note", anchor="end"))
+    return "".join(parts), axes.bottom + 52

@@ -1,0 +1,55 @@
+"""What stands on the page of a report, section by section.
+
+This module turns `ReportData` into headings, sentences, tables and figures in the language of the
+moment: `scores` and `unseen` first, then how the model came about (`model`), then the data
+(`table`). The template only sets them out; nothing is computed there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backmix.report.page import bands, insight, model, scores, table
+from backmix.report.page.blocks import Page, Section, name
+from backmix.text import language, say
+
+if TYPE_CHECKING:
+    from backmix.report.data import ReportData
+
+
+def page(data: ReportData) -> Page:
+    """The page of a run in the language of the moment."""
+    return _page(
+        data,
+        [
+            scores.scores(data),
+            scores.unseen(data),
+            bands.bands(data),
+            insight.insight(data),
+            model.training(data),
+            table.table(data),
+            model.trust(data),
+            model.record(data),
+        ],
+        title=data.title,
+    )
+
+
+def explanation(data: ReportData) -> Page:
+    """The page about what the model looks at, alone."""
+    return _page(data, [insight.insight(data), model.record(data)], title=say("insight.title", title=data.title))
+
+
+def _page(data: ReportData, sections: list[Section], *, title: str) -> Page:
+    return Page(
+        html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
+        title=name(title, 160),
+        subtitle=scores.subtitle(data),
+        verdict=scores.verdict(data),
+        tone=scores.tone(data),
+        known=model.known(data),
+        contents=say("report.contents"),
+        keys=scores.keys(data),
+        sections=tuple(section for section in sections if section.blocks),
+        footer=say("report.footer"),
+    )

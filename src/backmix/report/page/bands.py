@@ -1,0 +1,181 @@
+"""The part of a report about the intervals of predictions.
+
+This module sets out how wide they are and whether they hold: the share asked and the share found, batch by batch
+and over time, those of the calibration beside those that follow the plant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backmix.data.tag import bracket
+from backmix.models.bands import Bands, ClassSets
+from backmix.models.conformal import needed_units
+from backmix.report.page.blocks import Block, Cell, Grid, Row, Section, draw, grid, name
+from backmix.scoring.coverage import Coverage
+from backmix.text import language, say
+from backmix.text.numbers import number
+
+if TYPE_CHECKING:
+    from backmix.report.data import ReportData
+    from backmix.scoring.coverage import Banded
+
+MOST_TARGETS = 8
+
+
+def bands(data: ReportData) -> Section:
+    """The section about intervals; without blocks for a run that has none."""
+    found = data.banded
+    blocks = () if found is None or found.calibrated is None or not found.rows else tuple(_blocks(data, found))
+    return Section(
+        anchor="intervals",
+        short=say("intervals.short"),
+        head=say("intervals.head"),
+        lead=_lead(found) if found is not None and blocks else "",
+        blocks=blocks,
+    )
+
+
+def _lead(found: Banded) -> str:
+    assert found.calibrated is not None
+    sets = isinstance(found.calibrated, ClassSets)
+    said = say("intervals.lead_sets" if sets else "intervals.lead", level=f"{found.banding.level:.0%}")
+    return (" " if language() == "en" else "").join([said, say(f"intervals.unit_{found.calibrated.unit}")])
+
+
+def _blocks(data: ReportData, found: Banded) -> Iterator[Block]:
+    for row in found.asked[:MOST_TARGETS]:
+        words, tone = sentence(row, found)
+        yield Block(text=words, tone=tone)
+    drawn = draw(data, ["coverage"])
+    if drawn:
+        yield Block(figures=drawn)
+    if isinstance(found.calibrated, ClassSets):
+        yield from _sets(found, found.calibrated)
+        return
+    yield Block(table=_methods(found))
+    yield from _pieces(data, found)
+    late = (
+        say("intervals.known_batch")
+        if data.task.whole_batches
+        else say("intervals.known_rows", rows=found.banding.late)
+    )
+    yield Block(text=late, tone="note")
+
+
+def sentence(row: Coverage, found: Banded) -> tuple[str, str]:
+    """Whether the intervals of a row hold, in one sentence, and how it is marked."""
+    level = found.banding.level
+    values = {"target": name(row.target), "level": f"{level:.0%}", "windows": f"{row.windows:,}"}
+    if row.share is None:
+        unit = found.calibrated.unit if found.calibrated is not None else "windows"
+        return say(f"intervals.too_few_{unit}", needed=needed_units(level), **values), "note"
+    values |= {"share": f"{row.share:.0%}", "ends": _ends(row)}
+    if not row.ends:
+        return say("intervals.unsure", **values), ""
+    if not row.ends.excludes(level):
+        return say("intervals.holds", **values), ""
+    if row.share > level:
+        return say("intervals.wide", **values), ""
+    words = say("intervals.narrow_sets" if row.method == "sets" else "intervals.narrow", **values)
+    other = next(
+        (
+            one
+            for one in found.rows
+            if one.method == "adaptive"
+            and row.method == "split"
+            and (one.target, one.part) == (row.target, row.part)
+            and one.share is not None
+        ),
+        None,
+    )
+    if other is not None and other.share is not None and other.share > row.share:
+        words += (" " if language() == "en" else "") + say(
+            "intervals.adaptive_held", share=f"{other.share:.0%}", size=_sized(other), own=_sized(row)
+        )
+    return words, "warn"
+
+
+def _sized(row: Coverage) -> str:
+    return f"{number(row.size)} {row.unit}".rstrip()
+
+
+def _ends(row: Coverage) -> str:
+    return say("intervals.ends", low=f"{row.low:.0%}", high=f"{row.high:.0%}") if row.ends else ""
+
+
+def _methods(found: Banded) -> Grid:
+    rows = []
+    for row in found.rows[: 8 * MOST_TARGETS]:
+        inside = Cell("–" if row.share is None else f"{row.share:.1%}", note=_ends(row), number=True)
+        rows.append(
+            Row(
+                (
+                    Cell(say(f"intervals.method_{row.method}"), note=say(f"intervals.part_{row.part}")),
+                    Cell(name(row.target) + bracket(row.unit)),
+                    inside,
+                    Cell(number(row.size), number=True),
+                    Cell(f"{row.windows:,}", number=True),
+                    Cell(f"{row.batches:,}", number=True),
+                )
+            )
+        )
+    columns = ("method", "target", "inside", "width", "windows", "batches")
+    head = [say(f"intervals.column_{column}") for column in columns]
+    return grid(say("intervals.table", level=f"{found.banding.level:.0%}"), head, rows, numbers_from=2)
+
+
+def _pieces(data: ReportData, found: Banded) -> Iterator[Block]:
+    calibrated = found.calibrated
+    assert isinstance(calibrated, Bands)
+    for tag in data.task.targets[:MOST_TARGETS]:
+        mine = [piece for piece in found.pieces if piece.target == tag.name and piece.method == calibrated.kind]
+        if len(mine) < 2:
+            continue
+        stage = calibrated.stage if calibrated.stage != "none" else "ahead"
+        rows = [
+            Row(
+                (
+                    Cell(say("intervals.from_start") if piece.place == -np.inf else number(piece.place)),
+                    Cell(number(piece.size), number=True),
+                    Cell(f"{piece.share:.1%}", number=True),
+                    Cell(f"{piece.windows:,}", number=True),
+                )
+            )
+            for piece in mine
+        ]
+        head = [
+            say(f"intervals.column_{stage}"),
+            say("intervals.column_width"),
+            say("intervals.column_inside"),
+            say("intervals.column_windows"),
+        ]
+        yield Block(table=grid(say(f"intervals.table_{stage}", target=name(tag.label)), head, rows, numbers_from=1))
+
+
+def _sets(found: Banded, sets: ClassSets) -> Iterator[Block]:
+    rows = [
+        Row(
+            (
+                Cell(name(row.label) if row.label else say("intervals.all_classes")),
+                Cell("–" if row.share is None else f"{row.share:.1%}", note=_ends(row), number=True),
+                Cell(number(row.size), number=True),
+                Cell("–" if row.empty is None else f"{row.empty:.1%}", number=True),
+                Cell(f"{row.windows:,}", number=True),
+            )
+        )
+        for row in found.rows
+    ]
+    head = [say(f"intervals.column_{column}") for column in ("class", "inside", "classes", "empty", "windows")]
+    yield Block(table=grid(say("intervals.table_sets", level=f"{sets.level:.0%}"), head, rows, numbers_from=1))
+    if sets.few():
+        names = ", ".join(name(one) for one in sets.few()[:12])
+        yield Block(
+            text=say(
+                "intervals.few", classes=names, needed=needed_units(sets.level), unit=say(f"intervals.of_{sets.unit}")
+            ),
+            tone="warn",
+        )

@@ -1,0 +1,194 @@
+"""The part of a report that tells about the model and whether it may be believed.
+
+This module sets out the training and its choices, the leakage audit, what a prediction may see,
+the checklist, and what is needed to do the run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from backmix.report.checklist import Check, checklist
+from backmix.report.page.blocks import Block, Cell, Mark, Row, Section, draw, grid, name, section
+from backmix.scoring.leakage.availability import rule, text
+from backmix.text import say, sentences
+from backmix.text.lengths import duration
+from backmix.text.lengths import rows_and_time as _rows
+from backmix.text.numbers import number
+
+if TYPE_CHECKING:
+    from backmix.data.windows import WindowSpec
+    from backmix.report.data import ReportData, Training
+    from backmix.scoring.leakage.audit import LeakageResult
+
+MOST_PLAN = 100_000
+MOST_NAMED = 12
+MOST_RULE = 1500
+"""Letters of the rule in the head; a hundred targets have long names."""
+
+
+def training(data: ReportData) -> Section:
+    """The section about how the network came about."""
+    return section("training", _training(data))
+
+
+def _training(data: ReportData) -> Iterator[Block]:
+    facts = tuple(_facts(data.training)) if data.training is not None else ()
+    drawn = draw(data, ["learning"])
+    if drawn or facts:
+        yield Block(figures=drawn, facts=facts)
+    if data.choices:
+        rows = [
+            Row((Cell(choice.setting or say("report.choice_other")), Cell(_value(choice.value)), Cell(choice.reason())))
+            for choice in data.choices
+        ]
+        yield Block(
+            head=say("report.head_choices"),
+            table=grid(
+                say("report.choices_caption"),
+                [say(f"report.column_{key}") for key in ("setting", "value", "why")],
+                rows,
+            ),
+        )
+
+
+def _facts(run: Training) -> Iterator[tuple[str, str]]:
+    if run.architecture is not None:
+        from backmix.models.forms import describe
+        from backmix.models.size import memory, parameters
+
+        a = run.architecture
+        yield say("report.fact_network"), describe(a)
+        yield say("report.fact_parameters"), f"{parameters(a):,}"
+        if run.settings is not None:
+            used = memory(a, run.settings.batch_size)
+            yield say("report.fact_memory"), size(used)
+    if run.settings is not None:
+        s = run.settings
+        yield say("report.fact_optimizer"), f"{s.optimizer}, {number(s.learning_rate)}"
+        yield say("report.fact_loss"), s.loss
+        yield say("report.fact_batch"), f"{s.batch_size:,}"
+    epochs = len(run.history.get("loss", ()))
+    if epochs:
+        yield say("report.fact_epochs"), f"{epochs:,}"
+    if run.best_epoch is not None:
+        yield say("report.fact_best"), f"{run.best_epoch:,}"
+    if run.seconds is not None:
+        yield say("report.fact_time"), duration(run.seconds)
+    if run.stopped:
+        yield say("report.fact_stopped"), _why(run.stopped)
+    if run.engine:
+        yield say("report.fact_engine"), run.engine
+
+
+def _why(stopped: str) -> str:
+    """Why training ended: a code of `training.fit` in words, anything else as it is."""
+    key = f"why_{stopped}"
+    return say(f"training.{key}") if key in sentences("training") else stopped
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(_value(item) for item in value)
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()  # as a plan writes it
+    return number(value, 4) if isinstance(value, float) else name(value)
+
+
+def size(count: float) -> str:
+    """Bytes as a person says them.
+
+    >>> size(3_400_000)
+    '3.4 MB'
+    """
+    for unit, large in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= large:
+            return f"{number(count / large)} {unit}"
+    return f"{count:.0f} B"
+
+
+def trust(data: ReportData) -> Section:
+    """The section about what the model could know, and what was checked."""
+    return section("trust", _trust(data))
+
+
+def _trust(data: ReportData) -> Iterator[Block]:
+    if data.spec is not None:
+        yield Block(head=say("report.head_sees"), text=" ".join(_sees(data, data.spec)))
+    if data.leakage:
+        yield Block(head=say("report.head_leakage"), checks=tuple(_leak(result) for result in data.leakage))
+    found = checklist(data)
+    if found:
+        counts = {
+            f"count_{key}": sum(check.passed is value for check in found)
+            for key, value in (("pass", True), ("fail", False), ("none", None))
+        }
+        yield Block(
+            head=say("report.head_checklist"),
+            text=say("report.checklist", **counts),
+            tone="note",
+            checks=tuple(_mark(check) for check in found),
+            two=True,
+        )
+
+
+def _leak(result: LeakageResult) -> Mark:
+    if result.acknowledged:
+        return Mark("warn", say("report.check_acknowledged"), name(result.text(), 600))
+    key, tone = {True: ("pass", "good"), False: ("fail", "bad"), None: ("none", "quiet")}[result.passed]
+    return Mark(tone, say(f"report.check_{key}"), name(result.text(), 600))
+
+
+def _mark(check: Check) -> Mark:
+    if check.passed is None:
+        return Mark("quiet", say("report.check_none"), check.item(), check.found())
+    key, tone = ("report.check_pass", "good") if check.passed else ("report.check_fail", "warn")
+    return Mark(tone, say(key), check.item(), check.found())
+
+
+def known(data: ReportData) -> str:
+    """Which labels are known at the moment of prediction, for the head of the page; "" where nothing says it."""
+    if data.spec is None and not data.rule:
+        return ""
+    said = data.rule if data.spec is None else data.rule or rule(data.task, data.spec, data.step)
+    return name(say("rules.known", rule=text(said)), MOST_RULE)
+
+
+def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
+    """What is available at the moment of prediction, in sentences."""
+    inputs = ", ".join(name(tag) for tag in spec.inputs[:MOST_NAMED])
+    if len(spec.inputs) > MOST_NAMED:
+        inputs = say("report.and_more", names=inputs, count=len(spec.inputs) - MOST_NAMED)
+    values = {"count": len(spec.inputs), "inputs": inputs}
+    if spec.lookback is None:
+        yield say("report.sees_batch", **values)
+    elif spec.dead_time:
+        yield say(
+            "report.sees_late", rows=_rows(spec.lookback, data.step), dead=_rows(spec.dead_time, data.step), **values
+        )
+    else:
+        yield say("report.sees_rows", rows=_rows(spec.lookback, data.step), **values)
+    targets = ", ".join(name(tag) for tag in spec.targets)
+    if spec.horizon:
+        yield say("report.sees_horizon", targets=targets, rows=_rows(spec.horizon, data.step))
+    else:
+        yield say("report.sees_now", targets=targets)
+    yield from (one.text() for one in data.rule or rule(data.task, spec, data.step))
+    if spec.missing:
+        yield say("lab.sees_missing")
+
+
+def record(data: ReportData) -> Section:
+    """The section with all that is needed to do the run again."""
+    return section("record", _record(data))
+
+
+def _record(data: ReportData) -> Iterator[Block]:
+    if data.environment:
+        yield Block(facts=tuple((name(key), name(value, 300)) for key, value in data.environment.items()))
+    if data.plan:
+        shown = data.plan if len(data.plan) <= MOST_PLAN else data.plan[:MOST_PLAN] + "\n…"
+        yield Block(head=say("report.head_plan"), code=shown)

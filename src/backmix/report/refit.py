@@ -1,0 +1,244 @@
+"""The report of a refit: one page.
+
+This module sets out champion, challengers and baseline round by round, the promotions, and what was lost
+on old data against the bound, with the page and the figures of every report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backmix.report.figures import NARROW, WIDE, Figure
+from backmix.report.figures.rounds import draw_old, draw_rounds
+from backmix.report.page.blocks import Block, Cell, Drawing, Grid, Key, Mark, Page, Row, Section, name
+from backmix.report.render import set_page
+from backmix.scoring.interval import Interval
+from backmix.scoring.metrics import metrics
+from backmix.scoring.rounds import Round, Score
+from backmix.scoring.scores import model_title, number, shown, unit_title
+from backmix.text import Language, language, say, speak, title_of
+
+if TYPE_CHECKING:
+    from backmix.scoring.verdict import Standing, Verdict
+    from backmix.tasks import Task
+
+
+@dataclass(frozen=True, eq=False)
+class RoundsReport:
+    """All that the page tells.
+
+    overall: the model in charge against the first champion over all judged rows; beside: against the
+        baselines that were best in each round
+    settings: those of ``[refit]``, with what "auto" became
+    """
+
+    task: Task
+    rounds: Sequence[Round]
+    overall: Verdict | None
+    beside: Verdict | None
+    settings: Mapping[str, Any]
+    level: float
+    plan: str = ""
+    title: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The registered name of the metric that decides."""
+        return self.task.metrics[0]
+
+    @property
+    def share(self) -> bool:
+        """Whether scores are shares."""
+        return metrics.get(self.metric).unit == "share"
+
+    @property
+    def unit(self) -> str:
+        """The unit of the scores."""
+        return "" if self.overall is None else self.overall.unit
+
+    @property
+    def promoted(self) -> int:
+        """How many challengers were promoted."""
+        return sum(told.decision.promoted for told in self.rounds)
+
+    def said(self, score: Score | None) -> str:
+        """A score in words."""
+        if score is None:
+            return "–"
+        return shown(score.value, Interval(score.low, score.high), share=self.share, unit=self.unit)
+
+    def cell(self, score: Score | None, note: str = "") -> Cell:
+        """A score in a table, its interval beside it in small letters."""
+        if score is None:
+            return Cell("–", number=True, kind="quiet")
+        ends = (
+            ""
+            if score.low is None or score.high is None
+            else (f"[{number(score.low, share=self.share)}, {number(score.high, share=self.share)}]")
+        )
+        return Cell(number(score.value, share=self.share), note=" ".join(filter(None, (note, ends))), number=True)
+
+    def key(self, title: str, standing: Standing, kind: str = "") -> Key:
+        """A large number in the head."""
+        return Key(
+            title, number(standing.value, share=self.share), "" if self.share else unit_title(self.unit), kind=kind
+        )
+
+    def verdict(self, lang: Language | None = None) -> str:
+        """The sentence on top."""
+        if lang is not None:
+            with speak(lang):
+                return self.verdict()
+        found = self.overall
+        if found is None or found.network is None or found.baseline is None:
+            return say("refit.verdict_nothing", promoted=self.promoted, rounds=len(self.rounds))
+        word = {"better": "better", "worse": "worse"}.get(found.outcome, "open") if self.promoted else "same_model"
+        sentence = say(
+            "refit.verdict",
+            promoted=self.promoted,
+            rounds=len(self.rounds),
+            metric=metrics.get(self.metric).title(),
+            in_charge=self.said(Score.of(found.network)),
+            never=self.said(Score.of(found.baseline)),
+            word=say(f"refit.word_{word}"),
+        )
+        beside = self.beside
+        if beside is not None and beside.baseline is not None and beside.beaten:
+            names = {told.baseline_name for told in self.rounds if told.baseline_name}
+            sentence += say(
+                "refit.baseline_ahead",
+                name=", ".join(model_title(one) for one in sorted(names)),
+                score=self.said(Score.of(beside.baseline)),
+            )
+        return sentence
+
+
+def render_rounds(data: RoundsReport, lang: Language) -> bytes:
+    """The page in one language, as the bytes of an HTML file."""
+    with speak(lang):
+        return set_page(_page(data))
+
+
+def _page(data: RoundsReport) -> Page:
+    targets = ", ".join(name(tag.label) for tag in data.task.targets[:4])
+    tone = ""
+    if data.promoted and data.overall is not None:
+        tone = {"better": "good", "worse": "bad"}.get(data.overall.outcome, "even")
+    return Page(
+        html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
+        title=name(data.title or say("refit.title", target=targets), 160),
+        subtitle=title_of(f"tasks.{data.task.name}", otherwise=data.task.name),
+        verdict=data.verdict(),
+        tone=tone,
+        contents=say("report.contents"),
+        keys=tuple(_keys(data)),
+        sections=(
+            _section("rounds", _rounds(data)),
+            _section("old", _old(data)),
+            _section("settings", _settings(data)),
+        ),
+        footer=say("report.footer"),
+    )
+
+
+def _section(anchor: str, blocks: Iterator[Block]) -> Section:
+    head = say(f"refit.head_{anchor}")
+    return Section(anchor=anchor, short=head, head=head, lead=say(f"refit.lead_{anchor}"), blocks=tuple(blocks))
+
+
+def _keys(data: RoundsReport) -> Iterator[Key]:
+    title = metrics.get(data.metric).title()
+    found = data.overall
+    if found is not None and found.network is not None and found.baseline is not None:
+        yield data.key(say("refit.key_in_charge", metric=title), found.network, "network")
+        yield data.key(say("refit.key_never", metric=title), found.baseline)
+    if data.beside is not None and data.beside.baseline is not None:
+        yield data.key(say("refit.key_baseline", metric=title), data.beside.baseline)
+    yield Key(say("refit.key_promoted"), str(data.promoted), note=say("refit.of_rounds", rounds=len(data.rounds)))
+
+
+def _rounds(data: RoundsReport) -> Iterator[Block]:
+    title = metrics.get(data.metric).title()
+    yield from _drawn(draw_rounds(data.rounds, WIDE, metric=title), draw_rounds(data.rounds, NARROW, metric=title))
+    heads = ("round", "judged", "in_charge", "challenger", "never", "baseline")
+    head = tuple(
+        Cell(say(f"refit.column_{key}"), note=unit_title(data.unit) if at >= 2 else "", number=at >= 2)
+        for at, key in enumerate(heads)
+    )
+    rows = []
+    for told in data.rounds:
+        names = ("", "", "", model_title(told.baseline_name) if told.baseline_name else "")
+        scores = (told.in_charge, told.decision.challenger, told.never_updated, told.baseline)
+        cells = (
+            Cell(str(told.number)),
+            Cell(_moment(told.judged[0]), kind="date"),
+            *(data.cell(score, note) for score, note in zip(scores, names, strict=True)),
+        )
+        rows.append(Row(cells, kind="network" if told.decision.promoted else ""))
+    yield Block(table=Grid(say("refit.caption_rounds", metric=title, level=f"{data.level:.0%}"), head, tuple(rows)))
+    marks = [
+        Mark(
+            "good" if told.decision.promoted else "quiet",
+            say("refit.mark_round", number=told.number),
+            told.decision.reason(),
+            note=say(
+                "refit.places",
+                taught=" – ".join(map(_moment, told.taught)),
+                judged=" – ".join(map(_moment, told.judged)),
+                who=_who(told.in_charge_since),
+            ),
+        )
+        for told in data.rounds
+    ]
+    yield Block(head=say("refit.head_decisions"), checks=tuple(marks))
+
+
+def _old(data: RoundsReport) -> Iterator[Block]:
+    bound = data.settings["bound"]
+    yield from _drawn(draw_old(data.rounds, WIDE, bound=bound), draw_old(data.rounds, NARROW, bound=bound))
+    known = [told for told in data.rounds if told.decision.growth is not None]
+    if not known:
+        return
+    rows = [
+        Row(
+            (
+                Cell(str(told.number)),
+                data.cell(_score(told.decision.old_challenger)),
+                data.cell(_score(told.decision.old_first)),
+                Cell(f"{100 * (told.decision.growth or 0.0):+.1f} %", number=True),
+            )
+        )
+        for told in known
+    ]
+    head = tuple(
+        Cell(say(f"refit.column_{key}"), number=at > 0)
+        for at, key in enumerate(("round", "challenger", "never", "growth"))
+    )
+    words = bound if bound == "none" else f"{100 * bound:g} %"
+    yield Block(table=Grid(say("refit.caption_old", bound=words), head, tuple(rows)))
+
+
+def _settings(data: RoundsReport) -> Iterator[Block]:
+    yield Block(facts=tuple((key, str(value)) for key, value in data.settings.items() if value is not None))
+    if data.plan:
+        yield Block(code=data.plan[:100_000])
+
+
+def _drawn(wide: Figure | None, narrow: Figure | None) -> Iterator[Block]:
+    if wide is not None and narrow is not None:
+        yield Block(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
+
+
+def _moment(place: str) -> str:
+    """A time as a person reads it, to the minute; a row number as it is."""
+    return place[:16].replace("T", " ")
+
+
+def _score(value: float | None) -> Score | None:
+    return None if value is None else Score(value)
+
+
+def _who(since: int) -> str:
+    return say("refit.first_champion") if since == 0 else say("refit.of_round", number=since)

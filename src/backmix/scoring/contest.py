@@ -1,0 +1,340 @@
+"""A network against each baseline over all folds of a backtest.
+
+This module pools the predictions of folds and seeds and compares. Every pair is tested twice on the same
+windows: by the paired block bootstrap of `scoring.interval`, which decides, and by the test of
+`scoring.equal_accuracy`. The mean is taken over seeds in every draw, so that more seeds make the
+network's own luck smaller, and never the number of windows larger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.scoring.equal_accuracy import EqualAccuracy, diebold_mariano
+from backmix.scoring.interval import Interval
+from backmix.scoring.metrics import metrics
+from backmix.scoring.scores import Panel, Sampling, model_title, number, panels, shown, unit_title, window_loss
+from backmix.scoring.verdict import Facts, Outcome, on_common, outcome_of
+from backmix.text import LANGUAGES, Language, say, speak
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backmix.tasks import Task
+
+NETWORK = "network"
+"""The name of the network in the prediction frames of a backtest, whatever its cell."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A score of every seed; ``values`` in the order of the seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation over the seeds; None for a single one."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "least": min(self.values),
+            "most": max(self.values),
+            "seeds": list(self.values),
+        }
+
+
+@dataclass(frozen=True)
+class Duel:
+    """The network against one baseline.
+
+    gain: how much better the network's score is, positive: better, with its interval; outcome: by these
+    equal: the Diebold-Mariano test of the losses (squared errors, or wrong classes)
+    """
+
+    baseline: str
+    gain: float
+    ends: Interval
+    outcome: Outcome
+    equal: EqualAccuracy
+    values: Mapping[str, Any]
+
+    def text(self, lang: Language | None = None) -> str:
+        """The sentence, in the language of the moment unless one is named."""
+        if lang is not None:
+            with speak(lang):
+                return self.text()
+        values = {**self.values, "baseline": model_title(self.baseline)}
+        sentence = say(f"backtest.duel_{self.outcome}", **values)
+        if self.equal.statistic is None or self.equal.p_value is None:
+            return sentence + say("backtest.no_test", windows=f"{self.equal.windows:,}") + say("evaluation.verdict_end")
+        sentence += say(
+            "backtest.test",
+            statistic=f"{self.equal.statistic:.2f}",
+            p=_probability(self.equal.p_value),
+            lags=self.equal.lags,
+            windows=f"{self.equal.windows:,}",
+        )
+        if self.equal.persists:
+            sentence += say("backtest.test_persists", left=f"{self.equal.left:.2f}")
+        return sentence + say("evaluation.verdict_end")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, with the sentence in both languages."""
+        test = self.equal
+        return {
+            "baseline": self.baseline,
+            "gain": self.gain,
+            "gain_low": self.ends.low,
+            "gain_high": self.ends.high,
+            "outcome": self.outcome,
+            "diebold_mariano": {
+                "statistic": test.statistic,
+                "p_value": test.p_value,
+                "windows": test.windows,
+                "lags": test.lags,
+                "kernel": test.kernel,
+                "left": test.left,
+                "mean_loss_difference": test.mean,
+            },
+            "text": {lang: self.text(lang) for lang in LANGUAGES},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """What all folds come down to.
+
+    scores: of every model by its name, over all folds; duels: best baseline of the validation parts first
+    chosen: that baseline, None where there is none
+    windows: judged windows of all folds together
+    """
+
+    metric: str
+    unit: str
+    share: bool
+    scores: Mapping[str, Spread]
+    duels: tuple[Duel, ...]
+    chosen: str | None
+    windows: int
+    folds: int
+    level: float
+
+    @property
+    def best(self) -> str | None:
+        """The baseline that is best on the test parts."""
+        rivals = [duel.baseline for duel in self.duels]
+        return min(rivals, key=lambda name: _cost(self.metric, self.scores[name].mean)) if rivals else None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Of the network against the chosen baseline."""
+        if not np.isfinite(self.scores[NETWORK].mean):
+            return "undefined"
+        return self.duels[0].outcome if self.duels else "no_baseline"
+
+    @property
+    def worth(self) -> bool | None:
+        """Whether the network is worth its trouble, None when there is no telling."""
+        outcomes = {duel.outcome for duel in self.duels}
+        if not self.duels or outcomes & {"too_few", "undefined"}:
+            return None
+        if outcomes == {"better"}:
+            return True
+        return None if outcomes <= {"better", "maybe_better"} else False
+
+    def said(self, spread: Spread) -> str:
+        """A score in words, with the ends over the seeds where there are several."""
+        words = shown(spread.mean, Interval(), share=self.share, unit="" if self.share else self.unit)
+        if len(spread.values) == 1:
+            return words
+        ends = (number(value, share=self.share) for value in (min(spread.values), max(spread.values)))
+        return words + say("backtest.seeds", least=next(ends), most=next(ends))
+
+    def verdict(self, lang: Language | None = None) -> str:
+        """The sentence on top, in the language of the moment unless one is named."""
+        if lang is not None:
+            with speak(lang):
+                return self.verdict()
+        network = self.scores[NETWORK]
+        values: dict[str, Any] = {
+            "metric": metrics.get(self.metric).title(),
+            "folds": self.folds,
+            "windows": f"{self.windows:,}",
+            "network": self.said(network),
+        }
+        if self.outcome in ("no_baseline", "undefined") or self.chosen is None or self.best is None:
+            return say(f"backtest.verdict_{self.outcome}", **values) + say("evaluation.verdict_end")
+        values |= {"baseline": model_title(self.chosen), "score": self.said(self.scores[self.chosen])}
+        sentence = say(f"backtest.verdict_{self.outcome}", **values)
+        if self.best != self.chosen:
+            sentence += say(
+                "backtest.best_on_test", best=model_title(self.best), best_score=self.said(self.scores[self.best])
+            )
+        return sentence + say("evaluation.verdict_end")
+
+
+def contest(frame: pd.DataFrame, task: Task, *, sampling: Sampling, horizon_rows: int = 1) -> Contest:
+    """Compare the network with every baseline of a prediction frame with the columns ``fold`` and ``seed``.
+
+    horizon_rows: how many rows ahead the windows look
+    Raises ValueError when the frame has no row of the network on the test parts.
+    """
+    metric = metrics.get(task.scored[0])
+    facts, seeds = _facts(frame, task, "test", sampling)
+    if facts is None or f"{NETWORK}@{seeds[0]}" not in facts.panels[0].samples:
+        raise ValueError("the frame has no row of the network on the test parts")
+    names = _models(facts)
+    values = {name: Spread(tuple(facts.value(f"{name}@{seed}") for seed in seeds)) for name in names}
+    rivals = [name for name in names if name != NETWORK and np.isfinite(values[name].mean)]
+    described = facts.describe()
+    unit, share = described["unit"], described["share"]
+    draws = facts.draws([f"{name}@{seed}" for name in [NETWORK, *rivals] for seed in seeds])
+    chosen = best_by_validation(frame, task, rivals)
+    duels = []
+    for rival in sorted(rivals, key=lambda name: (name != chosen, names.index(name))):
+        pairs = [(f"{NETWORK}@{seed}", f"{rival}@{seed}") for seed in seeds]
+        gain = float(
+            np.mean(
+                [
+                    facts.good(a) - facts.good(b)
+                    for a, b in zip(values[NETWORK].values, values[rival].values, strict=True)
+                ]
+            )
+        )
+        drawn = [facts.good(draws[a]) - facts.good(draws[b]) for a, b in pairs]
+        ends = facts.ends(np.mean(drawn, axis=0)) if len(drawn[0]) else Interval()
+        outcome: Outcome = outcome_of(gain, ends, facts, values[rival].mean)
+        if not np.isfinite(gain):
+            outcome = "undefined"
+        said = {
+            "metric": metric.title(),
+            "level": f"{sampling.level:.0%}",
+            "gain": number(abs(gain), share=share),
+            "unit": "" if share or not unit else f" {unit_title(unit)}",
+            **_said(ends, share=share, turned=gain < 0),
+        }
+        duels.append(Duel(rival, gain, ends, outcome, _equal(facts, pairs, horizon_rows), said))
+    kept = {name: values[name] for name in [NETWORK, *(duel.baseline for duel in duels)]}
+    return Contest(
+        metric=metric.name,
+        unit=unit,
+        share=share,
+        scores=kept,
+        duels=tuple(duels),
+        chosen=chosen,
+        windows=described["windows"],
+        folds=int(frame["fold"].nunique()),
+        level=sampling.level,
+    )
+
+
+def scores_of(frame: pd.DataFrame, task: Task) -> dict[str, Spread]:
+    """The score of every model on the test parts of a frame, seed by seed; NaN where it is undefined."""
+    facts, seeds = _facts(frame, task, "test", Sampling())
+    if facts is None:
+        return {}
+    return {name: Spread(tuple(facts.value(f"{name}@{seed}") for seed in seeds)) for name in _models(facts)}
+
+
+def _facts(frame: pd.DataFrame, task: Task, part: str, sampling: Sampling) -> tuple[Facts | None, list[int]]:
+    """All models of all seeds on the windows of one part, which all of them answered; folds are runs of their own."""
+    mine = frame[frame["part"] == part]
+    seeds = sorted(int(seed) for seed in mine["seed"].unique())
+    batch = mine["batch"].where(mine["batch"].notna(), "").astype(str)
+    mine = mine.assign(
+        model=mine["model"].astype(str) + "@" + mine["seed"].astype(str),
+        batch=mine["fold"].map("{:06d}".format) + " " + batch,
+    )
+    found = [panel for _, panel in panels(mine.drop(columns=["fold", "seed"]), task)]
+    if not found:
+        return None, seeds
+    found, silent = on_common(found)
+    found = [
+        Panel({name: sample for name, sample in panel.samples.items() if name not in silent}, panel.unit)
+        for panel in found
+    ]
+    return (Facts(metrics.get(task.scored[0]), found, sampling) if found[0].samples else None), seeds
+
+
+def _models(facts: Facts) -> list[str]:
+    """The names of the models that answered for every seed, the network first."""
+    count: dict[str, int] = {}
+    for name in facts.panels[0].samples:
+        model = name.rpartition("@")[0]
+        count[model] = count.get(model, 0) + 1
+    most = max(count.values())
+    return sorted((name for name, seen in count.items() if seen == most), key=lambda name: name != NETWORK)
+
+
+def best_by_validation(frame: pd.DataFrame, task: Task, rivals: Sequence[str]) -> str | None:
+    """The baseline with the best score on the validation parts; on the test parts where those give none."""
+    for part in ("validation", "test"):
+        facts, seeds = _facts(frame, task, part, Sampling())
+        if facts is None:
+            continue
+        known = {
+            name: float(np.mean([facts.value(f"{name}@{seed}") for seed in seeds]))
+            for name in _models(facts)
+            if name in rivals
+        }
+        known = {name: value for name, value in known.items() if np.isfinite(value)}
+        if known:
+            return min(known, key=lambda name: _cost(facts.metric.name, known[name]))
+    return None
+
+
+def _equal(facts: Facts, pairs: Sequence[tuple[str, str]], rows: int) -> EqualAccuracy:
+    """The Diebold-Mariano test of the mean losses over seeds and targets, window by window."""
+    import pandas as pd
+
+    each, runs = [], pd.Series(dtype=np.int64)
+    for panel, size in zip(facts.panels, facts.sizes, strict=True):
+        some = panel.any
+        first = np.flatnonzero(np.diff(some.paths, prepend=-1))
+        lost = [window_loss(panel.samples[other]) - window_loss(panel.samples[mine]) for mine, other in pairs]
+        at = pd.Index(some.made[first])
+        each.append(pd.Series(np.mean(lost, axis=0) / size**2, index=at))
+        runs = pd.Series(some.runs[first], index=at)
+    joined = pd.concat(each, axis=1, join="inner").mean(axis=1, skipna=False).dropna()
+    stretches = runs.loc[joined.index].to_numpy()
+    order = np.lexsort((joined.index.to_numpy(), stretches))
+    made, stretches = joined.index.to_numpy()[order], stretches[order]
+    steps = np.diff(made)[stretches[1:] == stretches[:-1]]
+    step = max(1.0, float(np.median(steps))) if len(steps) else 1.0
+    return diebold_mariano(joined.to_numpy()[order], horizon=max(1, math.ceil(rows / step)), runs=stretches)
+
+
+def _said(ends: Interval, *, share: bool, turned: bool) -> dict[str, str]:
+    """The ends in words; turned: of how much worse, where the gain is of how much better."""
+    if ends.low is None or ends.high is None:
+        return {"low": "–", "high": "–"}
+    low, high = (-ends.high, -ends.low) if turned else (ends.low, ends.high)
+    return {"low": number(low, share=share), "high": number(high, share=share)}
+
+
+def _cost(name: str, value: float) -> float:
+    """A score turned so that lower is better."""
+    better = metrics.get(name).better
+    return abs(value) if better == "zero" else value if better == "lower" else -value
+
+
+def _probability(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

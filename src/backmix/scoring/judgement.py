@@ -1,0 +1,178 @@
+"""From a trained network to a verdict.
+
+This module fits the baselines beside a network, scores all of them on the same windows of the
+validation and test parts, and judges. What it knows before the network is trained (the score to
+beat) it says then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backmix.data.slices import sampled
+from backmix.data.windows import Windows
+from backmix.scoring.predictions import FREE_RUN, RIVAL, prediction_frame
+from backmix.scoring.scores import Sampling, ScoreRow, score_table
+from backmix.scoring.verdict import Inside, Verdict, judge
+from backmix.simple import Fitted, fit_baselines
+from backmix.tasks import Task
+from backmix.training.mixing import Mixed
+from backmix.training.predict import predict_outcome
+from backmix.training.prepare import Prepared
+from backmix.training.progress import Mark
+from backmix.training.threads import few_threads
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_FREE_RUNS, MOST_FREE_ROWS = 5, 2000
+"""Stretches that are run freely, and rows of each: a step of a free run is a call of the network."""
+MOST_ROWS = 100_000
+"""Rows of the prediction frame per model and part; only paths of many rows and targets reach it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What network and baselines are worth: the prediction frame, the scores, the verdict."""
+
+    frame: pd.DataFrame
+    scores: tuple[ScoreRow, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The baselines of a run and their predictions, ready to stand beside a network."""
+
+    prepared: Prepared
+    fitted: Fitted
+    frame: pd.DataFrame
+
+    def mark(self, loss: str) -> Mark | None:
+        """The score to beat while training with this loss, or None when it has another unit."""
+        scaler = self.prepared.recipe.target_scaler
+        other = self.prepared.task.kind != "regression" or loss not in ("mse", "mae")
+        if other or scaler is None or self.frame.empty:
+            return None
+        validation = self.frame[self.frame["part"] == "validation"]
+        scale = validation["target"].map(dict(zip(scaler.names, scaler.scale, strict=True))).astype(float)
+        error = ((validation["prediction"] - validation["truth"]) / scale).abs()
+        cost = error**2 if loss == "mse" else error
+        means = cost.groupby(validation["model"]).mean().dropna()
+        return Mark(name=str(means.idxmin()), value=float(means.min())) if len(means) else None
+
+    def judge(self, model: Any, *, name: str, mixed: Mixed | None = None) -> Judgement:
+        """Score a trained Keras network called ``name`` beside the baselines.
+
+        ``mixed``: the mixture that ``model`` is; what it says of validation windows is then what its networks and
+        parts said when they had not seen them, and its networks alone are scored, too.
+        """
+        import pandas as pd
+
+        task, settings = self.prepared.task, self.prepared.plan.evaluation
+        frames, inside = [], None
+        for part, windows in _scored(self.prepared).items():
+            if mixed is None or mixed.alone is None:
+                outcomes = {name: predict_outcome(model, task, windows)}
+            else:
+                inside = Inside(float(mixed.share), mixed.alone.architecture.called)
+                outcomes = {name: mixed.says(task, windows), inside.alone: mixed.says(task, windows, alone=True)}
+            frames += [
+                prediction_frame(task, windows, outcome, model=called, part=part)
+                for called, outcome in outcomes.items()
+            ]
+        frames += self._free_runs(model, name)
+        frame = pd.concat([*frames, self.frame], ignore_index=True)
+        sampling = Sampling(draws=settings.resamples, level=settings.level, seed=self.prepared.plan.training.seed)
+        return Judgement(
+            frame=frame,
+            scores=score_table(frame, task, sampling=sampling),
+            verdict=judge(frame, task, network=name, sampling=sampling, inside=inside),
+        )
+
+    def _free_runs(self, model: Any, name: str) -> list[pd.DataFrame]:
+        """The network, and the linear model beside it, on their own answers through the test part."""
+        task, found = self.prepared.task, []
+        for windows in free_runs(task, self.prepared.test):
+            outcomes = {name: predict_outcome(model, task, windows)}
+            if RIVAL in self.fitted.predictors:
+                outcomes[RIVAL] = self.fitted.predictors[RIVAL].predict(windows)
+            found += [
+                prediction_frame(task, windows, outcome, model=model_name, part=FREE_RUN)
+                for model_name, outcome in outcomes.items()
+            ]
+        return found
+
+
+def free_runs(task: Task, test: Windows) -> list[Windows]:
+    """For a network that rolls on where all inputs are planned: one window at the start of each of the
+    longest stretches of the test part, whose path reaches to the stretch's end."""
+    spec = test.spec
+    if not task.rolls or set(spec.future) != set(spec.inputs):
+        return []
+    breaks = np.flatnonzero(np.diff(test.origins) != spec.stride) + 1
+    stretches = np.split(np.arange(len(test)), breaks)
+    found = []
+    for stretch in sorted(stretches, key=len, reverse=True)[:MOST_FREE_RUNS]:
+        rows = int(test.target_rows[stretch[-1]] - test.origins[stretch[0]])
+        rows = min(rows, max(spec.horizon, MOST_FREE_ROWS))
+        one = test.subset(stretch[:1])
+        found.append(replace(one, spec=replace(spec, horizon=rows), target_rows=one.origins + rows))
+    return sorted(found, key=lambda windows: int(windows.origins[0]))
+
+
+def neighbours(prepared: Prepared, *, pool: Windows | None = None) -> Neighbours:
+    """Fit the baselines of the plan (else of the task) on the training windows.
+
+    pool: the windows that teach a mixture, those of validation among them: they teach the baselines, too, before
+        they are judged
+    """
+    import pandas as pd
+
+    task, scored = prepared.task, _scored(prepared)
+    fitted = fit_baselines(
+        task,
+        prepared.train,
+        prepared.validation,
+        seed=prepared.plan.training.seed,
+        names=prepared.plan.evaluation.baselines,
+    )
+    if pool is None:
+        return Neighbours(prepared=prepared, fitted=fitted, frame=baseline_frame(fitted, task, scored))
+    chosen = baseline_frame(fitted, task, {part: scored.pop(part) for part in list(scored) if "validation" in part})
+    fitted = fitted.again(pool)
+    return Neighbours(
+        prepared=prepared,
+        fitted=fitted,
+        frame=pd.concat([chosen, baseline_frame(fitted, task, scored)], ignore_index=True),
+    )
+
+
+def baseline_frame(fitted: Fitted, task: Task, parts: Mapping[str, Windows]) -> pd.DataFrame:
+    """The predictions of all baselines on some parts of the split, as one prediction frame."""
+    import pandas as pd
+
+    frames = []
+    for part, windows in parts.items():
+        for name, predictor in fitted.predictors.items():
+            with few_threads(windows):
+                outcome = task.finished(predictor.predict(windows), windows)
+            frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _scored(prepared: Prepared) -> dict[str, Windows]:
+    """The windows of each part of the prediction frame; the training part would flatter every model."""
+    return {part: thinned(windows, prepared.task) for part, windows in prepared.scored.items()}
+
+
+def thinned(windows: Windows, task: Task) -> Windows:
+    """The windows, or so many of them, evenly spread, as give no more than `MOST_ROWS` rows of a frame."""
+    each = len(windows.spec.horizons) * max(1, len(task.targets))  # what is learned may be more than is judged
+    if len(windows) * each <= max(MOST_ROWS, each):
+        return windows
+    return windows.subset(sampled(len(windows), max(1, MOST_ROWS // each)))

@@ -1,0 +1,147 @@
+"""What a prediction is worth, in the plant's terms.
+
+This module defines `Metric` and its registry. A metric is one function of a `Sample` and of
+weights on its windows; weights of 1 give the score, and the weights of a bootstrap give its
+interval, so that a score and its interval can never be computed by two different formulas.
+
+    @metric("mae", better="lower", unit="target", kind="regression")
+    def mae(sample: Sample, weights: Weights) -> Values: ...
+
+A score that cannot be defined on a sample is NaN with a reason, never 0 or 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.registry import Registry
+from backmix.scoring.predictions import Sample
+from backmix.text import Language, say, title_of
+
+Values = NDArray[np.float64]
+Weights = NDArray[np.float64]
+
+Unit = Literal["target", "target_squared", "share", "none", "time", "per_day"]
+Compute = Callable[[Sample, Weights], Values]
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """Why a score has no value on a sample: a catalogue key and its values."""
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self, lang: Language | None = None) -> str:
+        """The reason as a phrase, in the language of the moment unless one is named."""
+        return say(self.key, lang, **self.values)
+
+
+Check = Callable[[Sample], Undefined | None]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The value of a metric on a sample, NaN with a reason where it is undefined."""
+
+    value: float
+    undefined: Undefined | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to score a prediction.
+
+    better: whether lower or higher values are better; "zero" for a value that should be near 0
+    unit: in what it is counted: the target's unit, a share of 1, time (seconds, or rows without a
+        clock), events per day, or nothing
+    kind: the kind of task that it scores
+    draws: what a bootstrap draws again: windows, whole faults (events), or nothing, where the
+        bootstrap does not work (a maximum)
+    compute: (sample, weights (R, n)) -> (R,); with ``draws="faults"`` the weights are (R, events)
+    check: why the metric is undefined on a sample; None when it is defined
+    per_class: one value per class: the sample says which one in `Sample.focus`
+    """
+
+    name: str
+    better: Literal["lower", "higher", "zero"]
+    unit: Unit
+    kind: Literal["regression", "classification"]
+    compute: Compute
+    check: Check
+    draws: Literal["windows", "faults", "none"] = "windows"
+    per_class: bool = False
+
+    def score(self, sample: Sample) -> Score:
+        """The score of a sample; windows without a truth or a prediction do not count."""
+        sample = sample if sample.usable.all() else sample.take(sample.usable)
+        undefined = Undefined("evaluation.undefined_no_windows") if len(sample) == 0 else self.check(sample)
+        if undefined is not None:
+            return Score(np.nan, undefined)
+        value = float(self.compute(sample, np.ones((1, self.items(sample))))[0])
+        return Score(value, None if np.isfinite(value) else Undefined("evaluation.undefined_not_finite"))
+
+    def items(self, sample: Sample) -> int:
+        """How many things a bootstrap can draw again."""
+        if self.draws == "faults":
+            from backmix.scoring.metrics.alarms import faults
+
+            return len(faults(sample))
+        return len(sample)
+
+    def title(self, lang: Language | None = None) -> str:
+        """The name for people, in the language of the moment unless one is named."""
+        return title_of(f"evaluation.metric_{self.name}", lang, otherwise=self.name)
+
+    def __call__(self, sample: Sample) -> float:
+        """The bare value."""
+        return self.score(sample).value
+
+
+metrics: Registry[Metric] = Registry("metrics", package="backmix.scoring.metrics")
+
+
+def always(_sample: Sample) -> Undefined | None:
+    """The check of a metric that any sample with a window defines."""
+    return None
+
+
+def metric(
+    name: str,
+    *,
+    better: Literal["lower", "higher", "zero"],
+    unit: Unit,
+    kind: Literal["regression", "classification"],
+    check: Check = always,
+    draws: Literal["windows", "faults", "none"] = "windows",
+    per_class: bool = False,
+) -> Callable[[Compute], Metric]:
+    """Decorator that makes a function of (sample, weights) a registered metric."""
+
+    def make(compute: Compute) -> Metric:
+        return metrics.register(name)(
+            Metric(
+                name=name,
+                better=better,
+                unit=unit,
+                kind=kind,
+                compute=compute,
+                check=check,
+                draws=draws,
+                per_class=per_class,
+            )
+        )
+
+    return make
+
+
+def ratio(over: Values, under: Values) -> Values:
+    """Elementwise quotient, NaN where the denominator is 0."""
+    found: Values = np.full(np.broadcast_shapes(over.shape, under.shape), np.nan)
+    np.divide(over, under, out=found, where=under != 0)
+    return found

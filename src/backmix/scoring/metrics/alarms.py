@@ -1,0 +1,166 @@
+"""How soon a fault is noticed, and how often the alarm is for nothing.
+
+This module registers the scores of an alarm system: detection delay, false alarms per day, and the
+event-wise and point-wise detection and false-alarm rates. Nothing is point-adjusted: an alarm at
+one moment of a fault does not turn its other moments into hits.
+
+A window alarms when its predicted class is not the normal one. A fault is a stretch of windows of
+one run whose truth is one and the same faulty class; it begins at its first window in the frame.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
+from backmix.scoring.predictions import Sample
+
+DAY = 86400.0
+
+
+class Fault(NamedTuple):
+    """One fault: its first window and the one behind its last, its delay, and whether it was noticed.
+
+    delay: from the first window of the fault to the first alarm in it; to its end when missed
+    """
+
+    first: int
+    end: int
+    delay: float
+    noticed: bool
+
+
+def faults(sample: Sample) -> list[Fault]:
+    """The faults of a sample in order; [] when no normal class is named."""
+    if sample.normal is None or len(sample) == 0:
+        return []
+    change = sample.starts.copy()
+    change[1:] |= sample.truth[1:] != sample.truth[:-1]
+    edges = [*np.flatnonzero(change).tolist(), len(sample)]
+    alarm = sample.prediction != sample.normal
+    found = []
+    for first, end in pairwise(edges):
+        if sample.truth[first] == sample.normal:
+            continue
+        hits = np.flatnonzero(alarm[first:end])
+        if len(hits):
+            delay = sample.places[first + hits[0]] - sample.places[first]
+        else:
+            delay = sample.places[end - 1] - sample.places[first] + sample.step
+        found.append(Fault(first, end, float(delay), bool(len(hits))))
+    return found
+
+
+def _has_fault(sample: Sample) -> Undefined | None:
+    if sample.normal is None:
+        return Undefined("evaluation.undefined_no_normal")
+    return None if np.any(sample.truth != sample.normal) else Undefined("evaluation.undefined_no_fault")
+
+
+def _has_normal(sample: Sample) -> Undefined | None:
+    if sample.normal is None:
+        return Undefined("evaluation.undefined_no_normal")
+    return None if np.any(sample.truth == sample.normal) else Undefined("evaluation.undefined_never_normal")
+
+
+def _has_normal_time(sample: Sample) -> Undefined | None:
+    return _has_normal(sample) or (None if sample.clock else Undefined("evaluation.undefined_no_clock"))
+
+
+def _has_alarm(sample: Sample) -> Undefined | None:
+    if sample.normal is None:
+        return Undefined("evaluation.undefined_no_normal")
+    return None if np.any(sample.prediction != sample.normal) else Undefined("evaluation.undefined_no_alarm")
+
+
+@metric("detection_delay", better="lower", unit="time", kind="classification", check=_has_fault, draws="faults")
+def detection_delay(sample: Sample, weights: Weights) -> Values:
+    """Restricted mean time from the begin of a fault to its first alarm, (R,).
+
+    A missed fault is censored at its end (Kaplan & Meier, J. Am. Stat. Assoc. 53 (1958) 457): it
+    is known only that its delay is longer. The mean is the area under the Kaplan-Meier curve up to
+    the longest time that any fault was watched, so that a model cannot gain by missing faults.
+    """
+    events = faults(sample)
+    delay = np.array([event.delay for event in events])
+    noticed = np.array([event.noticed for event in events])
+    return restricted_mean(delay, noticed, weights)
+
+
+def restricted_mean(delay: NDArray[np.float64], noticed: NDArray[np.bool_], weights: Weights) -> Values:
+    """Area under the weighted Kaplan-Meier curve up to the longest delay (E,), for weights (R, E).
+
+    >>> restricted_mean(np.array([1.0, 4.0]), np.array([True, False]), np.ones((1, 2))).tolist()
+    [2.5]
+    """
+    order = np.lexsort((~noticed, delay))  # at equal times the noticed come before the censored
+    delay, noticed, weights = delay[order], noticed[order], weights[:, order]
+    at_risk = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
+    factor = 1.0 - np.where(at_risk > 0, weights * noticed / np.where(at_risk > 0, at_risk, 1.0), 0.0)
+    undetected = np.cumprod(factor, axis=1)
+    before = np.hstack([np.ones((len(weights), 1)), undetected[:, :-1]])
+    area: Values = (before * np.diff(delay, prepend=0.0)).sum(axis=1)
+    return np.where(weights.sum(axis=1) > 0, area, np.nan)
+
+
+@metric("event_recall", better="higher", unit="share", kind="classification", check=_has_fault, draws="faults")
+def event_recall(sample: Sample, weights: Weights) -> Values:
+    """Share of faults with at least one alarm, (R,)."""
+    noticed = np.array([event.noticed for event in faults(sample)], dtype=np.float64)
+    return ratio(weights @ noticed, weights.sum(axis=1))
+
+
+def _alarm_starts(sample: Sample) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """(n,) whether an alarm begins at a window, and the number of the alarm that a window is in."""
+    alarm = sample.prediction != sample.normal
+    before = np.concatenate([[False], alarm[:-1]]) & ~sample.starts
+    begins = alarm & ~before
+    return begins, np.cumsum(begins) - 1
+
+
+@metric("event_precision", better="higher", unit="share", kind="classification", check=_has_alarm)
+def event_precision(sample: Sample, weights: Weights) -> Values:
+    """Share of alarms (stretches of alarming windows) that touch a fault, (R,)."""
+    begins, number = _alarm_starts(sample)
+    alarm, faulty = sample.prediction != sample.normal, sample.truth != sample.normal
+    real = np.zeros(int(begins.sum()), dtype=bool)
+    real[number[alarm & faulty]] = True
+    touching = begins.astype(np.float64)
+    touching[begins] = real
+    return ratio(weights @ touching, weights @ begins.astype(np.float64))
+
+
+@metric("detection_rate", better="higher", unit="share", kind="classification", check=_has_fault)
+def detection_rate(sample: Sample, weights: Weights) -> Values:
+    """Share of faulty windows that alarm, whatever fault they name, (R,)."""
+    faulty = sample.truth != sample.normal
+    return ratio(
+        weights @ (faulty & (sample.prediction != sample.normal)).astype(np.float64),
+        weights @ faulty.astype(np.float64),
+    )
+
+
+@metric("false_alarm_rate", better="lower", unit="share", kind="classification", check=_has_normal)
+def false_alarm_rate(sample: Sample, weights: Weights) -> Values:
+    """Share of normal windows that alarm, (R,)."""
+    calm = sample.truth == sample.normal
+    return ratio(
+        weights @ (calm & (sample.prediction != sample.normal)).astype(np.float64), weights @ calm.astype(np.float64)
+    )
+
+
+@metric("false_alarms_per_day", better="lower", unit="per_day", kind="classification", check=_has_normal_time)
+def false_alarms_per_day(sample: Sample, weights: Weights) -> Values:
+    """Alarms that begin in normal operation, per day of normal operation, (R,).
+
+    An alarm that outlasts a fault is late in going, not a new alarm. Every window stands for the
+    usual distance of two windows.
+    """
+    begins, _ = _alarm_starts(sample)
+    calm = sample.truth == sample.normal
+    days = weights @ calm.astype(np.float64) * sample.step / DAY
+    return ratio(weights @ (begins & calm).astype(np.float64), days)

@@ -1,0 +1,71 @@
+"""How far numbers are off, in the target's unit.
+
+This module registers the error measures of a regression (course items 48 and 65): MSE, RMSE, MAE,
+bias, the largest error, and the RMSE as a share of the range of the truth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
+from backmix.scoring.predictions import Sample
+
+
+def _mean(values: Values, weights: Weights) -> Values:
+    return ratio(weights @ values, weights.sum(axis=1))
+
+
+@metric("mse", better="lower", unit="target_squared", kind="regression")
+def mse(sample: Sample, weights: Weights) -> Values:
+    """Mean of the squared error, (R,)."""
+    return _mean((sample.prediction - sample.truth) ** 2, weights)
+
+
+@metric("rmse", better="lower", unit="target", kind="regression")
+def rmse(sample: Sample, weights: Weights) -> Values:
+    """Root of the mean squared error, (R,)."""
+    return np.sqrt(_mean((sample.prediction - sample.truth) ** 2, weights))
+
+
+@metric("mae", better="lower", unit="target", kind="regression")
+def mae(sample: Sample, weights: Weights) -> Values:
+    """Mean of the absolute error, (R,)."""
+    return _mean(np.abs(sample.prediction - sample.truth), weights)
+
+
+@metric("bias", better="zero", unit="target", kind="regression")
+def bias(sample: Sample, weights: Weights) -> Values:
+    """Mean of prediction - truth, (R,): positive when the model reads too high."""
+    return _mean(sample.prediction - sample.truth, weights)
+
+
+# the bootstrap is inconsistent for a maximum (Bickel & Freedman, Ann. Statist. 9 (1981) 1196), so
+# the largest error stands without an interval
+@metric("max_error", better="lower", unit="target", kind="regression", draws="none")
+def max_error(sample: Sample, weights: Weights) -> Values:
+    """Largest absolute error among the windows that have a weight, (R,)."""
+    error = np.abs(sample.prediction - sample.truth)
+    found: Values = np.where(weights > 0, error, -np.inf).max(axis=1)
+    return found
+
+
+def _no_range(sample: Sample) -> Undefined | None:
+    if np.ptp(sample.truth) > 0:
+        return None
+    return Undefined("evaluation.undefined_constant_truth", {"value": f"{sample.truth[0]:.6g}"})
+
+
+@metric("nrmse", better="lower", unit="share", kind="regression", check=_no_range)
+def nrmse(sample: Sample, weights: Weights) -> Values:
+    """RMSE as a share of the range of the truth, (R,); the range is that of the whole sample."""
+    return np.sqrt(_mean((sample.prediction - sample.truth) ** 2, weights)) / np.ptp(sample.truth)
+
+
+@metric("r2", better="higher", unit="none", kind="regression", check=_no_range)
+def r2(sample: Sample, weights: Weights) -> Values:
+    """Coefficient of determination 1 - SSE / SST, (R,); below 0 when the mean of the truth does better."""
+    centred = sample.truth - sample.truth.mean()
+    total = weights.sum(axis=1)
+    spread = weights @ centred**2 - ratio((weights @ centred) ** 2, total)
+    return 1.0 - ratio(weights @ (sample.prediction - sample.truth) ** 2, spread)

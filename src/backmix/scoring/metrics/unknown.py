@@ -1,0 +1,61 @@
+"""What a model says about faults that it was never taught.
+
+This module registers how many of their windows are called "unknown", how many windows of known classes
+are, and how often the class is right where a known class is named.
+"""
+
+from __future__ import annotations
+
+from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
+from backmix.scoring.predictions import Sample
+from backmix.tasks.fault_diagnosis import UNKNOWN
+
+
+def unknown_code(sample: Sample) -> int | None:
+    """The code of the class of what was never taught; None where there is no such class."""
+    return sample.classes.index(UNKNOWN) if UNKNOWN in sample.classes else None
+
+
+def _has_unknown(sample: Sample) -> Undefined | None:
+    if (sample.truth == unknown_code(sample)).any():
+        return None
+    return Undefined("evaluation.undefined_class_absent", {"classes": UNKNOWN})
+
+
+def _has_known(sample: Sample) -> Undefined | None:
+    if (sample.truth != unknown_code(sample)).any():
+        return None
+    return Undefined("evaluation.undefined_no_known")
+
+
+def _keeps_known(sample: Sample) -> Undefined | None:
+    code = unknown_code(sample)
+    if ((sample.truth != code) & (sample.prediction != code)).any():
+        return None
+    return Undefined("evaluation.undefined_no_known")
+
+
+@metric("unknown_recall", better="higher", unit="share", kind="classification", check=_has_unknown)
+def unknown_recall(sample: Sample, weights: Weights) -> Values:
+    """Share of the windows of classes that were never taught that are called "unknown", (R,)."""
+    new = sample.truth == unknown_code(sample)
+    said = new & (sample.prediction == sample.truth)
+    return ratio(weights @ said.astype(float), weights @ new.astype(float))
+
+
+@metric("false_rejection", better="lower", unit="share", kind="classification", check=_has_known)
+def false_rejection(sample: Sample, weights: Weights) -> Values:
+    """Share of the windows of known classes that are called "unknown", (R,)."""
+    code = unknown_code(sample)
+    known = sample.truth != code
+    said = known & (sample.prediction == code)
+    return ratio(weights @ said.astype(float), weights @ known.astype(float))
+
+
+@metric("known_accuracy", better="higher", unit="share", kind="classification", check=_keeps_known)
+def known_accuracy(sample: Sample, weights: Weights) -> Values:
+    """Share of right classes among windows of known classes that were not called "unknown", (R,)."""
+    code = unknown_code(sample)
+    kept = (sample.truth != code) & (sample.prediction != code)
+    right = kept & (sample.prediction == sample.truth)
+    return ratio(weights @ right.astype(float), weights @ kept.astype(float))

@@ -1,0 +1,168 @@
+"""Who stays in charge, and why.
+
+This module decides a round of champion and challenger from predictions alone. A challenger is
+promoted when it is better than the champion, beyond the noise and by enough to matter, on rows that
+neither has learned from, and when its error on old rows that were held out stays within a bound of the
+first champion's.
+
+The difference is drawn by the paired block bootstrap of `scoring.interval`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from backmix.scoring.metrics import metrics
+from backmix.scoring.scores import Sampling, number
+from backmix.scoring.verdict import SAME, Standing, Verdict, judge
+from backmix.text import LANGUAGES, Language, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backmix.tasks import Task
+
+CHALLENGER, IN_CHARGE, NEVER = "challenger", "in_charge", "never_updated"
+"""Names of models in the prediction frames of a refit."""
+NEW, OLD = "new", "old"
+"""Parts of those frames: the stretch behind the training, and held-out old rows."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of the task's first metric, with its interval where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, standing: Standing | None) -> Score | None:
+        """The score in a verdict."""
+        return None if standing is None else cls(standing.value, standing.ends.low, standing.ends.high)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a challenger, and the sentence that says why.
+
+    gain: how much better it is than the model in charge, positive: better, with its interval
+    growth: how much larger its error on old rows is than the first champion's, as a share of it
+    """
+
+    promoted: bool
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    challenger: Score | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    old_first: float | None = None
+    old_challenger: float | None = None
+    growth: float | None = None
+
+    def reason(self, lang: Language | None = None) -> str:
+        """The sentence, in the language of the moment unless one is named."""
+        return say(self.key, lang, **self.values)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round as it is told.
+
+    taught, judged: first and last time (row, without a clock) of the new rows that taught the challenger,
+        and of those it was judged on
+    in_charge_since: the round whose challenger is in charge while it is judged; 0 for the first champion
+    in_charge, never_updated, baseline: scores on the judged rows; baseline_name: the best by validation
+    """
+
+    number: int
+    taught: tuple[str, str]
+    judged: tuple[str, str]
+    windows: int
+    in_charge_since: int
+    in_charge: Score | None
+    never_updated: Score | None
+    baseline: Score | None
+    baseline_name: str | None
+    decision: Decision
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, with the reason in both languages."""
+        found = asdict(self)
+        found["decision"] |= {
+            "values": {k: str(v) for k, v in self.decision.values.items()},
+            "reason": {lang: self.decision.reason(lang) for lang in LANGUAGES},
+        }
+        return found
+
+
+def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], sampling: Sampling) -> Decision:
+    """Whether the challenger is promoted.
+
+    frame: predictions of `CHALLENGER` and `IN_CHARGE` on the part `NEW`, and, unless the bound is "none",
+        of `CHALLENGER` and `NEVER` on the part `OLD`
+    """
+    new = _between(frame, task, NEW, IN_CHARGE, sampling)
+    title = new.values["metric"]
+    values: dict[str, Any] = {"metric": title, "windows": new.windows, "level": f"{sampling.level:.0%}"}
+    if new.network is None or new.baseline is None or new.gain is None:
+        return Decision(False, "refit.undefined", values)
+    values |= {
+        "challenger": _said(new, new.network),
+        "champion": _said(new, new.baseline),
+        "gain": number(new.gain, share=new.share),
+    }
+    known: dict[str, Any] = {
+        "challenger": Score.of(new.network),
+        "gain": new.gain,
+        "gain_low": new.gain_ends.low,
+        "gain_high": new.gain_ends.high,
+    }
+    if bound != "none":
+        old = _between(frame, task, OLD, NEVER, sampling)
+        if old.network is None or old.baseline is None:
+            return Decision(False, "refit.old_undefined", values, **known)
+        before, after = (error(old.metric, standing.value) for standing in (old.baseline, old.network))
+        growth = (after - before) / before if before > 0 else (0.0 if after <= 0 else float("inf"))
+        known |= {"old_first": old.baseline.value, "old_challenger": old.network.value, "growth": growth}
+        values |= {"growth": f"{100 * growth:+.1f} %", "bound": f"{100 * bound:g} %"}
+    if new.outcome == "too_few":
+        return Decision(False, "refit.too_few", values, **known)
+    if new.outcome != "better":
+        return Decision(False, "refit.not_better", values, **known)
+    if new.gain < SAME * error(new.metric, new.baseline.value):
+        return Decision(False, "refit.same", values | {"same": f"{SAME:.0%}"}, **known)
+    if bound == "none":
+        return Decision(True, "refit.promoted_unbound", values, **known)
+    if growth > bound:
+        return Decision(False, "refit.forgets", values, **known)
+    return Decision(True, "refit.promoted", values, **known)
+
+
+def error(name: str, value: float) -> float:
+    """A score of a metric as an error: what is missing from 1 where higher is better.
+
+    >>> error("rmse", 0.2), round(error("accuracy", 0.9), 3)
+    (0.2, 0.1)
+    """
+    better = metrics.get(name).better
+    return abs(1.0 - value) if better == "higher" else abs(value)
+
+
+def compare(frame: pd.DataFrame, task: Task, other: str, sampling: Sampling) -> Verdict:
+    """The model in charge against another one on the new rows of a frame."""
+    return _between(frame, task, NEW, other, sampling, network=IN_CHARGE)
+
+
+def _between(
+    frame: pd.DataFrame, task: Task, part: str, other: str, sampling: Sampling, *, network: str = CHALLENGER
+) -> Verdict:
+    mine = frame[(frame["part"] == part) & frame["model"].isin([network, other])]
+    return judge(mine, task, network=network, sampling=sampling, judged=part)
+
+
+def _said(verdict: Verdict, standing: Standing) -> str:
+    return f"{number(standing.value, share=verdict.share)} {'' if verdict.share else verdict.unit}".rstrip()

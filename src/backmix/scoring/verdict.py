@@ -1,0 +1,391 @@
+"""Is the network worth it? One sentence that may say no.
+
+This module compares the network with the best baseline on the test part. The baseline is chosen on
+the validation part, as an engineer would have to choose it; when another one does better on the
+test part the sentence says so, since hiding it would flatter the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.scoring.interval import FEWEST_BLOCKS, Interval, interval
+from backmix.scoring.metrics import Metric, Undefined, metrics
+from backmix.scoring.predictions import Sample
+from backmix.scoring.scores import Panel, Sampling, draw_scores, model_title, panels, shown, unit_of
+from backmix.text import Language, say, speak
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backmix.models.choice import Choice
+    from backmix.tasks import Task
+
+Floats = NDArray[np.float64]
+Outcome = Literal["better", "maybe_better", "same", "maybe_worse", "worse", "no_baseline", "too_few", "undefined"]
+
+SAME = 0.01
+"""Scores closer than this share of the baseline's error are the same for a plant."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A model's score in the sentence: value and interval of the task's first metric on the test part."""
+
+    model: str
+    value: float
+    ends: Interval
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Of a mixture: the share of its networks in the answer, and what the networks alone are called in the frame."""
+
+    share: float
+    alone: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the scores come down to.
+
+    outcome: of the network against ``baseline``: better or worse beyond the noise, maybe_better or
+        maybe_worse within it, same, or why there is no verdict
+    worth: whether the network is worth its trouble; None when there is no telling
+    baseline: the best by validation score; best_on_test: the best by test score, never hidden
+    gain: how much better the network is than ``baseline``, in the metric's unit (positive: better)
+    chosen: whether the validation part chose the baseline; where its scores are undefined there (no anomaly
+        among its windows, say) the best one on the test part stands against the network
+    targets: over how many targets a mean was taken, each in units of its own spread; 1 for none
+    note: what must be known to read the scores (`Task.convention`), None for nothing
+    recurrent: of a mixture the share of the networks in the answer; None for one network alone
+    alone: the networks of a mixture without what stands beside them
+    """
+
+    outcome: Outcome
+    metric: str
+    worth: bool | None
+    network: Standing | None = None
+    baseline: Standing | None = None
+    best_on_test: Standing | None = None
+    gain: float | None = None
+    gain_ends: Interval = field(default_factory=Interval)
+    windows: int = 0
+    batches: int = 0
+    blocks: float = 0.0
+    targets: int = 1
+    unit: str = ""
+    share: bool = False
+    undefined: Undefined | None = None
+    note: Choice | None = None
+    chosen: bool = True
+    recurrent: float | None = None
+    alone: Standing | None = None
+
+    @property
+    def key(self) -> str:
+        """The catalogue key of the sentence."""
+        if self.outcome == "better" and not self.chosen:
+            return "anomaly.verdict_better_unchosen"
+        if self.outcome in ("better", "maybe_better") and self.beaten:
+            return "evaluation.verdict_beaten"
+        if self.outcome == "maybe_better" and self.gain_ends.excludes(0.0):
+            return "evaluation.verdict_unsettled"
+        return f"evaluation.verdict_{self.outcome}"
+
+    @property
+    def beaten(self) -> bool:
+        """Whether some baseline is ahead of the network on the test part."""
+        best, network = self.best_on_test, self.network
+        return best is not None and network is not None and _ahead(self.metric, best.value, network.value)
+
+    @property
+    def _also(self) -> bool:
+        """Whether the sentence must name a second baseline, so that a better one is not hidden."""
+        named = self.key in ("evaluation.verdict_beaten", "evaluation.verdict_unsettled")
+        if named or self.best_on_test is None or self.baseline is None:
+            return False
+        return self.best_on_test.model != self.baseline.model
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The blanks of the sentence, in the language of the moment."""
+        metric = metrics.get(self.metric)
+        title = metric.title()
+        if self.targets > 1:
+            kind = "mean_in_spreads" if metric.unit == "target" else "mean_over_targets"
+            title = say(f"evaluation.{kind}", metric=title, targets=self.targets)
+        kind = "rnn" if self.recurrent is None else "mixture"
+        where = "inside" if self.outcome in ("too_few", "no_baseline") else "subject"
+        found: dict[str, Any] = {
+            "subject": say(f"mixture.{where}_{kind}"),
+            "metric": title,
+            "windows": f"{self.windows:,}",
+            "batches": f"{self.batches:,}",
+            "blocks": f"{self.blocks:.0f}",
+            "fewest": FEWEST_BLOCKS,
+            "why": "" if self.undefined is None else self.undefined.text(),
+        }
+        for name, standing in (("network", self.network), ("baseline", self.baseline), ("best", self.best_on_test)):
+            if standing is not None:
+                found[name] = model_title(standing.model)
+                found[f"{name}_score"] = self._score(standing)
+        return found
+
+    def text(self, lang: Language | None = None) -> str:
+        """The sentence, in the language of the moment unless one is named."""
+        if lang is not None:
+            with speak(lang):
+                return self.text()
+        values = self.values
+        note = "" if self.note is None else say("course.verdict_note", note=self.note.reason())
+        return (
+            say(self.key, **values)
+            + (say("evaluation.verdict_also", **values) if self._also else "")
+            + say("evaluation.verdict_end")
+            + self._inside()
+            + note
+        )
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _inside(self) -> str:
+        """What the networks of a mixture have to do with its answer."""
+        if self.recurrent is None or self.alone is None:
+            return ""
+        key = "mixture.verdict_share" if self.recurrent else "mixture.verdict_no_networks"
+        return say(key, share=f"{100 * self.recurrent:.0f} %", alone=self._score(self.alone))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, with the sentence in both languages."""
+
+        def plain(standing: Standing | None) -> dict[str, Any] | None:
+            return (
+                None
+                if standing is None
+                else {
+                    "model": standing.model,
+                    "value": standing.value,
+                    "low": standing.ends.low,
+                    "high": standing.ends.high,
+                }
+            )
+
+        return {
+            "outcome": self.outcome,
+            "worth": self.worth,
+            "metric": self.metric,
+            "unit": self.unit,
+            "network": plain(self.network),
+            "baseline": plain(self.baseline),
+            "best_on_test": plain(self.best_on_test),
+            "gain": self.gain,
+            "gain_low": self.gain_ends.low,
+            "gain_high": self.gain_ends.high,
+            "windows": self.windows,
+            "batches": self.batches,
+            "blocks": self.blocks,
+            "targets": self.targets,
+            "recurrent": self.recurrent,
+            "alone": plain(self.alone),
+            "text": {"en": self.text("en"), "zh_TW": self.text("zh_TW")},
+        }
+
+    def _score(self, standing: Standing) -> str:
+        return shown(standing.value, standing.ends, share=self.share, unit=self.unit)
+
+
+def judge(
+    frame: pd.DataFrame,
+    task: Task,
+    *,
+    network: str = "network",
+    sampling: Sampling | None = None,
+    judged: str = "test",
+    chosen_on: str = "validation",
+    inside: Inside | None = None,
+) -> Verdict:
+    """The verdict on the model called ``network`` in a prediction frame with both parts.
+
+    Every other model in the frame is a baseline, less what is ``inside`` of the one that is judged. Several
+    targets are judged together: the mean of the scores, each error in units of the spread of its own truth on
+    the judged part.
+
+    Raises ValueError when the frame has no row of ``network`` on the judged part.
+    """
+    sampling = sampling or Sampling()
+    metric = metrics.get(task.scored[0])
+    test = [panel for (part, _), panel in panels(frame[frame["part"] == judged], task)]
+    if not test or network not in test[0].samples:
+        raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
+    test, silent = on_common(test)
+    choice = [panel for (part, _), panel in panels(frame[frame["part"] == chosen_on], task)]
+    rivals = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
+    facts = Facts(metric, test, sampling)
+    values = {name: facts.value(name) for name in [network, *rivals]}
+    rivals = [name for name in rivals if np.isfinite(values[name])]
+    draws = facts.draws([network, *rivals])
+    standing = {name: Standing(name, values[name], facts.ends(draws[name])) for name in [network, *rivals]}
+    common = {**facts.describe(), "note": task.convention}
+    if inside is not None:
+        value = facts.value(inside.alone)
+        alone = Standing(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone]))
+        common |= {"recurrent": inside.share, "alone": alone if np.isfinite(value) else None}
+    if not np.isfinite(values[network]):
+        return Verdict("undefined", metric.name, None, undefined=facts.why(network), **common)
+    if not rivals:
+        return Verdict("no_baseline", metric.name, None, network=standing[network], **common)
+    best = max(rivals, key=lambda name: facts.good(values[name]))
+    picked = _best_on(choice, metric, rivals)
+    baseline = picked or best
+    gain = facts.good(values[network]) - facts.good(values[baseline])
+    ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]))
+    outcome = outcome_of(gain, ends, facts, values[baseline])
+    over_best = facts.ends(facts.good(draws[network]) - facts.good(draws[best]))
+    if outcome == "better" and not over_best.excludes(0.0):
+        outcome = "maybe_better"  # clearly ahead of the chosen one, but not of the best on the test part
+    worth = None if outcome in ("too_few", "maybe_better") else outcome == "better"
+    if facts.good(values[network]) < facts.good(values[best]):
+        worth = None if outcome == "too_few" else False
+    return Verdict(
+        outcome,
+        metric.name,
+        worth,
+        network=standing[network],
+        baseline=standing[baseline],
+        best_on_test=standing[best],
+        gain=gain,
+        gain_ends=ends,
+        chosen=picked is not None,
+        **common,
+    )
+
+
+def outcome_of(gain: float, ends: Interval, facts: Facts, baseline: float) -> Outcome:
+    """What a gain with these ends comes to, against a baseline with this score."""
+    if not ends:
+        return "too_few"
+    if ends.excludes(0.0):
+        return "better" if gain > 0 else "worse"
+    # an error is compared with the baseline's error, a share of right answers with its wrong ones
+    size = abs(1.0 - baseline) if facts.metric.better == "higher" else abs(baseline)
+    if abs(gain) <= SAME * size:
+        return "same"
+    return "maybe_better" if gain > 0 else "maybe_worse"
+
+
+def _ahead(name: str, one: float, other: float) -> bool:
+    better = metrics.get(name).better
+    if better == "zero":
+        return abs(one) < abs(other)
+    return one < other if better == "lower" else one > other
+
+
+def _best_on(choice: list[Panel], metric: Metric, rivals: list[str]) -> str | None:
+    """The baseline with the best score on the choosing part; None when it has no usable window."""
+    if not choice:
+        return None
+    choice, _ = on_common(choice)
+    facts = Facts(metric, choice, Sampling())
+    values = {name: facts.value(name) for name in rivals if name in choice[0].samples}
+    values = {name: value for name, value in values.items() if np.isfinite(value)}
+    return max(values, key=lambda name: float(facts.good(values[name]))) if values else None
+
+
+def on_common(found: list[Panel]) -> tuple[list[Panel], set[str]]:
+    """The panels on the windows that every model answered, and the models that answered none at all."""
+    silent = {name for panel in found for name, sample in panel.samples.items() if not sample.usable.any()}
+    cut = []
+    for panel in found:
+        speaking = {name: sample for name, sample in panel.samples.items() if name not in silent}
+        if not speaking:
+            cut.append(panel)
+            continue
+        both = np.logical_and.reduce([sample.usable for sample in speaking.values()])
+        if both.any() and not both.all():
+            speaking = {name: sample.take(both) for name, sample in speaking.items()}
+        cut.append(Panel(speaking | {n: s for n, s in panel.samples.items() if n in silent}, panel.unit))
+    return cut, silent
+
+
+class Facts:
+    """Values and draws of the task's first metric, over one or several targets."""
+
+    def __init__(self, metric: Metric, found: list[Panel], sampling: Sampling) -> None:
+        self.metric = metric
+        self.panels = found
+        self.sampling = sampling
+        many = len(found) > 1 and metric.unit == "target"
+        self.sizes = [float(np.std(panel.any.truth)) or 1.0 if many else 1.0 for panel in found]
+
+    def good(self, value: Any) -> Any:
+        """A value turned so that higher is better."""
+        if self.metric.better == "zero":
+            return -np.abs(value)
+        return -value if self.metric.better == "lower" else value
+
+    def value(self, name: str) -> float:
+        """The score of a model; NaN when it is undefined for any target."""
+        return float(
+            np.mean(
+                [
+                    self.metric(self._sample(panel, name)) / size
+                    for panel, size in zip(self.panels, self.sizes, strict=True)
+                ]
+            )
+        )
+
+    def why(self, name: str) -> Undefined | None:
+        """Why the score of a model is undefined."""
+        reasons = [self.metric.score(self._sample(panel, name)).undefined for panel in self.panels]
+        return next((reason for reason in reasons if reason is not None), None)
+
+    def draws(self, names: list[str]) -> dict[str, Floats]:
+        """Bootstrap values of models; the draws are the same for all, so that they can be subtracted."""
+        total: dict[str, Floats] = {}
+        for panel, size in zip(self.panels, self.sizes, strict=True):
+            jobs = [(self.metric, self._sample(panel, name)) for name in names]
+            for name, values in zip(names, draw_scores(jobs, self.resampler(panel)), strict=True):
+                total[name] = total.get(name, 0.0) + values / size / len(self.panels)
+        return total
+
+    def resampler(self, panel: Panel) -> Any:
+        """The stretches of a panel: one length for all targets, so that their draws are the same."""
+        if self.sampling.block is None:
+            longest = max(other.resampler(self.sampling).length for other in self.panels)
+            self.sampling = Sampling(self.sampling.draws, self.sampling.level, self.sampling.seed, longest)
+        return panel.resampler(self.sampling)
+
+    @property
+    def blocks(self) -> float:
+        """Independent things that were drawn."""
+        if self.metric.draws == "faults":
+            return float(self.metric.items(self.panels[0].any))
+        return float(self.resampler(self.panels[0]).blocks)
+
+    def ends(self, values: Floats) -> Interval:
+        """The interval of bootstrap values."""
+        return interval(values, level=self.sampling.level, blocks=self.blocks) if len(values) else Interval()
+
+    def describe(self) -> dict[str, Any]:
+        """What the verdict rests on."""
+        sample = self.panels[0].any
+        used = sample.usable
+        many = len(self.panels) > 1 and self.metric.unit == "target"
+        return {
+            "windows": sample.windows,
+            "batches": len(np.unique(sample.runs[used])),
+            "blocks": self.blocks,
+            "targets": len(self.panels),
+            "share": self.metric.unit == "share",
+            "unit": "" if many else unit_of(self.metric, self.panels[0].unit, clock=sample.clock),
+        }
+
+    def _sample(self, panel: Panel, name: str) -> Sample:
+        return panel.samples[name]

@@ -1,0 +1,242 @@
+"""Intervals in the prediction frame, and whether they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backmix.data.tag import Tag
+from backmix.models.bands import Bands, ClassSets
+from backmix.report.data import ReportData
+from backmix.report.page.bands import bands as section
+from backmix.report.page.bands import sentence
+from backmix.report.render import render
+from backmix.scoring.bands import Banding, calibrate, with_bands
+from backmix.scoring.coverage import Banded, cover
+from backmix.scoring.scores import Sampling
+from backmix.tasks import Task, tasks
+from backmix.text import speak
+
+NET = Banding("gru")
+
+
+def task_of(kind: str, **settings: Any) -> Task:
+    part = tasks.get(kind)
+    told = part.Settings.model_validate({"kind": kind, "target": "y", **settings})
+    classes = ("A", "B", "C") if part.kind == "classification" else ()
+    return part(settings=told, targets=(Tag("y", unit="" if classes else "%", role="target", categories=classes),))
+
+
+def frame_of(
+    part: str, truth: Any, prediction: Any, *, batch: Any = None, first: int = 0, model: str = "gru", **more: Any
+) -> pd.DataFrame:
+    count = len(truth)
+    return pd.DataFrame(
+        {
+            "model": model,
+            "part": part,
+            "target": "y",
+            "time": pd.DatetimeIndex([pd.NaT] * count, tz="UTC"),
+            "batch": np.full(count, None, dtype=object) if batch is None else np.asarray(batch, dtype=object),
+            "origin": first + np.arange(count),
+            "horizon": 0,
+            "truth": truth,
+            "prediction": prediction,
+            **more,
+        }
+    )
+
+
+def drifting(*, late: float = 4.0) -> pd.DataFrame:
+    """300 windows that calibrate and 600 of a plant whose errors have grown; a baseline beside."""
+    rng = np.random.default_rng(2)
+    truth = rng.normal(size=900) * np.concatenate([np.ones(300), np.linspace(1.5, late, 600)])
+    zero = np.zeros(900)
+    return pd.concat(
+        [
+            frame_of("validation", truth[:300], zero[:300]),
+            frame_of("test", truth[300:], zero[300:], first=300),
+            frame_of("test", truth[300:], zero[300:], first=300, model="ridge"),
+        ],
+        ignore_index=True,
+    )
+
+
+def covered(frame: pd.DataFrame, task: Task, banding: Banding = NET) -> Banded:
+    calibrated = calibrate(frame, task, banding)
+    assert calibrated is not None
+    return cover(frame, task, calibrated, banding, Sampling(draws=100))
+
+
+def test_only_the_network_gets_intervals_and_only_where_it_was_not_calibrated() -> None:
+    frame = drifting()
+    found = covered(frame, task_of("soft_sensor")).frame
+    pd.testing.assert_frame_equal(found[frame.columns], frame)
+    there = found["low"].notna()
+    assert (there == ((found["model"] == "gru") & (found["part"] == "test"))).all()
+    width = (found["high"] - found["low"])[there]
+    errors = np.sort(np.abs(frame["truth"][:300]))
+    assert np.allclose(width, 2 * errors[int(np.ceil(301 * 0.9)) - 1])
+
+
+def test_the_test_part_changes_nothing_in_the_calibration() -> None:
+    frame = drifting()
+    other = frame.copy()
+    other.loc[other["part"] == "test", ["truth", "prediction"]] += 7.0
+    one, two = (calibrate(some, task_of("soft_sensor"), NET) for some in (frame, other))
+    assert one is not None
+    assert two is not None
+    assert one.to_dict() == two.to_dict()
+
+
+def test_a_changed_plant_is_said_in_words_and_followed() -> None:
+    task = task_of("soft_sensor")
+    found = covered(drifting(), task)
+    split, adaptive = found.rows
+    assert (split.method, adaptive.method, split.batches, split.windows) == ("split", "adaptive", 1, 600)
+    assert split.share is not None
+    assert split.high is not None
+    assert split.high < 0.75
+    assert adaptive.share is not None
+    assert adaptive.share > 0.84
+    words, tone = sentence(split, found)
+    assert words.startswith(f"y: asked 90%, got {split.share:.0%} [")
+    assert f'Intervals that follow the plant ([intervals] kind = "adaptive") had {adaptive.share:.0%} inside' in words
+    assert tone == "warn"
+    course = [piece.share for piece in found.course if piece.method == "split"]
+    assert len(course) == 24
+    assert course[-1] < course[0]
+    followed = covered(drifting(), task, replace(NET, kind="adaptive"))
+    assert followed.asked[0] == adaptive
+    assert followed.frame["high"].max() > 1.5 * found.frame["high"].max()
+
+
+def test_results_that_come_late_are_used_late() -> None:
+    frame = drifting()
+    told = {
+        late: covered(frame, task_of("soft_sensor"), replace(NET, kind="adaptive", late=late)).frame["high"]
+        for late in (0, 50)
+    }
+    mine = frame.index[(frame["part"] == "test") & (frame["model"] == "gru")]
+    assert told[50][mine[:50]].nunique() == 1
+    assert told[0][mine[:50]].nunique() > 10
+
+
+def test_batches_are_the_units_and_stages_narrow_towards_the_end() -> None:
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(25, 40, size=60)
+    batch = np.repeat([f"B{n}" for n in range(60)], sizes)
+    left = np.concatenate([np.arange(size)[::-1] for size in sizes]).astype(float)
+    said = left + rng.normal(size=len(left)) * (0.2 + 0.3 * left)
+    cut = int(sizes[:30].sum())
+    frame = pd.concat(
+        [
+            frame_of("validation", left[:cut], said[:cut], batch=batch[:cut]),
+            frame_of("test", left[cut:], said[cut:], batch=batch[cut:], first=cut),
+        ],
+        ignore_index=True,
+    )
+    found = covered(frame, task_of("remaining_life"))
+    assert isinstance(found.calibrated, Bands)
+    assert (found.calibrated.unit, found.calibrated.stage) == ("batches", "told")
+    assert all(scores.units >= 9 for scores in found.calibrated.bands[0].scores)
+    widths = [piece.size for piece in found.pieces if piece.method == "split"]
+    assert len(widths) > 2
+    assert widths[1] < widths[-1] / 2
+    assert found.by_batch
+    assert found.asked[0].share is not None
+    assert found.asked[0].share > 0.87
+    few = calibrate(frame[frame["batch"].isin([f"B{n}" for n in range(8)])], task_of("remaining_life"), NET)
+    assert few is not None
+    assert few.unit == "windows"
+
+
+def test_too_few_windows_get_none_and_a_sentence() -> None:
+    frame = drifting().iloc[[0, 1, 2, 3, *range(300, 400)]].reset_index(drop=True)
+    found = covered(frame, task_of("soft_sensor"))
+    assert found.frame["low"].isna().all()
+    assert sentence(found.asked[0], found)[0] == (
+        "y: no interval of 90% can be told. It takes 9 validation windows with a result in every stage and at every "
+        "distance; give a longer validation part or ask for a lower [intervals] level."
+    )
+
+
+def classes(windows: int, part: str, first: int, *, only: str = "ABC") -> pd.DataFrame:
+    rng = np.random.default_rng(first)
+    truth = rng.choice(list(only), size=windows)
+    logits = rng.normal(size=(windows, 3)) + 2 * (truth[:, None] == np.array(list("ABC")))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    said = np.array(list("ABC"))[p.argmax(axis=1)]
+    return frame_of(part, truth, said, first=first, **{f"p:{name}": p[:, k] for k, name in enumerate("ABC")})
+
+
+def test_class_sets_hold_for_every_class_and_tell_which_cannot_be_ruled_out() -> None:
+    frame = pd.concat([classes(900, "validation", 0), classes(900, "test", 900)], ignore_index=True)
+    found = covered(frame, task_of("fault_diagnosis"))
+    assert isinstance(found.calibrated, ClassSets)
+    assert [row.label for row in found.rows] == ["", "A", "B", "C"]
+    for row in found.rows:
+        assert row.share is not None
+        assert abs(row.share - 0.9) < 0.05
+        assert row.size is not None
+        assert row.size > 1.0
+    said = found.frame.loc[found.frame["part"] == "test", "set"]
+    assert found.frame.loc[found.frame["part"] == "validation", "set"].isna().all()
+    inside = [truth in told.split("|") for truth, told in zip(frame["truth"][900:], said, strict=True)]
+    assert np.mean(inside) == found.rows[0].share
+    frame = pd.concat([classes(200, "validation", 0, only="AB"), classes(200, "test", 900)], ignore_index=True)
+    found = covered(frame, task_of("fault_diagnosis"))
+    assert isinstance(found.calibrated, ClassSets)
+    assert found.calibrated.few() == ("C",)
+    assert all("C" in told.split("|") for told in found.frame["set"][200:])
+    assert "rule these classes out (9 are needed), so they are in every set: C." in str(section(_report(found)).blocks)
+
+
+def test_scores_of_anomalies_are_no_probabilities_and_get_no_sets() -> None:
+    frame = pd.concat([classes(90, "validation", 0), classes(90, "test", 90)], ignore_index=True)
+    assert calibrate(frame, task_of("anomaly_detection", normal="A"), NET) is None
+
+
+def test_paths_have_a_width_at_every_distance() -> None:
+    rng = np.random.default_rng(8)
+    parts = []
+    for part, first in (("validation", 0), ("test", 300)):
+        for ahead in (1, 2, 3):
+            truth = ahead * rng.normal(size=200)
+            parts.append(frame_of(part, truth, np.zeros(200), first=first).assign(horizon=ahead))
+    found = covered(pd.concat(parts, ignore_index=True), task_of("forecast"))
+    widths = {piece.place: piece.size for piece in found.pieces if piece.method == "split"}
+    assert widths[1.0] < widths[2.0] < widths[3.0]
+    assert found.asked[0].windows == 200
+
+
+def test_a_frame_of_live_rows_has_no_truth_and_keeps_the_width_of_the_calibration() -> None:
+    frame, task = drifting(), task_of("soft_sensor")
+    calibrated = calibrate(frame, task, NET)
+    assert calibrated is not None
+    new = frame_of("new", np.full(5, np.nan), np.arange(5.0))
+    split, adaptive = (with_bands(new, task, calibrated, replace(NET, kind=kind)) for kind in ("split", "adaptive"))
+    pd.testing.assert_frame_equal(split, adaptive)
+    assert len(with_bands(new.iloc[:0], task, calibrated, NET)) == 0
+
+
+def _report(found: Banded) -> ReportData:
+    kind = "fault_diagnosis" if isinstance(found.calibrated, ClassSets) else "soft_sensor"
+    return ReportData(title="T", task=task_of(kind), verdict="V", predictions=found.frame, network="gru", banded=found)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh_TW"])
+def test_the_report_says_it_in_both_languages(lang: Any) -> None:
+    numbers = _report(covered(drifting(), task_of("soft_sensor")))
+    page = render(numbers, lang).decode()
+    assert {"en": "How wide, and does it hold", "zh_TW": "區間多寬，是否可信"}[lang] in page
+    assert 'class="band"' in page
+    frame = pd.concat([classes(200, "validation", 0), classes(200, "test", 900)], ignore_index=True)
+    sets = _report(covered(frame, task_of("fault_diagnosis")))
+    assert {"en": "Empty sets", "zh_TW": "空集合"}[lang] in render(sets, lang).decode()
+    with speak(lang):
+        assert section(replace(numbers, banded=None)).blocks == ()

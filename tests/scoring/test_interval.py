@@ -1,0 +1,93 @@
+"""Intervals: what is drawn, how long stretches are, and whether they cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backmix.scoring.interval import Interval, Resampler, block_length, interval
+from frames import persistent
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 40), st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_every_window_is_drawn_as_often_as_any_other(sizes: list[int], length: int, seed: int) -> None:
+    """The law of a circular bootstrap inside batches: no edge effect, whatever the batch lengths."""
+    runs = np.repeat(np.arange(len(sizes)), sizes)
+    resampler = Resampler(runs=runs, length=length, draws=400, seed=seed)
+    weights = np.concatenate(list(resampler.weights()))
+    assert weights.shape == (400, len(runs))
+    assert (weights >= 0).all()
+    # each stratum draws a rounded number of stretches, so means agree within a stratum
+    mean = weights.mean(axis=0)
+    for code in range(len(sizes)):
+        own = mean[runs == code]
+        assert own.max() - own.min() <= 8 * np.sqrt(own.mean() * max(1, length) / 400) + 1e-9
+
+
+def test_stretches_never_cross_a_batch() -> None:
+    """Law: a drawn stretch lies in one batch; it wraps at the batch's end, not into the next."""
+    runs = np.repeat([0, 1], [10, 10])
+    for weights in Resampler(runs=runs, length=4, draws=300, seed=1).weights():
+        # every long batch keeps its share: 10 windows in 2.5 -> 2 stretches of 4
+        assert (weights[:, :10].sum(axis=1) % 4 == 0).all()
+        assert (weights[:, 10:].sum(axis=1) % 4 == 0).all()
+
+
+def test_the_draws_are_those_of_the_seed() -> None:
+    runs = np.zeros(50, dtype=int)
+
+    def drawn(seed: int) -> bytes:
+        return b"".join(w.tobytes() for w in Resampler(runs=runs, length=5, draws=50, seed=seed).weights())
+
+    assert drawn(3) == drawn(3)
+    assert drawn(3) != drawn(4)
+
+
+def test_batches_of_one_window_are_drawn_as_a_whole() -> None:
+    runs = np.arange(40)
+    (weights,) = Resampler(runs=runs, length=10, draws=100).weights()
+    assert (weights.sum(axis=1) == 40).all()
+    assert weights.std() > 0.5
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8])
+def test_stretches_are_as_long_as_theory_wants(share: float) -> None:
+    """For an autoregressive series the best length is known: (1.5 (2 a / (1 - a²))²)^(1/3) n^(1/3)."""
+    n = 4000
+    ideal = (1.5 * (2 * share / (1 - share**2)) ** 2) ** (1 / 3) * n ** (1 / 3)
+    found = np.median([block_length(persistent(n, share, seed), np.zeros(n, dtype=int)) for seed in range(7)])
+    assert ideal / 2 - 2 <= found <= ideal * 2 + 2
+
+
+def test_constant_losses_need_no_stretches() -> None:
+    assert block_length(np.ones(100), np.zeros(100, dtype=int)) == 1
+
+
+def test_intervals_cover_what_they_promise() -> None:
+    """Of the 90 % intervals of a mean of persistent values most hold the true mean; single draws fail badly."""
+    covered, naive = 0, 0
+    for seed in range(60):
+        series = persistent(400, 0.8, seed)
+        runs = np.zeros(400, dtype=int)
+        for length in (block_length(series, runs), 1):
+            resampler = Resampler(runs=runs, length=length, draws=200, seed=seed)
+            values = np.concatenate([w @ series / w.sum(axis=1) for w in resampler.weights()])
+            ends = interval(values, level=0.9, blocks=resampler.blocks)
+            held = not ends.excludes(0.0)
+            covered, naive = (covered + held, naive) if length > 1 else (covered, naive + held)
+    assert covered / 60 >= 0.8
+    assert naive / 60 <= 0.6
+
+
+def test_too_few_stretches_give_no_interval() -> None:
+    assert not interval(np.random.default_rng(0).normal(size=200), level=0.95, blocks=4)
+    assert interval(np.random.default_rng(0).normal(size=200), level=0.95, blocks=8)
+
+
+def test_a_score_that_most_draws_leave_undefined_has_no_interval() -> None:
+    values = np.full(200, np.nan)
+    values[:40] = 1.0
+    assert interval(values, level=0.95, blocks=50) == Interval()
