@@ -42,7 +42,7 @@ from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.training.design import design
 from backmix.training.fit import fit_network
-from backmix.training.measured import PLACE, Figure
+from backmix.training.measured import PLACE, MeasuredRun
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared, prepare
@@ -201,11 +201,11 @@ def run(trial: Trial, seed: int) -> tuple[float, float]:
     return float(np.sqrt(np.mean(errors**2)) / np.std(truth)), seconds
 
 
-def measure(trial: Trial, seeds: int) -> Figure:
+def measure(trial: Trial, seeds: int) -> MeasuredRun:
     """A trial with every seed."""
     results = [run(trial, seed) for seed in range(seeds)]
     windows = len(ready(trial.place, trial.rows, 0, trial.changes.get("scaling", {}).get("target", "standard")).train)
-    return Figure(
+    return MeasuredRun(
         trial.experiment,
         trial.place,
         trial.rows,
@@ -225,7 +225,9 @@ def main() -> None:
     arguments = parser.parse_args()
     only = set(filter(None, arguments.only.split(",")))
     old = json.loads(PLACE.read_text("utf-8")) if PLACE.exists() and (only or arguments.resume) else {"figures": []}
-    found = {key(one): one for one in map(Figure.of, old["figures"]) if arguments.resume or one.experiment not in only}
+    found = {
+        key(one): one for one in map(MeasuredRun.of, old["figures"]) if arguments.resume or one.experiment not in only
+    }
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     document = {
         "log": f"{TITLE}, {date}",
@@ -248,7 +250,7 @@ def main() -> None:
     print(entry(document, [found[key(one)] for one in trials() if key(one) in found]))
 
 
-def key(one: Trial | Figure) -> tuple[str, str, int, str]:
+def key(one: Trial | MeasuredRun) -> tuple[str, str, int, str]:
     """What tells a trial from the others."""
     return one.experiment, one.place, one.rows, one.setting
 
@@ -267,7 +269,7 @@ def written(document: dict[str, Any]) -> str:
     return head.rstrip("}\n") + f',\n "figures": [\n{lines}\n ]\n}}\n'
 
 
-def entry(document: dict[str, Any], figures: list[Figure]) -> str:
+def entry(document: dict[str, Any], figures: list[MeasuredRun]) -> str:
     """The entry of the log."""
     lines = [
         f"\n## {document['log']}\n",

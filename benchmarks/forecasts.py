@@ -26,7 +26,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sources import read
 from backmix.data.windows import Windows
-from backmix.scoring.judgement import neighbours
+from backmix.scoring.judgement import score_baselines
 from backmix.simple import fit_baselines
 from backmix.training.design import design
 from backmix.training.fit import fit_network
@@ -139,7 +139,7 @@ def _daisy(arguments: argparse.Namespace) -> None:
             }
         )
         prepared = prepare(read(plan.data), plan)
-        beside = neighbours(prepared)
+        beside = score_baselines(prepared)
         for seed in range(arguments.seeds):
             seeded = replace(prepared, plan=plan.merged({"training": {"seed": seed}}))
             chosen = design(seeded)

@@ -136,7 +136,7 @@ def _layer(case: Case) -> Callable[[], tuple[float, float]]:
     import jax
     import jax.numpy as jnp
 
-    from backmix.models.kernels import Form, Operands
+    from backmix.models.kernels import KernelForm, Operands
     from backmix.models.kernels.xla import run as layer
 
     rng = np.random.default_rng(SEED)
@@ -157,7 +157,7 @@ def _layer(case: Case) -> Callable[[], tuple[float, float]]:
     def loss(weights: Any, x: Any) -> Any:
         kernel, recurrent, bias = weights
         h, last, _ = layer(
-            Form(case.cell),
+            KernelForm(case.cell),
             Operands(x, state, state if case.cell == "lstm" else None, kernel, recurrent, bias),
             sequences=case.inner,
         )

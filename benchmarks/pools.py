@@ -35,12 +35,12 @@ from scipy.optimize import minimize
 from backmix.data.ledger import Ledger
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
-from backmix.models.choice import Choice
+from backmix.decision import Decision
+from backmix.models.ensemble import Ensemble, combine, logarithms
 from backmix.models.heads import Kind, heads
-from backmix.models.mixture import Mixture, logarithms, weighed
 from backmix.training.design import design
-from backmix.training.members import train_networks
-from backmix.training.mixing import ALONE, MOST_POWER, aims, fit_candidates, mixable, powers
+from backmix.training.ensemble import ALONE, MOST_POWER, aims, ensemble_blocks, fit_candidates, log_linear_weights
+from backmix.training.networks import train_networks
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare
@@ -169,15 +169,15 @@ def recalled(folder: Path | None, name: str, made: Callable[[], Prepared]) -> Sa
 
 def trained(prepared: Prepared) -> Said:
     """Networks and candidates are trained, and asked."""
-    over = mixable(prepared)
-    assert not isinstance(over, Choice)
+    over = ensemble_blocks(prepared)
+    assert not isinstance(over, Decision)
     chosen = design(prepared)
     found = fit_candidates(prepared, over)
     networks = train_networks(prepared, chosen, over, None, ALONE)
     form, outputs = chosen.architecture, prepared.task.outputs
-    alone = [Mixture(form, networks.members, (), np.ones((1, outputs)))]
+    alone = [Ensemble(form, networks.members, (), np.ones((1, outputs)))]
     alone += [
-        Mixture(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1)) for one in found
+        Ensemble(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1)) for one in found
     ]
     return Said(
         held=np.stack([networks.held, *(one.held for one in found)]),
@@ -191,7 +191,7 @@ def trained(prepared: Prepared) -> Said:
 
 def pooled(said: Sequence[Floats] | Floats, weights: Floats, kind: Kind) -> Floats:
     """The pool with weights (C,)."""
-    chances: Floats = weighed(list(said), np.repeat(weights[:, None], said[0].shape[1], axis=1), kind)
+    chances: Floats = combine(list(said), np.repeat(weights[:, None], said[0].shape[1], axis=1), kind)
     return chances
 
 
@@ -237,7 +237,7 @@ def over_blocks(how: Callable[[list[Floats]], Floats]) -> Rule:
 
 RULES: dict[str, Rule] = {
     "greatest likelihood": lambda said, truth, kind, block: least(said, truth, kind),
-    "least geometric mean of the losses of blocks: the default": powers,
+    "least geometric mean of the losses of blocks: the default": log_linear_weights,
     "mean over blocks of each block's weights": over_blocks(lambda found: np.mean(found, axis=0)),
     "median over blocks of each block's weights": over_blocks(lambda found: np.median(found, axis=0)),
     "least squared error of chances (Brier)": lambda said, truth, kind, block: least(said, truth, kind, squared=True),

@@ -22,7 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
-from backmix.scoring.judgement import neighbours
+from backmix.scoring.judgement import score_baselines
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan
@@ -54,7 +54,7 @@ def _report(protocol: str, seeds: int) -> None:
     plan = Plan.check(standard_plan(name, key))
     prepared = prepare(read(plan.data), plan)
     metric = prepared.task.metrics[0]
-    beside = neighbours(prepared)
+    beside = score_baselines(prepared)
     values, seconds, verdicts, rows = [], [], [], ()
     for seed in range(seeds):
         seeded = prepared.__class__(**{**vars(prepared), "plan": plan.merged({"training": {"seed": seed}})})

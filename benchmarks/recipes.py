@@ -30,12 +30,12 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
-from backmix.models.choice import Choice
-from backmix.scoring.judgement import neighbours
+from backmix.decision import Decision
+from backmix.scoring.judgement import score_baselines
 from backmix.scoring.rounds import error
 from backmix.tasks import tasks
 from backmix.training.design import design
-from backmix.training.mixing import fit_model, mixable
+from backmix.training.ensemble import ensemble_blocks, fit_model
 from backmix.training.parts import fitting as fitting_names
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
@@ -153,13 +153,13 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
         asked = plan.merged(changes)
         if recipe not in prepared:
             prepared[recipe] = prepare(reading, asked)
-            over = mixable(prepared[recipe])
-            every = not isinstance(over, Choice)
+            over = ensemble_blocks(prepared[recipe])
+            every = not isinstance(over, Decision)
             if every not in beside:
-                beside[every] = neighbours(prepared[recipe], pool=over.pool if every else None)
+                beside[every] = score_baselines(prepared[recipe], pool=over.pool if every else None)
         ready = replace(prepared[recipe], plan=asked)
-        over = mixable(ready)
-        rivals = beside[not isinstance(over, Choice)]
+        over = ensemble_blocks(ready)
+        rivals = beside[not isinstance(over, Decision)]
         begin = time.perf_counter()
         mixed = fit_model(ready, design(ready), over)
         seconds = time.perf_counter() - begin

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from backmix.data.split import Part, SplitPlan, split
+from backmix.data.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers
@@ -124,7 +124,7 @@ def memory(rows: int) -> dict[str, Any]:
     windows, seconds = timed(lambda: build_windows(table, spec()))
     after = peak()
     parts = split(table, SplitPlan(), gap=spec().reach)
-    scalers, fit_seconds = timed(lambda: fit_scalers(table, spec(), rows=parts.rows(Part.TRAIN)))
+    scalers, fit_seconds = timed(lambda: fit_scalers(table, spec(), rows=parts.rows(SplitPart.TRAIN)))
     windows = windows.scaled(*scalers)
     return {
         "rows": rows,
@@ -148,8 +148,8 @@ def mapped(path: Path) -> dict[str, Any]:
     with AnonymousPeak() as anonymous:
         table = Table(values, tags())
         parts, split_seconds = timed(lambda: split(table, SplitPlan(), gap=spec().reach))
-        scalers, fit_seconds = timed(lambda: fit_scalers(table, spec(), rows=parts.rows(Part.TRAIN)))
-        windows, seconds = timed(lambda: build_windows(table, spec(), split=parts, part=Part.TRAIN))
+        scalers, fit_seconds = timed(lambda: fit_scalers(table, spec(), rows=parts.rows(SplitPart.TRAIN)))
+        windows, seconds = timed(lambda: build_windows(table, spec(), split=parts, part=SplitPart.TRAIN))
         found = gather_times(windows.scaled(*scalers))
     try:
         np.ones(3 * GIGABYTE, np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 from backmix.data.scaling import Scaler
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows
-from backmix.inspection.subject import Sample, Subject
+from backmix.inspection.subject import Subject, WindowSample
 from backmix.models.architecture import Architecture
 from backmix.models.network import build
 from backmix.tasks import Task
@@ -67,7 +67,7 @@ def put(model: Any, arrays: dict[str, Any]) -> None:
         variable.assign(value.astype(np.float32))
 
 
-def whole(subject: Subject) -> Sample:
+def whole(subject: Subject) -> WindowSample:
     """All windows of a subject."""
     return subject.sample(len(subject.windows))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from backmix import native
 from backmix.models import reference
-from backmix.models.kernels import GATES, Form
+from backmix.models.kernels import GATES, KernelForm
 from backmix.models.reference.activations import VALUES
 
 Arrays = dict[str, Any]
@@ -28,7 +28,7 @@ class Case:
     made: the arguments of `make_case`, which a failing test shows instead of all numbers
     """
 
-    form: Form
+    form: KernelForm
     arrays: Arrays
     pulls: Arrays
     numbers: list[int]
@@ -41,7 +41,7 @@ class Case:
         printer.text(repr(self))
 
 
-def weights(form: Form, features: int, units: int, rng: np.random.Generator) -> Arrays:
+def weights(form: KernelForm, features: int, units: int, rng: np.random.Generator) -> Arrays:
     """Keras's own initialisers, smaller where an activation would let numbers or their errors grow."""
     wide = GATES[form.cell] * units
     limit = np.sqrt(6 / (features + wide))
@@ -81,7 +81,7 @@ def factors(count: int, batch: int, wide: int, rng: np.random.Generator) -> Any:
 
 
 def make_case(
-    form: Form,
+    form: KernelForm,
     sizes: tuple[int, int, int, int],
     seed: int,
     *,
@@ -158,7 +158,9 @@ def doubles(arrays: Arrays) -> Arrays:
 def by_reference(case: Case) -> tuple[Any, Any, Any, Arrays]:
     """As `run`, by `backmix.models.reference` in float64; it knows no dropout."""
     form, a = case.form, doubles(case.arrays)
-    spelled = reference.Form(form.cell, form.activation, form.recurrent_activation, form.reset_after, form.backwards)
+    spelled = reference.CellForm(
+        form.cell, form.activation, form.recurrent_activation, form.reset_after, form.backwards
+    )
     double = form.cell == "gru" and form.reset_after
     wide = a["kernel"].shape[1]
     bias = a["bias"] if a["bias"] is not None else np.zeros((2, wide) if double else wide)
@@ -204,7 +206,7 @@ def near_kink(case: Case) -> bool:
     return any(found)
 
 
-def oracle(form: Form, a: Arrays, activations: Any = None) -> tuple[Any, Any]:
+def oracle(form: KernelForm, a: Arrays, activations: Any = None) -> tuple[Any, Any]:
     """h of all steps and the last c in float64: the equations once more, with dropout."""
     gates = GATES[form.cell]
     x, seen = (v if v is None or not form.backwards else v[:, ::-1] for v in (a["x"], a["seen"]))

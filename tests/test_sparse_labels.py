@@ -19,7 +19,7 @@ from backmix.data.origins import last_reported
 from backmix.data.reach import rows_used
 from backmix.data.reported import report_name, report_tag
 from backmix.data.sources import Reading, read
-from backmix.data.split import Part
+from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.windows import fit_scalers
 from backmix.errors import InputError, PlanError
@@ -177,14 +177,14 @@ def test_loss_and_metrics_see_labelled_rows_only() -> None:
         assert np.isfinite(batch.y).all()
         assert np.isfinite(batch.x).all()
         assert label[part.target_rows].all()
-    assert len(run.test) == int(label[run.split.rows(Part.TEST)].sum())
+    assert len(run.test) == int(label[run.split.rows(SplitPart.TEST)].sum())
     lost = dict(run.test.dropped)["windows.reason_no_label"]
-    assert lost == run.split.count(Part.TEST) - len(run.test)
+    assert lost == run.split.count(SplitPart.TEST) - len(run.test)
 
 
 def test_scalers_learn_from_labels_of_the_training_part_only() -> None:
     run = with_lab()
-    rows = run.split.rows(Part.TRAIN)
+    rows = run.split.rows(SplitPart.TRAIN)
     _, target = fit_scalers(run.table, run.recipe.spec, rows=rows)
     labels = run.table.column("quality")[rows]
     assert target is not None

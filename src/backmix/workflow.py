@@ -24,8 +24,8 @@ import numpy as np
 from backmix.data.audit import Audit, audit
 from backmix.data.sources import Reading, read
 from backmix.data.table import Table
+from backmix.decision import Decision
 from backmix.errors import InputError, Interrupted, PlanError
-from backmix.models.choice import Choice
 from backmix.parallel import HERE, Workers
 from backmix.serving.bundle import Bundle, start_of
 from backmix.serving.kept import Kept
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from backmix.inspection import Insight
     from backmix.report.data import ReportData
     from backmix.scoring.coverage import Banded
-    from backmix.scoring.judgement import Judgement, Neighbours
+    from backmix.scoring.judgement import Baselines, Judgement
     from backmix.scoring.leakage.audit import LeakageResult
     from backmix.tasks import Task
-    from backmix.training.fit import Fitted
-    from backmix.training.mixing import Mixed
+    from backmix.training.ensemble import TrainedEnsemble
+    from backmix.training.fit import FittedNetwork
 
 BUNDLE = "model.backmix"
 SUMMARY = "run.json"
@@ -261,16 +261,16 @@ def _run(
 ) -> Run:
     from backmix.inspection import QUICK, Subject, look
     from backmix.scoring.coverage import band
-    from backmix.scoring.judgement import neighbours
+    from backmix.scoring.judgement import score_baselines
     from backmix.scoring.leakage.audit import audit_run, refuse
-    from backmix.training.members import Making
-    from backmix.training.mixing import fit_model, mixable
+    from backmix.training.ensemble import ensemble_blocks, fit_model
+    from backmix.training.networks import Making
     from backmix.training.predict import calibrate
     from backmix.training.progress import Progress
 
     prepared, chosen = ready.prepared, ready.design
-    over = mixable(prepared)
-    beside = neighbours(prepared, pool=None if isinstance(over, Choice) else over.pool)
+    over = ensemble_blocks(prepared)
+    beside = score_baselines(prepared, pool=None if isinstance(over, Decision) else over.pool)
     mark = beside.mark(chosen.settings.loss)
     mixed = fit_model(
         prepared,
@@ -309,8 +309,8 @@ class _Found:
     audit: Audit
     prepared: Prepared
     design: Design
-    neighbours: Neighbours
-    mixed: Mixed
+    score_baselines: Baselines
+    mixed: TrainedEnsemble
     leakage: Sequence[LeakageResult]
     judgement: Judgement
     banded: Banded
@@ -318,12 +318,12 @@ class _Found:
     found_at: Mapping[str, str] | None
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[Decision, ...]:
         """Everything that was decided for the user, in the order of the decisions."""
         return (*self.prepared.choices, *self.design.choices, *self.mixed.choices, *self.neighbours.fitted.choices)
 
     @property
-    def fitted(self) -> Fitted:
+    def fitted(self) -> FittedNetwork:
         """The training of the network that was stopped on the validation part."""
         return self.mixed.fitted
 
@@ -401,7 +401,7 @@ def trained_on(prepared: Prepared) -> dict[str, str] | None:
 
 
 def _report(found: _Found) -> ReportData:
-    from backmix.report.data import ReportData, Training, summarize_parts
+    from backmix.report.data import ReportData, TrainingRecord, summarize_parts
     from backmix.scoring.leakage.availability import rule
 
     prepared, plan = found.prepared, found.prepared.plan
@@ -414,7 +414,7 @@ def _report(found: _Found) -> ReportData:
         predictions=found.judgement.frame,
         network=found.mixed.name,
         level=plan.evaluation.level,
-        training=Training(
+        training=TrainingRecord(
             history=found.fitted.history,
             best_epoch=found.fitted.best_epoch,
             seconds=found.fitted.seconds,

@@ -23,7 +23,7 @@ from backmix.models.architecture import Architecture
 from backmix.storage import hold
 from backmix.training.checkpoint import CHECKPOINT, load_snapshot, values
 from backmix.training.feed import Feed
-from backmix.training.fit import Diverged, FitSettings, Fitted, fit_network, predict_network
+from backmix.training.fit import Diverged, FitSettings, FittedNetwork, fit_network, predict_network
 from backmix.training.memory import estimate
 
 ROWS = 80
@@ -49,7 +49,7 @@ def compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> Fitted:
+def undisturbed() -> FittedNetwork:
     values, time = plant()
     part = cut(values, time)
     return fit_network(SHAPE, part, part, settings=QUICK)
@@ -250,7 +250,7 @@ def test_row_39_the_second_process_on_a_run_folder_is_refused(tmp_path: Path) ->
 
 @pytest.mark.parametrize("index", range(7))
 def test_row_40_a_disk_that_fills_up_during_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Fitted, index: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: FittedNetwork, index: int
 ) -> None:
     """Whichever write fails: loud, and the folder can be resumed from what was saved before."""
     values_, time = plant()

@@ -10,7 +10,7 @@ import pytest
 
 from backmix.data.folds import FoldPlan, folds
 from backmix.data.scaling import fit_scaler
-from backmix.data.split import Part, SplitPlan, split
+from backmix.data.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows
@@ -73,8 +73,8 @@ def test_row_25_late_labels_purge_window_and_delay() -> None:
     form = spec(known=Known(delay=10), horizon=2)
     assert form.reach == 5 + 2 + 10
     parts = split(plain(200), SplitPlan(), gap=form.reach)
-    train = build_windows(plain(200), form, split=parts, part=Part.TRAIN)
-    test = build_windows(plain(200), form, split=parts, part=Part.TEST)
+    train = build_windows(plain(200), form, split=parts, part=SplitPart.TRAIN)
+    test = build_windows(plain(200), form, split=parts, part=SplitPart.TEST)
     oldest = test.target_rows.min() - form.horizon - 4 - 10
     assert train.target_rows.max() < oldest
     message = refused(lambda: spec(known=Known(delay=0), horizon=0), code=2)
@@ -167,7 +167,7 @@ def test_row_28_too_few_rows_for_one_window() -> None:
 
 def test_row_28_the_part_is_named() -> None:
     parts = split(plain(100), SplitPlan(), gap=0)
-    message = refused(lambda: build_windows(plain(100), spec(lookback=30), split=parts, part=Part.VALIDATION))
+    message = refused(lambda: build_windows(plain(100), spec(lookback=30), split=parts, part=SplitPart.VALIDATION))
     assert message == (
         "table, validation part — too little data: a window needs 30 rows in a row (lookback "
         "30), the longest stretch has 20. Use lookback <= 20, or give more data"
@@ -206,8 +206,8 @@ def test_row_28_a_part_is_purged_away() -> None:
         "rows are purged between parts. Give about 105 rows, or purge at most 19: a shorter "
         "lookback, or [split] gap"
     )
-    assert split(plain(105), SplitPlan(), gap=20).count(Part.VALIDATION) == 1
-    assert split(plain(100), SplitPlan(), gap=19).count(Part.VALIDATION) == 1
+    assert split(plain(105), SplitPlan(), gap=20).count(SplitPart.VALIDATION) == 1
+    assert split(plain(100), SplitPlan(), gap=19).count(SplitPart.VALIDATION) == 1
     message = refused(lambda: split(plain(2), SplitPlan(), gap=0))
     assert message == (
         "table — too little data: of 2 rows none falls to the test part. Give more rows or "

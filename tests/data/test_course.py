@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backmix.data.course import (
+from backmix.data.progress import (
     asked_targets,
     complete,
     counts_down,

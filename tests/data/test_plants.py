@@ -335,7 +335,7 @@ def test_past_inputs_tell_more_than_present_ones() -> None:
 # batch reactor
 
 
-RECIPE = batch_reactor.Recipe(charge=(12.3, 11.8), activity=1.1, clean=0.9)
+RECIPE = batch_reactor.BatchRecipe(charge=(12.3, 11.8), activity=1.1, clean=0.9)
 
 
 @pytest.fixture(scope="module")

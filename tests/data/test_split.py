@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from backmix.data.folds import FoldPlan, folds
-from backmix.data.split import Part, Split, SplitPlan, split
+from backmix.data.split import Split, SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 
-P, T, V, E = Part.PURGED, Part.TRAIN, Part.VALIDATION, Part.TEST
+P, T, V, E = SplitPart.PURGED, SplitPart.TRAIN, SplitPart.VALIDATION, SplitPart.TEST
 
 
 def rows(count: int) -> Table:
@@ -31,8 +31,8 @@ def test_chronological_parts_follow_one_another() -> None:
     """Course items 60 and 61: train, then validation, then test; the gap comes out of the earlier part."""
     found = split(rows(20), SplitPlan(), gap=2)
     assert found.part.tolist() == [T] * 10 + [P] * 2 + [V] * 2 + [P] * 2 + [E] * 4
-    assert found.count(Part.TEST) == 4
-    assert found.rows(Part.TRAIN).sum() == 10
+    assert found.count(SplitPart.TEST) == 4
+    assert found.rows(SplitPart.TRAIN).sum() == 10
 
 
 def test_purged_rows_serve_the_part_behind_them() -> None:
@@ -45,16 +45,16 @@ def test_exact_cuts_of_a_published_protocol() -> None:
     """The debutanizer's 1-1200 / -1600 / -2390 of 2394 rows, counted from 1."""
     plan = SplitPlan(train_rows=1200, validation_rows=1600, test_rows=2390)
     found = split(rows(2394), plan, gap=0)
-    assert [found.count(part) for part in Part] == [4, 1200, 400, 790]
-    assert np.flatnonzero(found.rows(Part.TEST))[[0, -1]].tolist() == [1600, 2389]
+    assert [found.count(part) for part in SplitPart] == [4, 1200, 400, 790]
+    assert np.flatnonzero(found.rows(SplitPart.TEST))[[0, -1]].tolist() == [1600, 2389]
     open_end = split(rows(2394), SplitPlan(train_rows=1200, validation_rows=1600), gap=0)
-    assert open_end.count(Part.TEST) == 794
+    assert open_end.count(SplitPart.TEST) == 794
 
 
 def test_the_gap_of_the_plan_wins() -> None:
     """A plan may purge more, or nothing; windows keep apart all the same."""
-    assert split(rows(20), SplitPlan(gap=0), gap=5).count(Part.PURGED) == 0
-    assert split(rows(50), SplitPlan(gap="3 rows"), gap=5).count(Part.PURGED) == 6
+    assert split(rows(20), SplitPlan(gap=0), gap=5).count(SplitPart.PURGED) == 0
+    assert split(rows(50), SplitPlan(gap="3 rows"), gap=5).count(SplitPart.PURGED) == 6
 
 
 def test_whole_batches_are_dealt_in_their_order() -> None:
@@ -87,9 +87,9 @@ def test_every_batch_can_be_cut_in_itself() -> None:
 def test_blocks_are_spread_over_time() -> None:
     """A plant that drifts: every part has stretches from all of the time, purged on both sides."""
     found = split(rows(100), SplitPlan(kind="blocked"), gap=2)
-    order = [Part(code) for code in found.part[5::10]]
+    order = [SplitPart(code) for code in found.part[5::10]]
     assert order == [T, V, T, E, T, T, V, T, E, T]
-    assert found.count(Part.TEST) == 20
+    assert found.count(SplitPart.TEST) == 20
     assert found.part[40:42].tolist() == [P, P]  # behind a test block the training part gives way
 
 
@@ -106,7 +106,7 @@ def test_time_that_does_not_run_forward_cannot_be_cut_by_rows() -> None:
     )
     with pytest.raises(PlanError, match="time does not run forward"):
         folds(table, FoldPlan(folds=2), gap=0)
-    assert split(table, SplitPlan(within="batch"), gap=0).count(Part.TEST) == 2
+    assert split(table, SplitPlan(within="batch"), gap=0).count(SplitPart.TEST) == 2
 
 
 def test_expanding_folds() -> None:

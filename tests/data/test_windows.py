@@ -11,7 +11,7 @@ import pytest
 
 from backmix.data.quality import Quality
 from backmix.data.scaling import fit_scaler
-from backmix.data.split import Part, SplitPlan, split
+from backmix.data.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, WindowPlan, Windows, WindowSpec, build_windows, fit_scalers, window_spec
@@ -370,7 +370,7 @@ def test_the_test_part_is_predicted_from_its_first_row_on() -> None:
     table = ramp(100)
     form = spec(horizon=1, known=Known(2))
     parts = split(table, SplitPlan(), gap=form.reach)
-    windows = {part: build_windows(table, form, split=parts, part=part) for part in list(Part)[1:]}
-    assert windows[Part.TEST].target_rows.tolist() == list(range(80, 100))
-    assert windows[Part.VALIDATION].target_rows.max() == 79 - form.reach
-    assert windows[Part.TRAIN].target_rows.max() == 59 - form.reach
+    windows = {part: build_windows(table, form, split=parts, part=part) for part in list(SplitPart)[1:]}
+    assert windows[SplitPart.TEST].target_rows.tolist() == list(range(80, 100))
+    assert windows[SplitPart.VALIDATION].target_rows.max() == 79 - form.reach
+    assert windows[SplitPart.TRAIN].target_rows.max() == 59 - form.reach

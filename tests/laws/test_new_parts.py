@@ -21,7 +21,7 @@ from backmix.errors import BundleError, PlanError
 from backmix.models.cells import LayerSettings, cells, common
 from backmix.models.cells.simple_rnn import SimpleRnn
 from backmix.models.engine import use_engine
-from backmix.models.parts import Part
+from backmix.models.member import Member
 from backmix.models.views import View, views
 from backmix.registry import Registry
 from backmix.scoring.metrics import Values, Weights, metric, metrics
@@ -268,7 +268,7 @@ def test_a_new_candidate_stands_in_every_mixture_and_its_view_in_the_bundle(tmp_
     @candidate("oracle", "regression")
     def fit_oracle(blocks: Any, task: Task, seed: int) -> Candidate:
         """What nobody can know while a block is held out: its weight shows that it was heard."""
-        part = Part("oracle", "newest", "linear", {"kernel": np.zeros((3, 1)), "bias": np.zeros(1)})
+        part = Member("oracle", "newest", "linear", {"kernel": np.zeros((3, 1)), "bias": np.zeros(1)})
         return Candidate(part, blocks.pool.scaled_targets())
 
     plan = small_plan().merged({"model": {"recipe": "auto", "members": 3}})

@@ -22,7 +22,7 @@ from backmix.models.heads import heads
 from backmix.models.losses import losses
 from backmix.registry import Registry
 from backmix.report.figures import figures
-from backmix.scoring.metrics import Score, metrics
+from backmix.scoring.metrics import MetricValue, metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.scoring.scores import model_title
 from backmix.serving.exporters import exporters
@@ -173,7 +173,7 @@ def test_a_metric_scores_a_perfect_prediction_best(name: str) -> None:
         if metric.per_class:
             sample = replace(sample, focus=1)
         score = metric.score(sample)
-        assert isinstance(score, Score)
+        assert isinstance(score, MetricValue)
         assert np.isfinite(score.value) or (score.undefined is not None and score.undefined.text())
         scores.append(score.value)
     best, worse = scores

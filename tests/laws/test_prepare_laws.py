@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backmix.data.split import Part
+from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.models.network import build
@@ -89,7 +89,7 @@ def test_no_window_of_a_prepared_run_crosses_anything(
             assert (prepared.table.batch[span] == prepared.table.batch[origin]).all()
             assert (np.diff(prepared.table.time[span]) < np.timedelta64(7200, "s")).all()
             assert np.isfinite(prepared.table.values[span[:5], :3]).all()
-            assert prepared.split.part[origin + ahead] == Part[name.upper()]
+            assert prepared.split.part[origin + ahead] == SplitPart[name.upper()]
             rows |= set(span.tolist())
         x = windows.gather(windows.all_indices).x
         assert np.isfinite(x).all()

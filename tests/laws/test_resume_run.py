@@ -224,7 +224,7 @@ def test_only_the_same_plan_and_data_are_resumed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("backmix.scoring.judgement.neighbours", interrupt)
+        patch.setattr("backmix.scoring.judgement.score_baselines", interrupt)
         assert command("run", "plan.toml") == 130
     before = (plant / "started.json").read_bytes()
     for file, change in (

@@ -16,14 +16,14 @@ from backmix.data import segments
 from backmix.data.folds import FoldPlan, folds
 from backmix.data.scaling import Scaler, fit_scaler, scalers
 from backmix.data.segments import segment_starts
-from backmix.data.split import Part, Split, SplitPlan, purge, split
+from backmix.data.split import Split, SplitPart, SplitPlan, purge, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import InputError
 
 LAWS = settings(max_examples=40, deadline=None)
-PARTS = (Part.TRAIN, Part.VALIDATION, Part.TEST)
+PARTS = (SplitPart.TRAIN, SplitPart.VALIDATION, SplitPart.TEST)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -103,12 +103,12 @@ def neighbours(case: Case, row: int) -> bool:
 
 def owner_of(split: Split, row: int) -> int:
     """The part a row serves: its own, or that of the next row that has one."""
-    while row < len(split.part) and split.part[row] == Part.PURGED:
+    while row < len(split.part) and split.part[row] == SplitPart.PURGED:
         row += 1
     return int(split.part[row]) if row < len(split.part) else 0
 
 
-def oracle(case: Case, part: Part) -> dict[int, tuple[list[int], list[int], int]]:
+def oracle(case: Case, part: SplitPart) -> dict[int, tuple[list[int], list[int], int]]:
     """All windows of stride 1 by trying every row: scored row -> (input rows, label rows, target row)."""
     table, spec = case.table, case.spec
     x = table.select(spec.inputs).values
@@ -146,7 +146,7 @@ def oracle(case: Case, part: Part) -> dict[int, tuple[list[int], list[int], int]
     return found
 
 
-def windows_of(case: Case, part: Part) -> Windows | None:
+def windows_of(case: Case, part: SplitPart) -> Windows | None:
     try:
         return build_windows(case.table, case.spec, split=case.split, part=part)
     except InputError:
@@ -155,7 +155,7 @@ def windows_of(case: Case, part: Part) -> Windows | None:
 
 @LAWS
 @given(case=cases(), part=st.sampled_from(PARTS))
-def test_no_window_crosses_a_batch_a_gap_a_hole_or_a_split(case: Case, part: Part) -> None:
+def test_no_window_crosses_a_batch_a_gap_a_hole_or_a_split(case: Case, part: SplitPart) -> None:
     """Course items 15 and 16, traps J and O, bad inputs 6 and 26: exactly the windows of the oracle."""
     expected = oracle(case, part)
     windows = windows_of(case, part)
@@ -175,7 +175,7 @@ def test_no_window_crosses_a_batch_a_gap_a_hole_or_a_split(case: Case, part: Par
 
 @LAWS
 @given(case=cases(), part=st.sampled_from(PARTS), seed=st.integers(0, 99))
-def test_gather_equals_the_window_cut_by_hand(case: Case, part: Part, seed: int) -> None:
+def test_gather_equals_the_window_cut_by_hand(case: Case, part: SplitPart, seed: int) -> None:
     """Course items 14, 18 and 19: (B, T, F) in plant order, scaled; the newest row last (trap N)."""
     windows = windows_of(case, part)
     if windows is None:
@@ -214,7 +214,7 @@ def test_gather_equals_the_window_cut_by_hand(case: Case, part: Part, seed: int)
 
 @LAWS
 @given(case=cases(), part=st.sampled_from(PARTS))
-def test_every_row_of_a_part_is_a_window_or_has_a_reason(case: Case, part: Part) -> None:
+def test_every_row_of_a_part_is_a_window_or_has_a_reason(case: Case, part: SplitPart) -> None:
     """Bad input 26: nothing disappears without being counted."""
     windows = windows_of(case, part)
     if windows is not None:
@@ -228,7 +228,7 @@ def test_no_raw_row_is_shared_between_windows_of_two_parts(case: Case) -> None:
     """Course item 60, trap J: whatever the gap, parts share no input row, label row or target row."""
     if case.split is None:
         return
-    seen: dict[int, Part] = {}
+    seen: dict[int, SplitPart] = {}
     for part in PARTS:
         windows = windows_of(case, part)
         if windows is None:
@@ -301,7 +301,7 @@ def test_inverse_undoes_transform(kind: str, values: list[float], probe: float) 
 def test_blocked_folds_test_every_row_once(rows: int, count: int, gap: int) -> None:
     """Course item 62: together the test parts are the table; the purged rows are never tested rows."""
     made = folds(Table(np.zeros((rows, 1)), (Tag("T101"),)), FoldPlan(kind="blocked", folds=count), gap=gap)
-    tested = sum(fold.rows(Part.TEST).astype(int) for fold in made)
+    tested = sum(fold.rows(SplitPart.TEST).astype(int) for fold in made)
     assert (tested == 1).all()
     for fold in made:
         check_distance(fold, gap)
@@ -323,7 +323,7 @@ def test_expanding_folds_run_forward_in_time(rows: int, count: int, gap: int) ->
 
 def check_distance(fold: Split, gap: int) -> None:
     """At least ``gap`` purged rows lie between rows of different parts."""
-    named = np.flatnonzero(fold.part != Part.PURGED)
+    named = np.flatnonzero(fold.part != SplitPart.PURGED)
     changes = np.flatnonzero(np.diff(fold.part[named].astype(int)))
     assert (np.diff(named)[changes] > gap).all()
 
@@ -337,8 +337,8 @@ def test_purge_keeps_parts_apart_and_spares_the_judge(seed: int, rows: int, gap:
     codes = np.resize(stretches, rows).astype(np.uint8)
     found = Split(purge(codes, gap=gap))
     check_distance(found, gap)
-    assert np.array_equal(found.rows(Part.TEST), codes == Part.TEST)
-    assert ((found.part == codes) | (found.part == Part.PURGED)).all()
+    assert np.array_equal(found.rows(SplitPart.TEST), codes == SplitPart.TEST)
+    assert ((found.part == codes) | (found.part == SplitPart.PURGED)).all()
 
 
 @LAWS
@@ -350,7 +350,7 @@ def test_scaling_happens_inside_every_fold(seed: int) -> None:
     table = Table(table.values.astype(np.float64), table.tags)
     spec = WindowSpec(inputs=("T0", "T1", "T2"), targets=("Q",), lookback=3)
     for fold in folds(table, FoldPlan(folds=3), gap=spec.reach):
-        rows = fold.rows(Part.TRAIN)
+        rows = fold.rows(SplitPart.TRAIN)
         wild = table.values.copy()
         wild[~rows] = 1e9
         for one, two in zip(
@@ -374,7 +374,7 @@ def test_the_future_changes_no_window_of_the_past(case: Case, cut: int) -> None:
         table = Table(
             values, case.table.tags, time=case.table.time, batch=case.table.batch, batch_names=case.table.batch_names
         )
-        found = windows_of(Case(table, spec, None), Part.TRAIN)
+        found = windows_of(Case(table, spec, None), SplitPart.TRAIN)
         past = None if found is None else np.flatnonzero(found.origins <= cut)
         both.append(
             b"" if past is None or found is None else found.origins[past].tobytes() + found.gather(past).x.tobytes()
@@ -456,4 +456,4 @@ def test_splits_keep_parts_apart(seed: int, rows: int, gap: int, kind: str) -> N
             assert right - left > gap
     if kind in ("batch", "named"):
         assert all(len(set(found.part[batch == code])) == 1 for code in range(8))
-        assert found.count(Part.PURGED) == 0
+        assert found.count(SplitPart.PURGED) == 0

@@ -8,7 +8,7 @@ import pytest
 from backmix.models import reference
 from backmix.models.architecture import Architecture
 from backmix.models.cells import cells
-from backmix.models.reference import Form, Weights, backward, forward
+from backmix.models.reference import CellForm, Weights, backward, forward
 from backmix.models.size import parameters
 
 
@@ -39,7 +39,7 @@ def test_a_layer_is_its_step_unfolded() -> None:
         recurrent += before[t].T @ dz
         bias += dz.sum(axis=0)
         dh = dz @ w.recurrent.T
-    trace = forward(Form("simple_rnn"), w, x)
+    trace = forward(CellForm("simple_rnn"), w, x)
     np.testing.assert_allclose(trace.h, np.stack(after, axis=1), rtol=1e-13)
     found = backward(trace, pull)
     np.testing.assert_allclose(found.kernel, kernel, rtol=1e-12)
@@ -68,7 +68,7 @@ def test_a_plain_cell_forgets_what_an_lstm_can_keep(seed: int) -> None:
         if forget is not None:
             w.bias[16:32] = forget
         x = np.random.default_rng(seed).normal(size=(8, 100, 2))
-        flow = backward(forward(Form(cell), w, x), np.ones((8, 16))).x  # type: ignore[arg-type]
+        flow = backward(forward(CellForm(cell), w, x), np.ones((8, 16))).x  # type: ignore[arg-type]
         size = np.sqrt((flow**2).mean(axis=(0, 2)))
         return float(size[0] / size[-1])
 
@@ -96,7 +96,7 @@ def test_a_feed_forward_net_takes_rows_for_places_and_a_cell_for_an_order() -> N
     """Course item 11: a mean over rows does not know their order, a state does."""
     x = np.random.default_rng(0).normal(size=(1, 6, 2))
     w = random_weights("simple_rnn", 2, 3)
-    one, two = (forward(Form("simple_rnn"), w, rows).last["h"] for rows in (x, x[:, ::-1]))
+    one, two = (forward(CellForm("simple_rnn"), w, rows).last["h"] for rows in (x, x[:, ::-1]))
     assert np.abs(one - two).max() > 0.1
     dense = np.tanh(x @ w.kernel).mean(axis=1)
     np.testing.assert_allclose(dense, np.tanh(x[:, ::-1] @ w.kernel).mean(axis=1), atol=1e-15)
@@ -119,14 +119,14 @@ def test_a_stirred_tank_is_a_linear_cell() -> None:
     feed, turnover = np.random.default_rng(0).uniform(0.5, 1.5, size=20), 0.3
     keep = np.exp(-turnover)
     tank = Weights(np.array([[1 - keep]]), np.array([[keep]]), np.zeros(1))
-    cell = forward(Form("simple_rnn", activation="linear"), tank, feed[None, :, None]).h[0, :, 0]
+    cell = forward(CellForm("simple_rnn", activation="linear"), tank, feed[None, :, None]).h[0, :, 0]
     c, found = 0.0, []
     for value in feed:
         c = solve_ivp(lambda _, y, value=value: turnover * (value - y), (0, 1), [c], rtol=1e-9, atol=1e-12).y[0, -1]
         found.append(c)
     np.testing.assert_allclose(cell, found, atol=1e-7)
     # what is left of the first hour's feed after k hours: the residence time distribution of a stirred tank
-    flow = backward(forward(Form("simple_rnn", activation="linear"), tank, feed[None, :, None]), np.ones((1, 1))).x
+    flow = backward(forward(CellForm("simple_rnn", activation="linear"), tank, feed[None, :, None]), np.ones((1, 1))).x
     np.testing.assert_allclose(flow[0, ::-1, 0], (1 - keep) * keep ** np.arange(20), rtol=1e-9)
 
 
@@ -138,7 +138,7 @@ def test_a_buffer_tank_is_an_lstm_whose_gates_are_valves() -> None:
     kernel[0, 0], kernel[1, 1], kernel[2, 3] = 2 * big, -2 * big, 2 * big  # fill, drain, sample
     bias = np.array([-big, big, 0.5, -big])  # shut, keep, a constant candidate, shut
     tank = Weights(kernel, np.zeros((1, 4)), bias)
-    trace = reference.forward(Form("lstm"), tank, rows[None])
+    trace = reference.forward(CellForm("lstm"), tank, rows[None])
     portion = np.tanh(0.5)
     level = np.array([1, 2, 2, 2, 0, 0]) * portion
     np.testing.assert_allclose(trace.states["c"][0, :, 0], level, atol=1e-12)

@@ -12,14 +12,14 @@ from threadpoolctl import threadpool_limits
 
 import recurrent
 from backmix import native
-from backmix.models.kernels import ACTIVATIONS, CELLS, GATES, Form
+from backmix.models.kernels import ACTIVATIONS, CELLS, GATES, KernelForm
 from recurrent import DIFFERENTIATED, KINKS, Case, make_case
 
 CONFIGURATIONS = 300
 MOST = 4 * 10**8
 MASKS = ("none", "full", "right", "holes", "empty rows")
 SHAPES = [("simple_rnn", True), ("lstm", True), ("gru", True), ("gru", False)]
-USUAL = Form("lstm")
+USUAL = KernelForm("lstm")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,7 +35,7 @@ def cases(draw: st.DrawFn, *, dropout: bool) -> Case:
     cell, reset_after = draw(st.sampled_from(SHAPES))
     # the usual pair has code of its own in the kernels
     pair = draw(st.sampled_from([("tanh", "sigmoid")] * 4 + [(a, b) for a in ACTIVATIONS for b in ACTIVATIONS]))
-    form = Form(cell, *pair, reset_after=reset_after, backwards=draw(st.booleans()))
+    form = KernelForm(cell, *pair, reset_after=reset_after, backwards=draw(st.booleans()))
     small = dropout or not KINKS.keys().isdisjoint(pair)  # fewer numbers, fewer of them beside a jump of the slope
     batch = draw(st.integers(1, 8) if small else st.one_of(st.integers(1, 9), st.integers(1, 70)))
     steps = draw(st.integers(1, 20) if small else st.one_of(st.integers(1, 12), st.integers(1, 200)))
@@ -108,7 +108,7 @@ def test_dropout_equals_the_oracle(case: Case, seed: int) -> None:
 @pytest.mark.parametrize(("cell", "reset_after"), SHAPES)
 def test_gradients_equal_finite_differences(cell: str, reset_after: bool, counts: tuple[int, int], mask: str) -> None:
     """Every entry of every gradient, by central differences of the float64 equations."""
-    form = Form(cell, reset_after=reset_after, backwards=mask == "holes")
+    form = KernelForm(cell, reset_after=reset_after, backwards=mask == "holes")
     counts = tuple(min(n, GATES[cell]) for n in counts)
     case = make_case(form, (3, 4, 2, 3), seed=4, mask=mask, counts=counts)
     gradients = recurrent.run(case)[3]
@@ -131,7 +131,7 @@ def test_gradients_equal_finite_differences(cell: str, reset_after: bool, counts
 def test_oracle_equals_the_reference(cell: str, reset_after: bool, mask: str) -> None:
     """Two float64 programs, written apart, say the same."""
     for backwards in (False, True):
-        form = Form(cell, "tanh", "hard_sigmoid", reset_after=reset_after, backwards=backwards)
+        form = KernelForm(cell, "tanh", "hard_sigmoid", reset_after=reset_after, backwards=backwards)
         case = make_case(form, (4, 9, 3, 5), seed=1, mask=mask)
         wanted, last, last_c, _ = recurrent.by_reference(case)
         h, c = recurrent.oracle(form, recurrent.doubles(case.arrays))
@@ -146,7 +146,7 @@ def test_oracle_equals_the_reference(cell: str, reset_after: bool, mask: str) ->
 @pytest.mark.parametrize(("cell", "reset_after"), SHAPES)
 def test_every_activation_in_every_role(cell: str, reset_after: bool, role: str, act: str) -> None:
     """Each of the five stands once for the state and once for the gates of every cell."""
-    form = replace(Form(cell, reset_after=reset_after), **{role: act})
+    form = replace(KernelForm(cell, reset_after=reset_after), **{role: act})
     case = make_case(form, (5, 6, 7, 18), seed=sorted(CELLS).index(cell))
     assert not recurrent.near_kink(case)
     close(case, recurrent.run(case), recurrent.by_reference(case))
@@ -155,7 +155,7 @@ def test_every_activation_in_every_role(cell: str, reset_after: bool, role: str,
 @pytest.mark.parametrize(("cell", "reset_after"), SHAPES)
 def test_what_is_not_wanted_changes_nothing_else(cell: str, reset_after: bool) -> None:
     """Without sequences, without the way back, without dx: the rest keeps its bits."""
-    case = make_case(Form(cell, reset_after=reset_after), (9, 5, 3, 17), seed=2, mask="right")
+    case = make_case(KernelForm(cell, reset_after=reset_after), (9, 5, 3, 17), seed=2, mask="right")
     h, last, c, kept = recurrent.forward(case)
     for sequences, keep in [(True, False), (False, True), (False, False)]:
         other = recurrent.forward(case, sequences=sequences, keep=keep)

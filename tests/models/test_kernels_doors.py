@@ -11,15 +11,15 @@ import pytest
 
 import recurrent
 from backmix import native
-from backmix.models.kernels import Form
+from backmix.models.kernels import KernelForm
 from recurrent import ORDER, PULLS, Case, make_case
 
 B, T, F, H = 5, 6, 3, 4
-FORMS = [Form("simple_rnn"), Form("lstm"), Form("gru"), Form("gru", reset_after=False)]
+FORMS = [KernelForm("simple_rnn"), KernelForm("lstm"), KernelForm("gru"), KernelForm("gru", reset_after=False)]
 REFUSED = (ValueError, TypeError)
 
 
-def small(form: Form = FORMS[1], **settings) -> Case:
+def small(form: KernelForm = FORMS[1], **settings) -> Case:
     return make_case(form, (B, T, F, H), seed=0, **settings)
 
 
@@ -238,7 +238,7 @@ def test_small_calls_never_crash(call: str) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, 1e-42], ids=str)
 @pytest.mark.parametrize("name", ["x", "h0"])
-def test_strange_numbers_stay_in_their_row(form: Form, name: str, value: float) -> None:
+def test_strange_numbers_stay_in_their_row(form: KernelForm, name: str, value: float) -> None:
     """NaN in one row of a batch reaches no other row's outputs or gradients, and is not lost in its own."""
     case = small(form)
     plain, row = recurrent.run(case), 2
@@ -260,7 +260,7 @@ def test_strange_numbers_stay_in_their_row(form: Form, name: str, value: float) 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38], ids=str)
-def test_rubbish_in_padding_reaches_no_output(form: Form, value: float) -> None:
+def test_rubbish_in_padding_reaches_no_output(form: KernelForm, value: float) -> None:
     case = small(form, mask="right")
     x = case.arrays["x"].copy()
     x[~case.arrays["seen"]] = value
@@ -280,7 +280,7 @@ def test_missing_weights_are_seen_in_every_row(name: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_denormals_count_as_zero_and_the_callers_mode_comes_back(form: Form) -> None:
+def test_denormals_count_as_zero_and_the_callers_mode_comes_back(form: KernelForm) -> None:
     case = small(form)
     tiny = {
         name: np.full_like(array, 1e-41) if isinstance(array, np.ndarray) else array
@@ -297,7 +297,7 @@ def test_denormals_count_as_zero_and_the_callers_mode_comes_back(form: Form) -> 
 @pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
 def test_large_inputs_saturate(cell: str, act: str) -> None:
     """Arguments of 1e4 to 1e20 give what float64 gives: a bounded gate stays in its bounds."""
-    case = small(Form(cell, "tanh" if cell != "simple_rnn" else act, act if cell != "simple_rnn" else "sigmoid"))
+    case = small(KernelForm(cell, "tanh" if cell != "simple_rnn" else act, act if cell != "simple_rnn" else "sigmoid"))
     for size in (1e4, 1e20):
         if act in ("relu", "linear"):
             continue

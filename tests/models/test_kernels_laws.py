@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 import recurrent
 from backmix import native
-from backmix.models.kernels import GATES, Form
+from backmix.models.kernels import GATES, KernelForm
 from recurrent import Case, make_case
 
 SHAPES = [("simple_rnn", True), ("lstm", True), ("gru", True), ("gru", False)]
-FORMS = [Form(cell, reset_after=reset_after) for cell, reset_after in SHAPES]
-FORMS += [Form("lstm", "relu", "hard_sigmoid", backwards=True), Form("gru", "linear", "relu")]
+FORMS = [KernelForm(cell, reset_after=reset_after) for cell, reset_after in SHAPES]
+FORMS += [KernelForm("lstm", "relu", "hard_sigmoid", backwards=True), KernelForm("gru", "linear", "relu")]
 
 
-def case_of(form: Form, sizes: tuple[int, int, int, int] = (13, 8, 5, 21), **settings) -> Case:
+def case_of(form: KernelForm, sizes: tuple[int, int, int, int] = (13, 8, 5, 21), **settings) -> Case:
     return make_case(form, sizes, seed=6, **settings)
 
 
@@ -40,7 +40,7 @@ def limit():
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_again_gives_the_same_bits(form: Form) -> None:
+def test_again_gives_the_same_bits(form: KernelForm) -> None:
     case = case_of(form, (70, 12, 5, 21), mask="holes", counts=(1, GATES[form.cell]))
     first = flat(recurrent.run(case))
     for _ in range(5):
@@ -55,7 +55,7 @@ def test_again_gives_the_same_bits(form: Form) -> None:
     rows=st.tuples(st.integers(0, 39), st.integers(1, 9)),
     mask=st.sampled_from(["none", "right", "holes"]),
 )
-def test_company_changes_nothing(form: Form, batch: int, rows: tuple[int, int], mask: str) -> None:
+def test_company_changes_nothing(form: KernelForm, batch: int, rows: tuple[int, int], mask: str) -> None:
     """Some rows of a batch alone: their outputs, states and gradients are what they were in company."""
     case = case_of(form, (batch, 6, 3, 9), mask=mask, counts=(1, 1))
     some = slice(rows[0] % batch, rows[0] % batch + rows[1])
@@ -70,7 +70,7 @@ def test_company_changes_nothing(form: Form, batch: int, rows: tuple[int, int], 
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_weights_gradients_add_up_over_rows(form: Form) -> None:
+def test_weights_gradients_add_up_over_rows(form: KernelForm) -> None:
     case = case_of(form, mask="right")
     whole = recurrent.run(case)[3]
     parts = [recurrent.run(recurrent.part(case, rows))[3] for rows in (slice(0, 4), slice(4, 5), slice(5, 13))]
@@ -81,7 +81,7 @@ def test_weights_gradients_add_up_over_rows(form: Form) -> None:
 
 @pytest.mark.parametrize("form", [form for form in FORMS if not form.backwards], ids=str)
 @pytest.mark.parametrize("mask", ["none", "right"])
-def test_padding_changes_nothing(form: Form, mask: str) -> None:
+def test_padding_changes_nothing(form: KernelForm, mask: str) -> None:
     """More rows behind the mask, of large numbers: states and gradients are those of the shorter window."""
     case = case_of(form, mask=mask)
     batch, steps, features = case.arrays["x"].shape
@@ -111,7 +111,7 @@ def test_padding_changes_nothing(form: Form, mask: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_a_row_without_steps_hands_its_state_on(form: Form) -> None:
+def test_a_row_without_steps_hands_its_state_on(form: KernelForm) -> None:
     case = case_of(form)
     seen = np.ones((13, 8), bool)
     seen[3] = False
@@ -126,7 +126,7 @@ def test_a_row_without_steps_hands_its_state_on(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_backwards_is_forwards_on_the_mirrored_window(form: Form) -> None:
+def test_backwards_is_forwards_on_the_mirrored_window(form: KernelForm) -> None:
     case = case_of(form, mask="holes", counts=(1, 1))
     mirrored = {name: np.ascontiguousarray(case.arrays[name][:, ::-1]) for name in ("x", "seen")}
     other = replace(form, backwards=not form.backwards)
@@ -138,7 +138,7 @@ def test_backwards_is_forwards_on_the_mirrored_window(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_a_carried_state_equals_the_whole_window(form: Form) -> None:
+def test_a_carried_state_equals_the_whole_window(form: KernelForm) -> None:
     """A window cut in two, states handed over: the same outputs and states."""
     if form.backwards:
         form = replace(form, backwards=False)
@@ -156,7 +156,7 @@ def test_a_carried_state_equals_the_whole_window(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_threads_change_nothing(form: Form, limit) -> None:
+def test_threads_change_nothing(form: KernelForm, limit) -> None:
     found = {}
     for threads in (1, 2, 1, 2):
         limit(threads)

@@ -11,7 +11,7 @@ import pytest
 
 import recurrent
 from backmix import layers as ours
-from backmix.models.kernels import ACTIVATIONS, GATES, Form
+from backmix.models.kernels import ACTIVATIONS, GATES, KernelForm
 from recurrent import Case, make_case
 
 PROGRAMS, CONTENTS = 32, 10
@@ -23,7 +23,7 @@ SHAPES = [("simple_rnn", True), ("lstm", True), ("gru", True), ("gru", False)]
 MOST = 2 * 10**7
 
 
-def pair(form: Form, units: int, **settings: Any) -> list[Any]:
+def pair(form: KernelForm, units: int, **settings: Any) -> list[Any]:
     """Keras's layer and ours, made from the same arguments."""
     if form.cell != "simple_rnn":
         settings["recurrent_activation"] = form.recurrent_activation
@@ -96,7 +96,7 @@ def test_layers_equal_keras(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cell, reset_after = SHAPES[seed % 4]
     acts = ("tanh", "sigmoid") if seed % 3 == 0 else tuple(str(a) for a in rng.choice(list(ACTIVATIONS), 2))
-    form = Form(cell, *acts, reset_after=reset_after, backwards=bool(rng.integers(2)))
+    form = KernelForm(cell, *acts, reset_after=reset_after, backwards=bool(rng.integers(2)))
     kinked = not recurrent.KINKS.keys().isdisjoint(acts)
     steps, features, units = (int(rng.integers(1, most + 1)) for most in ((8, 20, 20) if kinked else (200, 130, 130)))
     batch = int(rng.integers(1, 5 if kinked else 71))
@@ -148,7 +148,7 @@ def test_the_same_seed_drops_the_same(cell: str, dropout: float, inner: float) -
     import jax
 
     x, found = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32"), []
-    for layer in pair(Form(cell), 6, dropout=dropout, recurrent_dropout=inner, kernel_initializer="ones"):
+    for layer in pair(KernelForm(cell), 6, dropout=dropout, recurrent_dropout=inner, kernel_initializer="ones"):
         layer.build((None, None, 4))
         state = [v.value for v in layer.non_trainable_variables]
         values = [v.value for v in layer.trainable_variables]
@@ -170,7 +170,7 @@ def test_the_same_seed_drops_the_same(cell: str, dropout: float, inner: float) -
 def test_a_rate_of_one_is_what_keras_makes_of_it(cell: str, rate: str) -> None:
     """Keras's cells of LSTM and GRU take a rate of exactly 1 for no dropout at all."""
     x, found = np.random.default_rng(0).normal(size=(3, 2, 2)).astype("float32"), []
-    for layer in pair(Form(cell), 3, **{rate: 1.0}):
+    for layer in pair(KernelForm(cell), 3, **{rate: 1.0}):
         layer.build((None, None, 2))
         layer.set_weights([np.full(v.shape, 0.3, "float32") for v in layer.weights])
         found.append(np.asarray(layer(x, training=True)))
@@ -182,7 +182,7 @@ def test_a_mask_with_an_axis_more() -> None:
     x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
     seen = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1]], bool)[..., None]
     for zeros in (False, True):
-        theirs, mine = pair(Form("gru"), 3, return_sequences=True, zero_output_for_mask=zeros)
+        theirs, mine = pair(KernelForm("gru"), 3, return_sequences=True, zero_output_for_mask=zeros)
         theirs.build(x.shape)
         mine.build(x.shape)
         mine.set_weights(numbers(theirs))
@@ -197,7 +197,7 @@ def test_training_goes_the_same_way(cell: str) -> None:
     rng, curves, start = np.random.default_rng(3), [], None
     x = rng.normal(size=(64, 10, 3)).astype("float32")
     y = x[:, :, :1].mean(axis=1) + 0.1 * x[:, -1, 1:2]
-    for layer in pair(Form(cell), 8):
+    for layer in pair(KernelForm(cell), 8):
         model = keras.Sequential([keras.Input((10, 3)), layer, keras.layers.Dense(1)])
         start = numbers(model) if start is None else start
         model.set_weights(start)
@@ -210,7 +210,7 @@ def test_training_goes_the_same_way(cell: str) -> None:
 
 def made(cell: str = "lstm", units: int = 5, features: int = 3, **settings: Any) -> tuple[Any, list[Any], Any]:
     """A layer of ours, the values of its weights, and a function of (values, x)."""
-    layer = pair(Form(cell), units, **settings)[1]
+    layer = pair(KernelForm(cell), units, **settings)[1]
     layer.build((None, None, features))
     fixed = [v.value for v in layer.non_trainable_variables]
     return (
@@ -308,7 +308,7 @@ def test_bidirectional_equals_keras(merge: str | None, cell: str, masked: bool) 
         found, start = [], None
         for wrap, layer in zip(
             (keras.layers.Bidirectional, ours.Bidirectional),
-            pair(Form(cell), 5, return_sequences=sequences, return_state=True),
+            pair(KernelForm(cell), 5, return_sequences=sequences, return_state=True),
             strict=True,
         ):
             both = wrap(layer, merge_mode=merge)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, HistGradientBoostingRegressor
 
-from backmix.models.parts import Part, forest
+from backmix.models.member import Member, forest
 from backmix.training.parts.boosting import part_of
 
 GENERATOR = np.random.default_rng(1)
@@ -65,7 +65,7 @@ def test_values_on_a_threshold_go_the_way_they_went_in_training() -> None:
 @pytest.mark.parametrize(("activation", "outputs"), [("linear", 2), ("sigmoid", 1), ("softmax", 3)])
 def test_a_linear_part_is_an_affine_map_and_its_activation(activation: Any, outputs: int) -> None:
     kernel, bias = GENERATOR.normal(size=(12, outputs)), GENERATOR.normal(size=outputs)
-    part = Part("ridge", "lags", "linear", {"kernel": kernel, "bias": bias}, activation)
+    part = Member("ridge", "lags", "linear", {"kernel": kernel, "bias": bias}, activation)
     part.check(steps=4, features=3, outputs=outputs)
     raw = FLAT @ kernel + bias
     wanted = {
@@ -76,7 +76,7 @@ def test_a_linear_part_is_an_affine_map_and_its_activation(activation: Any, outp
     np.testing.assert_allclose(part.outputs(X), wanted, rtol=1e-6, atol=1e-7)
 
 
-def _grown() -> Part:
+def _grown() -> Member:
     model = ExtraTreesRegressor(2, min_samples_leaf=40, random_state=0).fit(FLAT, Y[:, 0])
     return forest(model.estimators_, view="lags", name="forest", outputs=1)
 
@@ -126,7 +126,7 @@ def test_arrays_that_no_training_left_are_refused(arrays: dict[str, Any]) -> Non
 
 
 def test_a_kernel_of_another_shape_is_refused() -> None:
-    part = Part("ridge", "lags", "linear", {"kernel": np.zeros((12, 1)), "bias": np.zeros(1)})
+    part = Member("ridge", "lags", "linear", {"kernel": np.zeros((12, 1)), "bias": np.zeros(1)})
     part.check(steps=4, features=3, outputs=1)
     for wrong in ({"steps": 5, "features": 3, "outputs": 1}, {"steps": 4, "features": 3, "outputs": 2}):
         with pytest.raises(ValueError, match="ridge"):
@@ -141,7 +141,7 @@ def test_a_view_that_would_fill_the_memory_is_refused(view: str, features: int) 
 
 def test_a_part_by_stages_takes_the_model_of_the_stage_and_another_one_behind_the_end() -> None:
     kernel, bias = GENERATOR.normal(size=(4, 1, 12, 1))[:, 0], np.zeros((4, 1))
-    part = Part("pls_evolving", "lags", "staged", {"ends": np.array([1.0, 3.0]), "kernel": kernel, "bias": bias})
+    part = Member("pls_evolving", "lags", "staged", {"ends": np.array([1.0, 3.0]), "kernel": kernel, "bias": bias})
     part.check(steps=4, features=3, outputs=1)
     lengths, ended = np.array([1, 2, 3, 4, 4]), np.array([False, False, False, False, True])
     mask = np.arange(4) < lengths[:, None]

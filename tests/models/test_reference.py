@@ -8,26 +8,26 @@ import numpy as np
 import pytest
 
 from backmix.models.cells import cells
-from backmix.models.reference import Form, Weights, backward, forward
+from backmix.models.reference import CellForm, Weights, backward, forward
 from backmix.models.reference.steps import STEPS
 
 B, T, F, H = 3, 6, 2, 4
 
 FORMS = [
-    Form("simple_rnn"),
-    Form("simple_rnn", activation="relu"),
-    Form("lstm"),
-    Form("lstm", activation="relu", recurrent_activation="hard_sigmoid"),
-    Form("gru"),
-    Form("gru", reset_after=False),
-    Form("gru", activation="linear", recurrent_activation="hard_sigmoid", go_backwards=True),
-    Form("lstm", go_backwards=True),
+    CellForm("simple_rnn"),
+    CellForm("simple_rnn", activation="relu"),
+    CellForm("lstm"),
+    CellForm("lstm", activation="relu", recurrent_activation="hard_sigmoid"),
+    CellForm("gru"),
+    CellForm("gru", reset_after=False),
+    CellForm("gru", activation="linear", recurrent_activation="hard_sigmoid", go_backwards=True),
+    CellForm("lstm", go_backwards=True),
 ]
 FORWARDS = [form for form in FORMS if not form.go_backwards]
 MASK = np.arange(T) < np.array([6, 3, 1])[:, None]
 
 
-def random_weights(form: Form, seed: int = 0, *, features: int = F, units: int = H) -> Weights:
+def random_weights(form: CellForm, seed: int = 0, *, features: int = F, units: int = H) -> Weights:
     rng = np.random.default_rng(seed)
     wide = units * len(STEPS[form.cell].gates)
     double = form.cell == "gru" and form.reset_after
@@ -38,7 +38,7 @@ def random_weights(form: Form, seed: int = 0, *, features: int = F, units: int =
     )
 
 
-def initial_states(form: Form) -> dict[str, np.ndarray]:
+def initial_states(form: CellForm) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(8)
     return {letter: rng.normal(size=(B, H)) for letter in STEPS[form.cell].states}
 
@@ -56,7 +56,7 @@ def numeric(f, array: np.ndarray, step: float = 1e-6) -> np.ndarray:
     return found
 
 
-def keras_layer(form: Form, weights: Weights, *, features: int = F, sequences: bool = True):
+def keras_layer(form: CellForm, weights: Weights, *, features: int = F, sequences: bool = True):
     import keras
 
     kind = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}[form.cell]
@@ -79,7 +79,7 @@ def keras_layer(form: Form, weights: Weights, *, features: int = F, sequences: b
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
-def test_gradients_equal_finite_differences(form: Form, masked: bool) -> None:
+def test_gradients_equal_finite_differences(form: CellForm, masked: bool) -> None:
     """Course item 5: BPTT for inputs, initial states and weights, with and without padding."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(B, T, F))
@@ -105,10 +105,10 @@ def test_gradients_equal_finite_differences(form: Form, masked: bool) -> None:
 @pytest.mark.parametrize(
     ("form", "masked"),
     [(form, n % 2 == 0) for n, form in enumerate(FORMS)]
-    + [(Form("simple_rnn"), False), (Form("lstm"), False), (Form("gru"), True)],
+    + [(CellForm("simple_rnn"), False), (CellForm("lstm"), False), (CellForm("gru"), True)],
     ids=str,
 )
-def test_outputs_equal_keras(form: Form, masked: bool) -> None:
+def test_outputs_equal_keras(form: CellForm, masked: bool) -> None:
     """Course item 1 and letter B: the same weights give what Keras gives, in both forms of the GRU."""
     import jax
 
@@ -131,16 +131,16 @@ def test_outputs_equal_keras(form: Form, masked: bool) -> None:
 @pytest.mark.parametrize(
     ("form", "masked"),
     [
-        (Form("simple_rnn"), True),
-        (Form("lstm"), True),
-        (Form("lstm", go_backwards=True), False),
-        (Form("gru"), True),
-        (Form("gru"), False),
-        (Form("gru", reset_after=False), True),
+        (CellForm("simple_rnn"), True),
+        (CellForm("lstm"), True),
+        (CellForm("lstm", go_backwards=True), False),
+        (CellForm("gru"), True),
+        (CellForm("gru"), False),
+        (CellForm("gru", reset_after=False), True),
     ],
     ids=str,
 )
-def test_gradients_equal_keras(form: Form, masked: bool) -> None:
+def test_gradients_equal_keras(form: CellForm, masked: bool) -> None:
     """Course item 5: the gradients of the Keras layer, taken by JAX."""
     import jax
     import jax.numpy as jnp
@@ -165,7 +165,7 @@ def test_gradients_equal_keras(form: Form, masked: bool) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_gates_are_after_the_activation(form: Form) -> None:
+def test_gates_are_after_the_activation(form: CellForm) -> None:
     """Trap Q: what is reported as a gate is the gate, between 0 and 1, not what went into the sigmoid."""
     x = 5 * np.random.default_rng(4).normal(size=(B, T, F))
     trace = forward(form, random_weights(form), x)
@@ -179,7 +179,7 @@ def test_gates_are_after_the_activation(form: Form) -> None:
 def test_lstm_gates_rebuild_the_states() -> None:
     """Trap Q, course item 9: the reported gates give c_t = f c_{t-1} + i candidate and h_t = o tanh(c_t)."""
     x = np.random.default_rng(5).normal(size=(B, T, F))
-    trace = forward(Form("lstm"), random_weights(Form("lstm")), x)
+    trace = forward(CellForm("lstm"), random_weights(CellForm("lstm")), x)
     c = trace.states["c"]
     before = np.concatenate([np.zeros((B, 1, H)), c[:, :-1]], axis=1)
     g = trace.gates
@@ -190,7 +190,7 @@ def test_lstm_gates_rebuild_the_states() -> None:
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_gru_gates_follow_the_convention_of_keras(reset_after: bool) -> None:
     """Letter C: h = z h_{t-1} + (1 - z) candidate, so an update gate of one keeps the old state."""
-    form = Form("gru", reset_after=reset_after)
+    form = CellForm("gru", reset_after=reset_after)
     x = np.random.default_rng(6).normal(size=(B, T, F))
     trace = forward(form, random_weights(form), x)
     before = np.concatenate([np.zeros((B, 1, H)), trace.h[:, :-1]], axis=1)
@@ -205,7 +205,7 @@ def test_gru_gates_follow_the_convention_of_keras(reset_after: bool) -> None:
 @pytest.mark.parametrize("masked", [False, True])
 def test_memory_slope_is_the_forget_gate(masked: bool) -> None:
     """Course item 10: dc_t/dc_{t-1} = f_t along the memory, so dc_T/dc_0 is their product."""
-    form = Form("lstm")
+    form = CellForm("lstm")
     weights = random_weights(form)
     weights.recurrent[:] = 0  # the memory's own path; otherwise c_{t-1} also acts through h_{t-1}
     mask = MASK if masked else None
@@ -227,7 +227,7 @@ def lone_unit(recurrent: float) -> Weights:
 
 def test_gradient_vanishes_by_the_power_of_the_recurrent_weight() -> None:
     """Course item 6: after 99 steps at 0.9 there is 0.9^99 = 0.00003 of the gradient left."""
-    trace = forward(Form("simple_rnn", activation="linear"), lone_unit(0.9), np.zeros((1, 100, 1)))
+    trace = forward(CellForm("simple_rnn", activation="linear"), lone_unit(0.9), np.zeros((1, 100, 1)))
     flow = backward(trace, np.ones((1, 1))).h[0, :, 0]
     np.testing.assert_allclose(flow, 0.9 ** np.arange(99, -1, -1), rtol=1e-10)
     assert f"{flow[0]:.5f}" == "0.00003"
@@ -236,13 +236,13 @@ def test_gradient_vanishes_by_the_power_of_the_recurrent_weight() -> None:
 def test_tanh_makes_the_gradient_vanish_faster() -> None:
     """Course item 6: tanh' <= 1 adds to the loss of gradient wherever the state is not zero."""
     x = np.random.default_rng(0).normal(size=(1, 100, 1))
-    flow = backward(forward(Form("simple_rnn"), lone_unit(0.9), x), np.ones((1, 1))).h[0, :, 0]
+    flow = backward(forward(CellForm("simple_rnn"), lone_unit(0.9), x), np.ones((1, 1))).h[0, :, 0]
     assert 0 < flow[0] < 0.9**99
 
 
 def test_gradient_explodes_and_clipping_bounds_it() -> None:
     """Course item 7: above one the gradient grows by powers until it overflows; a clipped norm does not."""
-    form = Form("simple_rnn", activation="linear")
+    form = CellForm("simple_rnn", activation="linear")
     flow = backward(forward(form, lone_unit(1.5), np.zeros((1, 100, 1))), np.ones((1, 1))).h[0, :, 0]
     np.testing.assert_allclose(flow[0], 1.5**99, rtol=1e-10)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -260,7 +260,7 @@ def test_gradient_explodes_and_clipping_bounds_it() -> None:
 
 def test_an_open_memory_keeps_its_gradient() -> None:
     """Course items 8, 10: with a forget gate near one an LSTM's gradient survives 100 steps."""
-    form = Form("lstm")
+    form = CellForm("lstm")
     weights = random_weights(form, features=1, units=1)
     weights.recurrent[:] = 0
     weights.bias[1] = 20.0
@@ -270,7 +270,7 @@ def test_an_open_memory_keeps_its_gradient() -> None:
 
 
 @pytest.mark.parametrize("form", FORWARDS, ids=str)
-def test_padding_changes_nothing(form: Form) -> None:
+def test_padding_changes_nothing(form: CellForm) -> None:
     """Course item 17: rows behind the mask change neither the last state nor any gradient."""
     rng = np.random.default_rng(9)
     x, pull = rng.normal(size=(1, 4, F)), rng.normal(size=(1, H))
@@ -286,7 +286,7 @@ def test_padding_changes_nothing(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORWARDS, ids=str)
-def test_carried_states_equal_the_whole_pass(form: Form) -> None:
+def test_carried_states_equal_the_whole_pass(form: CellForm) -> None:
     """Course item 37: a sequence cut in two, states handed over, gives what the whole gives."""
     x = np.random.default_rng(10).normal(size=(B, T, F))
     weights = random_weights(form)
@@ -300,7 +300,7 @@ def test_carried_states_equal_the_whole_pass(form: Form) -> None:
 def test_one_step_of_the_plain_cell_by_hand() -> None:
     """Course item 3: h_1 = tanh(x_1 W + b), h_2 = tanh(x_2 W + h_1 U + b), written out."""
     w = Weights(np.array([[0.5], [-0.25]]), np.array([[0.8]]), np.array([0.1]))
-    trace = forward(Form("simple_rnn"), w, np.array([[[1.0, 2.0], [0.0, 4.0]]]))
+    trace = forward(CellForm("simple_rnn"), w, np.array([[[1.0, 2.0], [0.0, 4.0]]]))
     h1 = np.tanh(0.5 * 1 - 0.25 * 2 + 0.1)
     h2 = np.tanh(-0.25 * 4 + 0.8 * h1 + 0.1)
     np.testing.assert_allclose(trace.h[0, :, 0], [h1, h2], rtol=1e-15)
@@ -310,7 +310,7 @@ def test_cost_grows_with_the_length_of_the_sequence() -> None:
     """Course item 5: BPTT keeps states and gates of every step, so memory is proportional to T."""
 
     def kept(steps: int) -> int:
-        trace = forward(Form("lstm"), random_weights(Form("lstm")), np.zeros((B, steps, F)))
+        trace = forward(CellForm("lstm"), random_weights(CellForm("lstm")), np.zeros((B, steps, F)))
         return sum(a.nbytes for a in itertools.chain(trace.states.values(), trace.gates.values()))
 
     assert kept(200) == 10 * kept(20)

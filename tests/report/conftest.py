@@ -16,15 +16,15 @@ from backmix.data.ledger import Account, Note
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, WindowSpec
+from backmix.decision import Decision
 from backmix.inspection import Insight
 from backmix.inspection.attention import Attention
 from backmix.inspection.attribution import Attribution
-from backmix.inspection.gates import Gate, Gates
+from backmix.inspection.gates import Gates, GateTrace
 from backmix.inspection.memory import Memory, Residence
 from backmix.inspection.permutation import Permutation
 from backmix.models.architecture import Architecture
-from backmix.models.choice import Choice
-from backmix.report.data import PartSummary, ReportData, Training
+from backmix.report.data import PartSummary, ReportData, TrainingRecord
 from backmix.scoring.bands import Banding, calibrate
 from backmix.scoring.coverage import Banded, cover
 from backmix.scoring.judgement import baseline_frame
@@ -71,7 +71,7 @@ def insight_of(target: str, features: tuple[str, ...], *, names: tuple[str, ...]
     push = heat.sum(axis=0)
     at = np.arange(40)
     gates = tuple(
-        Gate(layer, gate, middle, middle - 0.1, middle + 0.1)
+        GateTrace(layer, gate, middle, middle - 0.1, middle + 0.1)
         for layer in (1, 2)
         for gate, middle in (("z", 0.6 + 0.2 * np.sin(at / 6)), ("r", 0.4 + 0.1 * np.cos(at / 6)))
     )
@@ -179,7 +179,7 @@ def numbers(
         scores=score_table(frame, task, sampling=sampling),
         predictions=banded.frame,
         banded=banded,
-        training=Training(
+        training=TrainingRecord(
             history={"loss": [1.0, 0.5, 0.3], "val_loss": [1.1, 0.6, 0.7]},
             best_epoch=2,
             seconds=3.5,
@@ -188,7 +188,7 @@ def numbers(
             engine="jax",
             settings=FitSettings(),
         ),
-        choices=(Choice("mse", "models.loss_mse", setting="training.loss"),),
+        choices=(Decision("mse", "models.loss_mse", setting="training.loss"),),
         parts=(
             PartSummary("train", 120, 100, ((START, START + 119 * STEP),)),
             PartSummary("validation", 30, 20, ((START + 130 * STEP, START + 159 * STEP),)),

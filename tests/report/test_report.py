@@ -15,7 +15,7 @@ import pytest
 
 from backmix.data.audit import audit
 from backmix.data.ledger import Note
-from backmix.data.split import Part, Split
+from backmix.data.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import WindowSpec
@@ -340,7 +340,7 @@ def test_parts_are_summed_up_with_their_places() -> None:
 
 def test_ten_thousand_stretches_are_drawn_small(number_report: Maker) -> None:
     part = np.tile(np.array([1, 3], dtype=np.uint8), 10_000)
-    part[8000:9000] = Part.TEST
+    part[8000:9000] = SplitPart.TEST
     table = Table(np.zeros((20_000, 1)), (Tag("T"),))
     parts = summarize_parts(table, Split(part), {})
     assert len(parts[0].spans) == 9500

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import backmix
 from backmix.app.main import main
 from backmix.data.repair import fit_repair
-from backmix.data.split import Part
+from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import WindowSpec, build_windows, fit_scalers
@@ -82,11 +82,11 @@ def test_no_window_of_training_sees_the_test_part_or_the_embargo(data: st.DataOb
         first, end = layout.rows(number, table)
         seen = table.rows(slice(first, end))
         split = layout.divide(number, seen, spec.reach)
-        test = np.flatnonzero(split.rows(Part.TEST))
+        test = np.flatnonzero(split.rows(SplitPart.TEST))
         assert end == first + test[-1] + 1
         ends.append(first + test[-1] + 1)
         assert len(test) == ends[-1] - max(ends[-2], layout.cuts[0])  # test parts follow one another, none is lost
-        for part in (Part.TRAIN, Part.VALIDATION):
+        for part in (SplitPart.TRAIN, SplitPart.VALIDATION):
             windows = build_windows(seen, spec, split=split, part=part)
             assert len(windows)
             assert np.max(windows.target_rows) < test[0] - layout.embargo
@@ -107,10 +107,10 @@ def test_batches_are_taught_tested_or_set_aside_as_wholes(folds: int, embargo: i
         split = layout.divide(number, table, 5)
         for code in range(16):
             assert len(np.unique(split.part[table.batch == code])) == 1
-        test = np.flatnonzero(split.rows(Part.TEST))
+        test = np.flatnonzero(split.rows(SplitPart.TEST))
         near = np.zeros(len(table), bool)
         near[max(0, test[0] - embargo) : test[-1] + 1 + embargo] = True
-        assert not (split.rows(Part.TRAIN) | split.rows(Part.VALIDATION))[near].any()
+        assert not (split.rows(SplitPart.TRAIN) | split.rows(SplitPart.VALIDATION))[near].any()
         tested += test.tolist()
     assert sorted(tested) == list(range(len(table)))
 
@@ -132,7 +132,7 @@ def test_scalers_and_rules_of_a_fold_come_from_its_training_rows_alone(number: i
     """Course item 63: fitted on those rows by themselves they are the same; other rows do not matter."""
     table, plan = small_table(), plan_of(seeds=1)
     prepared = job_of(table, plan, number).prepared()
-    rows = prepared.split.rows(Part.TRAIN)
+    rows = prepared.split.rows(SplitPart.TRAIN)
     alone = job_of(table, plan, number).seen.rows(rows)
     repair = fit_repair(alone, plan.repair, rows=np.ones(len(alone), bool))
     fitted = fit_scalers(repair.apply(alone)[0], prepared.recipe.spec, rows=np.ones(len(alone), bool))

@@ -16,7 +16,7 @@ import pytest
 import backmix
 from backmix.data.ledger import Ledger
 from backmix.data.reading import Reading
-from backmix.data.split import Part
+from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
@@ -157,7 +157,7 @@ def test_a_challenger_learns_from_new_and_replayed_rows_and_from_nothing_held_ou
     for number in (1, 2):
         known = stage.table.rows(slice(0, layout.cuts[number]))
         split = layout.divide(number, spec, seed=0, table=known, gap=spec.reach)
-        train, validation = split.rows(Part.TRAIN), split.rows(Part.VALIDATION)
+        train, validation = split.rows(SplitPart.TRAIN), split.rows(SplitPart.VALIDATION)
         new = slice(layout.cuts[number - 1], layout.cuts[number])
         assert not (train | validation)[held].any()
         assert validation[new].sum() == 60
@@ -181,11 +181,11 @@ def test_old_rows_that_are_not_replayed_teach_no_mixture() -> None:
         divide=lambda table, gap: layout.divide(2, spec, seed=0, table=table, gap=gap),
     )
     codes, taught = np.asarray(prepared.split.part), np.asarray(pooled(prepared).target_rows)
-    assert set(codes[taught].tolist()) == {Part.TRAIN, Part.VALIDATION, Part.PURGED}
+    assert set(codes[taught].tolist()) == {SplitPart.TRAIN, SplitPart.VALIDATION, SplitPart.PURGED}
     # of the rows of no part only those that kept training and validation apart
-    between = taught[codes[taught] == Part.PURGED]
+    between = taught[codes[taught] == SplitPart.PURGED]
     assert ((between >= layout.taught(2)[0]) & (between < layout.taught(2)[1])).all()
-    assert (codes[:FIRST] == Part.PURGED).sum() > 50
+    assert (codes[:FIRST] == SplitPart.PURGED).sum() > 50
 
 
 @pytest.fixture(scope="module")

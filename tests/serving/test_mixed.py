@@ -13,19 +13,19 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 
-from backmix.data.course import complete
 from backmix.data.ledger import Ledger
+from backmix.data.progress import complete
 from backmix.data.reading import Reading
 from backmix.errors import BundleError, InputError
+from backmix.models.ensemble import Ensemble
 from backmix.models.kernels import available
-from backmix.models.mixture import Mixture
 from backmix.parallel import Workers
 from backmix.serving.archive import pack, unpack
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
 from backmix.training.blocks import Blocks
 from backmix.training.design import design
-from backmix.training.mixing import fit_model, mixable
+from backmix.training.ensemble import ensemble_blocks, fit_model
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit
 from small import small_batches, small_plan, small_table, small_task
@@ -64,18 +64,18 @@ def ready(table: Any, plan: Any) -> Prepared:
     return prepare(Reading(table=table, ledger=Ledger(read=len(table))), plan)
 
 
-def all_heard(prepared: Prepared) -> Mixture:
+def all_heard(prepared: Prepared) -> Ensemble:
     """A mixture in which everything that can be in one has a weight."""
-    from backmix.training.mixing import fit_candidates
+    from backmix.training.ensemble import fit_candidates
 
-    blocks = mixable(prepared)
+    blocks = ensemble_blocks(prepared)
     assert isinstance(blocks, Blocks)
     parts = tuple(found.part for found in fit_candidates(prepared, blocks))
     mixed = fit_model(prepared, design(prepared), blocks)
     members = mixed.alone.members if mixed.alone else ()
     outputs = prepared.task.outputs
     weights = np.linspace(0.5, 1.5, 1 + len(parts))[:, None].repeat(outputs, axis=1) / (1 + len(parts))
-    return Mixture(members[0].architecture, members, parts, weights)
+    return Ensemble(members[0].architecture, members, parts, weights)
 
 
 def shown_rows(runtime: Runtime) -> np.ndarray:

@@ -13,7 +13,7 @@ from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge
 
 from backmix.data.slices import slices
-from backmix.data.split import Part, SplitPlan, split
+from backmix.data.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
@@ -179,10 +179,10 @@ def test_diagnosis_baselines_tell_classes_apart() -> None:
     table, task = classed()
     spec = WindowSpec(inputs=("u1", "u2"), targets=("fault",), lookback=20)
     parts = split(table, SplitPlan(kind="batch", train=0.4, validation=0.3, test=0.3), gap=0)
-    scaler, _ = fit_scalers(table, spec, rows=parts.rows(Part.TRAIN))
+    scaler, _ = fit_scalers(table, spec, rows=parts.rows(SplitPart.TRAIN))
     made = {
         part.name.lower(): build_windows(table, spec, split=parts, part=part).scaled(scaler)
-        for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)
+        for part in (SplitPart.TRAIN, SplitPart.VALIDATION, SplitPart.TEST)
     }
     found = scores(task, made, ("majority", "lda", "trees_statistics"), "accuracy")
     assert found["majority"] == pytest.approx(1 / 3, abs=0.01)

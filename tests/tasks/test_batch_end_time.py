@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.course import left, passed
+from backmix.data.progress import left, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import BackmixError, InputError, PlanError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backmix.app.draft import draft
-from backmix.data.course import complete, last_value, left
+from backmix.data.progress import complete, last_value, left
 from backmix.data.sources import ReadPlan
 from backmix.data.table import Table
 from backmix.data.tag import Tag

@@ -20,7 +20,7 @@ from backmix.serving.bundle import Bundle
 from backmix.simple import fit_baselines
 from backmix.tasks import Outcome
 from backmix.tasks.fault_diagnosis import UNKNOWN
-from backmix.tasks.gate import Gate
+from backmix.tasks.rejection import RejectionGate
 from backmix.training.design import design
 from backmix.training.feed import Feed
 from backmix.training.plan import Plan, PlanFaults
@@ -159,7 +159,7 @@ def test_what_is_left_out_is_unknown_in_the_test_part() -> None:
 def test_the_gate_finds_what_it_has_not_seen_and_keeps_its_rate() -> None:
     """Faults that nobody taught are far; known windows of new rows are rejected about as rarely as was asked."""
     found = prepared(True)
-    gate = Gate.from_dict(found.task.fitted)
+    gate = RejectionGate.from_dict(found.task.fitted)
     novelty = gate.novelty(found.test)
     starts = np.asarray(found.test.origins) % 40 >= 9  # windows that lie in one class
     raw = plant().column("state")[found.test.origins]
@@ -167,14 +167,14 @@ def test_the_gate_finds_what_it_has_not_seen_and_keeps_its_rate() -> None:
     assert (novelty[(raw == 3) & starts] > 1).mean() > 0.95  # a level that nobody has seen
     assert (novelty[(raw == 4) & starts] > 1).mean() > 0.5  # a spread: noisy in a window of ten rows
     assert (novelty[~unknown & starts] > 1).mean() < 0.2
-    assert Gate.from_dict(gate.to_dict()).to_dict() == gate.to_dict()
+    assert RejectionGate.from_dict(gate.to_dict()).to_dict() == gate.to_dict()
 
 
 def test_the_gate_answers_for_every_model_alike() -> None:
     """Network and baselines are rejected on the same windows; what is not rejected keeps its class."""
     found = prepared(True)
     rng = np.random.default_rng(0)
-    gate = Gate.from_dict(found.task.fitted)
+    gate = RejectionGate.from_dict(found.task.fitted)
     rejected = gate.novelty(found.test) > 1
     for _ in range(3):
         raw = rng.dirichlet(np.full(3, 0.3), size=len(found.test))
@@ -298,7 +298,7 @@ def test_two_known_classes_are_told_apart_by_one_number(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_would_be_too_large_is_refused_before_it_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backmix.tasks.gate.MOST_NUMBERS", 150)
+    monkeypatch.setattr("backmix.tasks.rejection.MOST_NUMBERS", 150)
     assert _refused({"reject": 0.05}) == (
         "plant — models of 5 classes with 4 inputs are too large for a bundle; up to 2 inputs fit. Give fewer columns "
         'the role "input", or leave reject out'

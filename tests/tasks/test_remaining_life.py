@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.course import left
+from backmix.data.progress import left
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
@@ -240,12 +240,12 @@ def test_quadratic_ridge_finds_a_product() -> None:
 
 
 def test_many_features_get_squares_instead_of_products() -> None:
-    from backmix.training.features import Seen
+    from backmix.training.features import FlatView
     from backmix.training.linear import MOST_FEATURES
 
-    assert Seen("products", None, 10).width == 30 + 30 * 31 // 2
-    assert Seen("products", None, 40).width > MOST_FEATURES
-    assert Seen("squares", None, 40).width == 240
+    assert FlatView("products", None, 10).width == 30 + 30 * 31 // 2
+    assert FlatView("products", None, 40).width > MOST_FEATURES
+    assert FlatView("squares", None, 40).width == 240
 
 
 # what is refused

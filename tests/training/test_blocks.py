@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backmix.data.ledger import Ledger
 from backmix.data.reach import reaches
 from backmix.data.reading import Reading
-from backmix.data.split import Part, rejoined
+from backmix.data.split import SplitPart, rejoined
 from backmix.data.windows import Windows
 from backmix.training.blocks import block_windows, pool, pooled
 from backmix.training.prepare import Prepared, prepare
@@ -118,4 +118,4 @@ def test_rejoined_parts(part: list[int], batch: list[int] | None, wanted: list[i
     codes = None if batch is None else np.array(batch, np.int32)
     found = rejoined(np.array(part, np.uint8), batch=codes)
     assert found.tolist() == wanted
-    assert not (found == Part.VALIDATION).any()
+    assert not (found == SplitPart.VALIDATION).any()

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from backmix.text import LANGUAGES
 from backmix.training.counsel import TOPICS, facts_of, kind_of, of_run, situation
-from backmix.training.course_rules import RULES, Claim, Facts, Topic, applying, concluded, path
+from backmix.training.course_rules import RULES, Claim, CourseFacts, Topic, applying, concluded, path
 from backmix.training.design import design
-from backmix.training.measured import PLACE, Figure, document, figures, weigh
+from backmix.training.measured import PLACE, MeasuredRun, document, figures, weigh
 from backmix.training.prepare import prepare
 from small import reading, small_plan, small_table
 
@@ -34,7 +34,7 @@ def course_tree(rows: int, samples: int, tight: bool) -> list[set[str]]:
 @settings(max_examples=200, deadline=None)
 def test_the_tree_answers_as_the_course_does(rows: int, samples: int, tight: bool) -> None:
     """Course item 81: length, amount of data and budget; where its answers contradict each other, none is left."""
-    steps = path(Facts(rows=rows, samples=samples, budget="tight" if tight else "ample"))
+    steps = path(CourseFacts(rows=rows, samples=samples, budget="tight" if tight else "ample"))
     wanted = course_tree(rows, samples, tight)
     assert [set(step.rule.answer) for step in steps if step.rule is not None] == wanted
     assert set(concluded(steps)) == set.intersection(*wanted)
@@ -50,40 +50,40 @@ def test_the_tree_answers_as_the_course_does(rows: int, samples: int, tight: boo
     ],
 )
 def test_the_bounds_of_the_tree(rows: int, samples: int, budget: str, question: str) -> None:
-    steps = path(Facts(rows=rows, samples=samples, budget=budget))  # type: ignore[arg-type]
+    steps = path(CourseFacts(rows=rows, samples=samples, budget=budget))  # type: ignore[arg-type]
     assert " ".join("yes" if step.yes else "no" for step in steps) == question
 
 
 @pytest.mark.parametrize(
     ("topic", "facts", "answers"),
     [
-        ("size", Facts(10, 500), {"32", "64"}),
-        ("size", Facts(50, 500), {"64", "128", "64-64", "128-128"}),
-        ("size", Facts(51, 500), {"128-128", "256-256"}),
-        ("size", Facts(101, 500), {"several layers, attention"}),
-        ("loss", Facts(30, 500), {"mse"}),
-        ("loss", Facts(30, 500, outliers=True), {"mae", "huber"}),
-        ("loss", Facts(30, 500, wide=True), {"msle"}),
-        ("loss", Facts(30, 500, kind="binary"), {"binary_crossentropy"}),
-        ("loss", Facts(30, 500, kind="classes"), {"sparse_categorical_crossentropy"}),
-        ("learning_rate", Facts(19, 500), {0.01}),
-        ("learning_rate", Facts(20, 500), {0.001}),
-        ("learning_rate", Facts(101, 500), {0.0001}),
-        ("learning_rate", Facts(19, 500, tuning=True), {0.0001}),
-        ("batch_size", Facts(50, 500), {64}),
-        ("batch_size", Facts(51, 500), {32}),
-        ("batch_size", Facts(101, 500), {16}),
+        ("size", CourseFacts(10, 500), {"32", "64"}),
+        ("size", CourseFacts(50, 500), {"64", "128", "64-64", "128-128"}),
+        ("size", CourseFacts(51, 500), {"128-128", "256-256"}),
+        ("size", CourseFacts(101, 500), {"several layers, attention"}),
+        ("loss", CourseFacts(30, 500), {"mse"}),
+        ("loss", CourseFacts(30, 500, outliers=True), {"mae", "huber"}),
+        ("loss", CourseFacts(30, 500, wide=True), {"msle"}),
+        ("loss", CourseFacts(30, 500, kind="binary"), {"binary_crossentropy"}),
+        ("loss", CourseFacts(30, 500, kind="classes"), {"sparse_categorical_crossentropy"}),
+        ("learning_rate", CourseFacts(19, 500), {0.01}),
+        ("learning_rate", CourseFacts(20, 500), {0.001}),
+        ("learning_rate", CourseFacts(101, 500), {0.0001}),
+        ("learning_rate", CourseFacts(19, 500, tuning=True), {0.0001}),
+        ("batch_size", CourseFacts(50, 500), {64}),
+        ("batch_size", CourseFacts(51, 500), {32}),
+        ("batch_size", CourseFacts(101, 500), {16}),
     ],
 )
-def test_the_choosers_answer_as_the_course_does(topic: Topic, facts: Facts, answers: set[object]) -> None:
+def test_the_choosers_answer_as_the_course_does(topic: Topic, facts: CourseFacts, answers: set[object]) -> None:
     """Course items 45, 50, 82 and 83: length, kind of target and of training give layers, loss, rate and batch."""
     assert {answer for rule in applying(topic, facts) for answer in rule.answer} == answers
 
 
 def test_dropout_as_the_course_says_it() -> None:
     """Course item 84: a start, more for few data and overfitting, less for many."""
-    few = {rule.name for rule in applying("dropout", Facts(30, 999))}
-    many = {rule.name for rule in applying("dropout", Facts(30, 1000, budget="ample", overfits=True))}
+    few = {rule.name for rule in applying("dropout", CourseFacts(30, 999))}
+    many = {rule.name for rule in applying("dropout", CourseFacts(30, 1000, budget="ample", overfits=True))}
     assert few == {"dropout_start", "dropout_few", "dropout_head"}
     assert many == {"dropout_start", "dropout_many", "dropout_over"}
 
@@ -116,12 +116,12 @@ def test_figures_are_of_what_their_rule_is_about() -> None:
 
 def test_length_and_size_rules_cover_every_length_once() -> None:
     for topic, rows in product(("size", "learning_rate"), range(1, 400)):
-        assert len(applying(topic, Facts(rows, 5000))) == 1  # type: ignore[arg-type]
+        assert len(applying(topic, CourseFacts(rows, 5000))) == 1  # type: ignore[arg-type]
     assert set(get_args(Topic)) == {rule.topic for rule in RULES}
 
 
-def figure(setting: str, *errors: float, place: str = "cstr") -> Figure:
-    return Figure("cell", place, 30, setting, 800, errors, errors)
+def figure(setting: str, *errors: float, place: str = "cstr") -> MeasuredRun:
+    return MeasuredRun("cell", place, 30, setting, 800, errors, errors)
 
 
 CLAIM = Claim("cell", "gru", "lstm", places=("cstr", "debutanizer"))
@@ -194,7 +194,7 @@ def test_the_counsel_of_a_run_is_its_design() -> None:
     assert found["batch_size"].value == 32
     assert found["batch_size"].reason("en") == "named in the plan"
     assert "rule of thumb" in found["size"].reason("en")
-    assert facts_of(prepared) == Facts(rows=6, samples=len(prepared.train))
+    assert facts_of(prepared) == CourseFacts(rows=6, samples=len(prepared.train))
 
 
 def test_the_counsel_of_a_situation_is_that_of_a_run_like_it() -> None:
@@ -203,7 +203,7 @@ def test_the_counsel_of_a_situation_is_that_of_a_run_like_it() -> None:
     alike = {one.topic: one.value for one in situation(facts, tags=3)}
     found = {one.topic: one.value for one in of_run(prepared, design(prepared))}
     assert alike == found | {"loss": None}
-    assert {one.topic: one.value for one in situation(Facts(30, 500, kind="classes"))}["loss"] == (
+    assert {one.topic: one.value for one in situation(CourseFacts(30, 500, kind="classes"))}["loss"] == (
         "sparse_categorical_crossentropy"
     )
     assert kind_of("forecast") == "regression"

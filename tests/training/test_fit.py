@@ -23,7 +23,7 @@ from backmix.training.checkpoint import values
 from backmix.training.feed import Feed, order
 from backmix.training.fit import (
     FitSettings,
-    Fitted,
+    FittedNetwork,
     TrainingPlan,
     compiled,
     fit_network,
@@ -53,7 +53,7 @@ def parts() -> tuple[Windows, Windows]:
 
 
 @pytest.fixture(scope="module")
-def fitted(parts: tuple[Windows, Windows]) -> Fitted:
+def fitted(parts: tuple[Windows, Windows]) -> FittedNetwork:
     return fit_network(SHAPE, *parts, settings=QUICK)
 
 
@@ -61,7 +61,7 @@ def same(a: Any, b: Any) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(values(a), values(b), strict=True))
 
 
-def test_the_same_seed_gives_the_same_run_bit_for_bit(fitted: Fitted, parts: tuple[Windows, Windows]) -> None:
+def test_the_same_seed_gives_the_same_run_bit_for_bit(fitted: FittedNetwork, parts: tuple[Windows, Windows]) -> None:
     """Law: weights, dropout masks and history; course item 43."""
     again = fit_network(SHAPE, *parts, settings=QUICK)
     assert again.history == fitted.history
@@ -69,12 +69,12 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(fitted: Fitted, parts: tup
     assert (again.best_epoch, again.stopped) == (fitted.best_epoch, fitted.stopped)
 
 
-def test_another_seed_gives_another_run(fitted: Fitted, parts: tuple[Windows, Windows]) -> None:
+def test_another_seed_gives_another_run(fitted: FittedNetwork, parts: tuple[Windows, Windows]) -> None:
     other = fit_network(SHAPE, *parts, settings=replace(QUICK, seed=1, epochs=1))
     assert other.history["loss"][0] != fitted.history["loss"][0]
 
 
-def test_the_history_has_a_value_per_epoch(fitted: Fitted) -> None:
+def test_the_history_has_a_value_per_epoch(fitted: FittedNetwork) -> None:
     """Course items 52 and 66."""
     assert set(fitted.history) == {"loss", "val_loss", "learning_rate"}
     assert all(len(series) == 3 for series in fitted.history.values())
@@ -299,7 +299,7 @@ def test_whole_batches_of_unequal_length_are_masked() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 256, 1000])
-def test_batch_size_and_company_change_no_prediction(fitted: Fitted, size: int) -> None:
+def test_batch_size_and_company_change_no_prediction(fitted: FittedNetwork, size: int) -> None:
     """Law: 1e-6 is asked, equality is given; course item 73."""
     part = windows(300, seed=5)
     whole = predict_network(fitted.model, part)
@@ -311,7 +311,7 @@ def test_batch_size_and_company_change_no_prediction(fitted: Fitted, size: int) 
     np.testing.assert_array_equal(back[::-1], whole)
 
 
-def test_no_windows_give_no_predictions(fitted: Fitted) -> None:
+def test_no_windows_give_no_predictions(fitted: FittedNetwork) -> None:
     assert predict_network(fitted.model, windows(3).subset(np.arange(0))).shape == (0, 1)
 
 
@@ -329,7 +329,9 @@ def test_it_trains_on_a_real_table_without_copying_it(monkeypatch: pytest.Monkey
     assert same(lazy.model, kept.model)
 
 
-def test_steps_run_together_or_one_by_one_are_the_same_steps(fitted: Fitted, parts: tuple[Windows, Windows]) -> None:
+def test_steps_run_together_or_one_by_one_are_the_same_steps(
+    fitted: FittedNetwork, parts: tuple[Windows, Windows]
+) -> None:
     class Listener(use_engine().callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
@@ -344,7 +346,7 @@ def test_steps_run_together_or_one_by_one_are_the_same_steps(fitted: Fitted, par
     assert same(made.model, fitted.model)
 
 
-def test_the_model_is_free_of_the_training_data_afterwards(fitted: Fitted) -> None:
+def test_the_model_is_free_of_the_training_data_afterwards(fitted: FittedNetwork) -> None:
     assert fitted.model.train_function is None
     assert fitted.model.steps_per_execution == 1
 

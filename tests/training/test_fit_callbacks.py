@@ -16,15 +16,24 @@ from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
-from backmix.training.callbacks import Board, EarlyStop, Hooks, Plateau, Resumable, Rule, SaveBest, recommended
+from backmix.training.callbacks import (
+    Board,
+    EarlyStop,
+    Hooks,
+    ImprovementRule,
+    Plateau,
+    Resumable,
+    SaveBest,
+    recommended,
+)
 from backmix.training.checkpoint import values
 from backmix.training.fit import FitSettings, fit_network
-from backmix.training.progress import Mark, Progress
+from backmix.training.progress import Progress, ScoreToBeat
 
 T, F = 6, 3
 SHAPE = Architecture(features=F, lookback=T, cell="simple_rnn", units=(4,))
 QUICK = FitSettings(epochs=3, batch_size=16, learning_rate=0.01)
-DOWN = Rule("val_loss", higher=False)
+DOWN = ImprovementRule("val_loss", higher=False)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +113,7 @@ def test_the_learning_rate_falls_on_a_plateau() -> None:
 
 
 def test_a_higher_metric_can_be_watched() -> None:
-    stop = EarlyStop(Rule("val_loss", higher=True), patience=1)
+    stop = EarlyStop(ImprovementRule("val_loss", higher=True), patience=1)
     _, logs = play(stop, [1.0, 2.0, 1.5])
     assert (len(logs), stop.best) == (3, 2.0)
     assert FitSettings(monitor="val_auc").higher_is_better
@@ -169,7 +178,7 @@ def test_a_name_with_an_unknown_blank_is_refused(parts: tuple[Windows, Windows],
 
 def test_what_is_watched_must_be_measured() -> None:
     with pytest.raises(TrainingError) as caught:
-        play(EarlyStop(Rule("val_mae", higher=False), patience=1), [1.0])
+        play(EarlyStop(ImprovementRule("val_mae", higher=False), patience=1), [1.0])
     assert str(caught.value) == (
         "'val_mae' was not measured in this epoch, so nothing can be stopped or "
         "saved by it. Watch one of: loss, val_loss"
@@ -292,7 +301,7 @@ class Terminal(io.StringIO):
 def test_a_pipe_gets_one_line_and_a_terminal_a_bar(parts: tuple[Windows, Windows]) -> None:
     """Course item 54: loss, best, the baseline to beat, time left; in the end one line."""
     pipe, screen = io.StringIO(), Terminal()
-    mark = Mark("ridge", 0.0123)
+    mark = ScoreToBeat("ridge", 0.0123)
     fit_network(SHAPE, *parts, settings=QUICK, watch=Progress(mark=mark, title="GRU 32", stream=pipe))
     assert pipe.getvalue().count("\n") == 1
     assert pipe.getvalue().startswith("GRU 32: 3 epochs in ")

@@ -16,15 +16,23 @@ from sklearn.metrics import log_loss
 from backmix.data.ledger import Ledger
 from backmix.data.reading import Reading
 from backmix.data.table import Table
+from backmix.decision import Decision
 from backmix.errors import PlanError
-from backmix.models.choice import Choice
-from backmix.models.mixture import Mixture, weighed
+from backmix.models.ensemble import Ensemble, combine
 from backmix.parallel import Workers
 from backmix.training.blocks import block_windows, pool
 from backmix.training.callbacks import Hooks
 from backmix.training.design import design
-from backmix.training.members import Making
-from backmix.training.mixing import LEAST_WEIGHT, Mixed, convex, fit_model, mixable, powers, sparing
+from backmix.training.ensemble import (
+    LEAST_WEIGHT,
+    TrainedEnsemble,
+    ensemble_blocks,
+    fit_model,
+    log_linear_weights,
+    sparse_stacking_weights,
+    stacking_weights,
+)
+from backmix.training.networks import Making
 from backmix.training.parts import candidates, fitting
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
@@ -55,12 +63,12 @@ def auto(*, classes: bool = False, **changes: Any) -> Plan:
     return small_plan(classes=classes, **{"model": {**AUTO, "members": 3}, **changes})
 
 
-def mixed_of(prepared: Prepared, folder: Path | None = None) -> Mixed:
-    return fit_model(prepared, design(prepared), mixable(prepared), Making(folder=folder))
+def mixed_of(prepared: Prepared, folder: Path | None = None) -> TrainedEnsemble:
+    return fit_model(prepared, design(prepared), ensemble_blocks(prepared), Making(folder=folder))
 
 
 @pytest.fixture(scope="module")
-def sensor() -> tuple[Prepared, Mixed]:
+def sensor() -> tuple[Prepared, TrainedEnsemble]:
     prepared = ready(steady_table(), auto())
     return prepared, mixed_of(prepared)
 
@@ -71,7 +79,7 @@ def test_convex_weights_are_the_minimum_that_another_solver_finds(seed: int, man
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=(60, 2))
     said = [truth + rng.normal(size=truth.shape) * rng.uniform(0.1, 2) + 0.5 * rng.normal() for _ in range(many)]
-    found = convex(said, truth)
+    found = stacking_weights(said, truth)
     assert (found >= 0).all()
     assert found.sum() == pytest.approx(1)
 
@@ -105,10 +113,10 @@ def test_powers_have_the_least_geometric_mean_of_the_losses_of_blocks(kind: Any)
     codes, block = rng.integers(0, 3, size=300), np.repeat(np.arange(3), 100)
     made = [chances_of(kind, codes, sure, rng) for sure in (1.0, 2.0, 0.0)]
     truth, said = made[0][0], [one for _, one in made]
-    found = powers(said, truth, kind, block)
+    found = log_linear_weights(said, truth, kind, block)
 
     def cost(weights: Any) -> float:
-        chances = weighed(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
+        chances = combine(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
         return float(
             np.mean(
                 [np.log(log_loss(truth[at], chances[at]) + 1 / at.sum()) for at in (block == code for code in range(3))]
@@ -130,8 +138,8 @@ def test_a_block_that_looks_like_no_other_does_not_outweigh_them(kind: Any) -> N
     truth, said = made[0][0], [one for _, one in made]
     odd = block == 0
     said[1][odd] = np.roll(said[1][odd], 1, axis=1) if kind == "classes" else 1 - said[1][odd]
-    found = powers(said, truth, kind, block)
-    pooled = powers(said, truth, kind, np.zeros_like(block))  # all windows alike: the greatest likelihood
+    found = log_linear_weights(said, truth, kind, block)
+    pooled = log_linear_weights(said, truth, kind, np.zeros_like(block))  # all windows alike: the greatest likelihood
     assert found[1] > 2 * pooled[1] > 0
 
 
@@ -139,17 +147,17 @@ def test_what_is_not_worth_a_tenth_is_left_out_and_what_is_useless_has_no_weight
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(200, 1))
     good, poor = truth + 0.1 * rng.normal(size=truth.shape), truth + 3 * rng.normal(size=truth.shape)
-    assert sparing([poor, good], truth).tolist() == [0, 1]
+    assert sparse_stacking_weights([poor, good], truth).tolist() == [0, 1]
     twins = [truth + 0.1 * rng.normal(size=truth.shape) for _ in range(20)]
-    found = sparing(twins, truth)
+    found = sparse_stacking_weights(twins, truth)
     assert found.sum() == pytest.approx(1)
     assert (found[found > 0] >= LEAST_WEIGHT).all()
 
 
-def test_the_mixture_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[Prepared, Mixed]) -> None:
+def test_the_mixture_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
     prepared, found = sensor
     model, windows = found.model, prepared.test
-    assert isinstance(model, Mixture)
+    assert isinstance(model, Ensemble)
     batch = windows.gather(windows.all_indices)
     whole = np.zeros((len(windows), 1))
     if model.members:
@@ -162,7 +170,9 @@ def test_the_mixture_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[
     np.testing.assert_array_equal(predict_network(model, few), predict_network(model, windows)[:7])
 
 
-def test_the_mixture_beats_the_networks_alone_where_the_plant_is_linear(sensor: tuple[Prepared, Mixed]) -> None:
+def test_the_mixture_beats_the_networks_alone_where_the_plant_is_linear(
+    sensor: tuple[Prepared, TrainedEnsemble],
+) -> None:
     prepared, found = sensor
     truth = prepared.test.scaled_targets()
     error = np.mean((predict_network(found.model, prepared.test) - truth) ** 2)
@@ -171,7 +181,9 @@ def test_the_mixture_beats_the_networks_alone_where_the_plant_is_linear(sensor: 
     assert found.share < 0.5
 
 
-def test_of_validation_windows_it_says_what_it_said_before_it_had_seen_them(sensor: tuple[Prepared, Mixed]) -> None:
+def test_of_validation_windows_it_says_what_it_said_before_it_had_seen_them(
+    sensor: tuple[Prepared, TrainedEnsemble],
+) -> None:
     prepared, found = sensor
     said = found.says(prepared.task, prepared.validation).values
     seen = prepared.validation.unscaled(predict_network(found.model, prepared.validation))
@@ -204,9 +216,9 @@ def test_targets_of_a_block_do_not_reach_what_is_said_of_it(name: str) -> None:
     )
     if name == "boosting":  # the block itself stops the rounds; the trees of a round know nothing of it
         from backmix.training.parts.boosting import _boosted, part_of
-        from backmix.training.parts.forest import Seen, said
+        from backmix.training.parts.forest import FlatView, said
 
-        seen = Seen.of(blocks.pool, "statistics")
+        seen = FlatView.of(blocks.pool, "statistics")
         one, two = (
             said(part_of(_boosted(seen, at.teach, 0, rounds=[5]), "statistics"), at.held)
             for at in (block, other.blocks[1])
@@ -220,7 +232,7 @@ def test_targets_of_a_block_do_not_reach_what_is_said_of_it(name: str) -> None:
     assert not np.array_equal(one.held, two.held)
 
 
-def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepared, Mixed]) -> None:
+def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
     prepared, found = sensor
     table = steady_table()
     values = np.array(table.values)
@@ -234,7 +246,7 @@ def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepa
 
 
 def test_the_same_seed_gives_the_same_mixture_and_finished_networks_are_not_trained_again(
-    sensor: tuple[Prepared, Mixed], tmp_path: Path
+    sensor: tuple[Prepared, TrainedEnsemble], tmp_path: Path
 ) -> None:
     prepared, found = sensor
     first, again = mixed_of(prepared, tmp_path), mixed_of(prepared, tmp_path)
@@ -288,7 +300,7 @@ def test_batches_of_any_length_are_mixed_too() -> None:
     _, plan = small_task("batch_quality")
     prepared = ready(small_batches(24), plan.merged({"model": {"recipe": "auto", "members": 3, "units": [4]}}))
     found = mixed_of(prepared)
-    assert isinstance(found.model, Mixture)
+    assert isinstance(found.model, Ensemble)
     said = found.says(prepared.task, prepared.test).values
     assert np.isfinite(said).all()
 
@@ -306,8 +318,8 @@ def test_batches_of_any_length_are_mixed_too() -> None:
 )
 def test_one_network_alone_where_mixing_means_nothing(changes: dict[str, Any], key: str) -> None:
     plan = small_plan(**{"model": AUTO, **changes})
-    why = mixable(ready(steady_table(), plan))
-    assert isinstance(why, Choice)
+    why = ensemble_blocks(ready(steady_table(), plan))
+    assert isinstance(why, Decision)
     assert why.reason_key == key
 
 
@@ -324,8 +336,8 @@ def test_only_what_is_asked_for_stands_beside() -> None:
 def test_where_the_answer_is_that_of_the_networks_each_block_gets_two(tmp_path: Path) -> None:
     """The second round begins elsewhere: what is said of a block that is held out is the mean of its two."""
     prepared = ready(steady_table(), auto(model={**AUTO, "beside": []}, training={"epochs": 2}))
-    over = mixable(prepared)
-    assert not isinstance(over, Choice)
+    over = ensemble_blocks(prepared)
+    assert not isinstance(over, Decision)
     mixed = mixed_of(prepared, tmp_path)
     assert len(mixed.model.members) == 2 * len(over)
     block = over.blocks[-1]
@@ -374,14 +386,14 @@ def test_what_does_not_go_together_is_refused(model: dict[str, Any], message: st
 
 
 @pytest.fixture(scope="module")
-def side_by_side(sensor: tuple[Prepared, Mixed]) -> Mixed:
+def side_by_side(sensor: tuple[Prepared, TrainedEnsemble]) -> TrainedEnsemble:
     """The same mixture, its networks trained by two workers."""
     prepared, _ = sensor
-    return fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2)))
+    return fit_model(prepared, design(prepared), ensemble_blocks(prepared), Making(workers=Workers(2)))
 
 
 def test_networks_are_trained_side_by_side_in_other_processes(
-    sensor: tuple[Prepared, Mixed], side_by_side: Mixed
+    sensor: tuple[Prepared, TrainedEnsemble], side_by_side: TrainedEnsemble
 ) -> None:
     prepared, here = sensor
     # a worker has one thread and rounds in another order than all of this process's
@@ -393,16 +405,18 @@ def test_networks_are_trained_side_by_side_in_other_processes(
     )
     assert side_by_side.fitted.history.keys() == here.fitted.history.keys()
     with pytest.raises(PlanError, match="callbacks of your own hear of nothing in 2 other processes"):
-        fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2), callbacks=[Hooks()]))
+        fit_model(
+            prepared, design(prepared), ensemble_blocks(prepared), Making(workers=Workers(2), callbacks=[Hooks()])
+        )
 
 
 @pytest.mark.parametrize("on", ["ray", "dask"])
 def test_a_cluster_trains_the_bits_of_local_workers(
-    sensor: tuple[Prepared, Mixed], side_by_side: Mixed, on: Any
+    sensor: tuple[Prepared, TrainedEnsemble], side_by_side: TrainedEnsemble, on: Any
 ) -> None:
     """A real cluster of two workers on this machine."""
     prepared, _ = sensor
-    there = fit_model(prepared, design(prepared), mixable(prepared), Making(workers=Workers(2, on)))
+    there = fit_model(prepared, design(prepared), ensemble_blocks(prepared), Making(workers=Workers(2, on)))
     assert there.held is not None
     np.testing.assert_array_equal(there.held, side_by_side.held)
     np.testing.assert_array_equal(

@@ -23,7 +23,7 @@ import pytest
 from backmix.errors import Interrupted, TrainingError
 from backmix.training.checkpoint import CHECKPOINT, load_snapshot
 from backmix.training.feed import Feed
-from backmix.training.fit import Fitted
+from backmix.training.fit import FittedNetwork
 
 STEPS = 20
 
@@ -47,15 +47,15 @@ def train(folder: Path | None, **changes: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> Fitted:
-    made: Fitted = train(None)
+def undisturbed() -> FittedNetwork:
+    made: FittedNetwork = train(None)
     rates = made.history["learning_rate"]
     assert rates[-1] < rates[0], "the plateau rule must have something to remember"
     assert made.best_epoch < 6
     return made
 
 
-def ends_alike(made: Fitted, undisturbed: Fitted) -> None:
+def ends_alike(made: FittedNetwork, undisturbed: FittedNetwork) -> None:
     assert made.history == undisturbed.history
     assert (made.best_epoch, made.stopped) == (undisturbed.best_epoch, undisturbed.stopped)
     for ours, theirs in zip(made.model.variables, undisturbed.model.variables, strict=True):
@@ -74,30 +74,30 @@ def disturb(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None
     monkeypatch.setattr(Feed, "batch", batch)
 
 
-def test_epoch_by_epoch_is_the_same_as_at_once(undisturbed: Fitted, tmp_path: Path) -> None:
+def test_epoch_by_epoch_is_the_same_as_at_once(undisturbed: FittedNetwork, tmp_path: Path) -> None:
     """Law: resume equals uninterrupted, at the end of any epoch."""
     for epochs in (1, 2, 5):
-        part: Fitted = train(tmp_path, epochs=epochs)
+        part: FittedNetwork = train(tmp_path, epochs=epochs)
         assert (part.stopped, len(part.history["loss"])) == ("epochs", epochs)
-    made: Fitted = train(tmp_path)
+    made: FittedNetwork = train(tmp_path)
     assert made.resumed == 5
     ends_alike(made, undisturbed)
 
 
-def test_a_finished_training_is_not_trained_again(undisturbed: Fitted, tmp_path: Path) -> None:
+def test_a_finished_training_is_not_trained_again(undisturbed: FittedNetwork, tmp_path: Path) -> None:
     train(tmp_path)
     before = (tmp_path / CHECKPOINT).read_bytes()
     began = time.monotonic()
-    made: Fitted = train(tmp_path)
+    made: FittedNetwork = train(tmp_path)
     assert time.monotonic() - began < 60
     assert made.resumed == 6
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     ends_alike(made, undisturbed)
 
 
-def test_a_training_can_start_anew(undisturbed: Fitted, tmp_path: Path) -> None:
+def test_a_training_can_start_anew(undisturbed: FittedNetwork, tmp_path: Path) -> None:
     train(tmp_path, epochs=1)
-    made: Fitted = train(tmp_path, resume=False)
+    made: FittedNetwork = train(tmp_path, resume=False)
     assert made.resumed == 0
     ends_alike(made, undisturbed)
 
@@ -119,7 +119,7 @@ def test_a_folder_of_another_training_is_refused(
 
 @pytest.mark.parametrize("number", [0, 7, 2 * STEPS - 2, 3 * STEPS])
 def test_row_42_ctrl_c_finishes_the_step_and_saves(
-    undisturbed: Fitted, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+    undisturbed: FittedNetwork, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real SIGINT within an epoch: the step is finished, the moment saved, the rest comes later."""
     before = signal.getsignal(signal.SIGINT)  # a shell's background jobs begin with it ignored
@@ -141,7 +141,7 @@ def test_row_42_ctrl_c_finishes_the_step_and_saves(
 
 
 def test_row_42_ctrl_c_in_the_last_step_of_an_epoch_ends_the_epoch(
-    undisturbed: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: FittedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         disturb(patch, 2 * STEPS - 1, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -165,7 +165,7 @@ def test_row_42_without_a_folder_nothing_can_be_saved(monkeypatch: pytest.Monkey
 
 
 def test_row_42_the_second_ctrl_c_does_not_wait(
-    undisturbed: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: FittedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -229,7 +229,9 @@ def wait_for_epoch(folder: Path, epoch: int, child: subprocess.Popen[str]) -> No
     raise AssertionError(f"no epoch {epoch} in time: {child.communicate()}")
 
 
-def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: Fitted, tmp_path: Path, compile_once: Path) -> None:
+def test_row_41_killed_at_any_moment_it_ends_bit_equal(
+    undisturbed: FittedNetwork, tmp_path: Path, compile_once: Path
+) -> None:
     """kill -9 in the middle of steps, and within the writing of a checkpoint."""
     moments = np.random.default_rng()
     for epoch in (1, 2):
@@ -260,13 +262,13 @@ def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: Fitted, tmp_
     assert after is not None
     assert after.epoch == before.epoch + 1
     assert list(tmp_path.glob(".partial-*")), "the torn draft is there, beside the old checkpoint"
-    made: Fitted = train(tmp_path)
+    made: FittedNetwork = train(tmp_path)
     assert made.resumed == after.epoch
     assert not list(tmp_path.glob(".partial-*"))
     ends_alike(made, undisturbed)
 
 
-def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: Fitted, tmp_path: Path, compile_once: Path) -> None:
+def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: FittedNetwork, tmp_path: Path, compile_once: Path) -> None:
     child = process(tmp_path, compile_once)
     wait_for_epoch(tmp_path, 1, child)
     time.sleep(np.random.default_rng().uniform(0, 0.1))
@@ -306,7 +308,7 @@ def test_a_users_callback_with_a_state_is_resumed(tmp_path: Path, monkeypatch: p
 
 
 def test_an_engine_that_keeps_its_steps_to_itself_trains_the_same(
-    undisturbed: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: FittedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other engines are watched by a callback; an epoch cut short is repeated from its beginning."""
     from backmix.models.engine import use_engine

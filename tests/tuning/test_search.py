@@ -26,7 +26,7 @@ from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import predict_outcome
 from backmix.training.space import Range, changed
 from backmix.tuning import search, stage
-from backmix.tuning.record import Row, Search
+from backmix.tuning.record import Search, TrialRow
 from backmix.tuning.search import tune
 from backmix.tuning.stage import set_stage
 from backmix.tuning.trial import FoldJob, FoldResult
@@ -588,5 +588,5 @@ def test_a_lookback_that_a_fold_has_no_room_for_is_left_out_and_told_or_refused_
 
 
 def test_a_row_of_a_trial_is_told_in_the_language_of_the_moment() -> None:
-    row = Row(2, "given_up", None, (1.0,), 0.1, {}, {"en": "because", "zh_TW": "因為"})
+    row = TrialRow(2, "given_up", None, (1.0,), 0.1, {}, {"en": "because", "zh_TW": "因為"})
     assert (row.reason(), row.reason("zh_TW")) == ("because", "因為")

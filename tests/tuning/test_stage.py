@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backmix.data.split import Part
+from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import PlanError
@@ -44,8 +44,8 @@ def test_the_rows_that_are_cut_are_those_that_a_run_judges_on(name: str) -> None
     plan = small_plan(split=cut, tune={"folds": 2})
     known = known_rows(table, plan)
     parts = prepare(reading(table), plan).split
-    assert not (known & parts.rows(Part.TEST)).any()
-    assert known[parts.rows(Part.TRAIN) | parts.rows(Part.VALIDATION)].all()
+    assert not (known & parts.rows(SplitPart.TEST)).any()
+    assert known[parts.rows(SplitPart.TRAIN) | parts.rows(SplitPart.VALIDATION)].all()
     if "test_rows" in cut:
         assert not known[cut["validation_rows"] :].any(), "what lies behind the test part is the future as well"
     ready = set_stage(reading(table), plan)

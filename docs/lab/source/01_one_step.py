@@ -49,10 +49,10 @@ for t, (temperature, flow) in enumerate([(1.0, 2.0), (0.0, 4.0)], 1):
 # %%
 import numpy as np
 
-from backmix.models.reference import Form, Weights, forward
+from backmix.models.reference import CellForm, Weights, forward
 
 one_unit = Weights(kernel=np.array([[0.5], [-0.25]]), recurrent=np.array([[0.8]]), bias=np.array([0.1]))
-trace = forward(Form("simple_rnn"), one_unit, np.array([[[1.0, 2.0], [0.0, 4.0]]]))
+trace = forward(CellForm("simple_rnn"), one_unit, np.array([[[1.0, 2.0], [0.0, 4.0]]]))
 print("z:", trace.pre["candidate"][0, :, 0].round(4))
 print("h:", trace.h[0, :, 0].round(4))
 
@@ -74,8 +74,8 @@ rng = np.random.default_rng(0)
 five = Weights(rng.normal(size=(3, 5)) * 0.5, rng.normal(size=(5, 5)) * 0.4, np.zeros(5))
 rows = np.array([[120, 2.5, 10.0], [122, 2.4, 9.8], [125, 2.3, 9.5]])
 centre, spread = np.array([122, 2.4, 9.8]), np.array([2.5, 0.1, 0.25])
-print("raw:\n", forward(Form("simple_rnn"), five, rows[None]).h[0].round(3) + 0.0)
-print("scaled:\n", forward(Form("simple_rnn"), five, ((rows - centre) / spread)[None]).h[0].round(3))
+print("raw:\n", forward(CellForm("simple_rnn"), five, rows[None]).h[0].round(3) + 0.0)
+print("scaled:\n", forward(CellForm("simple_rnn"), five, ((rows - centre) / spread)[None]).h[0].round(3))
 
 # %% en
 # ## An LSTM's step
@@ -107,7 +107,7 @@ print(f"c = f c + i g = {c:.4f}    h = o tanh(c) = {o * tanh(c):.4f}")
 
 lstm = Weights(np.array([[0.4, 0.3, 0.9, -0.2]]), np.array([[0.1, -0.2, 0.5, 1.0]]), np.array([0.0, 1.0, 0.0, 0.0]))
 start = {"h": np.array([[0.2]]), "c": np.array([[0.6]])}
-after = forward(Form("lstm"), lstm, np.array([[[1.0]]]), initial=start).last
+after = forward(CellForm("lstm"), lstm, np.array([[[1.0]]]), initial=start).last
 print(f"reference: c = {after['c'][0, 0]:.4f}    h = {after['h'][0, 0]:.4f}")
 
 # %% en
@@ -127,7 +127,7 @@ print(f"reference: c = {after['c'][0, 0]:.4f}    h = {after['h'][0, 0]:.4f}")
 kernel, recurrent, state = rng.normal(size=(1, 6)), rng.normal(size=(2, 6)), np.array([[0.5, -0.3]])
 for reset_after in (True, False):
     gru = Weights(kernel, recurrent, bias=np.zeros((2, 6)) if reset_after else np.zeros(6))
-    step = forward(Form("gru", reset_after=reset_after), gru, np.array([[[1.0]]]), initial={"h": state})
+    step = forward(CellForm("gru", reset_after=reset_after), gru, np.array([[[1.0]]]), initial={"h": state})
     z, r, g = (step.gates[name][0, 0] for name in ("z", "r", "candidate"))
     print(f"reset_after={reset_after!s:5}  z={z.round(4)}  r={r.round(4)}  candidate={g.round(4)}")
     print(f"    z h + (1-z) candidate = {(z * state[0] + (1 - z) * g).round(4)}    h = {step.h[0, 0].round(4)}")
@@ -149,7 +149,7 @@ scaled = ((rows - centre) / spread)[None].astype("float32")
 layer = SimpleRNN(5, return_sequences=True)
 layer.build(scaled.shape)
 layer.set_weights([five.kernel, five.recurrent, five.bias])
-difference = np.abs(np.asarray(layer(scaled)) - forward(Form("simple_rnn"), five, scaled).h).max()
+difference = np.abs(np.asarray(layer(scaled)) - forward(CellForm("simple_rnn"), five, scaled).h).max()
 print("the same to 1e-6:", bool(difference < 1e-6))
 
 # %% en

@@ -22,7 +22,7 @@
 # %%
 import numpy as np
 
-from backmix.models.reference import Form, Weights, backward, forward
+from backmix.models.reference import CellForm, Weights, backward, forward
 
 rng = np.random.default_rng(1)
 T, F, H = 6, 2, 3
@@ -34,7 +34,7 @@ states = [np.zeros((1, H))]
 for t, layer in enumerate(copies):
     states.append(np.tanh(x[:, t] @ layer["W"] + states[-1] @ layer["U"] + layer["b"]))
 
-trace = forward(Form("simple_rnn"), Weights(W, U, b), x)
+trace = forward(CellForm("simple_rnn"), Weights(W, U, b), x)
 print("deep net = recurrent layer:", np.allclose(trace.h[0], np.concatenate(states[1:])))
 
 # %% en
@@ -55,7 +55,7 @@ target = np.array([[0.5, -0.5, 0.0]])
 
 
 def loss(W, U, b):
-    h = forward(Form("simple_rnn"), Weights(W, U, b), x).last["h"]
+    h = forward(CellForm("simple_rnn"), Weights(W, U, b), x).last["h"]
     return 0.5 * ((h - target) ** 2).sum()
 
 
@@ -111,7 +111,7 @@ from backmix.models.size import memory
 for rows in (10, 50, 100, 500, 1000):
     shape = Architecture(features=10, lookback=rows, cell="lstm", units=(64,))
     kept = forward(
-        Form("lstm"), Weights(np.zeros((10, 256)), np.zeros((64, 256)), np.zeros(256)), np.zeros((32, rows, 10))
+        CellForm("lstm"), Weights(np.zeros((10, 256)), np.zeros((64, 256)), np.zeros(256)), np.zeros((32, rows, 10))
     )
     numbers = sum(a.size for a in (*kept.states.values(), *kept.gates.values()))
     print(f"T = {rows:5}: {memory(shape, 32) / 1e6:7.1f} MB for a step;  states and gates kept: {numbers:11,}")
@@ -129,7 +129,7 @@ from time import perf_counter
 shape = Weights(rng.normal(size=(4, 64)), rng.normal(size=(16, 64)) * 0.1, np.zeros(64))
 for rows in (100, 200, 400):
     started = perf_counter()
-    backward(forward(Form("lstm"), shape, np.zeros((8, rows, 4))), np.ones((8, 16)))
+    backward(forward(CellForm("lstm"), shape, np.zeros((8, rows, 4))), np.ones((8, 16)))
     print(f"T = {rows}: {perf_counter() - started:.3f} s")
 
 # %% en

@@ -27,14 +27,14 @@
 # %%
 import numpy as np
 
-from backmix.models.reference import Form, Weights, backward, forward
+from backmix.models.reference import CellForm, Weights, backward, forward
 from backmix.report.drawing.sketch import sketch
 
 
 def flow(recurrent, x, activation="linear"):
     """|dL/dh_t| for every row t when the loss is the last state."""
     w = Weights(np.ones((1, 1)), np.array([[recurrent]]), np.zeros(1))
-    return np.abs(backward(forward(Form("simple_rnn", activation=activation), w, x), np.ones((1, 1))).h[0, :, 0])
+    return np.abs(backward(forward(CellForm("simple_rnn", activation=activation), w, x), np.ones((1, 1))).h[0, :, 0])
 
 
 x = np.zeros((1, 100, 1))
@@ -75,7 +75,7 @@ sketch({"linear, λ = 1": flow(1.0, driven), "tanh, λ = 1": flow(1.0, driven, "
 matrix = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))[0]
 for scale in (0.9, 1.0, 1.1):
     w = Weights(np.zeros((1, 16)), scale * matrix, np.zeros(16))
-    back = backward(forward(Form("simple_rnn"), w, x), np.ones((1, 16))).h
+    back = backward(forward(CellForm("simple_rnn"), w, x), np.ones((1, 16))).h
     print(
         f"|λ| = {np.abs(np.linalg.eigvals(scale * matrix)).max():.2f}:  "
         f"first row {np.linalg.norm(back[0, 0]) / np.linalg.norm(back[0, -1]):.2e}   {scale}^99 = {scale**99:.2e}"

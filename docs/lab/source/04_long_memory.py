@@ -125,7 +125,7 @@ for (name, rows), model in models.items():
 # 之前，由最後一列傳到第一列的梯度為：
 
 # %%
-from backmix.models.reference import Form, Weights, backward, forward
+from backmix.models.reference import CellForm, Weights, backward, forward
 from backmix.report.drawing.sketch import sketch
 
 
@@ -141,7 +141,7 @@ def reach(kind, cell, gate=None):
     if gate is not None:
         first, last, value = gate
         w.bias[..., first:last] = value
-    back = backward(forward(Form(cell), w, batches(60, 32, seed=0)[0]), np.ones((32, UNITS)))
+    back = backward(forward(CellForm(cell), w, batches(60, 32, seed=0)[0]), np.ones((32, UNITS)))
     return np.sqrt((back.h**2).mean(axis=(0, 2)))
 
 

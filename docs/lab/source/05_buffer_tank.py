@@ -35,7 +35,7 @@
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from backmix.models.reference import Form, Weights, backward, forward
+from backmix.models.reference import CellForm, Weights, backward, forward
 from backmix.report.drawing.sketch import sketch
 
 turnover = 0.1  # q/V per minute: a residence time of ten minutes
@@ -43,7 +43,7 @@ keep = np.exp(-turnover)
 feed = np.where((np.arange(60) >= 5) & (np.arange(60) < 20), 1.0, 0.2)
 
 tank = Weights(np.array([[1 - keep]]), np.array([[keep]]), np.zeros(1))
-cell = forward(Form("simple_rnn", activation="linear"), tank, feed[None, :, None]).h[0, :, 0]
+cell = forward(CellForm("simple_rnn", activation="linear"), tank, feed[None, :, None]).h[0, :, 0]
 balance, c = [], 0.0
 for inflow in feed:
     c = solve_ivp(lambda t, y, inflow=inflow: turnover * (inflow - y), (0, 1), [c], rtol=1e-9, atol=1e-12).y[0, -1]
@@ -59,7 +59,7 @@ sketch({"feed": feed, "c": balance}, xlabel="min")
 # 最後的值有多少來自 k 分鐘前的進料？梯度就是答案，也就是工程師所說的滯留時間分布：
 
 # %%
-trace = forward(Form("simple_rnn", activation="linear"), tank, feed[None, :, None])
+trace = forward(CellForm("simple_rnn", activation="linear"), tank, feed[None, :, None])
 share = backward(trace, np.ones((1, 1))).x[0, ::-1, 0]
 print("after  0, 10, 20, 30 min:", share[[0, 10, 20, 30]].round(4), " sum:", round(float(share.sum()), 4))
 
@@ -100,7 +100,7 @@ open_wide = 20.0  # before the sigmoid: +20 is a valve that is open, -20 one tha
 kernel = np.zeros((3, 4))  # columns i, f, g, o
 kernel[0, 0], kernel[1, 1], kernel[2, 3] = 2 * open_wide, -2 * open_wide, 2 * open_wide
 buffer = Weights(kernel, np.zeros((1, 4)), np.array([-open_wide, open_wide, 0.3, -open_wide]))
-run = forward(Form("lstm"), buffer, x)
+run = forward(CellForm("lstm"), buffer, x)
 c, h, gate = run.states["c"][0, :, 0], run.h[0, :, 0], {name: run.gates[name][0, :, 0] for name in run.gates}
 print(
     "c = f c + i g at every step:",
@@ -134,7 +134,7 @@ sketch({name: gate[name] for name in ("i", "f", "o")}, xlabel="min")
 # %%
 for f in (0.5, 0.731, 0.9, 0.95, 0.99, 0.999):
     w = Weights(np.zeros((1, 4)), np.zeros((1, 4)), np.array([0, np.log(f / (1 - f)), 0, 0]))
-    long = forward(Form("lstm"), w, np.zeros((1, 100, 1)))
+    long = forward(CellForm("lstm"), w, np.zeros((1, 100, 1)))
     slope = backward(long, np.zeros((1, 1)), dc=np.ones((1, 1))).initial["c"][0, 0]
     print(
         f"f = {f:5}: after 100 rows {slope:.1e} of the memory (f^100 = {f**100:.1e});  "

@@ -27,7 +27,7 @@
 # %%
 import numpy as np
 
-from backmix.data.split import Part, SplitPlan, split
+from backmix.data.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import WindowSpec, build_windows
@@ -101,7 +101,7 @@ say(split_overlap(afterwards))
 
 split_first = split(table, SplitPlan(train=0.6, validation=0.2, test=0.2), gap=spec.reach)
 parts = {
-    name: build_windows(table, spec, split=split_first, part=Part[name.upper()])
+    name: build_windows(table, spec, split=split_first, part=SplitPart[name.upper()])
     for name in ("train", "validation", "test")
 }
 say(split_overlap(parts))
@@ -123,7 +123,7 @@ say(split_overlap(parts))
 from backmix.data.windows import fit_scalers
 from backmix.scoring.leakage.audit import scaler_rows
 
-training = split_first.rows(Part.TRAIN)
+training = split_first.rows(SplitPart.TRAIN)
 honest = fit_scalers(table, spec, rows=training)
 leaking = fit_scalers(table, spec, rows=np.ones(ROWS, dtype=bool))
 print(f"T101, mean ± spread by the training rows: {honest[0].center[0]:6.2f} ± {honest[0].scale[0]:.2f}")
@@ -153,7 +153,7 @@ wander = np.cumsum(rng.normal(size=ROWS))
 for name, column in [("LIMS_42", 3.0 - 2.0 * quality), ("CTRL_OUT", np.roll(quality, -3)), ("T102", wander)]:
     more = Table(np.column_stack([values, column]), (*table.tags, Tag(name)), source="plant")
     seen = WindowSpec(inputs=("T101", name), targets=("quality",), lookback=LOOKBACK)
-    say(target_copies(build_windows(more, seen, split=split_first, part=Part.TRAIN))[0])
+    say(target_copies(build_windows(more, seen, split=split_first, part=SplitPart.TRAIN))[0])
 
 # %% en
 # In a run all of this happens by itself: the split comes first, windows never cross it, scalers see training rows

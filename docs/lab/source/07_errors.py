@@ -50,11 +50,11 @@ for name, layer in [
 # 候選值：z 接近 1 表示保留。強制 z = 1 時，狀態不變：
 
 # %%
-from backmix.models.reference import Form, Weights, forward
+from backmix.models.reference import CellForm, Weights, forward
 
 for name, bias in (("z = 1", 40.0), ("z = 0", -40.0)):
     w = Weights(np.array([[0.0, 0.0, 0.7]]), np.zeros((1, 3)), np.array([[bias, 0, 0], [0.0, 0, 0]]))
-    h = forward(Form("gru"), w, np.ones((1, 3, 1)), initial={"h": np.array([[0.25]])}).h[0, :, 0]
+    h = forward(CellForm("gru"), w, np.ones((1, 3, 1)), initial={"h": np.array([[0.25]])}).h[0, :, 0]
     print(name, " h before 0.25, then", h.round(4))
 
 # %% en

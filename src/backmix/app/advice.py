@@ -12,7 +12,7 @@ from typing import Any
 from backmix.app.screen import show_json, show_line, show_table
 from backmix.text import Language, say, speak
 from backmix.training.counsel import Counsel, told
-from backmix.training.course_rules import RULES, SETTING, TREE, Facts, Rule, Topic, concluded, path
+from backmix.training.course_rules import RULES, SETTING, TREE, CourseFacts, CourseRule, Topic, concluded, path
 from backmix.training.measured import source, weigh
 
 
@@ -42,7 +42,7 @@ def show_counsel(found: Sequence[Counsel]) -> None:
     show_line(source_line())
 
 
-def path_lines(facts: Facts) -> list[str]:
+def path_lines(facts: CourseFacts) -> list[str]:
     """The questions of the tree as they are answered, and what they come to."""
     steps = path(facts)
     lines = [
@@ -137,7 +137,7 @@ def shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _letter(rule: Rule) -> str:
+def _letter(rule: CourseRule) -> str:
     return "" if not rule.letter else f" ({say(f'rules.letter_{rule.letter.lower()}').rstrip('.。')})"
 
 

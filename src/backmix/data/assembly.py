@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class ColumnRoles:
     """What the columns of a source are for, and how the cells of the tags are to be read.
 
     clock, batch: names of the columns that become axes
@@ -62,7 +62,7 @@ def assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None = Non
     return with_axes(raw, plan, found, cells=made, tags=tags, notes=marked)
 
 
-def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] | None = None) -> Layout:
+def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] | None = None) -> ColumnRoles:
     """Look at every cell of a source, block by block, and decide what its columns are."""
     told = {tag.name: tag for tag in plan.tags}
     clock = batch = None
@@ -90,10 +90,12 @@ def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] 
     decimal = decimal_mark(numeric, plan.decimal, first.at)
     found += understood(surveys, meanings, decimal)
     kept = {name: meant for name, meant in meanings.items() if meant.kind != "left out"}
-    return Layout(clock, batch, kept, decimal, tuple(found))
+    return ColumnRoles(clock, batch, kept, decimal, tuple(found))
 
 
-def cells_of(raw: RawTable, found: Layout, plan: ReadPlan) -> tuple[NDArray[np.float64], tuple[Tag, ...], list[Note]]:
+def cells_of(
+    raw: RawTable, found: ColumnRoles, plan: ReadPlan
+) -> tuple[NDArray[np.float64], tuple[Tag, ...], list[Note]]:
     """The values (N, F) of the tags, the tags, and how many infinite numbers were taken out."""
     told = {tag.name: tag for tag in plan.tags}
     meanings = dict(found.tags)
@@ -117,14 +119,14 @@ def axes_of(raw: RawTable, plan: ReadPlan) -> tuple[str | None, str | None]:
     return (plan.time if plan.time is not None else _only_clock(raw, plan)), plan.batch
 
 
-class Moments(NamedTuple):
+class ColumnTimes(NamedTuple):
     """The times of a column in UTC, (N,), NaT where a cell is empty; and how they were read."""
 
     utc: Times
     notes: tuple[Note, ...]
 
 
-def moments(raw: RawTable, name: str, plan: ReadPlan) -> Moments:
+def moments(raw: RawTable, name: str, plan: ReadPlan) -> ColumnTimes:
     """The times of a column that is not the clock of its table; they may come in any order.
 
     Raises InputError for cells that are no times, as for the clock.
@@ -132,13 +134,13 @@ def moments(raw: RawTable, name: str, plan: ReadPlan) -> Moments:
     column = next(column for column in raw.columns if column.name == name)
     dates = _dates(column, raw, plan.day_first)
     if dates.aware:
-        return Moments(dates.times, dates.notes)
+        return ColumnTimes(dates.times, dates.notes)
     reason = "read.reason_no_zone" if plan.time_zone is None else "read.reason_zone"
     note = Note("converted", reason, raw.rows, tag=name, example=plan.time_zone or "")
     times = dates.times
     if plan.time_zone is not None:
         times = to_utc(times, plan.time_zone, groups=None, at=lambda row: raw.at(row, name))
-    return Moments(times, (*dates.notes, note))
+    return ColumnTimes(times, (*dates.notes, note))
 
 
 def _check_names(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> None:
@@ -184,7 +186,7 @@ def _without_dates(columns: list[RawColumn], told: Mapping[str, TagPlan], notes:
 def with_axes(
     raw: RawTable,
     plan: ReadPlan,
-    layout: Layout,
+    layout: ColumnRoles,
     *,
     cells: NDArray[np.float64],
     tags: tuple[Tag, ...],

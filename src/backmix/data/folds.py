@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from backmix.data.split import PARTS, Part, Split, batch_runs, check_order, purged
+from backmix.data.split import PARTS, Split, SplitPart, batch_runs, check_order, purged
 from backmix.data.table import Table
 from backmix.errors import InputError
-from backmix.section import Section
+from backmix.section import PlanSection
 
 
-class FoldPlan(Section):
+class FoldPlan(PlanSection):
     """How a table is divided several times, for cross-validation.
 
     kind: "expanding" trains on everything before each test stretch; "blocked" tests each stretch
@@ -48,13 +48,13 @@ def folds(table: Table, plan: FoldPlan, *, gap: int) -> tuple[Split, ...]:
     made = []
     for number in range(plan.folds):
         low, high = cuts[-plan.folds - 1 + number], cuts[-plan.folds + number]
-        part = np.full(rows, Part.TRAIN, dtype=np.uint8)
+        part = np.full(rows, SplitPart.TRAIN, dtype=np.uint8)
         if plan.kind == "expanding":
-            part[high:] = Part.PURGED
-        part[low:high] = Part.TEST
-        teaching = np.flatnonzero(part == Part.TRAIN)
-        part[teaching[len(teaching) - round(plan.validation * len(teaching)) :]] = Part.VALIDATION
-        wanted = {p for p in PARTS if np.any(part == p)} | {Part.TRAIN, Part.TEST}
+            part[high:] = SplitPart.PURGED
+        part[low:high] = SplitPart.TEST
+        teaching = np.flatnonzero(part == SplitPart.TRAIN)
+        part[teaching[len(teaching) - round(plan.validation * len(teaching)) :]] = SplitPart.VALIDATION
+        wanted = {p for p in PARTS if np.any(part == p)} | {SplitPart.TRAIN, SplitPart.TEST}
         made.append(Split(purged(table, part, wanted, gap)))
     return tuple(made)
 
@@ -66,9 +66,9 @@ def _batch_folds(table: Table, plan: FoldPlan) -> Iterator[Split]:
         raise InputError("windows.too_few_batches", where=table.source, got=len(runs), needed=needed)
     cuts = np.round(np.linspace(0, len(runs), plan.folds + 1)).astype(int)
     for low, high in pairwise(cuts.tolist()):
-        dealt = np.full(len(runs), Part.TRAIN, dtype=np.uint8)
-        dealt[low:high] = Part.TEST
-        teaching = np.flatnonzero(dealt == Part.TRAIN)
+        dealt = np.full(len(runs), SplitPart.TRAIN, dtype=np.uint8)
+        dealt[low:high] = SplitPart.TEST
+        teaching = np.flatnonzero(dealt == SplitPart.TRAIN)
         held = 0 if plan.validation == 0 else max(1, round(plan.validation * len(teaching)))
-        dealt[teaching[len(teaching) - held :]] = Part.VALIDATION
+        dealt[teaching[len(teaching) - held :]] = SplitPart.VALIDATION
         yield Split(np.repeat(dealt, [end - first for first, end in runs]))

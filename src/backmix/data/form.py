@@ -16,11 +16,11 @@ from backmix.data.segments import allowed_gap
 from backmix.data.table import Table
 from backmix.duration import Duration, DurationField
 from backmix.errors import PlanError
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 
-class WindowPlan(Section):
+class WindowPlan(PlanSection):
     """``[windows]``: the form of the windows, in time or rows.
 
     lookback: how far back a window reaches; "auto" lets the task or the training part decide; "batch"

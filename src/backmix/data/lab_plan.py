@@ -10,11 +10,11 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from backmix.duration import DurationField
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 
-class LabPlan(Section):
+class LabPlan(PlanSection):
     """``[data.lab]``: laboratory results at their own times, put on the rows of the table.
 
     A result is put on the row of its sample: the last one not later, and at most one step earlier. When

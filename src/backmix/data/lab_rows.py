@@ -76,7 +76,7 @@ def join(reading: Reading, labels: Labels, lab: LabPlan) -> Reading:
     if not len(at):
         raise _nowhere(table, labels, usable)
     at = at[np.lexsort((at, labels.sample[at].view("int64"), row[at]))]
-    sheet = _Sheet(table, labels, report, row)
+    sheet = _LabSheet(table, labels, report, row)
     used = np.zeros(len(row), bool)
     for k in range(len(labels.tags)):
         used[sheet.put(k, at[there[at, k]], lab)] = True
@@ -141,7 +141,7 @@ def _places(table: Table, labels: Labels) -> NDArray[np.int64]:
     return found
 
 
-class _Sheet:
+class _LabSheet:
     """The columns of results and report times as they fill."""
 
     def __init__(self, table: Table, labels: Labels, report: Floats, row: NDArray[np.int64]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backmix.data.form import WindowSpec
 from backmix.data.reported import shown_rows
 from backmix.data.segments import Mask, Rows, blocks, finite_rows, row_type, segment_starts
-from backmix.data.split import Part, Split, batch_runs
+from backmix.data.split import Split, SplitPart, batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.text import say
@@ -49,14 +49,14 @@ class Place:
     name: str = ""
 
     @classmethod
-    def of(cls, split: Split | None, part: Part | Mask | None) -> Place:
+    def of(cls, split: Split | None, part: SplitPart | Mask | None) -> Place:
         """The place of one part of a split, of a mask (N,) of rows, or of all rows."""
         if isinstance(part, np.ndarray):
             codes = np.asarray(part, dtype=np.uint8)
             return cls(part=codes, owner=codes)
         if split is None:
             return cls()
-        code = Part.TRAIN if part is None else part
+        code = SplitPart.TRAIN if part is None else part
         return cls(part=split.part, owner=split.owner, code=int(code), name=say(f"windows.part_{code.name.lower()}"))
 
     def scored(self, first: int, end: int) -> Rows:

@@ -20,7 +20,7 @@ from backmix.data.ledger import Ledger
 from backmix.data.table import Table
 from backmix.data.tag import Role
 from backmix.errors import PlanError
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 _SOURCES = ("file", "set", "plant", "sql")
@@ -28,7 +28,7 @@ _OF_SOURCE = {"query": "sql", "sheet": "file", "protocol": "set"}
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
-class TagPlan(Section):
+class TagPlan(PlanSection):
     """``[[data.tags]]``: what the source does not say about one column.
 
     unit: of the values, so that errors are reported in it; units are compared at prediction
@@ -54,7 +54,7 @@ class TagPlan(Section):
         return self
 
 
-class ReadPlan(Section):
+class ReadPlan(PlanSection):
     """``[data]``: where the table comes from and how its columns are to be understood.
 
     file: CSV, Parquet, Excel, or the folder of a mapped table, relative to the plan

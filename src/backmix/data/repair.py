@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
-from backmix.data.rules import Column
+from backmix.data.rules import RepairColumn
 from backmix.data.runs import Bools, intervals, place
 from backmix.data.segments import GAP_STEPS, Rows, segment_starts
 from backmix.data.spikes import Rule, find_spikes, learn_scale, steady
@@ -30,14 +30,14 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError, PlanError
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 STEP_TOLERANCE = 0.1
 """Rows may lie this share of a step earlier or later than the clock of the training rows says."""
 
 
-class RepairPlan(Section):
+class RepairPlan(PlanSection):
     """``[repair]``: what happens to cells that cannot be used as they are.
 
     fill: short holes in inputs get the value before ("hold", causal) or a line ("interpolate",
@@ -163,7 +163,7 @@ class Repair:
         if notes:
             table = table.select([name for name in table.names if name not in self.dropped_tags])
         start = segment_starts(table, max_gap=self.max_gap)
-        sheet = _Sheet(table)
+        sheet = _WorkingCopy(table)
         for at, tag in enumerate(table.tags):
             rule = self._known.get(tag.name)
             if rule is not None:
@@ -180,7 +180,7 @@ class Repair:
     def filled(self, table: Table, names: Sequence[str]) -> Bools:
         """Which missing values of these tags `apply` puts a value of its own in place of, (N, F)."""
         start = segment_starts(table, max_gap=self.max_gap)
-        sheet, marks = _Sheet(table), np.zeros((len(table), len(names)), bool)
+        sheet, marks = _WorkingCopy(table), np.zeros((len(table), len(names)), bool)
         for k, name in enumerate(names):
             if (rule := self._known.get(name)) is not None:
                 column = sheet.column(table.index(name), start)
@@ -190,7 +190,7 @@ class Repair:
                 marks[:, k] = holes & ~np.isnan(column.x)
         return marks
 
-    def _judge(self, column: Column, rule: TagRepair) -> None:
+    def _judge(self, column: RepairColumn, rule: TagRepair) -> None:
         column.settle()
         column.limit(rule.limit_low, rule.limit_high)
         if rule.scale is not None:
@@ -201,7 +201,7 @@ class Repair:
         if rule.low is not None and rule.high is not None:
             column.clamp(rule.low, rule.high)
 
-    def _fill(self, column: Column, rule: TagRepair, table: Table) -> None:
+    def _fill(self, column: RepairColumn, rule: TagRepair, table: Table) -> None:
         if rule.filled and self.plan.fill == "hold":
             column.hold(self.max_fill)
         elif rule.filled and self.plan.fill == "interpolate":
@@ -279,7 +279,7 @@ def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools) -> Repair:
     if frozen is not None and frozen < 2:
         raise PlanError("repair.frozen_short", got=plan.frozen)
     start = segment_starts(table, max_gap=max_gap)
-    sheet = _Sheet(table)
+    sheet = _WorkingCopy(table)
     learned, dropped, empty = [], [], []
     for at, tag in enumerate(table.tags):
         if tag.role == "ignored":
@@ -310,7 +310,7 @@ def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools) -> Repair:
     )
 
 
-def _learn(column: Column, tag: Tag, plan: RepairPlan, *, watched: bool) -> TagRepair:
+def _learn(column: RepairColumn, tag: Tag, plan: RepairPlan, *, watched: bool) -> TagRepair:
     """What one tag teaches; ``column`` holds the training rows only and is repaired on the way."""
     low, high = (tag.low, tag.high) if plan.limits and not tag.categories else (None, None)
     column.settle()
@@ -337,12 +337,12 @@ def _learn(column: Column, tag: Tag, plan: RepairPlan, *, watched: bool) -> TagR
     )
 
 
-def _constant(column: Column) -> bool:
+def _constant(column: RepairColumn) -> bool:
     known = column.x[~np.isnan(column.x)]
     return bool((known == known[0]).all())
 
 
-def _spikes(column: Column, scale: float, plan: RepairPlan) -> Bools:
+def _spikes(column: RepairColumn, scale: float, plan: RepairPlan) -> Bools:
     return find_spikes(
         column.x, column.start, scale, rule=plan.outlier_rule, window=plan.outlier_window, factor=plan.outlier_factor
     )
@@ -367,7 +367,7 @@ def _clock(table: Table) -> NDArray[np.float64]:
     return np.asarray((nanoseconds - nanoseconds[:1]) / 1e9)
 
 
-class _Sheet:
+class _WorkingCopy:
     """A copy of a table that is made only when a column has changed."""
 
     def __init__(self, table: Table) -> None:
@@ -375,15 +375,15 @@ class _Sheet:
         self._values: NDArray[np.floating[Any]] | None = None
         self._quality: NDArray[np.uint8] | None = None
 
-    def column(self, at: int, start: Rows) -> Column:
+    def column(self, at: int, start: Rows) -> RepairColumn:
         """The cells of one column, to work on."""
         quality = self._table.quality
         x = self._table.values[:, at].astype(np.float64)
-        return Column(
+        return RepairColumn(
             x=x, start=start, quality=np.zeros(len(x), np.uint8) if quality is None else quality[:, at].copy()
         )
 
-    def take(self, at: int, column: Column) -> None:
+    def take(self, at: int, column: RepairColumn) -> None:
         """Put the column back if anything in it is new."""
         if any(entry.reason != "repair.reason_left_missing" for entry in column.log):
             if self._values is None:

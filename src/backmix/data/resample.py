@@ -23,7 +23,7 @@ from backmix.data.ledger import Note
 from backmix.data.quality import Quality
 from backmix.data.repair import RepairPlan
 from backmix.data.reported import is_report, report_name
-from backmix.data.rules import Column
+from backmix.data.rules import RepairColumn
 from backmix.data.runs import intervals, place
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -222,17 +222,19 @@ def _grid(table: Table, step: int, allowed: float | None) -> _Grid:
     return _Grid(time=time, run=run[source], source=source, first=first, at=at, rows=len(table))
 
 
-def _column(table: Table, at: int, tag: Tag, plan: RepairPlan) -> Column:
+def _column(table: Table, at: int, tag: Tag, plan: RepairPlan) -> RepairColumn:
     x = table.values[:, at].astype(np.float64)
     quality = np.zeros(len(x), np.uint8) if table.quality is None else table.quality[:, at].copy()
-    column = Column(x=x, quality=quality, start=np.zeros(len(x), np.int64))
+    column = RepairColumn(x=x, quality=quality, start=np.zeros(len(x), np.int64))
     column.settle()
     if plan.limits and not tag.categories:
         column.limit(tag.low, tag.high)
     return column
 
 
-def _gather(column: Column, grid: _Grid, tag: Tag, *, last: bool) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def _gather(
+    column: RepairColumn, grid: _Grid, tag: Tag, *, last: bool
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Value and quality of each stretch that has rows, (S,)."""
     known = ~np.isnan(column.x)
     count = np.add.reduceat(known.astype(np.int64), grid.first)

@@ -28,7 +28,7 @@ class Entry:
 
 
 @dataclass
-class Column:
+class RepairColumn:
     """The cells of one tag under repair, N rows.
 
     x: (N,) float64; quality: (N,) uint8; start: (N,) first row of each row's segment

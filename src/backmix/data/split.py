@@ -24,13 +24,13 @@ from backmix.data.segments import Mask, blocks
 from backmix.data.table import Table, missing_column
 from backmix.duration import DurationField
 from backmix.errors import InputError, PlanError
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 Codes = NDArray[np.uint8]
 
 
-class Part(IntEnum):
+class SplitPart(IntEnum):
     """What a row is for."""
 
     PURGED = 0
@@ -39,10 +39,10 @@ class Part(IntEnum):
     TEST = 3
 
 
-PARTS = (Part.TRAIN, Part.VALIDATION, Part.TEST)
+PARTS = (SplitPart.TRAIN, SplitPart.VALIDATION, SplitPart.TEST)
 
 
-class SplitPlan(Section):
+class SplitPlan(PlanSection):
     """``[split]``: how rows are divided.
 
     kind: "chronological" cuts the table (or, ``within = "batch"``, every batch) in row order;
@@ -102,7 +102,7 @@ class SplitPlan(Section):
 class Split:
     """The part of every row.
 
-    part: (N,) uint8 codes of `Part`
+    part: (N,) uint8 codes of `SplitPart`
     """
 
     part: Codes
@@ -112,12 +112,12 @@ class Split:
         part.flags.writeable = False
         object.__setattr__(self, "part", part)
 
-    def rows(self, part: Part) -> Mask:
+    def rows(self, part: SplitPart) -> Mask:
         """The rows of one part, (N,) bool."""
         mask: Mask = self.part == part
         return mask
 
-    def count(self, part: Part) -> int:
+    def count(self, part: SplitPart) -> int:
         """How many rows one part has."""
         return int(np.count_nonzero(self.part == part))
 
@@ -125,10 +125,10 @@ class Split:
     def owner(self) -> Codes:
         """The part whose windows may hold each row, (N,): purged rows serve the part behind them."""
         owner = np.array(self.part)
-        behind = np.uint8(Part.PURGED)
+        behind = np.uint8(SplitPart.PURGED)
         for first, end in reversed(list(blocks(len(owner)))):
             block = owner[first:end]
-            named = np.where(block != Part.PURGED, np.arange(end - first), end - first)
+            named = np.where(block != SplitPart.PURGED, np.arange(end - first), end - first)
             nearest = np.minimum.accumulate(named[::-1])[::-1]
             block[:] = np.append(block, behind)[nearest]
             behind = block[0]
@@ -180,13 +180,13 @@ def purge(part: Codes, *, gap: int, batch: NDArray[np.int32] | None = None) -> C
     edges = np.flatnonzero(part[1:] != part[:-1]) + 1
     for edge in edges.tolist():
         left, right = part[edge - 1], part[edge]
-        if Part.PURGED in (left, right) or (batch is not None and batch[edge] != batch[edge - 1]):
+        if SplitPart.PURGED in (left, right) or (batch is not None and batch[edge] != batch[edge - 1]):
             continue
         near = slice(max(0, edge - gap), edge) if left < right else slice(edge, edge + gap)
         lesser = found[near] < max(left, right)
         if batch is not None:
             lesser &= batch[near] == batch[edge]
-        found[near][lesser] = Part.PURGED
+        found[near][lesser] = SplitPart.PURGED
     return found
 
 
@@ -198,18 +198,18 @@ def rejoined(part: Codes, *, batch: NDArray[np.int32] | None = None) -> Codes:
     >>> rejoined(np.array([1, 1, 0, 2, 0, 3], dtype=np.uint8)).tolist()
     [1, 1, 1, 1, 0, 3]
     """
-    found = np.where(part == Part.VALIDATION, Part.TRAIN, part).astype(np.uint8)
+    found = np.where(part == SplitPart.VALIDATION, SplitPart.TRAIN, part).astype(np.uint8)
     count = len(found)
     at = np.arange(count)
-    kept = part != Part.PURGED
+    kept = part != SplitPart.PURGED
     before = np.maximum.accumulate(np.where(kept, at, -1))
     after = np.minimum.accumulate(np.where(kept, at, count)[::-1])[::-1]
     between = ~kept & (before >= 0) & (after < count)
     low, high = before[between], after[between]
-    same = (found[low] == Part.TRAIN) & (found[high] == Part.TRAIN) & (part[low] != part[high])
+    same = (found[low] == SplitPart.TRAIN) & (found[high] == SplitPart.TRAIN) & (part[low] != part[high])
     if batch is not None:
         same &= batch[low] == batch[high]
-    found[np.flatnonzero(between)[same]] = Part.TRAIN
+    found[np.flatnonzero(between)[same]] = SplitPart.TRAIN
     return found
 
 
@@ -241,7 +241,7 @@ def _chronological(table: Table, plan: SplitPlan) -> Codes:
     part = np.zeros(rows, dtype=np.uint8)
     first = 0
     for code, cut in zip(PARTS, (plan.train_rows, plan.validation_rows, plan.test_rows), strict=True):
-        end = cut if cut is not None else (rows if code is Part.TEST else first)
+        end = cut if cut is not None else (rows if code is SplitPart.TEST else first)
         if end > rows:
             raise PlanError("windows.split_beyond", where=table.source, cut=end, rows=rows)
         part[first:end] = code
@@ -264,9 +264,9 @@ def _cut(rows: int, shares: tuple[float, float, float]) -> Codes:
     """Shares of a stretch of rows, one behind the other."""
     ends = np.round(np.cumsum(shares) * rows).astype(int)
     ends[-1] = rows
-    part = np.full(rows, Part.TEST, dtype=np.uint8)
-    part[: ends[1]] = Part.VALIDATION
-    part[: ends[0]] = Part.TRAIN
+    part = np.full(rows, SplitPart.TEST, dtype=np.uint8)
+    part[: ends[1]] = SplitPart.VALIDATION
+    part[: ends[0]] = SplitPart.TRAIN
     return part
 
 
@@ -305,15 +305,15 @@ def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
     for name in (*plan.test_batches, *plan.validation_batches):
         if name not in table.batch_names:
             raise missing_column(name, table.batch_names, table.source)
-    part = np.full(len(table), Part.TRAIN, dtype=np.uint8)
+    part = np.full(len(table), SplitPart.TRAIN, dtype=np.uint8)
     kept = []
     for first, end in runs:
         assert table.batch is not None
         name = table.batch_names[table.batch[first]]
         if name in plan.test_batches:
-            part[first:end] = Part.TEST
+            part[first:end] = SplitPart.TEST
         elif name in plan.validation_batches:
-            part[first:end] = Part.VALIDATION
+            part[first:end] = SplitPart.VALIDATION
         else:
             kept.append((first, end))
     if plan.validation_batches or plan.validation == 0 or not kept:
@@ -321,17 +321,17 @@ def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
     share = plan.validation / (plan.train + plan.validation)
     if plan.within == "batch":
         for first, end in kept:
-            part[end - round(share * (end - first)) : end] = Part.VALIDATION
+            part[end - round(share * (end - first)) : end] = SplitPart.VALIDATION
     else:
         for first, end in kept[len(kept) - max(1, round(share * len(kept))) :]:
-            part[first:end] = Part.VALIDATION
+            part[first:end] = SplitPart.VALIDATION
     return part
 
 
-def purged(table: Table, part: Codes, wanted: set[Part], gap: int) -> Codes:
+def purged(table: Table, part: Codes, wanted: set[SplitPart], gap: int) -> Codes:
     """`purge`, or the error for too little data: what is needed, and what would fit."""
 
-    def missing(found: Codes) -> list[Part]:
+    def missing(found: Codes) -> list[SplitPart]:
         return [code for code in sorted(wanted) if not np.any(found == code)]
 
     found = purge(part, gap=gap, batch=table.batch)

@@ -19,7 +19,7 @@ from backmix.data.gather import gather_ragged, gather_windows
 from backmix.data.origins import WHOLE, Dropped, Place, find_batches, find_elapsed, find_origins
 from backmix.data.scaling import Scaler, fit_scaler
 from backmix.data.segments import Mask, Rows, row_quality
-from backmix.data.split import Part, Split
+from backmix.data.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
@@ -386,7 +386,7 @@ class Windows:
 
 
 def build_windows(
-    table: Table, spec: WindowSpec, *, split: Split | None = None, part: Part | Mask | None = None
+    table: Table, spec: WindowSpec, *, split: Split | None = None, part: SplitPart | Mask | None = None
 ) -> Windows:
     """All windows of one part of a table, in row order.
 

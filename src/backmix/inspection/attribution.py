@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.inspection.subject import Effort, Floats, Sample, Subject
+from backmix.inspection.subject import Effort, Floats, Subject, WindowSample
 from backmix.models.sensitivity import Arrays, Sensitivity, sensitivity
 
 BLOCK = 128
@@ -118,7 +118,7 @@ class Shares:
 
 
 def integrate(
-    subject: Subject, sample: Sample, base: NDArray[np.float32], *, nodes: int, most: int | None = None
+    subject: Subject, sample: WindowSample, base: NDArray[np.float32], *, nodes: int, most: int | None = None
 ) -> Shares:
     """Integrated gradients of the explained number, from the baseline (T, F) to each window.
 
@@ -175,7 +175,7 @@ def _slopes(
     return found
 
 
-def occlude(subject: Subject, sample: Sample, base: NDArray[np.float32]) -> Floats:
+def occlude(subject: Subject, sample: WindowSample, base: NDArray[np.float32]) -> Floats:
     """(F,) mean |change| of the explained number when one feature is held at the baseline (T, F).
 
     Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014, with a tag in

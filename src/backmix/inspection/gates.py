@@ -29,7 +29,7 @@ CONVENTIONS = {"gru": CONVENTION, "lstm": "c = f*c + i*candidate, h = o*tanh(c)"
 
 
 @dataclass(frozen=True, eq=False)
-class Gate:
+class GateTrace:
     """One gate of one layer over R rows: mean over units, 10 % and 90 % quantiles of the units."""
 
     layer: int
@@ -56,7 +56,7 @@ class Gates:
 
     x: Floats
     clock: bool
-    gates: tuple[Gate, ...]
+    gates: tuple[GateTrace, ...]
     convention: str
     activation: str
     tags: tuple[tuple[Tag, Floats], ...]
@@ -68,7 +68,7 @@ class Gates:
     run_up: int
 
     @property
-    def keeping(self) -> Gate:
+    def keeping(self) -> GateTrace:
         """The gate of the first layer that keeps the old state."""
         return next(gate for gate in self.gates if gate.name in KEEPING.values() and gate.layer == 1)
 
@@ -136,7 +136,7 @@ def consecutive(subject: Subject, stretch: Stretch) -> NDArray[np.float32]:
     return np.concatenate([first, newest])
 
 
-def gates_of(trace: NetworkTrace, shown: int) -> list[Gate]:
+def gates_of(trace: NetworkTrace, shown: int) -> list[GateTrace]:
     """The gates of every layer in the last ``shown`` rows of one window, after the activation."""
     found = []
     for number, layer in enumerate(trace.layers, 1):
@@ -145,7 +145,7 @@ def gates_of(trace: NetworkTrace, shown: int) -> list[Gate]:
                 continue
             units = values[0, -shown:]
             low, high = np.quantile(units, [0.1, 0.9], axis=1)
-            found.append(Gate(number, name, units.mean(axis=1), low, high))
+            found.append(GateTrace(number, name, units.mean(axis=1), low, high))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.inspection.attribution import MASS, within
-from backmix.inspection.subject import Effort, Floats, Sample, Subject, opened
+from backmix.inspection.subject import Effort, Floats, Subject, WindowSample, opened
 from backmix.models.reference import NetworkTrace, Trace
 from backmix.models.reference.network import Network
 
@@ -143,7 +143,7 @@ def remember(subject: Subject, effort: Effort) -> Memory | None:
     )
 
 
-def residence(trace: Trace, sample: Sample) -> Residence | None:
+def residence(trace: Trace, sample: WindowSample) -> Residence | None:
     """The time constant of a layer's memory; None for a cell that rewrites its state at every step."""
     name = KEEPING.get(trace.form.cell)
     if name is None:

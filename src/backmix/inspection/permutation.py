@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.inspection.subject import Effort, Floats, Sample, Subject
+from backmix.inspection.subject import Effort, Floats, Subject, WindowSample
 
 MOST_BLOCKS = 20
 LEAST_BLOCKS = 4
@@ -102,7 +102,7 @@ def exchange(count: int, block: int, rng: np.random.Generator) -> NDArray[np.int
     )
 
 
-def _lent(sample: Sample, feature: int, order: NDArray[np.int64]) -> NDArray[np.float32]:
+def _lent(sample: WindowSample, feature: int, order: NDArray[np.int64]) -> NDArray[np.float32]:
     """The windows with one feature from others; a batch shorter than its borrower lends its last value on."""
     x = sample.x.copy()
     lent = sample.x[order, :, feature]
@@ -114,7 +114,7 @@ def _lent(sample: Sample, feature: int, order: NDArray[np.int64]) -> NDArray[np.
     return x
 
 
-def _error(subject: Subject, sample: Sample, x: NDArray[np.float32], truth: Floats) -> float:
+def _error(subject: Subject, sample: WindowSample, x: NDArray[np.float32], truth: Floats) -> float:
     outcome = subject.task.decode(subject.answers(sample, x), subject.windows.subset(sample.at))
     if outcome.values is not None:
         return float(np.sqrt(np.mean((outcome.values[:, subject.place] - truth) ** 2)))

@@ -1,6 +1,6 @@
 """What is looked into, and how much of it.
 
-This module defines `Subject`, a trained network with the windows it is asked about, and `Sample`,
+This module defines `Subject`, a trained network with the windows it is asked about, and `WindowSample`,
 a few of those windows as arrays. It is the one place that knows which output of a network is
 explained, and which networks have a plain recurrence whose inside can be shown.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.split import Part
+from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, build_windows
@@ -67,7 +67,7 @@ THOROUGH = Effort(windows=256, scored=1024, nodes=32, tags=60, repeats=10, work=
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class WindowSample:
     """B windows as the network sees them.
 
     x: (B, T, F) float32, scaled; mask: (B, T) true where a row is real, None when all are
@@ -80,9 +80,9 @@ class Sample:
     at: NDArray[np.int64]
     others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    def take(self, which: NDArray[Any]) -> Sample:
+    def take(self, which: NDArray[Any]) -> WindowSample:
         """Some of the windows."""
-        return Sample(
+        return WindowSample(
             self.x[which],
             None if self.mask is None else self.mask[which],
             self.at[which],
@@ -131,7 +131,7 @@ class Subject:
         every = (
             prepared.test
             if spec.lookback is None
-            else build_windows(prepared.table, spec.without_target(), split=prepared.split, part=Part.TEST).scaled(
+            else build_windows(prepared.table, spec.without_target(), split=prepared.split, part=SplitPart.TEST).scaled(
                 prepared.recipe.scaler, prepared.recipe.target_scaler
             )
         )
@@ -181,7 +181,7 @@ class Subject:
         """The unit of what is explained: the target's, or "" for the probability of a class."""
         return self.tag.unit if self.task.kind == "regression" else ""
 
-    def sample(self, count: int, *, of: Windows | None = None) -> Sample:
+    def sample(self, count: int, *, of: Windows | None = None) -> WindowSample:
         """``count`` windows evenly over the part (all, when there are no more)."""
         windows = self.windows if of is None else of
         at = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(np.int64))
@@ -193,7 +193,7 @@ class Subject:
         for entry in self.model.inputs:
             if entry.name == "teacher":  # for training only
                 others["teacher"] = np.zeros((len(at), *entry.shape[1:]), np.float32)
-        return Sample(batch.x, mask, at, others)
+        return WindowSample(batch.x, mask, at, others)
 
     def affordable(self, most: int, *, passes: float, work: float) -> int:
         """How many windows, at most ``most``, may pass the network so often; two always may."""
@@ -217,7 +217,7 @@ class Subject:
             return np.full(len(windows), np.nan)
         return windows.truth()[:, self.place]
 
-    def answers(self, sample: Sample, x: NDArray[Any] | None = None) -> NDArray[np.float32]:
+    def answers(self, sample: WindowSample, x: NDArray[Any] | None = None) -> NDArray[np.float32]:
         """The network's outputs (B, O) for windows, or for ``x`` (B, T, F) in the place of their rows."""
         few = 1 << max(3, (len(sample.at) - 1).bit_length())
         return predict_arrays(self.model, sample.inputs(x), block=few if BLOCK * self.cost > DEAR else BLOCK)
@@ -238,7 +238,7 @@ class Subject:
             pull[np.arange(len(outputs)), outputs.argmax(axis=1)] = 1.0
         return pull
 
-    def baseline(self, sample: Sample) -> NDArray[np.float32]:
+    def baseline(self, sample: WindowSample) -> NDArray[np.float32]:
         """(T, F): the mean of the training part, for windows shaped like those of the sample.
 
         Whole batches take the mean batch, row by row; other windows one mean per feature, where a

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backmix.decision import Decision as Decision
     from backmix.models.architecture import Architecture as Architecture
-    from backmix.models.choice import Choice as Choice
     from backmix.models.network import ModelPlan as ModelPlan
     from backmix.models.network import build as build
 

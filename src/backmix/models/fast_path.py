@@ -7,11 +7,11 @@ difference.
 
 from __future__ import annotations
 
+from backmix.decision import Decision
 from backmix.models.architecture import Architecture
-from backmix.models.choice import Choice
 
 
-def leaves_fast_path(architecture: Architecture) -> tuple[Choice, ...]:
+def leaves_fast_path(architecture: Architecture) -> tuple[Decision, ...]:
     """Why cuDNN cannot run the recurrent layers; empty when it can.
 
     >>> leaves_fast_path(Architecture(features=2, dropout=0.2))
@@ -23,20 +23,20 @@ def leaves_fast_path(architecture: Architecture) -> tuple[Choice, ...]:
     if a.body == "transformer":
         return ()
     if a.cell == "simple_rnn":
-        return (Choice(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
+        return (Decision(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
     found = []
     if a.recurrent_dropout:
-        found.append(Choice(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))
+        found.append(Decision(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))
     if a.activation != "tanh":
-        found.append(Choice(a.activation, "models.slow_activation", {"needed": "tanh"}, "model.activation"))
+        found.append(Decision(a.activation, "models.slow_activation", {"needed": "tanh"}, "model.activation"))
     if a.recurrent_activation != "sigmoid":
         found.append(
-            Choice(
+            Decision(
                 a.recurrent_activation, "models.slow_activation", {"needed": "sigmoid"}, "model.recurrent_activation"
             )
         )
     if a.cell == "gru" and not a.reset_after:
-        found.append(Choice(False, "models.slow_reset", {}, "model.reset_after"))
+        found.append(Decision(False, "models.slow_reset", {}, "model.reset_after"))
     if a.feedback:
-        found.append(Choice(a.decoder, "forms.slow_feedback", {}, "model.decoder"))
+        found.append(Decision(a.decoder, "forms.slow_feedback", {}, "model.decoder"))
     return tuple(found)

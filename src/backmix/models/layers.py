@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from backmix.models.engine import use_engine
-from backmix.models.kernels import ACTIVATIONS, Form, Operands, available
+from backmix.models.kernels import ACTIVATIONS, KernelForm, Operands, available
 from backmix.text import say
 
 keras = use_engine()
@@ -28,7 +28,7 @@ class SlowLoopWarning(UserWarning):
 class _Fast:
     """What the three layers share; stands before Keras's class among the bases.
 
-    cell_name: the cell in the words of `kernels.Form`
+    cell_name: the cell in the words of `kernels.KernelForm`
     """
 
     cell_name: str
@@ -166,7 +166,7 @@ def _run(layer: Any, sequences: Any, initial_state: Any, mask: Any, *, training:
     seen = None if mask is None else ops.cast(mask, "bool")
     if seen is not None and len(seen.shape) == 3:
         seen = ops.any(seen, axis=-1)
-    form = Form(
+    form = KernelForm(
         layer.cell_name,
         activation=_name(layer.activation) or "",
         recurrent_activation="sigmoid" if layer.cell_name == "simple_rnn" else _name(layer.recurrent_activation) or "",

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.decision import Decision
 from backmix.errors import PlanError
-from backmix.models.choice import Choice
 from backmix.models.engine import use_engine
 from backmix.models.heads import Kind
 from backmix.registry import Registry
@@ -69,7 +69,7 @@ SPARSE_CATEGORICAL_CROSSENTROPY = losses.register("sparse_categorical_crossentro
 )
 
 
-def choose_loss(kind: Kind, *, targets: NDArray[np.floating[Any]] | None = None) -> Choice:
+def choose_loss(kind: Kind, *, targets: NDArray[np.floating[Any]] | None = None) -> Decision:
     """The loss for a kind of output and the training targets as the network will see them.
 
     targets: (N, K), scaled; NaN rows are left out. Only for regression.
@@ -141,5 +141,5 @@ def _spans_decades(values: NDArray[np.floating[Any]]) -> bool:
     return bool(high >= WIDE * low)
 
 
-def _choice(name: str, **values: str) -> Choice:
-    return Choice(name, f"models.loss_{name}", values, "training.loss")
+def _choice(name: str, **values: str) -> Decision:
+    return Decision(name, f"models.loss_{name}", values, "training.loss")

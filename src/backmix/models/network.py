@@ -26,11 +26,11 @@ from backmix.models.engine import use_engine
 from backmix.models.heads import heads
 from backmix.models.seeds import Seeds
 from backmix.models.summaries import summarise
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 
-class ModelPlan(Section):
+class ModelPlan(PlanSection):
     """``[model]``: the network; what is "auto" is chosen by `training.advice`, with its reason.
 
     recipe: "auto" trains several networks, each stopped on another block of time, and weighs their mean against

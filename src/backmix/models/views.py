@@ -41,7 +41,7 @@ class View(ABC):
 views: Registry[View] = Registry("views", package="backmix.models.views")
 
 
-class Lags(View):
+class LagsView(View):
     """Every row of the window, the oldest first."""
 
     def width(self, steps: int | None, features: int) -> int:
@@ -53,7 +53,7 @@ class Lags(View):
         return x.reshape(len(x), -1)
 
 
-class Stages(View):
+class StagesView(View):
     """Means over equal stretches of a batch, however long it is, and the logarithm of its length."""
 
     def width(self, steps: int | None, features: int) -> int:
@@ -63,7 +63,7 @@ class Stages(View):
         return stages(x, mask, STAGES)
 
 
-class Statistics(View):
+class StatisticsView(View):
     """The statistics of `models.summaries`, five per feature."""
 
     def width(self, steps: int | None, features: int) -> int:
@@ -77,7 +77,7 @@ class Statistics(View):
         return found.reshape(len(x), -1)
 
 
-class Products(View):
+class ProductsView(View):
     """Mean, rise and last value of every feature and all their products."""
 
     def width(self, steps: int | None, features: int) -> int:
@@ -90,7 +90,7 @@ class Products(View):
         return np.hstack([plain, plain[:, one] * plain[:, other]])
 
 
-class Squares(View):
+class SquaresView(View):
     """Mean, rise and last value of every feature and their squares, where there are too many for all products."""
 
     def width(self, steps: int | None, features: int) -> int:
@@ -148,8 +148,8 @@ def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np
     return np.column_stack([flat, np.log(length)]).astype(np.float32)
 
 
-views.register("lags")(Lags())
-views.register("stages")(Stages())
-views.register("statistics")(Statistics())
-views.register("products")(Products())
-views.register("squares")(Squares())
+views.register("lags")(LagsView())
+views.register("stages")(StagesView())
+views.register("statistics")(StatisticsView())
+views.register("products")(ProductsView())
+views.register("squares")(SquaresView())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.models.architecture import Architecture
-from backmix.models.mixture import Mixture
+from backmix.models.ensemble import Ensemble
 from backmix.models.size import weight_shapes
 
 Weights = Mapping[str, NDArray[Any]]
@@ -30,7 +30,7 @@ def put_weights(model: Any, weights: Weights) -> None:
         variable.assign(weights[_name(variable)])
 
 
-def take_mixture(mixture: Mixture) -> dict[str, NDArray[Any]]:
+def take_ensemble(mixture: Ensemble) -> dict[str, NDArray[Any]]:
     """All arrays of a mixture: of network k by ``network_k/layer/role``, of a part by ``part_name/role``."""
     found = {
         f"network_{number}/{name}": array

@@ -14,7 +14,18 @@ import numpy as np
 
 from backmix.report.figures import NARROW, WIDE
 from backmix.report.figures.folds import draw_folds
-from backmix.report.page.blocks import Block, Cell, Drawing, Grid, Key, Mark, Page, Row, Section, name
+from backmix.report.page.blocks import (
+    CheckMark,
+    Drawing,
+    Grid,
+    GridCell,
+    GridRow,
+    Key,
+    Page,
+    PageBlock,
+    PageSection,
+    name,
+)
 from backmix.report.render import set_page
 from backmix.scoring.contest import NETWORK, Contest, Spread
 from backmix.scoring.metrics import metrics
@@ -28,7 +39,7 @@ TONES = {"better": "good", "worse": "bad", "same": "quiet", "maybe_better": "eve
 
 
 @dataclass(frozen=True, eq=False)
-class FoldTold:
+class FoldSummary:
     """One fold as it is told.
 
     taught, judged: first and last time (row, without a clock) of training and validation, and of the test part
@@ -54,7 +65,7 @@ class FoldsReport:
     """All that the page tells; settings: those of ``[backtest]``, with what was left open."""
 
     task: Task
-    folds: Sequence[FoldTold]
+    folds: Sequence[FoldSummary]
     contest: Contest
     settings: Mapping[str, Any]
     plan: str = ""
@@ -87,9 +98,9 @@ def _page(data: FoldsReport) -> Page:
     )
 
 
-def _section(anchor: str, blocks: Iterator[Block], *, lead: str = "") -> Section:
+def _section(anchor: str, blocks: Iterator[PageBlock], *, lead: str = "") -> PageSection:
     head = say(f"backtest.head_{anchor}")
-    return Section(
+    return PageSection(
         anchor=anchor, short=head, head=head, lead=lead or say(f"backtest.lead_{anchor}"), blocks=tuple(blocks)
     )
 
@@ -109,7 +120,7 @@ def _keys(data: FoldsReport) -> Iterator[Key]:
     )
 
 
-def _folds(data: FoldsReport) -> Iterator[Block]:
+def _folds(data: FoldsReport) -> Iterator[PageBlock]:
     found = data.contest
     metric = metrics.get(found.metric).title()
     rivals = [duel.baseline for duel in found.duels]
@@ -118,45 +129,45 @@ def _folds(data: FoldsReport) -> Iterator[Block]:
         draw_folds(scores, width, metric=metric, network=NETWORK, rivals=rivals) for width in (WIDE, NARROW)
     )
     if wide is not None and narrow is not None:
-        yield Block(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
+        yield PageBlock(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
     shown = [NETWORK, *rivals[:5]]
-    heads = [Cell(say(f"backtest.column_{key}"), number=key == "windows") for key in ("fold", "judged", "windows")]
+    heads = [GridCell(say(f"backtest.column_{key}"), number=key == "windows") for key in ("fold", "judged", "windows")]
     unit = unit_title(found.unit)
     rows = [
-        Row(
+        GridRow(
             (
-                Cell(str(told.number)),
-                Cell(_span(told.judged), kind="date"),
-                Cell(f"{told.windows:,}", number=True),
+                GridCell(str(told.number)),
+                GridCell(_span(told.judged), kind="date"),
+                GridCell(f"{told.windows:,}", number=True),
                 *(_cell(told.scores.get(model), found) for model in shown),
             )
         )
         for told in data.folds
     ]
     rows.append(
-        Row(
+        GridRow(
             (
-                Cell(say("backtest.all_folds")),
-                Cell(""),
-                Cell(f"{found.windows:,}", number=True),
+                GridCell(say("backtest.all_folds")),
+                GridCell(""),
+                GridCell(f"{found.windows:,}", number=True),
                 *(_cell(found.scores.get(model), found) for model in shown),
             ),
             kind="network",
         )
     )
-    yield Block(
+    yield PageBlock(
         table=Grid(
             say("backtest.caption_folds", metric=metric),
-            (*heads, *(Cell(model_title(model), note=unit, number=True) for model in shown)),
+            (*heads, *(GridCell(model_title(model), note=unit, number=True) for model in shown)),
             tuple(rows),
         )
     )
 
 
-def _duels(data: FoldsReport) -> Iterator[Block]:
-    yield Block(
+def _duels(data: FoldsReport) -> Iterator[PageBlock]:
+    yield PageBlock(
         checks=tuple(
-            Mark(
+            CheckMark(
                 TONES.get(duel.outcome, "quiet"),
                 model_title(duel.baseline),
                 duel.text(),
@@ -167,10 +178,10 @@ def _duels(data: FoldsReport) -> Iterator[Block]:
     )
 
 
-def _settings(data: FoldsReport) -> Iterator[Block]:
-    yield Block(facts=tuple((key, str(value)) for key, value in data.settings.items() if value is not None))
+def _settings(data: FoldsReport) -> Iterator[PageBlock]:
+    yield PageBlock(facts=tuple((key, str(value)) for key, value in data.settings.items() if value is not None))
     head = tuple(
-        Cell(say(f"backtest.column_{key}"), number=at > 1)
+        GridCell(say(f"backtest.column_{key}"), number=at > 1)
         for at, key in enumerate(("fold", "taught", "train", "validation", "purged", "test", "lookback"))
     )
     rows = []
@@ -178,27 +189,27 @@ def _settings(data: FoldsReport) -> Iterator[Block]:
         counts = [f"{told.rows[key]:,}" for key in ("train", "validation", "purged", "test")]
         counts.append("–" if told.lookback is None else str(told.lookback))
         rows.append(
-            Row(
+            GridRow(
                 (
-                    Cell(str(told.number)),
-                    Cell(_span(told.taught), kind="date"),
-                    *(Cell(count, number=True) for count in counts),
+                    GridCell(str(told.number)),
+                    GridCell(_span(told.taught), kind="date"),
+                    *(GridCell(count, number=True) for count in counts),
                 )
             )
         )
-    yield Block(table=Grid(say("backtest.caption_rows"), head, tuple(rows)))
+    yield PageBlock(table=Grid(say("backtest.caption_rows"), head, tuple(rows)))
     if data.plan:
-        yield Block(code=data.plan[:100_000])
+        yield PageBlock(code=data.plan[:100_000])
 
 
-def _cell(spread: Spread | None, found: Contest) -> Cell:
+def _cell(spread: Spread | None, found: Contest) -> GridCell:
     """A score in a table, the ends over the seeds beside it in small letters."""
     if spread is None or not np.isfinite(spread.mean):
-        return Cell("–", number=True, kind="quiet")
+        return GridCell("–", number=True, kind="quiet")
     ends = ""
     if len(set(spread.values)) > 1:
         ends = " … ".join(number(value, share=found.share) for value in (min(spread.values), max(spread.values)))
-    return Cell(number(spread.mean, share=found.share), note=ends, number=True)
+    return GridCell(number(spread.mean, share=found.share), note=ends, number=True)
 
 
 def _span(places: Sequence[str]) -> str:

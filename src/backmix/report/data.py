@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.data.windows import WindowSpec
+    from backmix.decision import Decision
     from backmix.inspection import Insight
     from backmix.models.architecture import Architecture
-    from backmix.models.choice import Choice
     from backmix.scoring.coverage import Banded
     from backmix.scoring.leakage.audit import LeakageResult
     from backmix.scoring.leakage.availability import Said
@@ -103,12 +103,12 @@ def summarize_parts(
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRecord:
     """How the network came about.
 
     history: one list per curve, a value per epoch (Keras names: loss, val_loss, learning_rate ...)
     best_epoch: the epoch whose weights were kept, counted from 1
-    stopped: why training ended (`training.fit.Fitted.stopped`), or a sentence
+    stopped: why training ended (`training.fit.FittedNetwork.stopped`), or a sentence
     """
 
     history: Mapping[str, Sequence[float]]
@@ -149,8 +149,8 @@ class ReportData:
     predictions: pd.DataFrame | None = None
     network: str = "network"
     level: float = 0.95
-    training: Training | None = None
-    choices: Sequence[Choice] = ()
+    training: TrainingRecord | None = None
+    choices: Sequence[Decision] = ()
     parts: Sequence[PartSummary] = ()
     spec: WindowSpec | None = None
     step: float | None = None

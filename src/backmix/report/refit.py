@@ -12,11 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from backmix.report.figures import NARROW, WIDE, Figure
 from backmix.report.figures.rounds import draw_old, draw_rounds
-from backmix.report.page.blocks import Block, Cell, Drawing, Grid, Key, Mark, Page, Row, Section, name
+from backmix.report.page.blocks import (
+    CheckMark,
+    Drawing,
+    Grid,
+    GridCell,
+    GridRow,
+    Key,
+    Page,
+    PageBlock,
+    PageSection,
+    name,
+)
 from backmix.report.render import set_page
 from backmix.scoring.interval import Interval
 from backmix.scoring.metrics import metrics
-from backmix.scoring.rounds import Round, Score
+from backmix.scoring.rounds import Round, RoundScore
 from backmix.scoring.scores import model_title, number, shown, unit_title
 from backmix.text import Language, language, say, speak, title_of
 
@@ -63,22 +74,22 @@ class RoundsReport:
         """How many challengers were promoted."""
         return sum(told.decision.promoted for told in self.rounds)
 
-    def said(self, score: Score | None) -> str:
+    def said(self, score: RoundScore | None) -> str:
         """A score in words."""
         if score is None:
             return "–"
         return shown(score.value, Interval(score.low, score.high), share=self.share, unit=self.unit)
 
-    def cell(self, score: Score | None, note: str = "") -> Cell:
+    def cell(self, score: RoundScore | None, note: str = "") -> GridCell:
         """A score in a table, its interval beside it in small letters."""
         if score is None:
-            return Cell("–", number=True, kind="quiet")
+            return GridCell("–", number=True, kind="quiet")
         ends = (
             ""
             if score.low is None or score.high is None
             else (f"[{number(score.low, share=self.share)}, {number(score.high, share=self.share)}]")
         )
-        return Cell(number(score.value, share=self.share), note=" ".join(filter(None, (note, ends))), number=True)
+        return GridCell(number(score.value, share=self.share), note=" ".join(filter(None, (note, ends))), number=True)
 
     def key(self, title: str, standing: Standing, kind: str = "") -> Key:
         """A large number in the head."""
@@ -100,8 +111,8 @@ class RoundsReport:
             promoted=self.promoted,
             rounds=len(self.rounds),
             metric=metrics.get(self.metric).title(),
-            in_charge=self.said(Score.of(found.network)),
-            never=self.said(Score.of(found.baseline)),
+            in_charge=self.said(RoundScore.of(found.network)),
+            never=self.said(RoundScore.of(found.baseline)),
             word=say(f"refit.word_{word}"),
         )
         beside = self.beside
@@ -110,7 +121,7 @@ class RoundsReport:
             sentence += say(
                 "refit.baseline_ahead",
                 name=", ".join(model_title(one) for one in sorted(names)),
-                score=self.said(Score.of(beside.baseline)),
+                score=self.said(RoundScore.of(beside.baseline)),
             )
         return sentence
 
@@ -143,9 +154,9 @@ def _page(data: RoundsReport) -> Page:
     )
 
 
-def _section(anchor: str, blocks: Iterator[Block]) -> Section:
+def _section(anchor: str, blocks: Iterator[PageBlock]) -> PageSection:
     head = say(f"refit.head_{anchor}")
-    return Section(anchor=anchor, short=head, head=head, lead=say(f"refit.lead_{anchor}"), blocks=tuple(blocks))
+    return PageSection(anchor=anchor, short=head, head=head, lead=say(f"refit.lead_{anchor}"), blocks=tuple(blocks))
 
 
 def _keys(data: RoundsReport) -> Iterator[Key]:
@@ -159,12 +170,12 @@ def _keys(data: RoundsReport) -> Iterator[Key]:
     yield Key(say("refit.key_promoted"), str(data.promoted), note=say("refit.of_rounds", rounds=len(data.rounds)))
 
 
-def _rounds(data: RoundsReport) -> Iterator[Block]:
+def _rounds(data: RoundsReport) -> Iterator[PageBlock]:
     title = metrics.get(data.metric).title()
     yield from _drawn(draw_rounds(data.rounds, WIDE, metric=title), draw_rounds(data.rounds, NARROW, metric=title))
     heads = ("round", "judged", "in_charge", "challenger", "never", "baseline")
     head = tuple(
-        Cell(say(f"refit.column_{key}"), note=unit_title(data.unit) if at >= 2 else "", number=at >= 2)
+        GridCell(say(f"refit.column_{key}"), note=unit_title(data.unit) if at >= 2 else "", number=at >= 2)
         for at, key in enumerate(heads)
     )
     rows = []
@@ -172,14 +183,14 @@ def _rounds(data: RoundsReport) -> Iterator[Block]:
         names = ("", "", "", model_title(told.baseline_name) if told.baseline_name else "")
         scores = (told.in_charge, told.decision.challenger, told.never_updated, told.baseline)
         cells = (
-            Cell(str(told.number)),
-            Cell(_moment(told.judged[0]), kind="date"),
+            GridCell(str(told.number)),
+            GridCell(_moment(told.judged[0]), kind="date"),
             *(data.cell(score, note) for score, note in zip(scores, names, strict=True)),
         )
-        rows.append(Row(cells, kind="network" if told.decision.promoted else ""))
-    yield Block(table=Grid(say("refit.caption_rounds", metric=title, level=f"{data.level:.0%}"), head, tuple(rows)))
+        rows.append(GridRow(cells, kind="network" if told.decision.promoted else ""))
+    yield PageBlock(table=Grid(say("refit.caption_rounds", metric=title, level=f"{data.level:.0%}"), head, tuple(rows)))
     marks = [
-        Mark(
+        CheckMark(
             "good" if told.decision.promoted else "quiet",
             say("refit.mark_round", number=told.number),
             told.decision.reason(),
@@ -192,43 +203,43 @@ def _rounds(data: RoundsReport) -> Iterator[Block]:
         )
         for told in data.rounds
     ]
-    yield Block(head=say("refit.head_decisions"), checks=tuple(marks))
+    yield PageBlock(head=say("refit.head_decisions"), checks=tuple(marks))
 
 
-def _old(data: RoundsReport) -> Iterator[Block]:
+def _old(data: RoundsReport) -> Iterator[PageBlock]:
     bound = data.settings["bound"]
     yield from _drawn(draw_old(data.rounds, WIDE, bound=bound), draw_old(data.rounds, NARROW, bound=bound))
     known = [told for told in data.rounds if told.decision.growth is not None]
     if not known:
         return
     rows = [
-        Row(
+        GridRow(
             (
-                Cell(str(told.number)),
+                GridCell(str(told.number)),
                 data.cell(_score(told.decision.old_challenger)),
                 data.cell(_score(told.decision.old_first)),
-                Cell(f"{100 * (told.decision.growth or 0.0):+.1f} %", number=True),
+                GridCell(f"{100 * (told.decision.growth or 0.0):+.1f} %", number=True),
             )
         )
         for told in known
     ]
     head = tuple(
-        Cell(say(f"refit.column_{key}"), number=at > 0)
+        GridCell(say(f"refit.column_{key}"), number=at > 0)
         for at, key in enumerate(("round", "challenger", "never", "growth"))
     )
     words = bound if bound == "none" else f"{100 * bound:g} %"
-    yield Block(table=Grid(say("refit.caption_old", bound=words), head, tuple(rows)))
+    yield PageBlock(table=Grid(say("refit.caption_old", bound=words), head, tuple(rows)))
 
 
-def _settings(data: RoundsReport) -> Iterator[Block]:
-    yield Block(facts=tuple((key, str(value)) for key, value in data.settings.items() if value is not None))
+def _settings(data: RoundsReport) -> Iterator[PageBlock]:
+    yield PageBlock(facts=tuple((key, str(value)) for key, value in data.settings.items() if value is not None))
     if data.plan:
-        yield Block(code=data.plan[:100_000])
+        yield PageBlock(code=data.plan[:100_000])
 
 
-def _drawn(wide: Figure | None, narrow: Figure | None) -> Iterator[Block]:
+def _drawn(wide: Figure | None, narrow: Figure | None) -> Iterator[PageBlock]:
     if wide is not None and narrow is not None:
-        yield Block(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
+        yield PageBlock(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
 
 
 def _moment(place: str) -> str:
@@ -236,8 +247,8 @@ def _moment(place: str) -> str:
     return place[:16].replace("T", " ")
 
 
-def _score(value: float | None) -> Score | None:
-    return None if value is None else Score(value)
+def _score(value: float | None) -> RoundScore | None:
+    return None if value is None else RoundScore(value)
 
 
 def _who(since: int) -> str:

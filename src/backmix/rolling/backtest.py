@@ -44,7 +44,7 @@ FOLDS = "folds"
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class BacktestSetup:
     """A backtest that nothing speaks against: its jobs, and the task as the first fold knows it."""
 
     plan: Plan
@@ -91,7 +91,7 @@ def backtest(
         return _run(where, trial, workers, watch)
 
 
-def set_trial(data: Any, plan: Plan, base: Path, folder: Path) -> Trial:
+def set_trial(data: Any, plan: Plan, base: Path, folder: Path) -> BacktestSetup:
     """The jobs of a backtest, after all that can be refused was: the first, smallest fold is prepared for it."""
     for name in plan.evaluation.baselines or ():
         baselines.get(name)
@@ -113,7 +113,7 @@ def set_trial(data: Any, plan: Plan, base: Path, folder: Path) -> Trial:
     prepared = jobs[0].prepared()
     design(prepared)
     refuse(audit_run(prepared), acknowledged=plan.evaluation.acknowledged)
-    return Trial(plan, layout, prepared.task, jobs)
+    return BacktestSetup(plan, layout, prepared.task, jobs)
 
 
 def _folder(name: str, *, resume: bool) -> Path:
@@ -126,7 +126,7 @@ def _folder(name: str, *, resume: bool) -> Path:
     return max(begun, key=lambda path: (path / STARTED).stat().st_mtime)
 
 
-def _begin(folder: Path, trial: Trial, *, resume: bool) -> None:
+def _begin(folder: Path, trial: BacktestSetup, *, resume: bool) -> None:
     """Keep plan and fingerprint of the data; refuse to go on with folds of others, clear away what was left."""
     now = json.dumps({"plan": trial.plan.to_toml(), "data": fingerprint(trial.jobs[0].table)}, indent=1)
     kept = folder / STARTED
@@ -140,7 +140,9 @@ def _begin(folder: Path, trial: Trial, *, resume: bool) -> None:
     write_atomic(folder / "plan.toml", trial.plan.to_toml())
 
 
-def _run(folder: Path, trial: Trial, workers: Workers, watch: Callable[[FoldResult, int], None] | None) -> Backtest:
+def _run(
+    folder: Path, trial: BacktestSetup, workers: Workers, watch: Callable[[FoldResult, int], None] | None
+) -> Backtest:
     todo = [job for job in trial.jobs if read_fold(job.folder) is None]
 
     def arrived(result: FoldResult) -> None:

@@ -29,7 +29,7 @@ from backmix.workflow import trained_on
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.training.mixing import Mixed
+    from backmix.training.ensemble import TrainedEnsemble
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Lesson:
 
     prepared: Prepared
     bundle: Bundle
-    mixed: Mixed
+    mixed: TrainedEnsemble
 
 
 def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Lesson:
@@ -75,11 +75,11 @@ def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divid
 
     Raises InputError when the rows are too few, TrainingError when training diverges.
     """
-    from backmix.training.mixing import fit_model, mixable
+    from backmix.training.ensemble import ensemble_blocks, fit_model
 
     prepared = prepare(Reading(table, Ledger(read=len(table))), plan, start=start, divide=divide)
     chosen = design(prepared)
-    mixed = fit_model(prepared, chosen, mixable(prepared))
+    mixed = fit_model(prepared, chosen, ensemble_blocks(prepared))
     prepared = calibrate(prepared, mixed.model)
     return Lesson(
         prepared,

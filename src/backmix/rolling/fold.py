@@ -17,12 +17,12 @@ import numpy as np
 
 from backmix.data.ledger import Ledger
 from backmix.data.sources import Reading
-from backmix.data.split import Part, Split
+from backmix.data.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.errors import BackmixError
 from backmix.rolling.contender import Lesson, places, teach
 from backmix.scoring.contest import NETWORK, best_by_validation, scores_of
-from backmix.scoring.judgement import neighbours, thinned
+from backmix.scoring.judgement import score_baselines, thinned
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.scoring.predictions import prediction_frame
 from backmix.storage import write_atomic
@@ -132,7 +132,7 @@ def _frame(job: FoldJob, lesson: Lesson) -> pd.DataFrame:
         windows = thinned(prepared.scored[part], task)
         frames.append(prediction_frame(task, windows, lesson.mixed.says(task, windows), model=NETWORK, part=part))
     over = lesson.mixed.blocks
-    beside = neighbours(prepared, pool=None if over is None else over.pool).frame
+    beside = score_baselines(prepared, pool=None if over is None else over.pool).frame
     if len(beside):
         frames.append(beside[beside["part"].isin(JUDGED)])
     frame = pd.concat(frames, ignore_index=True)
@@ -147,9 +147,9 @@ def _summary(job: FoldJob, lesson: Lesson, frame: pd.DataFrame) -> dict[str, Any
     return {
         "fold": job.number,
         "seed": job.seed,
-        "taught": _extent(prepared, (Part.TRAIN, Part.VALIDATION)),
-        "judged": _extent(prepared, (Part.TEST,)),
-        "rows": {part.name.lower(): prepared.split.count(part) for part in Part},
+        "taught": _extent(prepared, (SplitPart.TRAIN, SplitPart.VALIDATION)),
+        "judged": _extent(prepared, (SplitPart.TEST,)),
+        "rows": {part.name.lower(): prepared.split.count(part) for part in SplitPart},
         "windows": {name: len(windows) for name, windows in prepared.parts.items()},
         "lookback": prepared.recipe.spec.lookback,
         "reach": prepared.recipe.spec.reach,
@@ -166,7 +166,7 @@ def _summary(job: FoldJob, lesson: Lesson, frame: pd.DataFrame) -> dict[str, Any
     }
 
 
-def _extent(prepared: Prepared, parts: tuple[Part, ...]) -> tuple[str, str]:
+def _extent(prepared: Prepared, parts: tuple[SplitPart, ...]) -> tuple[str, str]:
     """First and last place of the rows of some parts."""
     rows = np.flatnonzero(np.isin(prepared.split.part, [int(part) for part in parts]))
     return places(prepared.table, int(rows[0]), int(rows[-1]) + 1)

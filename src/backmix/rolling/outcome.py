@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.errors import InputError
-from backmix.report.backtest import FoldsReport, FoldTold, render_folds
+from backmix.report.backtest import FoldsReport, FoldSummary, render_folds
 from backmix.scoring.contest import Contest, contest, scores_of
 from backmix.scoring.scores import Sampling
 from backmix.serving.kept import Told
@@ -89,12 +89,12 @@ def record_backtest(folder: Path, plan: Plan, layout: FoldLayout, task: Task, fo
     return Backtest(folder=folder, summary=summary)
 
 
-def _told(number: int, found: Sequence[Found], task: Task) -> FoldTold:
+def _told(number: int, found: Sequence[Found], task: Task) -> FoldSummary:
     """One fold with the scores of all its seeds."""
     import pandas as pd
 
     first = found[0][0]
-    return FoldTold(
+    return FoldSummary(
         number=number,
         taught=tuple(first["taught"]),
         judged=tuple(first["judged"]),

@@ -25,7 +25,7 @@ from backmix.rolling.contender import Contender, Lesson, places, teach
 from backmix.rolling.record import ROUNDS, Played, Refit, record
 from backmix.rolling.stage import Stage, set_stage
 from backmix.scoring.predictions import prediction_frame
-from backmix.scoring.rounds import CHALLENGER, IN_CHARGE, NEVER, NEW, OLD, Decision, Round, Score, compare, decide
+from backmix.scoring.rounds import CHALLENGER, IN_CHARGE, NEVER, NEW, OLD, Promotion, Round, RoundScore, compare, decide
 from backmix.scoring.scores import Sampling
 from backmix.scoring.verdict import Verdict, judge
 from backmix.serving.bundle import Bundle
@@ -116,9 +116,9 @@ class _Game:
         rows = np.zeros(len(seen), bool)
         rows[slice(*layout.judged(number))] = True
         mine = self.in_charge.frame(seen, rows, model=IN_CHARGE, part=NEW)
-        decision, verdicts = Decision(False, "refit.skipped", {"why": why}), None
+        decision, verdicts = Promotion(False, "refit.skipped", {"why": why}), None
         if mine is None:
-            decision = Decision(False, "refit.skipped", {"why": say("refit.no_windows")})
+            decision = Promotion(False, "refit.skipped", {"why": say("refit.no_windows")})
         else:
             verdicts = self._compare(mine, seen, rows, lesson)
             if lesson is not None:
@@ -129,9 +129,9 @@ class _Game:
             judged=places(seen, *layout.judged(number)),
             windows=0 if verdicts is None else verdicts[0].windows,
             in_charge_since=self.in_charge.since,
-            in_charge=None if verdicts is None else Score.of(verdicts[0].network),
-            never_updated=None if verdicts is None else Score.of(verdicts[0].baseline),
-            baseline=None if verdicts is None or verdicts[1] is None else Score.of(verdicts[1].baseline),
+            in_charge=None if verdicts is None else RoundScore.of(verdicts[0].network),
+            never_updated=None if verdicts is None else RoundScore.of(verdicts[0].baseline),
+            baseline=None if verdicts is None or verdicts[1] is None else RoundScore.of(verdicts[1].baseline),
             baseline_name=None
             if verdicts is None or verdicts[1] is None or verdicts[1].baseline is None
             else verdicts[1].baseline.model,
@@ -205,7 +205,7 @@ class _Game:
         best = frame[(frame["model"] == verdict.baseline.model) & (frame["part"] == NEW)]
         return verdict, best.assign(model=BASELINE, baseline=verdict.baseline.model)
 
-    def _decide(self, mine: pd.DataFrame, seen: Table, rows: Any, challenger: Contender) -> Decision:
+    def _decide(self, mine: pd.DataFrame, seen: Table, rows: Any, challenger: Contender) -> Promotion:
         import pandas as pd
 
         layout, task = self.stage.layout, self.first.bundle.recipe.task
@@ -217,7 +217,7 @@ class _Game:
                 self.old_frame = self.first.frame(before, layout.held, model=NEVER, part=OLD)
             found += [self.old_frame, challenger.frame(before, layout.held, model=CHALLENGER, part=OLD)]
         if any(frame is None for frame in found):
-            return Decision(False, "refit.skipped", {"why": say("refit.no_windows")})
+            return Promotion(False, "refit.skipped", {"why": say("refit.no_windows")})
         return decide(
             pd.concat([frame for frame in found if frame is not None], ignore_index=True),
             task,

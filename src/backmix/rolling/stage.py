@@ -17,7 +17,7 @@ import numpy as np
 from backmix.data.resample import check_clock, resample
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading, read
-from backmix.data.split import Part, batch_runs
+from backmix.data.split import SplitPart, batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.rolling.contender import Contender, one_network, teach
@@ -25,7 +25,7 @@ from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import Bundle, start_of
 from backmix.tasks import tasks
 from backmix.training.plan import Plan
-from backmix.training.rounds import Layout, lay_out
+from backmix.training.rounds import RoundLayout, lay_out
 from backmix.training.warm import Start
 from backmix.workflow import reading_of
 
@@ -40,7 +40,7 @@ class Stage:
     plan: Plan
     table: Table
     champion: Contender
-    layout: Layout
+    layout: RoundLayout
     path: Path | None
 
 
@@ -76,7 +76,7 @@ def _of_plan(plan: Plan, table: Table, start: Start | None) -> Stage:
     warm = plan.refit.start == "warm"
     lesson = teach(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
     refuse(audit_run(lesson.prepared), acknowledged=plan.evaluation.acknowledged)
-    return _set(plan, table, Contender(lesson.bundle), None, old=old, held=lesson.prepared.split.rows(Part.TEST))
+    return _set(plan, table, Contender(lesson.bundle), None, old=old, held=lesson.prepared.split.rows(SplitPart.TEST))
 
 
 def _of_champion(

@@ -20,7 +20,7 @@ from backmix.scoring.equal_accuracy import EqualAccuracy, diebold_mariano
 from backmix.scoring.interval import Interval
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import Panel, Sampling, model_title, number, panels, shown, unit_title, window_loss
-from backmix.scoring.verdict import Facts, Outcome, on_common, outcome_of
+from backmix.scoring.verdict import MetricDraws, Outcome, on_common, outcome_of
 from backmix.text import LANGUAGES, Language, say, speak
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def scores_of(frame: pd.DataFrame, task: Task) -> dict[str, Spread]:
     return {name: Spread(tuple(facts.value(f"{name}@{seed}") for seed in seeds)) for name in _models(facts)}
 
 
-def _facts(frame: pd.DataFrame, task: Task, part: str, sampling: Sampling) -> tuple[Facts | None, list[int]]:
+def _facts(frame: pd.DataFrame, task: Task, part: str, sampling: Sampling) -> tuple[MetricDraws | None, list[int]]:
     """All models of all seeds on the windows of one part, which all of them answered; folds are runs of their own."""
     mine = frame[frame["part"] == part]
     seeds = sorted(int(seed) for seed in mine["seed"].unique())
@@ -271,10 +271,10 @@ def _facts(frame: pd.DataFrame, task: Task, part: str, sampling: Sampling) -> tu
         Panel({name: sample for name, sample in panel.samples.items() if name not in silent}, panel.unit)
         for panel in found
     ]
-    return (Facts(metrics.get(task.scored[0]), found, sampling) if found[0].samples else None), seeds
+    return (MetricDraws(metrics.get(task.scored[0]), found, sampling) if found[0].samples else None), seeds
 
 
-def _models(facts: Facts) -> list[str]:
+def _models(facts: MetricDraws) -> list[str]:
     """The names of the models that answered for every seed, the network first."""
     count: dict[str, int] = {}
     for name in facts.panels[0].samples:
@@ -301,7 +301,7 @@ def best_by_validation(frame: pd.DataFrame, task: Task, rivals: Sequence[str]) -
     return None
 
 
-def _equal(facts: Facts, pairs: Sequence[tuple[str, str]], rows: int) -> EqualAccuracy:
+def _equal(facts: MetricDraws, pairs: Sequence[tuple[str, str]], rows: int) -> EqualAccuracy:
     """The Diebold-Mariano test of the mean losses over seeds and targets, window by window."""
     import pandas as pd
 

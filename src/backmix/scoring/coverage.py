@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from backmix.scoring.judgement import Judgement
     from backmix.tasks import Task
-    from backmix.training.mixing import Mixed
+    from backmix.training.ensemble import TrainedEnsemble
     from backmix.training.prepare import Prepared
 
 Method = Literal["split", "adaptive", "sets"]
@@ -71,7 +71,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Piece:
+class CoverageGroup:
     """Results of one stretch, batch, stage or distance.
 
     place: where it begins: row, elapsed time, prediction or distance; size: mean width
@@ -98,8 +98,8 @@ class Banded:
     banding: Banding
     calibrated: Calibrated | None = None
     rows: tuple[Coverage, ...] = ()
-    course: tuple[Piece, ...] = ()
-    pieces: tuple[Piece, ...] = ()
+    course: tuple[CoverageGroup, ...] = ()
+    pieces: tuple[CoverageGroup, ...] = ()
     by_batch: bool = False
 
     @property
@@ -120,7 +120,7 @@ class Banded:
         }
 
 
-def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: Mixed | None = None) -> Banded:
+def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: TrainedEnsemble | None = None) -> Banded:
     """The frame of a judgement with intervals as the plan asks for them, and how they hold.
 
     mixed: the mixture that was judged: what it said of each block before it had seen it calibrates, too
@@ -138,7 +138,7 @@ def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: Mixed
     return cover(judgement.frame, task, calibrated, banding, sampling)
 
 
-def _unseen(frame: pd.DataFrame, task: Task, network: str, mixed: Mixed | None) -> pd.DataFrame:
+def _unseen(frame: pd.DataFrame, task: Task, network: str, mixed: TrainedEnsemble | None) -> pd.DataFrame:
     """The frame, and below it what a mixture said of blocks of the training part when they were held out."""
     import pandas as pd
 
@@ -182,7 +182,7 @@ def cover(frame: pd.DataFrame, task: Task, calibrated: Calibrated, banding: Band
 
 
 @dataclass(frozen=True, eq=False)
-class Inside:
+class CoveredRows:
     """Rows with an interval, in order: whether the result lay in it, and how wide it was.
 
     runs: (n,) batch codes; paths: (n,) window of each row; at: (n,) origins; ahead: (n,) distances
@@ -201,7 +201,7 @@ class Inside:
     stages: Codes
     names: tuple[str, ...] = ()
 
-    def take(self, rows: NDArray[np.bool_]) -> Inside:
+    def take(self, rows: NDArray[np.bool_]) -> CoveredRows:
         """Some of the rows."""
         return replace(
             self,
@@ -212,7 +212,7 @@ class Inside:
         )
 
 
-def _numbers(rows: pd.DataFrame, task: Task, bands: Bands, banding: Banding) -> Iterator[Inside]:
+def _numbers(rows: pd.DataFrame, task: Task, bands: Bands, banding: Banding) -> Iterator[CoveredRows]:
     """Every target with every method."""
     import pandas as pd
 
@@ -235,7 +235,7 @@ def _numbers(rows: pd.DataFrame, task: Task, bands: Bands, banding: Banding) -> 
             low, high = sample.facts["low"], sample.facts["high"]
             within = ((low <= sample.truth) & (sample.truth <= high)).astype(np.float64)
             order = _ordered(pd.concat(found))
-            some = Inside(
+            some = CoveredRows(
                 method,
                 tag.name,
                 tag.unit or "",
@@ -272,13 +272,13 @@ def _batches(rows: pd.DataFrame) -> tuple[str, ...]:
     return tuple(str(name) for name in rows["batch"].drop_duplicates())
 
 
-def _sets(rows: pd.DataFrame, task: Task, sets: ClassSets) -> Inside:
+def _sets(rows: pd.DataFrame, task: Task, sets: ClassSets) -> CoveredRows:
     mine = rows[rows["truth"].isin(sets.classes)]
     sample = read_sample(mine, classes=task.classes)
     assert sample.probabilities is not None
     members = sets.members(sample.probabilities[:, : len(sets.classes)])
     truth = sample.truth.astype(np.int64)
-    some = Inside(
+    some = CoveredRows(
         "sets",
         task.targets[0].name,
         "",
@@ -305,7 +305,7 @@ def _of_sets(rows: pd.DataFrame, task: Task, sets: ClassSets, sampling: Sampling
             yield replace(coverage(mine, "test", sampling), label=name, empty=float(np.mean(mine.width == 0)))
 
 
-def coverage(some: Inside, part: str, sampling: Sampling) -> Coverage:
+def coverage(some: CoveredRows, part: str, sampling: Sampling) -> Coverage:
     """The share of results inside, with an interval from draws of whole stretches of neighbouring windows.
 
     Where all (or none) lay inside every draw says the same; then the stretches are counted as throws of a coin
@@ -339,7 +339,7 @@ def coverage(some: Inside, part: str, sampling: Sampling) -> Coverage:
     )
 
 
-def _course(some: Inside, *, by_batch: bool) -> Iterator[Piece]:
+def _course(some: CoveredRows, *, by_batch: bool) -> Iterator[CoverageGroup]:
     """Batch by batch in order, or in stretches of neighbouring windows."""
     if by_batch:
         for code in np.unique(some.runs)[:MOST_BATCHES]:
@@ -354,7 +354,7 @@ def _course(some: Inside, *, by_batch: bool) -> Iterator[Piece]:
         yield _piece(some, mine, "", float(some.at[rows[0]]))
 
 
-def _pieces(some: Inside, calibrated: Calibrated) -> Iterator[Piece]:
+def _pieces(some: CoveredRows, calibrated: Calibrated) -> Iterator[CoverageGroup]:
     """By stage of the batch, or by distance of a path."""
     if isinstance(calibrated, ClassSets):
         return
@@ -369,8 +369,8 @@ def _pieces(some: Inside, calibrated: Calibrated) -> Iterator[Piece]:
             yield _piece(some, some.stages == stage, str(int(stage)), float(place))
 
 
-def _piece(some: Inside, mine: NDArray[np.bool_], name: str, place: float) -> Piece:
-    return Piece(
+def _piece(some: CoveredRows, mine: NDArray[np.bool_], name: str, place: float) -> CoverageGroup:
+    return CoverageGroup(
         some.method,
         some.target,
         name,

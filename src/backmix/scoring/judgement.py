@@ -17,13 +17,13 @@ from backmix.data.slices import sampled
 from backmix.data.windows import Windows
 from backmix.scoring.predictions import FREE_RUN, RIVAL, prediction_frame
 from backmix.scoring.scores import Sampling, ScoreRow, score_table
-from backmix.scoring.verdict import Inside, Verdict, judge
-from backmix.simple import Fitted, fit_baselines
+from backmix.scoring.verdict import EnsembleShare, Verdict, judge
+from backmix.simple import FittedBaselines, fit_baselines
 from backmix.tasks import Task
-from backmix.training.mixing import Mixed
+from backmix.training.ensemble import TrainedEnsemble
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared
-from backmix.training.progress import Mark
+from backmix.training.progress import ScoreToBeat
 from backmix.training.threads import few_threads
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class Judgement:
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class Baselines:
     """The baselines of a run and their predictions, ready to stand beside a network."""
 
     prepared: Prepared
-    fitted: Fitted
+    fitted: FittedBaselines
     frame: pd.DataFrame
 
-    def mark(self, loss: str) -> Mark | None:
+    def mark(self, loss: str) -> ScoreToBeat | None:
         """The score to beat while training with this loss, or None when it has another unit."""
         scaler = self.prepared.recipe.target_scaler
         other = self.prepared.task.kind != "regression" or loss not in ("mse", "mae")
@@ -63,9 +63,9 @@ class Neighbours:
         error = ((validation["prediction"] - validation["truth"]) / scale).abs()
         cost = error**2 if loss == "mse" else error
         means = cost.groupby(validation["model"]).mean().dropna()
-        return Mark(name=str(means.idxmin()), value=float(means.min())) if len(means) else None
+        return ScoreToBeat(name=str(means.idxmin()), value=float(means.min())) if len(means) else None
 
-    def judge(self, model: Any, *, name: str, mixed: Mixed | None = None) -> Judgement:
+    def judge(self, model: Any, *, name: str, mixed: TrainedEnsemble | None = None) -> Judgement:
         """Score a trained Keras network called ``name`` beside the baselines.
 
         ``mixed``: the mixture that ``model`` is; what it says of validation windows is then what its networks and
@@ -79,7 +79,7 @@ class Neighbours:
             if mixed is None or mixed.alone is None:
                 outcomes = {name: predict_outcome(model, task, windows)}
             else:
-                inside = Inside(float(mixed.share), mixed.alone.architecture.called)
+                inside = EnsembleShare(float(mixed.share), mixed.alone.architecture.called)
                 outcomes = {name: mixed.says(task, windows), inside.alone: mixed.says(task, windows, alone=True)}
             frames += [
                 prediction_frame(task, windows, outcome, model=called, part=part)
@@ -125,7 +125,7 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
     return sorted(found, key=lambda windows: int(windows.origins[0]))
 
 
-def neighbours(prepared: Prepared, *, pool: Windows | None = None) -> Neighbours:
+def score_baselines(prepared: Prepared, *, pool: Windows | None = None) -> Baselines:
     """Fit the baselines of the plan (else of the task) on the training windows.
 
     pool: the windows that teach a mixture, those of validation among them: they teach the baselines, too, before
@@ -142,17 +142,17 @@ def neighbours(prepared: Prepared, *, pool: Windows | None = None) -> Neighbours
         names=prepared.plan.evaluation.baselines,
     )
     if pool is None:
-        return Neighbours(prepared=prepared, fitted=fitted, frame=baseline_frame(fitted, task, scored))
+        return Baselines(prepared=prepared, fitted=fitted, frame=baseline_frame(fitted, task, scored))
     chosen = baseline_frame(fitted, task, {part: scored.pop(part) for part in list(scored) if "validation" in part})
     fitted = fitted.again(pool)
-    return Neighbours(
+    return Baselines(
         prepared=prepared,
         fitted=fitted,
         frame=pd.concat([chosen, baseline_frame(fitted, task, scored)], ignore_index=True),
     )
 
 
-def baseline_frame(fitted: Fitted, task: Task, parts: Mapping[str, Windows]) -> pd.DataFrame:
+def baseline_frame(fitted: FittedBaselines, task: Task, parts: Mapping[str, Windows]) -> pd.DataFrame:
     """The predictions of all baselines on some parts of the split, as one prediction frame."""
     import pandas as pd
 

@@ -31,7 +31,7 @@ NEW, OLD = "new", "old"
 
 
 @dataclass(frozen=True)
-class Score:
+class RoundScore:
     """A score of the task's first metric, with its interval where there is one."""
 
     value: float
@@ -39,13 +39,13 @@ class Score:
     high: float | None = None
 
     @classmethod
-    def of(cls, standing: Standing | None) -> Score | None:
+    def of(cls, standing: Standing | None) -> RoundScore | None:
         """The score in a verdict."""
         return None if standing is None else cls(standing.value, standing.ends.low, standing.ends.high)
 
 
 @dataclass(frozen=True)
-class Decision:
+class Promotion:
     """What became of a challenger, and the sentence that says why.
 
     gain: how much better it is than the model in charge, positive: better, with its interval
@@ -55,7 +55,7 @@ class Decision:
     promoted: bool
     key: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    challenger: Score | None = None
+    challenger: RoundScore | None = None
     gain: float | None = None
     gain_low: float | None = None
     gain_high: float | None = None
@@ -83,11 +83,11 @@ class Round:
     judged: tuple[str, str]
     windows: int
     in_charge_since: int
-    in_charge: Score | None
-    never_updated: Score | None
-    baseline: Score | None
+    in_charge: RoundScore | None
+    never_updated: RoundScore | None
+    baseline: RoundScore | None
     baseline_name: str | None
-    decision: Decision
+    decision: Promotion
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the reason in both languages."""
@@ -99,7 +99,7 @@ class Round:
         return found
 
 
-def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], sampling: Sampling) -> Decision:
+def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], sampling: Sampling) -> Promotion:
     """Whether the challenger is promoted.
 
     frame: predictions of `CHALLENGER` and `IN_CHARGE` on the part `NEW`, and, unless the bound is "none",
@@ -109,14 +109,14 @@ def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], s
     title = new.values["metric"]
     values: dict[str, Any] = {"metric": title, "windows": new.windows, "level": f"{sampling.level:.0%}"}
     if new.network is None or new.baseline is None or new.gain is None:
-        return Decision(False, "refit.undefined", values)
+        return Promotion(False, "refit.undefined", values)
     values |= {
         "challenger": _said(new, new.network),
         "champion": _said(new, new.baseline),
         "gain": number(new.gain, share=new.share),
     }
     known: dict[str, Any] = {
-        "challenger": Score.of(new.network),
+        "challenger": RoundScore.of(new.network),
         "gain": new.gain,
         "gain_low": new.gain_ends.low,
         "gain_high": new.gain_ends.high,
@@ -124,22 +124,22 @@ def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], s
     if bound != "none":
         old = _between(frame, task, OLD, NEVER, sampling)
         if old.network is None or old.baseline is None:
-            return Decision(False, "refit.old_undefined", values, **known)
+            return Promotion(False, "refit.old_undefined", values, **known)
         before, after = (error(old.metric, standing.value) for standing in (old.baseline, old.network))
         growth = (after - before) / before if before > 0 else (0.0 if after <= 0 else float("inf"))
         known |= {"old_first": old.baseline.value, "old_challenger": old.network.value, "growth": growth}
         values |= {"growth": f"{100 * growth:+.1f} %", "bound": f"{100 * bound:g} %"}
     if new.outcome == "too_few":
-        return Decision(False, "refit.too_few", values, **known)
+        return Promotion(False, "refit.too_few", values, **known)
     if new.outcome != "better":
-        return Decision(False, "refit.not_better", values, **known)
+        return Promotion(False, "refit.not_better", values, **known)
     if new.gain < SAME * error(new.metric, new.baseline.value):
-        return Decision(False, "refit.same", values | {"same": f"{SAME:.0%}"}, **known)
+        return Promotion(False, "refit.same", values | {"same": f"{SAME:.0%}"}, **known)
     if bound == "none":
-        return Decision(True, "refit.promoted_unbound", values, **known)
+        return Promotion(True, "refit.promoted_unbound", values, **known)
     if growth > bound:
-        return Decision(False, "refit.forgets", values, **known)
-    return Decision(True, "refit.promoted", values, **known)
+        return Promotion(False, "refit.forgets", values, **known)
+    return Promotion(True, "refit.promoted", values, **known)
 
 
 def error(name: str, value: float) -> float:

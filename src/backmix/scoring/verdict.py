@@ -23,7 +23,7 @@ from backmix.text import Language, say, speak
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.models.choice import Choice
+    from backmix.decision import Decision
     from backmix.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Inside:
+class EnsembleShare:
     """Of a mixture: the share of its networks in the answer, and what the networks alone are called in the frame."""
 
     share: float
@@ -82,7 +82,7 @@ class Verdict:
     unit: str = ""
     share: bool = False
     undefined: Undefined | None = None
-    note: Choice | None = None
+    note: Decision | None = None
     chosen: bool = True
     recurrent: float | None = None
     alone: Standing | None = None
@@ -209,7 +209,7 @@ def judge(
     sampling: Sampling | None = None,
     judged: str = "test",
     chosen_on: str = "validation",
-    inside: Inside | None = None,
+    inside: EnsembleShare | None = None,
 ) -> Verdict:
     """The verdict on the model called ``network`` in a prediction frame with both parts.
 
@@ -227,7 +227,7 @@ def judge(
     test, silent = on_common(test)
     choice = [panel for (part, _), panel in panels(frame[frame["part"] == chosen_on], task)]
     rivals = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
-    facts = Facts(metric, test, sampling)
+    facts = MetricDraws(metric, test, sampling)
     values = {name: facts.value(name) for name in [network, *rivals]}
     rivals = [name for name in rivals if np.isfinite(values[name])]
     draws = facts.draws([network, *rivals])
@@ -267,7 +267,7 @@ def judge(
     )
 
 
-def outcome_of(gain: float, ends: Interval, facts: Facts, baseline: float) -> Outcome:
+def outcome_of(gain: float, ends: Interval, facts: MetricDraws, baseline: float) -> Outcome:
     """What a gain with these ends comes to, against a baseline with this score."""
     if not ends:
         return "too_few"
@@ -292,7 +292,7 @@ def _best_on(choice: list[Panel], metric: Metric, rivals: list[str]) -> str | No
     if not choice:
         return None
     choice, _ = on_common(choice)
-    facts = Facts(metric, choice, Sampling())
+    facts = MetricDraws(metric, choice, Sampling())
     values = {name: facts.value(name) for name in rivals if name in choice[0].samples}
     values = {name: value for name, value in values.items() if np.isfinite(value)}
     return max(values, key=lambda name: float(facts.good(values[name]))) if values else None
@@ -314,7 +314,7 @@ def on_common(found: list[Panel]) -> tuple[list[Panel], set[str]]:
     return cut, silent
 
 
-class Facts:
+class MetricDraws:
     """Values and draws of the task's first metric, over one or several targets."""
 
     def __init__(self, metric: Metric, found: list[Panel], sampling: Sampling) -> None:

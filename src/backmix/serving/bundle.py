@@ -26,15 +26,15 @@ from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.bands import Calibrated
+from backmix.models.ensemble import ENSEMBLE, Ensemble
 from backmix.models.forms import check_carries
-from backmix.models.mixture import MIXTURE, Mixture
-from backmix.models.weights import Weights, fits, network_weights, put_weights, take_mixture, take_weights
+from backmix.models.weights import Weights, fits, network_weights, put_weights, take_ensemble, take_weights
 from backmix.parallel import HERE, Workers
 from backmix.serving.archive import pack, read_json, unpack
-from backmix.serving.blend import Blend
+from backmix.serving.composition import Composition
 from backmix.serving.intervals import add_intervals, fits_recipe, read_intervals
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe
+from backmix.training.preprocessing import Preprocessing
 from backmix.training.warm import Period, Start
 from backmix.version import __version__
 
@@ -65,7 +65,7 @@ class Bundle:
     intervals: how far results lie from predictions (`models.bands`); None where nobody has calibrated it
     """
 
-    recipe: Recipe
+    recipe: Preprocessing
     architecture: Architecture
     weights: Weights
     read: ReadPlan = field(default_factory=ReadPlan)
@@ -73,13 +73,15 @@ class Bundle:
     scores: Mapping[str, Any] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
     intervals: Calibrated | None = None
-    blend: Blend | None = None
+    blend: Composition | None = None
 
     @classmethod
     def of(cls, model: Any, **others: Any) -> Bundle:
-        """A bundle of a trained Keras network, or of a `Mixture`, with the other fields as they are given."""
-        if isinstance(model, Mixture):
-            return cls(architecture=model.architecture, weights=take_mixture(model), blend=Blend.of(model), **others)
+        """A bundle of a trained Keras network, or of a `Ensemble`, with the other fields as they are given."""
+        if isinstance(model, Ensemble):
+            return cls(
+                architecture=model.architecture, weights=take_ensemble(model), blend=Composition.of(model), **others
+            )
         return cls(architecture=model.architecture, weights=take_weights(model), **others)
 
     @cached_property
@@ -91,7 +93,7 @@ class Bundle:
             _built(self.architecture, network_weights(self.weights, number))
             for number in range(1, self.blend.members + 1)
         )
-        return Mixture(
+        return Ensemble(
             self.architecture,
             members,
             self.blend.made(self.weights, self.architecture),
@@ -106,7 +108,7 @@ class Bundle:
     @property
     def called(self) -> str:
         """What the model is called in a prediction frame."""
-        return self.architecture.called if self.blend is None else MIXTURE
+        return self.architecture.called if self.blend is None else ENSEMBLE
 
     @property
     def period(self) -> Period | None:
@@ -231,7 +233,7 @@ class Bundle:
         try:
             architecture = Architecture.from_dict(read_json(members[member], path, member))
             member = "recipe.json"
-            recipe = Recipe.from_dict(read_json(members[member], path, member))
+            recipe = Preprocessing.from_dict(read_json(members[member], path, member))
             if recipe.spec.carried:
                 check_carries(architecture)
             member = "read.json"
@@ -241,7 +243,7 @@ class Bundle:
             blend = None
             if "mixture.json" in members:
                 member = "mixture.json"
-                blend = Blend.from_dict(read_json(members[member], path, member))
+                blend = Composition.from_dict(read_json(members[member], path, member))
                 member = "weights.safetensors"
                 blend.made(weights, architecture)
             elif not fits(weights, architecture):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backmix.data.windows import Windows
-    from backmix.training.recipe import Recipe
+    from backmix.training.preprocessing import Preprocessing
 
 MEMBER = "intervals.json"
 
@@ -32,7 +32,7 @@ def read_intervals(members: Mapping[str, bytes], path: Path) -> Calibrated | Non
     return calibrated_from(read_json(members[MEMBER], path, MEMBER)) if MEMBER in members else None
 
 
-def fits_recipe(intervals: Calibrated, recipe: Recipe) -> bool:
+def fits_recipe(intervals: Calibrated, recipe: Preprocessing) -> bool:
     """Whether these are intervals of what the recipe's task answers."""
     task = recipe.task
     if isinstance(intervals, Bands):
@@ -45,7 +45,7 @@ def fits_recipe(intervals: Calibrated, recipe: Recipe) -> bool:
     return task.kind == "classification" and task.sets and intervals.classes == task.known
 
 
-def add_intervals(frame: pd.DataFrame, recipe: Recipe, intervals: Calibrated, windows: Windows) -> pd.DataFrame:
+def add_intervals(frame: pd.DataFrame, recipe: Preprocessing, intervals: Calibrated, windows: Windows) -> pd.DataFrame:
     """The prediction frame of these windows with the columns of `scoring.bands`."""
     from backmix.scoring.bands import Banding, lateness, with_bands
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.models.architecture import Architecture
-from backmix.models.reference import Form, Network, forward
+from backmix.models.reference import CellForm, Network, forward
 from backmix.models.size import layers
 from backmix.serving.stepping import Floats, State, Stepper
 
@@ -87,5 +87,5 @@ class PortableNetwork(Stepper):
         return np.concatenate(found) if found else np.empty((0, self._network.architecture.outputs))
 
     @property
-    def _form(self) -> Form:
+    def _form(self) -> CellForm:
         return self._network.form

@@ -33,9 +33,9 @@ from backmix.models.size import layers
 from backmix.models.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.weights import Weights, fits, network_weights
 from backmix.serving.archive import read_json, unpack
-from backmix.serving.blend import Blend
+from backmix.serving.composition import Composition
+from backmix.serving.ensemble_network import EnsembleNetwork
 from backmix.serving.intervals import MEMBER, read_intervals
-from backmix.serving.mixed import MixedNetwork
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]
@@ -94,7 +94,7 @@ class Runtime:
             weights = safetensors.numpy.load(members[member])
             blend = None
             if "mixture.json" in members:
-                blend = Blend.from_dict(read_json(members["mixture.json"], path, "mixture.json"))
+                blend = Composition.from_dict(read_json(members["mixture.json"], path, "mixture.json"))
                 parts = blend.made(weights, architecture)
             elif not fits(weights, architecture):
                 raise ValueError
@@ -132,7 +132,7 @@ class Runtime:
             networks = [
                 make(architecture, network_weights(weights, number), recipe) for number in range(1, blend.members + 1)
             ]
-            network = MixedNetwork(
+            network = EnsembleNetwork(
                 networks,
                 parts,
                 weights["mixture/weights"],
@@ -223,7 +223,7 @@ class Runtime:
         self._check_numbers(values)
         if self.shown is not None and self._plain < len(self.inputs):
             values[:, : max(0, steps - self.shown), self._plain :] = self._hidden
-        if isinstance(self._network, MixedNetwork):
+        if isinstance(self._network, EnsembleNetwork):
             over = None if ended is None else np.broadcast_to(np.asarray(ended, bool), (len(values),))
             return self._decoded(self._network.predict(values, sizes, over))
         return self._decoded(self._network.predict(values, sizes))

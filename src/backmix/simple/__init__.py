@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backmix.decision import Decision
 from backmix.errors import PlanError
-from backmix.models.choice import Choice
 from backmix.registry import Registry
 from backmix.tasks import Outcome
 from backmix.training.threads import few_threads
@@ -34,7 +34,7 @@ class Predictor(Protocol):
     """
 
     @property
-    def choices(self) -> tuple[Choice, ...]: ...
+    def choices(self) -> tuple[Decision, ...]: ...
 
     def predict(self, windows: Windows) -> Outcome:
         """What the baseline says about B windows, in the plant's terms."""
@@ -60,17 +60,17 @@ baselines: Registry[Fit] = Registry("baselines", package="backmix.simple")
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedBaselines:
     """The baselines of a task: those that could be fitted, and why the others could not.
 
     seconds: how long each took to fit
     """
 
     predictors: Mapping[str, Predictor]
-    unusable: Mapping[str, Choice]
+    unusable: Mapping[str, Decision]
     seconds: Mapping[str, float]
 
-    def again(self, windows: Windows) -> Fitted:
+    def again(self, windows: Windows) -> FittedBaselines:
         """The same baselines, taught by these windows with what was decided on the validation part.
 
         One without a ``learn_again`` has learned nothing and stays as it is.
@@ -83,7 +83,7 @@ class Fitted:
         return replace(self, predictors=found)
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[Decision, ...]:
         """What the baselines decided, and which of them could not be used, for the report."""
         decided = (choice for predictor in self.predictors.values() for choice in predictor.choices)
         return (*decided, *self.unusable.values())
@@ -97,7 +97,7 @@ def fit_baselines(
     seed: int = 0,
     names: Sequence[str] | None = None,
     watch: Callable[[str], None] | None = None,
-) -> Fitted:
+) -> FittedBaselines:
     """Fit the baselines of a task (or those in ``names``) on the windows of the network.
 
     ``watch`` is told the name of each one before it is fitted. Without validation windows the last
@@ -109,7 +109,7 @@ def fit_baselines(
     validation = task.learned(validation) if validation is not None and len(validation) else None
     chosen = {name: baselines.get(name) for name in (task.baselines if names is None else names)}
     predictors: dict[str, Predictor] = {}
-    unusable: dict[str, Choice] = {}
+    unusable: dict[str, Decision] = {}
     seconds: dict[str, float] = {}
     for name, fit in chosen.items():
         if watch is not None:
@@ -119,11 +119,11 @@ def fit_baselines(
             with few_threads(train):
                 predictors[name] = fit(train, validation, task, seed)
         except Unusable as reason:
-            unusable[name] = Choice(None, reason.key, reason.values, setting=f"baseline.{name}")
+            unusable[name] = Decision(None, reason.key, reason.values, setting=f"baseline.{name}")
         seconds[name] = time.perf_counter() - begin
         if name in predictors:
             _check_kind(name, predictors[name], task, train)
-    return Fitted(predictors, unusable, seconds)
+    return FittedBaselines(predictors, unusable, seconds)
 
 
 def _check_kind(name: str, predictor: Predictor, task: Task, train: Windows) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import slices
 from backmix.data.windows import WindowBatch
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.simple import Unusable, baselines
 from backmix.simple.linear import Linear, ridge
 from backmix.tasks import Outcome
@@ -31,7 +31,7 @@ class Seasonal:
     """The newest known value of the target that is a whole number of ``season`` rows older."""
 
     season: int
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Decision, ...] = ()
 
     def predict(self, windows: Windows) -> Outcome:
         spec = windows.spec
@@ -56,7 +56,7 @@ def fit_seasonal(train: Windows, validation: Windows | None, task: Task, seed: i
         raise Unusable("evaluation.no_season")
     if season > train.steps:
         raise Unusable("evaluation.season_too_long", season=season, lookback=train.steps)
-    return Seasonal(season, (Choice(season, "evaluation.season", {"season": season}, setting="baseline.seasonal"),))
+    return Seasonal(season, (Decision(season, "evaluation.season", {"season": season}, setting="baseline.seasonal"),))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Arx:
     linear: Linear
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[Decision, ...]:
         return tuple(replace(choice, setting="baseline.arx") for choice in self.linear.choices)
 
     def step(self, x: NDArray[np.float32]) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.models.novelty import VARIANCE, Subspace, finest, needed, threshold
 from backmix.simple import Unusable, baselines
 from backmix.tasks.anomaly_detection import AnomalyDetection, alarm
@@ -41,7 +41,7 @@ class Components:
     beside: float
     limit: float
     rows: int
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
 
     def predict(self, windows: Windows) -> Outcome:
         parts = _larger(self.space, newest(windows, self.rows), self.along, self.beside)
@@ -56,7 +56,7 @@ class Deviation:
     scale: Floats
     limit: float
     rows: int
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
 
     def predict(self, windows: Windows) -> Outcome:
         parts = _largest(newest(windows, self.rows), self.center, self.scale)
@@ -130,7 +130,7 @@ def fit_pca(train: Windows, validation: Windows | None, task: Task, seed: int) -
     beside = max(threshold(_mean(space.beside, choosing).sum(axis=1), rate), tiny)
     limit = threshold(_larger(space, choosing, along, beside).sum(axis=1), rate)
     count = len(space.variances)
-    choice = Choice(
+    choice = Decision(
         count,
         "anomaly.pca_components",
         {"components": count, "share": VARIANCE, "rows": f"{len(rows):,}"},
@@ -147,5 +147,5 @@ def fit_deviation(train: Windows, validation: Windows | None, task: Task, seed: 
     center, spread = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     limit = threshold(_largest(choosing, center, scale).sum(axis=1), rate)
-    choice = Choice(None, "anomaly.deviation_rule", {"rows": f"{len(rows):,}"}, setting="baseline.largest_deviation")
+    choice = Decision(None, "anomaly.deviation_rule", {"rows": f"{len(rows):,}"}, setting="baseline.largest_deviation")
     return Deviation(center, scale, limit, choosing.shape[1], (choice,))

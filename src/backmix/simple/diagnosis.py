@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.simple import Again, Unusable, baselines
 from backmix.tasks import Outcome
 from backmix.training.features import Singles, last_fifth, sampling, statistics
@@ -43,7 +43,7 @@ class Classifier:
     model: Any
     codes: NDArray[np.int64]
     classes: int
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -59,7 +59,7 @@ def window_statistics(windows: Windows, at: NDArray[np.int64]) -> Singles:
     return np.concatenate([statistics(used.gather(some)) for some in slices(used)])
 
 
-def _learn(train: Windows, most: int) -> tuple[Singles, NDArray[np.int64], tuple[Choice, ...]]:
+def _learn(train: Windows, most: int) -> tuple[Singles, NDArray[np.int64], tuple[Decision, ...]]:
     """Statistics and class codes of the training windows; Unusable when they are all of one class."""
     width = 5 * len(train.feature_names)
     at = sampled(len(train), max(200, min(most, MOST_NUMBERS // width)))
@@ -76,7 +76,7 @@ def fit_lda(train: Windows, validation: Windows | None, task: Task, seed: int) -
 
     x, codes, notes = _learn(train, MOST_ROWS)
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x.astype(np.float64), codes)
-    choice = Choice(None, "evaluation.lda_shrinkage", {"features": x.shape[1]}, setting="baseline.lda")
+    choice = Decision(None, "evaluation.lda_shrinkage", {"features": x.shape[1]}, setting="baseline.lda")
     return Classifier(
         model,
         np.asarray(model.classes_, dtype=np.int64),
@@ -103,7 +103,7 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
     if inner is not train:
         x, codes, notes = _learn(train, TREE_ROWS)
         best = _grown(x, codes, leaf, seed)
-    choice = Choice(
+    choice = Decision(
         leaf,
         "evaluation.trees_leaf",
         {"leaf": leaf, "trees": TREES, "features": x.shape[1]},

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.simple import Again, baselines
 from backmix.simple.linear import Linear, pls
 from backmix.tasks import Outcome
@@ -33,7 +33,7 @@ class Evolving:
 
     models: dict[int, Linear]
     ends: NDArray[np.float64]
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Decision, ...] = ()
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -73,7 +73,7 @@ def fit_evolving(train: Windows, validation: Windows | None, task: Task, seed: i
 
     components = ", ".join(str(model.choices[0].value) for model in models.values())
     choices = (
-        Choice(
+        Decision(
             len(models),
             "course.evolving",
             {"models": len(models), "components": components},

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.simple import Again, baselines
 from backmix.tasks import Outcome
 from backmix.training.features import Lags, Singles, last_fifth, sampling
@@ -46,7 +46,7 @@ class FeedForward:
     lags: Lags
     model: Any
     goals: int
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -90,7 +90,7 @@ def fit_feed_forward(train: Windows, validation: Windows | None, task: Task, see
 
     epoch = best.epoch
     choices = (
-        Choice(
+        Decision(
             best.epoch,
             "evaluation.feed_forward_epochs",
             {"epochs": best.epoch, "features": lags.width, "units": HIDDEN, "decay": f"{chosen:g}"},

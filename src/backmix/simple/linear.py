@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backmix.data.slices import sampled, slices
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.simple import Again, baselines
 from backmix.tasks import Outcome
 from backmix.training.features import Lags, last_fifth
 from backmix.training.linear import (
     MOST_COMPONENTS,
     PENALTIES,
+    FlatForm,
     Floats,
-    Form,
-    Moments,
+    WindowMoments,
     errors,
     moments,
     pls_path,
@@ -44,11 +44,11 @@ class Linear:
     weights: (P, K) for features as gathered
     """
 
-    lags: Form
+    lags: FlatForm
     mean: Floats
     weights: Floats
     level: Floats
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Decision, ...] = ()
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -58,7 +58,9 @@ class Linear:
         return Outcome(values=windows.unscaled(found))
 
 
-def chosen(sums: Moments, weights: Floats, best: int, choice: Choice, again: Callable[[Moments], Floats]) -> Linear:
+def chosen(
+    sums: WindowMoments, weights: Floats, best: int, choice: Decision, again: Callable[[WindowMoments], Floats]
+) -> Linear:
     """The best model of a path; ``again`` gives the weights (1, P, K) of the same one for other moments."""
 
     def learn(windows: Windows) -> Linear:
@@ -92,14 +94,14 @@ def ridge(train: Windows, validation: Windows | None) -> Linear:
     if inner is not train:
         sums = moments(train)
 
-    def again(other: Moments) -> Floats:
+    def again(other: WindowMoments) -> Floats:
         return ridge_path(other, (PENALTIES[best],))
 
     return chosen(
         sums,
         again(sums),
         0,
-        Choice(
+        Decision(
             PENALTIES[best],
             "evaluation.ridge_penalty",
             {"penalty": f"{PENALTIES[best]:.3g}", "features": sums.lags.width},
@@ -129,7 +131,7 @@ def pls(train: Windows, validation: Windows | None) -> Linear:
         sums,
         weights,
         best,
-        Choice(
+        Decision(
             best + 1,
             "evaluation.pls_components",
             {"components": best + 1, "features": sums.lags.width},

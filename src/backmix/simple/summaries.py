@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.simple import baselines
 from backmix.simple.linear import Linear, chosen
 from backmix.training.features import last_fifth, quadratic
@@ -37,7 +37,7 @@ def fit_ridge_summaries(train: Windows, validation: Windows | None, task: Task, 
         sums,
         weights,
         best,
-        Choice(
+        Decision(
             PENALTIES[best],
             "course.summaries_chosen",
             {"penalty": f"{PENALTIES[best]:.3g}", "features": form.width},

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.simple import Again, baselines
 from backmix.tasks import Outcome
 from backmix.training.features import Lags, Singles, last_fifth, sampling, statistics
@@ -46,7 +46,7 @@ class Trees:
 
     lags: Lags
     models: tuple[Any, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -79,7 +79,7 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
         grown = tuple(_boosting(count, seed).fit(x, y[:, k]) for k, count in enumerate(rounds))
         return Trees(lags, grown, (choice, *lags.choices, *sampling(some, windows)), learn)
 
-    choice = Choice(
+    choice = Decision(
         rounds[0] if len(rounds) == 1 else tuple(rounds),
         "evaluation.trees_rounds",
         {"rounds": ", ".join(map(str, rounds)), "features": x.shape[1]},

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.course import SECONDS, edges, passed
-from backmix.models.choice import Choice
+from backmix.data.progress import SECONDS, edges, passed
+from backmix.decision import Decision
 from backmix.simple import Again, baselines
 from backmix.tasks import Outcome
 
@@ -30,7 +30,7 @@ class UsualLength:
 
     length: NDArray[np.float64]
     unit: str
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Decision, ...] = ()
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -51,7 +51,7 @@ def fit_usual_length(train: Windows, validation: Windows | None, task: Task, see
         length,
         unit,
         (
-            Choice(
+            Decision(
                 float(length[0]),
                 "course.usual_length",
                 {"length": f"{length[0]:.4g}", "unit": unit},

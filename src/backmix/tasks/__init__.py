@@ -22,14 +22,14 @@ from pydantic import field_validator
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
+from backmix.decision import Decision
 from backmix.models.bands import Stage
-from backmix.models.choice import Choice
 from backmix.registry import Registry
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 
-class TaskPlan(Section):
+class TaskPlan(PlanSection):
     """The ``[task]`` section that every task has: its kind, and one or several target tags."""
 
     kind: str
@@ -238,12 +238,12 @@ class Task(ABC):
         """The period in rows after which the target comes round again, where one is given; for `seasonal` baselines."""
         return None
 
-    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+    def remarks(self, train: Windows) -> tuple[Decision, ...]:
         """What the task decided or assumed about the target, for the report."""
         return ()
 
     @property
-    def convention(self) -> Choice | None:
+    def convention(self) -> Decision | None:
         """What must be said beside every verdict, because scores mean something else without it."""
         return None
 
@@ -256,7 +256,7 @@ class Task(ABC):
         return self
 
     @abstractmethod
-    def loss(self, train: Windows) -> Choice:
+    def loss(self, train: Windows) -> Decision:
         """The loss for these training windows, with the reason."""
 
     @abstractmethod

@@ -25,8 +25,8 @@ from backmix.data.purity import pure_windows
 from backmix.data.table import Table, missing_column
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
+from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
-from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
 from backmix.models.novelty import Ellipse, finest, needed, threshold
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
@@ -217,7 +217,7 @@ class AnomalyDetection(Task):
             )
         return replace(self, fitted={"inputs": len(train.spec.inputs)})
 
-    def loss(self, train: Windows) -> Choice:
+    def loss(self, train: Windows) -> Decision:
         return choose_loss("regression")
 
     def calibrated(self, outputs: NDArray[Any], windows: Windows) -> Self:

@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.course import Unit, counts_down, every_row, passed, share
+from backmix.data.progress import Unit, counts_down, every_row, passed, share
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
+from backmix.decision import Decision
 from backmix.errors import PlanError
-from backmix.models.choice import Choice
 from backmix.tasks import TaskPlan, tasks
 from backmix.tasks.batches import Countdown, CountdownPlan
 from backmix.text import say
@@ -83,8 +83,8 @@ class BatchEndTime(Countdown):
         elapsed = np.asarray(windows.table.column(ELAPSED), dtype=np.float64)[windows.origins]
         return {"elapsed": elapsed, "share": share(windows)}
 
-    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+    def remarks(self, train: Windows) -> tuple[Decision, ...]:
         unit = self.targets[0].unit
-        counted = (Choice(self.settings.target, "course.end_computed", {"unit": unit}, setting="task.target"),)
+        counted = (Decision(self.settings.target, "course.end_computed", {"unit": unit}, setting="task.target"),)
         known = super().remarks(train)
         return (*counted, *known) if counts_down(train, self.settings.target, unit) else known

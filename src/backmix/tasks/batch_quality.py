@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.course import complete, every_row, last_value, passed, share
+from backmix.data.progress import complete, every_row, last_value, passed, share
 from backmix.data.table import Table
 from backmix.data.windows import Windows
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.tasks import TaskPlan, tasks
 from backmix.tasks.batches import BatchRegression
 
@@ -72,11 +72,11 @@ class BatchQuality(BatchRegression):
         return passed(windows.table, unit)[windows.origins]
 
     @property
-    def convention(self) -> Choice:
-        return Choice("last", "course.quality_judged", {})
+    def convention(self) -> Decision:
+        return Decision("last", "course.quality_judged", {})
 
-    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+    def remarks(self, train: Windows) -> tuple[Decision, ...]:
         return (
-            Choice(", ".join(self.settings.targets), "course.quality_label", {}, setting="task.target"),
+            Decision(", ".join(self.settings.targets), "course.quality_label", {}, setting="task.target"),
             self.convention,
         )

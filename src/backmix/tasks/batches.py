@@ -11,12 +11,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from backmix.data.course import left, of_batches
+from backmix.data.progress import left, of_batches
 from backmix.data.table import Table, missing_column
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
+from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
-from backmix.models.choice import Choice
 from backmix.tasks import TaskPlan
 from backmix.tasks.regression import Regression
 
@@ -85,8 +85,8 @@ class Countdown(BatchRegression):
                 raise missing_column(name, table.batch_names, table.source)
         return super().bind(table, settings)
 
-    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+    def remarks(self, train: Windows) -> tuple[Decision, ...]:
         if not self.settings.unfinished:
             return ()
         names = ", ".join(self.settings.unfinished)
-        return (Choice(self.settings.unfinished, "course.unfinished", {"names": names}, setting="task.unfinished"),)
+        return (Decision(self.settings.unfinished, "course.unfinished", {"names": names}, setting="task.unfinished"),)

@@ -3,7 +3,7 @@
 This module is the fault-diagnosis task: the class of the target row from the window before it. With
 ``per_step`` the network learns the class of every row of the window, and is judged on the newest one
 as before. Classes that are ``left_out`` are never taught; in the test part they are "unknown", and with
-``reject`` a novelty gate behind every model, network or baseline, can say so (see `tasks.gate`).
+``reject`` a novelty gate behind every model, network or baseline, can say so (see `tasks.rejection`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pydantic import Field, model_validator
 from backmix.data.purity import pure_windows
 from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec
+from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
-from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
 from backmix.models.novelty import finest, needed
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
 from backmix.tasks.classes import as_classes, recoded
-from backmix.tasks.gate import Gate
+from backmix.tasks.rejection import RejectionGate
 from backmix.text import say
 
 UNEVEN = 1.5
@@ -90,7 +90,7 @@ class FaultDiagnosis(Task):
     def __post_init__(self) -> None:
         """Raises ValueError or KeyError for a gate that no training could have left."""
         if self.fitted:
-            Gate.from_dict(self.fitted)
+            RejectionGate.from_dict(self.fitted)
 
     @classmethod
     def adapt(cls, table: Table, settings: TaskPlan) -> Table:
@@ -169,9 +169,9 @@ class FaultDiagnosis(Task):
                 count=f"{len(some):,}",
                 fit=finest(len(some)),
             )
-        return replace(self, fitted=Gate.fit(train, some, rate).to_dict())
+        return replace(self, fitted=RejectionGate.fit(train, some, rate).to_dict())
 
-    def loss(self, train: Windows) -> Choice:
+    def loss(self, train: Windows) -> Decision:
         return choose_loss("binary" if len(self.known) == 2 else "classes")
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
@@ -188,7 +188,7 @@ class FaultDiagnosis(Task):
         if self.settings.reject is None:
             return outcome
         assert outcome.probabilities is not None
-        novelty = Gate.from_dict(self.fitted).novelty(windows)
+        novelty = RejectionGate.from_dict(self.fitted).novelty(windows)
         known = outcome.probabilities[:, :-1]
         weight = novelty * known.max(axis=1)
         unknown = (weight / (1.0 + weight))[:, None]

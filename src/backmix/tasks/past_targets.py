@@ -15,12 +15,12 @@ from backmix.data.lab_plan import LabPlan
 from backmix.data.reported import report_name
 from backmix.data.windows import Known
 from backmix.duration import Duration, DurationField
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.tasks import TaskPlan
 from backmix.text import say
 
 
-class PastTargets(Section):
+class PastTargets(PlanSection):
     """Which past target values the model may see at the moment of prediction: one of the first two.
 
     delay: age of the newest value that is known (sampling to report), at least one row

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.course import asked_targets
+from backmix.data.progress import asked_targets
 from backmix.data.table import Table
 from backmix.data.windows import Windows
+from backmix.decision import Decision
 from backmix.errors import InputError
-from backmix.models.choice import Choice
 from backmix.models.losses import choose_loss
 from backmix.tasks import Outcome, Task, TaskPlan
 
@@ -56,7 +56,7 @@ class Regression(Task):
     def outputs(self) -> int:
         return len(self.targets)
 
-    def loss(self, train: Windows) -> Choice:
+    def loss(self, train: Windows) -> Decision:
         asked = asked_targets(train)
         for column, name in enumerate(train.spec.targets):
             if np.ptp(asked[:, column]) == 0:

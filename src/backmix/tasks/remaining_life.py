@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from backmix.data.course import SECONDS, Unit, complete, counts_down, passed
+from backmix.data.progress import SECONDS, Unit, complete, counts_down, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.tasks import TaskPlan, tasks
 from backmix.tasks.batches import Countdown, CountdownPlan
 from backmix.text import say
@@ -135,20 +135,20 @@ class RemainingLife(Countdown):
         return {"elapsed": elapsed[windows.origins], "late_cost": late, "early_cost": early}
 
     @property
-    def convention(self) -> Choice:
+    def convention(self) -> Decision:
         cap, unit = self.cap, self.targets[0].unit
         how = "uncapped" if cap is None else "capped" if self.settings.judge_capped else "learned_capped"
         values = {"cap": f"{cap:g} {unit}".rstrip() if cap is not None else ""}
-        return Choice(cap, f"course.life_{how}_{self.settings.judged}", values, setting="task.cap")
+        return Decision(cap, f"course.life_{how}_{self.settings.judged}", values, setting="task.cap")
 
-    def remarks(self, train: Windows) -> tuple[Choice, ...]:
+    def remarks(self, train: Windows) -> tuple[Decision, ...]:
         why = "given" if self.settings.cap != "auto" else "none" if self.cap is None else "rows"
         found = [
             self.convention,
-            Choice("none" if self.cap is None else self.cap, f"course.cap_{why}", {}, setting="task.cap"),
+            Decision("none" if self.cap is None else self.cap, f"course.cap_{why}", {}, setting="task.cap"),
         ]
         if counts_down(train, self.settings.target, self.targets[0].unit):
-            found.append(Choice(self.settings.target, "course.life_computed", {}, setting="task.target"))
+            found.append(Decision(self.settings.target, "course.life_computed", {}, setting="task.target"))
         return (*found, *super().remarks(train))
 
 

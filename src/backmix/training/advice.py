@@ -1,7 +1,7 @@
 """What to choose when the user has not chosen.
 
 This module holds the rules of thumb for cell, size, dropout, batch size and summaries as data, a
-table each, and the functions that read them. Every answer is a `Choice` with its reason, and the
+table each, and the functions that read them. Every answer is a `Decision` with its reason, and the
 reason says that a rule of thumb is one: the rules are starting points that a run with other
 settings can beat, never findings about the plant at hand.
 """
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from backmix.decision import Decision
 from backmix.models.architecture import FEEDBACK, STEPPED, Architecture
-from backmix.models.choice import Choice
 from backmix.models.fast_path import leaves_fast_path
 from backmix.models.heads import Kind, heads
 from backmix.models.network import ModelPlan
@@ -164,7 +164,7 @@ class Advice:
     """An architecture with nothing left open, and the reason for everything that was."""
 
     architecture: Architecture
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
 
 
 def advise(plan: ModelPlan, situation: Situation) -> Advice:
@@ -182,7 +182,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     """
     s, choices = situation, []
 
-    def take(asked: Any, choice: Choice) -> Any:
+    def take(asked: Any, choice: Decision) -> Any:
         if asked != "auto":
             return asked
         choices.append(choice)
@@ -240,13 +240,13 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         plan.dropout,
         choose_dropout(s.samples, parameters(shape), kind=kind)
         if wished is None
-        else Choice(wished, "course.dropout_wished", setting="model.dropout"),
+        else Decision(wished, "course.dropout_wished", setting="model.dropout"),
     )
     shape = replace(shape, dropout=dropout, noise=noise)
     return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
 
 
-def choose_cell(lookback: int, samples: int, budget: Budget = "tight") -> Choice:
+def choose_cell(lookback: int, samples: int, budget: Budget = "tight") -> Decision:
     """The cell for windows of ``lookback`` rows, ``samples`` of them, in a budget of time.
 
     >>> choose_cell(30, 5000).value
@@ -257,11 +257,11 @@ def choose_cell(lookback: int, samples: int, budget: Budget = "tight") -> Choice
     for rule in CELL_TREE:
         if lookback < rule.rows_below and samples < rule.samples_below and rule.budget in (None, budget):
             values = {"rows": lookback, "samples": samples, "few": FEW, "short": SHORT, "long": LONG}
-            return Choice(rule.cell, rule.reason_key, values, "model.cell")
+            return Decision(rule.cell, rule.reason_key, values, "model.cell")
     raise AssertionError("the last branch of the tree always holds")
 
 
-def choose_units(lookback: int, samples: int) -> Choice:
+def choose_units(lookback: int, samples: int) -> Decision:
     """Units of each recurrent layer: what the length asks for, held to what the samples can teach.
 
     >>> choose_units(60, 500).value, choose_units(60, 500_000).value
@@ -272,10 +272,10 @@ def choose_units(lookback: int, samples: int) -> Choice:
     units = tuple(min(size, limit.widest) for size in asked[: limit.layers])
     key = "advice.units_rows" if units == asked else "advice.units_samples"
     values = {"rows": lookback, "samples": samples, "asked": _spell(asked), "units": _spell(units)}
-    return Choice(units, key, values, "model.units")
+    return Decision(units, key, values, "model.units")
 
 
-def choose_blocks(lookback: int, samples: int, heads: int) -> Choice:
+def choose_blocks(lookback: int, samples: int, heads: int) -> Decision:
     """The width of a Transformer, once per block: as wide as a recurrent layer would be.
 
     >>> choose_blocks(60, 500, 4).value, choose_blocks(60, 500_000, 4).value
@@ -284,10 +284,10 @@ def choose_blocks(lookback: int, samples: int, heads: int) -> Choice:
     units = choose_units(lookback, samples).value
     width = max(heads, units[0] // heads * heads)
     values = {"rows": lookback, "samples": samples, "width": width, "blocks": len(units)}
-    return Choice((width,) * len(units), "forms.units_transformer", values, "model.units")
+    return Decision((width,) * len(units), "forms.units_transformer", values, "model.units")
 
 
-def choose_dropout(samples: int, parameters: int, *, kind: Kind = "classes") -> Choice:
+def choose_dropout(samples: int, parameters: int, *, kind: Kind = "classes") -> Decision:
     """Dropout on the inputs of recurrent layers, from windows and trainable numbers.
 
     >>> choose_dropout(800, 5000).value, choose_dropout(50_000, 5000).value
@@ -297,23 +297,23 @@ def choose_dropout(samples: int, parameters: int, *, kind: Kind = "classes") -> 
     """
     values = {"samples": samples, "parameters": parameters}
     if kind == "regression":
-        return Choice(0.0, "advice.dropout_number", values, "model.dropout")
+        return Decision(0.0, "advice.dropout_number", values, "model.dropout")
     rule = next(rule for rule in DROPOUT_OF_CLASSES if samples < rule.ratio * parameters)
-    return Choice(rule.rate, rule.reason_key, values, "model.dropout")
+    return Decision(rule.rate, rule.reason_key, values, "model.dropout")
 
 
-def choose_head_dropout(kind: Kind, *, summaries: bool) -> Choice:
+def choose_head_dropout(kind: Kind, *, summaries: bool) -> Decision:
     """Dropout before the head: for classes with summaries, whose many columns are easy to learn by heart.
 
     >>> choose_head_dropout("classes", summaries=True).value
     0.3
     """
     if kind != "regression" and summaries:
-        return Choice(HEAD_DROPOUT, "advice.head_dropout_summaries", {}, "model.head_dropout")
-    return Choice(0.0, "advice.head_dropout_none", {}, "model.head_dropout")
+        return Decision(HEAD_DROPOUT, "advice.head_dropout_summaries", {}, "model.head_dropout")
+    return Decision(0.0, "advice.head_dropout_none", {}, "model.head_dropout")
 
 
-def choose_summaries(kind: Kind, *, at_once: bool = True) -> Choice:
+def choose_summaries(kind: Kind, *, at_once: bool = True) -> Decision:
     """Whether window statistics stand beside the last state; at_once: whether the head has a place for them.
 
     >>> choose_summaries("classes").value, choose_summaries("regression").value
@@ -322,45 +322,45 @@ def choose_summaries(kind: Kind, *, at_once: bool = True) -> Choice:
     False
     """
     if not at_once:
-        return Choice(False, "forms.summaries_steps", {}, "model.summaries")
+        return Decision(False, "forms.summaries_steps", {}, "model.summaries")
     if kind == "regression":
-        return Choice(False, "advice.summaries_number", {}, "model.summaries")
-    return Choice(True, "advice.summaries_class", {}, "model.summaries")
+        return Decision(False, "advice.summaries_number", {}, "model.summaries")
+    return Decision(True, "advice.summaries_class", {}, "model.summaries")
 
 
-def choose_decoder(wish: str, body: str = "recurrent") -> Choice:
+def choose_decoder(wish: str, body: str = "recurrent") -> Decision:
     """What gives the steps of a path or a window: what the task wishes for, "none" without a wish.
 
     >>> choose_decoder("states").value, choose_decoder("states", "transformer").value
     ('states', 'attention')
     """
     if wish == "states" and body == "transformer":
-        return Choice("attention", "forms.decoder_looks", {}, "model.decoder")
+        return Decision("attention", "forms.decoder_looks", {}, "model.decoder")
     key = "forms.decoder_none" if wish == "none" else "forms.decoder_task"
-    return Choice(wish, key, {"decoder": wish}, "model.decoder")
+    return Decision(wish, key, {"decoder": wish}, "model.decoder")
 
 
-def choose_noise(wish: float) -> Choice:
+def choose_noise(wish: float) -> Decision:
     """Standard deviations added to the inputs in training: what the task wishes for.
 
     >>> choose_noise(0.0).value
     0.0
     """
     key = "forms.noise_task" if wish else "forms.noise_none"
-    return Choice(float(wish), key, {"noise": wish}, "model.noise")
+    return Decision(float(wish), key, {"noise": wish}, "model.noise")
 
 
-def choose_teacher_forcing(wish: float) -> Choice:
+def choose_teacher_forcing(wish: float) -> Decision:
     """Share of training steps in which a decoder sees the true value before: what the task wishes for.
 
     >>> choose_teacher_forcing(0.5).value
     0.5
     """
     key = "forms.teacher_task" if wish else "forms.teacher_none"
-    return Choice(float(wish), key, {"share": wish}, "model.teacher_forcing")
+    return Decision(float(wish), key, {"share": wish}, "model.teacher_forcing")
 
 
-def choose_batch_size(lookback: int, *, samples: int | None = None) -> Choice:
+def choose_batch_size(lookback: int, *, samples: int | None = None) -> Decision:
     """How many windows share one step of the optimiser.
 
     >>> [choose_batch_size(rows).value for rows in (30, 80, 200)]
@@ -371,12 +371,12 @@ def choose_batch_size(lookback: int, *, samples: int | None = None) -> Choice:
     size = next(size for rows, size in BATCH_BY_ROWS if lookback <= rows)
     values = {"rows": lookback, "usual": size, "samples": samples, "steps": LEAST_STEPS, "large": LARGE}
     if samples is not None and samples >= LARGE:
-        return Choice(LARGE_BATCH, "advice.batch_large", values, "training.batch_size")
+        return Decision(LARGE_BATCH, "advice.batch_large", values, "training.batch_size")
     if samples is not None and samples < LEAST_STEPS * size:
         while size > 8 and samples < LEAST_STEPS * size:
             size //= 2
-        return Choice(size, "advice.batch_few", values, "training.batch_size")
-    return Choice(size, "advice.batch_rows", values, "training.batch_size")
+        return Decision(size, "advice.batch_few", values, "training.batch_size")
+    return Decision(size, "advice.batch_rows", values, "training.batch_size")
 
 
 def _spell(units: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.reach import apart
-from backmix.data.split import Part, Split, rejoined
+from backmix.data.split import Split, SplitPart, rejoined
 from backmix.data.windows import Windows, build_windows
 from backmix.training.prepare import Prepared
 
@@ -77,7 +77,7 @@ def pooled(prepared: Prepared) -> Windows:
     """The same as one, in the order of time."""
     recipe = prepared.recipe
     both = Split(rejoined(prepared.split.part, batch=prepared.table.batch))
-    every = build_windows(prepared.table, prepared.train.spec, split=both, part=Part.TRAIN)
+    every = build_windows(prepared.table, prepared.train.spec, split=both, part=SplitPart.TRAIN)
     return prepared.task.learned(every.scaled(recipe.scaler, recipe.target_scaler))
 
 

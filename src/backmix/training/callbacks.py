@@ -103,10 +103,10 @@ class Hooks:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ImprovementRule:
     """When a watched value counts as better: by more than ``min_delta``, up or down.
 
-    >>> Rule("val_loss", higher=False, min_delta=0.1).better(0.85, than=1.0)
+    >>> ImprovementRule("val_loss", higher=False, min_delta=0.1).better(0.85, than=1.0)
     True
     """
 
@@ -138,7 +138,7 @@ class EarlyStop(Hooks):
     best_epoch: counted from 0; None before the first epoch has ended
     """
 
-    def __init__(self, rule: Rule, *, patience: int) -> None:
+    def __init__(self, rule: ImprovementRule, *, patience: int) -> None:
         self.rule, self.patience = rule, patience
         self.best: float | None = None
         self.best_epoch: int | None = None
@@ -175,7 +175,7 @@ class Plateau(Hooks):
     Writes the learning rate of the epoch into the logs.
     """
 
-    def __init__(self, rule: Rule, *, patience: int, factor: float, least: float) -> None:
+    def __init__(self, rule: ImprovementRule, *, patience: int, factor: float, least: float) -> None:
         self.rule, self.patience, self.factor, self.least = rule, patience, factor, least
         self.best: float | None = None
         self.wait = 0
@@ -225,7 +225,7 @@ class SaveBest(Hooks):
     it: ``"{epoch:03d}-{val_loss:.4f}"``. Each name is written whole or not at all.
     """
 
-    def __init__(self, rule: Rule, folder: Path, name: str = "best") -> None:
+    def __init__(self, rule: ImprovementRule, folder: Path, name: str = "best") -> None:
         self.rule, self.folder, self.name = rule, folder, name
         self.best: float | None = None
 
@@ -296,7 +296,7 @@ def recommended(settings: FitSettings, folder: Path | None) -> tuple[Hooks, ...]
     >>> [type(callback).__name__ for callback in recommended(FitSettings(), None)]
     ['Plateau', 'EarlyStop']
     """
-    rule = Rule(settings.monitor, settings.higher_is_better, settings.min_delta)
+    rule = ImprovementRule(settings.monitor, settings.higher_is_better, settings.min_delta)
     found: list[Hooks] = [
         Cosine(first=settings.learning_rate, least=settings.min_learning_rate, epochs=settings.epochs)
         if settings.schedule == "cosine"

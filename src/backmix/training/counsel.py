@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backmix.data.course import asked_targets
-from backmix.models.choice import Choice
+from backmix.data.progress import asked_targets
+from backmix.decision import Decision
 from backmix.models.heads import Kind, heads
 from backmix.models.losses import choose_loss
 from backmix.models.network import ModelPlan
 from backmix.tasks import tasks
 from backmix.text import LANGUAGES, Language, say
 from backmix.training.advice import Situation, advise, choose_batch_size
-from backmix.training.course_rules import SETTING, Facts, Rule, Topic, applying, concluded, path
+from backmix.training.course_rules import SETTING, CourseFacts, CourseRule, Topic, applying, concluded, path
 from backmix.training.design import Design
 from backmix.training.measured import weigh
 from backmix.training.prepare import Prepared
@@ -37,10 +37,10 @@ class Counsel:
     """
 
     topic: Topic
-    rules: tuple[Rule, ...]
+    rules: tuple[CourseRule, ...]
     value: Any
-    choice: Choice | None
-    facts: Facts
+    choice: Decision | None
+    facts: CourseFacts
 
     @property
     def course(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class Counsel:
         }
 
 
-def told(rule: Rule) -> dict[str, Any]:
+def told(rule: CourseRule) -> dict[str, Any]:
     """A rule ready for JSON, with what was measured about it."""
     return {
         "name": rule.name,
@@ -80,13 +80,13 @@ def told(rule: Rule) -> dict[str, Any]:
     }
 
 
-def situation(facts: Facts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
+def situation(facts: CourseFacts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
     """The decisions in a situation without data; the loss of a number hangs on its values, so it stays open.
 
     tags: inputs of each row
 
-    >>> from backmix.training.course_rules import Facts
-    >>> [one.topic for one in situation(Facts(rows=60, samples=5000))][:2]
+    >>> from backmix.training.course_rules import CourseFacts
+    >>> [one.topic for one in situation(CourseFacts(rows=60, samples=5000))][:2]
     ['cell', 'size']
     """
     head = "number" if facts.kind == "regression" else "classes"
@@ -118,11 +118,11 @@ def kind_of(task: str) -> Kind:
     return "classes" if tasks.get(task).kind == "classification" and task != "anomaly_detection" else "regression"
 
 
-def facts_of(prepared: Prepared) -> Facts:
+def facts_of(prepared: Prepared) -> CourseFacts:
     """What the rules ask about, of a run: from its training windows alone."""
     train, kind = prepared.lessons[0], heads.get(prepared.task.head).kind
     loss = "" if kind != "regression" else str(choose_loss(kind, targets=asked_targets(train)).value)
-    return Facts(
+    return CourseFacts(
         rows=train.steps,
         samples=len(train),
         kind=kind,
@@ -146,8 +146,8 @@ def of_run(prepared: Prepared, design: Design) -> tuple[Counsel, ...]:
     return _beside(facts_of(prepared), design.choices, named)
 
 
-def _beside(facts: Facts, choices: Sequence[Choice], named: dict[str, Any]) -> tuple[Counsel, ...]:
-    made: dict[str, Choice] = {}
+def _beside(facts: CourseFacts, choices: Sequence[Decision], named: dict[str, Any]) -> tuple[Counsel, ...]:
+    made: dict[str, Decision] = {}
     for choice in choices:
         made.setdefault(choice.setting, choice)
     found = []

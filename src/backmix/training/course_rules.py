@@ -32,7 +32,7 @@ SETTING: Mapping[Topic, str] = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class CourseFacts:
     """What the rules ask about.
 
     rows: T of the windows; samples: training windows; kind: of output
@@ -66,7 +66,7 @@ class Condition:
     tuning: bool | None = None
     overfits: bool | None = None
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, facts: CourseFacts) -> bool:
         """Whether these facts are of that kind."""
         inside = all(
             low <= value <= high for value, (low, high) in ((facts.rows, self.rows), (facts.samples, self.samples))
@@ -113,7 +113,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Rule:
+class CourseRule:
     """A rule of the course.
 
     item: its number in docs/course.md; answer: what it says, value by value, any of them
@@ -145,7 +145,7 @@ _MANY = ("cstr many",)
 """Data with fewer than 1000 training windows of 30 rows, and with more."""
 
 CELLS = (
-    Rule(
+    CourseRule(
         "short",
         "cell",
         81,
@@ -153,7 +153,7 @@ CELLS = (
         ("simple_rnn", "gru"),
         (Claim("cell", "simple_rnn", "lstm", (10,)), Claim("cell", "gru", "lstm", (10,))),
     ),
-    Rule(
+    CourseRule(
         "long",
         "cell",
         81,
@@ -162,7 +162,7 @@ CELLS = (
         (Claim("cell", "lstm", "gru", (240,)), Claim("cell", "lstm", "simple_rnn", (240,))),
         "L",
     ),
-    Rule(
+    CourseRule(
         "middle",
         "cell",
         81,
@@ -170,7 +170,7 @@ CELLS = (
         ("gru",),
         (Claim("cell", "gru", "lstm", (30, 100)), Claim("cell", "gru", "simple_rnn", (30, 100))),
     ),
-    Rule(
+    CourseRule(
         "few",
         "cell",
         81,
@@ -178,8 +178,8 @@ CELLS = (
         ("gru",),
         (Claim("cell_few", "gru", "lstm", (30,), ("cstr few",)), Claim("cell", "gru", "lstm", (30,), ("debutanizer",))),
     ),
-    Rule("many", "cell", 81, Condition(samples=(1000, ANY)), ("lstm", "gru")),
-    Rule(
+    CourseRule("many", "cell", 81, Condition(samples=(1000, ANY)), ("lstm", "gru")),
+    CourseRule(
         "tight",
         "cell",
         81,
@@ -188,7 +188,7 @@ CELLS = (
         (Claim("cell", "gru", "lstm", (10, 30, 100, 240), by="seconds"),),
         "L",
     ),
-    Rule(
+    CourseRule(
         "ample",
         "cell",
         81,
@@ -201,7 +201,7 @@ CELLS = (
 """What the branches of the tree end in."""
 
 SIZES = (
-    Rule(
+    CourseRule(
         "size_short",
         "size",
         82,
@@ -209,7 +209,7 @@ SIZES = (
         ("32", "64"),
         (Claim("size", "32", "16", (10,)), Claim("size", "32", "64", (10,))),
     ),
-    Rule(
+    CourseRule(
         "size_usual",
         "size",
         82,
@@ -217,7 +217,7 @@ SIZES = (
         ("64", "128", "64-64", "128-128"),
         (Claim("size", "64", "32"), Claim("size", "32-32", "32")),
     ),
-    Rule(
+    CourseRule(
         "size_middle",
         "size",
         82,
@@ -225,7 +225,7 @@ SIZES = (
         ("128-128", "256-256"),
         (Claim("size", "64-64", "32", (60,)),),
     ),
-    Rule(
+    CourseRule(
         "size_long",
         "size",
         82,
@@ -236,7 +236,7 @@ SIZES = (
 )
 
 LOSSES = (
-    Rule(
+    CourseRule(
         "loss_usual",
         "loss",
         83,
@@ -244,7 +244,7 @@ LOSSES = (
         ("mse",),
         (Claim("loss", "mse", "mae"), Claim("loss", "mse", "huber")),
     ),
-    Rule(
+    CourseRule(
         "loss_outliers",
         "loss",
         83,
@@ -254,7 +254,7 @@ LOSSES = (
             Claim("loss", loss, "mse", places=("cstr outliers", "debutanizer outliers")) for loss in ("mae", "huber")
         ),
     ),
-    Rule(
+    CourseRule(
         "loss_wide",
         "loss",
         83,
@@ -266,13 +266,13 @@ LOSSES = (
         ),
         "H",
     ),
-    Rule("loss_binary", "loss", 83, Condition(kind="binary"), ("binary_crossentropy",)),
-    Rule("loss_classes", "loss", 83, Condition(kind="classes"), ("sparse_categorical_crossentropy",)),
+    CourseRule("loss_binary", "loss", 83, Condition(kind="binary"), ("binary_crossentropy",)),
+    CourseRule("loss_classes", "loss", 83, Condition(kind="classes"), ("sparse_categorical_crossentropy",)),
 )
 
 _WITH = ("cstr", "debutanizer", "cstr few", "cstr classes")
 DROPOUTS = (
-    Rule(
+    CourseRule(
         "dropout_start",
         "dropout",
         84,
@@ -280,7 +280,7 @@ DROPOUTS = (
         ("0.2 and recurrent_dropout 0.2",),
         (Claim("dropout", "0.2 and 0.2", "0", places=_WITH),),
     ),
-    Rule(
+    CourseRule(
         "dropout_few",
         "dropout",
         84,
@@ -288,7 +288,7 @@ DROPOUTS = (
         ("0.2-0.3 and recurrent_dropout 0.2",),
         (Claim("dropout", "0.2", "0", places=_FEW), Claim("dropout", "0.2 and 0.2", "0", places=_FEW)),
     ),
-    Rule(
+    CourseRule(
         "dropout_many",
         "dropout",
         84,
@@ -296,7 +296,7 @@ DROPOUTS = (
         ("0.1-0.2 and recurrent_dropout 0.1",),
         (Claim("dropout", "0.2", "0", places=_MANY), Claim("dropout", "0.2 and 0.2", "0", places=_MANY)),
     ),
-    Rule(
+    CourseRule(
         "dropout_over",
         "dropout",
         84,
@@ -304,7 +304,7 @@ DROPOUTS = (
         ("0.4-0.5",),
         (Claim("dropout", "0.5", "0.2", places=_WITH),),
     ),
-    Rule(
+    CourseRule(
         "dropout_head",
         "dropout",
         84,
@@ -319,7 +319,7 @@ DROPOUTS = (
 )
 
 RATES = (
-    Rule(
+    CourseRule(
         "rate_usual",
         "learning_rate",
         45,
@@ -327,7 +327,7 @@ RATES = (
         (0.001,),
         (Claim("learning_rate", "0.001", "0.0001"), Claim("learning_rate", "0.001", "0.01")),
     ),
-    Rule(
+    CourseRule(
         "rate_long",
         "learning_rate",
         45,
@@ -335,7 +335,7 @@ RATES = (
         (0.0001,),
         (Claim("learning_rate", "0.0001", "0.001", (240,)),),
     ),
-    Rule(
+    CourseRule(
         "rate_short",
         "learning_rate",
         45,
@@ -343,11 +343,11 @@ RATES = (
         (0.01,),
         (Claim("learning_rate", "0.01", "0.001", (10,)),),
     ),
-    Rule("rate_tuning", "learning_rate", 45, Condition(tuning=True), (0.0001,)),
+    CourseRule("rate_tuning", "learning_rate", 45, Condition(tuning=True), (0.0001,)),
 )
 
 BATCHES = (
-    Rule(
+    CourseRule(
         "batch_short",
         "batch_size",
         50,
@@ -355,15 +355,17 @@ BATCHES = (
         (64,),
         (Claim("batch_size", "64", "16"), Claim("batch_size", "64", "16", by="seconds")),
     ),
-    Rule(
+    CourseRule(
         "batch_middle", "batch_size", 50, Condition(rows=(51, 100)), (32,), (Claim("batch_size", "32", "64", (100,)),)
     ),
-    Rule("batch_long", "batch_size", 50, Condition(rows=_LONG), (16,), (Claim("batch_size", "16", "64", (240,)),)),
-    Rule("batch_large", "batch_size", 50, Condition(samples=(100_000, ANY)), (256, 512)),
+    CourseRule(
+        "batch_long", "batch_size", 50, Condition(rows=_LONG), (16,), (Claim("batch_size", "16", "64", (240,)),)
+    ),
+    CourseRule("batch_large", "batch_size", 50, Condition(samples=(100_000, ANY)), (256, 512)),
 )
 
 PRACTICE = tuple(
-    Rule(
+    CourseRule(
         name,
         "practice",
         85,
@@ -395,7 +397,7 @@ PRACTICE = tuple(
 """The list of good practice, which every report fills in (`report.checklist`)."""
 
 RULES = (*CELLS, *SIZES, *LOSSES, *DROPOUTS, *RATES, *BATCHES, *PRACTICE)
-BY_NAME: Mapping[tuple[Topic, str], Rule] = {(rule.topic, rule.name): rule for rule in RULES}
+BY_NAME: Mapping[tuple[Topic, str], CourseRule] = {(rule.topic, rule.name): rule for rule in RULES}
 
 
 @dataclass(frozen=True)
@@ -404,8 +406,8 @@ class Question:
 
     name: str
     when: Condition
-    yes: Rule
-    no: Rule | None
+    yes: CourseRule
+    no: CourseRule | None
 
 
 TREE = tuple(
@@ -417,20 +419,20 @@ can contradict each other."""
 
 
 @dataclass(frozen=True)
-class Step:
+class CourseStep:
     """A question as it was answered: ``rule`` is what the course concludes from it, None to go on."""
 
     question: Question
     yes: bool
-    rule: Rule | None
+    rule: CourseRule | None
 
 
-def path(facts: Facts) -> tuple[Step, ...]:
+def path(facts: CourseFacts) -> tuple[CourseStep, ...]:
     """The way through the tree in a situation; a short window ends the question about long ones.
 
-    >>> [(step.question.name, step.yes) for step in path(Facts(rows=60, samples=5000))]
+    >>> [(step.question.name, step.yes) for step in path(CourseFacts(rows=60, samples=5000))]
     [('short', False), ('long', False), ('few', False), ('tight', True)]
-    >>> [step.question.name for step in path(Facts(rows=10, samples=500))]
+    >>> [step.question.name for step in path(CourseFacts(rows=10, samples=500))]
     ['short', 'few', 'tight']
     """
     steps = []
@@ -438,21 +440,24 @@ def path(facts: Facts) -> tuple[Step, ...]:
         if question.name == "long" and TREE[0].when.holds(facts):
             continue
         yes = question.when.holds(facts)
-        steps.append(Step(question, yes, question.yes if yes else question.no))
+        steps.append(CourseStep(question, yes, question.yes if yes else question.no))
     return tuple(steps)
 
 
-def concluded(steps: tuple[Step, ...]) -> tuple[str, ...]:
+def concluded(steps: tuple[CourseStep, ...]) -> tuple[str, ...]:
     """The cells that all answers on a path agree on; () when they contradict each other.
 
-    >>> concluded(path(Facts(rows=60, samples=5000))), concluded(path(Facts(rows=60, samples=5000, budget="ample")))
+    >>> (
+    ...     concluded(path(CourseFacts(rows=60, samples=5000))),
+    ...     concluded(path(CourseFacts(rows=60, samples=5000, budget="ample"))),
+    ... )
     (('gru',), ())
     """
     answers = [step.rule.answer for step in steps if step.rule is not None]
     return tuple(cell for cell in answers[0] if all(cell in answer for answer in answers))
 
 
-def applying(topic: Topic, facts: Facts) -> tuple[Rule, ...]:
+def applying(topic: Topic, facts: CourseFacts) -> tuple[CourseRule, ...]:
     """The rules of a topic whose conditions hold; of the tree those on the path."""
     if topic == "cell":
         return tuple(step.rule for step in path(facts) if step.rule is not None)

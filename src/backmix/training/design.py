@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from backmix.data.course import asked_targets
+from backmix.data.progress import asked_targets
 from backmix.data.windows import Windows
+from backmix.decision import Decision
 from backmix.models.architecture import Architecture
-from backmix.models.choice import Choice
 from backmix.models.forms import check_carries
 from backmix.models.heads import heads
 from backmix.models.losses import check_loss
@@ -27,7 +27,7 @@ class Design:
 
     architecture: Architecture
     settings: FitSettings
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
 
 
 def design(prepared: Prepared, *, resume: bool = True) -> Design:
@@ -53,10 +53,10 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     )
     asked = prepared.plan.model
     carried = plan.state == "carried"
-    chosen: tuple[Choice, ...] = ()
+    chosen: tuple[Decision, ...] = ()
     if carried and asked.summaries == "auto":
         asked = asked.model_copy(update={"summaries": False})
-        chosen = (Choice(False, "carried.no_summaries", setting="model.summaries"),)
+        chosen = (Decision(False, "carried.no_summaries", setting="model.summaries"),)
     advice = advise(asked, situation) if start is None else Advice(start.network(asked), ())
     loss = task.loss(train)
     batch = choose_batch_size(rows, samples=len(train))
@@ -66,7 +66,7 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
         stretch, batch, told = _lanes(plan, train)
         chosen += told
     rate = choose_learning_rate(plan.optimizer, rows)
-    gentler: tuple[Choice, ...] = ()
+    gentler: tuple[Decision, ...] = ()
     if start is not None:
         plan, gentler = gentle(plan, rows)
     settings = resolve(
@@ -87,7 +87,7 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     return Design(architecture=advice.architecture, settings=settings, choices=choices)
 
 
-def _lanes(plan: TrainingPlan, train: Windows) -> tuple[int, Choice, tuple[Choice, ...]]:
+def _lanes(plan: TrainingPlan, train: Windows) -> tuple[int, Decision, tuple[Decision, ...]]:
     """Rows per step of a carried state, the choice of lanes, and the choice of rows if there was one."""
     from backmix.training.lanes import choose_lanes
 
@@ -95,4 +95,4 @@ def _lanes(plan: TrainingPlan, train: Windows) -> tuple[int, Choice, tuple[Choic
         stretch = plan.stretch.rows(train.table.step)
         return stretch, choose_lanes(train, stretch), ()
     stretch = train.steps
-    return stretch, choose_lanes(train, stretch), (Choice(stretch, "carried.stretch", setting="training.stretch"),)
+    return stretch, choose_lanes(train, stretch), (Decision(stretch, "carried.stretch", setting="training.stretch"),)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.models.statistics import window_statistics
 from backmix.models.views import STAGES, named, stages
 
@@ -67,12 +67,12 @@ class Lags:
         return flat if batch.future is None else np.hstack([flat, batch.future.reshape(len(x), -1)])
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[Decision, ...]:
         """What was left out of the windows, for the report."""
         if self.whole or len(self.starts) == self.steps:
             return ()
         return (
-            Choice(
+            Decision(
                 len(self.starts),
                 "evaluation.lags_thinned",
                 {"steps": self.steps, "places": len(self.starts), "features": self.features},
@@ -81,10 +81,10 @@ class Lags:
 
 
 @dataclass(frozen=True)
-class Seen:
+class FlatView:
     """A registered view of windows of T rows (None for any length) and F features, (B, width).
 
-    >>> Seen("products", None, 10).width
+    >>> FlatView("products", None, 10).width
     495
     """
 
@@ -93,7 +93,7 @@ class Seen:
     features: int
 
     @classmethod
-    def of(cls, windows: Windows, view: str) -> Seen:
+    def of(cls, windows: Windows, view: str) -> FlatView:
         """What these windows become in a view."""
         return cls(view, windows.spec.lookback, len(windows.feature_names))
 
@@ -103,7 +103,7 @@ class Seen:
         return named(self.view).width(self.steps, self.features)
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[Decision, ...]:
         """Nothing is left out of the windows."""
         return ()
 
@@ -112,10 +112,10 @@ class Seen:
         return named(self.view).rows(batch.x, batch.mask)
 
 
-def quadratic(windows: Windows, most: int) -> Seen:
+def quadratic(windows: Windows, most: int) -> FlatView:
     """Mean, rise and last value of every feature with all their products, or squares where there are too many."""
-    products = Seen.of(windows, "products")
-    return products if products.width <= most else Seen.of(windows, "squares")
+    products = FlatView.of(windows, "products")
+    return products if products.width <= most else FlatView.of(windows, "squares")
 
 
 def _thin(steps: int, places: int) -> tuple[int, ...]:
@@ -139,12 +139,12 @@ def statistics(batch: WindowBatch) -> Singles:
     return window_statistics(batch.x, batch.mask)
 
 
-def sampling(at: NDArray[np.int64], windows: Windows) -> tuple[Choice, ...]:
+def sampling(at: NDArray[np.int64], windows: Windows) -> tuple[Decision, ...]:
     """The note that only the windows ``at`` were learned from; none when those are all."""
     if len(at) == len(windows):
         return ()
     values = {"used": f"{len(at):,}", "windows": f"{len(windows):,}"}
-    return (Choice(len(at), "evaluation.rows_sampled", values),)
+    return (Decision(len(at), "evaluation.rows_sampled", values),)
 
 
 def last_fifth(train: Windows, validation: Windows | None) -> tuple[Windows, Windows]:

@@ -30,7 +30,7 @@ from backmix.storage import hold, remove
 from backmix.training.callbacks import recommended
 from backmix.training.checkpoint import CHECKPOINT, Snapshot, arrays_of, load_snapshot, put
 from backmix.training.feed import AnyFeed, Feed, dataset, gathered
-from backmix.training.keeper import Gate, Keeper
+from backmix.training.keeper import FirstCallback, Keeper
 from backmix.training.lanes import LaneFeed
 from backmix.training.memory import KEEP, budget, check_memory
 from backmix.training.predict import predict_network
@@ -50,7 +50,7 @@ from backmix.training.steps import (
 if TYPE_CHECKING:
     from backmix.training.warm import Start
 
-__all__ = ["Diverged", "FitSettings", "Fitted", "TrainingPlan", "fit_network", "predict_network", "resolve"]
+__all__ = ["Diverged", "FitSettings", "FittedNetwork", "TrainingPlan", "fit_network", "predict_network", "resolve"]
 
 CHECK_BATCH = 1024
 """Windows per validation step at most; validation keeps nothing for a way back."""
@@ -61,7 +61,7 @@ FREE = ("epochs", "memory_limit", "resume", "tensorboard", "checkpoint")
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedNetwork:
     """A trained network and how it came about.
 
     model: the Keras model with the best weights
@@ -90,7 +90,7 @@ def fit_network(
     watch: Watch | None = None,
     callbacks: Sequence[Any] = (),
     start: Start | None = None,
-) -> Fitted:
+) -> FittedNetwork:
     """Train a network on one part of the windows and watch it on another.
 
     The same arguments give the same network, bit for bit. With a ``folder`` (held by this call
@@ -110,7 +110,7 @@ def fit_network(
     if not len(validation):
         raise TrainingError("training.no_validation", where=validation.table.source)
     feed, check = _feeds(architecture, train, validation, settings)
-    job = _Job(architecture, settings, feed, check, folder, watch, start)
+    job = _FitJob(architecture, settings, feed, check, folder, watch, start)
     if folder is None:
         return _fit(job, callbacks)
     with hold(folder):
@@ -118,7 +118,7 @@ def fit_network(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _FitJob:
     architecture: Architecture
     settings: FitSettings
     feed: AnyFeed
@@ -128,7 +128,7 @@ class _Job:
     start: Start | None
 
 
-def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
+def _fit(job: _FitJob, callbacks: Sequence[Any]) -> FittedNetwork:
     settings, folder = job.settings, job.folder
     others = (*recommended(settings, folder), *callbacks)
     guard = Guard(job.feed, settings, job.watch)
@@ -157,7 +157,7 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
         steps = None
         if use_engine().backend.backend() == "jax":
             steps = Steps(model, guard, pressed, steps=len(job.feed), together=_together(callbacks))
-        gate = Gate(job.feed, job.check, guard, steps=steps, cut=snapshot)
+        gate = FirstCallback(job.feed, job.check, guard, steps=steps, cut=snapshot)
         first = (gate, BatchWatch(guard, pressed)) if steps is None else (gate,)
         job.feed.begin_epoch(keeper.done)
         if job.watch is not None:
@@ -197,7 +197,7 @@ def _fit(job: _Job, callbacks: Sequence[Any]) -> Fitted:
     return _fitted(job, keeper, why)
 
 
-def _measure_start(job: _Job, keeper: Keeper) -> None:
+def _measure_start(job: _FitJob, keeper: Keeper) -> None:
     """Let the first weights be the best so far: training must not end with worse ones."""
     model = keeper.model
     fixed = arrays_of(model.non_trainable_variables)
@@ -234,7 +234,7 @@ def _network(architecture: Architecture, settings: FitSettings) -> Any:
     return build_carrying(architecture, lanes=settings.batch_size, rows=settings.stretch, seed=settings.seed)
 
 
-def _begin(job: _Job, model: Any, start: Start) -> None:
+def _begin(job: _FitJob, model: Any, start: Start) -> None:
     """Give the network to train the weights of an earlier model."""
     if job.settings.stretch is None:
         start.give(model)
@@ -349,7 +349,7 @@ def _lanes(
     return feeds[0], feeds[1]
 
 
-def _earlier(job: _Job, mark: str) -> Snapshot | None:
+def _earlier(job: _FitJob, mark: str) -> Snapshot | None:
     """The checkpoint to go on from, if there is one and it is of this very training."""
     if job.folder is None:
         return None
@@ -362,7 +362,7 @@ def _earlier(job: _Job, mark: str) -> Snapshot | None:
     return snapshot
 
 
-def _fitted(job: _Job, keeper: Keeper, why: str) -> Fitted:
+def _fitted(job: _FitJob, keeper: Keeper, why: str) -> FittedNetwork:
     keeper.restore_best()
     best, model = -1 if keeper.best_epoch is None else keeper.best_epoch, keeper.model
     if job.settings.stretch is not None:
@@ -370,7 +370,7 @@ def _fitted(job: _Job, keeper: Keeper, why: str) -> Fitted:
 
         model = build(job.architecture, seed=job.settings.seed)
         hand_over(keeper.model, model)
-    return Fitted(
+    return FittedNetwork(
         model=model,
         history=keeper.history,
         best_epoch=best + 1,

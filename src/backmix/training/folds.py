@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from backmix.data.folds import FoldPlan, folds
-from backmix.data.split import Part, Split, batch_runs, check_order, purged
+from backmix.data.split import Split, SplitPart, batch_runs, check_order, purged
 from backmix.data.table import Table
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 
-class BacktestPlan(Section):
+class BacktestPlan(PlanSection):
     """``[backtest]``: how a plan is tried on several stretches of a table, everything learned anew on each.
 
     kind: "expanding" learns from all rows before each test part; "sliding" from the last ``window`` rows
@@ -102,21 +102,21 @@ class FoldLayout:
                 number - 1
             ]
             return Split(self._embargoed(table, np.array(split.part)))
-        part = np.full(len(table), Part.TRAIN, dtype=np.uint8)
+        part = np.full(len(table), SplitPart.TRAIN, dtype=np.uint8)
         test = len(table) - (self.cuts[number] - self.cuts[number - 1])
         edge = test - round(self.plan.validation * test)
         if self.whole:
             starts = [first for first, _ in batch_runs(table) if 0 < first < test]
             edge = min(starts, key=lambda first: abs(first - edge), default=0)
-        part[edge:test], part[test:] = Part.VALIDATION, Part.TEST
-        wanted = {Part.TRAIN, Part.VALIDATION, Part.TEST}
+        part[edge:test], part[test:] = SplitPart.VALIDATION, SplitPart.TEST
+        wanted = {SplitPart.TRAIN, SplitPart.VALIDATION, SplitPart.TEST}
         return Split(self._embargoed(table, purged(table, part, wanted, gap)))
 
     def _embargoed(self, table: Table, part: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The parts with the embargo of the plan around the test part; it holds across batches, too."""
         if not self.embargo:
             return part
-        test = part == Part.TEST
+        test = part == SplitPart.TEST
         edges = np.flatnonzero(np.diff(test, prepend=False, append=False))
         near = np.zeros(len(part), bool)
         for first, end in edges.reshape(-1, 2).tolist():
@@ -124,8 +124,8 @@ class FoldLayout:
         if self.whole or not self.cuts:
             for first, end in batch_runs(table):
                 near[first:end] |= near[first:end].any()
-        part = np.where(near & ~test, np.uint8(Part.PURGED), part)
-        for code in (Part.TRAIN, Part.VALIDATION):
+        part = np.where(near & ~test, np.uint8(SplitPart.PURGED), part)
+        for code in (SplitPart.TRAIN, SplitPart.VALIDATION):
             if not (part == code).any():
                 raise InputError(
                     "backtest.embargo_too_large",

@@ -1,6 +1,6 @@
 """The first and the last word at the end of an epoch.
 
-This module holds the two callbacks that stand around all others: `Gate`, the first, sets the order
+This module holds the two callbacks that stand around all others: `FirstCallback`, the first, sets the order
 of the windows and makes the logged losses exact; `Keeper`, the last, keeps the history and saves
 the moment when everybody else is done with it.
 """
@@ -23,7 +23,7 @@ from backmix.training.progress import Watch
 from backmix.training.steps import Guard, Interruption, StepInterrupted, Steps
 
 
-class Gate(Hooks):
+class FirstCallback(Hooks):
     """Runs before all other callbacks.
 
     cut: the moment from which training goes on; it may lie within an epoch

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from backmix.data.carry import NONE, answers, carry, one_row
 from backmix.data.windows import Windows
+from backmix.decision import Decision
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
-from backmix.models.choice import Choice
 from backmix.models.heads import heads
 from backmix.training.feed import Batch, all_finite, gathered, order, row_name, weight_table
 
@@ -33,7 +33,7 @@ LEAST_STEPS = 20
 
 
 @dataclass(frozen=True)
-class Piece:
+class LaneStretch:
     """Rows ``first`` to ``end`` of one run, of which those before ``counts`` only bring the state up."""
 
     first: int
@@ -173,7 +173,7 @@ class _Plan:
     keep: NDArray[np.bool_]
 
 
-def pieces(windows: Windows, *, lanes: int) -> list[Piece]:
+def pieces(windows: Windows, *, lanes: int) -> list[LaneStretch]:
     """The runs of a part that have labels, cut so that L lanes have about the same to do."""
     found, lookback = carry(windows), windows.steps
     runs = [(first, end) for first, end in found.runs() if (found.labels[first:end] != NONE).any()]
@@ -182,17 +182,17 @@ def pieces(windows: Windows, *, lanes: int) -> list[Piece]:
     for first, end in runs:
         count = max(1, round((end - first) / share))
         cuts = np.round(np.linspace(first, end, count + 1)).astype(int)
-        made += [Piece(max(first, int(low) - lookback), int(low), int(high)) for low, high in pairwise(cuts)]
+        made += [LaneStretch(max(first, int(low) - lookback), int(low), int(high)) for low, high in pairwise(cuts)]
     return made
 
 
-def deal(made: list[Piece], *, lanes: int, stretch: int) -> list[list[Piece]]:
+def deal(made: list[LaneStretch], *, lanes: int, stretch: int) -> list[list[LaneStretch]]:
     """The pieces of each lane in table order; the longest are dealt first, each to the emptiest lane.
 
-    >>> deal([Piece(0, 0, 30), Piece(30, 30, 40), Piece(40, 40, 60)], lanes=2, stretch=10)
+    >>> deal([LaneStretch(0, 0, 30), Piece(30, 30, 40), Piece(40, 40, 60)], lanes=2, stretch=10)
     [[Piece(first=0, counts=0, end=30)], [Piece(first=30, counts=30, end=40), Piece(first=40, counts=40, end=60)]]
     """
-    dealt: list[list[Piece]] = [[] for _ in range(lanes)]
+    dealt: list[list[LaneStretch]] = [[] for _ in range(lanes)]
     loads = [0] * lanes
     for piece in sorted(made, key=lambda piece: (-_stretches(piece, stretch), piece.first)):
         lane = loads.index(min(loads))
@@ -201,20 +201,20 @@ def deal(made: list[Piece], *, lanes: int, stretch: int) -> list[list[Piece]]:
     return [sorted(lane, key=lambda piece: piece.first) for lane in dealt]
 
 
-def choose_lanes(windows: Windows, stretch: int) -> Choice:
+def choose_lanes(windows: Windows, stretch: int) -> Decision:
     """How many lanes run side by side: as many as leave an epoch enough steps."""
     rows = sum(end - first for first, end in carry(windows).runs())
     lanes = min(MOST_LANES, max(1, rows // (LEAST_STEPS * stretch)))
-    return Choice(
+    return Decision(
         lanes, "carried.lanes", {"rows": rows, "stretch": stretch, "steps": LEAST_STEPS}, "training.batch_size"
     )
 
 
-def _stretches(piece: Piece, stretch: int) -> int:
+def _stretches(piece: LaneStretch, stretch: int) -> int:
     return math.ceil((piece.end - piece.first) / stretch)
 
 
-def _lay_out(lanes: list[list[Piece]], steps: int, stretch: int) -> _Plan:
+def _lay_out(lanes: list[list[LaneStretch]], steps: int, stretch: int) -> _Plan:
     shape = (len(lanes), steps)
     first, count, counts = (np.zeros(shape, np.int64) for _ in range(3))
     keep = np.zeros(shape, bool)

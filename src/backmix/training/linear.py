@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
 from backmix.data.windows import WindowBatch, Windows
-from backmix.models.choice import Choice
+from backmix.decision import Decision
 from backmix.training.features import Lags, Singles, sampling
 
 Floats = NDArray[np.float64]
@@ -37,7 +37,7 @@ MOST_COMPONENTS = 30
 EVERY = slice(None)
 
 
-class Form(Protocol):
+class FlatForm(Protocol):
     """How a window becomes a row of numbers (`Lags` and the like)."""
 
     @property
@@ -46,7 +46,7 @@ class Form(Protocol):
         ...
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[Decision, ...]:
         """What was left out, for the report."""
         ...
 
@@ -56,23 +56,23 @@ class Form(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class WindowMoments:
     """Sums over the training windows, for P standardised features and K scaled targets.
 
     xx: (P, P), xy: (P, K) of centred values; mean, scale: (P,) of the features; level: (K,)
     """
 
-    lags: Form
+    lags: FlatForm
     count: int
     xx: Floats
     xy: Floats
     mean: Floats
     scale: Floats
     level: Floats
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
 
 
-def moments(train: Windows, form: Form | None = None) -> Moments:
+def moments(train: Windows, form: FlatForm | None = None) -> WindowMoments:
     """Add up the training windows block by block; without a form, their lags."""
     lags = form or Lags.of(train, MOST_FEATURES)
     width, goals = lags.width, train.scaled_targets()
@@ -95,10 +95,12 @@ def moments(train: Windows, form: Form | None = None) -> Moments:
     scale = np.where(alive, np.sqrt(np.where(alive, variance, 1.0)), np.inf)
     xx /= scale[:, None]
     xx /= scale[None, :]
-    return Moments(lags, len(at), xx, xy / scale[:, None], mean, scale, level, notes)
+    return WindowMoments(lags, len(at), xx, xy / scale[:, None], mean, scale, level, notes)
 
 
-def errors(sums: Moments, weights: Floats, windows: Windows, *, answers: NDArray[np.int64] | slice = EVERY) -> Floats:
+def errors(
+    sums: WindowMoments, weights: Floats, windows: Windows, *, answers: NDArray[np.int64] | slice = EVERY
+) -> Floats:
     """Mean squared error (A,) of A models with weights (A, P, K) on windows, in scaled targets.
 
     answers: which K of the windows' answers the models give
@@ -114,7 +116,7 @@ def errors(sums: Moments, weights: Floats, windows: Windows, *, answers: NDArray
     return mean
 
 
-def ridge_path(sums: Moments, penalties: tuple[float, ...]) -> Floats:
+def ridge_path(sums: WindowMoments, penalties: tuple[float, ...]) -> Floats:
     """Ridge weights (A, P, K) for standardised features, one set per penalty."""
     from scipy.linalg import cho_factor, cho_solve
 
@@ -127,7 +129,7 @@ def ridge_path(sums: Moments, penalties: tuple[float, ...]) -> Floats:
     return found
 
 
-def pls_path(sums: Moments, most: int) -> Floats:
+def pls_path(sums: WindowMoments, most: int) -> Floats:
     """PLS weights (A, P, K) for standardised features, with 1, 2, ... components."""
     xy = sums.xy.copy()
     width, goals = xy.shape

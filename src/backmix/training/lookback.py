@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.dead_time import Scan
-from backmix.data.split import Part, Split
+from backmix.data.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec, build_windows
+from backmix.decision import Decision
 from backmix.errors import InputError
-from backmix.models.choice import Choice
 from backmix.training.delays import rows_back
 
 CANDIDATES = (5, 10, 20, 40, 60, 120)
@@ -39,7 +39,7 @@ def choose_lookback(
     *,
     learned: Callable[[Windows], Windows] = lambda windows: windows,
     dead_times: Scan | None = None,
-) -> Choice:
+) -> Decision:
     """The lookback in rows for this table and target, with the reason.
 
     ``spec`` gives inputs, targets, horizon and dead time; its own lookback is not used. ``learned``
@@ -53,7 +53,7 @@ def choose_lookback(
             break
         errors[rows] = _linear_error(*parts)
     if not errors:
-        return Choice(FALLBACK, "prepare.lookback_fallback", {"rows": FALLBACK}, setting="windows.lookback")
+        return Decision(FALLBACK, "prepare.lookback_fallback", {"rows": FALLBACK}, setting="windows.lookback")
     best = min(errors, key=lambda rows: errors[rows])
     chosen = next(rows for rows in errors if errors[rows] <= CLOSE * errors[best])
     listed = ", ".join(f"{rows}: {error:.3g}" for rows, error in errors.items())
@@ -61,16 +61,16 @@ def choose_lookback(
         covers = next((rows for rows in errors if rows >= needed), 0)
         if covers > chosen and errors[covers] <= CLOSE * errors[chosen]:
             values = {"rows": covers, "tag": found.tag, "delay": found.rows, "shorter": chosen, "errors": listed}
-            return Choice(covers, "dead_time.lookback", values, setting="windows.lookback")
-    return Choice(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed}, setting="windows.lookback")
+            return Decision(covers, "dead_time.lookback", values, setting="windows.lookback")
+    return Decision(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed}, setting="windows.lookback")
 
 
 def _parts(
     table: Table, split: Split, spec: WindowSpec, learned: Callable[[Windows], Windows]
 ) -> tuple[Windows, Windows] | None:
     try:
-        train = learned(build_windows(table, spec, split=split, part=Part.TRAIN))
-        validation = learned(build_windows(table, spec, split=split, part=Part.VALIDATION))
+        train = learned(build_windows(table, spec, split=split, part=SplitPart.TRAIN))
+        validation = learned(build_windows(table, spec, split=split, part=SplitPart.VALIDATION))
     except InputError:
         return None
     if min(len(train), len(validation)) < LEAST_WINDOWS:

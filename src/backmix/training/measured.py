@@ -28,7 +28,7 @@ Finding = Literal["agrees", "contradicts", "mixed", "undecided", "unmeasured"]
 
 
 @dataclass(frozen=True)
-class Figure:
+class MeasuredRun:
     """A setting on some data: an error and a time per seed.
 
     rows: T of the windows; windows: training windows of the first seed
@@ -44,7 +44,7 @@ class Figure:
     seconds: tuple[float, ...]
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> Figure:
+    def of(cls, entry: Mapping[str, Any]) -> MeasuredRun:
         """The figure of an entry of the file."""
         return cls(**{**entry, "errors": tuple(entry["errors"]), "seconds": tuple(entry["seconds"])})
 
@@ -145,9 +145,9 @@ def document() -> Mapping[str, Any]:
 
 
 @cache
-def figures() -> tuple[Figure, ...]:
+def figures() -> tuple[MeasuredRun, ...]:
     """All figures of the file."""
-    return tuple(Figure.of(entry) for entry in document()["figures"])
+    return tuple(MeasuredRun.of(entry) for entry in document()["figures"])
 
 
 def source() -> dict[str, Any]:
@@ -155,7 +155,7 @@ def source() -> dict[str, Any]:
     return {name: document()[name] for name in ("log", "command", "commit", "machine", "date", "seeds")}
 
 
-def weigh(claims: Iterable[Claim], known: tuple[Figure, ...] | None = None) -> Measured:
+def weigh(claims: Iterable[Claim], known: tuple[MeasuredRun, ...] | None = None) -> Measured:
     """What the figures say to these claims; those of the package unless others are given.
 
     >>> def figure(cell, *errors):
@@ -176,7 +176,7 @@ def weigh(claims: Iterable[Claim], known: tuple[Figure, ...] | None = None) -> M
     return Measured("undecided", found)
 
 
-def _compared(claim: Claim, known: tuple[Figure, ...]) -> Iterable[Comparison]:
+def _compared(claim: Claim, known: tuple[MeasuredRun, ...]) -> Iterable[Comparison]:
     at = {(one.place, one.rows, one.setting): one for one in known if one.experiment == claim.experiment}
     for place in claim.places:
         for rows in claim.rows:

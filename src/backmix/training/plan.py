@@ -24,7 +24,7 @@ from backmix.data.split import SplitPlan
 from backmix.data.windows import WindowPlan
 from backmix.errors import PlanError
 from backmix.models.network import ModelPlan
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.tasks import TaskPlan, tasks
 from backmix.tasks.past_targets import check_delays
 from backmix.text import LANGUAGES, say
@@ -37,7 +37,7 @@ PLAN_BYTES = 1_000_000
 """A plan is a page of text; a larger file is not read."""
 
 
-class ScalingPlan(Section):
+class ScalingPlan(PlanSection):
     """``[scaling]``: which registered scaler inputs and targets get, fitted on training rows only."""
 
     inputs: str = "standard"
@@ -53,7 +53,7 @@ class ScalingPlan(Section):
         return name
 
 
-class EvaluationPlan(Section):
+class EvaluationPlan(PlanSection):
     """``[evaluation]``: what the scores stand beside and how their intervals are drawn.
 
     baselines: None takes the task's own list
@@ -68,7 +68,7 @@ class EvaluationPlan(Section):
     level: float = Field(default=0.95, gt=0, lt=1)
 
 
-class IntervalPlan(Section):
+class IntervalPlan(PlanSection):
     """``[intervals]``: what stands around every prediction.
 
     level: share of results that shall lie inside
@@ -79,14 +79,14 @@ class IntervalPlan(Section):
     kind: Literal["split", "adaptive", "none"] = "split"
 
 
-class ReportPlan(Section):
+class ReportPlan(PlanSection):
     """``[report]``: title and language of the report; both languages are always written."""
 
     title: str = ""
     language: Literal["en", "zh_TW"] | None = None
 
 
-class Plan(Section):
+class Plan(PlanSection):
     """A whole run, from the table to the report.
 
     >>> plan = Plan.parse('''
@@ -240,7 +240,7 @@ def json_schema() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Fault:
+class PlanFault:
     """One thing wrong in a plan: its line (None when unknown), the path of the key, and the sentence."""
 
     line: int | None
@@ -255,7 +255,7 @@ class Fault:
 class PlanFaults(PlanError):
     """Everything that is wrong in a plan, reported together."""
 
-    def __init__(self, where: str, faults: list[Fault]) -> None:
+    def __init__(self, where: str, faults: list[PlanFault]) -> None:
         super().__init__("plan.faults", where=where, faults=faults)
         self.faults = tuple(faults)
 
@@ -267,7 +267,7 @@ class PlanFaults(PlanError):
         return PlanFaults, (self.values["where"], list(self.faults))
 
 
-def _faults(errors: Sequence[Any], lines: dict[tuple[str, ...], int]) -> list[Fault]:
+def _faults(errors: Sequence[Any], lines: dict[tuple[str, ...], int]) -> list[PlanFault]:
     """One fault per key, in the order of the lines; a key of several types has an error for each."""
     keys: dict[tuple[str, ...], list[Any]] = {}
     for error in errors:
@@ -284,7 +284,7 @@ def _faults(errors: Sequence[Any], lines: dict[tuple[str, ...], int]) -> list[Fa
     return sorted(faults, key=lambda fault: (fault.line is None, fault.line or 0))
 
 
-def _fault(loc: tuple[str, ...], error: Any, lines: dict[tuple[str, ...], int]) -> Fault:
+def _fault(loc: tuple[str, ...], error: Any, lines: dict[tuple[str, ...], int]) -> PlanFault:
     kind, got, context = error["type"], error["input"], error.get("ctx", {})
     path = f"[{loc[0]}] {'.'.join(loc[1:])}".strip() if len(loc) > 1 else (f"[{loc[0]}]" if loc else "plan")
     line = next((lines[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in lines), None)
@@ -308,7 +308,7 @@ def _fault(loc: tuple[str, ...], error: Any, lines: dict[tuple[str, ...], int]) 
             sign = {"greater_than": ">", "greater_than_equal": "≥", "less_than": "<", "less_than_equal": "≤"}[kind]
             bound = next(iter(context.values()))
             message = say("plan.out_of_bounds", got=got, sign=sign, bound=bound)
-    return Fault(line=line, path=path, message=message)
+    return PlanFault(line=line, path=path, message=message)
 
 
 _OF_UNION = re.compile(r"(function-|tagged-|constrained-|literal\[|tuple\[|(float|int|str|bool)$)")

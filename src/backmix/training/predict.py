@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.course import complete
+from backmix.data.progress import complete
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.size import memory_predict

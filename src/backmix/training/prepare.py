@@ -21,19 +21,19 @@ from backmix.data.resample import check_clock, resample
 from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
-from backmix.data.split import Part, Split, split
+from backmix.data.split import Split, SplitPart, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers, window_spec
+from backmix.decision import Decision
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
-from backmix.models.choice import Choice
 from backmix.tasks import Task, TaskPlan, tasks
 from backmix.text import say
 from backmix.training.delays import scan_rows
 from backmix.training.lookback import choose_lookback
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe, repair_for
+from backmix.training.preprocessing import Preprocessing, repair_for
 from backmix.training.warm import Start
 
 LEAST_WINDOWS = 10
@@ -60,7 +60,7 @@ class Prepared:
     plan: Plan
     table: Table
     split: Split
-    recipe: Recipe
+    recipe: Preprocessing
     train: Windows
     validation: Windows
     test: Windows
@@ -69,7 +69,7 @@ class Prepared:
     fitted_on: Mask
     ledger: Ledger
     account: Account
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
     start: Start | None = None
 
     @property
@@ -110,29 +110,29 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     check_target(reading, plan.the_task.targets)
     ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
     task, table, parts, choices = ground.task, ground.table, ground.split, list(ground.choices)
-    judges = divide is None or parts.count(Part.TEST) > 0
-    forms = {Part.TRAIN: ground.spec, Part.VALIDATION: ground.spec}
+    judges = divide is None or parts.count(SplitPart.TEST) > 0
+    forms = {SplitPart.TRAIN: ground.spec, SplitPart.VALIDATION: ground.spec}
     if judges:
-        forms[Part.TEST] = task.choice(ground.spec)
+        forms[SplitPart.TEST] = task.choice(ground.spec)
     windows = {
         part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers) for part, form in forms.items()
     }
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
     choices += _left_out(table, list(windows.values()))
-    tested = windows[Part.TEST] if judges else windows[Part.VALIDATION].subset(np.empty(0, np.int64))
-    windows[Part.TEST] = task.judged(tested) if judges else tested
-    if judges and not len(windows[Part.TEST]):
+    tested = windows[SplitPart.TEST] if judges else windows[SplitPart.VALIDATION].subset(np.empty(0, np.int64))
+    windows[SplitPart.TEST] = task.judged(tested) if judges else tested
+    if judges and not len(windows[SplitPart.TEST]):
         raise InputError("course.none_judged", where=table.source, count=len(tested))
-    choices += _not_judged(tested, windows[Part.TEST])
-    windows[Part.TRAIN] = task.learned(windows[Part.TRAIN])
-    train, validation = windows[Part.TRAIN], windows[Part.VALIDATION]
+    choices += _not_judged(tested, windows[SplitPart.TEST])
+    windows[SplitPart.TRAIN] = task.learned(windows[SplitPart.TRAIN])
+    train, validation = windows[SplitPart.TRAIN], windows[SplitPart.VALIDATION]
     lessons = (task.lessons(train), task.lessons(task.learned(validation)))
-    for part, found in zip((Part.TRAIN, Part.VALIDATION), lessons, strict=True):
+    for part, found in zip((SplitPart.TRAIN, SplitPart.VALIDATION), lessons, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
     choices += (*_unseen(task, train), *task.remarks(train))
     scaler, target_scaler = ground.scalers
-    recipe = Recipe(
+    recipe = Preprocessing(
         task=task.prepared(train, validation),
         inputs=ground.inputs,
         repair=ground.repair,
@@ -149,8 +149,8 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         recipe=recipe,
         train=train,
         validation=validation,
-        test=windows[Part.TEST],
-        running=None if len(tested) == len(windows[Part.TEST]) else tested,
+        test=windows[SplitPart.TEST],
+        running=None if len(tested) == len(windows[SplitPart.TEST]) else tested,
         lessons=lessons,
         fitted_on=ground.fitted_on,
         ledger=ledger,
@@ -173,7 +173,7 @@ class _Ground:
     scalers: tuple[Scaler, Scaler | None]
     fitted_on: Mask
     notes: tuple[Note, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[Decision, ...]
 
 
 def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
@@ -190,7 +190,7 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         check_uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
     spec = _spec(table, plan, task, inputs)
-    choices: list[Choice] = []
+    choices: list[Decision] = []
     rules, given = _rules(plan, task)
     choices += given
     if plan.windows.lookback == "auto" and spec.lookback is not None:
@@ -259,19 +259,19 @@ def _measured(table: Table, task: Task) -> Table:
     return table.select([name for name in table.names if name not in made])
 
 
-def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Choice, ...]]:
+def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Decision, ...]]:
     """The repair rules of the plan, less the clamping where it would hide what the task looks for."""
     if task.clamps or not plan.repair.clamp or "clamp" in plan.repair.model_fields_set:
         return plan.repair, ()
     return (
         plan.repair.model_copy(update={"clamp": False}),
-        (Choice(False, "prepare.no_clamp", {}, setting="repair.clamp"),),
+        (Decision(False, "prepare.no_clamp", {}, setting="repair.clamp"),),
     )
 
 
 def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     """(N,) the training rows that repair rules and scalers are learned from."""
-    rows, allowed = parts.rows(Part.TRAIN), task.fit_rows(table)
+    rows, allowed = parts.rows(SplitPart.TRAIN), task.fit_rows(table)
     if allowed is None:
         return rows
     if not (rows & allowed).any():
@@ -292,7 +292,7 @@ def check_uncut(table: Table, plan: Plan, task: Task | type[Task]) -> None:
         raise PlanError("prepare.cut_batches", task=task.name, kind=plan.split.kind)
 
 
-def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
+def _left_out(table: Table, parts: list[Windows]) -> list[Decision]:
     """The batches that have no window in any part, by name; the sentence is about the shortest."""
     if table.batch is None:
         return []
@@ -302,7 +302,7 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
         return []
     if parts[0].spec.lookback is None:
         return [
-            Choice(
+            Decision(
                 tuple(names),
                 "course.excluded",
                 {"names": ", ".join(names), "reasons": _reasons(parts)},
@@ -314,7 +314,7 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Choice]:
     spec, rows = parts[0].spec, int(sizes[table.batch_names.index(shortest)])
     fit = max(1, rows - spec.horizon - spec.dead_time)
     values = {"lookback": spec.lookback, "rows": rows, "batch": shortest, "fit": fit}
-    return [Choice(tuple(names), "windows.excluded", values, setting="windows.lookback")]
+    return [Decision(tuple(names), "windows.excluded", values, setting="windows.lookback")]
 
 
 def _reasons(parts: list[Windows]) -> str:
@@ -327,14 +327,14 @@ _USUAL = ("windows.reason_stride", "windows.reason_run_up")
 """Reasons that leave a batch some of its windows."""
 
 
-def _not_judged(tested: Windows, judged: Windows) -> list[Choice]:
+def _not_judged(tested: Windows, judged: Windows) -> list[Decision]:
     """The test batches of which no window is judged, by name."""
     if tested.table.batch is None:
         return []
     codes = np.asarray(tested.table.batch)
     lost = np.setdiff1d(codes[tested.origins], codes[judged.origins])
     names = tuple(tested.table.batch_names[code] for code in lost)
-    return [Choice(names, "course.not_judged", {"names": ", ".join(names)})] if names else []
+    return [Decision(names, "course.not_judged", {"names": ", ".join(names)})] if names else []
 
 
 def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Split:
@@ -351,7 +351,7 @@ def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Spli
         raise InputError(fault.key, **fault.values | {"needed": needed}) from None
 
 
-def _enough(windows: Windows, part: Part, *, rows: int, whole: bool = False) -> None:
+def _enough(windows: Windows, part: SplitPart, *, rows: int, whole: bool = False) -> None:
     """InputError unless a part has enough windows to train or judge with; whole: batches count."""
     named: dict[str, Any] = {"where": windows.table.source, "part": say(f"windows.part_{part.name.lower()}")}
     if windows.spec.lookback is None or whole:
@@ -368,7 +368,7 @@ def _enough(windows: Windows, part: Part, *, rows: int, whole: bool = False) -> 
         raise InputError("prepare.too_few_windows", **named, least=LEAST_WINDOWS, rows=rows, span=span, needed=needed)
 
 
-def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
+def _unseen(task: Task, train: Windows) -> tuple[Decision, ...]:
     """Which classes the training part does not show, for the report; InputError when it shows only one."""
     if not train.classes:
         return ()
@@ -384,7 +384,7 @@ def _unseen(task: Task, train: Windows) -> tuple[Choice, ...]:
     names = [name for code, name in enumerate(task.known) if code not in seen]
     if not names:
         return ()
-    return (Choice(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
+    return (Decision(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
 
 
 def check_target(reading: Reading, targets: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True)
-class Mark:
+class ScoreToBeat:
     """The score to beat: the best baseline's, in the unit of the monitored loss."""
 
     name: str
@@ -45,7 +45,7 @@ class Mark:
 class Progress:
     """A bar on a terminal, one line at the end on a pipe."""
 
-    def __init__(self, *, mark: Mark | None = None, title: str = "", stream: TextIO | None = None) -> None:
+    def __init__(self, *, mark: ScoreToBeat | None = None, title: str = "", stream: TextIO | None = None) -> None:
         self._mark, self._title = mark, title
         self._stream = stream or sys.stderr
         self._live = bool(getattr(self._stream, "isatty", lambda: False)())

@@ -17,11 +17,11 @@ from pydantic import Field, field_validator
 
 from backmix.data.form import WindowSpec
 from backmix.data.segments import Mask
-from backmix.data.split import Codes, Part, Split, batch_runs, purge
+from backmix.data.split import Codes, Split, SplitPart, batch_runs, purge
 from backmix.data.table import Table
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 USUAL_STRETCHES = 6
@@ -32,7 +32,7 @@ LEAST = 10
 """Windows that each part of a round needs at least, as in any training."""
 
 
-class RefitPlan(Section):
+class RefitPlan(PlanSection):
     """``[refit]``: how a model in charge is challenged as time goes on.
 
     champion: the bundle that is in charge first (path from the plan's folder); left out, one is trained
@@ -75,7 +75,7 @@ class RefitPlan(Section):
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class RoundLayout:
     """Where the rounds lie in a table.
 
     old: rows before this one are old: the first champion may have learned from them
@@ -111,15 +111,15 @@ class Layout:
         part: Codes = np.zeros(len(table), np.uint8)
         first, end = self.taught(number)
         edge = end - round(self.plan.validation * (end - first))
-        part[first:edge], part[edge:end] = Part.TRAIN, Part.VALIDATION
+        part[first:edge], part[edge:end] = SplitPart.TRAIN, SplitPart.VALIDATION
         old = np.zeros(len(table), bool)
         old[: self.old][self.held] = True
-        part[old] = Part.TEST
+        part[old] = SplitPart.TEST
         share = self.plan.replay
         if share:
-            wanted = int(np.count_nonzero(part == Part.TRAIN)) * share / (1 - share)
-            free = part[: min(self.old, first)] == Part.PURGED
-            part[: len(free)][self._drawn(free, wanted, table, spec, seed=[seed, number])] = Part.TRAIN
+            wanted = int(np.count_nonzero(part == SplitPart.TRAIN)) * share / (1 - share)
+            free = part[: min(self.old, first)] == SplitPart.PURGED
+            part[: len(free)][self._drawn(free, wanted, table, spec, seed=[seed, number])] = SplitPart.TRAIN
         return Split(purge(part, gap=gap, batch=table.batch))
 
     def _drawn(self, free: Mask, wanted: float, table: Table, spec: WindowSpec, *, seed: list[int]) -> Mask:
@@ -140,7 +140,9 @@ class Layout:
         return drawn
 
 
-def lay_out(table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: Mask | None, whole: bool) -> Layout:
+def lay_out(
+    table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: Mask | None, whole: bool
+) -> RoundLayout:
     """The rounds that a table gives.
 
     old: how many rows are old; held: (old,) those held out, None for the last share of the plan; whole:
@@ -176,4 +178,4 @@ def lay_out(table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: 
         raise InputError("refit.too_few_rows", where=table.source, new=new, every=every, needed=2 * every)
     if held is None:
         held = np.arange(old) >= old - round(plan.held * old)
-    return Layout(plan=plan, old=old, held=held, cuts=tuple(cuts), window=window, delay=delay)
+    return RoundLayout(plan=plan, old=old, held=held, cuts=tuple(cuts), window=window, delay=delay)

@@ -13,10 +13,10 @@ from typing import Any, Literal, Self
 
 from pydantic import ByteSize, Field, field_validator, model_validator
 
+from backmix.decision import Decision
 from backmix.duration import Duration, DurationField
 from backmix.errors import PlanError
-from backmix.models.choice import Choice
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 
 Optimizer = Literal["adam", "rmsprop", "sgd"]
@@ -33,7 +33,7 @@ METRICS = {
 """Metrics that fit a kind of output: name in a plan -> Keras class."""
 
 
-class TrainingPlan(Section):
+class TrainingPlan(PlanSection):
     """``[training]``: optimiser, loss, length and watchfulness of the training.
 
     clipnorm: largest norm of the gradient of each weight array; "none" to let it grow. Not used
@@ -237,18 +237,18 @@ def resolve(
     )
 
 
-def choose_learning_rate(optimizer: Optimizer, lookback: int | None) -> Choice:
+def choose_learning_rate(optimizer: Optimizer, lookback: int | None) -> Decision:
     """The learning rate to start from; the plateau rule lowers it from there.
 
     >>> choose_learning_rate("sgd", 30).value
     0.01
     """
     if optimizer == "sgd":
-        return Choice(0.01, "training.rate_sgd", setting="training.learning_rate")
+        return Decision(0.01, "training.rate_sgd", setting="training.learning_rate")
     if lookback is not None and lookback > LONG:
         values = {"rows": lookback, "long": LONG}
-        return Choice(0.0005, "training.rate_long", values, "training.learning_rate")
-    return Choice(0.001, "training.rate_usual", {"optimizer": optimizer}, "training.learning_rate")
+        return Decision(0.0005, "training.rate_long", values, "training.learning_rate")
+    return Decision(0.001, "training.rate_usual", {"optimizer": optimizer}, "training.learning_rate")
 
 
 def check_metric(name: str, kind: str) -> None:

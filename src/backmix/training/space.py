@@ -17,7 +17,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from backmix.duration import Duration, DurationField
 from backmix.errors import PlanError
 from backmix.parallel import Place
-from backmix.section import Section
+from backmix.section import PlanSection
 from backmix.text import say
 from backmix.training.lookback import CANDIDATES
 
@@ -49,7 +49,7 @@ NO_SUMMARIES = ("forms.summaries_steps", "carried.no_summaries")
 """Reasons for which there is no place for window statistics."""
 
 
-class Range(Section):
+class Range(PlanSection):
     """Numbers from ``low`` to ``high``; log: drawn evenly by their logarithm; whole: whole numbers only."""
 
     low: float
@@ -98,7 +98,7 @@ Values = Annotated[
 """What ``[tune.space]`` may say about a setting."""
 
 
-class TunePlan(Section):
+class TunePlan(PlanSection):
     """``[tune]``: how `backmix tune` searches; `backmix run` does not read it.
 
     A trial trains one network alone per fold (recipe "course"): what makes it better makes the networks of a

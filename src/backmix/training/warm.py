@@ -17,13 +17,13 @@ import numpy as np
 from backmix.data.form import WindowSpec
 from backmix.data.segments import Mask
 from backmix.data.table import Table
+from backmix.decision import Decision
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
 from backmix.models.architecture import Architecture
-from backmix.models.choice import Choice
 from backmix.models.network import ModelPlan
 from backmix.training.plan import Plan
-from backmix.training.recipe import Recipe
+from backmix.training.preprocessing import Preprocessing
 from backmix.training.settings import TrainingPlan, choose_learning_rate
 
 GENTLE = 0.3
@@ -74,7 +74,7 @@ class Start:
     """
 
     where: str
-    recipe: Recipe
+    recipe: Preprocessing
     architecture: Architecture
     give: Callable[[Any], None]
     mark: str
@@ -137,11 +137,11 @@ class Start:
         return self.architecture
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> Decision:
         """What is kept of the model, for the report."""
         if self.period is None:
-            return Choice(self.where, "warm.kept_no_clock", {}, setting="training.warm_start")
-        return Choice(
+            return Decision(self.where, "warm.kept_no_clock", {}, setting="training.warm_start")
+        return Decision(
             self.where,
             "warm.kept",
             {"first": self.period.first, "last": self.period.last},
@@ -149,7 +149,7 @@ class Start:
         )
 
 
-def gentle(plan: TrainingPlan, lookback: int | None) -> tuple[TrainingPlan, tuple[Choice, ...]]:
+def gentle(plan: TrainingPlan, lookback: int | None) -> tuple[TrainingPlan, tuple[Decision, ...]]:
     """The settings of a warm start: what the plan leaves open is a lower rate and fewer epochs, with reasons.
 
     >>> gentle(TrainingPlan(epochs=7), 30)[0].epochs, gentle(TrainingPlan(), 30)[0].epochs
@@ -160,9 +160,9 @@ def gentle(plan: TrainingPlan, lookback: int | None) -> tuple[TrainingPlan, tupl
     if plan.learning_rate == "auto":
         changes["learning_rate"] = GENTLE * float(choose_learning_rate(plan.optimizer, lookback).value)
         choices.append(
-            Choice(changes["learning_rate"], "warm.rate", {"share": f"{GENTLE:.0%}"}, "training.learning_rate")
+            Decision(changes["learning_rate"], "warm.rate", {"share": f"{GENTLE:.0%}"}, "training.learning_rate")
         )
     if "epochs" not in plan.model_fields_set:
         changes["epochs"] = WARM_EPOCHS
-        choices.append(Choice(WARM_EPOCHS, "warm.epochs", {"usual": plan.epochs}, "training.epochs"))
+        choices.append(Decision(WARM_EPOCHS, "warm.epochs", {"usual": plan.epochs}, "training.epochs"))
     return plan.model_copy(update=changes), tuple(choices)

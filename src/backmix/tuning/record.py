@@ -36,7 +36,7 @@ LEAST_TRIALS = 10
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRow:
     """A trial as it is told.
 
     number: counted from 1; state: "as_is", "done" or "given_up"
@@ -83,9 +83,9 @@ class Search:
         return Plan.load(self.plan_path)
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[TrialRow, ...]:
         """The trials in their order."""
-        return tuple(Row(**{**row, "folds": tuple(row["folds"])}) for row in self.summary["trials"])
+        return tuple(TrialRow(**{**row, "folds": tuple(row["folds"])}) for row in self.summary["trials"])
 
     @classmethod
     def load(cls, folder: Path | str) -> Search:
@@ -100,16 +100,16 @@ class Search:
         return cls(folder=folder, summary=summary)
 
 
-def row_of(book: Book, number_in_study: int) -> Row:
+def row_of(book: Book, number_in_study: int) -> TrialRow:
     """A trial that is over, by its number in the study."""
     at, trial = next((at, trial) for at, trial in enumerate(book.over, 1) if trial.number == number_in_study)
     return _row(book, at, trial)
 
 
-def _row(book: Book, at: int, trial: optuna.trial.FrozenTrial) -> Row:
+def _row(book: Book, at: int, trial: optuna.trial.FrozenTrial) -> TrialRow:
     told = trial.user_attrs
     done = trial.state.name == "COMPLETE"
-    return Row(
+    return TrialRow(
         number=at,
         state="as_is" if told.get(AS_IS) else "done" if done else "given_up",
         error=trial.value if done else None,
@@ -163,7 +163,7 @@ def record(folder: Path, stage: Stage, book: Book, *, found_in: Sequence[Path | 
     return Search(folder=folder, summary=json.loads((folder / SUMMARY).read_text("utf-8")))
 
 
-def best_of(rows: Sequence[Row]) -> Row:
+def best_of(rows: Sequence[TrialRow]) -> TrialRow:
     """The trial with the smallest error; the plan as it is unless one is better by more than makes no difference."""
     as_is = rows[0]
     assert as_is.error is not None
@@ -190,19 +190,19 @@ def told_error(value: float | None, judged: Mapping[str, Any]) -> str:
     return "–" if value is None else f"{number(value, share=judged['share'])} {unit_title(judged['unit'])}".rstrip()
 
 
-def said_settings(row: Row) -> str:
+def said_settings(row: TrialRow) -> str:
     """The settings of a trial in one line, and why it ended early if it did."""
     settings = say("tune.as_is") if row.state == "as_is" else spelled(row.settings)
     return f"{settings} · {row.reason()}" if row.reason() else settings
 
 
-def said_trial(row: Row, trials: int) -> str:
+def said_trial(row: TrialRow, trials: int) -> str:
     """A trial that is over in one line."""
     outcome = "–" if row.error is None else number(row.error)
     return say("tune.told_trial", number=row.number, trials=trials, outcome=outcome, settings=said_settings(row))
 
 
-def _sentence(rows: Sequence[Row], best: Row, judged: Mapping[str, Any], stage: Stage, lang: Language) -> str:
+def _sentence(rows: Sequence[TrialRow], best: TrialRow, judged: Mapping[str, Any], stage: Stage, lang: Language) -> str:
     as_is = rows[0]
     values = {
         "trials": len(rows),
@@ -221,7 +221,7 @@ def _sentence(rows: Sequence[Row], best: Row, judged: Mapping[str, Any], stage: 
     return say("tune.nothing_better" if len(rows) > 1 else "tune.only_as_is", lang, **values)
 
 
-def _toml(plan: Plan, best: Row, rows: Sequence[Row], verdict: Mapping[str, str]) -> str:
+def _toml(plan: Plan, best: TrialRow, rows: Sequence[TrialRow], verdict: Mapping[str, str]) -> str:
     """The plan as a file that says where it comes from."""
     said = [verdict["en"], verdict["zh_TW"]]
     if best is not rows[0]:
@@ -263,7 +263,7 @@ def _from(path: Path, folder: Path) -> str:
         return str(path.absolute())
 
 
-def _csv(rows: Sequence[Row], stage: Stage) -> str:
+def _csv(rows: Sequence[TrialRow], stage: Stage) -> str:
     """The trials as a table: number, state, mean error, error per fold, seconds, settings."""
     import csv
     import io

@@ -27,7 +27,7 @@ from backmix.storage import hold
 from backmix.text import LANGUAGES, say, speak
 from backmix.training.plan import Plan
 from backmix.training.space import changed
-from backmix.tuning.record import SUMMARY, Row, Search, record, row_of
+from backmix.tuning.record import SUMMARY, Search, TrialRow, record, row_of
 from backmix.tuning.stage import Stage, set_stage
 from backmix.tuning.study import AS_IS, FOLDS, JUDGED, SECONDS, WHY, Book, mark, may_open, open_study
 from backmix.tuning.trial import FoldJob, FoldResult, run_fold
@@ -47,7 +47,7 @@ def tune(
     settings: Mapping[str, Any] | None = None,
     folder: Path | str | None = None,
     resume: bool = False,
-    watch: Callable[[Row, int], None] | None = None,
+    watch: Callable[[TrialRow, int], None] | None = None,
 ) -> Search:
     """Search for better settings of a plan, blind to its test part.
 
@@ -83,7 +83,7 @@ def tune(
             raise Interrupted("tune.interrupted", where=path) from None
 
 
-def play(stage: Stage, book: Book, *, watch: Callable[[Row, int], None] | None = None) -> None:
+def play(stage: Stage, book: Book, *, watch: Callable[[TrialRow, int], None] | None = None) -> None:
     """Try plans until the study has as many trials as wanted, or the time is up."""
     plan, begun = stage.plan.tune, time.monotonic()
     limit = np.inf if plan.timeout is None or plan.timeout.seconds is None else plan.timeout.seconds

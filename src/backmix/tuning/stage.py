@@ -19,7 +19,7 @@ from backmix.data.ledger import Ledger
 from backmix.data.resample import check_clock, resample
 from backmix.data.segments import Mask, Rows
 from backmix.data.sources import Reading
-from backmix.data.split import Codes, Part, Split, batch_runs, purge, split
+from backmix.data.split import Codes, Split, SplitPart, batch_runs, purge, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.duration import Duration
@@ -118,7 +118,7 @@ def known_rows(table: Table, plan: Plan) -> Mask:
     grid = resample(bare, plan.repair).table
     unpurged = plan.split.model_copy(update={"gap": Duration.parse(0)})
     part = split(grid, unpurged, gap=0).part
-    known: Mask = (part == Part.TRAIN) | (part == Part.VALIDATION)
+    known: Mask = (part == SplitPart.TRAIN) | (part == SplitPart.VALIDATION)
     if plan.repair.resample is None:
         return known
     return _of_rows(table, grid, known, plan.repair.resample)

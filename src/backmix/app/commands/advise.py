@@ -76,14 +76,16 @@ def _of_situation(sizes: tuple[int, int, int], budget: str, task: str, *, as_jso
     from backmix.app.screen import show_json
     from backmix.tasks import tasks
     from backmix.training.counsel import kind_of, situation
-    from backmix.training.course_rules import Facts
+    from backmix.training.course_rules import CourseFacts
     from backmix.training.measured import source
 
     for option, got, names in (("--budget", budget, ("tight", "ample")), ("--task", task, tuple(tasks.names()))):
         if got not in names:
             raise PlanError("rules.bad_choice", option=option, got=got, names=", ".join(names))
     rows, samples, tags = sizes
-    facts = Facts(rows=rows, samples=samples, budget="tight" if budget == "tight" else "ample", kind=kind_of(task))
+    facts = CourseFacts(
+        rows=rows, samples=samples, budget="tight" if budget == "tight" else "ample", kind=kind_of(task)
+    )
     found = situation(facts, tags=tags)
     if as_json:
         show_json({"path": path_lines(facts), "counsel": [one.to_dict() for one in found], "source": source()})

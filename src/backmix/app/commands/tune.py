@@ -15,7 +15,7 @@ from backmix.app.place import On
 from backmix.text import say
 
 if TYPE_CHECKING:
-    from backmix.tuning.record import Row, Search
+    from backmix.tuning.record import Search, TrialRow
 
 
 def add(app: typer.Typer) -> None:
@@ -48,7 +48,7 @@ def add(app: typer.Typer) -> None:
             "storage": None if storage is None else str(storage.absolute()),
         }
 
-        def watch(row: Row, count: int) -> None:
+        def watch(row: TrialRow, count: int) -> None:
             note(said_trial(row, count))
 
         found = tune(

@@ -73,7 +73,7 @@ class BatchReactorSettings:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BatchRecipe:
     """One batch: what is charged, how it is run, and in which state the plant is.
 
     charge: kmol of A and B; start, hold: degC at charging and while reacting
@@ -107,7 +107,7 @@ def jacket_demand(error: float, integral: float, setpoint: float) -> tuple[float
     return free, min(max(free, 15.0), 120.0)
 
 
-def derivatives(recipe: Recipe) -> Callable[[float, Sequence[float]], tuple[float, ...]]:
+def derivatives(recipe: BatchRecipe) -> Callable[[float, Sequence[float]], tuple[float, ...]]:
     """The right-hand side for one batch: states MA, MB, MC, MD, T, Tj, I."""
     ua = TRANSFER * recipe.clean
     volume, capacity, flow = JACKET
@@ -135,7 +135,7 @@ def derivatives(recipe: Recipe) -> Callable[[float, Sequence[float]], tuple[floa
     return rhs
 
 
-def solve(recipe: Recipe, times: NDArray[np.float64]) -> NDArray[np.float64]:
+def solve(recipe: BatchRecipe, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """States (N, 7) at ``times`` in minutes after charging."""
     from scipy.integrate import solve_ivp
 
@@ -162,10 +162,10 @@ def mass_share(moles: NDArray[np.float64]) -> NDArray[np.float64]:
     return share
 
 
-def _recipes(rng: np.random.Generator, count: int) -> list[Recipe]:
+def _recipes(rng: np.random.Generator, count: int) -> list[BatchRecipe]:
     """Recipes of a campaign; the jacket fouls and is cleaned every 15 batches."""
     return [
-        Recipe(
+        BatchRecipe(
             charge=(12.0 * (1 + 0.03 * rng.standard_normal()), 12.0 * (1 + 0.02 * rng.standard_normal())),
             start=float(rng.uniform(15, 28)),
             hold=float(83 + 1.5 * rng.standard_normal()),

@@ -28,7 +28,7 @@ LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class TrainingValues:
     """The values a scaler may learn from.
 
     values: (N, any number); at: the F columns of them that count; rows: (N,) the training part, None
@@ -65,11 +65,11 @@ class Training:
 
     def features(self, first: int, end: int) -> Floats:
         """All training values of features ``first`` to ``end``, (end - first, n), NaN where missing."""
-        found = list(Training(self.values, self.at[first:end], self.rows).blocks())
+        found = list(TrainingValues(self.values, self.at[first:end], self.rows).blocks())
         return np.concatenate(found, axis=1) if found else np.empty((end - first, 0))
 
 
-Fit = Callable[[Training], tuple[Floats, Floats]]
+Fit = Callable[[TrainingValues], tuple[Floats, Floats]]
 """How centre (F,) and scale (F,) come from training values."""
 
 scalers: Registry[Fit] = Registry("scalers", package="backmix.data.scaling")
@@ -171,7 +171,7 @@ def fit_scaler(
     fit = scalers.get(kind)
     values = np.asarray(values)
     with np.errstate(all="ignore"):
-        center, scale = fit(Training(values, tuple(range(len(names))) if columns is None else columns, rows))
+        center, scale = fit(TrainingValues(values, tuple(range(len(names))) if columns is None else columns, rows))
     for name, middle, width in zip(names, center, scale, strict=True):
         if np.isnan(middle):
             raise InputError("windows.scale_empty", tag=name)

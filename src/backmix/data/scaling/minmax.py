@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.data.scaling import Floats, Training, scalers, usable_scale
+from backmix.data.scaling import Floats, TrainingValues, scalers, usable_scale
 
 
 @scalers.register("minmax")
-def minmax(training: Training) -> tuple[Floats, Floats]:
+def minmax(training: TrainingValues) -> tuple[Floats, Floats]:
     """Lowest value (F,) and range (F,)."""
     width = training.width
     low, high = np.full(width, np.inf), np.full(width, -np.inf)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.data.scaling import Floats, Training, scalers
+from backmix.data.scaling import Floats, TrainingValues, scalers
 
 
 @scalers.register("none")
-def none(training: Training) -> tuple[Floats, Floats]:
+def none(training: TrainingValues) -> tuple[Floats, Floats]:
     """Centre 0 (F,) and scale 1 (F,), whatever the values are."""
     width = training.width
     return np.zeros(width), np.ones(width)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.data.scaling import Floats, Training, scalers, usable_scale
+from backmix.data.scaling import Floats, TrainingValues, scalers, usable_scale
 
 MOST_BYTES = 128 * 2**20
 
 
 @scalers.register("robust")
-def robust(training: Training) -> tuple[Floats, Floats]:
+def robust(training: TrainingValues) -> tuple[Floats, Floats]:
     """Median (F,) and interquartile range (F,); linear interpolation between order statistics."""
     width = training.width
     count = len(training.values) if training.rows is None else int(np.count_nonzero(training.rows))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.data.scaling import Floats, Training, scalers, usable_scale
+from backmix.data.scaling import Floats, TrainingValues, scalers, usable_scale
 
 
 @scalers.register("standard")
-def standard(training: Training) -> tuple[Floats, Floats]:
+def standard(training: TrainingValues) -> tuple[Floats, Floats]:
     """Mean (F,) and standard deviation (F,), blocks merged as in Chan, Golub & LeVeque (1983)."""
     width = training.width
     count, mean, squares = np.zeros(width), np.zeros(width), np.zeros(width)

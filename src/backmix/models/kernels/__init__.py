@@ -1,6 +1,6 @@
 """The native kernels, as a layer's arithmetic sees them.
 
-This module defines `Form`, a recurrent layer's static side in the words of the kernels, and says
+This module defines `KernelForm`, a recurrent layer's static side in the words of the kernels, and says
 whether the kernels are there. `kernels.xla` calls them from JAX, `kernels.autograd` from torch.
 """
 
@@ -30,7 +30,7 @@ def native() -> Any:
 
 
 @dataclass(frozen=True)
-class Form:
+class KernelForm:
     """What a kernel must know of a layer besides its arrays.
 
     activation, recurrent_activation: of the state and of the gates

@@ -10,11 +10,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from backmix.models.kernels import Form, Operands, native
+from backmix.models.kernels import KernelForm, Operands, native
 from backmix.text import say
 
 
-def run(form: Form, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
+def run(form: KernelForm, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
     """As `kernels.xla.run`, for torch tensors; differentiable once."""
     h, h_last, c_last = _function().apply(
         form,
@@ -36,7 +36,7 @@ def run(form: Form, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]
 def _function() -> Any:
     torch = import_module("torch")
 
-    def forward(ctx: Any, form: Form, sequences: bool, *tensors: Any) -> Any:
+    def forward(ctx: Any, form: KernelForm, sequences: bool, *tensors: Any) -> Any:
         arrays = [_numpy(tensor) for tensor in tensors]
         numbers = form.numbers(len(arrays[0]))
         h, h_last, c_last, kept = map(

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
-from backmix.models.kernels import Form, Operands, native
+from backmix.models.kernels import KernelForm, Operands, native
 
 FORWARD, BACKWARD = "backmix_forward", "backmix_backward"
 
 
-def run(form: Form, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
+def run(form: KernelForm, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
     """h of all steps (B, T, H) (None without ``sequences``), the last h (B, H), the last c (B, H).
 
     c is None for cells without one. Arrays are float32, ``given.seen`` boolean. Works under jit, grad
@@ -55,12 +55,12 @@ def usable() -> bool:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _layer(form: Form, sequences: bool, *arrays: Any) -> tuple[Any, Any, Any]:
+def _layer(form: KernelForm, sequences: bool, *arrays: Any) -> tuple[Any, Any, Any]:
     h, h_last, c_last, _ = _forward(form, arrays, sequences=sequences, keep=False)
     return h, h_last, c_last
 
 
-def _forward(form: Form, arrays: tuple[Any, ...], *, sequences: bool, keep: bool) -> tuple[Any, Any, Any, Any]:
+def _forward(form: KernelForm, arrays: tuple[Any, ...], *, sequences: bool, keep: bool) -> tuple[Any, Any, Any, Any]:
     x, recurrent = arrays[0], arrays[4]
     (rows, steps, _), units = x.shape, recurrent.shape[0]
     c = units if form.cell == "lstm" else 0
@@ -74,7 +74,7 @@ def _forward(form: Form, arrays: tuple[Any, ...], *, sequences: bool, keep: bool
     return found
 
 
-def _layer_forward(form: Form, sequences: bool, *primals: Any) -> tuple[Any, Any]:
+def _layer_forward(form: KernelForm, sequences: bool, *primals: Any) -> tuple[Any, Any]:
     arrays = tuple(None if p is None else p.value for p in primals)
     h, h_last, c_last, kept = _forward(form, arrays, sequences=sequences, keep=True)
     wanted = () if primals[0].perturbed else None  # a residual must be a tree of arrays: its shape tells
@@ -82,7 +82,7 @@ def _layer_forward(form: Form, sequences: bool, *primals: Any) -> tuple[Any, Any
     return (shown, h_last, c_last), (arrays, h, kept, wanted)
 
 
-def _layer_backward(form: Form, sequences: bool, residuals: Any, pulls: Any) -> tuple[Any, ...]:
+def _layer_backward(form: KernelForm, sequences: bool, residuals: Any, pulls: Any) -> tuple[Any, ...]:
     arrays, h, kept, wanted = residuals
     dh, dh_last, dc_last = (None if isinstance(pull, SymbolicZero) else pull for pull in pulls)
     if not sequences:
@@ -121,7 +121,7 @@ def _layer_backward(form: Form, sequences: bool, residuals: Any, pulls: Any) -> 
 _layer.defvjp(_layer_forward, _layer_backward, symbolic_zeros=True)
 
 
-def _call(name: str, outputs: Any, form: Form, rows: int) -> Any:
+def _call(name: str, outputs: Any, form: KernelForm, rows: int) -> Any:
     numbers = np.array(form.numbers(rows), dtype=np.int64)
     return partial(jax.ffi.ffi_call(name, outputs, vmap_method="sequential"), form=numbers)
 

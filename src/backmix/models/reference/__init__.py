@@ -6,10 +6,10 @@ gates and of gradient flow are drawn from its `Trace` and `Gradients`.
 """
 
 from backmix.models.reference.network import Network, NetworkGradients, NetworkTrace, summarise
-from backmix.models.reference.recurrent import Form, Gradients, Trace, Weights, backward, forward
+from backmix.models.reference.recurrent import CellForm, Gradients, Trace, Weights, backward, forward
 
 __all__ = [
-    "Form",
+    "CellForm",
     "Gradients",
     "Network",
     "NetworkGradients",

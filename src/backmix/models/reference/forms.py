@@ -19,7 +19,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.heads import heads
 from backmix.models.reference.activations import VALUES, Array, sigmoid, softmax
 from backmix.models.reference.network import summarise
-from backmix.models.reference.recurrent import Form, Weights, forward
+from backmix.models.reference.recurrent import CellForm, Weights, forward
 from backmix.models.reference.steps import STEPS
 
 EPSILON = 1e-3
@@ -207,5 +207,5 @@ class _Window:
         return found
 
 
-def _form(a: Architecture) -> Form:
-    return Form(a.cell, a.activation, a.recurrent_activation, a.reset_after)  # type: ignore[arg-type]
+def _form(a: Architecture) -> CellForm:
+    return CellForm(a.cell, a.activation, a.recurrent_activation, a.reset_after)  # type: ignore[arg-type]

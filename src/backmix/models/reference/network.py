@@ -18,7 +18,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
-from backmix.models.reference.recurrent import Form, Gradients, Mask, Trace, Weights, backward, forward
+from backmix.models.reference.recurrent import CellForm, Gradients, Mask, Trace, Weights, backward, forward
 from backmix.models.summaries import CENTRE, FLOOR, STRETCH
 
 
@@ -83,10 +83,10 @@ class Network:
         return cls(architecture, layers, tuple(Dense(*wide[at : at + 2]) for at in range(count, len(wide), 2)))
 
     @property
-    def form(self) -> Form:
+    def form(self) -> CellForm:
         """The form of the recurrent layers."""
         a = self.architecture
-        return Form(a.cell, a.activation, a.recurrent_activation, a.reset_after)  # type: ignore[arg-type]
+        return CellForm(a.cell, a.activation, a.recurrent_activation, a.reset_after)  # type: ignore[arg-type]
 
     def forward(self, x: NDArray[Any], *, mask: Mask | None = None) -> NetworkTrace:
         """Outputs for x (B, T, F), and all that was computed on the way."""

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.models.reference.activations import Array
-from backmix.models.reference.steps import STEPS, Form, Weights
+from backmix.models.reference.steps import STEPS, CellForm, Weights
 
-__all__ = ["Form", "Gradients", "Trace", "Weights", "backward", "forward"]
+__all__ = ["CellForm", "Gradients", "Trace", "Weights", "backward", "forward"]
 
 Mask = NDArray[np.bool_]
 
@@ -34,7 +34,7 @@ class Trace:
     x, mask: in the order in which the steps were done (reversed with go_backwards)
     """
 
-    form: Form
+    form: CellForm
     weights: Weights
     x: Array
     mask: Mask | None
@@ -87,7 +87,7 @@ class Gradients:
 
 
 def forward(
-    form: Form,
+    form: CellForm,
     weights: Weights,
     x: NDArray[Any],
     *,
@@ -100,7 +100,7 @@ def forward(
 
     The 100 steps of a memory that is never written:
 
-    >>> lstm = Form("lstm")
+    >>> lstm = CellForm("lstm")
     >>> closed = Weights(
     ...     kernel=np.zeros((1, 4)), recurrent=np.zeros((1, 4)), bias=np.array([-40.0, 40.0, 0.0, 40.0])
     ... )  # i shut, f open, o open

@@ -20,7 +20,7 @@ Pair = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
-class Form:
+class CellForm:
     """Which cell, and in which of its forms.
 
     reset_after: the GRU's reset gate acts after the recurrent product (Keras's default)
@@ -65,7 +65,7 @@ class StepGradients:
 
 
 @dataclass(frozen=True)
-class Step:
+class CellStep:
     """The two directions of one cell's step.
 
     forth(form, weights, x, states before the step)
@@ -74,8 +74,8 @@ class Step:
 
     states: tuple[str, ...]
     gates: tuple[str, ...]
-    forth: Callable[[Form, Weights, Array, States], StepValues]
-    back: Callable[[Form, Weights, Array, Mapping[str, Pair], Mapping[str, Pair], States], StepGradients]
+    forth: Callable[[CellForm, Weights, Array, States], StepValues]
+    back: Callable[[CellForm, Weights, Array, Mapping[str, Pair], Mapping[str, Pair], States], StepGradients]
 
 
 def _gradients(weights: Weights, x: Array, h: Array, dz: Array, dh: Array, extra: Array) -> StepGradients:
@@ -90,7 +90,7 @@ def _gradients(weights: Weights, x: Array, h: Array, dz: Array, dh: Array, extra
 NOTHING = np.empty(0)
 
 
-def simple_rnn(form: Form, w: Weights, x: Array, states: States) -> StepValues:
+def simple_rnn(form: CellForm, w: Weights, x: Array, states: States) -> StepValues:
     """h = tanh(x W + h U + b)."""
     z = x @ w.kernel + states["h"] @ w.recurrent + w.bias
     h = VALUES[form.activation](z)
@@ -98,7 +98,7 @@ def simple_rnn(form: Form, w: Weights, x: Array, states: States) -> StepValues:
 
 
 def simple_rnn_back(
-    form: Form, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
+    form: CellForm, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
 ) -> StepGradients:
     """dz = dh tanh'(z); the factor diag(tanh'(z)) U is the one that makes gradients vanish or explode."""
     before, _ = states["h"]
@@ -106,7 +106,7 @@ def simple_rnn_back(
     return _gradients(w, x, before, dz, np.zeros_like(before), NOTHING)
 
 
-def lstm(form: Form, w: Weights, x: Array, states: States) -> StepValues:
+def lstm(form: CellForm, w: Weights, x: Array, states: States) -> StepValues:
     """c = f c + i candidate; h = o tanh(c)."""
     z = x @ w.kernel + states["h"] @ w.recurrent + w.bias
     pre = dict(zip(STEPS["lstm"].gates, np.split(z, 4, axis=1), strict=True))
@@ -119,7 +119,7 @@ def lstm(form: Form, w: Weights, x: Array, states: States) -> StepValues:
 
 
 def lstm_back(
-    form: Form, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
+    form: CellForm, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
 ) -> StepGradients:
     """dc = dc + dh o tanh'(c), and from there to the gates; dc_{t-1} = dc f along the memory."""
     (h, _), (c_before, c) = states["h"], states["c"]
@@ -135,7 +135,7 @@ def lstm_back(
     return _gradients(w, x, h, dz, np.zeros_like(h), dc * f)
 
 
-def gru(form: Form, w: Weights, x: Array, states: States) -> StepValues:
+def gru(form: CellForm, w: Weights, x: Array, states: States) -> StepValues:
     """h = z h + (1 - z) candidate: Keras's convention, in which z keeps the old state."""
     h, units = states["h"], w.recurrent.shape[0]
     b_in, b_rec = (w.bias[0], w.bias[1]) if form.reset_after else (w.bias, np.zeros_like(w.bias))
@@ -151,7 +151,7 @@ def gru(form: Form, w: Weights, x: Array, states: States) -> StepValues:
 
 
 def gru_back(
-    form: Form, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
+    form: CellForm, w: Weights, x: Array, states: Mapping[str, Pair], gates: Mapping[str, Pair], grads: States
 ) -> StepGradients:
     """The way back through both forms; they differ in what the reset gate multiplied."""
     h, _ = states["h"]
@@ -184,9 +184,9 @@ def gru_back(
     )
 
 
-STEPS: dict[str, Step] = {
-    "simple_rnn": Step(("h",), ("candidate",), simple_rnn, simple_rnn_back),
-    "lstm": Step(("h", "c"), ("i", "f", "candidate", "o"), lstm, lstm_back),
-    "gru": Step(("h",), ("z", "r", "candidate"), gru, gru_back),
+STEPS: dict[str, CellStep] = {
+    "simple_rnn": CellStep(("h",), ("candidate",), simple_rnn, simple_rnn_back),
+    "lstm": CellStep(("h", "c"), ("i", "f", "candidate", "o"), lstm, lstm_back),
+    "gru": CellStep(("h",), ("z", "r", "candidate"), gru, gru_back),
 }
 """The cells by name."""

@@ -18,7 +18,7 @@ from backmix.text import say
 from backmix.text.numbers import Tick, brief, round_ticks, spread, time_ticks
 
 if TYPE_CHECKING:
-    from backmix.inspection.gates import Gate, Gates
+    from backmix.inspection.gates import Gates, GateTrace
     from backmix.report.data import ReportData
 
 Floats = NDArray[np.float64]
@@ -82,7 +82,7 @@ def _ends(g: Gates) -> tuple[float, float]:
     return (0.0, 1.0) if g.classes else spread(g.truth, g.prediction)
 
 
-def _gate_ends(g: Gates, mine: list[Gate]) -> tuple[float, float]:
+def _gate_ends(g: Gates, mine: list[GateTrace]) -> tuple[float, float]:
     """0 to 1 for gates that cannot leave it; else as far as they go."""
     if g.activation in ("sigmoid", "hard_sigmoid"):
         return 0.0, 1.0
@@ -116,7 +116,7 @@ def _target(g: Gates, axes: Axes, ticks: list[Tick]) -> str:
     return "".join([*parts, _line(axes, g.x, g.prediction, "watched")])
 
 
-def _gates(axes: Axes, g: Gates, mine: list[Gate], ticks: list[Tick], *, words: bool) -> str:
+def _gates(axes: Axes, g: Gates, mine: list[GateTrace], ticks: list[Tick], *, words: bool) -> str:
     parts = [
         text(0, axes.top - 8, say("insight.layer", layer=mine[0].layer), "note", width=LEFT + 20),
         legend(LEFT + 24, axes.top - 8, [(KINDS[gate.name], gate.name) for gate in mine]),

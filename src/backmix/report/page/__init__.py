@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backmix.report.page import bands, insight, model, scores, table
-from backmix.report.page.blocks import Page, Section, name
+from backmix.report.page.blocks import Page, PageSection, name
 from backmix.text import language, say
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def explanation(data: ReportData) -> Page:
     return _page(data, [insight.insight(data), model.record(data)], title=say("insight.title", title=data.title))
 
 
-def _page(data: ReportData, sections: list[Section], *, title: str) -> Page:
+def _page(data: ReportData, sections: list[PageSection], *, title: str) -> Page:
     return Page(
         html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
         title=name(title, 160),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backmix.report.alarms import Alarm, alarms, scored
-from backmix.report.page.blocks import Block, Cell, Row, folded, grid, name
+from backmix.report.page.blocks import GridCell, GridRow, PageBlock, folded, grid, name
 from backmix.text import say
 from backmix.text.lengths import duration
 from backmix.text.numbers import number
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 MOST_ALARMS = 60
 
 
-def alarm_blocks(data: ReportData) -> Iterator[Block]:
+def alarm_blocks(data: ReportData) -> Iterator[PageBlock]:
     """The table of alarms, or the sentence that there was none; nothing for other tasks."""
     found = scored(data)
     if found is None:
         return
     if not found.labelled:
-        yield Block(text=say("anomaly.no_labels"), tone="note")
+        yield PageBlock(text=say("anomaly.no_labels"), tone="note")
     listed = sorted(alarms(found, step=data.step), key=lambda alarm: -alarm.peak)
     if not listed:
-        yield Block(text=say("anomaly.no_alarm", windows=f"{len(found.run):,}"))
+        yield PageBlock(text=say("anomaly.no_alarm", windows=f"{len(found.run):,}"))
         return
     columns = ["began", "lasted", "peak", "because", *(["real"] if found.labelled else [])]
     caption = say("anomaly.alarms_caption", count=f"{len(listed):,}", shown=min(len(listed), MOST_ALARMS))
@@ -43,7 +43,7 @@ def alarm_blocks(data: ReportData) -> Iterator[Block]:
     )
 
 
-def _row(alarm: Alarm, *, labelled: bool) -> Row:
+def _row(alarm: Alarm, *, labelled: bool) -> GridRow:
     began = (
         say("anomaly.row", row=f"{alarm.row:,}")
         if alarm.first is None
@@ -51,11 +51,11 @@ def _row(alarm: Alarm, *, labelled: bool) -> Row:
     )
     lasted = say("anomaly.windows", count=f"{alarm.windows:,}") if alarm.seconds is None else duration(alarm.seconds)
     cells = [
-        Cell(began, note="" if alarm.batch is None else name(alarm.batch), kind="date"),
-        Cell(lasted),
-        Cell(say("anomaly.times", factor=number(alarm.peak)) if np.isfinite(alarm.peak) else "–"),
-        Cell(name(alarm.because, 160)),
+        GridCell(began, note="" if alarm.batch is None else name(alarm.batch), kind="date"),
+        GridCell(lasted),
+        GridCell(say("anomaly.times", factor=number(alarm.peak)) if np.isfinite(alarm.peak) else "–"),
+        GridCell(name(alarm.because, 160)),
     ]
     if labelled:
-        cells.append(Cell(say("anomaly.real" if alarm.real else "anomaly.false"), kind="" if alarm.real else "bad"))
-    return Row(tuple(cells))
+        cells.append(GridCell(say("anomaly.real" if alarm.real else "anomaly.false"), kind="" if alarm.real else "bad"))
+    return GridRow(tuple(cells))

@@ -14,7 +14,7 @@ import numpy as np
 from backmix.data.tag import bracket
 from backmix.models.bands import Bands, ClassSets
 from backmix.models.conformal import needed_units
-from backmix.report.page.blocks import Block, Cell, Grid, Row, Section, draw, grid, name
+from backmix.report.page.blocks import Grid, GridCell, GridRow, PageBlock, PageSection, draw, grid, name
 from backmix.scoring.coverage import Coverage
 from backmix.text import language, say
 from backmix.text.numbers import number
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 MOST_TARGETS = 8
 
 
-def bands(data: ReportData) -> Section:
+def bands(data: ReportData) -> PageSection:
     """The section about intervals; without blocks for a run that has none."""
     found = data.banded
     blocks = () if found is None or found.calibrated is None or not found.rows else tuple(_blocks(data, found))
-    return Section(
+    return PageSection(
         anchor="intervals",
         short=say("intervals.short"),
         head=say("intervals.head"),
@@ -46,24 +46,24 @@ def _lead(found: Banded) -> str:
     return (" " if language() == "en" else "").join([said, say(f"intervals.unit_{found.calibrated.unit}")])
 
 
-def _blocks(data: ReportData, found: Banded) -> Iterator[Block]:
+def _blocks(data: ReportData, found: Banded) -> Iterator[PageBlock]:
     for row in found.asked[:MOST_TARGETS]:
         words, tone = sentence(row, found)
-        yield Block(text=words, tone=tone)
+        yield PageBlock(text=words, tone=tone)
     drawn = draw(data, ["coverage"])
     if drawn:
-        yield Block(figures=drawn)
+        yield PageBlock(figures=drawn)
     if isinstance(found.calibrated, ClassSets):
         yield from _sets(found, found.calibrated)
         return
-    yield Block(table=_methods(found))
+    yield PageBlock(table=_methods(found))
     yield from _pieces(data, found)
     late = (
         say("intervals.known_batch")
         if data.task.whole_batches
         else say("intervals.known_rows", rows=found.banding.late)
     )
-    yield Block(text=late, tone="note")
+    yield PageBlock(text=late, tone="note")
 
 
 def sentence(row: Coverage, found: Banded) -> tuple[str, str]:
@@ -110,16 +110,16 @@ def _ends(row: Coverage) -> str:
 def _methods(found: Banded) -> Grid:
     rows = []
     for row in found.rows[: 8 * MOST_TARGETS]:
-        inside = Cell("–" if row.share is None else f"{row.share:.1%}", note=_ends(row), number=True)
+        inside = GridCell("–" if row.share is None else f"{row.share:.1%}", note=_ends(row), number=True)
         rows.append(
-            Row(
+            GridRow(
                 (
-                    Cell(say(f"intervals.method_{row.method}"), note=say(f"intervals.part_{row.part}")),
-                    Cell(name(row.target) + bracket(row.unit)),
+                    GridCell(say(f"intervals.method_{row.method}"), note=say(f"intervals.part_{row.part}")),
+                    GridCell(name(row.target) + bracket(row.unit)),
                     inside,
-                    Cell(number(row.size), number=True),
-                    Cell(f"{row.windows:,}", number=True),
-                    Cell(f"{row.batches:,}", number=True),
+                    GridCell(number(row.size), number=True),
+                    GridCell(f"{row.windows:,}", number=True),
+                    GridCell(f"{row.batches:,}", number=True),
                 )
             )
         )
@@ -128,7 +128,7 @@ def _methods(found: Banded) -> Grid:
     return grid(say("intervals.table", level=f"{found.banding.level:.0%}"), head, rows, numbers_from=2)
 
 
-def _pieces(data: ReportData, found: Banded) -> Iterator[Block]:
+def _pieces(data: ReportData, found: Banded) -> Iterator[PageBlock]:
     calibrated = found.calibrated
     assert isinstance(calibrated, Bands)
     for tag in data.task.targets[:MOST_TARGETS]:
@@ -137,12 +137,12 @@ def _pieces(data: ReportData, found: Banded) -> Iterator[Block]:
             continue
         stage = calibrated.stage if calibrated.stage != "none" else "ahead"
         rows = [
-            Row(
+            GridRow(
                 (
-                    Cell(say("intervals.from_start") if piece.place == -np.inf else number(piece.place)),
-                    Cell(number(piece.size), number=True),
-                    Cell(f"{piece.share:.1%}", number=True),
-                    Cell(f"{piece.windows:,}", number=True),
+                    GridCell(say("intervals.from_start") if piece.place == -np.inf else number(piece.place)),
+                    GridCell(number(piece.size), number=True),
+                    GridCell(f"{piece.share:.1%}", number=True),
+                    GridCell(f"{piece.windows:,}", number=True),
                 )
             )
             for piece in mine
@@ -153,27 +153,27 @@ def _pieces(data: ReportData, found: Banded) -> Iterator[Block]:
             say("intervals.column_inside"),
             say("intervals.column_windows"),
         ]
-        yield Block(table=grid(say(f"intervals.table_{stage}", target=name(tag.label)), head, rows, numbers_from=1))
+        yield PageBlock(table=grid(say(f"intervals.table_{stage}", target=name(tag.label)), head, rows, numbers_from=1))
 
 
-def _sets(found: Banded, sets: ClassSets) -> Iterator[Block]:
+def _sets(found: Banded, sets: ClassSets) -> Iterator[PageBlock]:
     rows = [
-        Row(
+        GridRow(
             (
-                Cell(name(row.label) if row.label else say("intervals.all_classes")),
-                Cell("–" if row.share is None else f"{row.share:.1%}", note=_ends(row), number=True),
-                Cell(number(row.size), number=True),
-                Cell("–" if row.empty is None else f"{row.empty:.1%}", number=True),
-                Cell(f"{row.windows:,}", number=True),
+                GridCell(name(row.label) if row.label else say("intervals.all_classes")),
+                GridCell("–" if row.share is None else f"{row.share:.1%}", note=_ends(row), number=True),
+                GridCell(number(row.size), number=True),
+                GridCell("–" if row.empty is None else f"{row.empty:.1%}", number=True),
+                GridCell(f"{row.windows:,}", number=True),
             )
         )
         for row in found.rows
     ]
     head = [say(f"intervals.column_{column}") for column in ("class", "inside", "classes", "empty", "windows")]
-    yield Block(table=grid(say("intervals.table_sets", level=f"{sets.level:.0%}"), head, rows, numbers_from=1))
+    yield PageBlock(table=grid(say("intervals.table_sets", level=f"{sets.level:.0%}"), head, rows, numbers_from=1))
     if sets.few():
         names = ", ".join(name(one) for one in sets.few()[:12])
-        yield Block(
+        yield PageBlock(
             text=say(
                 "intervals.few", classes=names, needed=needed_units(sets.level), unit=say(f"intervals.of_{sets.unit}")
             ),

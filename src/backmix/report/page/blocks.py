@@ -23,7 +23,7 @@ FEW_ROWS = 12
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """A cell of a table: its words, smaller words beside them, and its look."""
 
     text: str
@@ -33,10 +33,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """A row of a table; its first cell is the heading."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[GridCell, ...]
     kind: str = ""
 
 
@@ -45,8 +45,8 @@ class Grid:
     """A table with its caption."""
 
     caption: str
-    head: tuple[Cell, ...]
-    rows: tuple[Row, ...]
+    head: tuple[GridCell, ...]
+    rows: tuple[GridRow, ...]
     kind: str = ""
 
 
@@ -63,7 +63,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Mark:
+class CheckMark:
     """One line of a list of checks: how it went, what was checked, and what was found."""
 
     tone: str
@@ -73,7 +73,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Block:
+class PageBlock:
     """A piece of a section; with ``summary`` it is folded away behind these words.
 
     two: the checks stand in two columns where there is room
@@ -86,20 +86,20 @@ class Block:
     table: Grid | None = None
     code: str = ""
     figures: tuple[Drawing, ...] = ()
-    checks: tuple[Mark, ...] = ()
+    checks: tuple[CheckMark, ...] = ()
     two: bool = False
     facts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A section of the page; ``short`` is its name in the contents."""
 
     anchor: str
     short: str
     head: str
     lead: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[PageBlock, ...]
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,14 @@ class Page:
     tone: str
     contents: str
     keys: tuple[Key, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[PageSection, ...]
     footer: str
     known: str = ""
 
 
-def section(anchor: str, blocks: Iterable[Block], *, lead: str = "") -> Section:
+def section(anchor: str, blocks: Iterable[PageBlock], *, lead: str = "") -> PageSection:
     """A section whose headings are in the catalogue under its anchor."""
-    return Section(
+    return PageSection(
         anchor=anchor,
         short=say(f"report.short_{anchor}"),
         head=say(f"report.head_{anchor}"),
@@ -153,22 +153,22 @@ def draw(data: ReportData, names: Sequence[str]) -> tuple[Drawing, ...]:
     return tuple(drawn)
 
 
-def grid(caption: str, head: Sequence[str], rows: Sequence[Row], *, numbers_from: int = 99) -> Grid:
+def grid(caption: str, head: Sequence[str], rows: Sequence[GridRow], *, numbers_from: int = 99) -> Grid:
     """A table of at most `MOST_ROWS` rows; columns from ``numbers_from`` on are set as numbers."""
     return Grid(
         caption=caption,
         rows=tuple(rows[:MOST_ROWS]),
-        head=tuple(Cell(words, number=at >= numbers_from) for at, words in enumerate(head)),
+        head=tuple(GridCell(words, number=at >= numbers_from) for at, words in enumerate(head)),
     )
 
 
-def folded(grid: Grid, summary: str, *, few: int = FEW_ROWS) -> tuple[Block, ...]:
+def folded(grid: Grid, summary: str, *, few: int = FEW_ROWS) -> tuple[PageBlock, ...]:
     """A table whose first rows are seen and whose rest, if long, is folded away."""
     if len(grid.rows) <= few + 3:
-        return (Block(table=grid),)
+        return (PageBlock(table=grid),)
     first = Grid(grid.caption, grid.head, grid.rows[:few], grid.kind)
     rest = Grid(grid.caption, grid.head, grid.rows[few:], grid.kind)
-    return Block(table=first), Block(summary=summary, table=rest)
+    return PageBlock(table=first), PageBlock(summary=summary, table=rest)
 
 
 def name(words: object, most: int = MOST_NAME) -> str:

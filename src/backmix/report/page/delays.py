@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from backmix.report.page.blocks import Block, Cell, Row, draw, folded, grid, name
+from backmix.report.page.blocks import GridCell, GridRow, PageBlock, draw, folded, grid, name
 from backmix.text import say
 from backmix.training.delays import spoken
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from backmix.report.data import ReportData
 
 
-def delay_blocks(data: ReportData, scan: Scan) -> Iterator[Block]:
+def delay_blocks(data: ReportData, scan: Scan) -> Iterator[PageBlock]:
     """What was found, in words, as a picture, and tag by tag; the sure ones first."""
     key = "dead_time.summary" if scan.sure else "dead_time.summary_none"
-    yield Block(
+    yield PageBlock(
         head=say("dead_time.head"),
         figures=draw(data, ["dead_times"]),
         text=say(key, sure=len(scan.sure), tags=len(scan.found), target=name(scan.target), labels=f"{scan.labels:,}"),
@@ -31,15 +31,15 @@ def delay_blocks(data: ReportData, scan: Scan) -> Iterator[Block]:
     yield from folded(table, say("report.more_rows", count=f"{max(len(order) - 12, 0):,}"))
 
 
-def _row(found: DeadTime, step: float | None) -> Row:
+def _row(found: DeadTime, step: float | None) -> GridRow:
     unknown = found.reason in ("few", "constant")
-    return Row(
+    return GridRow(
         (
-            Cell(name(found.tag)),
-            Cell("–" if unknown else spoken(found.rows, step), number=True),
-            Cell("–" if unknown else f"{found.low}–{found.high}", number=True),
-            Cell("–" if unknown else f"{found.strength:.2f}", number=True),
-            Cell(say("dead_time.yes" if found.sure else "dead_time.no")),
-            Cell(found.text(), kind="remarks"),
+            GridCell(name(found.tag)),
+            GridCell("–" if unknown else spoken(found.rows, step), number=True),
+            GridCell("–" if unknown else f"{found.low}–{found.high}", number=True),
+            GridCell("–" if unknown else f"{found.strength:.2f}", number=True),
+            GridCell(say("dead_time.yes" if found.sure else "dead_time.no")),
+            GridCell(found.text(), kind="remarks"),
         )
     )

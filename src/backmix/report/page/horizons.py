@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backmix.report.figures.horizons import horizon_errors
-from backmix.report.page.blocks import Block, Cell, Row, grid, name
+from backmix.report.page.blocks import GridCell, GridRow, PageBlock, grid, name
 from backmix.scoring.scores import model_title
 from backmix.text import say
 from backmix.text.numbers import number
@@ -25,7 +25,7 @@ MOST_TARGETS = 7
 SHOWN = 6
 
 
-def horizons(data: ReportData) -> Iterator[Block]:
+def horizons(data: ReportData) -> Iterator[PageBlock]:
     """One table per target: models by distances; nothing for a task that looks one row ahead."""
     frame = data.predictions
     if frame is None or data.task.kind != "regression":
@@ -39,14 +39,14 @@ def horizons(data: ReportData) -> Iterator[Block]:
             continue
         distances = _some(next(iter(curves.values()))[0])
         rows = [
-            Row(
-                (Cell(model_title(model)), *(_cell(curves, model, at) for at in distances)),
+            GridRow(
+                (GridCell(model_title(model)), *(_cell(curves, model, at) for at in distances)),
                 kind="network" if model == data.network else "",
             )
             for model in curves
         ]
         head = [say("report.column_model"), *(say("report.rows_ahead", rows=f"{at:,.0f}") for at in distances)]
-        yield Block(table=grid(say("report.horizons_table", target=name(tag.label)), head, rows, numbers_from=1))
+        yield PageBlock(table=grid(say("report.horizons_table", target=name(tag.label)), head, rows, numbers_from=1))
 
 
 def _some(distances: np.ndarray) -> np.ndarray:
@@ -56,15 +56,15 @@ def _some(distances: np.ndarray) -> np.ndarray:
     return found
 
 
-def _cell(curves: dict[str, tuple[np.ndarray, np.ndarray]], model: str, at: float) -> Cell:
+def _cell(curves: dict[str, tuple[np.ndarray, np.ndarray]], model: str, at: float) -> GridCell:
     error = _at(curves[model], at)
     if error is None:
-        return Cell("–", number=True)
+        return GridCell("–", number=True)
     least = None if PERSISTENCE not in curves or model == PERSISTENCE else _at(curves[PERSISTENCE], at)
     if not least:
-        return Cell(number(error), number=True)
+        return GridCell(number(error), number=True)
     skill = f"{100 * (1 - (error / least) ** 2):+.0f} %".replace("-", "−")
-    return Cell(number(error), note=say("report.skill", skill=skill), number=True)
+    return GridCell(number(error), note=say("report.skill", skill=skill), number=True)
 
 
 def _at(curve: tuple[np.ndarray, np.ndarray], distance: float) -> float | None:

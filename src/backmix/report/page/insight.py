@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from backmix.report.page.blocks import Block, Section, draw, name
+from backmix.report.page.blocks import PageBlock, PageSection, draw, name
 from backmix.text import language, say
 from backmix.text.numbers import number
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_LAYERS = 4
 
 
-def insight(data: ReportData) -> Section:
+def insight(data: ReportData) -> PageSection:
     """The section about what the model looks at."""
     lead = (
         ""
@@ -36,33 +36,35 @@ def insight(data: ReportData) -> Section:
         lead += " " * (language() == "en") + say("insight.lead_target", target=name(data.insight.target))
     if data.insight is not None and data.insight.classes:
         lead += " " * (language() == "en") + say("insight.lead_classes")
-    return Section(
+    return PageSection(
         anchor="inside", short=say("insight.short"), head=say("insight.head"), lead=lead, blocks=tuple(_blocks(data))
     )
 
 
-def _blocks(data: ReportData) -> Iterator[Block]:
+def _blocks(data: ReportData) -> Iterator[PageBlock]:
     from backmix.inspection import sentences as said
 
     found = data.insight
     if found is None:
         return
-    yield Block(head=say("insight.head_tags"), text=said.moves(found), figures=draw(data, ["attribution"]))
+    yield PageBlock(head=say("insight.head_tags"), text=said.moves(found), figures=draw(data, ["attribution"]))
     if any(feature.endswith("(known)") for feature in found.attribution.features):
-        yield Block(text=say("insight.known_age"), tone="note")
-    yield Block(head=say("insight.head_without"), text=said.without(found), figures=draw(data, ["importance"]))
+        yield PageBlock(text=say("insight.known_age"), tone="note")
+    yield PageBlock(head=say("insight.head_without"), text=said.without(found), figures=draw(data, ["importance"]))
     if found.memory is not None:
         words = " ".join(filter(None, [said.remembers(found), said.bypass(found)]))
-        yield Block(head=say("insight.head_memory"), text=words)
+        yield PageBlock(head=say("insight.head_memory"), text=words)
         drawn = draw(data, ["memory"])
         if drawn:
-            yield Block(figures=drawn, facts=tuple(_facts(found, found.memory)))
+            yield PageBlock(figures=drawn, facts=tuple(_facts(found, found.memory)))
     if found.gates is not None:
-        yield Block(head=say("insight.head_gates"), text=said.gates(found), figures=draw(data, ["gates"]))
+        yield PageBlock(head=say("insight.head_gates"), text=said.gates(found), figures=draw(data, ["gates"]))
     if found.attention is not None:
-        yield Block(head=say("insight.head_attention"), text=said.attention(found), figures=draw(data, ["attention"]))
+        yield PageBlock(
+            head=say("insight.head_attention"), text=said.attention(found), figures=draw(data, ["attention"])
+        )
     for key in found.left_out:
-        yield Block(text=say(key), tone="note")
+        yield PageBlock(text=say(key), tone="note")
 
 
 def _facts(found: Insight, memory: Memory) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from backmix.report.checklist import Check, checklist
-from backmix.report.page.blocks import Block, Cell, Mark, Row, Section, draw, grid, name, section
+from backmix.report.page.blocks import CheckMark, GridCell, GridRow, PageBlock, PageSection, draw, grid, name, section
 from backmix.scoring.leakage.availability import rule, text
 from backmix.text import say, sentences
 from backmix.text.lengths import duration
@@ -19,7 +19,7 @@ from backmix.text.numbers import number
 
 if TYPE_CHECKING:
     from backmix.data.windows import WindowSpec
-    from backmix.report.data import ReportData, Training
+    from backmix.report.data import ReportData, TrainingRecord
     from backmix.scoring.leakage.audit import LeakageResult
 
 MOST_PLAN = 100_000
@@ -28,22 +28,28 @@ MOST_RULE = 1500
 """Letters of the rule in the head; a hundred targets have long names."""
 
 
-def training(data: ReportData) -> Section:
+def training(data: ReportData) -> PageSection:
     """The section about how the network came about."""
     return section("training", _training(data))
 
 
-def _training(data: ReportData) -> Iterator[Block]:
+def _training(data: ReportData) -> Iterator[PageBlock]:
     facts = tuple(_facts(data.training)) if data.training is not None else ()
     drawn = draw(data, ["learning"])
     if drawn or facts:
-        yield Block(figures=drawn, facts=facts)
+        yield PageBlock(figures=drawn, facts=facts)
     if data.choices:
         rows = [
-            Row((Cell(choice.setting or say("report.choice_other")), Cell(_value(choice.value)), Cell(choice.reason())))
+            GridRow(
+                (
+                    GridCell(choice.setting or say("report.choice_other")),
+                    GridCell(_value(choice.value)),
+                    GridCell(choice.reason()),
+                )
+            )
             for choice in data.choices
         ]
-        yield Block(
+        yield PageBlock(
             head=say("report.head_choices"),
             table=grid(
                 say("report.choices_caption"),
@@ -53,7 +59,7 @@ def _training(data: ReportData) -> Iterator[Block]:
         )
 
 
-def _facts(run: Training) -> Iterator[tuple[str, str]]:
+def _facts(run: TrainingRecord) -> Iterator[tuple[str, str]]:
     if run.architecture is not None:
         from backmix.models.forms import describe
         from backmix.models.size import memory, parameters
@@ -110,23 +116,23 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
-def trust(data: ReportData) -> Section:
+def trust(data: ReportData) -> PageSection:
     """The section about what the model could know, and what was checked."""
     return section("trust", _trust(data))
 
 
-def _trust(data: ReportData) -> Iterator[Block]:
+def _trust(data: ReportData) -> Iterator[PageBlock]:
     if data.spec is not None:
-        yield Block(head=say("report.head_sees"), text=" ".join(_sees(data, data.spec)))
+        yield PageBlock(head=say("report.head_sees"), text=" ".join(_sees(data, data.spec)))
     if data.leakage:
-        yield Block(head=say("report.head_leakage"), checks=tuple(_leak(result) for result in data.leakage))
+        yield PageBlock(head=say("report.head_leakage"), checks=tuple(_leak(result) for result in data.leakage))
     found = checklist(data)
     if found:
         counts = {
             f"count_{key}": sum(check.passed is value for check in found)
             for key, value in (("pass", True), ("fail", False), ("none", None))
         }
-        yield Block(
+        yield PageBlock(
             head=say("report.head_checklist"),
             text=say("report.checklist", **counts),
             tone="note",
@@ -135,18 +141,18 @@ def _trust(data: ReportData) -> Iterator[Block]:
         )
 
 
-def _leak(result: LeakageResult) -> Mark:
+def _leak(result: LeakageResult) -> CheckMark:
     if result.acknowledged:
-        return Mark("warn", say("report.check_acknowledged"), name(result.text(), 600))
+        return CheckMark("warn", say("report.check_acknowledged"), name(result.text(), 600))
     key, tone = {True: ("pass", "good"), False: ("fail", "bad"), None: ("none", "quiet")}[result.passed]
-    return Mark(tone, say(f"report.check_{key}"), name(result.text(), 600))
+    return CheckMark(tone, say(f"report.check_{key}"), name(result.text(), 600))
 
 
-def _mark(check: Check) -> Mark:
+def _mark(check: Check) -> CheckMark:
     if check.passed is None:
-        return Mark("quiet", say("report.check_none"), check.item(), check.found())
+        return CheckMark("quiet", say("report.check_none"), check.item(), check.found())
     key, tone = ("report.check_pass", "good") if check.passed else ("report.check_fail", "warn")
-    return Mark(tone, say(key), check.item(), check.found())
+    return CheckMark(tone, say(key), check.item(), check.found())
 
 
 def known(data: ReportData) -> str:
@@ -181,14 +187,14 @@ def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
         yield say("lab.sees_missing")
 
 
-def record(data: ReportData) -> Section:
+def record(data: ReportData) -> PageSection:
     """The section with all that is needed to do the run again."""
     return section("record", _record(data))
 
 
-def _record(data: ReportData) -> Iterator[Block]:
+def _record(data: ReportData) -> Iterator[PageBlock]:
     if data.environment:
-        yield Block(facts=tuple((name(key), name(value, 300)) for key, value in data.environment.items()))
+        yield PageBlock(facts=tuple((name(key), name(value, 300)) for key, value in data.environment.items()))
     if data.plan:
         shown = data.plan if len(data.plan) <= MOST_PLAN else data.plan[:MOST_PLAN] + "\n…"
-        yield Block(head=say("report.head_plan"), code=shown)
+        yield PageBlock(head=say("report.head_plan"), code=shown)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from backmix.report.figures.classes import class_scores
 from backmix.report.page.alarms import alarm_blocks
-from backmix.report.page.blocks import Block, Cell, Grid, Key, Row, Section, draw, grid, name, section
+from backmix.report.page.blocks import Grid, GridCell, GridRow, Key, PageBlock, PageSection, draw, grid, name, section
 from backmix.report.page.horizons import horizons
 from backmix.report.score_rows import Measure, measure, rank
 from backmix.scoring.scores import ScoreRow, model_title
@@ -118,7 +118,7 @@ def _interval(data: ReportData, what: Measure, ends: Interval) -> str:
     return say("report.key_interval", level=f"{data.level:.0%}", low=low, high=high)
 
 
-def scores(data: ReportData) -> Section:
+def scores(data: ReportData) -> PageSection:
     """The section that puts the network beside the baselines."""
     return section("scores", _scores(data), lead=_lead(data))
 
@@ -128,15 +128,15 @@ def _lead(data: ReportData) -> str:
     return "" if count is None else say("report.scores_lead", windows=f"{count:,}")
 
 
-def _scores(data: ReportData) -> Iterator[Block]:
+def _scores(data: ReportData) -> Iterator[PageBlock]:
     drawn = draw(data, ["scores"])
     if drawn:
-        yield Block(figures=drawn)
+        yield PageBlock(figures=drawn)
     rows = [row for row in data.scores if not row.label]
     for target in list(dict.fromkeys(row.target for row in rows))[:MOST_TARGETS]:
         table = _table(data, [row for row in rows if row.target == target])
         if table is not None:
-            yield Block(table=table)
+            yield PageBlock(table=table)
             yield from _undefined([row for row in rows if row.target == target and row.part == "test"])
     yield from horizons(data)
 
@@ -153,15 +153,17 @@ def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
         dict.fromkeys(row.model for row in test),
         key=lambda model: rank(next((r for r in columns[0] if r.model == model), None)),
     )
-    head, body = [Cell(say("report.column_model"))], {model: [Cell(model_title(model))] for model in order}
+    head, body = [GridCell(say("report.column_model"))], {model: [GridCell(model_title(model))] for model in order}
     for at, column in enumerate(columns):
         if column and not _silent(column):
             judged = at < len(columns) - 1
             what = measure(column)
             title = what.title if judged else say("report.column_validation", metric=what.title)
-            head.append(Cell(title, note=what.unit, number=True))
+            head.append(GridCell(title, note=what.unit, number=True))
             _fill(body, column, what, judged=judged)
-    table = tuple(Row(tuple(cells), kind="network" if model == data.network else "") for model, cells in body.items())
+    table = tuple(
+        GridRow(tuple(cells), kind="network" if model == data.network else "") for model, cells in body.items()
+    )
     caption = say(
         "report.scores_caption",
         target=name(test[0].target),
@@ -176,16 +178,16 @@ def _silent(column: Sequence[ScoreRow]) -> bool:
     return all(row.value is None for row in column)
 
 
-def _undefined(test: Sequence[ScoreRow]) -> Iterator[Block]:
+def _undefined(test: Sequence[ScoreRow]) -> Iterator[PageBlock]:
     """Why metrics have no column: a sentence each instead of a column of dashes."""
     for metric in dict.fromkeys(row.metric for row in test):
         column = [row for row in test if row.metric == metric]
         if _silent(column):
             words = say("report.metric_undefined", metric=measure(column).title, reason=column[0].reason)
-            yield Block(text=words, tone="note")
+            yield PageBlock(text=words, tone="note")
 
 
-def _fill(body: dict[str, list[Cell]], column: Sequence[ScoreRow], what: Measure, *, judged: bool) -> None:
+def _fill(body: dict[str, list[GridCell]], column: Sequence[ScoreRow], what: Measure, *, judged: bool) -> None:
     """Put one column into the rows of the models."""
     by = {row.model: row for row in column}
     best = min(rank(row) for row in column)
@@ -193,7 +195,7 @@ def _fill(body: dict[str, list[Cell]], column: Sequence[ScoreRow], what: Measure
     for model, cells in body.items():
         row = by.get(model)
         if row is None:
-            cells.append(Cell("–", number=True, kind="quiet"))
+            cells.append(GridCell("–", number=True, kind="quiet"))
             continue
         note = row.reason
         if judged and row.low is not None and row.high is not None:
@@ -201,28 +203,28 @@ def _fill(body: dict[str, list[Cell]], column: Sequence[ScoreRow], what: Measure
             note = say("report.interval", low=low, high=high)
         top = judged and math.isfinite(best) and rank(row) == best
         kind = "best" if top else "reason" if row.reason else "" if judged else "quiet"
-        cells.append(Cell(words[model], note=note, number=True, kind=kind))
+        cells.append(GridCell(words[model], note=note, number=True, kind=kind))
 
 
-def unseen(data: ReportData) -> Section:
+def unseen(data: ReportData) -> PageSection:
     """The section that shows the test part."""
     return section("test", _test(data))
 
 
-def _test(data: ReportData) -> Iterator[Block]:
+def _test(data: ReportData) -> Iterator[PageBlock]:
     drawn = draw(data, [figure for figure in data.task.figures if figure not in ELSEWHERE])
     if drawn:
-        yield Block(figures=drawn)
+        yield PageBlock(figures=drawn)
     yield from alarm_blocks(data)
     found = class_scores(data)
     if found:
         rows = [
-            Row(
+            GridRow(
                 (
-                    Cell(name(s.name)),
-                    Cell(f"{s.windows:,}", number=True),
-                    Cell(_share(s.recall), number=True),
-                    Cell(_share(s.precision), number=True),
+                    GridCell(name(s.name)),
+                    GridCell(f"{s.windows:,}", number=True),
+                    GridCell(_share(s.recall), number=True),
+                    GridCell(_share(s.precision), number=True),
                 )
             )
             for s in found
@@ -230,9 +232,9 @@ def _test(data: ReportData) -> Iterator[Block]:
         head = [say("report.column_class"), say("report.column_windows"), say("report.recall"), say("report.precision")]
         table = grid(say("report.classes_table"), head, rows, numbers_from=1)
         yield (
-            Block(summary=say("report.more_classes", count=len(rows)), table=table)
+            PageBlock(summary=say("report.more_classes", count=len(rows)), table=table)
             if len(rows) > 8
-            else Block(table=table)
+            else PageBlock(table=table)
         )
 
 

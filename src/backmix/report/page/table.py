@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from backmix.report.page.blocks import (
     FEW_ROWS,
     MOST_ROWS,
-    Block,
-    Cell,
+    CheckMark,
     Grid,
-    Mark,
-    Row,
-    Section,
+    GridCell,
+    GridRow,
+    PageBlock,
+    PageSection,
     draw,
     folded,
     grid,
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from backmix.report.data import PartSummary, ReportData
 
 
-def table(data: ReportData) -> Section:
+def table(data: ReportData) -> PageSection:
     """The section about the table: split, rows, repairs, audit."""
     return section("data", _blocks(data))
 
 
-def _blocks(data: ReportData) -> Iterator[Block]:
+def _blocks(data: ReportData) -> Iterator[PageBlock]:
     if data.parts:
-        yield Block(head=say("report.head_split"), figures=draw(data, ["splits"]), table=_parts(data.parts))
+        yield PageBlock(head=say("report.head_split"), figures=draw(data, ["splits"]), table=_parts(data.parts))
     if data.account is not None or data.notes:
         yield from _rows(data)
     if data.audit is not None:
@@ -50,14 +50,14 @@ def _blocks(data: ReportData) -> Iterator[Block]:
 def _parts(parts: Sequence[PartSummary]) -> Grid:
     sparse = any(part.labels is not None and part.labels < part.rows for part in parts)
     rows = [
-        Row(
+        GridRow(
             (
-                Cell(say(f"report.part_{part.name}")),
-                Cell(f"{part.rows:,}", number=True),
-                *((Cell("–" if part.labels is None else f"{part.labels:,}", number=True),) if sparse else ()),
-                Cell(f"{part.windows:,}", number=True),
-                Cell(_place(part, 0), kind="date"),
-                Cell(_place(part, 1), kind="date"),
+                GridCell(say(f"report.part_{part.name}")),
+                GridCell(f"{part.rows:,}", number=True),
+                *((GridCell("–" if part.labels is None else f"{part.labels:,}", number=True),) if sparse else ()),
+                GridCell(f"{part.windows:,}", number=True),
+                GridCell(_place(part, 0), kind="date"),
+                GridCell(_place(part, 1), kind="date"),
             )
         )
         for part in parts
@@ -65,7 +65,7 @@ def _parts(parts: Sequence[PartSummary]) -> Grid:
     keys = ("part", "rows", *(("labels",) if sparse else ()), "windows", "from", "to")
     head = [say(f"report.column_{key}") for key in keys]
     table = grid(say("report.parts_caption"), head, rows)
-    cells = tuple(Cell(c.text, number=1 <= at < len(keys) - 2) for at, c in enumerate(table.head))
+    cells = tuple(GridCell(c.text, number=1 <= at < len(keys) - 2) for at, c in enumerate(table.head))
     return Grid(table.caption, cells, table.rows)
 
 
@@ -76,14 +76,17 @@ def _place(part: PartSummary, end: int) -> str:
     return f"{place + 1:,}" if isinstance(place, int) else str(place.astype("datetime64[s]")).replace("T", " ")
 
 
-def _rows(data: ReportData) -> Iterator[Block]:
+def _rows(data: ReportData) -> Iterator[PageBlock]:
     head = say("report.head_rows")
     if data.account is not None:
-        yield Block(head=head, text=data.account.sentence())
+        yield PageBlock(head=head, text=data.account.sentence())
         head = ""
         if data.account.reasons and not data.notes:
-            rows = [Row((Cell(say(reason)), Cell(f"{count:,}", number=True))) for reason, count in data.account.reasons]
-            yield Block(
+            rows = [
+                GridRow((GridCell(say(reason)), GridCell(f"{count:,}", number=True)))
+                for reason, count in data.account.reasons
+            ]
+            yield PageBlock(
                 table=grid(
                     say("report.reasons_caption"),
                     [say("report.column_reason"), say("report.column_rows")],
@@ -93,60 +96,62 @@ def _rows(data: ReportData) -> Iterator[Block]:
             )
     if data.notes:
         rows = [
-            Row(
+            GridRow(
                 (
-                    Cell(name(note.tag) if note.tag else say("report.whole_table")),
-                    Cell(say(f"report.action_{note.action}")),
-                    Cell(say(note.reason)),
-                    Cell(f"{note.count:,}", number=True),
-                    Cell(name(note.example), kind="quiet"),
+                    GridCell(name(note.tag) if note.tag else say("report.whole_table")),
+                    GridCell(say(f"report.action_{note.action}")),
+                    GridCell(say(note.reason)),
+                    GridCell(f"{note.count:,}", number=True),
+                    GridCell(name(note.example), kind="quiet"),
                 )
             )
             for note in data.notes
         ]
         head_cells = [say(f"report.column_{key}") for key in ("tag", "action", "reason", "count", "example")]
         table = grid(say("report.notes_caption"), head_cells, rows)
-        table = Grid(table.caption, tuple(Cell(c.text, number=at == 3) for at, c in enumerate(table.head)), table.rows)
+        table = Grid(
+            table.caption, tuple(GridCell(c.text, number=at == 3) for at, c in enumerate(table.head)), table.rows
+        )
         yield from folded(table, say("report.more_rows", count=f"{max(len(table.rows) - 12, 0):,}"))
     elif data.account is not None:
-        yield Block(text=say("report.no_notes"), tone="note")
+        yield PageBlock(text=say("report.no_notes"), tone="note")
 
 
-def _audit(data: ReportData, found: Audit) -> Iterator[Block]:
+def _audit(data: ReportData, found: Audit) -> Iterator[PageBlock]:
     """What was odd in words, where as a picture, and every tag in a table."""
-    yield Block(head=say("report.head_audit"), text=name(found.summary(), 300))
+    yield PageBlock(head=say("report.head_audit"), text=name(found.summary(), 300))
     order = {"error": 0, "warning": 1, "info": 2}
     findings = sorted(found.findings, key=lambda f: (order[f.severity], f.tag is not None))
     if findings:
         marks = [
-            Mark(tone=_TONES[f.severity], mark=say(f"report.severity_{f.severity}"), text=name(f.sentence(), 500))
+            CheckMark(tone=_TONES[f.severity], mark=say(f"report.severity_{f.severity}"), text=name(f.sentence(), 500))
             for f in findings[:MOST_ROWS]
         ]
-        yield Block(checks=tuple(marks[:FEW_ROWS]))
+        yield PageBlock(checks=tuple(marks[:FEW_ROWS]))
         if len(marks) > FEW_ROWS:
-            yield Block(
+            yield PageBlock(
                 summary=say("report.more_findings", count=f"{len(findings) - FEW_ROWS:,}"),
                 checks=tuple(marks[FEW_ROWS:]),
             )
     else:
-        yield Block(text=say("report.no_findings"), tone="note")
+        yield PageBlock(text=say("report.no_findings"), tone="note")
     drawn = draw(data, ["audit"])
     if drawn:
-        yield Block(figures=drawn)
+        yield PageBlock(figures=drawn)
     head, *lines = found.lines()
     rows = [
-        Row(
+        GridRow(
             (
-                Cell(name(line[0])),
-                Cell(line[1]),
-                *(Cell(words, number=True) for words in line[2:6]),
-                Cell(name(line[6], 300), kind="remarks"),
+                GridCell(name(line[0])),
+                GridCell(line[1]),
+                *(GridCell(words, number=True) for words in line[2:6]),
+                GridCell(name(line[6], 300), kind="remarks"),
             )
         )
         for line in lines[:MOST_ROWS]
     ]
-    cells = tuple(Cell(words, number=2 <= at < 6) for at, words in enumerate(head))
-    yield Block(
+    cells = tuple(GridCell(words, number=2 <= at < 6) for at, words in enumerate(head))
+    yield PageBlock(
         summary=say("report.all_tags", count=f"{len(lines):,}"),
         table=Grid(say("report.audit_caption"), cells, tuple(rows)),
     )

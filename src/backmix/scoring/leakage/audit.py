@@ -31,7 +31,7 @@ from backmix.text import Language, say, speak
 
 if TYPE_CHECKING:
     from backmix.training.prepare import Prepared
-    from backmix.training.recipe import Recipe
+    from backmix.training.preprocessing import Preprocessing
     from backmix.training.warm import Start
 
 CUTS = 3
@@ -245,7 +245,7 @@ def _about(copy: Copy, train: Windows) -> dict[str, Any]:
     }
 
 
-def future(recipe: Recipe, test: Windows, *, predict: Predict | None = None, seed: int = 0) -> LeakageResult:
+def future(recipe: Preprocessing, test: Windows, *, predict: Predict | None = None, seed: int = 0) -> LeakageResult:
     """Whether rows after a prediction can change what the model sees or says.
 
     Pieces of the table are replayed through ``recipe`` (repair, windows, scaling) and ``predict``
@@ -346,7 +346,7 @@ def _other_results(piece: Table, spec: WindowSpec, cut: int, generator: np.rando
     return replace(piece, values=values)
 
 
-def _replay(recipe: Recipe, piece: Table, cut: int, predict: Predict | None) -> _Tale | None:
+def _replay(recipe: Preprocessing, piece: Table, cut: int, predict: Predict | None) -> _Tale | None:
     """Repair, window and predict a piece; None when it has no window up to the cut."""
     try:
         windows, _ = recipe.windows(piece, need_target=False)

@@ -46,7 +46,7 @@ Check = Callable[[Sample], Undefined | None]
 
 
 @dataclass(frozen=True)
-class Score:
+class MetricValue:
     """The value of a metric on a sample, NaN with a reason where it is undefined."""
 
     value: float
@@ -77,14 +77,14 @@ class Metric:
     draws: Literal["windows", "faults", "none"] = "windows"
     per_class: bool = False
 
-    def score(self, sample: Sample) -> Score:
+    def score(self, sample: Sample) -> MetricValue:
         """The score of a sample; windows without a truth or a prediction do not count."""
         sample = sample if sample.usable.all() else sample.take(sample.usable)
         undefined = Undefined("evaluation.undefined_no_windows") if len(sample) == 0 else self.check(sample)
         if undefined is not None:
-            return Score(np.nan, undefined)
+            return MetricValue(np.nan, undefined)
         value = float(self.compute(sample, np.ones((1, self.items(sample))))[0])
-        return Score(value, None if np.isfinite(value) else Undefined("evaluation.undefined_not_finite"))
+        return MetricValue(value, None if np.isfinite(value) else Undefined("evaluation.undefined_not_finite"))
 
     def items(self, sample: Sample) -> int:
         """How many things a bootstrap can draw again."""

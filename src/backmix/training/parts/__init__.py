@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.choice import Choice
-from backmix.models.parts import Part
+from backmix.decision import Decision
+from backmix.models.member import Member
 from backmix.registry import Registry
 from backmix.training.blocks import Blocks
 
@@ -38,9 +38,9 @@ class Candidate:
     held: (W, O) what it says of each window when the window's block was held out
     """
 
-    part: Part
+    part: Member
     held: Floats
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Decision, ...] = ()
 
 
 Fit = Callable[[Blocks, "Task", int], Candidate | None]

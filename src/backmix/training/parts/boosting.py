@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import sampled
 from backmix.data.windows import Windows
-from backmix.models.choice import Choice
-from backmix.models.parts import ROLES, Part, rounded_down
+from backmix.decision import Decision
+from backmix.models.member import ROLES, Member, rounded_down
 from backmix.training.blocks import Blocks
-from backmix.training.features import Seen
+from backmix.training.features import FlatView
 from backmix.training.parts import Candidate, candidate
 from backmix.training.parts.forest import MOST_LAGS, rows, said
 
@@ -37,9 +37,9 @@ def fit_boosting(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     if task.kind != "regression" or task.outputs > MOST_TARGETS:
         return None
     view = "statistics"
-    if blocks.pool.spec.lookback is not None and Seen.of(blocks.pool, "lags").width <= MOST_LAGS:
+    if blocks.pool.spec.lookback is not None and FlatView.of(blocks.pool, "lags").width <= MOST_LAGS:
         view = "lags+statistics"
-    seen = Seen.of(blocks.pool, view)
+    seen = FlatView.of(blocks.pool, view)
     held = np.empty((len(blocks.pool), task.outputs))
     rounds = []
     for block in blocks.blocks:
@@ -48,7 +48,7 @@ def fit_boosting(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
         held[block.at] = said(part_of(models, view), block.held)
     needed = [int(count) for count in np.median(rounds, axis=0)]
     part = part_of(_boosted(seen, blocks.pool, seed, rounds=needed), view)
-    choice = Choice(
+    choice = Decision(
         needed[0] if len(needed) == 1 else tuple(needed),
         "mixture.rounds",
         {"features": seen.width},
@@ -58,7 +58,7 @@ def fit_boosting(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
 
 
 def _boosted(
-    seen: Seen, windows: Windows, seed: int, *, stop: Windows | None = None, rounds: Sequence[int] | None = None
+    seen: FlatView, windows: Windows, seed: int, *, stop: Windows | None = None, rounds: Sequence[int] | None = None
 ) -> list[Any]:
     """A model per target, stopped on some windows or after so many rounds."""
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -85,7 +85,7 @@ def _boosted(
     return found
 
 
-def part_of(models: list[Any], view: str) -> Part:
+def part_of(models: list[Any], view: str) -> Member:
     """Boosted models, one per target, as a forest: what the trees add up to is told as the mean of R trees."""
     every = sum(len(model._predictors) for model in models)
     arrays: dict[str, list[NDArray[Any]]] = {role: [] for role in ROLES["forest"]}
@@ -105,7 +105,7 @@ def part_of(models: list[Any], view: str) -> Part:
             arrays["right"].append(np.where(leaf, 0, nodes["right"].astype(np.int64) + places))
             arrays["value"].append(value)
             places, leaves = places + len(nodes), leaves + len(value)
-    return Part(
+    return Member(
         "boosting",
         view,
         "forest",

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import sampled
 from backmix.data.windows import Windows
-from backmix.models.parts import Part
+from backmix.models.member import Member
 from backmix.training.blocks import Blocks
-from backmix.training.features import Seen
+from backmix.training.features import FlatView
 from backmix.training.parts import Candidate, candidate
 from backmix.training.parts.forest import rows, said
 
@@ -30,7 +30,7 @@ NEVER = -60.0
 @candidate("lda", "classification")
 def fit_lda(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Linear discriminant analysis; every class weighs as many windows as it has."""
-    seen = Seen.of(blocks.pool, "statistics")
+    seen = FlatView.of(blocks.pool, "statistics")
     held = np.zeros((len(blocks.pool), task.outputs))
     for block in blocks.blocks:
         part = _fitted(seen, block.teach, task)
@@ -41,7 +41,7 @@ def fit_lda(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     return None if part is None else Candidate(part, held)
 
 
-def _fitted(seen: Seen, windows: Windows, task: Task) -> Part | None:
+def _fitted(seen: FlatView, windows: Windows, task: Task) -> Member | None:
     """The analysis as an affine map of the statistics; None when the windows are all of one class."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -53,8 +53,8 @@ def _fitted(seen: Seen, windows: Windows, task: Task) -> Part | None:
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x, codes)
     kernel, bias = np.asarray(model.coef_).T, np.asarray(model.intercept_)
     if task.outputs == 1:
-        return Part("lda", seen.view, "linear", {"kernel": kernel, "bias": bias}, "sigmoid")
-    return Part("lda", seen.view, "linear", _per_class(kernel, bias, model.classes_, task.outputs), "softmax")
+        return Member("lda", seen.view, "linear", {"kernel": kernel, "bias": bias}, "sigmoid")
+    return Member("lda", seen.view, "linear", _per_class(kernel, bias, model.classes_, task.outputs), "softmax")
 
 
 def _per_class(kernel: NDArray[Any], bias: NDArray[Any], codes: NDArray[Any], classes: int) -> dict[str, NDArray[Any]]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.course import complete
+from backmix.data.progress import complete
 from backmix.data.windows import Windows
-from backmix.models.choice import Choice
-from backmix.models.parts import Part
+from backmix.decision import Decision
+from backmix.models.member import Member
 from backmix.training.blocks import Block, Blocks
 from backmix.training.parts import Candidate, candidate
 from backmix.training.parts.linear import fit_pls
@@ -50,7 +50,7 @@ def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     held = _filled(held, pool, ends, found)
     nearest = [min(found, key=lambda known: abs(known - number)) for number in range(last + 1)]
     parts = [found[number][1].part for number in nearest]
-    part = Part(
+    part = Member(
         "pls_evolving",
         parts[0].view,
         "staged",
@@ -62,7 +62,7 @@ def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     )
     listed = ", ".join(str(one.choices[0].value) for _, one in found.values())
     return Candidate(
-        part, held, (Choice(len(found), "mixture.stages", {"components": listed}, setting="model.pls_evolving"),)
+        part, held, (Decision(len(found), "mixture.stages", {"components": listed}, setting="model.pls_evolving"),)
     )
 
 

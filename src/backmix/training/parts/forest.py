@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
 from backmix.data.windows import Windows
-from backmix.models.parts import Part, forest
+from backmix.models.member import Member, forest
 from backmix.training.blocks import Blocks
-from backmix.training.features import Seen, Singles
+from backmix.training.features import FlatView, Singles
 from backmix.training.parts import Candidate, candidate
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ MOST_LAGS = 300
 @candidate("forest", "any")
 def fit_forest(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Trees on window statistics."""
-    return _fit("forest", Seen.of(blocks.pool, "statistics"), blocks, task, seed)
+    return _fit("forest", FlatView.of(blocks.pool, "statistics"), blocks, task, seed)
 
 
 @candidate("forest_lags", "regression")
@@ -45,11 +45,11 @@ def fit_forest_lags(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Trees on every row of the window."""
     if blocks.pool.spec.lookback is None:
         return None
-    seen = Seen.of(blocks.pool, "lags")
+    seen = FlatView.of(blocks.pool, "lags")
     return None if seen.width > MOST_LAGS else _fit("forest_lags", seen, blocks, task, seed)
 
 
-def _fit(name: str, seen: Seen, blocks: Blocks, task: Task, seed: int) -> Candidate:
+def _fit(name: str, seen: FlatView, blocks: Blocks, task: Task, seed: int) -> Candidate:
     held = np.zeros((len(blocks.pool), task.outputs))
     for number, block in enumerate(blocks.blocks):
         part = _grown(name, seen, block.teach, task, seed + number)
@@ -57,7 +57,7 @@ def _fit(name: str, seen: Seen, blocks: Blocks, task: Task, seed: int) -> Candid
     return Candidate(_grown(name, seen, blocks.pool, task, seed + len(blocks)), held)
 
 
-def _grown(name: str, seen: Seen, windows: Windows, task: Task, seed: int) -> Part:
+def _grown(name: str, seen: FlatView, windows: Windows, task: Task, seed: int) -> Member:
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
     at = sampled(len(windows), MOST_ROWS)
@@ -85,20 +85,20 @@ def _grown(name: str, seen: Seen, windows: Windows, task: Task, seed: int) -> Pa
     )
 
 
-def second(part: Part) -> Part:
+def second(part: Member) -> Member:
     """Of a forest for two classes the chance of the second one, as a network with one output tells it."""
     value = part.arrays["value"]
     share = value[:, 1:] / np.maximum(value.sum(axis=1, keepdims=True), np.float32(1e-12))
-    return Part(part.name, part.view, part.kind, {**part.arrays, "value": np.ascontiguousarray(share, np.float32)})
+    return Member(part.name, part.view, part.kind, {**part.arrays, "value": np.ascontiguousarray(share, np.float32)})
 
 
-def rows(seen: Seen, windows: Windows) -> Singles:
+def rows(seen: FlatView, windows: Windows) -> Singles:
     """All windows in a view, (W, width)."""
     found = [seen.of_batch(windows.gather(at)) for at in slices(windows)]
     return np.concatenate(found) if found else np.empty((0, seen.width), np.float32)
 
 
-def said(part: Part, windows: Windows) -> Floats:
+def said(part: Member, windows: Windows) -> Floats:
     """What a part says of windows, (W, O)."""
     found = [part.outputs((batch := windows.gather(at)).x, batch.mask) for at in slices(windows)]
     return np.concatenate(found)

@@ -14,18 +14,18 @@ import numpy as np
 
 from backmix.data.slices import slices
 from backmix.data.windows import Windows
-from backmix.models.choice import Choice
-from backmix.models.parts import Part
+from backmix.decision import Decision
+from backmix.models.member import Member
 from backmix.models.views import STAGES
 from backmix.training.blocks import Blocks
-from backmix.training.features import Lags, Seen, quadratic
+from backmix.training.features import FlatView, Lags, quadratic
 from backmix.training.linear import (
     MOST_COMPONENTS,
     MOST_FEATURES,
     PENALTIES,
+    FlatForm,
     Floats,
-    Form,
-    Moments,
+    WindowMoments,
     errors,
     moments,
     pls_path,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FINE = (*(float(10.0**power) for power in np.arange(-6.0, -4.0, 0.5)), *PENALTIES)
 """Penalties that are tried; past values of the target itself can ask for hardly any."""
 
-Path = Callable[[Moments], Floats]
+Path = Callable[[WindowMoments], Floats]
 """Weights (A, P, K) of the models that are tried."""
 
 
@@ -58,7 +58,7 @@ def fit_pls(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
 @candidate("ridge_statistics", "regression")
 def fit_statistics(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Ridge regression on five statistics per feature."""
-    seen = Seen.of(blocks.pool, "statistics")
+    seen = FlatView.of(blocks.pool, "statistics")
     return _chosen("ridge_statistics", seen.view, seen, blocks, lambda sums: ridge_path(sums, FINE))
 
 
@@ -69,7 +69,7 @@ def fit_summaries(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     return _chosen("ridge_summaries", seen.view, seen, blocks, lambda sums: ridge_path(sums, PENALTIES))
 
 
-def _components(sums: Moments) -> Floats:
+def _components(sums: WindowMoments) -> Floats:
     """PLS of 1, 2, ... components; where more explain nothing, the last of them again."""
     found = pls_path(sums, min(MOST_COMPONENTS, sums.lags.width))
     return np.concatenate([found, np.repeat(found[-1:], MOST_COMPONENTS - len(found), axis=0)])
@@ -82,11 +82,11 @@ def _lagged(name: str, blocks: Blocks, path: Path) -> Candidate | None:
     return _chosen(name, "stages" if form.whole else "lags", form, blocks, path)
 
 
-def _chosen(name: str, view: str, form: Form, blocks: Blocks, path: Path) -> Candidate | None:
+def _chosen(name: str, view: str, form: FlatForm, blocks: Blocks, path: Path) -> Candidate | None:
     """The model of a path that is best on the blocks held out, fitted on all windows."""
     if form.width > MOST_FEATURES:
         return None
-    tried: list[tuple[Moments, Floats]] = []
+    tried: list[tuple[WindowMoments, Floats]] = []
     total: Floats = np.zeros(1)
     for block in blocks.blocks:
         sums = moments(block.teach, form)
@@ -99,8 +99,8 @@ def _chosen(name: str, view: str, form: Form, blocks: Blocks, path: Path) -> Can
     sums = moments(blocks.pool, form)
     kernel, bias = _affine(sums, path(sums)[best])
     setting = best + 1 if path is _components else FINE[best] if len(total) == len(FINE) else PENALTIES[best]
-    part = Part(name, view, "linear", {"kernel": _every_row(kernel, form), "bias": bias})
-    choice = Choice(
+    part = Member(name, view, "linear", {"kernel": _every_row(kernel, form), "bias": bias})
+    choice = Decision(
         setting,
         "mixture.components" if path is _components else "mixture.penalty",
         {"value": f"{setting:.3g}", "features": form.width},
@@ -109,20 +109,20 @@ def _chosen(name: str, view: str, form: Form, blocks: Blocks, path: Path) -> Can
     return Candidate(part, held, (choice,))
 
 
-def _affine(sums: Moments, weights: Floats) -> tuple[Floats, Floats]:
+def _affine(sums: WindowMoments, weights: Floats) -> tuple[Floats, Floats]:
     """Kernel (P, K) and bias (K,) for features as gathered."""
     kernel = weights / sums.scale[:, None]
     return kernel, sums.level - sums.mean @ kernel
 
 
-def _says(form: Form, kernel: Floats, bias: Floats, windows: Windows) -> Floats:
+def _says(form: FlatForm, kernel: Floats, bias: Floats, windows: Windows) -> Floats:
     found = np.empty((len(windows), len(bias)))
     for at in slices(windows):
         found[at] = form.of_batch(windows.gather(at)) @ kernel + bias
     return found
 
 
-def _every_row(kernel: Floats, form: Form) -> Floats:
+def _every_row(kernel: Floats, form: FlatForm) -> Floats:
     """The kernel for all rows of the window, where a model of thinned lags sees means of several."""
     if not isinstance(form, Lags) or form.whole or len(form.starts) == form.steps:
         return kernel

@@ -45,7 +45,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Gate:
+class RejectionGate:
     """How far a window is from those that were taught.
 
     spaces: components of the window statistics (5·F) of each of the C known classes that have windows

@@ -22,7 +22,7 @@ from backmix.models.weights import put_weights, take_weights
 from backmix.parallel import HERE, Workers, spread
 from backmix.training.blocks import Block, Blocks
 from backmix.training.design import Design
-from backmix.training.fit import Fitted, fit_network
+from backmix.training.fit import FittedNetwork, fit_network
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared
 from backmix.training.progress import Watch
@@ -42,20 +42,20 @@ class Making:
 
 
 @dataclass(frozen=True, eq=False)
-class Networks:
+class TrainedNetworks:
     """Trained networks, what each says of its own block (W, O), and the one that was stopped on the validation part."""
 
     members: tuple[Any, ...]
     held: Floats
-    last: Fitted
+    last: FittedNetwork
 
-    def joined(self, other: Networks) -> Networks:
+    def joined(self, other: TrainedNetworks) -> TrainedNetworks:
         """Both, each block having as many networks in the one as in the other."""
-        return Networks(self.members + other.members, (self.held + other.held) / 2, other.last)
+        return TrainedNetworks(self.members + other.members, (self.held + other.held) / 2, other.last)
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class _NetworkJob:
     """One network to train: its lessons, the windows that are asked about it, and where it is kept."""
 
     architecture: Architecture
@@ -71,12 +71,12 @@ class _Job:
 class _Member:
     """A trained network, by its arrays where it was trained elsewhere, and what it says of its block."""
 
-    fitted: Fitted
+    fitted: FittedNetwork
     held: NDArray[np.float32]
     weights: dict[str, NDArray[Any]] | None = None
 
 
-def _train(job: _Job) -> _Member:
+def _train(job: _NetworkJob) -> _Member:
     fitted = fit_network(
         job.architecture,
         *job.lessons,
@@ -88,7 +88,7 @@ def _train(job: _Job) -> _Member:
     return _Member(fitted, predict_network(fitted.model, job.held))
 
 
-def _train_away(job: _Job) -> _Member:
+def _train_away(job: _NetworkJob) -> _Member:
     """The same in a process of its own; a Keras network stays where it is, its arrays travel."""
     made = _train(job)
     return replace(made, fitted=replace(made.fitted, model=None), weights=take_weights(made.fitted.model))
@@ -96,7 +96,7 @@ def _train_away(job: _Job) -> _Member:
 
 def train_networks(
     prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, making: Making, *, first: int = 0
-) -> Networks:
+) -> TrainedNetworks:
     """A network per block, or the one of the last block alone.
 
     told: (W, O) what another model says of the windows already, when networks learn the rest
@@ -109,11 +109,11 @@ def train_networks(
     if prepared.plan.model.members == 1:
         taken = taken[-1:]
     called = chosen.architecture.called
-    jobs: list[_Job] = []
+    jobs: list[_NetworkJob] = []
     for number, block in taken:
         teach, stop = _lessons(blocks, block, told)
         jobs.append(
-            _Job(
+            _NetworkJob(
                 chosen.architecture,
                 (task.lessons(teach), task.lessons(stop)),
                 block.held,
@@ -137,7 +137,7 @@ def train_networks(
         members = _again(
             prepared, chosen, blocks, told, epochs=epochs, folder=folder, numbers=range(first, first + len(members))
         )
-    return Networks(tuple(members), held, replace(made[-1].fitted, model=members[-1]))
+    return TrainedNetworks(tuple(members), held, replace(made[-1].fitted, model=members[-1]))
 
 
 def _rebuilt(architecture: Architecture, made: _Member) -> Any:

@@ -1,6 +1,6 @@
 """A decision that the program made for the user, and why.
 
-This module defines `Choice`: what an "auto" became, with its reason in both languages, so that
+This module defines `Decision`: what an "auto" became, with its reason in both languages, so that
 the report can print it and nobody has to guess.
 """
 
@@ -14,12 +14,12 @@ from backmix.text import Language, say
 
 
 @dataclass(frozen=True)
-class Choice:
+class Decision:
     """A value, the catalogue key of the reason for it, and the values in that sentence.
 
     ``setting`` names the place in a plan that was decided (``model.cell``), where there is one.
 
-    >>> Choice("mse", "models.loss_mse", setting="training.loss").reason()
+    >>> Decision("mse", "models.loss_mse", setting="training.loss").reason()
     'the usual loss for a number; large errors weigh most'
     """
 

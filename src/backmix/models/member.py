@@ -1,6 +1,6 @@
 """What can stand beside the networks of a mixture: a linear model or a forest, as plain arrays.
 
-This module defines `Part`, which needs NumPy alone and is kept as arrays and a few names, and checks
+This module defines `Member`, which needs NumPy alone and is kept as arrays and a few names, and checks
 arrays of unknown origin before anything is computed with them.
 """
 
@@ -39,7 +39,7 @@ TOGETHER = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Member:
     """A model without a memory: view of the window -> O outputs, in scaled numbers or probabilities.
 
     name: what it is called in choices and scores ("ridge", ...)
@@ -166,7 +166,7 @@ def rounded_down(exact: Floats) -> NDArray[np.float32]:
     return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
 
 
-def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDArray[np.int64] | None = None) -> Part:
+def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDArray[np.int64] | None = None) -> Member:
     """A part out of scikit-learn's fitted trees (their ``tree_``).
 
     columns: which of the O outputs the trees' own ones are, for classes of which some were never seen
@@ -189,7 +189,7 @@ def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDA
         arrays["right"].append(np.where(leaf, 0, t.children_right + places))
         arrays["value"].append(value)
         places, leaves = places + t.node_count, leaves + len(value)
-    return Part(
+    return Member(
         name,
         view,
         "forest",

@@ -1,6 +1,6 @@
 """How a bundle keeps a mixture.
 
-This module says which networks and parts a mixture of the bundle is made of (`Blend`, the member
+This module says which networks and parts a mixture of the bundle is made of (`Composition`, the member
 ``mixture.json``), and checks it and the arrays that belong to it before anything is built.
 """
 
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from backmix.models.architecture import MOST_MEMBERS, Architecture
-from backmix.models.mixture import Mixture, check_mixture
-from backmix.models.parts import Part
+from backmix.models.ensemble import Ensemble, check_ensemble
+from backmix.models.member import Member
 from backmix.models.weights import Weights, fits, network_weights, part_arrays
 
 MOST_PARTS = 50
 
 
 @dataclass(frozen=True)
-class Blend:
+class Composition:
     """members: how many networks; parts: (name, view, kind, activation) of each."""
 
     members: int
     parts: tuple[tuple[str, str, str, str], ...]
 
     @classmethod
-    def of(cls, mixture: Mixture) -> Blend:
+    def of(cls, mixture: Ensemble) -> Composition:
         """What is written down of a mixture beside its arrays."""
         return cls(
             len(mixture.members), tuple((part.name, part.view, part.kind, part.activation) for part in mixture.parts)
@@ -37,7 +37,7 @@ class Blend:
         return {"members": self.members, "parts": [list(part) for part in self.parts]}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Blend:
+    def from_dict(cls, data: Mapping[str, Any]) -> Composition:
         """From JSON of unknown origin; ValueError, KeyError or TypeError for what `to_dict` could not have written."""
         if set(data) != {"members", "parts"}:
             raise ValueError
@@ -47,13 +47,13 @@ class Blend:
             raise ValueError
         return cls(members, parts)
 
-    def made(self, weights: Weights, architecture: Architecture) -> tuple[Part, ...]:
+    def made(self, weights: Weights, architecture: Architecture) -> tuple[Member, ...]:
         """The parts with their arrays, all checked, those of the networks too; ValueError or KeyError if not sound."""
         parts = tuple(
-            Part(name, view, kind, part_arrays(weights, name), activation)  # type: ignore[arg-type]
+            Member(name, view, kind, part_arrays(weights, name), activation)  # type: ignore[arg-type]
             for name, view, kind, activation in self.parts
         )
-        check_mixture(weights["mixture/weights"], parts, self.members, architecture)
+        check_ensemble(weights["mixture/weights"], parts, self.members, architecture)
         count = 1 + sum(len(part.arrays) for part in parts)
         for number in range(1, self.members + 1):
             mine = network_weights(weights, number)

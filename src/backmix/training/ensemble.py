@@ -4,7 +4,7 @@ This module trains one network per block of windows that is held out (`training.
 the answer is theirs, fits the candidates beside them (`training.parts`) on the same blocks, and weighs all of
 them by what they said of the blocks that were held out: convex weights of the least squared error, which may be
 zero on either side (stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes
-the powers of a logarithmic pool that is best in all blocks alike (`powers`).
+the powers of a logarithmic pool that is best in all blocks alike (`log_linear_weights`).
 
 No row of a held-out block teaches weights of a network, a kernel or a tree meanwhile, but the block stops the
 network, and all blocks together choose penalties, numbers of components and rounds: what is said of held-out
@@ -22,17 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
+from backmix.decision import Decision
 from backmix.errors import PlanError
-from backmix.models.choice import Choice
 from backmix.models.engine import compiling_once
+from backmix.models.ensemble import ENSEMBLE, Ensemble, combine, logarithms
 from backmix.models.heads import Kind, heads
-from backmix.models.mixture import MIXTURE, Mixture, logarithms, weighed
-from backmix.models.parts import Part
+from backmix.models.member import Member
 from backmix.tasks import Outcome, Task
 from backmix.training.blocks import BLOCKS, Blocks, block_windows, pool
 from backmix.training.design import Design
-from backmix.training.fit import Fitted, fit_network
-from backmix.training.members import Making, Networks, train_networks
+from backmix.training.fit import FittedNetwork, fit_network
+from backmix.training.networks import Making, TrainedNetworks, train_networks
 from backmix.training.parts import Candidate, candidates, fitting
 from backmix.training.predict import predict_network, predict_outcome
 from backmix.training.prepare import Prepared
@@ -51,10 +51,10 @@ LEAST_WEIGHT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Mixed:
+class TrainedEnsemble:
     """The trained model and how it came about.
 
-    model: a `Mixture`, or a Keras network where one was trained alone
+    model: a `Ensemble`, or a Keras network where one was trained alone
     fitted: of the network that was stopped on the validation part
     alone: the mean of the networks without what stands beside them; None where one network was trained alone
     share: weight of the networks
@@ -65,18 +65,18 @@ class Mixed:
     """
 
     model: Any
-    fitted: Fitted
-    alone: Mixture | None = None
+    fitted: FittedNetwork
+    alone: Ensemble | None = None
     share: float = 1.0
     blocks: Blocks | None = None
     held: Floats | None = None
     held_alone: Floats | None = None
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Decision, ...] = ()
 
     @property
     def name(self) -> str:
         """What scores call the model: that of the network, or "mixture"."""
-        return MIXTURE if isinstance(self.model, Mixture) else str(self.model.architecture.called)
+        return ENSEMBLE if isinstance(self.model, Ensemble) else str(self.model.architecture.called)
 
     def says(self, task: Task, windows: Windows, *, alone: bool = False) -> Outcome:
         """What the mixture says of windows: of those that taught what it said while they were held out."""
@@ -91,11 +91,11 @@ class Mixed:
         return task.finished(task.decode(raw, windows), windows)
 
 
-def mixable(prepared: Prepared) -> Blocks | Choice:
+def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
     """The blocks to mix over, or why plan, task or data leave it at one network alone."""
     plan, spec = prepared.plan, prepared.recipe.spec
     if plan.model.recipe == "course":
-        return Choice("course", "mixture.asked", setting="model.recipe")
+        return Decision("course", "mixture.asked", setting="model.recipe")
     for key, there in (
         ("mixture.alone_start", prepared.start is not None),
         ("mixture.alone_carried", spec.carried),
@@ -108,24 +108,24 @@ def mixable(prepared: Prepared) -> Blocks | Choice:
         ),
     ):
         if there:
-            return Choice("course", key, setting="model.recipe")
+            return Decision("course", key, setting="model.recipe")
     count, (train, validation) = plan.model.members, pool(prepared)
     found = (
         block_windows(train, validation, count=BLOCKS if count in ("auto", 1) else int(count))
         if len(validation)
         else None
     )
-    return found or Choice("course", "mixture.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
+    return found or Decision("course", "mixture.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
 
 
-def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Choice, making: Making = ALONE) -> Mixed:
-    """Train what the plan asks for: a mixture over blocks, or one network alone (``over`` is from `mixable`).
+def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Decision, making: Making = ALONE) -> TrainedEnsemble:
+    """Train what the plan asks for: a mixture over blocks, or one network alone (``over`` is from `ensemble_blocks`).
 
     Finished networks are kept in the folder of ``making``, so that an interrupted training goes on behind them.
     Workers train networks side by side; callbacks then stay at home: PlanError (mixture.callbacks_here). Raises
     what `fit_network` raises.
     """
-    if isinstance(over, Choice):
+    if isinstance(over, Decision):
         title = chosen.architecture.called
         fitted = fit_network(
             chosen.architecture,
@@ -136,7 +136,7 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Choice, making:
             callbacks=making.callbacks,
             start=prepared.start,
         )
-        return Mixed(fitted.model, fitted, choices=(over,))
+        return TrainedEnsemble(fitted.model, fitted, choices=(over,))
     begin = time.perf_counter()
     found = fit_candidates(prepared, over)
     told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
@@ -149,10 +149,12 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Choice, making:
     return mixed
 
 
-def convex(said: Sequence[Floats], truth: Floats) -> Floats:
+def stacking_weights(said: Sequence[Floats], truth: Floats) -> Floats:
     """The weights (C,) >= 0 that sum to 1 and bring the sum of C predictions (W, O) nearest to the truth (W, O).
 
-    >>> convex([np.array([[0.0], [0.0]]), np.array([[1.0], [3.0]])], np.array([[0.5], [1.5]])).round(6).tolist()
+    >>> stacking_weights([np.array([[0.0], [0.0]]), np.array([[1.0], [3.0]])], np.array([[0.5], [1.5]])).round(
+    ...     6
+    ... ).tolist()
     [0.5, 0.5]
     """
     from scipy.optimize import nnls
@@ -168,11 +170,11 @@ def convex(said: Sequence[Floats], truth: Floats) -> Floats:
     return found
 
 
-def sparing(said: Sequence[Floats], truth: Floats) -> Floats:
-    """`convex` weights of as few predictions as have at least `LEAST_WEIGHT` each; those of the others are 0."""
+def sparse_stacking_weights(said: Sequence[Floats], truth: Floats) -> Floats:
+    """`stacking_weights` of as few predictions as have at least `LEAST_WEIGHT` each; the others get 0."""
     kept = np.arange(len(said))
     while True:
-        weights = convex([said[int(at)] for at in kept], truth)
+        weights = stacking_weights([said[int(at)] for at in kept], truth)
         if weights.min() >= LEAST_WEIGHT or len(kept) == 1:
             break
         kept = np.delete(kept, int(np.argmin(weights)))  # one after the other: the next may weigh more without it
@@ -181,7 +183,7 @@ def sparing(said: Sequence[Floats], truth: Floats) -> Floats:
     return found
 
 
-def powers(said: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.int64]) -> Floats:
+def log_linear_weights(said: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.int64]) -> Floats:
     """The weights (C,) >= 0 with which the pool of C models has the least geometric mean of the log losses of blocks.
 
     truth: (W, O) 1 for the true class; block: (W,) the block that each window was held out in
@@ -196,7 +198,7 @@ def powers(said: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.
     places = [np.flatnonzero(block == code) for code in np.unique(block)]
 
     def cost(weights: Floats) -> tuple[float, Floats]:
-        chances = weighed(said, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
+        chances = combine(said, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
         told = (
             (chances * truth + (1 - chances) * (1 - truth)).prod(axis=1)
             if kind == "binary"
@@ -235,7 +237,7 @@ def _told(prepared: Prepared, blocks: Blocks, found: list[Candidate]) -> Floats:
         raise PlanError("mixture.residual_numbers", task=prepared.task.name)
     if not found:
         raise PlanError("mixture.residual_nothing", windows=len(blocks.pool))
-    weights = convex([one.held for one in found], aims(prepared, blocks))
+    weights = stacking_weights([one.held for one in found], aims(prepared, blocks))
     return np.asarray(sum(weight * one.held for weight, one in zip(weights, found, strict=True)))
 
 
@@ -250,8 +252,13 @@ def aims(prepared: Prepared, blocks: Blocks) -> Floats:
 
 
 def _mixed(
-    prepared: Prepared, blocks: Blocks, found: list[Candidate], trained: Networks, told: Floats | None, seconds: float
-) -> Mixed:
+    prepared: Prepared,
+    blocks: Blocks,
+    found: list[Candidate],
+    trained: TrainedNetworks,
+    told: Floats | None,
+    seconds: float,
+) -> TrainedEnsemble:
     """Weigh networks and candidates by what they said of windows that were held out."""
     truth = aims(prepared, blocks)
     # by the windows that models are compared on: of some tasks only those of batches that have ended
@@ -261,14 +268,16 @@ def _mixed(
     said = [trained.held[there], *(one.held[there] for one in found)]
     kind = heads.get(prepared.task.head).kind
     weights = (
-        sparing(said, truth[there]) if kind == "regression" else powers(said, truth[there], kind, blocks.code[there])
+        sparse_stacking_weights(said, truth[there])
+        if kind == "regression"
+        else log_linear_weights(said, truth[there], kind, blocks.code[there])
     )
     if not weights.any():  # nobody knows more than nothing: all know it together
         weights = np.full(len(said), 1 / len(said))
     names = [NETWORKS, *(one.part.name for one in found)]
     errors = {name: _rms(one - truth[there]) for name, one in zip(names, said, strict=True)}
     everything = [trained.held, *(one.held for one in found)]
-    whole = weighed(
+    whole = combine(
         [one for one, weight in zip(everything, weights, strict=True) if weight],
         np.repeat(weights[weights > 0, None], truth.shape[1], axis=1),
         kind,
@@ -278,10 +287,10 @@ def _mixed(
         trained.members,
         [one.part for one in found],
         weights,
-        None if told is None else convex([one.held for one in found], truth),
+        None if told is None else stacking_weights([one.held for one in found], truth),
     )
     choices = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
-    return Mixed(
+    return TrainedEnsemble(
         model,
         replace(trained.last, seconds=seconds),
         alone,
@@ -294,8 +303,8 @@ def _mixed(
 
 
 def _models(
-    members: tuple[Any, ...], parts: list[Part], weights: Floats, shares: Floats | None
-) -> tuple[Mixture, Mixture]:
+    members: tuple[Any, ...], parts: list[Member], weights: Floats, shares: Floats | None
+) -> tuple[Ensemble, Ensemble]:
     """The mixture, and its networks alone.
 
     shares: of the parts in what the networks were told already, when they learned the rest of it: that is part of
@@ -304,11 +313,11 @@ def _models(
     form = members[0].architecture
     told = np.zeros(len(parts)) if shares is None else shares
 
-    def mixture(all_weights: Floats) -> Mixture:
+    def mixture(all_weights: Floats) -> Ensemble:
         kept = [at for at, weight in enumerate(all_weights[1:]) if weight]
         spread = np.repeat(all_weights[[0, *(at + 1 for at in kept)], None], form.outputs, axis=1)
         # of networks without a weight the last one stays, for trainings that go on from it
-        return Mixture(form, members if all_weights[0] else members[-1:], tuple(parts[at] for at in kept), spread)
+        return Ensemble(form, members if all_weights[0] else members[-1:], tuple(parts[at] for at in kept), spread)
 
     return mixture(np.append(weights[:1], weights[1:] + weights[0] * told)), mixture(np.append([1.0], told))
 
@@ -320,7 +329,7 @@ def _choices(
     errors: dict[str, float],
     found: list[Candidate],
     members: int,
-) -> tuple[Choice, ...]:
+) -> tuple[Decision, ...]:
     """What the mixture is, and why: blocks, weights, and what each candidate was worth."""
     listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items() if weight)
     tried = ", ".join(f"{name} {error:.3g}" for name, error in errors.items())
@@ -329,9 +338,9 @@ def _choices(
     why = "mixture.weight_none" if not mine else "mixture.weight_all" if mine == 1 else "mixture.weight_some"
     recipe = "mixture.recipe_twice" if members > len(blocks) else "mixture.recipe"
     return (
-        Choice("auto", recipe, {"count": members}, setting="model.recipe"),
-        Choice(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
-        Choice(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
+        Decision("auto", recipe, {"count": members}, setting="model.recipe"),
+        Decision(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
+        Decision(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
         *(choice for one in found for choice in one.choices),
     )
 

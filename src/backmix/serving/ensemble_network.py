@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.models.ensemble import SeenWindows, combined
 from backmix.models.heads import Kind
-from backmix.models.mixture import Seen, mixed
-from backmix.models.parts import Part
+from backmix.models.member import Member
 from backmix.serving.stepping import Floats, State, Stepper
 
 TOGETHER = 1024
 """Windows that are computed at a time."""
 
 
-class MixedNetwork(Stepper):
+class EnsembleNetwork(Stepper):
     """As `backmix.native.Network`; see there.
 
     networks: native or portable networks that scale by themselves; weights: (1 + P, O); kind: what outputs are
@@ -33,7 +33,7 @@ class MixedNetwork(Stepper):
     def __init__(
         self,
         networks: Sequence[Any],
-        parts: Sequence[Part],
+        parts: Sequence[Member],
         weights: Floats,
         *,
         steps: int | None,
@@ -58,8 +58,8 @@ class MixedNetwork(Stepper):
             after.append(behind)
             at += size
         if not self._parts:
-            nothing = Seen(np.empty((len(rows), 0, 0), np.float32))
-            return mixed(said, (), self._weights, nothing, kind=self._kind), np.concatenate(after)
+            nothing = SeenWindows(np.empty((len(rows), 0, 0), np.float32))
+            return combined(said, (), self._weights, nothing, kind=self._kind), np.concatenate(after)
         assert self._steps is not None
         shown = np.concatenate([state[at:].reshape(self._steps, -1), self._scaled(rows)])
         windows = np.lib.stride_tricks.sliding_window_view(shown[1:], self._steps, axis=0).transpose(0, 2, 1)
@@ -67,8 +67,12 @@ class MixedNetwork(Stepper):
         for low in range(0, len(rows), TOGETHER):
             some = slice(low, low + TOGETHER)
             x = windows[some] if self._hidden is None else np.where(self._hidden, np.float32(0), windows[some])
-            found[some] = mixed(
-                [one[some] for one in said], self._parts, self._weights, Seen(np.ascontiguousarray(x)), kind=self._kind
+            found[some] = combined(
+                [one[some] for one in said],
+                self._parts,
+                self._weights,
+                SeenWindows(np.ascontiguousarray(x)),
+                kind=self._kind,
             )
         return found, np.concatenate([*after, shown[-self._steps :].reshape(-1)]).astype(np.float32)
 
@@ -88,8 +92,8 @@ class MixedNetwork(Stepper):
             x = self._scaled(some)
             if mask is not None:
                 x[~mask] = 0.0
-            seen = Seen(x, mask, None if ended is None else ended[low : low + TOGETHER])
-            found[low : low + TOGETHER] = mixed(said, self._parts, self._weights, seen, kind=self._kind)
+            seen = SeenWindows(x, mask, None if ended is None else ended[low : low + TOGETHER])
+            found[low : low + TOGETHER] = combined(said, self._parts, self._weights, seen, kind=self._kind)
         return found
 
     def slide(self, rows: Floats, starts: NDArray[np.int64], steps: int) -> Floats:
@@ -99,11 +103,11 @@ class MixedNetwork(Stepper):
         found = np.empty((len(starts), self._weights.shape[1]))
         for low in range(0, len(starts), TOGETHER):
             at = starts[low : low + TOGETHER]
-            found[low : low + TOGETHER] = mixed(
+            found[low : low + TOGETHER] = combined(
                 [one[low : low + TOGETHER] for one in said],
                 self._parts,
                 self._weights,
-                Seen(x[at[:, None] + np.arange(steps)]),
+                SeenWindows(x[at[:, None] + np.arange(steps)]),
                 kind=self._kind,
             )
         return found

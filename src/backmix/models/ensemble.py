@@ -1,7 +1,7 @@
 """Several networks and what stands beside them, speaking as one.
 
-This module defines `Mixture`: the mean of some networks of one architecture and the outputs of parts
-(`models.parts`), weighed. Numbers are added up; chances of classes are multiplied, each to the power of its
+This module defines `Ensemble`: the mean of some networks of one architecture and the outputs of parts
+(`models.member`), weighed. Numbers are added up; chances of classes are multiplied, each to the power of its
 weight, which lets a model that is sure of a class outvote those that are not (logarithmic opinion pool:
 Genest & Zidek, Statistical Science 1 (1986) 114). To whoever predicts it looks like one network.
 """
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from backmix.models.architecture import Architecture
 from backmix.models.heads import Kind, heads
-from backmix.models.parts import Part
+from backmix.models.member import Member
 
 Floats = NDArray[np.float64]
 SURE = 1e-3
 """The least chance of a class that counts: trees that have never seen a thing say 0, and would forbid it."""
-MIXTURE = "mixture"
+ENSEMBLE = "mixture"
 """What scores and frames call it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class Ensemble:
     """weights[0] · mean of the networks + weights[1] · part 1 + ..., output by output; for classes of logarithms.
 
     architecture: of every network, and of the windows that all see
@@ -39,7 +39,7 @@ class Mixture:
 
     architecture: Architecture
     members: tuple[Any, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Member, ...]
     weights: Floats
 
     @property
@@ -78,12 +78,12 @@ class Mixture:
         if self.architecture.answer == "every":  # what is said on the last real row
             last = np.full(len(x), x.shape[1]) if mask is None else np.maximum(mask.sum(axis=1), 1)
             said = [one[np.arange(len(x)), last - 1] for one in said]
-        seen = Seen(x, mask, inputs.get("ended"))
-        return mixed(said, self.parts, self.weights, seen, kind=heads.get(self.architecture.head).kind)
+        seen = SeenWindows(x, mask, inputs.get("ended"))
+        return combined(said, self.parts, self.weights, seen, kind=heads.get(self.architecture.head).kind)
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class SeenWindows:
     """B windows as parts see them: x (B, T, F) scaled, mask (B, T) which rows are real, ended (B,) batches."""
 
     x: NDArray[np.float32]
@@ -91,7 +91,9 @@ class Seen:
     ended: NDArray[np.bool_] | None = None
 
 
-def mixed(said: Sequence[NDArray[Any]], parts: Sequence[Part], weights: Floats, seen: Seen, *, kind: Kind) -> Floats:
+def combined(
+    said: Sequence[NDArray[Any]], parts: Sequence[Member], weights: Floats, seen: SeenWindows, *, kind: Kind
+) -> Floats:
     """The answer (B, O) to windows: of what networks have said of them and of what the parts say.
 
     said: (B, O) of each network, none where they have no weight; kind: what the outputs are
@@ -102,13 +104,13 @@ def mixed(said: Sequence[NDArray[Any]], parts: Sequence[Part], weights: Floats, 
         mask[~mask.any(axis=1), 0] = True
     every = [np.mean([np.asarray(one, np.float64) for one in said], axis=0)] if said else []
     every += [part.outputs(seen.x, mask, seen.ended) for part in parts]
-    return weighed(every, weights if said else weights[1:], kind)
+    return combine(every, weights if said else weights[1:], kind)
 
 
-def weighed(said: Sequence[Floats], weights: Floats, kind: Kind) -> Floats:
+def combine(said: Sequence[Floats], weights: Floats, kind: Kind) -> Floats:
     """C predictions (B, O) with weights (C, O) as one.
 
-    >>> weighed([np.array([[0.8, 0.2]]), np.array([[0.5, 0.5]])], np.ones((2, 2)), "classes").round(3).tolist()
+    >>> combine([np.array([[0.8, 0.2]]), np.array([[0.5, 0.5]])], np.ones((2, 2)), "classes").round(3).tolist()
     [[0.8, 0.2]]
     """
     if kind == "regression":
@@ -128,7 +130,7 @@ def logarithms(chances: Floats, kind: Kind) -> Floats:
     return np.asarray(np.log(held / (1.0 - held)) if kind == "binary" else np.log(held))
 
 
-def check_mixture(weights: Floats, parts: Sequence[Part], members: int, architecture: Architecture) -> None:
+def check_ensemble(weights: Floats, parts: Sequence[Member], members: int, architecture: Architecture) -> None:
     """ValueError or KeyError unless these can be a mixture for windows of the architecture."""
     a = architecture
     if weights.shape != (1 + len(parts), a.outputs) or weights.dtype != np.float64 or not np.isfinite(weights).all():

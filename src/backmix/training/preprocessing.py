@@ -1,6 +1,6 @@
 """What stands between a plant table and the numbers a network sees.
 
-This module defines `Recipe`: the tags, repair rules, window form and scalers that were fixed at
+This module defines `Preprocessing`: the tags, repair rules, window form and scalers that were fixed at
 training. The very same object turns a table into windows at training, at prediction and inside a
 bundle, so that the three cannot differ.
 """
@@ -25,7 +25,7 @@ from backmix.tasks import Task, tasks
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Preprocessing:
     """From a table to model inputs and back.
 
     task: the bound task; its targets carry the units and the classes
@@ -117,7 +117,7 @@ class Recipe:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Recipe:
+    def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
         """The recipe of `to_dict`; ValueError, KeyError or TypeError when it is malformed."""
         kind = tasks.get(data["task"]["kind"])
         known = data["windows"]["known"]
