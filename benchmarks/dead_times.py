@@ -62,7 +62,7 @@ def real() -> None:
         set_name, _, protocol = name.partition(":")
         plan = Plan.model_validate(sets.get(set_name).plans[protocol])
         prepared = prepare(read(plan.data, base=Path(".")), plan)
-        spec = prepared.recipe.spec
+        spec = prepared.preprocessing.spec
         inputs = [tag for tag in spec.inputs if tag not in spec.targets]
         for target in spec.targets:
             show(scan(prepared.table, inputs, target, rows=prepared.fitted_on), f"{name} → {target}")
@@ -137,7 +137,7 @@ def lookback() -> None:
                 baseline_frame(fitted, prepared.task, {"validation": prepared.validation}), prepared.task
             )
             error = next(row for row in rows if row.model == "ridge" and row.part == "validation")
-            print(f"| {name} | {rule} | {prepared.recipe.spec.lookback} | {error.text()} |")
+            print(f"| {name} | {rule} | {prepared.preprocessing.spec.lookback} | {error.text()} |")
         preparing.scan_rows = usual
         assert scan_prepared(prepared) is not None
 

@@ -92,7 +92,7 @@ class KerasPeer:
     def __init__(self, *, ours: bool) -> None:
         self._ours = ours
         self._model: Any = None
-        self.choices: Sequence[int] = TOGETHER
+        self.decisions: Sequence[int] = TOGETHER
 
     def prepare(self, row: Row, windows: int, together: int) -> None:
         """A new model of this row."""
@@ -134,7 +134,7 @@ class TorchPeer:
     that is clipped is that of all gradients together.
     """
 
-    choices: Sequence[int] = tuple(dict.fromkeys((cores(), 1)))
+    decisions: Sequence[int] = tuple(dict.fromkeys((cores(), 1)))
 
     def prepare(self, row: Row, windows: int, threads: int) -> None:
         import torch
@@ -198,7 +198,7 @@ class OwnPeer:
     with their check of the validation part (one batch) and whatever else happens between epochs.
     """
 
-    choices: Sequence[int] = (1,)
+    decisions: Sequence[int] = (1,)
 
     def prepare(self, row: Row, windows: int, _together: int) -> None:
         from backmix.data.table import Table
@@ -299,18 +299,18 @@ def answers(name: str) -> Callable[[str, dict[str, Any]], Any]:
         rates: dict[int, float] = {}
         losses: list[float] = []
         without = ""
-        for choice in peer.choices if choose else peer.choices[:1]:
+        for decision in peer.decisions if choose else peer.decisions[:1]:
             try:
-                peer.prepare(row, most, choice)
+                peer.prepare(row, most, decision)
                 _, found = peer.train(few, epochs)
                 losses = losses or found[:epochs]
-                rates[choice] = rate(few, most, seconds / 5, tries=3 if len(peer.choices) > 1 else 1)
+                rates[decision] = rate(few, most, seconds / 5, tries=3 if len(peer.decisions) > 1 else 1)
             except (ValueError, NotImplementedError) as fault:  # an engine without this choice
                 if not losses:
                     raise
                 without = " ".join(str(fault).split())[:80]
-        best = max(rates, key=lambda choice: rates[choice])
-        if best != choice or without:
+        best = max(rates, key=lambda decision: rates[decision])
+        if best != decision or without:
             peer.prepare(row, most, best)
         wanted = rates[best] * seconds
         chosen["windows"] = int(min(most, max(few, wanted // few * few)))

@@ -69,12 +69,12 @@ def _real(protocol: str, level: float) -> None:
     name, _, key = protocol.partition(":")
     with tempfile.TemporaryDirectory() as folder:
         run = fit(None, Plan.check(standard_plan(name, key)), folder=Path(folder) / "run", quiet=True)
-        recipe = run.bundle.recipe
+        preprocessing = run.bundle.preprocessing
         frame = run.predictions.drop(columns=["low", "high", "set"], errors="ignore")
-    banding = Banding(run.summary["network"], level, late=lateness(recipe.spec))
-    calibrated = calibrate(frame, recipe.task, banding)
+    banding = Banding(run.summary["network"], level, late=lateness(preprocessing.spec))
+    calibrated = calibrate(frame, preprocessing.task, banding)
     assert calibrated is not None
-    found = cover(frame, recipe.task, calibrated, banding, Sampling())
+    found = cover(frame, preprocessing.task, calibrated, banding, Sampling())
     for row in found.rows:
         part = row.part + (f", {row.label}" if row.label else "")
         print(

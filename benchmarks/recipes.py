@@ -171,7 +171,7 @@ def _result(name: str, recipe: str, seed: int, judged: Any, mixed: Any, seconds:
     verdict = judged.verdict
     best, model = verdict.best_on_test, verdict.network
     low, high = (None if end is None else error(verdict.metric, end) for end in (model.ends.low, model.ends.high))
-    weights = next((choice.value for choice in mixed.choices if choice.setting == "model.beside"), "")
+    weights = next((decision.value for decision in mixed.decisions if decision.setting == "model.beside"), "")
     return {
         "set": name,
         "recipe": recipe,

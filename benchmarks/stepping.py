@@ -81,15 +81,15 @@ def make_bundle(folder: Path) -> None:
             "windows": {"lookback": LOOKBACK},
         }
     )
-    recipe = prepare(Reading(Table(values, tags, time=time_of), Ledger(read=ROWS)), plan).recipe
+    preprocessing = prepare(Reading(Table(values, tags, time=time_of), Ledger(read=ROWS)), plan).preprocessing
     architecture = Architecture(features=INPUTS, lookback=LOOKBACK, cell="lstm", units=(UNITS,))
     rng = np.random.default_rng(SEED + 1)
     weights = {
         name: (rng.standard_normal(shape) * shape[0] ** -0.5).astype(np.float32)
         for name, shape in weight_shapes(architecture).items()
     }
-    Bundle(recipe=recipe, architecture=architecture, weights=weights).save(folder / "model.backmix")
-    assert recipe.target_scaler is not None
+    Bundle(preprocessing=preprocessing, architecture=architecture, weights=weights).save(folder / "model.backmix")
+    assert preprocessing.target_scaler is not None
     np.savez(
         folder / "model.npz",
         rows=values[:, :INPUTS],
@@ -98,10 +98,10 @@ def make_bundle(folder: Path) -> None:
         bias=weights["recurrent_1/bias"],
         head=weights["head/kernel"],
         head_bias=weights["head/bias"],
-        center=recipe.scaler.center,
-        scale=recipe.scaler.scale,
-        out_center=recipe.target_scaler.center,
-        out_scale=recipe.target_scaler.scale,
+        center=preprocessing.scaler.center,
+        scale=preprocessing.scaler.scale,
+        out_center=preprocessing.target_scaler.center,
+        out_scale=preprocessing.target_scaler.scale,
     )
 
 

@@ -223,8 +223,8 @@ def test_a_class_that_training_never_saw_is_named(tmp_path: Path) -> None:
     codes = np.arange(420) // 35 % 2
     codes[260:330:2] = 2  # a leak happens in the validation part only
     run = _through(classes_of(codes, "normal", "fouling", "leak"), small_plan(classes=True), tmp_path)
-    (choice,) = [choice for choice in run.summary["choices"] if choice["reason_key"] == "prepare.class_unseen"]
-    assert choice["value"] == ["leak"]
+    (decision,) = [decision for decision in run.summary["choices"] if decision["reason_key"] == "prepare.class_unseen"]
+    assert decision["value"] == ["leak"]
     assert "not in the training part, so the network can never name it: leak" in (
         run.folder / "report.en.html"
     ).read_text("utf-8")

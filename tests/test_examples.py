@@ -37,7 +37,7 @@ def quick(path: Path) -> Plan:
     """The plan with two epochs of a small network, and two of the task's baselines beside it."""
     plan = Plan.load(path)
     names = plan.evaluation.baselines or tasks.get(plan.the_task.kind).baselines
-    # a mixture trains as one network does, with much beside it; two examples show that
+    # an ensemble trains as one network does, with much beside it; two examples show that
     model = {"units": [8]} if path.stem in MIXED else {"units": [8], "recipe": "course"}
     changes: dict[str, Any] = {
         "training": {"epochs": 2},
@@ -61,10 +61,10 @@ def test_an_example_runs_to_its_report(path: Path, tmp_path: Path) -> None:
     assert all(result["passed"] is not False for result in run.summary["leakage"])
     for lang in LANGUAGES:
         assert 20_000 < (run.folder / f"report.{lang}.html").stat().st_size < 3_000_000
-    recipe = run.bundle.recipe
-    assert recipe.task.name == plan.the_task.kind
+    preprocessing = run.bundle.preprocessing
+    assert preprocessing.task.name == plan.the_task.kind
     table = reading.table
-    needed = [tag.name for tag in recipe.wanted if tag.name in table.names]
+    needed = [tag.name for tag in preprocessing.wanted if tag.name in table.names]
     some = table.rows(slice(0, 1500)) if table.batch is None else table.rows(np.asarray(table.batch) < 3)
     frame, _ = run.bundle.predict(some.select(needed))
     assert len(frame)

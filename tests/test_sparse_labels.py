@@ -109,10 +109,10 @@ def test_a_bundle_shows_new_rows_the_results_reported_by_then(cstr: Run, tmp_pat
     assert len(both) == len(mine)
     np.testing.assert_allclose(both["prediction"], both["prediction_again"], rtol=1e-5)
     loaded = Bundle.load(cstr.save(tmp_path / "lab.backmix"))
-    assert loaded.recipe.to_dict() == cstr.bundle.recipe.to_dict()
-    assert loaded.recipe.spec == cstr.bundle.recipe.spec
-    assert len(loaded.recipe.spec.feature_names) == cstr.bundle.architecture.features
-    names = [*[tag.name for tag in loaded.recipe.inputs], "acid"]
+    assert loaded.preprocessing.to_dict() == cstr.bundle.preprocessing.to_dict()
+    assert loaded.preprocessing.spec == cstr.bundle.preprocessing.spec
+    assert len(loaded.preprocessing.spec.feature_names) == cstr.bundle.architecture.features
+    names = [*[tag.name for tag in loaded.preprocessing.inputs], "acid"]
     with pytest.raises(InputError) as fault:
         loaded.predict(table.select(names))
     assert str(fault.value) == (
@@ -185,11 +185,11 @@ def test_loss_and_metrics_see_labelled_rows_only() -> None:
 def test_scalers_learn_from_labels_of_the_training_part_only() -> None:
     run = with_lab()
     rows = run.split.rows(SplitPart.TRAIN)
-    _, target = fit_scalers(run.table, run.recipe.spec, rows=rows)
+    _, target = fit_scalers(run.table, run.preprocessing.spec, rows=rows)
     labels = run.table.column("quality")[rows]
     assert target is not None
-    assert run.recipe.target_scaler is not None
-    assert target.to_dict() == run.recipe.target_scaler.to_dict()
+    assert run.preprocessing.target_scaler is not None
+    assert target.to_dict() == run.preprocessing.target_scaler.to_dict()
     assert target.center[0] == pytest.approx(np.nanmean(labels))
 
 
@@ -229,23 +229,23 @@ def test_the_leakage_audit_changes_what_is_not_yet_reported(monkeypatch: pytest.
         return np.where(np.arange(len(table)) > 0, np.roll(last_reported(table, label), 1), -1)
 
     monkeypatch.setattr("backmix.data.origins.shown_rows", at_sample_time)
-    assert future(run.recipe, run.test).passed is False
+    assert future(run.preprocessing, run.test).passed is False
 
 
 def test_a_fixed_delay_is_audited_the_same_way() -> None:
     plan = small_plan(task={"past_targets": {"delay": 6, "age": True}}, windows={"lookback": 4})
     run = prepare(Reading(small_table(), Ledger(420)), plan)
-    assert future(run.recipe, run.test).passed is True
-    longer = replace(run.recipe, spec=replace(run.recipe.spec, known=replace(run.recipe.spec.known, delay=2)))
-    test = replace(run.test, spec=run.recipe.spec)
+    assert future(run.preprocessing, run.test).passed is True
+    longer = replace(run.preprocessing, spec=replace(run.preprocessing.spec, known=replace(run.preprocessing.spec.known, delay=2)))
+    test = replace(run.test, spec=run.preprocessing.spec)
     assert future(longer, test).passed is False
 
 
 def test_the_split_keeps_the_latest_report_between_its_parts() -> None:
     """Row 25: no part looks at a row of another, and no training label is reported when the test begins."""
     run = with_lab()
-    assert run.recipe.spec.known is not None
-    assert run.recipe.spec.known.delay == 12
+    assert run.preprocessing.spec.known is not None
+    assert run.preprocessing.spec.known.delay == 12
     assert split_overlap(run.parts).passed
     report, time = run.table.column(report_name("quality")), run.table.time
     assert time is not None
@@ -264,7 +264,7 @@ def test_filled_values_are_marked_at_training_and_at_prediction() -> None:
     values[300, 2] = 1e6  # beyond the range of training: clamped, which is a measurement all the same
     table = replace(table, values=values)
     run = prepare(Reading(table, Ledger(420)), small_plan(windows={"missing": True}, repair={"outliers": "none"}))
-    new, _ = run.recipe.windows(table.rows(slice(290, 420)), need_target=False)
+    new, _ = run.preprocessing.windows(table.rows(slice(290, 420)), need_target=False)
     names = [f"{name} (missing)" for name in ("F102", "P103", "T101")]
     assert run.train.feature_names[3:] == tuple(names)
     marked = {name: np.flatnonzero(run.table.column(name)).tolist() for name in names}
@@ -304,7 +304,7 @@ def test_the_light_runtime_takes_reported_values_from_its_caller(tmp_path: Path)
     run = fit(lab_table(), plan, folder=tmp_path / "run", quiet=True)
     runtime = Runtime.load(run.bundle_path)
     assert runtime.inputs == ("F102", "P103", "T101", "quality (reported)")
-    windows, _ = run.bundle.recipe.windows(lab_table(), need_target=False)
+    windows, _ = run.bundle.preprocessing.windows(lab_table(), need_target=False)
     plain = replace(windows, scaler=None, target_scaler=None)
     frame, _ = run.bundle.predict(lab_table())
     said = runtime.predict(plain.gather(plain.all_indices).x)[:, 0]

@@ -67,13 +67,13 @@ def explain(
     from backmix.inspection import THOROUGH, look
 
     run = run if isinstance(run, Run) else Run.load(run)
-    if not run.bundle.recipe.tells_what_is_judged:
-        raise InputError("anomaly.no_insight", where=run.folder, task=run.bundle.recipe.task.name)
+    if not run.bundle.preprocessing.tells_what_is_judged:
+        raise InputError("anomaly.no_insight", where=run.folder, task=run.bundle.preprocessing.task.name)
     plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
     subject, source = _subject(run, plan, data, _target(run, target))
     seen = replace(look(subject, THOROUGH, seed=plan.training.seed, at=at, rows=rows), source=source)
     if run.bundle.blend is not None:
-        seen = replace(seen, left_out=(*seen.left_out, "mixture.one_of"))
+        seen = replace(seen, left_out=(*seen.left_out, "ensemble.one_of"))
     folder = run.folder if out is None else Path(out)
     pages = {lang: folder / f"explain.{lang}.html" for lang in LANGUAGES}
     for lang, page in _pages(run, plan, subject, seen).items():
@@ -82,7 +82,7 @@ def explain(
 
 
 def _target(run: Run, name: str | None) -> int:
-    names = [tag.name for tag in run.bundle.recipe.task.targets]
+    names = [tag.name for tag in run.bundle.preprocessing.task.targets]
     if name is None:
         return 0
     if name not in names:
@@ -103,22 +103,22 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
         return Subject.of(prepared, bundle.inside, bundle.architecture, target=target), ""
     if data is None:
         raise InputError("insight.other_data", where=run.folder)
-    recipe, table = bundle.recipe, reading.table
-    known = all(tag.name in table.names for tag in recipe.task.targets)
-    windows, _ = recipe.windows(table, need_target=known)
+    preprocessing, table = bundle.preprocessing, reading.table
+    known = all(tag.name in table.names for tag in preprocessing.task.targets)
+    windows, _ = preprocessing.windows(table, need_target=known)
     every = (
         windows
-        if recipe.spec.lookback is None
-        else build_windows(windows.table, recipe.spec.without_target()).scaled(recipe.scaler, recipe.target_scaler)
+        if preprocessing.spec.lookback is None
+        else build_windows(windows.table, preprocessing.spec.without_target()).scaled(preprocessing.scaler, preprocessing.target_scaler)
     )
     subject = Subject(
         model=bundle.inside,
         architecture=bundle.architecture,
-        task=recipe.task,
+        task=preprocessing.task,
         windows=windows,
         background=windows,
         every=every,
-        step=recipe.step,
+        step=preprocessing.step,
         target=target,
     )
     return subject.plain(), table.source

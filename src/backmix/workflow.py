@@ -130,7 +130,7 @@ def fit(
     folder: where the run is kept; ``runs/<task>-<target>`` when None
     resume: go on from the folder's checkpoint; plan and data must be those of the interrupted run
     callbacks: Keras callbacks of your own, called after backmix's
-    workers: train the networks of a mixture side by side, on this machine or a cluster
+    workers: train the networks of an ensemble side by side, on this machine or a cluster
 
     Raises PlanError, InputError, LeakageError, TrainingError, BusyError, StorageError, Interrupted.
     """
@@ -291,12 +291,12 @@ def _run(
     banded = band(judgement, prepared, network=name, mixed=mixed)
     judgement = replace(judgement, frame=banded.frame)
     insight = None
-    if prepared.recipe.tells_what_is_judged:
+    if prepared.preprocessing.tells_what_is_judged:
         insight = look(
             Subject.of(prepared, mixed.fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed
         )
         if mixed.alone is not None:
-            insight = replace(insight, left_out=(*insight.left_out, "mixture.one_of"))
+            insight = replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
     return _keep(
         folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, banded, insight, found_at)
     )
@@ -309,7 +309,7 @@ class _Found:
     audit: Audit
     prepared: Prepared
     design: Design
-    score_baselines: Baselines
+    baselines: Baselines
     mixed: TrainedEnsemble
     leakage: Sequence[LeakageResult]
     judgement: Judgement
@@ -318,9 +318,9 @@ class _Found:
     found_at: Mapping[str, str] | None
 
     @property
-    def choices(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[Decision, ...]:
         """Everything that was decided for the user, in the order of the decisions."""
-        return (*self.prepared.choices, *self.design.choices, *self.mixed.choices, *self.neighbours.fitted.choices)
+        return (*self.prepared.decisions, *self.design.decisions, *self.mixed.decisions, *self.baselines.fitted.decisions)
 
     @property
     def fitted(self) -> FittedNetwork:
@@ -343,7 +343,7 @@ def _keep(folder: Path, found: _Found) -> Run:
     scores = {key: summary[key] for key in kept}
     Bundle.of(
         found.mixed.model,
-        recipe=prepared.recipe,
+        preprocessing=prepared.preprocessing,
         read=prepared.plan.data,
         plan=prepared.plan.to_toml(),
         scores=scores,
@@ -367,7 +367,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
         "scores": [row.to_dict() for row in found.judgement.scores],
-        "choices": [choice.to_dict() for choice in found.choices],
+        "choices": [decision.to_dict() for decision in found.decisions],
         "architecture": found.design.architecture.to_dict(),
         "best_epoch": found.fitted.best_epoch,
         "epochs": len(found.fitted.history["loss"]),
@@ -423,14 +423,14 @@ def _report(found: _Found) -> ReportData:
             settings=found.design.settings,
             engine=os.environ.get("KERAS_BACKEND", "jax"),
         ),
-        choices=found.choices,
-        parts=summarize_parts(prepared.table, prepared.split, windows, targets=prepared.recipe.spec.targets),
-        spec=prepared.recipe.spec,
-        step=prepared.recipe.step,
+        decisions=found.decisions,
+        parts=summarize_parts(prepared.table, prepared.split, windows, targets=prepared.preprocessing.spec.targets),
+        spec=prepared.preprocessing.spec,
+        step=prepared.preprocessing.step,
         audit=found.audit,
         notes=prepared.ledger.notes,
         account=prepared.account,
-        rule=rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table),
+        rule=rule(prepared.task, prepared.preprocessing.spec, prepared.preprocessing.step, table=prepared.table),
         leakage=found.leakage,
         insight=found.insight,
         banded=found.banded,

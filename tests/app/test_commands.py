@@ -102,8 +102,8 @@ def test_advise_tells_dead_times_and_saves_their_picture(plant: Path, capsys: py
 def test_advise_says_what_auto_becomes_without_training(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("advise", "plan.toml", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert {"model.cell", "training.loss"} <= {choice["setting"] for choice in found["choices"]}
-    assert all(choice["reason"] for choice in found["choices"])
+    assert {"model.cell", "training.loss"} <= {decision["setting"] for decision in found["choices"]}
+    assert all(decision["reason"] for decision in found["choices"])
     assert found["parameters"] > 0
     assert not Path("runs").exists()
 

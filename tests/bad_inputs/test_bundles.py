@@ -216,7 +216,7 @@ def test_row_36_bytes_overwritten_anywhere(sensor_run: Run, tmp_path: Path, at: 
     except BundleError as fault:
         assert "\n" not in str(fault)  # noqa: PT017
     else:
-        assert found.recipe.to_dict() == sensor_run.bundle.recipe.to_dict()
+        assert found.preprocessing.to_dict() == sensor_run.bundle.preprocessing.to_dict()
         for name, array in sensor_run.bundle.weights.items():
             np.testing.assert_array_equal(found.weights[name], array)
 

@@ -261,7 +261,7 @@ def test_row_26_batches_without_a_window_are_named_in_a_run() -> None:
     codes = np.concatenate([np.zeros(4), 1 + np.arange(400) // 20]).astype(np.int32)
     table = replace(table, batch=codes, batch_names=tuple(f"B{i:02d}" for i in range(21)))
     prepared = prepare(Reading(table, Ledger(read=404)), small_plan(split={"kind": "batch"}))
-    (left_out,) = [choice for choice in prepared.choices if choice.setting == "windows.lookback"]
+    (left_out,) = [decision for decision in prepared.decisions if decision.setting == "windows.lookback"]
     assert left_out.value == ("B00",)
     assert left_out.reason() == (
         'lookback 6 rows exceeds the shortest batch (4 rows, "B00"). Use lookback <= 4, or drop it: '

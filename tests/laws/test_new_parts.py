@@ -127,7 +127,7 @@ def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
         assert all(word in page for word in ("level", "median_error", "median", "bounded"))
         assert run_command("--lang", lang, "show", str(run.bundle_path)) == 0
     again = Bundle.load(run.bundle_path)
-    assert isinstance(again.recipe.task, Level)
+    assert isinstance(again.preprocessing.task, Level)
     assert again.predict(small_table())[0].equals(run.bundle.predict(small_table())[0])
     assert run_command("schema") == 0
     assert "LevelPlan" in capsys.readouterr().out
@@ -203,7 +203,7 @@ def test_an_exporter_is_a_choice_of_the_command(tmp_path: Path, capsys: pytest.C
         suffix = ".names"
 
         def write(self, bundle: Bundle, path: Path) -> None:
-            path.write_text(" ".join(bundle.recipe.spec.inputs))
+            path.write_text(" ".join(bundle.preprocessing.spec.inputs))
 
     exporters.register("names")(Names())
     run = fit(small_table(), small_plan(training={"epochs": 1}), folder=tmp_path / "run", quiet=True)
@@ -253,7 +253,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         cells.get("lsmt")
 
 
-def test_a_new_candidate_stands_in_every_mixture_and_its_view_in_the_bundle(tmp_path: Path) -> None:
+def test_a_new_candidate_stands_in_every_ensemble_and_its_view_in_the_bundle(tmp_path: Path) -> None:
     class Newest(View):
         """The newest row alone."""
 
@@ -273,7 +273,7 @@ def test_a_new_candidate_stands_in_every_mixture_and_its_view_in_the_bundle(tmp_
 
     plan = small_plan().merged({"model": {"recipe": "auto", "members": 3}})
     run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
-    (told,) = [choice["value"] for choice in run.summary["choices"] if choice["setting"] == "model.beside"]
+    (told,) = [decision["value"] for decision in run.summary["choices"] if decision["setting"] == "model.beside"]
     assert told == "oracle 1.00"
     assert [part[:2] for part in run.bundle.blend.parts] == [("oracle", "newest")]  # type: ignore[union-attr]
     with pytest.raises(PlanError, match="oracle answers another kind"):

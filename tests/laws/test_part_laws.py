@@ -99,7 +99,7 @@ def prepared(task: str) -> Prepared:
     found = prepare(reading(table), plan)
     windows = found.lessons[1]
     calibrated = found.task.calibrated(np.zeros((len(windows), found.task.outputs)), windows)
-    return replace(found, recipe=replace(found.recipe, task=calibrated))
+    return replace(found, preprocessing=replace(found.preprocessing, task=calibrated))
 
 
 @cache

@@ -36,7 +36,7 @@ KINDS = (
 def untrained(prepared: Prepared) -> Bundle:
     """The bundle of a run with the weights it would begin from."""
     architecture = design(prepared).architecture
-    return Bundle(recipe=prepared.recipe, architecture=architecture, weights=take_weights(build(architecture, seed=0)))
+    return Bundle(preprocessing=prepared.preprocessing, architecture=architecture, weights=take_weights(build(architecture, seed=0)))
 
 
 @st.composite
@@ -188,7 +188,7 @@ def test_a_batch_is_predicted_the_same_alone_and_padded_in_company(model: dict[s
         np.testing.assert_allclose(
             alone["prediction"], together.loc[together["batch"] == name, "prediction"], rtol=1e-6
         )
-    windows, _ = bundle.recipe.windows(table, need_target=False)
+    windows, _ = bundle.preprocessing.windows(table, need_target=False)
     sizes = [predict_network(bundle.network, windows, batch_size=size) for size in (1, 7, 1024)]
     np.testing.assert_allclose(sizes[0], sizes[2], atol=1e-6)
     np.testing.assert_allclose(sizes[1], sizes[2], atol=1e-6)

@@ -193,14 +193,14 @@ def test_row_39_and_row_42_a_second_process_and_ctrl_c(
     ends_alike(plant, undisturbed)
 
 
-@pytest.mark.parametrize("moment", ["audit", "neighbours", "render"])
+@pytest.mark.parametrize("moment", ["audit", "score_baselines", "render"])
 def test_row_42_ctrl_c_outside_of_training(
     plant: Path, monkeypatch: pytest.MonkeyPatch, moment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    module = {"audit": "backmix.workflow", "neighbours": "backmix.scoring.judgement", "render": "backmix.report.data"}[
+    module = {"audit": "backmix.workflow", "score_baselines": "backmix.scoring.judgement", "render": "backmix.report.render"}[
         moment
     ]
     monkeypatch.setattr(f"{module}.{moment}", interrupt)

@@ -59,7 +59,7 @@ def test_changing_the_other_rows_leaves_all_that_was_learned_byte_identical(seed
     first = prepare(_reading(table), plan)
     last_training_row = int(first.train.target_rows.max())
     second = prepare(_reading(_changed(table, slice(last_training_row + 1, None), seed)), plan)
-    assert json.dumps(first.recipe.to_dict()) == json.dumps(second.recipe.to_dict())
+    assert json.dumps(first.preprocessing.to_dict()) == json.dumps(second.preprocessing.to_dict())
 
 
 @pytest.mark.parametrize("name", ["sensor_run", "diagnosis_run"])
@@ -74,8 +74,8 @@ def test_a_bundle_survives_its_file_bit_for_bit(request: pytest.FixtureRequest, 
     one, _ = run.bundle.predict(table)
     two, _ = again.predict(table)
     assert one.equals(two)
-    assert again.recipe.to_dict() == run.bundle.recipe.to_dict()
-    assert again.recipe.task.targets[0].unit == table.tags[3].unit
+    assert again.preprocessing.to_dict() == run.bundle.preprocessing.to_dict()
+    assert again.preprocessing.task.targets[0].unit == table.tags[3].unit
 
 
 def test_the_order_of_the_columns_means_nothing(sensor_run: Run, tmp_path: Path) -> None:

@@ -130,9 +130,9 @@ def test_a_plan_of_any_form_comes_back_from_toml() -> None:
 def test_what_leaves_the_kernels() -> None:
     """Course item 41: a decoder that sees what it said runs in Keras's loop, and that is said."""
     a = Architecture(features=2, answer="path", horizon=2, decoder="states")
-    (choice,) = leaves_fast_path(a)
-    assert (choice.setting, choice.value) == ("model.decoder", "states")
-    assert choice.reason("en") == "a decoder that sees what it said before runs step by step in Keras's own loop"
+    (decision,) = leaves_fast_path(a)
+    assert (decision.setting, decision.value) == ("model.decoder", "states")
+    assert decision.reason("en") == "a decoder that sees what it said before runs step by step in Keras's own loop"
     assert (
         leaves_fast_path(Architecture(features=2, answer="path", horizon=2, decoder="repeat", bidirectional=True)) == ()
     )

@@ -188,7 +188,7 @@ def numbers(
             engine="jax",
             settings=FitSettings(),
         ),
-        choices=(Decision("mse", "models.loss_mse", setting="training.loss"),),
+        decisions=(Decision("mse", "models.loss_mse", setting="training.loss"),),
         parts=(
             PartSummary("train", 120, 100, ((START, START + 119 * STEP),)),
             PartSummary("validation", 30, 20, ((START + 130 * STEP, START + 159 * STEP),)),
@@ -328,7 +328,7 @@ def told(name: str) -> ReportData:
         scores=score_table(frame, found.task, sampling=sampling),
         predictions=frame,
         network=first,
-        spec=found.recipe.spec,
+        spec=found.preprocessing.spec,
     )
 
 

@@ -112,7 +112,7 @@ def test_the_page_tells_everything_that_is_known(lang: Language, number_report: 
         data.title,
         data.verdict.text(lang),
         data.account.sentence(lang),
-        data.choices[0].reason(lang),
+        data.decisions[0].reason(lang),
         "C4 [mol/mol]",
         "training.loss",
         'kind = "soft_sensor"',

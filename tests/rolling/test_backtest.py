@@ -135,15 +135,15 @@ def test_scalers_and_rules_of_a_fold_come_from_its_training_rows_alone(number: i
     rows = prepared.split.rows(SplitPart.TRAIN)
     alone = job_of(table, plan, number).seen.rows(rows)
     repair = fit_repair(alone, plan.repair, rows=np.ones(len(alone), bool))
-    fitted = fit_scalers(repair.apply(alone)[0], prepared.recipe.spec, rows=np.ones(len(alone), bool))
-    for mine, wanted in zip((prepared.recipe.scaler, prepared.recipe.target_scaler), fitted, strict=True):
+    fitted = fit_scalers(repair.apply(alone)[0], prepared.preprocessing.spec, rows=np.ones(len(alone), bool))
+    for mine, wanted in zip((prepared.preprocessing.scaler, prepared.preprocessing.target_scaler), fitted, strict=True):
         assert json.dumps(mine.to_dict()) == json.dumps(wanted.to_dict())
     values = np.array(table.values)
     values[np.flatnonzero(rows)[-1] + 1 :] *= 7.0
     other = job_of(replace(table, values=values), plan, number).prepared()
-    assert json.dumps(other.recipe.scaler.to_dict()) == json.dumps(prepared.recipe.scaler.to_dict())
-    assert json.dumps(other.recipe.repair.to_dict()) == json.dumps(prepared.recipe.repair.to_dict())
-    folds = {n: job_of(table, plan, n).prepared().recipe.scaler.to_dict() for n in (1, 2)}
+    assert json.dumps(other.preprocessing.scaler.to_dict()) == json.dumps(prepared.preprocessing.scaler.to_dict())
+    assert json.dumps(other.preprocessing.repair.to_dict()) == json.dumps(prepared.preprocessing.repair.to_dict())
+    folds = {n: job_of(table, plan, n).prepared().preprocessing.scaler.to_dict() for n in (1, 2)}
     assert folds[1] != folds[2]  # a scaler for all folds would make them equal
 
 

@@ -150,7 +150,7 @@ def test_the_future_of_a_round_changes_nothing_in_it(start: str) -> None:
 
 def test_a_challenger_learns_from_new_and_replayed_rows_and_from_nothing_held_out() -> None:
     stage = set_stage(plan_of(replay=0.5, bound=0.1), drifting(), None, {})
-    layout, spec = stage.layout, stage.champion.bundle.recipe.spec
+    layout, spec = stage.layout, stage.champion.bundle.preprocessing.spec
     held = np.flatnonzero(layout.held)
     assert layout.cuts == (600, 900, 1200, 1500)
     assert held.min() > 400
@@ -169,12 +169,12 @@ def test_a_challenger_learns_from_new_and_replayed_rows_and_from_nothing_held_ou
             assert not train[FIRST : new.start].any()
 
 
-def test_old_rows_that_are_not_replayed_teach_no_mixture() -> None:
-    """A fresh challenger may be a mixture: it learns from the same rows as one network would."""
+def test_old_rows_that_are_not_replayed_teach_no_ensemble() -> None:
+    """A fresh challenger may be an ensemble: it learns from the same rows as one network would."""
     stage = set_stage(plan_of(start="fresh", replay=0.4, bound=0.1, epochs=1), drifting(), None, {})
-    layout, spec = stage.layout, stage.champion.bundle.recipe.spec
+    layout, spec = stage.layout, stage.champion.bundle.preprocessing.spec
     known = stage.table.rows(slice(0, layout.cuts[2]))
-    plan = stage.plan.model_copy(update={"model": ModelPlan(recipe="auto", units=(4,))})
+    plan = stage.plan.model_copy(update={"model": ModelPlan(preprocessing="auto", units=(4,))})
     prepared = prepare(
         Reading(known, Ledger(read=len(known))),
         plan,
@@ -217,11 +217,11 @@ def test_a_plan_may_name_its_champion_or_a_start_of_the_first_one(champion: Run,
     (tmp_path / "plan.toml").write_text(plan.to_toml())
     named = set_stage(tmp_path / "plan.toml", table, None, {})
     assert named.layout.cuts == set_stage(champion.bundle, table, None, {"bound": 0.1}).layout.cuts
-    assert named.champion.bundle.recipe.to_dict() == champion.bundle.recipe.to_dict()
+    assert named.champion.bundle.preprocessing.to_dict() == champion.bundle.preprocessing.to_dict()
     late = replace(table, time=table.time + np.timedelta64(600, "m"))  # type: ignore[operator]
     start = plan_of(bound=0.1).merged({"training": {"warm_start": str(champion.bundle_path), "epochs": 1}})
     begun = set_stage(start, late, None, {})
-    assert begun.champion.bundle.recipe.scaler.to_dict() == champion.bundle.recipe.scaler.to_dict()
+    assert begun.champion.bundle.preprocessing.scaler.to_dict() == champion.bundle.preprocessing.scaler.to_dict()
 
 
 def test_old_rows_may_come_by_themselves(champion: Run) -> None:

@@ -69,14 +69,14 @@ def shown(prepared: Prepared, known: Known) -> Prepared:
 )
 def test_the_rule_of_a_soft_sensor(past: dict[str, Any], said: str) -> None:
     prepared = ready(**past)
-    found = rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table)
+    found = rule(prepared.task, prepared.preprocessing.spec, prepared.preprocessing.step, table=prepared.table)
     assert text(found) == said
     assert text(found, "zh_TW") != said
 
 
 def test_the_rule_of_reported_values_says_how_late_they_came() -> None:
     prepared = ready(with_reports(7, every=4), known="reported", count=1)
-    said = text(rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table))
+    said = text(rule(prepared.task, prepared.preprocessing.spec, prepared.preprocessing.step, table=prepared.table))
     assert "the newest sample whose result had been reported by then" in said
     assert "From sample to report it took 7 min in the middle and 7 min at most." in said
     assert said.endswith("105 of 420 rows carry a label: only those are learned from and judged.")
@@ -86,7 +86,7 @@ def test_dead_time_makes_known_values_older() -> None:
     """The newest row of such a window lies before the prediction, and what is known is known from there."""
     plan = small_plan(task=PAST | {"past_targets": {"delay": 3}}, windows={"dead_time": 2})
     prepared = prepare(reading(small_table()), plan)
-    assert "at least 5 rows (5 min) old" in text(rule(prepared.task, prepared.recipe.spec, 60.0))
+    assert "at least 5 rows (5 min) old" in text(rule(prepared.task, prepared.preprocessing.spec, 60.0))
     assert audit_labels(prepared)[0]
 
 
@@ -105,12 +105,12 @@ def test_dead_time_makes_known_values_older() -> None:
 def test_every_task_says_its_rule_and_keeps_it(name: str, said: str) -> None:
     table, plan = small_task(name)
     prepared = prepare(reading(table), plan)
-    found = rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table)
+    found = rule(prepared.task, prepared.preprocessing.spec, prepared.preprocessing.step, table=prepared.table)
     assert said in text(found, "en")
     assert re.search("[\u4e00-\u9fff]", text(found, "zh_TW"))
     assert " rows" not in text(found, "zh_TW")
     passed, key, _ = audit_labels(prepared)
-    assert (passed, key) == (True, "rules.leak_known" if prepared.recipe.spec.known else "rules.leak_unseen")
+    assert (passed, key) == (True, "rules.leak_known" if prepared.preprocessing.spec.known else "rules.leak_unseen")
 
 
 @given(st.integers(1, 9), st.sampled_from([None, 1, 4]), st.booleans())

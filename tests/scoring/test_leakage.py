@@ -58,7 +58,7 @@ def test_a_clean_run_passes_every_check() -> None:
 @pytest.mark.parametrize("past", [None, {"delay": 3, "count": 2}])
 def test_every_kind_of_window_is_replayed(past: dict[str, int] | None) -> None:
     run = prepared(task={"kind": "soft_sensor", "target": "y", "past_targets": past})
-    assert future(run.recipe, run.test).passed is True
+    assert future(run.preprocessing, run.test).passed is True
 
 
 def test_rows_used_are_those_that_a_window_reads() -> None:
@@ -122,7 +122,7 @@ def test_a_scaler_that_saw_other_rows_is_found() -> None:
 def test_a_repair_that_looks_ahead_is_found() -> None:
     """Interpolation fills a hole with a value that comes after it."""
     run = prepared(repair={"fill": "interpolate"}, online=False)
-    result = future(run.recipe, run.test)
+    result = future(run.preprocessing, run.test)
     assert result.passed is False
     assert result.key == "evaluation.leak_future_features"
     assert '[repair] fill = "hold"' in result.text("en")
@@ -144,8 +144,8 @@ def test_a_prediction_that_looks_at_other_windows_is_found() -> None:
         own = honest(windows)
         return own - own.mean()
 
-    assert future(run.recipe, run.test, predict=honest).key == "evaluation.leak_future_none_predictions"
-    result = future(run.recipe, run.test, predict=leaky)
+    assert future(run.preprocessing, run.test, predict=honest).key == "evaluation.leak_future_none_predictions"
+    result = future(run.preprocessing, run.test, predict=leaky)
     assert (result.passed, result.key) == (False, "evaluation.leak_future_predictions")
 
 

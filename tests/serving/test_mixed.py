@@ -1,4 +1,4 @@
-"""A mixture as it is kept and run: bit-equal out of its bundle, equal in the light runtime, step by step."""
+"""An ensemble as it is kept and run: bit-equal out of its bundle, equal in the light runtime, step by step."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def heavy(mixed_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model = all_heard(prepared)
     path = tmp_path_factory.mktemp("bundles") / "heavy.backmix"
-    Bundle.of(model, recipe=prepared.recipe).save(path)
+    Bundle.of(model, preprocessing=prepared.preprocessing).save(path)
     return path
 
 
@@ -65,7 +65,7 @@ def ready(table: Any, plan: Any) -> Prepared:
 
 
 def all_heard(prepared: Prepared) -> Ensemble:
-    """A mixture in which everything that can be in one has a weight."""
+    """An ensemble in which everything that can be in one has a weight."""
     from backmix.training.ensemble import fit_candidates
 
     blocks = ensemble_blocks(prepared)
@@ -85,32 +85,32 @@ def shown_rows(runtime: Runtime) -> np.ndarray:
     return np.column_stack([*(table.column(name) for name in plain), past])[2:]
 
 
-def test_a_run_keeps_the_mixture_and_says_what_the_networks_have_to_do_with_it(mixed_run: Run) -> None:
+def test_a_run_keeps_the_ensemble_and_says_what_the_networks_have_to_do_with_it(mixed_run: Run) -> None:
     summary, frame = mixed_run.summary, mixed_run.predictions
-    assert summary["network"] == "mixture"
-    assert set(frame["model"]) >= {"mixture", "gru", "mean"}
+    assert summary["network"] == "ensemble"
+    assert set(frame["model"]) >= {"ensemble", "gru", "mean"}
     assert 0 <= summary["judgement"]["recurrent"] <= 1
     assert "etworks" in summary["verdict"]["en"]
     assert "網路" in summary["verdict"]["zh_TW"]
-    settings = {choice["setting"] for choice in summary["choices"]}
+    settings = {decision["setting"] for decision in summary["choices"]}
     assert {"model.recipe", "model.members", "model.beside"} <= settings
     report = mixed_run.report_path().read_text("utf-8")
-    assert "mixture" in report
+    assert "ensemble" in report
 
 
-def test_out_of_its_bundle_a_mixture_says_the_same_bits(mixed_run: Run, heavy: Path, tmp_path: Path) -> None:
+def test_out_of_its_bundle_a_ensemble_says_the_same_bits(mixed_run: Run, heavy: Path, tmp_path: Path) -> None:
     for path in (mixed_run.bundle_path, heavy):
         one = Bundle.load(path)
         again = Bundle.load(one.save(tmp_path / "again.backmix"))
         assert path.read_bytes() == (tmp_path / "again.backmix").read_bytes()
         a, b = (bundle.predict(small_table())[0] for bundle in (one, again))
         np.testing.assert_array_equal(a["prediction"], b["prediction"])
-        assert set(a["model"]) == {"mixture"}
+        assert set(a["model"]) == {"ensemble"}
 
 
 def test_the_frame_of_a_run_is_what_its_bundle_says(mixed_run: Run) -> None:
     frame = mixed_run.predictions
-    mine = frame[(frame["model"] == "mixture") & (frame["part"] == "test")].set_index("origin")["prediction"]
+    mine = frame[(frame["model"] == "ensemble") & (frame["part"] == "test")].set_index("origin")["prediction"]
     said = mixed_run.bundle.predict(small_table())[0].set_index("origin")["prediction"]
     np.testing.assert_allclose(mine, said.loc[mine.index], rtol=1e-6)
 
@@ -130,9 +130,9 @@ def test_the_light_runtime_says_the_same(heavy: Path, kernels: bool) -> None:
 def test_stepping_through_a_window_is_predicting_it(heavy: Path, kernels: bool) -> None:
     """Law, where a window shows all its past values; with two of them the networks' steps see more than a window."""
     bundle = Bundle.load(heavy)
-    spec = replace(bundle.recipe.spec, known=replace(bundle.recipe.spec.known, count=None))
+    spec = replace(bundle.preprocessing.spec, known=replace(bundle.preprocessing.spec.known, count=None))
     path = heavy.with_name("all.backmix")
-    replace(bundle, recipe=replace(bundle.recipe, spec=spec)).save(path)
+    replace(bundle, preprocessing=replace(bundle.preprocessing, spec=spec)).save(path)
     runtime = Runtime.load(path, kernels=kernels)
     rows = shown_rows(runtime)[10:16]
     state = runtime.start()
@@ -149,9 +149,9 @@ def test_stepping_through_a_window_is_predicting_it(heavy: Path, kernels: bool) 
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_sliding_over_a_table_is_predicting_every_window(heavy: Path, kernels: bool) -> None:
     bundle = Bundle.load(heavy)
-    spec = replace(bundle.recipe.spec, known=replace(bundle.recipe.spec.known, count=None))
+    spec = replace(bundle.preprocessing.spec, known=replace(bundle.preprocessing.spec.known, count=None))
     path = heavy.with_name("slide.backmix")
-    replace(bundle, recipe=replace(bundle.recipe, spec=spec)).save(path)
+    replace(bundle, preprocessing=replace(bundle.preprocessing, spec=spec)).save(path)
     runtime = Runtime.load(path, kernels=kernels)
     rows = shown_rows(runtime)[:40]
     windows = np.stack([rows[at : at + 6] for at in range(35)])
@@ -161,7 +161,7 @@ def test_sliding_over_a_table_is_predicting_every_window(heavy: Path, kernels: b
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_classes_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
     prepared = ready(small_table(classes=True), small_plan(classes=True, model={"recipe": "auto", "members": 3}))
-    path = Bundle.of(all_heard(prepared), recipe=prepared.recipe).save(tmp_path / "classes.backmix")
+    path = Bundle.of(all_heard(prepared), preprocessing=prepared.preprocessing).save(tmp_path / "classes.backmix")
     runtime, bundle = Runtime.load(path, kernels=kernels), Bundle.load(path)
     table = small_table(classes=True)
     rows = np.column_stack([table.column(name) for name in runtime.inputs])
@@ -176,12 +176,12 @@ def test_classes_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
 def test_batches_of_any_length_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
     _, plan = small_task("batch_quality")
     prepared = ready(small_batches(60), plan.merged({"model": {"recipe": "auto", "members": 3, "units": [4]}}))
-    path = Bundle.of(all_heard(prepared), recipe=prepared.recipe).save(tmp_path / "batches.backmix")
+    path = Bundle.of(all_heard(prepared), preprocessing=prepared.preprocessing).save(tmp_path / "batches.backmix")
     runtime = Runtime.load(path, kernels=kernels)
     windows = prepared.test
     some = windows.all_indices[:12]
     batch = windows.gather(some)
-    scaler = prepared.recipe.scaler
+    scaler = prepared.preprocessing.scaler
     plain = batch.x * scaler.scale + scaler.center
     lengths = batch.mask.sum(axis=1)
     assert "pls_evolving" in {part.name for part in all_heard(prepared).parts}
@@ -223,21 +223,21 @@ def _without(weights: Mapping[str, Any], start: str) -> dict[str, Any]:
         lambda b, w: (b, {**w, "part_forest/left": np.zeros_like(w["part_forest/left"])}),
     ],
 )
-def test_a_mixture_that_no_training_left_is_refused(heavy: Path, tmp_path: Path, change: Any) -> None:
+def test_a_ensemble_that_no_training_left_is_refused(heavy: Path, tmp_path: Path, change: Any) -> None:
     path = _repacked(heavy, tmp_path / "bad.backmix", change)
     for load in (Bundle.load, Runtime.load):
-        with pytest.raises(BundleError, match=r"weights\.safetensors|mixture\.json"):
+        with pytest.raises(BundleError, match=r"weights\.safetensors|ensemble\.json"):
             load(path)
 
 
-def test_training_goes_on_from_a_network_of_a_mixture(mixed_run: Run, tmp_path: Path) -> None:
+def test_training_goes_on_from_a_network_of_a_ensemble(mixed_run: Run, tmp_path: Path) -> None:
     plan = small_plan(
         training={"warm_start": str(mixed_run.bundle_path), "epochs": 1},
         task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}},
     )
     run = fit(small_table(seed=1), plan.merged({"model": {"recipe": "auto"}}), folder=tmp_path / "on", quiet=True)
     assert run.summary["network"] == "gru"
-    assert any(choice["reason_key"] == "mixture.alone_start" for choice in run.summary["choices"])
+    assert any(decision["reason_key"] == "ensemble.alone_start" for decision in run.summary["choices"])
 
 
 def test_partitions_scored_side_by_side_are_the_whole(mixed_run: Run, diagnosis_run: Run) -> None:

@@ -250,7 +250,7 @@ def test_long_lookbacks_are_thinned_towards_the_past_and_say_so() -> None:
     assert lags.starts[0] == 0
     gaps = np.diff([*lags.starts, 200])
     assert (np.diff(gaps) <= 0).all()
-    assert lags.choices[0].reason("en") == (
+    assert lags.decisions[0].reason("en") == (
         "the 200 rows of a window enter as 20 means that grow into the past, for 3 features"
     )
 
@@ -349,7 +349,7 @@ TAUGHT = ("soft_sensor", "fault_diagnosis", "remaining_life", "batch_end_time", 
 def test_taught_again_by_the_same_windows_a_baseline_says_the_same(name: str) -> None:
     """Law: what was decided stays, so nothing changes; taught by other windows each says something else.
 
-    A mixture is taught by the validation part too; a baseline that were not would be no honest neighbour.
+    An ensemble is taught by the validation part too; a baseline that were not would be no honest neighbour.
     """
     from backmix.data.ledger import Ledger
     from backmix.data.reading import Reading

@@ -83,8 +83,8 @@ def test_nothing_is_learned_from_an_abnormal_row(method: str) -> None:
     bad = values[:, 3] > 0
     values[bad, :3] = np.random.default_rng(0).normal(scale=1e3, size=(int(bad.sum()), 3))
     other = prepare(reading(replace(table, values=values)), plan(task={"method": method}))
-    assert other.recipe.scaler.to_dict() == found.recipe.scaler.to_dict()
-    assert other.recipe.repair.to_dict() == found.recipe.repair.to_dict()
+    assert other.preprocessing.scaler.to_dict() == found.preprocessing.scaler.to_dict()
+    assert other.preprocessing.repair.to_dict() == found.preprocessing.repair.to_dict()
     for mine, theirs in zip(found.lessons, other.lessons, strict=True):
         one, two = (windows.gather(windows.all_indices) for windows in (mine, theirs))
         np.testing.assert_array_equal(one.x, two.x)
@@ -164,7 +164,7 @@ def test_the_bundle_says_what_the_run_said(run: Run) -> None:
     assert len(both) == len(old)
     np.testing.assert_allclose(both["score"], both["score_new"], rtol=1e-5)
     assert (both["because"] == both["because_new"]).all()
-    assert not Bundle.load(run.bundle_path).recipe.light
+    assert not Bundle.load(run.bundle_path).preprocessing.light
 
 
 def test_the_report_lists_alarms_and_states_both_rates(run: Run) -> None:
@@ -376,7 +376,7 @@ def test_the_verdict_does_not_claim_a_choice_that_validation_could_not_make(tmp_
 )
 def test_thresholds_that_no_training_leaves_are_refused(run: Run, change: dict[str, Any]) -> None:
     """A bundle with other numbers than `calibrated` writes is malformed when it is opened, not when it alarms."""
-    task = run.bundle.recipe.task
+    task = run.bundle.preprocessing.task
     with pytest.raises(ValueError, match=r"ellipse|root|finite|convert"):
         replace(task, fitted={**task.fitted, **change})
 

@@ -45,7 +45,7 @@ def test_the_target_and_the_elapsed_time_are_computed() -> None:
     assert np.array_equal(table.column("time_remaining"), left(table, "min"))
     assert np.array_equal(table.column("elapsed"), passed(table, "min"))
     assert "elapsed" in found.train.feature_names
-    assert found.recipe.spec.growing
+    assert found.preprocessing.spec.growing
     assert found.task.targets[0].name not in found.train.feature_names
 
 
@@ -76,7 +76,7 @@ def test_every_row_of_the_whole_batch_is_what_its_prefix_says(run: Run) -> None:
     """
     bundle = run.bundle
     table = batch_table(5, seed=7)
-    windows, _ = bundle.recipe.windows(table, need_target=False)
+    windows, _ = bundle.preprocessing.windows(table, need_target=False)
     prefixes = predict_network(bundle.network, windows)[:, 0]
     whole = windows.subset(np.flatnonzero(np.diff(windows.origins - windows.lengths + 1, append=-1) != 0))
     batch = whole.gather(whole.all_indices)
@@ -122,7 +122,7 @@ def test_a_file_of_running_batches_needs_only_what_is_measured(tmp_path: Path) -
 def test_a_running_batch_can_be_followed_row_by_row(run: Run) -> None:
     """Stepping with a carried state from the first row of a batch says what the prefix windows say."""
     runtime = Runtime.load(run.bundle_path)
-    windows, _ = run.bundle.recipe.windows(batch_table(3, seed=4), need_target=False)
+    windows, _ = run.bundle.preprocessing.windows(batch_table(3, seed=4), need_target=False)
     frame, _ = run.bundle.predict(batch_table(3, seed=4))
     assert runtime.units == ("min",)
     rows = np.column_stack([windows.table.column(name) for name in runtime.inputs])
@@ -261,9 +261,9 @@ def test_one_row_batches_are_left_out_by_name() -> None:
     table = batch_table(18)
     keep = (np.asarray(table.batch) != 4) | (np.diff(np.asarray(table.batch), prepend=-1) != 0)
     found = prepared(table.rows(keep))
-    choice = next(choice for choice in found.choices if choice.reason_key == "course.excluded")
-    assert choice.value == ("B05",)
-    assert choice.reason("en") == "batches without a window: B05 (batch shorter than a window)"
+    decision = next(decision for decision in found.decisions if decision.reason_key == "course.excluded")
+    assert decision.value == ("B05",)
+    assert decision.reason("en") == "batches without a window: B05 (batch shorter than a window)"
 
 
 def test_equal_rows_to_the_end_of_all_batches_teach_nothing() -> None:

@@ -130,9 +130,9 @@ def test_the_quality_of_test_batches_is_seen_by_nobody() -> None:
     values = np.array(table.values)
     values[np.isin(np.asarray(table.batch), tested), 2] *= 100
     second = prepared(replace(table, values=values))
-    assert first.recipe.target_scaler is not None
-    assert second.recipe.target_scaler is not None
-    assert first.recipe.target_scaler.to_dict() == second.recipe.target_scaler.to_dict()
+    assert first.preprocessing.target_scaler is not None
+    assert second.preprocessing.target_scaler is not None
+    assert first.preprocessing.target_scaler.to_dict() == second.preprocessing.target_scaler.to_dict()
     for one, other in zip(first.lessons, second.lessons, strict=True):
         a, b = one.gather(one.all_indices), other.gather(other.all_indices)
         assert a.y is not None
@@ -147,9 +147,9 @@ def test_a_batch_without_a_label_is_left_out_by_name() -> None:
     values = np.array(table.values)
     values[np.asarray(table.batch) == 2, 2] = np.nan
     found = prepared(replace(table, values=values))
-    choice = next(choice for choice in found.choices if choice.reason_key == "course.excluded")
-    assert choice.value == ("B03",)
-    assert choice.reason("en") == "batches without a window: B03 (no target value)"
+    decision = next(decision for decision in found.decisions if decision.reason_key == "course.excluded")
+    assert decision.value == ("B03",)
+    assert decision.reason("en") == "batches without a window: B03 (no target value)"
     assert not (np.asarray(found.table.batch)[found.train.origins] == 2).any()
 
 

@@ -130,7 +130,7 @@ def test_what_is_left_out_is_never_learned_from() -> None:
     out = values[:, 4] >= 3
     values[out, :4] = np.random.default_rng(1).normal(scale=100, size=(int(out.sum()), 4))
     other = prepare(reading(replace(table, values=values)), plan(dict(OPEN)))
-    assert other.recipe.scaler.to_dict() == found.recipe.scaler.to_dict()
+    assert other.preprocessing.scaler.to_dict() == found.preprocessing.scaler.to_dict()
     assert other.task.fitted == found.task.fitted
     for mine, theirs in zip(found.lessons, other.lessons, strict=True):
         assert not np.isin(mine.truth(), 3).any()
@@ -211,7 +211,7 @@ def test_the_whole_way_with_unknown_faults(open_run: Run) -> None:
     both = old.merge(new, on="origin", suffixes=("", "_new"))
     assert len(both) == len(old)
     np.testing.assert_allclose(both["p:unknown"], both["p:unknown_new"], rtol=1e-5)
-    assert not open_run.bundle.recipe.light
+    assert not open_run.bundle.preprocessing.light
 
 
 def _sample(truth: list[int], said: list[int]) -> Any:

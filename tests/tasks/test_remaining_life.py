@@ -53,7 +53,7 @@ def test_the_label_is_what_is_left_to_the_last_row() -> None:
     table = found.table
     assert np.array_equal(table.column("remaining_life"), left(table, "rows"))
     assert np.array_equal(table.column("remaining_life (capped)"), np.minimum(left(table, "rows"), 6))
-    assert found.recipe.spec.targets == ("remaining_life (capped)",)
+    assert found.preprocessing.spec.targets == ("remaining_life (capped)",)
     assert [tag.name for tag in found.task.targets] == ["remaining_life"]
     assert found.train.truth().max() == 6
     assert set(found.train.feature_names) == {"rate", "conversion"}
@@ -61,8 +61,8 @@ def test_the_label_is_what_is_left_to_the_last_row() -> None:
 
 def test_the_scaler_learns_the_capped_label() -> None:
     found = prepared(task={"cap": 3.0})
-    assert found.recipe.target_scaler is not None
-    assert found.recipe.target_scaler.names == ("remaining_life (capped)",)
+    assert found.preprocessing.target_scaler is not None
+    assert found.preprocessing.target_scaler.names == ("remaining_life (capped)",)
     y = found.train.gather(found.train.all_indices).y
     assert y is not None
     assert np.isclose(found.train.unscaled(y).max(), 3.0, atol=1e-5)
@@ -73,8 +73,8 @@ def test_the_usual_cap_is_for_rows(unit: str, usual: float | None) -> None:
     found = prepared(task={"unit": unit})
     assert found.task.cap == usual  # type: ignore[attr-defined]
     assert found.task.targets[0].unit == unit
-    choice = next(choice for choice in found.choices if choice.reason_key.startswith("course.cap_"))
-    assert choice.value == (usual or "none")
+    decision = next(decision for decision in found.decisions if decision.reason_key.startswith("course.cap_"))
+    assert decision.value == (usual or "none")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_convention_is_said(judge: bool, judged: str, sentence: str) -> None
     assert convention is not None
     assert convention.reason("en") == sentence
     assert "6 rows" in convention.reason("zh_TW")
-    assert convention in found.choices
+    assert convention in found.decisions
 
 
 def test_the_verdict_says_the_convention(run: Run) -> None:
@@ -166,9 +166,9 @@ def test_a_unit_without_a_last_window_is_named() -> None:
     last = np.flatnonzero(table.batch == len(table.batch_names) - 1)[-1]
     values[last, :2] = np.nan
     found = prepared(replace(table, values=values), task={"judged": "last"}, repair={"fill": "none"})
-    choice = next(choice for choice in found.choices if choice.reason_key == "course.not_judged")
-    assert choice.value == ("B16",)
-    assert choice.reason("en").endswith("because their last row has no window: B16")
+    decision = next(decision for decision in found.decisions if decision.reason_key == "course.not_judged")
+    assert decision.value == ("B16",)
+    assert decision.reason("en").endswith("because their last row has no window: B16")
 
 
 def test_units_that_have_not_failed_have_no_label() -> None:
@@ -177,7 +177,7 @@ def test_units_that_have_not_failed_have_no_label() -> None:
     mine = np.asarray(found.table.batch) == 1
     assert np.isnan(found.table.column("remaining_life")[mine]).all()
     assert not mine[found.train.origins].any()
-    assert any("B02" in choice.reason() for choice in found.choices if choice.setting == "task.unfinished")
+    assert any("B02" in decision.reason() for decision in found.decisions if decision.setting == "task.unfinished")
     with pytest.raises(InputError, match=r"'B2'.*B02|B02.*'B2'"):
         prepared(task={"unfinished": ["B2"]})
 
@@ -187,8 +187,8 @@ def test_a_column_of_the_table_is_taken_as_it_is() -> None:
     table = table.with_columns([Tag("RUL", unit="flight")], left(table, "rows") + 7)
     found = prepared(table, task={"target": "RUL", "cap": "none"})
     assert found.train.truth().min() >= 7
-    assert found.recipe.spec.targets == ("RUL",)
-    assert not any(choice.reason_key == "course.life_computed" for choice in found.choices)
+    assert found.preprocessing.spec.targets == ("RUL",)
+    assert not any(decision.reason_key == "course.life_computed" for decision in found.decisions)
 
 
 def test_prediction_needs_no_label_and_no_end(run: Run) -> None:
@@ -339,8 +339,8 @@ def test_one_row_units_are_excluded_by_name() -> None:
     table = life_table()
     keep = (np.asarray(table.batch) != 0) | (np.arange(len(table)) == 0)
     found = prepared(table.rows(keep))
-    choice = next(choice for choice in found.choices if choice.reason_key == "windows.excluded")
-    assert choice.value == ("B01",)
+    decision = next(decision for decision in found.decisions if decision.reason_key == "windows.excluded")
+    assert decision.value == ("B01",)
     assert ("windows.reason_short_batch", 1) in found.train.dropped
 
 
@@ -350,7 +350,7 @@ def test_changing_the_test_units_changes_nothing_that_is_learned(tmp_path: Path)
     first = prepared(table)
     values[first.split.rows(3)] *= 5  # type: ignore[arg-type]
     second = prepared(replace(table, values=values))
-    assert first.recipe.scaler.to_dict() == second.recipe.scaler.to_dict()
-    assert first.recipe.target_scaler is not None
-    assert second.recipe.target_scaler is not None
-    assert first.recipe.target_scaler.to_dict() == second.recipe.target_scaler.to_dict()
+    assert first.preprocessing.scaler.to_dict() == second.preprocessing.scaler.to_dict()
+    assert first.preprocessing.target_scaler is not None
+    assert second.preprocessing.target_scaler is not None
+    assert first.preprocessing.target_scaler.to_dict() == second.preprocessing.target_scaler.to_dict()

@@ -100,7 +100,7 @@ def test_what_the_plan_says_is_kept() -> None:
         reset_after=False,
         masked=True,
     )
-    assert [c.setting for c in found.choices] == ["model.recurrent_dropout", "model.activation"]
+    assert [c.setting for c in found.decisions] == ["model.recurrent_dropout", "model.activation"]
 
 
 def test_few_windows_get_a_small_gru_held_back() -> None:
@@ -125,7 +125,7 @@ def test_advice_answers_any_situation(features: int, rows: int, samples: int, cl
     head, outputs = ("number", 1) if classes < 2 else ("classes", classes)
     situation = Situation(features=features, lookback=rows, samples=samples, head=head, outputs=outputs, budget=budget)  # type: ignore[arg-type]
     found = advise(ModelPlan(), situation)
-    assert {c.setting for c in found.choices} == {
+    assert {c.setting for c in found.decisions} == {
         "model.cell",
         "model.units",
         "model.summaries",
@@ -133,10 +133,10 @@ def test_advice_answers_any_situation(features: int, rows: int, samples: int, cl
         "model.dropout",
         "model.noise",
     }
-    for choice in (*found.choices, choose_batch_size(rows, samples=samples)):
-        assert "rule of thumb" in choice.reason("en")
-        assert "經驗法則" in choice.reason("zh_TW")
-        assert "None" not in choice.reason("en")
+    for decision in (*found.decisions, choose_batch_size(rows, samples=samples)):
+        assert "rule of thumb" in decision.reason("en")
+        assert "經驗法則" in decision.reason("zh_TW")
+        assert "None" not in decision.reason("en")
 
 
 def test_every_sentence_of_the_advice_says_what_it_is() -> None:
@@ -170,14 +170,14 @@ def test_wishes_of_a_task_stand_where_the_plan_says_auto() -> None:
     found = advise(ModelPlan(), situation)
     a = found.architecture
     assert (a.answer, a.horizon, a.future, a.decoder, a.noise, a.teacher_forcing) == ("path", 6, 1, "states", 0.1, 0.5)
-    said = {choice.setting: choice for choice in reversed(found.choices)}  # the choice, then what it costs
+    said = {decision.setting: decision for decision in reversed(found.decisions)}  # the choice, then what it costs
     assert {"model.decoder", "model.noise", "model.teacher_forcing"} <= set(said)
     for setting in ("model.decoder", "model.noise", "model.teacher_forcing", "model.summaries"):
         assert "rule of thumb" in said[setting].reason("en")
         assert "經驗法則" in said[setting].reason("zh_TW")
     own = advise(ModelPlan(decoder="none", noise=0.0), situation)  # and then there is nothing to teach
     assert (own.architecture.decoder, own.architecture.noise, own.architecture.teacher_forcing) == ("none", 0.0, 0.0)
-    assert not {"model.noise", "model.teacher_forcing"} & {choice.setting for choice in own.choices}
+    assert not {"model.noise", "model.teacher_forcing"} & {decision.setting for decision in own.decisions}
 
 
 @pytest.mark.parametrize("answer", ["row", "path", "every", "window"])
@@ -202,9 +202,9 @@ def test_advice_goes_together_whatever_is_open(answer: str, wish: str, body: str
             )
             assert found.architecture.answer == answer
             assert (found.architecture.decoder == "none") == (answer in ("row", "every") or wish == "none")
-            for choice in found.choices:
-                assert choice.reason("en")
-                assert choice.reason("zh_TW")
+            for decision in found.decisions:
+                assert decision.reason("en")
+                assert decision.reason("zh_TW")
 
 
 def test_a_form_of_the_plan_reaches_the_architecture() -> None:
@@ -213,4 +213,4 @@ def test_a_form_of_the_plan_reaches_the_architecture() -> None:
     assert (a.bidirectional, a.layer_norm, a.residual, a.attention, a.attention_heads) == (True, True, True, True, 2)
     wide = advise(ModelPlan(body="transformer", attention_heads=3), Situation(features=3, lookback=20, samples=500))
     assert (wide.architecture.body, wide.architecture.units) == ("transformer", (30,))
-    assert "model.cell" not in {choice.setting for choice in wide.choices}
+    assert "model.cell" not in {decision.setting for decision in wide.decisions}

@@ -240,7 +240,7 @@ def weights_of(model: Any) -> list[np.ndarray]:
 def test_one_row_needs_no_training_lanes(run: Run) -> None:
     """Trap T: stateful prediction that needs the training batch size. One window alone is as good as many."""
     assert run.summary["architecture"]["lookback"] == 6
-    windows = run.bundle.recipe.windows(small_table(), need_target=False)[0]
+    windows = run.bundle.preprocessing.windows(small_table(), need_target=False)[0]
     everything = predict_carried(run.bundle.network, windows)
     one = predict_carried(run.bundle.network, windows.subset(np.array([300])))
     np.testing.assert_array_equal(one[0], everything[300])
@@ -263,11 +263,11 @@ def test_a_run_with_a_carried_state_learns_and_its_bundle_knows(run: Run, tmp_pa
     losses = run.summary["history"]["loss"]
     assert losses[-1] < losses[0]
     again = Bundle.load(run.save(tmp_path / "m.backmix"))
-    assert again.recipe.spec.carried
+    assert again.preprocessing.spec.carried
     one, _ = run.bundle.predict(small_table())
     two, _ = again.predict(small_table())
     assert one.equals(two)
-    windowed = replace(again, recipe=replace(again.recipe, spec=replace(again.recipe.spec, carried=False)))
+    windowed = replace(again, preprocessing=replace(again.preprocessing, spec=replace(again.preprocessing.spec, carried=False)))
     other, _ = windowed.predict(small_table())
     assert np.abs(other["prediction"] - one["prediction"]).iloc[50:].max() > 1e-4
 
@@ -360,9 +360,9 @@ def test_classes_are_learned_per_row(count: int, tmp_path: Path) -> None:
     made = fit(
         table, small_plan(classes=True, training={"state": "carried", "epochs": 2}), folder=tmp_path / "run", quiet=True
     )
-    choices = {choice["setting"]: choice["value"] for choice in made.summary["choices"]}
-    assert choices["model.summaries"] is False
-    assert choices["training.stretch"] == 6
+    decisions = {decision["setting"]: decision["value"] for decision in made.summary["choices"]}
+    assert decisions["model.summaries"] is False
+    assert decisions["training.stretch"] == 6
     assert made.summary["scores"]
 
 

@@ -154,7 +154,7 @@ def test_what_is_not_worth_a_tenth_is_left_out_and_what_is_useless_has_no_weight
     assert (found[found > 0] >= LEAST_WEIGHT).all()
 
 
-def test_the_mixture_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
+def test_the_ensemble_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
     prepared, found = sensor
     model, windows = found.model, prepared.test
     assert isinstance(model, Ensemble)
@@ -170,7 +170,7 @@ def test_the_mixture_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[
     np.testing.assert_array_equal(predict_network(model, few), predict_network(model, windows)[:7])
 
 
-def test_the_mixture_beats_the_networks_alone_where_the_plant_is_linear(
+def test_the_ensemble_beats_the_networks_alone_where_the_plant_is_linear(
     sensor: tuple[Prepared, TrainedEnsemble],
 ) -> None:
     prepared, found = sensor
@@ -232,7 +232,7 @@ def test_targets_of_a_block_do_not_reach_what_is_said_of_it(name: str) -> None:
     assert not np.array_equal(one.held, two.held)
 
 
-def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
+def test_rows_of_the_test_part_change_nothing_of_the_ensemble(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
     prepared, found = sensor
     table = steady_table()
     values = np.array(table.values)
@@ -245,7 +245,7 @@ def test_rows_of_the_test_part_change_nothing_of_the_mixture(sensor: tuple[Prepa
     np.testing.assert_array_equal(predict_network(found.model, few), predict_network(other.model, few))
 
 
-def test_the_same_seed_gives_the_same_mixture_and_finished_networks_are_not_trained_again(
+def test_the_same_seed_gives_the_same_ensemble_and_finished_networks_are_not_trained_again(
     sensor: tuple[Prepared, TrainedEnsemble], tmp_path: Path
 ) -> None:
     prepared, found = sensor
@@ -308,11 +308,11 @@ def test_batches_of_any_length_are_mixed_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"model": {"recipe": "course", "units": [4]}}, "mixture.asked"),
-        ({"training": {"state": "carried"}}, "mixture.alone_carried"),
+        ({"model": {"recipe": "course", "units": [4]}}, "ensemble.asked"),
+        ({"training": {"state": "carried"}}, "ensemble.alone_carried"),
         (
             {"task": {"kind": "forecast", "target": "quality"}, "windows": {"lookback": 6, "horizon": 3}},
-            "mixture.alone_answer",
+            "ensemble.alone_answer",
         ),
     ],
 )
@@ -345,7 +345,7 @@ def test_where_the_answer_is_that_of_the_networks_each_block_gets_two(tmp_path: 
     assert not np.allclose(both[0], both[1])
     assert mixed.held is not None
     np.testing.assert_allclose(mixed.held[block.at], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
-    assert mixed.choices[0].reason_key == "mixture.recipe_twice"
+    assert mixed.decisions[0].reason_key == "ensemble.recipe_twice"
     assert {path.name for path in tmp_path.iterdir()} >= {f"network_{2 * len(over)}", "network_1"}
 
 
@@ -387,7 +387,7 @@ def test_what_does_not_go_together_is_refused(model: dict[str, Any], message: st
 
 @pytest.fixture(scope="module")
 def side_by_side(sensor: tuple[Prepared, TrainedEnsemble]) -> TrainedEnsemble:
-    """The same mixture, its networks trained by two workers."""
+    """The same ensemble, its networks trained by two workers."""
     prepared, _ = sensor
     return fit_model(prepared, design(prepared), ensemble_blocks(prepared), Making(workers=Workers(2)))
 

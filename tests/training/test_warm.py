@@ -96,7 +96,7 @@ def test_scalers_rules_and_network_are_kept_and_the_same_start_gives_the_same_ru
     old, new = sensor_run.bundle, warm.bundle
     assert new.architecture == old.architecture
     for part in ("scaler", "target_scaler", "repair", "inputs"):
-        assert new.recipe.to_dict()[part] == old.recipe.to_dict()[part]
+        assert new.preprocessing.to_dict()[part] == old.preprocessing.to_dict()[part]
     assert warm.summary["best_epoch"] > 0
     assert any((new.weights[name] != array).any() for name, array in old.weights.items())
     again = fit(later(), plan_from(sensor_run, training={"epochs": 3}), folder=tmp_path / "again", quiet=True)
@@ -105,10 +105,10 @@ def test_scalers_rules_and_network_are_kept_and_the_same_start_gives_the_same_ru
 
 def test_the_report_says_what_was_kept_and_what_was_chosen(sensor_run: Run, tmp_path: Path) -> None:
     run = fit(later(), plan_from(sensor_run, training={"patience": 1}), folder=tmp_path / "run", quiet=True)
-    choices = {choice["setting"]: choice for choice in run.summary["choices"]}
-    assert choices["training.warm_start"]["reason_key"] == "warm.kept"
-    assert choices["training.learning_rate"]["value"] == pytest.approx(GENTLE * 1e-3)
-    assert choices["training.epochs"]["value"] == 100
+    decisions = {decision["setting"]: decision for decision in run.summary["choices"]}
+    assert decisions["training.warm_start"]["reason_key"] == "warm.kept"
+    assert decisions["training.learning_rate"]["value"] == pytest.approx(GENTLE * 1e-3)
+    assert decisions["training.epochs"]["value"] == 100
     scaler = next(line for line in run.summary["leakage"] if line["name"] == "scaler")
     assert scaler["passed"] is True
     assert "an earlier model, which learned from 2026-03-01T00:00:00 to 2026-03-01T05:" in scaler["text"]["en"]
@@ -233,7 +233,7 @@ def test_the_command_takes_a_bundle(sensor_run: Run, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr + done.stdout
-    assert any(choice["setting"] == "training.warm_start" for choice in json.loads(done.stdout)["choices"])
+    assert any(decision["setting"] == "training.warm_start" for decision in json.loads(done.stdout)["choices"])
 
 
 def test_periods_meet_when_they_share_a_moment() -> None:

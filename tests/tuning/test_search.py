@@ -155,10 +155,10 @@ def test_folds_follow_one_another_in_time_and_scalers_are_their_own() -> None:
     for number in range(3):
         prepared = ready.prepared(number, ready.plan)
         taught = np.concatenate([prepared.train.target_rows, prepared.validation.target_rows])
-        assert taught.max() < prepared.test.target_rows.min() - prepared.recipe.spec.reach + 1
+        assert taught.max() < prepared.test.target_rows.min() - prepared.preprocessing.spec.reach + 1
         np.testing.assert_array_equal(prepared.test.target_rows, ready.judged[number])
         ends.append(int(prepared.test.target_rows.max()))
-        centers.append(tuple(prepared.recipe.scaler.center))
+        centers.append(tuple(prepared.preprocessing.scaler.center))
     assert ends == sorted(ends)
     assert ends[-1] == FIRST_TEST_ROW - 1
     assert len(set(centers)) == 3

@@ -106,36 +106,36 @@ def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, 
     from backmix.training.course_rules import SETTING
     from backmix.training.measured import source
 
-    choices = [*prepared.choices, *design.choices]
+    decisions = [*prepared.decisions, *design.decisions]
     count = parameters(design.architecture)
     megabytes = memory(design.architecture, design.settings.batch_size, rows=prepared.train.steps) / 2**20
     windows = {name: len(part) for name, part in prepared.parts.items()}
-    known = rule(prepared.task, prepared.recipe.spec, prepared.recipe.step, table=prepared.table)
+    known = rule(prepared.task, prepared.preprocessing.spec, prepared.preprocessing.step, table=prepared.table)
     counsel = of_run(prepared, design)
     if as_json:
         show_json(
             {
-                "choices": [choice.to_dict() | {"reason": choice.reason()} for choice in choices],
+                "choices": [decision.to_dict() | {"reason": decision.reason()} for decision in decisions],
                 "counsel": [one.to_dict() for one in counsel],
                 "source": source(),
                 "availability": texts(known),
                 "parameters": count,
                 "memory_bytes": int(megabytes * 2**20),
                 "windows": windows,
-                "dead_times": dead_times and delays_to_dict(dead_times, prepared.recipe.spec),
+                "dead_times": dead_times and delays_to_dict(dead_times, prepared.preprocessing.spec),
             }
         )
         return
     show_counsel(counsel)
-    others = [choice for choice in choices if choice.setting not in SETTING.values()]
+    others = [decision for decision in decisions if decision.setting not in SETTING.values()]
     show_table(
         [say("app.col_setting"), say("app.col_value"), say("app.col_reason")],
-        [(choice.setting, _value(choice.value), choice.reason()) for choice in others],
+        [(decision.setting, _value(decision.value), decision.reason()) for decision in others],
     )
     show_line(say("rules.known", rule=text(known)))
     show_line(say("app.size", parameters=count, memory=f"{megabytes:.1f}", **windows))
     if dead_times is not None:
-        show_delays(dead_times, prepared.recipe.spec)
+        show_delays(dead_times, prepared.preprocessing.spec)
 
 
 def _value(value: Any) -> str:
@@ -147,23 +147,23 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     from backmix.models.forms import describe
     from backmix.models.size import parameters
 
-    task, a = bundle.recipe.task, bundle.architecture
+    task, a = bundle.preprocessing.task, bundle.architecture
     if as_json:
         show_json(
             {
                 "task": task.name,
                 "targets": [vars(tag) for tag in task.targets],
-                "inputs": [vars(tag) for tag in bundle.recipe.inputs],
+                "inputs": [vars(tag) for tag in bundle.preprocessing.inputs],
                 "architecture": a.to_dict(),
                 "parameters": parameters(a),
-                "step_seconds": bundle.recipe.step,
+                "step_seconds": bundle.preprocessing.step,
                 "scores": bundle.scores,
                 "availability": _rule(bundle),
                 "plan": bundle.plan,
             }
         )
         return
-    rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.recipe.inputs]
+    rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.preprocessing.inputs]
     rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
     show_table(
         [say("app.col_tag"), say("app.col_unit"), say("app.col_role")],
@@ -181,11 +181,11 @@ def _rule(bundle: Bundle) -> dict[str, str]:
     """Which labels are known at the moment of prediction, by language, as the run said it."""
     from backmix.scoring.leakage.availability import rule, texts
 
-    recipe = bundle.recipe
+    preprocessing = bundle.preprocessing
     told = bundle.scores.get("availability")
     if isinstance(told, dict) and all(isinstance(told.get(lang), str) for lang in LANGUAGES):
         return told
-    return texts(rule(recipe.task, recipe.spec, recipe.step))
+    return texts(rule(preprocessing.task, preprocessing.spec, preprocessing.step))
 
 
 def show_comparison(runs: Sequence[Run], *, as_json: bool) -> None:

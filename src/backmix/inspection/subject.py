@@ -127,12 +127,12 @@ class Subject:
     @classmethod
     def of(cls, prepared: Prepared, model: Any, architecture: Architecture, *, target: int = 0) -> Subject:
         """The network of a run, on its test part."""
-        spec = prepared.recipe.spec
+        spec = prepared.preprocessing.spec
         every = (
             prepared.test
             if spec.lookback is None
             else build_windows(prepared.table, spec.without_target(), split=prepared.split, part=SplitPart.TEST).scaled(
-                prepared.recipe.scaler, prepared.recipe.target_scaler
+                prepared.preprocessing.scaler, prepared.preprocessing.target_scaler
             )
         )
         subject = cls(
@@ -142,7 +142,7 @@ class Subject:
             windows=prepared.test,
             background=prepared.train,
             every=every,
-            step=prepared.recipe.step,
+            step=prepared.preprocessing.step,
             target=target,
         )
         return subject.plain()

@@ -23,7 +23,7 @@ from backmix.models.member import Member
 Floats = NDArray[np.float64]
 SURE = 1e-3
 """The least chance of a class that counts: trees that have never seen a thing say 0, and would forbid it."""
-ENSEMBLE = "mixture"
+ENSEMBLE = "ensemble"
 """What scores and frames call it."""
 
 
@@ -131,7 +131,7 @@ def logarithms(chances: Floats, kind: Kind) -> Floats:
 
 
 def check_ensemble(weights: Floats, parts: Sequence[Member], members: int, architecture: Architecture) -> None:
-    """ValueError or KeyError unless these can be a mixture for windows of the architecture."""
+    """ValueError or KeyError unless these can be an ensemble for windows of the architecture."""
     a = architecture
     if weights.shape != (1 + len(parts), a.outputs) or weights.dtype != np.float64 or not np.isfinite(weights).all():
         raise ValueError("weights")

@@ -19,7 +19,7 @@ def check_form(a: Architecture) -> None:
     _check_answer(a)
     _check_decoder(a)
     if a.skip and (a.lookback is None or a.by_row or a.decoder != "none" or a.dense):
-        raise PlanError("mixture.skip_rows")
+        raise PlanError("ensemble.skip_rows")
     if a.body == "transformer":
         _check_transformer(a)
 

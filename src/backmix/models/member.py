@@ -1,4 +1,4 @@
-"""What can stand beside the networks of a mixture: a linear model or a forest, as plain arrays.
+"""What can stand beside the networks of an ensemble: a linear model or a forest, as plain arrays.
 
 This module defines `Member`, which needs NumPy alone and is kept as arrays and a few names, and checks
 arrays of unknown origin before anything is computed with them.

@@ -92,16 +92,16 @@ class ModelPlan(PlanSection):
     @classmethod
     def _some_members(cls, members: Any) -> Any:
         if members != "auto" and not 1 <= members <= MOST_MEMBERS:
-            raise ValueError(say("mixture.plan_members", most=MOST_MEMBERS))
+            raise ValueError(say("ensemble.plan_members", most=MOST_MEMBERS))
         return members
 
     @model_validator(mode="after")
     def _of_one_recipe(self) -> Self:
         for name in ("members", "beside", "taught", "learns"):
             if self.recipe == "course" and name in self.model_fields_set:
-                raise ValueError(say("mixture.plan_course", field=name))
+                raise ValueError(say("ensemble.plan_course", field=name))
         if self.learns == "residual" and self.beside == ():
-            raise ValueError(say("mixture.plan_nothing_left"))
+            raise ValueError(say("ensemble.plan_nothing_left"))
         return self
 
     @field_validator("cell")

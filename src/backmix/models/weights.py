@@ -30,24 +30,24 @@ def put_weights(model: Any, weights: Weights) -> None:
         variable.assign(weights[_name(variable)])
 
 
-def take_ensemble(mixture: Ensemble) -> dict[str, NDArray[Any]]:
-    """All arrays of a mixture: of network k by ``network_k/layer/role``, of a part by ``part_name/role``."""
+def take_ensemble(ensemble: Ensemble) -> dict[str, NDArray[Any]]:
+    """All arrays of an ensemble: of network k by ``network_k/layer/role``, of a part by ``part_name/role``."""
     found = {
         f"network_{number}/{name}": array
-        for number, member in enumerate(mixture.members, 1)
+        for number, member in enumerate(ensemble.members, 1)
         for name, array in take_weights(member).items()
     }
-    found |= {f"part_{part.name}/{role}": array for part in mixture.parts for role, array in part.arrays.items()}
-    return {**found, "mixture/weights": mixture.weights}
+    found |= {f"part_{part.name}/{role}": array for part in ensemble.parts for role, array in part.arrays.items()}
+    return {**found, "mixture/weights": ensemble.weights}
 
 
 def network_weights(weights: Weights, number: int) -> dict[str, NDArray[Any]]:
-    """Those of network ``number`` of a mixture, counted from 1."""
+    """Those of network ``number`` of an ensemble, counted from 1."""
     return _below(weights, f"network_{number}/")
 
 
 def part_arrays(weights: Weights, name: str) -> dict[str, NDArray[Any]]:
-    """Those of a part of a mixture by role."""
+    """Those of a part of an ensemble by role."""
     return _below(weights, f"part_{name}/")
 
 

@@ -131,7 +131,7 @@ class ReportData:
     predictions: the prediction frame of the test part, of the network and the baselines
     network: the name of the network in ``scores`` and ``predictions``
     level: coverage of the intervals
-    training, choices: how the network was trained, and what the program decided, with reasons
+    training, decisions: how the network was trained, and what the program decided, with reasons
     parts: the split; spec, step: the form of the windows, and seconds between rows
     audit, notes, account: the state of the data, what was done to it, where every row has gone
     rule: which labels are known at the moment of prediction; as far as ``spec`` says it when left out
@@ -150,7 +150,7 @@ class ReportData:
     network: str = "network"
     level: float = 0.95
     training: TrainingRecord | None = None
-    choices: Sequence[Decision] = ()
+    decisions: Sequence[Decision] = ()
     parts: Sequence[PartSummary] = ()
     spec: WindowSpec | None = None
     step: float | None = None

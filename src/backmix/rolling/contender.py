@@ -42,7 +42,7 @@ class Contender:
     def windows(self, table: Table, rows: Mask) -> Windows | None:
         """The windows whose target lies in some rows (N,) of a table; None when there is none."""
         try:
-            windows, _ = self.bundle.recipe.windows(table, need_target=True)
+            windows, _ = self.bundle.preprocessing.windows(table, need_target=True)
         except InputError as fault:
             if not fault.key.startswith("windows."):
                 raise
@@ -55,7 +55,7 @@ class Contender:
         windows = self.windows(table, rows)
         if windows is None:
             return None
-        task = self.bundle.recipe.task
+        task = self.bundle.preprocessing.task
         return prediction_frame(
             task, windows, predict_outcome(self.bundle.network, task, windows), model=model, part=part
         )
@@ -85,7 +85,7 @@ def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divid
         prepared,
         Bundle.of(
             mixed.model,
-            recipe=prepared.recipe,
+            preprocessing=prepared.preprocessing,
             read=plan.data,
             plan=plan.to_toml(),
             scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)},

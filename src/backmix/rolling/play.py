@@ -146,7 +146,7 @@ class _Game:
     def _challenge(self, number: int, known: Table) -> tuple[Lesson | None, str]:
         """A challenger from what is known, or why there is none."""
         layout, plan = self.stage.layout, self.stage.plan
-        spec = self.in_charge.bundle.recipe.spec
+        spec = self.in_charge.bundle.preprocessing.spec
         start = self.in_charge.bundle.start("champion") if plan.refit.start == "warm" else None
         try:
             return teach(
@@ -165,7 +165,7 @@ class _Game:
         """The model in charge against the first champion, and against the best refitted baseline."""
         import pandas as pd
 
-        task = self.first.bundle.recipe.task
+        task = self.first.bundle.preprocessing.task
         never = (
             mine.assign(model=NEVER)
             if self.in_charge is self.first
@@ -208,7 +208,7 @@ class _Game:
     def _decide(self, mine: pd.DataFrame, seen: Table, rows: Any, challenger: Contender) -> Promotion:
         import pandas as pd
 
-        layout, task = self.stage.layout, self.first.bundle.recipe.task
+        layout, task = self.stage.layout, self.first.bundle.preprocessing.task
         found = [mine, challenger.frame(seen, rows, model=CHALLENGER, part=NEW)]
         bound = layout.plan.bound
         if bound != "none":

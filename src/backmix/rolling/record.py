@@ -124,7 +124,7 @@ def _report(played: Played) -> RoundsReport:
     import pandas as pd
 
     bundle = played.stage.champion.bundle
-    task = bundle.recipe.task
+    task = bundle.preprocessing.task
     overall: Verdict | None = None
     beside: Verdict | None = None
     if played.frames:

@@ -104,12 +104,12 @@ def _of_champion(
 
 
 def _set(plan: Plan, table: Table, champion: Contender, path: Path | None, *, old: int, held: Mask | None) -> Stage:
-    recipe = champion.bundle.recipe
+    preprocessing = champion.bundle.preprocessing
     if plan.refit.start == "warm":
         champion.bundle.start("champion").check(plan)
-    table = resample(recipe.aligned(table, need_target=True).table, recipe.repair.plan).table
-    whole = recipe.spec.lookback is None or recipe.task.whole_batches
-    layout = lay_out(table, plan.refit, recipe.spec, old=old, held=held, whole=whole)
+    table = resample(preprocessing.aligned(table, need_target=True).table, preprocessing.repair.plan).table
+    whole = preprocessing.spec.lookback is None or preprocessing.task.whole_batches
+    layout = lay_out(table, plan.refit, preprocessing.spec, old=old, held=held, whole=whole)
     return Stage(plan=plan, table=table, champion=champion, layout=layout, path=path)
 
 
@@ -132,8 +132,8 @@ def _table(bundle: Bundle, data: Any) -> Table:
         reading = read(bundle.read)
     else:
         reading = data if isinstance(data, Reading) else reading_of(data, Plan(data=bundle.read), Path())
-    recipe = bundle.recipe
-    return resample(recipe.aligned(reading.table, need_target=True).table, recipe.repair.plan).table
+    preprocessing = bundle.preprocessing
+    return resample(preprocessing.aligned(reading.table, need_target=True).table, preprocessing.repair.plan).table
 
 
 def _joined(old: Table, new: Table) -> Table:

@@ -123,11 +123,11 @@ class Banded:
 def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: TrainedEnsemble | None = None) -> Banded:
     """The frame of a judgement with intervals as the plan asks for them, and how they hold.
 
-    mixed: the mixture that was judged: what it said of each block before it had seen it calibrates, too
+    mixed: the ensemble that was judged: what it said of each block before it had seen it calibrates, too
     """
     asked, task = prepared.plan.intervals, prepared.task
     kind: Literal["split", "adaptive"] = "adaptive" if asked.kind == "adaptive" else "split"
-    banding = Banding(network, asked.level, kind, lateness(prepared.recipe.spec))
+    banding = Banding(network, asked.level, kind, lateness(prepared.preprocessing.spec))
     calibrated = (
         None if asked.kind == "none" else calibrate(_unseen(judgement.frame, task, network, mixed), task, banding)
     )
@@ -139,7 +139,7 @@ def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: Train
 
 
 def _unseen(frame: pd.DataFrame, task: Task, network: str, mixed: TrainedEnsemble | None) -> pd.DataFrame:
-    """The frame, and below it what a mixture said of blocks of the training part when they were held out."""
+    """The frame, and below it what an ensemble said of blocks of the training part when they were held out."""
     import pandas as pd
 
     if mixed is None or mixed.blocks is None or mixed.held is None:

@@ -54,7 +54,7 @@ class Baselines:
 
     def mark(self, loss: str) -> ScoreToBeat | None:
         """The score to beat while training with this loss, or None when it has another unit."""
-        scaler = self.prepared.recipe.target_scaler
+        scaler = self.prepared.preprocessing.target_scaler
         other = self.prepared.task.kind != "regression" or loss not in ("mse", "mae")
         if other or scaler is None or self.frame.empty:
             return None
@@ -68,7 +68,7 @@ class Baselines:
     def judge(self, model: Any, *, name: str, mixed: TrainedEnsemble | None = None) -> Judgement:
         """Score a trained Keras network called ``name`` beside the baselines.
 
-        ``mixed``: the mixture that ``model`` is; what it says of validation windows is then what its networks and
+        ``mixed``: the ensemble that ``model`` is; what it says of validation windows is then what its networks and
         parts said when they had not seen them, and its networks alone are scored, too.
         """
         import pandas as pd
@@ -128,7 +128,7 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
 def score_baselines(prepared: Prepared, *, pool: Windows | None = None) -> Baselines:
     """Fit the baselines of the plan (else of the task) on the training windows.
 
-    pool: the windows that teach a mixture, those of validation among them: they teach the baselines, too, before
+    pool: the windows that teach an ensemble, those of validation among them: they teach the baselines, too, before
         they are judged
     """
     import pandas as pd

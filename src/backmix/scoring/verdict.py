@@ -44,7 +44,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class EnsembleShare:
-    """Of a mixture: the share of its networks in the answer, and what the networks alone are called in the frame."""
+    """Of an ensemble: the share of its networks in the answer, and what the networks alone are called in the frame."""
 
     share: float
     alone: str
@@ -63,8 +63,8 @@ class Verdict:
         among its windows, say) the best one on the test part stands against the network
     targets: over how many targets a mean was taken, each in units of its own spread; 1 for none
     note: what must be known to read the scores (`Task.convention`), None for nothing
-    recurrent: of a mixture the share of the networks in the answer; None for one network alone
-    alone: the networks of a mixture without what stands beside them
+    recurrent: of an ensemble the share of the networks in the answer; None for one network alone
+    alone: the networks of an ensemble without what stands beside them
     """
 
     outcome: Outcome
@@ -120,10 +120,10 @@ class Verdict:
         if self.targets > 1:
             kind = "mean_in_spreads" if metric.unit == "target" else "mean_over_targets"
             title = say(f"evaluation.{kind}", metric=title, targets=self.targets)
-        kind = "rnn" if self.recurrent is None else "mixture"
+        kind = "rnn" if self.recurrent is None else "ensemble"
         where = "inside" if self.outcome in ("too_few", "no_baseline") else "subject"
         found: dict[str, Any] = {
-            "subject": say(f"mixture.{where}_{kind}"),
+            "subject": say(f"ensemble.{where}_{kind}"),
             "metric": title,
             "windows": f"{self.windows:,}",
             "batches": f"{self.batches:,}",
@@ -156,10 +156,10 @@ class Verdict:
         return self.text()
 
     def _inside(self) -> str:
-        """What the networks of a mixture have to do with its answer."""
+        """What the networks of an ensemble have to do with its answer."""
         if self.recurrent is None or self.alone is None:
             return ""
-        key = "mixture.verdict_share" if self.recurrent else "mixture.verdict_no_networks"
+        key = "ensemble.verdict_share" if self.recurrent else "ensemble.verdict_no_networks"
         return say(key, share=f"{100 * self.recurrent:.0f} %", alone=self._score(self.alone))
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def judge(
     if not test or network not in test[0].samples:
         raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
     test, silent = on_common(test)
-    choice = [panel for (part, _), panel in panels(frame[frame["part"] == chosen_on], task)]
+    validation = [panel for (part, _), panel in panels(frame[frame["part"] == chosen_on], task)]
     rivals = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
     facts = MetricDraws(metric, test, sampling)
     values = {name: facts.value(name) for name in [network, *rivals]}
@@ -242,7 +242,7 @@ def judge(
     if not rivals:
         return Verdict("no_baseline", metric.name, None, network=standing[network], **common)
     best = max(rivals, key=lambda name: facts.good(values[name]))
-    picked = _best_on(choice, metric, rivals)
+    picked = _best_on(validation, metric, rivals)
     baseline = picked or best
     gain = facts.good(values[network]) - facts.good(values[baseline])
     ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]))
@@ -287,13 +287,13 @@ def _ahead(name: str, one: float, other: float) -> bool:
     return one < other if better == "lower" else one > other
 
 
-def _best_on(choice: list[Panel], metric: Metric, rivals: list[str]) -> str | None:
+def _best_on(validation: list[Panel], metric: Metric, rivals: list[str]) -> str | None:
     """The baseline with the best score on the choosing part; None when it has no usable window."""
-    if not choice:
+    if not validation:
         return None
-    choice, _ = on_common(choice)
-    facts = MetricDraws(metric, choice, Sampling())
-    values = {name: facts.value(name) for name in rivals if name in choice[0].samples}
+    validation, _ = on_common(validation)
+    facts = MetricDraws(metric, validation, Sampling())
+    values = {name: facts.value(name) for name in rivals if name in validation[0].samples}
     values = {name: value for name, value in values.items() if np.isfinite(value)}
     return max(values, key=lambda name: float(facts.good(values[name]))) if values else None
 

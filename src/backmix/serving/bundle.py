@@ -32,7 +32,7 @@ from backmix.models.weights import Weights, fits, network_weights, put_weights, 
 from backmix.parallel import HERE, Workers
 from backmix.serving.archive import pack, read_json, unpack
 from backmix.serving.composition import Composition
-from backmix.serving.intervals import add_intervals, fits_recipe, read_intervals
+from backmix.serving.intervals import add_intervals, fits_preprocessing, read_intervals
 from backmix.training.plan import Plan
 from backmix.training.preprocessing import Preprocessing
 from backmix.training.warm import Period, Start
@@ -56,16 +56,16 @@ _AT_PREDICTION = {
 class Bundle:
     """A trained model with everything around it.
 
-    weights: variable path -> array, as the built network names them; of a mixture see `models.weights`
+    weights: variable path -> array, as the built network names them; of an ensemble see `models.weights`
     read: how the training table was read; `predict_file` reads new files the same way
     plan: the resolved plan as TOML text
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
-    blend: what a mixture is made of; None for one network alone
+    blend: what an ensemble is made of; None for one network alone
     intervals: how far results lie from predictions (`models.bands`); None where nobody has calibrated it
     """
 
-    recipe: Preprocessing
+    preprocessing: Preprocessing
     architecture: Architecture
     weights: Weights
     read: ReadPlan = field(default_factory=ReadPlan)
@@ -77,7 +77,7 @@ class Bundle:
 
     @classmethod
     def of(cls, model: Any, **others: Any) -> Bundle:
-        """A bundle of a trained Keras network, or of a `Ensemble`, with the other fields as they are given."""
+        """A bundle of a trained Keras network, or of an `Ensemble`, with the other fields as they are given."""
         if isinstance(model, Ensemble):
             return cls(
                 architecture=model.architecture, weights=take_ensemble(model), blend=Composition.of(model), **others
@@ -86,7 +86,7 @@ class Bundle:
 
     @cached_property
     def network(self) -> Any:
-        """The Keras network with the bundle's weights, or the mixture of several."""
+        """The Keras network with the bundle's weights, or the ensemble of several."""
         if self.blend is None:
             return _built(self.architecture, self.weights)
         members = tuple(
@@ -102,7 +102,7 @@ class Bundle:
 
     @property
     def inside(self) -> Any:
-        """The Keras network that can be looked into: of a mixture the one that was stopped on the validation part."""
+        """The Keras network that can be looked into: of an ensemble the one that was stopped on the validation part."""
         return self.network if self.blend is None else self.network.members[-1]
 
     @property
@@ -118,7 +118,7 @@ class Bundle:
     def start(self, where: str) -> Start:
         """This model as the beginning of another training; ``where`` names it in messages.
 
-        Of a mixture it is the network that was stopped on the validation part, the last one.
+        Of an ensemble it is the network that was stopped on the validation part, the last one.
         """
         weights = self.weights
         if self.blend is not None:
@@ -128,7 +128,7 @@ class Bundle:
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return Start(
             where=where,
-            recipe=self.recipe,
+            preprocessing=self.preprocessing,
             architecture=self.architecture,
             give=partial(put_weights, weights=weights),
             mark=digest.hexdigest()[:32],
@@ -149,15 +149,15 @@ class Bundle:
         from backmix.serving.partitions import score
 
         try:
-            windows, ledger = self.recipe.windows(table, need_target=False)
+            windows, ledger = self.preprocessing.windows(table, need_target=False)
         except InputError as fault:
             raise InputError(_AT_PREDICTION.get(fault.key, fault.key), **fault.values) from None
         outcome = score(self, windows, workers)
-        frame = prediction_frame(self.recipe.task, windows, outcome, model=self.called, part="new")
+        frame = prediction_frame(self.preprocessing.task, windows, outcome, model=self.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
         if self.intervals is not None:
-            frame = add_intervals(frame, self.recipe, self.intervals, windows)
+            frame = add_intervals(frame, self.preprocessing, self.intervals, windows)
         frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
         return frame, ledger
 
@@ -169,7 +169,7 @@ class Bundle:
         lab: the laboratory file of these rows, for a model that is shown past results from such a file.
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
-        wanted = {tag.name for tag in self.recipe.wanted}
+        wanted = {tag.name for tag in self.preprocessing.wanted}
         other = {
             "file": str(path),
             "set": None,
@@ -182,7 +182,7 @@ class Bundle:
             "tags": tuple(tag for tag in self.read.tags if tag.name in wanted),
         }
         plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
-        reading = read(plan, needed=[tag.name for tag in self.recipe.measured])  # labels may be missing
+        reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table, workers=workers)
         return frame, reading.ledger.add(*ledger.notes)
 
@@ -193,10 +193,10 @@ class Bundle:
             if told is None:
                 raise PlanError("lab.unasked", file=file)
             return told.model_copy(update={"file": str(file)})
-        if told is None or self.recipe.spec.known is None:
+        if told is None or self.preprocessing.spec.known is None:
             return None
         if told.file is not None:
-            raise InputError("lab.new_results", targets=", ".join(self.recipe.spec.targets))
+            raise InputError("lab.new_results", targets=", ".join(self.preprocessing.spec.targets))
         return told
 
     def save(self, path: Path | str) -> Path:
@@ -205,7 +205,7 @@ class Bundle:
 
         members = {
             "architecture.json": _json(self.architecture.to_dict()),
-            "recipe.json": _json(self.recipe.to_dict()),
+            "recipe.json": _json(self.preprocessing.to_dict()),
             "read.json": _json(self.read.model_dump(mode="json", exclude_none=True)),
             "scores.json": _json(self.scores),
             "plan.toml": self.plan.encode(),
@@ -233,8 +233,8 @@ class Bundle:
         try:
             architecture = Architecture.from_dict(read_json(members[member], path, member))
             member = "recipe.json"
-            recipe = Preprocessing.from_dict(read_json(members[member], path, member))
-            if recipe.spec.carried:
+            preprocessing = Preprocessing.from_dict(read_json(members[member], path, member))
+            if preprocessing.spec.carried:
                 check_carries(architecture)
             member = "read.json"
             reading = ReadPlan.model_validate(read_json(members[member], path, member))
@@ -272,12 +272,12 @@ class Bundle:
             safetensors.SafetensorError,
         ):
             raise BundleError("bundle.malformed", where=path, member=member) from None
-        if (len(recipe.spec.feature_names), recipe.spec.lookback) != (architecture.features, architecture.lookback):
+        if (len(preprocessing.spec.feature_names), preprocessing.spec.lookback) != (architecture.features, architecture.lookback):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
-        if intervals is not None and not fits_recipe(intervals, recipe):
+        if intervals is not None and not fits_preprocessing(intervals, preprocessing):
             raise BundleError("bundle.malformed", where=path, member="intervals.json")
         return cls(
-            recipe=recipe,
+            preprocessing=preprocessing,
             architecture=architecture,
             weights=weights,
             read=reading,

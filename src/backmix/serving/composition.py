@@ -1,6 +1,6 @@
-"""How a bundle keeps a mixture.
+"""How a bundle keeps an ensemble.
 
-This module says which networks and parts a mixture of the bundle is made of (`Composition`, the member
+This module says which networks and parts an ensemble of the bundle is made of (`Composition`, the member
 ``mixture.json``), and checks it and the arrays that belong to it before anything is built.
 """
 
@@ -26,10 +26,10 @@ class Composition:
     parts: tuple[tuple[str, str, str, str], ...]
 
     @classmethod
-    def of(cls, mixture: Ensemble) -> Composition:
-        """What is written down of a mixture beside its arrays."""
+    def of(cls, ensemble: Ensemble) -> Composition:
+        """What is written down of an ensemble beside its arrays."""
         return cls(
-            len(mixture.members), tuple((part.name, part.view, part.kind, part.activation) for part in mixture.parts)
+            len(ensemble.members), tuple((part.name, part.view, part.kind, part.activation) for part in ensemble.parts)
         )
 
     def to_dict(self) -> dict[str, Any]:

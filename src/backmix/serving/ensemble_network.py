@@ -1,7 +1,7 @@
-"""A mixture in the light runtime.
+"""An ensemble in the light runtime.
 
 This module does for several networks and the parts beside them what `backmix.native.Network` does for one:
-scaling included, raw outputs, a state that the caller holds. The state of a mixture is that of its networks
+scaling included, raw outputs, a state that the caller holds. The state of an ensemble is that of its networks
 one after the other and, where a part looks at a whole window, the scaled rows of the last window.
 """
 

@@ -32,30 +32,30 @@ def read_intervals(members: Mapping[str, bytes], path: Path) -> Calibrated | Non
     return calibrated_from(read_json(members[MEMBER], path, MEMBER)) if MEMBER in members else None
 
 
-def fits_recipe(intervals: Calibrated, recipe: Preprocessing) -> bool:
+def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> bool:
     """Whether these are intervals of what the recipe's task answers."""
-    task = recipe.task
+    task = preprocessing.task
     if isinstance(intervals, Bands):
         names = {tag.name for tag in task.targets}
         return (
             task.kind == "regression"
             and intervals.stage == task.stage
-            and all(band.target in names and band.horizon in recipe.spec.horizons for band in intervals.bands)
+            and all(band.target in names and band.horizon in preprocessing.spec.horizons for band in intervals.bands)
         )
     return task.kind == "classification" and task.sets and intervals.classes == task.known
 
 
-def add_intervals(frame: pd.DataFrame, recipe: Preprocessing, intervals: Calibrated, windows: Windows) -> pd.DataFrame:
+def add_intervals(frame: pd.DataFrame, preprocessing: Preprocessing, intervals: Calibrated, windows: Windows) -> pd.DataFrame:
     """The prediction frame of these windows with the columns of `scoring.bands`."""
     from backmix.scoring.bands import Banding, lateness, with_bands
 
-    elapsed = recipe.task.elapsed(windows)
+    elapsed = preprocessing.task.elapsed(windows)
     told = (
         frame
         if elapsed is None or len(windows) == 0
         else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
     )
     kind = intervals.kind if isinstance(intervals, Bands) else "split"
-    banding = Banding(str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(recipe.spec))
-    found = with_bands(told, recipe.task, intervals, banding)
+    banding = Banding(str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec))
+    found = with_bands(told, preprocessing.task, intervals, banding)
     return found[[name for name in found.columns if name != "elapsed" or name in frame.columns]]

@@ -42,4 +42,4 @@ def score(bundle: Bundle, windows: Windows, workers: Workers = HERE) -> Outcome:
 def _scored(job: _Partition) -> Outcome:
     from backmix.training.predict import predict_outcome
 
-    return predict_outcome(job.bundle.network, job.bundle.recipe.task, job.windows)
+    return predict_outcome(job.bundle.network, job.bundle.preprocessing.task, job.windows)

@@ -102,10 +102,10 @@ class Runtime:
             told = read_json(members[member], path, member)
             more = told["windows"].get("missing") or (told["windows"]["known"] or {}).get("age")
             kind = str(told["task"]["kind"])
-            recipe = _recipe(told, architecture) if told["light"] and architecture.light else None
+            preprocessing = _preprocessing(told, architecture) if told["light"] and architecture.light else None
             member = MEMBER
             intervals = read_intervals(members, path)
-            if recipe is not None and intervals is not None and not _fit(intervals, recipe):
+            if preprocessing is not None and intervals is not None and not _fit(intervals, preprocessing):
                 raise ValueError
         except (
             BackmixError,
@@ -122,15 +122,15 @@ class Runtime:
             raise PlanError("lab.light_runtime")
         if not architecture.light:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
-        if recipe is None:
+        if preprocessing is None:
             raise BundleError("serving.not_light", where=path, task=kind)
         use = available() if kernels is None else kernels
         make = _native if use else _portable
         if blend is None:
-            network = make(architecture, weights, recipe)
+            network = make(architecture, weights, preprocessing)
         else:
             networks = [
-                make(architecture, network_weights(weights, number), recipe) for number in range(1, blend.members + 1)
+                make(architecture, network_weights(weights, number), preprocessing) for number in range(1, blend.members + 1)
             ]
             network = EnsembleNetwork(
                 networks,
@@ -138,27 +138,27 @@ class Runtime:
                 weights["mixture/weights"],
                 steps=architecture.lookback,
                 kind=heads.get(architecture.head).kind,
-                scaling=(recipe.center, recipe.scale, recipe.low, recipe.high),
-                hidden=recipe.hidden(architecture.lookback),
+                scaling=(preprocessing.center, preprocessing.scale, preprocessing.low, preprocessing.high),
+                hidden=preprocessing.hidden(architecture.lookback),
             )
-        numbers = ([], []) if recipe.classes else (recipe.out_center.tolist(), recipe.out_scale.tolist())
-        network.decode(*numbers, len(recipe.classes) == 2)
+        numbers = ([], []) if preprocessing.classes else (preprocessing.out_center.tolist(), preprocessing.out_scale.tolist())
+        network.decode(*numbers, len(preprocessing.classes) == 2)
         return cls(
-            inputs=recipe.inputs,
-            targets=recipe.targets,
-            units=recipe.units,
-            classes=recipe.classes,
+            inputs=preprocessing.inputs,
+            targets=preprocessing.targets,
+            units=preprocessing.units,
+            classes=preprocessing.classes,
             lookback=architecture.lookback,
-            shown=recipe.shown,
+            shown=preprocessing.shown,
             architecture=architecture,
-            carried=recipe.carried,
+            carried=preprocessing.carried,
             native=use,
             intervals=intervals,
             _network=network,
-            _center=recipe.out_center,
-            _scale=recipe.out_scale,
-            _plain=recipe.plain,
-            _said=len(recipe.classes) or len(recipe.targets),
+            _center=preprocessing.out_center,
+            _scale=preprocessing.out_scale,
+            _plain=preprocessing.plain,
+            _said=len(preprocessing.classes) or len(preprocessing.targets),
             _states=network.state_size,
             _whole_windows=architecture.summaries or (blend is not None and architecture.lookback is None),
         )
@@ -206,7 +206,7 @@ class Runtime:
         """Windows (B, T, F) of plant values, each from rest: the predictions (B, O).
 
         lengths: (B,) real rows of each window, for a model of whole batches; what stands behind them
-        counts for nothing. ended: (B,) true where the batch has ended, for a mixture that knows better then.
+        counts for nothing. ended: (B,) true where the batch has ended, for an ensemble that knows better then.
         Raises InputError (serving.missing, serving.row_shape, serving.lookback).
         """
         values = np.array(windows, np.float64, order="C")
@@ -317,7 +317,7 @@ class Runtime:
 
 
 @dataclass(frozen=True, eq=False)
-class _Recipe:
+class _Preprocessing:
     """What the runtime takes from a recipe; plain: how many inputs are no known past targets."""
 
     inputs: tuple[str, ...]
@@ -343,7 +343,7 @@ class _Recipe:
         return found
 
 
-def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:
+def _preprocessing(data: Mapping[str, Any], architecture: Architecture) -> _Preprocessing:
     scaler = Scaler.from_dict(data["scaler"])
     targets = tuple(str(tag["name"]) for tag in data["targets"])
     classes = tuple(str(name) for name in data["targets"][0]["categories"])
@@ -368,7 +368,7 @@ def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:
             tag = ranges.get(name, {})
             low[at] = tag["low"] if tag.get("low") is not None else -np.inf
             high[at] = tag["high"] if tag.get("high") is not None else np.inf
-    return _Recipe(
+    return _Preprocessing(
         inputs=inputs,
         targets=targets,
         units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
@@ -385,16 +385,16 @@ def _recipe(data: Mapping[str, Any], architecture: Architecture) -> _Recipe:
     )
 
 
-def _fit(intervals: Calibrated, recipe: _Recipe) -> bool:
+def _fit(intervals: Calibrated, preprocessing: _Preprocessing) -> bool:
     """Whether these are intervals of what the model answers."""
     if isinstance(intervals, ClassSets):
-        return intervals.classes == recipe.classes
-    return {band.target for band in intervals.bands} == set(recipe.targets) and not recipe.classes
+        return intervals.classes == preprocessing.classes
+    return {band.target for band in intervals.bands} == set(preprocessing.targets) and not preprocessing.classes
 
 
-def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:
+def _native(architecture: Architecture, weights: Weights, preprocessing: _Preprocessing) -> Any:
     a = architecture
-    network = native().Network(recipe.center.tolist(), recipe.scale.tolist(), recipe.low.tolist(), recipe.high.tolist())
+    network = native().Network(preprocessing.center.tolist(), preprocessing.scale.tolist(), preprocessing.low.tolist(), preprocessing.high.tolist())
     for layer in layers(a):
         kernel, bias = weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]
         if layer.name.startswith("recurrent"):
@@ -417,14 +417,14 @@ def _native(architecture: Architecture, weights: Weights, recipe: _Recipe) -> An
     return network
 
 
-def _portable(architecture: Architecture, weights: Weights, recipe: _Recipe) -> Any:
+def _portable(architecture: Architecture, weights: Weights, preprocessing: _Preprocessing) -> Any:
     from backmix.serving.portable import PortableNetwork
 
     return PortableNetwork(
         architecture,
         cast(dict[str, NDArray[Any]], weights),
-        center=recipe.center,
-        scale=recipe.scale,
-        low=recipe.low,
-        high=recipe.high,
+        center=preprocessing.center,
+        scale=preprocessing.scale,
+        low=preprocessing.low,
+        high=preprocessing.high,
     )

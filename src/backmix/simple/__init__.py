@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 class Predictor(Protocol):
     """A fitted baseline.
 
-    choices: what was decided on the validation part, and every cap that was applied, with reasons
+    decisions: what was decided on the validation part, and every cap that was applied, with reasons
     """
 
     @property
-    def choices(self) -> tuple[Decision, ...]: ...
+    def decisions(self) -> tuple[Decision, ...]: ...
 
     def predict(self, windows: Windows) -> Outcome:
         """What the baseline says about B windows, in the plant's terms."""
@@ -83,9 +83,9 @@ class FittedBaselines:
         return replace(self, predictors=found)
 
     @property
-    def choices(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[Decision, ...]:
         """What the baselines decided, and which of them could not be used, for the report."""
-        decided = (choice for predictor in self.predictors.values() for choice in predictor.choices)
+        decided = (decision for predictor in self.predictors.values() for decision in predictor.decisions)
         return (*decided, *self.unusable.values())
 
 

@@ -31,7 +31,7 @@ class Seasonal:
     """The newest known value of the target that is a whole number of ``season`` rows older."""
 
     season: int
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
     def predict(self, windows: Windows) -> Outcome:
         spec = windows.spec
@@ -66,8 +66,8 @@ class Arx:
     linear: Linear
 
     @property
-    def choices(self) -> tuple[Decision, ...]:
-        return tuple(replace(choice, setting="baseline.arx") for choice in self.linear.choices)
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(replace(decision, setting="baseline.arx") for decision in self.linear.decisions)
 
     def step(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """The targets on the next row (B, G), scaled, for x (B, T, F)."""

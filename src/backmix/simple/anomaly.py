@@ -41,7 +41,7 @@ class Components:
     beside: float
     limit: float
     rows: int
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
 
     def predict(self, windows: Windows) -> Outcome:
         parts = _larger(self.space, newest(windows, self.rows), self.along, self.beside)
@@ -56,7 +56,7 @@ class Deviation:
     scale: Floats
     limit: float
     rows: int
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
 
     def predict(self, windows: Windows) -> Outcome:
         parts = _largest(newest(windows, self.rows), self.center, self.scale)
@@ -130,13 +130,13 @@ def fit_pca(train: Windows, validation: Windows | None, task: Task, seed: int) -
     beside = max(threshold(_mean(space.beside, choosing).sum(axis=1), rate), tiny)
     limit = threshold(_larger(space, choosing, along, beside).sum(axis=1), rate)
     count = len(space.variances)
-    choice = Decision(
+    decision = Decision(
         count,
         "anomaly.pca_components",
         {"components": count, "share": VARIANCE, "rows": f"{len(rows):,}"},
         setting="baseline.pca",
     )
-    return Components(space, along, beside, limit, choosing.shape[1], (choice,))
+    return Components(space, along, beside, limit, choosing.shape[1], (decision,))
 
 
 @baselines.register("largest_deviation")
@@ -147,5 +147,5 @@ def fit_deviation(train: Windows, validation: Windows | None, task: Task, seed: 
     center, spread = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     limit = threshold(_largest(choosing, center, scale).sum(axis=1), rate)
-    choice = Decision(None, "anomaly.deviation_rule", {"rows": f"{len(rows):,}"}, setting="baseline.largest_deviation")
-    return Deviation(center, scale, limit, choosing.shape[1], (choice,))
+    decision = Decision(None, "anomaly.deviation_rule", {"rows": f"{len(rows):,}"}, setting="baseline.largest_deviation")
+    return Deviation(center, scale, limit, choosing.shape[1], (decision,))

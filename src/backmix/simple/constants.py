@@ -27,7 +27,7 @@ class Constant:
 
     values: NDArray[np.float64] | None = None
     probabilities: NDArray[np.float64] | None = None
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -62,7 +62,7 @@ def fit_majority(train: Windows, validation: Windows | None, task: Task, seed: i
 class LastKnown:
     """The newest past target value that the window shows: what the plant really knows by then."""
 
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
     def predict(self, windows: Windows) -> Outcome:
         first = len(windows.spec.columns)

@@ -43,7 +43,7 @@ class Classifier:
     model: Any
     codes: NDArray[np.int64]
     classes: int
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -76,12 +76,12 @@ def fit_lda(train: Windows, validation: Windows | None, task: Task, seed: int) -
 
     x, codes, notes = _learn(train, MOST_ROWS)
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x.astype(np.float64), codes)
-    choice = Decision(None, "evaluation.lda_shrinkage", {"features": x.shape[1]}, setting="baseline.lda")
+    decision = Decision(None, "evaluation.lda_shrinkage", {"features": x.shape[1]}, setting="baseline.lda")
     return Classifier(
         model,
         np.asarray(model.classes_, dtype=np.int64),
         len(task.classes),
-        (choice, *notes),
+        (decision, *notes),
         lambda windows: fit_lda(windows, None, task, seed),
     )
 
@@ -103,7 +103,7 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
     if inner is not train:
         x, codes, notes = _learn(train, TREE_ROWS)
         best = _grown(x, codes, leaf, seed)
-    choice = Decision(
+    decision = Decision(
         leaf,
         "evaluation.trees_leaf",
         {"leaf": leaf, "trees": TREES, "features": x.shape[1]},
@@ -113,9 +113,9 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
     def learn(windows: Windows) -> Classifier:
         x, codes, notes = _learn(windows, TREE_ROWS)
         grown = _grown(x, codes, leaf, seed)
-        return Classifier(grown, np.asarray(grown.classes_, dtype=np.int64), len(task.classes), (choice, *notes), learn)
+        return Classifier(grown, np.asarray(grown.classes_, dtype=np.int64), len(task.classes), (decision, *notes), learn)
 
-    return Classifier(best, np.asarray(best.classes_, dtype=np.int64), len(task.classes), (choice, *notes), learn)
+    return Classifier(best, np.asarray(best.classes_, dtype=np.int64), len(task.classes), (decision, *notes), learn)
 
 
 def _grown(x: Singles, codes: NDArray[np.int64], leaf: int, seed: int) -> Any:

@@ -33,7 +33,7 @@ class Evolving:
 
     models: dict[int, Linear]
     ends: NDArray[np.float64]
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -69,10 +69,10 @@ def fit_evolving(train: Windows, validation: Windows | None, task: Task, seed: i
             else old
             for number, old in models.items()
         }
-        return Evolving(again, ends, choices, learn)  # type: ignore[arg-type]
+        return Evolving(again, ends, decisions, learn)  # type: ignore[arg-type]
 
-    components = ", ".join(str(model.choices[0].value) for model in models.values())
-    choices = (
+    components = ", ".join(str(model.decisions[0].value) for model in models.values())
+    decisions = (
         Decision(
             len(models),
             "course.evolving",
@@ -80,4 +80,4 @@ def fit_evolving(train: Windows, validation: Windows | None, task: Task, seed: i
             setting="baseline.pls_evolving",
         ),
     )
-    return Evolving(models, ends, choices, learn)
+    return Evolving(models, ends, decisions, learn)

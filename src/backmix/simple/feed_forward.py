@@ -46,7 +46,7 @@ class FeedForward:
     lags: Lags
     model: Any
     goals: int
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -86,20 +86,20 @@ def fit_feed_forward(train: Windows, validation: Windows | None, task: Task, see
         model = _perceptron(chosen, min(batch, len(x)), seed)
         for _ in range(max(1, epoch)):
             model.partial_fit(x, y if goals > 1 else y[:, 0])
-        return FeedForward(lags, model, goals, choices, learn)
+        return FeedForward(lags, model, goals, decisions, learn)
 
     epoch = best.epoch
-    choices = (
+    decisions = (
         Decision(
             best.epoch,
             "evaluation.feed_forward_epochs",
             {"epochs": best.epoch, "features": lags.width, "units": HIDDEN, "decay": f"{chosen:g}"},
             setting="baseline.feed_forward",
         ),
-        *lags.choices,
+        *lags.decisions,
         *sampling(at, inner),
     )
-    return FeedForward(lags, best.model, goals, choices, learn)
+    return FeedForward(lags, best.model, goals, decisions, learn)
 
 
 def _perceptron(decay: float, batch: int, seed: int) -> Any:

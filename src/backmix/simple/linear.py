@@ -48,7 +48,7 @@ class Linear:
     mean: Floats
     weights: Floats
     level: Floats
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -59,20 +59,20 @@ class Linear:
 
 
 def chosen(
-    sums: WindowMoments, weights: Floats, best: int, choice: Decision, again: Callable[[WindowMoments], Floats]
+    sums: WindowMoments, weights: Floats, best: int, decision: Decision, again: Callable[[WindowMoments], Floats]
 ) -> Linear:
     """The best model of a path; ``again`` gives the weights (1, P, K) of the same one for other moments."""
 
     def learn(windows: Windows) -> Linear:
         other = moments(windows, None if isinstance(sums.lags, Lags) else sums.lags)
-        return chosen(other, again(other), 0, choice, again)
+        return chosen(other, again(other), 0, decision, again)
 
     return Linear(
         lags=sums.lags,
         mean=sums.mean,
         weights=weights[best] / sums.scale[:, None],
         level=sums.level,
-        choices=(choice, *sums.choices),
+        decisions=(decision, *sums.decisions),
         learn_again=learn,
     )
 

@@ -46,7 +46,7 @@ class Trees:
 
     lags: Lags
     models: tuple[Any, ...]
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
@@ -77,15 +77,15 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
         some = sampled(len(windows), MOST_ROWS)
         x, y = flat(lags, windows, some), windows.scaled_targets()[some]
         grown = tuple(_boosting(count, seed).fit(x, y[:, k]) for k, count in enumerate(rounds))
-        return Trees(lags, grown, (choice, *lags.choices, *sampling(some, windows)), learn)
+        return Trees(lags, grown, (decision, *lags.decisions, *sampling(some, windows)), learn)
 
-    choice = Decision(
+    decision = Decision(
         rounds[0] if len(rounds) == 1 else tuple(rounds),
         "evaluation.trees_rounds",
         {"rounds": ", ".join(map(str, rounds)), "features": x.shape[1]},
         setting="baseline.trees",
     )
-    return Trees(lags, tuple(models), (choice, *lags.choices, *sampling(at, inner)), learn)
+    return Trees(lags, tuple(models), (decision, *lags.decisions, *sampling(at, inner)), learn)
 
 
 def _boosting(rounds: int, seed: int, *, watched: bool = False) -> Any:

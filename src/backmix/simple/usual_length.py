@@ -30,7 +30,7 @@ class UsualLength:
 
     length: NDArray[np.float64]
     unit: str
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:

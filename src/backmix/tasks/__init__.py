@@ -211,7 +211,7 @@ class Task(ABC):
         """The windows that the network learns from, made from those that are judged."""
         return windows
 
-    def choice(self, spec: WindowSpec) -> WindowSpec:
+    def judged_spec(self, spec: WindowSpec) -> WindowSpec:
         """The form of the windows of the test part that `judged` chooses from."""
         return spec
 

@@ -121,7 +121,7 @@ class RemainingLife(Countdown):
     def goals(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
         return (self.settings.target if self.cap is None else capped_name(self.settings.target),)
 
-    def choice(self, spec: WindowSpec) -> WindowSpec:
+    def judged_spec(self, spec: WindowSpec) -> WindowSpec:
         # the last row of a unit lies where it lies, not at a multiple of the stride
         return replace(spec, stride=1) if self.settings.judged == "last" else spec
 

@@ -164,7 +164,7 @@ class Advice:
     """An architecture with nothing left open, and the reason for everything that was."""
 
     architecture: Architecture
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
 
 
 def advise(plan: ModelPlan, situation: Situation) -> Advice:
@@ -180,13 +180,13 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     Raises PlanError (models.too_large) when what the plan asks for is beyond all bounds, and
     (forms.*) when it asks for things that do not go together.
     """
-    s, choices = situation, []
+    s, decisions = situation, []
 
-    def take(asked: Any, choice: Decision) -> Any:
+    def take(asked: Any, decision: Decision) -> Any:
         if asked != "auto":
             return asked
-        choices.append(choice)
-        return choice.value
+        decisions.append(decision)
+        return decision.value
 
     if plan.body == "recurrent":
         cell = take(plan.cell, choose_cell(s.length, s.samples, s.budget))
@@ -243,7 +243,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         else Decision(wished, "course.dropout_wished", setting="model.dropout"),
     )
     shape = replace(shape, dropout=dropout, noise=noise)
-    return Advice(shape, (*choices, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
+    return Advice(shape, (*decisions, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
 
 
 def choose_cell(lookback: int, samples: int, budget: Budget = "tight") -> Decision:

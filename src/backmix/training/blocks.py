@@ -75,10 +75,10 @@ def pool(prepared: Prepared) -> tuple[Windows, Windows]:
 
 def pooled(prepared: Prepared) -> Windows:
     """The same as one, in the order of time."""
-    recipe = prepared.recipe
+    preprocessing = prepared.preprocessing
     both = Split(rejoined(prepared.split.part, batch=prepared.table.batch))
     every = build_windows(prepared.table, prepared.train.spec, split=both, part=SplitPart.TRAIN)
-    return prepared.task.learned(every.scaled(recipe.scaler, recipe.target_scaler))
+    return prepared.task.learned(every.scaled(preprocessing.scaler, preprocessing.target_scaler))
 
 
 def _joined(one: Windows, other: Windows) -> Windows:

@@ -33,13 +33,13 @@ TAGS = 8
 class Counsel:
     """One decision: the rules of the course that apply, and what backmix makes of it.
 
-    choice: with its reason; None where the plan names ``value`` itself, or nothing can be said yet
+    decision: with its reason; None where the plan names ``value`` itself, or nothing can be said yet
     """
 
     topic: Topic
     rules: tuple[CourseRule, ...]
     value: Any
-    choice: Decision | None
+    decision: Decision | None
     facts: CourseFacts
 
     @property
@@ -51,8 +51,8 @@ class Counsel:
 
     def reason(self, lang: Language | None = None) -> str:
         """Why backmix chooses so."""
-        if self.choice is not None:
-            return self.choice.reason(lang)
+        if self.decision is not None:
+            return self.decision.reason(lang)
         return say("rules.no_loss_yet" if self.value is None else "rules.in_plan", lang)
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def situation(facts: CourseFacts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
             outputs=1 if head != "classes" else 3,
             budget=facts.budget,
         ),
-    ).choices
+    ).decisions
     loss = () if facts.kind == "regression" else (choose_loss(facts.kind),)
     return _beside(
         facts,
@@ -143,13 +143,13 @@ def of_run(prepared: Prepared, design: Design) -> tuple[Counsel, ...]:
         "training.learning_rate": s.learning_rate,
         "training.batch_size": s.batch_size,
     }
-    return _beside(facts_of(prepared), design.choices, named)
+    return _beside(facts_of(prepared), design.decisions, named)
 
 
-def _beside(facts: CourseFacts, choices: Sequence[Decision], named: dict[str, Any]) -> tuple[Counsel, ...]:
+def _beside(facts: CourseFacts, decisions: Sequence[Decision], named: dict[str, Any]) -> tuple[Counsel, ...]:
     made: dict[str, Decision] = {}
-    for choice in choices:
-        made.setdefault(choice.setting, choice)
+    for decision in decisions:
+        made.setdefault(decision.setting, decision)
     found = []
     for topic in TOPICS:
         own = made.get(SETTING[topic])

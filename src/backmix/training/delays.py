@@ -38,8 +38,8 @@ def scan_rows(table: Table, spec: WindowSpec, task: Task, rows: Mask) -> Scan | 
 
 def scan_prepared(prepared: Prepared) -> Scan | None:
     """The dead times that the training rows of a run show; None where there is no such thing."""
-    recipe = prepared.recipe
-    return scan_rows(prepared.table, recipe.spec, recipe.task, prepared.fitted_on)
+    preprocessing = prepared.preprocessing
+    return scan_rows(prepared.table, preprocessing.spec, preprocessing.task, prepared.fitted_on)
 
 
 def rows_back(found: DeadTime, spec: WindowSpec) -> int:

@@ -27,7 +27,7 @@ class Design:
 
     architecture: Architecture
     settings: FitSettings
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
 
 
 def design(prepared: Prepared, *, resume: bool = True) -> Design:
@@ -83,8 +83,8 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
         check_metric(name, kind)
     check_loss(settings.loss, kind, targets=asked_targets(train) if kind == "regression" else None)
     decided = ((plan.loss, loss), (plan.batch_size, batch), (plan.learning_rate, rate))
-    choices = (*advice.choices, *chosen, *gentler, *(choice for given, choice in decided if given == "auto"))
-    return Design(architecture=advice.architecture, settings=settings, choices=choices)
+    decisions = (*advice.decisions, *chosen, *gentler, *(decision for given, decision in decided if given == "auto"))
+    return Design(architecture=advice.architecture, settings=settings, decisions=decisions)
 
 
 def _lanes(plan: TrainingPlan, train: Windows) -> tuple[int, Decision, tuple[Decision, ...]]:

@@ -8,7 +8,7 @@ the powers of a logarithmic pool that is best in all blocks alike (`log_linear_w
 
 No row of a held-out block teaches weights of a network, a kernel or a tree meanwhile, but the block stops the
 network, and all blocks together choose penalties, numbers of components and rounds: what is said of held-out
-blocks is a little better than what will be said of new rows. The test part alone knows how good the mixture is.
+blocks is a little better than what will be said of new rows. The test part alone knows how good the ensemble is.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ LEAST_WEIGHT = 0.1
 class TrainedEnsemble:
     """The trained model and how it came about.
 
-    model: a `Ensemble`, or a Keras network where one was trained alone
+    model: an `Ensemble`, or a Keras network where one was trained alone
     fitted: of the network that was stopped on the validation part
     alone: the mean of the networks without what stands beside them; None where one network was trained alone
     share: weight of the networks
     blocks: the windows that taught, and the blocks that they were held out in; None for one network alone
     held, held_alone: (W, O) what model and networks said of each window of the pool when its block was held out;
         NaN where no network was trained without it
-    choices: what was decided, with reasons
+    decisions: what was decided, with reasons
     """
 
     model: Any
@@ -71,15 +71,15 @@ class TrainedEnsemble:
     blocks: Blocks | None = None
     held: Floats | None = None
     held_alone: Floats | None = None
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def name(self) -> str:
-        """What scores call the model: that of the network, or "mixture"."""
+        """What scores call the model: that of the network, or "ensemble"."""
         return ENSEMBLE if isinstance(self.model, Ensemble) else str(self.model.architecture.called)
 
     def says(self, task: Task, windows: Windows, *, alone: bool = False) -> Outcome:
-        """What the mixture says of windows: of those that taught what it said while they were held out."""
+        """What the ensemble says of windows: of those that taught what it said while they were held out."""
         if self.alone is None or self.blocks is None:
             return predict_outcome(self.model, task, windows)
         raw = np.asarray(predict_network(self.alone if alone else self.model, windows), np.float64)
@@ -93,18 +93,18 @@ class TrainedEnsemble:
 
 def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
     """The blocks to mix over, or why plan, task or data leave it at one network alone."""
-    plan, spec = prepared.plan, prepared.recipe.spec
+    plan, spec = prepared.plan, prepared.preprocessing.spec
     if plan.model.recipe == "course":
-        return Decision("course", "mixture.asked", setting="model.recipe")
+        return Decision("course", "ensemble.asked", setting="model.recipe")
     for key, there in (
-        ("mixture.alone_start", prepared.start is not None),
-        ("mixture.alone_carried", spec.carried),
+        ("ensemble.alone_start", prepared.start is not None),
+        ("ensemble.alone_carried", spec.carried),
         (
-            "mixture.alone_answer",
+            "ensemble.alone_answer",
             spec.answer != "row"
             or prepared.task.rolls
             or bool(spec.future)
-            or not prepared.recipe.tells_what_is_judged,
+            or not prepared.preprocessing.tells_what_is_judged,
         ),
     ):
         if there:
@@ -115,14 +115,14 @@ def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
         if len(validation)
         else None
     )
-    return found or Decision("course", "mixture.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
+    return found or Decision("course", "ensemble.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
 
 
 def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Decision, making: Making = ALONE) -> TrainedEnsemble:
-    """Train what the plan asks for: a mixture over blocks, or one network alone (``over`` is from `ensemble_blocks`).
+    """Train what the plan asks for: an ensemble over blocks, or one network alone (``over`` is from `ensemble_blocks`).
 
     Finished networks are kept in the folder of ``making``, so that an interrupted training goes on behind them.
-    Workers train networks side by side; callbacks then stay at home: PlanError (mixture.callbacks_here). Raises
+    Workers train networks side by side; callbacks then stay at home: PlanError (ensemble.callbacks_here). Raises
     what `fit_network` raises.
     """
     if isinstance(over, Decision):
@@ -136,7 +136,7 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Decision, makin
             callbacks=making.callbacks,
             start=prepared.start,
         )
-        return TrainedEnsemble(fitted.model, fitted, choices=(over,))
+        return TrainedEnsemble(fitted.model, fitted, decisions=(over,))
     begin = time.perf_counter()
     found = fit_candidates(prepared, over)
     told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
@@ -222,7 +222,7 @@ def fit_candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     trials = [(name, candidates.get(name)) for name in (usual if asked == "auto" else asked)]
     for name, _ in trials:
         if name not in usual:
-            raise PlanError("mixture.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
+            raise PlanError("ensemble.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
     with few_threads(blocks.pool):
         found = [trial.fit(blocks, task, prepared.plan.training.seed) for _, trial in trials]
     return [one for one in found if one is not None]
@@ -231,12 +231,12 @@ def fit_candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
 def _told(prepared: Prepared, blocks: Blocks, found: list[Candidate]) -> Floats:
     """(W, O) what the candidates together say of windows that were held out.
 
-    Raises PlanError (mixture.residual_numbers, mixture.residual_nothing).
+    Raises PlanError (ensemble.residual_numbers, ensemble.residual_nothing).
     """
     if prepared.task.kind != "regression":
-        raise PlanError("mixture.residual_numbers", task=prepared.task.name)
+        raise PlanError("ensemble.residual_numbers", task=prepared.task.name)
     if not found:
-        raise PlanError("mixture.residual_nothing", windows=len(blocks.pool))
+        raise PlanError("ensemble.residual_nothing", windows=len(blocks.pool))
     weights = stacking_weights([one.held for one in found], aims(prepared, blocks))
     return np.asarray(sum(weight * one.held for weight, one in zip(weights, found, strict=True)))
 
@@ -282,14 +282,14 @@ def _mixed(
         np.repeat(weights[weights > 0, None], truth.shape[1], axis=1),
         kind,
     )
-    errors["mixture"] = _rms(whole[there] - truth[there])
+    errors["ensemble"] = _rms(whole[there] - truth[there])
     model, alone = _models(
         trained.members,
         [one.part for one in found],
         weights,
         None if told is None else stacking_weights([one.held for one in found], truth),
     )
-    choices = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
+    decisions = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
     return TrainedEnsemble(
         model,
         replace(trained.last, seconds=seconds),
@@ -298,14 +298,14 @@ def _mixed(
         blocks=blocks,
         held=whole,
         held_alone=trained.held,
-        choices=choices,
+        decisions=decisions,
     )
 
 
 def _models(
     members: tuple[Any, ...], parts: list[Member], weights: Floats, shares: Floats | None
 ) -> tuple[Ensemble, Ensemble]:
-    """The mixture, and its networks alone.
+    """The ensemble, and its networks alone.
 
     shares: of the parts in what the networks were told already, when they learned the rest of it: that is part of
         what they answer
@@ -313,13 +313,13 @@ def _models(
     form = members[0].architecture
     told = np.zeros(len(parts)) if shares is None else shares
 
-    def mixture(all_weights: Floats) -> Ensemble:
+    def ensemble(all_weights: Floats) -> Ensemble:
         kept = [at for at, weight in enumerate(all_weights[1:]) if weight]
         spread = np.repeat(all_weights[[0, *(at + 1 for at in kept)], None], form.outputs, axis=1)
         # of networks without a weight the last one stays, for trainings that go on from it
         return Ensemble(form, members if all_weights[0] else members[-1:], tuple(parts[at] for at in kept), spread)
 
-    return mixture(np.append(weights[:1], weights[1:] + weights[0] * told)), mixture(np.append([1.0], told))
+    return ensemble(np.append(weights[:1], weights[1:] + weights[0] * told)), ensemble(np.append([1.0], told))
 
 
 def _choices(
@@ -330,18 +330,18 @@ def _choices(
     found: list[Candidate],
     members: int,
 ) -> tuple[Decision, ...]:
-    """What the mixture is, and why: blocks, weights, and what each candidate was worth."""
+    """What the ensemble is, and why: blocks, weights, and what each candidate was worth."""
     listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items() if weight)
     tried = ", ".join(f"{name} {error:.3g}" for name, error in errors.items())
-    key = "mixture.blocks_whole" if blocks.whole else "mixture.blocks_time"
+    dealt = "ensemble.blocks_whole" if blocks.whole else "ensemble.blocks_time"
     mine = weights[NETWORKS] / sum(weights.values())
-    why = "mixture.weight_none" if not mine else "mixture.weight_all" if mine == 1 else "mixture.weight_some"
-    recipe = "mixture.recipe_twice" if members > len(blocks) else "mixture.recipe"
+    why = "ensemble.weight_none" if not mine else "ensemble.weight_all" if mine == 1 else "ensemble.weight_some"
+    key = "ensemble.recipe_twice" if members > len(blocks) else "ensemble.recipe"
     return (
-        Decision("auto", recipe, {"count": members}, setting="model.recipe"),
-        Decision(members, key, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
+        Decision("auto", key, {"count": members}, setting="model.recipe"),
+        Decision(members, dealt, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
         Decision(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
-        *(choice for one in found for choice in one.choices),
+        *(decision for one in found for decision in one.decisions),
     )
 
 

@@ -67,7 +67,7 @@ class Lags:
         return flat if batch.future is None else np.hstack([flat, batch.future.reshape(len(x), -1)])
 
     @property
-    def choices(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[Decision, ...]:
         """What was left out of the windows, for the report."""
         if self.whole or len(self.starts) == self.steps:
             return ()
@@ -103,7 +103,7 @@ class FlatView:
         return named(self.view).width(self.steps, self.features)
 
     @property
-    def choices(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[Decision, ...]:
         """Nothing is left out of the windows."""
         return ()
 

@@ -46,7 +46,7 @@ class FlatForm(Protocol):
         ...
 
     @property
-    def choices(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[Decision, ...]:
         """What was left out, for the report."""
         ...
 
@@ -69,7 +69,7 @@ class WindowMoments:
     mean: Floats
     scale: Floats
     level: Floats
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
 
 
 def moments(train: Windows, form: FlatForm | None = None) -> WindowMoments:
@@ -77,7 +77,7 @@ def moments(train: Windows, form: FlatForm | None = None) -> WindowMoments:
     lags = form or Lags.of(train, MOST_FEATURES)
     width, goals = lags.width, train.scaled_targets()
     at = sampled(len(train), max(200, int(MOST_WORK / width**2)))
-    notes = (*lags.choices, *sampling(at, train))
+    notes = (*lags.decisions, *sampling(at, train))
     used = train.subset(at)
     y = goals[at]
     level = y.mean(axis=0)

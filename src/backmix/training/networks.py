@@ -1,4 +1,4 @@
-"""The networks of a mixture, one per block that is held out.
+"""The networks of an ensemble, one per block that is held out.
 
 This module trains them, one after the other or side by side in worker processes, and keeps what each says of
 its own block.
@@ -104,7 +104,7 @@ def train_networks(
     """
     task, here, folder = prepared.task, making.workers == HERE, making.folder
     if making.callbacks and not here:
-        raise PlanError("mixture.callbacks_here", workers=making.workers.count)
+        raise PlanError("ensemble.callbacks_here", workers=making.workers.count)
     taken = list(enumerate(blocks.blocks, first))
     if prepared.plan.model.members == 1:
         taken = taken[-1:]
@@ -188,7 +188,7 @@ def _lessons(blocks: Blocks, block: Block, told: Floats | None) -> tuple[Windows
     if told is None:
         return block.teach, block.held
     if blocks.pool.lengths is not None:
-        raise PlanError("mixture.residual_rows")
+        raise PlanError("ensemble.residual_rows")
     pool = replace(blocks.pool, told=told)
     place = np.full(len(blocks.pool.table), -1)
     place[np.asarray(blocks.pool.target_rows)] = np.arange(len(blocks.pool))

@@ -58,7 +58,7 @@ def calibrate(prepared: Prepared, model: Any) -> Prepared:
         return prepared
     windows = prepared.lessons[1]
     task = prepared.task.calibrated(predict_network(model, windows), windows)
-    return replace(prepared, recipe=replace(prepared.recipe, task=task))
+    return replace(prepared, preprocessing=replace(prepared.preprocessing, task=task))
 
 
 def predict_network(
@@ -168,7 +168,7 @@ def _block(model: Any, windows: Windows, at: NDArray[np.int64], shape: tuple[int
     for entry in model.inputs:
         if entry.name == "mask":
             inputs["mask"] = _filled(mask, shape)
-        elif entry.name == "ended":  # a part of a mixture asks for it
+        elif entry.name == "ended":  # a part of an ensemble asks for it
             over = np.zeros(shape[0], bool)
             over[: len(at)] = complete(windows.subset(at))
             inputs["ended"] = over

@@ -47,20 +47,20 @@ class Prepared:
     """All that training and evaluation need of the data.
 
     table: the repaired table, rows as in the windows
-    recipe: what turned the table into windows; goes into the bundle
+    preprocessing: what turned the table into windows; goes into the bundle
     train, validation, test: the windows that are judged, and that baselines learn from
     running: all windows of the test part where only some are judged (the last of each batch ...), else None
     lessons: the windows of training and validation as the network learns them
     fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
-    choices: what "auto" became
+    decisions: what "auto" became
     start: the model that training goes on from, if any
     """
 
     plan: Plan
     table: Table
     split: Split
-    recipe: Preprocessing
+    preprocessing: Preprocessing
     train: Windows
     validation: Windows
     test: Windows
@@ -69,13 +69,13 @@ class Prepared:
     fitted_on: Mask
     ledger: Ledger
     account: Account
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
     start: Start | None = None
 
     @property
     def task(self) -> Task:
         """The task, bound to its target."""
-        return self.recipe.task
+        return self.preprocessing.task
 
     @property
     def parts(self) -> dict[str, Windows]:
@@ -109,30 +109,30 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     """
     check_target(reading, plan.the_task.targets)
     ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
-    task, table, parts, choices = ground.task, ground.table, ground.split, list(ground.choices)
+    task, table, parts, decisions = ground.task, ground.table, ground.split, list(ground.decisions)
     judges = divide is None or parts.count(SplitPart.TEST) > 0
     forms = {SplitPart.TRAIN: ground.spec, SplitPart.VALIDATION: ground.spec}
     if judges:
-        forms[SplitPart.TEST] = task.choice(ground.spec)
+        forms[SplitPart.TEST] = task.judged_spec(ground.spec)
     windows = {
         part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers) for part, form in forms.items()
     }
     for part, found in windows.items():
         _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
-    choices += _left_out(table, list(windows.values()))
+    decisions += _left_out(table, list(windows.values()))
     tested = windows[SplitPart.TEST] if judges else windows[SplitPart.VALIDATION].subset(np.empty(0, np.int64))
     windows[SplitPart.TEST] = task.judged(tested) if judges else tested
     if judges and not len(windows[SplitPart.TEST]):
         raise InputError("course.none_judged", where=table.source, count=len(tested))
-    choices += _not_judged(tested, windows[SplitPart.TEST])
+    decisions += _not_judged(tested, windows[SplitPart.TEST])
     windows[SplitPart.TRAIN] = task.learned(windows[SplitPart.TRAIN])
     train, validation = windows[SplitPart.TRAIN], windows[SplitPart.VALIDATION]
     lessons = (task.lessons(train), task.lessons(task.learned(validation)))
     for part, found in zip((SplitPart.TRAIN, SplitPart.VALIDATION), lessons, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
-    choices += (*_unseen(task, train), *task.remarks(train))
+    decisions += (*_unseen(task, train), *task.remarks(train))
     scaler, target_scaler = ground.scalers
-    recipe = Preprocessing(
+    preprocessing = Preprocessing(
         task=task.prepared(train, validation),
         inputs=ground.inputs,
         repair=ground.repair,
@@ -146,7 +146,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         plan=plan,
         table=table,
         split=parts,
-        recipe=recipe,
+        preprocessing=preprocessing,
         train=train,
         validation=validation,
         test=windows[SplitPart.TEST],
@@ -155,7 +155,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         fitted_on=ground.fitted_on,
         ledger=ledger,
         account=account(ledger, table),
-        choices=tuple(choices),
+        decisions=tuple(decisions),
         start=start,
     )
 
@@ -173,7 +173,7 @@ class _Ground:
     scalers: tuple[Scaler, Scaler | None]
     fitted_on: Mask
     notes: tuple[Note, ...]
-    choices: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
 
 
 def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
@@ -190,9 +190,9 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         check_uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
     spec = _spec(table, plan, task, inputs)
-    choices: list[Decision] = []
+    decisions: list[Decision] = []
     rules, given = _rules(plan, task)
-    choices += given
+    decisions += given
     if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, divide, gap=spec.reach)
@@ -203,8 +203,8 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
         repaired_once = repair.apply(table).table
         seen = scan_rows(repaired_once, short, task, _teaching_rows(table, parts, task))
-        choices.append(choose_lookback(repaired_once, parts, short, learned=task.learned, dead_times=seen))
-        spec = replace(spec, lookback=choices[-1].value)
+        decisions.append(choose_lookback(repaired_once, parts, short, learned=task.learned, dead_times=seen))
+        spec = replace(spec, lookback=decisions[-1].value)
     parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
     repair = fit_repair(_measured(table, task), rules, rows=fitted_on)
@@ -213,13 +213,13 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     table, repaired = repair_for(spec, repair, table)
     scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
     return _Ground(
-        table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired), tuple(choices)
+        table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired), tuple(decisions)
     )
 
 
 def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
     """Everything as the model knows it that training goes on from; only the rows are new."""
-    old, settings = start.recipe, plan.the_task
+    old, settings = start.preprocessing, plan.the_task
     start.check(plan)
     start.check_tags(tasks.get(settings.kind).adapt(reading.table, settings))
     aligned = old.aligned(reading.table, need_target=True)
@@ -242,7 +242,7 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
         (old.scaler, old.target_scaler),
         _teaching_rows(table, parts, task),
         (*aligned.ledger.notes, *resampled, *repaired),
-        (start.choice,),
+        (start.decision,),
     )
 
 

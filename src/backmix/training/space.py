@@ -102,7 +102,7 @@ class TunePlan(PlanSection):
     """``[tune]``: how `backmix tune` searches; `backmix run` does not read it.
 
     A trial trains one network alone per fold (recipe "course"): what makes it better makes the networks of a
-    mixture better, at a fifth of the time.
+    ensemble better, at a fifth of the time.
 
     trials: how many plans are tried, the plan as it is among them
     timeout: no trial begins after this time ("10min"); the running ones end as they would
@@ -246,7 +246,7 @@ def resolved(prepared: Prepared, design: Design) -> dict[str, Any]:
         "model.summaries": shape.summaries,
         "training.learning_rate": settings.learning_rate,
         "training.batch_size": settings.batch_size,
-        "windows.lookback": prepared.recipe.spec.lookback,
+        "windows.lookback": prepared.preprocessing.spec.lookback,
     }
 
 
@@ -305,10 +305,10 @@ def _applies(knob: Knob, plan: Plan, prepared: Prepared, design: Design) -> bool
     if knob.body not in (None, plan.model.body) or knob.kind not in (None, prepared.task.kind):
         return False
     if knob.name == "model.summaries":
-        reasons = {choice.reason_key for choice in design.choices if choice.setting == knob.name}
+        reasons = {decision.reason_key for decision in design.decisions if decision.setting == knob.name}
         return not reasons & set(NO_SUMMARIES)
     if knob.name == "windows.lookback":
-        return not carried and prepared.recipe.spec.lookback is not None
+        return not carried and prepared.preprocessing.spec.lookback is not None
     return not (carried and knob.name == "training.batch_size")  # then it counts lanes
 
 

@@ -74,7 +74,7 @@ class Start:
     """
 
     where: str
-    recipe: Preprocessing
+    preprocessing: Preprocessing
     architecture: Architecture
     give: Callable[[Any], None]
     mark: str
@@ -82,7 +82,7 @@ class Start:
 
     def check(self, plan: Plan) -> None:
         """PlanError (warm.other_task, warm.other_rules) when a plan asks for other rules or another task."""
-        old, settings = self.recipe, plan.the_task
+        old, settings = self.preprocessing, plan.the_task
         judged = tuple(tag.name for tag in old.task.targets)
         if (settings.kind, settings.targets) != (old.task.name, judged):
             raise PlanError(
@@ -104,7 +104,7 @@ class Start:
 
     def check_tags(self, table: Table) -> None:
         """InputError (warm.more_tags) for inputs that the model has never seen."""
-        known = {*(tag.name for tag in self.recipe.inputs), *self.recipe.repair.dropped_tags}
+        known = {*(tag.name for tag in self.preprocessing.inputs), *self.preprocessing.repair.dropped_tags}
         more = sorted({tag.name for tag in table.tags if tag.role == "input"} - known)
         if more:
             raise InputError(
@@ -113,7 +113,7 @@ class Start:
 
     def windows(self, plan: Plan) -> Plan:
         """The plan with the model's lookback in the place of "auto"."""
-        old, form = self.recipe.spec, plan.windows
+        old, form = self.preprocessing.spec, plan.windows
         if form.lookback != "auto":
             return plan
         lookback = "elapsed" if old.growing else "batch" if old.lookback is None else Duration.parse(old.lookback)
@@ -121,7 +121,7 @@ class Start:
 
     def spec(self, asked: WindowSpec) -> WindowSpec:
         """The form of the windows; PlanError (warm.other_windows) when the plan asks for another."""
-        old = self.recipe.spec
+        old = self.preprocessing.spec
         for field in fields(WindowSpec):
             got, kept = getattr(asked, field.name), getattr(old, field.name)
             if field.name not in FREE and got != kept:
@@ -137,7 +137,7 @@ class Start:
         return self.architecture
 
     @property
-    def choice(self) -> Decision:
+    def decision(self) -> Decision:
         """What is kept of the model, for the report."""
         if self.period is None:
             return Decision(self.where, "warm.kept_no_clock", {}, setting="training.warm_start")
@@ -156,13 +156,13 @@ def gentle(plan: TrainingPlan, lookback: int | None) -> tuple[TrainingPlan, tupl
     (7, 100)
     """
     changes: dict[str, Any] = {}
-    choices = []
+    decisions = []
     if plan.learning_rate == "auto":
         changes["learning_rate"] = GENTLE * float(choose_learning_rate(plan.optimizer, lookback).value)
-        choices.append(
+        decisions.append(
             Decision(changes["learning_rate"], "warm.rate", {"share": f"{GENTLE:.0%}"}, "training.learning_rate")
         )
     if "epochs" not in plan.model_fields_set:
         changes["epochs"] = WARM_EPOCHS
-        choices.append(Decision(WARM_EPOCHS, "warm.epochs", {"usual": plan.epochs}, "training.epochs"))
-    return plan.model_copy(update=changes), tuple(choices)
+        decisions.append(Decision(WARM_EPOCHS, "warm.epochs", {"usual": plan.epochs}, "training.epochs"))
+    return plan.model_copy(update=changes), tuple(decisions)

@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
         history: Mode | None = typer.Option(None, "--history", help=say("app.opt_history")),
         time: str | None = typer.Option(None, "--time", help=say("app.opt_clock")),
         max_gap: float | None = typer.Option(None, "--max-gap", help=say("app.opt_max_gap")),
-        workers: int = typer.Option(1, "--workers", min=1, help=say("mixture.opt_scoring")),
+        workers: int = typer.Option(1, "--workers", min=1, help=say("ensemble.opt_scoring")),
         on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:

@@ -23,7 +23,7 @@ def add(app: typer.Typer) -> None:
         resume: bool = typer.Option(False, "--resume", help=say("app.opt_resume")),
         seed: int | None = typer.Option(None, "--seed", min=0, help=say("app.opt_seed")),
         warm_start: Path | None = typer.Option(None, "--warm-start", help=say("warm.option")),
-        workers: int = typer.Option(1, "--workers", min=1, help=say("mixture.opt_workers")),
+        workers: int = typer.Option(1, "--workers", min=1, help=say("ensemble.opt_workers")),
         on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:

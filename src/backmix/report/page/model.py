@@ -38,16 +38,16 @@ def _training(data: ReportData) -> Iterator[PageBlock]:
     drawn = draw(data, ["learning"])
     if drawn or facts:
         yield PageBlock(figures=drawn, facts=facts)
-    if data.choices:
+    if data.decisions:
         rows = [
             GridRow(
                 (
-                    GridCell(choice.setting or say("report.choice_other")),
-                    GridCell(_value(choice.value)),
-                    GridCell(choice.reason()),
+                    GridCell(decision.setting or say("report.choice_other")),
+                    GridCell(_value(decision.value)),
+                    GridCell(decision.reason()),
                 )
             )
-            for choice in data.choices
+            for decision in data.decisions
         ]
         yield PageBlock(
             head=say("report.head_choices"),

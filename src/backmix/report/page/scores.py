@@ -63,7 +63,7 @@ def _verdict_keys(data: ReportData) -> Iterator[Key]:
     what = measure(rows) if rows and v.targets == 1 else Measure(v.values["metric"], v.unit)
     title = v.values["metric"]
     yield Key(
-        say("report.key_network" if v.recurrent is None else "mixture.key", metric=title),
+        say("report.key_network" if v.recurrent is None else "ensemble.key", metric=title),
         what.one(v.network.value),
         what.unit,
         _interval(data, what, v.network.ends),
@@ -102,7 +102,7 @@ def _window_keys(data: ReportData) -> Iterator[Key]:
 
 
 def _taught(data: ReportData) -> int:
-    """Windows that the model has learned from; a mixture learns from those of the validation part, too."""
+    """Windows that the model has learned from; an ensemble learns from those of the validation part, too."""
     both = not isinstance(data.verdict, str) and data.verdict.recurrent is not None
     return sum(part.windows for part in data.parts if part.name in (("train", "validation") if both else ("train",)))
 

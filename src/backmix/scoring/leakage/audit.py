@@ -90,20 +90,20 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
     """
     from backmix.training.predict import predict_raw
 
-    recipe, wanted = prepared.recipe, prepared.plan.evaluation.acknowledged
-    _check_names(wanted, [*recipe.spec.inputs, *recipe.repair.dropped_tags], prepared.table.source)
+    preprocessing, wanted = prepared.preprocessing, prepared.plan.evaluation.acknowledged
+    _check_names(wanted, [*preprocessing.spec.inputs, *preprocessing.repair.dropped_tags], prepared.table.source)
     scaling = {"inputs": prepared.plan.scaling.inputs, "target": prepared.plan.scaling.target}
     results = [
         split_overlap(prepared.parts),
         scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling)
         if prepared.start is None
         else inherited(prepared.start, prepared.test),
-        *target_copies(prepared.train, made=recipe.task.made(recipe.task.settings)),
+        *target_copies(prepared.train, made=preprocessing.task.made(preprocessing.task.settings)),
         LeakageResult("availability", *audit_labels(prepared)),
         future(
-            recipe,
+            preprocessing,
             prepared.test,
-            predict=None if model is None else lambda windows: predict_raw(model, recipe.task, windows),
+            predict=None if model is None else lambda windows: predict_raw(model, preprocessing.task, windows),
         ),
     ]
     if not prepared.plan.online and results[-1].passed is False:
@@ -245,10 +245,10 @@ def _about(copy: Copy, train: Windows) -> dict[str, Any]:
     }
 
 
-def future(recipe: Preprocessing, test: Windows, *, predict: Predict | None = None, seed: int = 0) -> LeakageResult:
+def future(preprocessing: Preprocessing, test: Windows, *, predict: Predict | None = None, seed: int = 0) -> LeakageResult:
     """Whether rows after a prediction can change what the model sees or says.
 
-    Pieces of the table are replayed through ``recipe`` (repair, windows, scaling) and ``predict``
+    Pieces of the table are replayed through ``preprocessing`` (repair, windows, scaling) and ``predict``
     with the rows behind a cut shuffled and disturbed in two ways; holes are cut into the inputs
     where past and future meet, since that is where a repair would look ahead. Results of samples taken
     before the cut and reported behind it are of the future too.
@@ -261,7 +261,7 @@ def future(recipe: Preprocessing, test: Windows, *, predict: Predict | None = No
         tales = []
         for _ in range(2):
             changed = _other_future(holed, here, generator, planned=test.spec.future)
-            tale = _replay(recipe, _other_results(changed, test.spec, here, generator), here, predict)
+            tale = _replay(preprocessing, _other_results(changed, test.spec, here, generator), here, predict)
             if tale is None:
                 break
             tales.append(tale)
@@ -346,10 +346,10 @@ def _other_results(piece: Table, spec: WindowSpec, cut: int, generator: np.rando
     return replace(piece, values=values)
 
 
-def _replay(recipe: Preprocessing, piece: Table, cut: int, predict: Predict | None) -> _Tale | None:
+def _replay(preprocessing: Preprocessing, piece: Table, cut: int, predict: Predict | None) -> _Tale | None:
     """Repair, window and predict a piece; None when it has no window up to the cut."""
     try:
-        windows, _ = recipe.windows(piece, need_target=False)
+        windows, _ = preprocessing.windows(piece, need_target=False)
     except InputError:  # a short test part may leave no whole window in a piece
         return None
     past = np.flatnonzero(np.asarray(windows.origins) <= cut)

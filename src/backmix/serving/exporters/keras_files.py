@@ -23,7 +23,7 @@ class _KerasFile(Exporter):
 
     def write(self, bundle: Bundle, path: Path) -> None:
         if bundle.blend is not None:
-            raise PlanError("mixture.not_keras")
+            raise PlanError("ensemble.not_keras")
         if not path.name.endswith(self.suffix):
             raise PlanError("app.export_suffix", where=path, suffix=self.suffix)
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What is tried beside the networks of a mixture.
+"""What is tried beside the networks of an ensemble.
 
 This module defines the contract of a candidate and the registry. A candidate learns from all windows that
 may teach and, once per block, from those that are left while the block is held out: what it then says of
@@ -7,7 +7,7 @@ the block is what its weight is found by.
     @candidate("ridge", "regression")
     def fit(blocks: Blocks, task: Task, seed: int) -> Candidate | None: ...
 
-A candidate that cannot exist for these windows gives None. Once registered it is tried in every mixture of its kind
+A candidate that cannot exist for these windows gives None. Once registered it is tried in every ensemble of its kind
 of answer, unless ``[model] beside`` names others.
 """
 
@@ -40,7 +40,7 @@ class Candidate:
 
     part: Member
     held: Floats
-    choices: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
 
 Fit = Callable[[Blocks, "Task", int], Candidate | None]

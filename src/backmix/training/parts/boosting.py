@@ -48,13 +48,13 @@ def fit_boosting(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
         held[block.at] = said(part_of(models, view), block.held)
     needed = [int(count) for count in np.median(rounds, axis=0)]
     part = part_of(_boosted(seen, blocks.pool, seed, rounds=needed), view)
-    choice = Decision(
+    decision = Decision(
         needed[0] if len(needed) == 1 else tuple(needed),
-        "mixture.rounds",
+        "ensemble.rounds",
         {"features": seen.width},
         setting="model.boosting",
     )
-    return Candidate(part, held, (choice,))
+    return Candidate(part, held, (decision,))
 
 
 def _boosted(

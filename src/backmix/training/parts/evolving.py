@@ -60,9 +60,9 @@ def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
             "bias": np.stack([one.arrays["bias"] for one in parts]),
         },
     )
-    listed = ", ".join(str(one.choices[0].value) for _, one in found.values())
+    listed = ", ".join(str(one.decisions[0].value) for _, one in found.values())
     return Candidate(
-        part, held, (Decision(len(found), "mixture.stages", {"components": listed}, setting="model.pls_evolving"),)
+        part, held, (Decision(len(found), "ensemble.stages", {"components": listed}, setting="model.pls_evolving"),)
     )
 
 

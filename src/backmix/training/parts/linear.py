@@ -100,13 +100,13 @@ def _chosen(name: str, view: str, form: FlatForm, blocks: Blocks, path: Path) ->
     kernel, bias = _affine(sums, path(sums)[best])
     setting = best + 1 if path is _components else FINE[best] if len(total) == len(FINE) else PENALTIES[best]
     part = Member(name, view, "linear", {"kernel": _every_row(kernel, form), "bias": bias})
-    choice = Decision(
+    decision = Decision(
         setting,
-        "mixture.components" if path is _components else "mixture.penalty",
+        "ensemble.components" if path is _components else "ensemble.penalty",
         {"value": f"{setting:.3g}", "features": form.width},
         setting=f"model.{name}",
     )
-    return Candidate(part, held, (choice,))
+    return Candidate(part, held, (decision,))
 
 
 def _affine(sums: WindowMoments, weights: Floats) -> tuple[Floats, Floats]:
