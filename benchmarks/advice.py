@@ -189,7 +189,7 @@ def run(trial: Trial, seed: int) -> tuple[float, float]:
     chosen = design(found)
     epochs: list[float] = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: epochs.append(time.process_time()))
-    fitted = fit_network(chosen.architecture, *found.lessons, settings=chosen.settings, callbacks=[watch])
+    fitted = fit_network(chosen.architecture, *found.training_samples, settings=chosen.settings, callbacks=[watch])
     told, truth = predict_outcome(fitted.model, found.task, found.test), found.test.truth()[:, 0]
     seconds = min(np.diff(epochs), default=float("nan")) * 1000 / len(found.train)
     if told.probabilities is not None:

@@ -142,7 +142,7 @@ def _frames(prepared: Prepared, seed: int, *, baselines: bool) -> dict[str, pd.D
     """The test part in the words of a network of this seed, and of the baselines."""
     seeded = replace(prepared, plan=prepared.plan.merged({"training": {"seed": seed}}))
     chosen = design(seeded)
-    fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings)
+    fitted = fit_network(chosen.architecture, *prepared.training_samples, settings=chosen.settings)
     task, windows = calibrate(seeded, fitted.model).task, prepared.test
     said: dict[str, Any] = {"network": predict_outcome(fitted.model, task, windows)}
     if baselines:

@@ -52,9 +52,9 @@ def plant(row: Row, windows: int) -> tuple[NDArray[np.float32], NDArray[np.float
     """Rows (N, F) whose windows overlap at stride 1, and the target (N,) of each row."""
     rng = np.random.default_rng(SEED)
     values = rng.standard_normal((windows + row.steps - 1, row.features), dtype=np.float32)
-    mixed = values @ (rng.standard_normal(row.features) / np.sqrt(row.features)).astype(np.float32)
-    past = np.convolve(mixed, 0.7 ** np.arange(6), mode="full")[: len(mixed)]
-    noise = 0.1 * rng.standard_normal(len(mixed))
+    ensemble = values @ (rng.standard_normal(row.features) / np.sqrt(row.features)).astype(np.float32)
+    past = np.convolve(ensemble, 0.7 ** np.arange(6), mode="full")[: len(ensemble)]
+    noise = 0.1 * rng.standard_normal(len(ensemble))
     return values, (np.tanh(past) + noise).astype(np.float32)
 
 

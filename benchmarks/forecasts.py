@@ -93,8 +93,10 @@ def _etth1(arguments: argparse.Namespace) -> None:
             for seed in range(arguments.seeds):
                 seeded = replace(prepared, plan=plan.merged({"training": {"seed": seed}}))
                 chosen, begin = design(seeded), time.perf_counter()
-                lessons = [part.subset(np.arange(0, len(part), arguments.stride)) for part in prepared.lessons]
-                model = fit_network(chosen.architecture, *lessons, settings=chosen.settings).model
+                training_samples = [
+                    part.subset(np.arange(0, len(part), arguments.stride)) for part in prepared.training_samples
+                ]
+                model = fit_network(chosen.architecture, *training_samples, settings=chosen.settings).model
                 shape = f"{chosen.architecture.cell} {'-'.join(map(str, chosen.architecture.units))} {strategy}"
 
                 def told(windows: Windows, model: Any = model, task: Any = prepared.task) -> Any:
@@ -143,7 +145,7 @@ def _daisy(arguments: argparse.Namespace) -> None:
         for seed in range(arguments.seeds):
             seeded = replace(prepared, plan=plan.merged({"training": {"seed": seed}}))
             chosen = design(seeded)
-            model = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings).model
+            model = fit_network(chosen.architecture, *prepared.training_samples, settings=chosen.settings).model
             frame = beside.judge(model, name="network").frame
             error = (frame["prediction"] - frame["truth"]) ** 2
             means = np.sqrt(error.groupby([frame["model"], frame["part"]]).mean())

@@ -60,7 +60,7 @@ def _report(protocol: str, seeds: int) -> None:
         seeded = prepared.__class__(**{**vars(prepared), "plan": plan.merged({"training": {"seed": seed}})})
         chosen = design(seeded)
         begin = time.perf_counter()
-        fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings)
+        fitted = fit_network(chosen.architecture, *prepared.training_samples, settings=chosen.settings)
         seconds.append(time.perf_counter() - begin)
         judged = beside.judge(fitted.model, name="network")
         rows = [row for row in judged.scores if row.part == "test" and row.metric == metric]

@@ -161,17 +161,17 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
         over = ensemble_blocks(ready)
         rivals = beside[not isinstance(over, Decision)]
         begin = time.perf_counter()
-        mixed = fit_model(ready, design(ready), over)
+        ensemble = fit_model(ready, design(ready), over)
         seconds = time.perf_counter() - begin
-        judged = replace(rivals, prepared=ready).judge(mixed.model, name=mixed.name, mixed=mixed)
-        yield _result(name, recipe, seed, judged, mixed, seconds)
+        judged = replace(rivals, prepared=ready).judge(ensemble.model, name=ensemble.name, ensemble=ensemble)
+        yield _result(name, recipe, seed, judged, ensemble, seconds)
 
 
-def _result(name: str, recipe: str, seed: int, judged: Any, mixed: Any, seconds: float) -> dict[str, Any]:
+def _result(name: str, recipe: str, seed: int, judged: Any, ensemble: Any, seconds: float) -> dict[str, Any]:
     verdict = judged.verdict
     best, model = verdict.best_on_test, verdict.network
     low, high = (None if end is None else error(verdict.metric, end) for end in (model.ends.low, model.ends.high))
-    weights = next((decision.value for decision in mixed.decisions if decision.setting == "model.beside"), "")
+    weights = next((decision.value for decision in ensemble.decisions if decision.setting == "model.beside"), "")
     return {
         "set": name,
         "recipe": recipe,

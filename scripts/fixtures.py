@@ -96,6 +96,8 @@ MORE = {"carried": 'state = "carried"\nstretch = 6\n'}
 """Lines that belong to ``[training]``."""
 KEPT = ("one_network", "numbers", "classes")
 """Plans whose bundles are kept."""
+RENAMED = {"mixture": "ensemble"}
+"""What a model was called in the frames of an earlier release, and what it is called."""
 KEPT_NEW = 60
 """Rows of the table that kept bundles are asked about."""
 
@@ -211,6 +213,7 @@ def check(folder: Path, names: list[str]) -> None:
 def differences(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
     """Where two prediction frames differ, model by model and column by column, in the order of the rows."""
     lines = []
+    old = old.assign(model=old["model"].replace(RENAMED))
     models = {str(model) for model in pd.concat([old["model"], new["model"]]).unique()}
     for model in sorted(models):
         was, now = (frame[frame["model"] == model].reset_index(drop=True) for frame in (old, new))

@@ -236,7 +236,9 @@ def test_a_fixed_delay_is_audited_the_same_way() -> None:
     plan = small_plan(task={"past_targets": {"delay": 6, "age": True}}, windows={"lookback": 4})
     run = prepare(Reading(small_table(), Ledger(420)), plan)
     assert future(run.preprocessing, run.test).passed is True
-    longer = replace(run.preprocessing, spec=replace(run.preprocessing.spec, known=replace(run.preprocessing.spec.known, delay=2)))
+    longer = replace(
+        run.preprocessing, spec=replace(run.preprocessing.spec, known=replace(run.preprocessing.spec.known, delay=2))
+    )
     test = replace(run.test, spec=run.preprocessing.spec)
     assert future(longer, test).passed is False
 

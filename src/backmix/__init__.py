@@ -15,7 +15,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from backmix.earlier import answer_earlier_names
 from backmix.version import __version__
+
+answer_earlier_names()
 
 _HOMES = {
     "Tag": "backmix.data.tag",

@@ -72,7 +72,7 @@ def explain(
     plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
     subject, source = _subject(run, plan, data, _target(run, target))
     seen = replace(look(subject, THOROUGH, seed=plan.training.seed, at=at, rows=rows), source=source)
-    if run.bundle.blend is not None:
+    if run.bundle.composition is not None:
         seen = replace(seen, left_out=(*seen.left_out, "ensemble.one_of"))
     folder = run.folder if out is None else Path(out)
     pages = {lang: folder / f"explain.{lang}.html" for lang in LANGUAGES}
@@ -109,7 +109,9 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
     every = (
         windows
         if preprocessing.spec.lookback is None
-        else build_windows(windows.table, preprocessing.spec.without_target()).scaled(preprocessing.scaler, preprocessing.target_scaler)
+        else build_windows(windows.table, preprocessing.spec.without_target()).scaled(
+            preprocessing.scaler, preprocessing.target_scaler
+        )
     )
     subject = Subject(
         model=bundle.inside,

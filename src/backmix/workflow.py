@@ -272,7 +272,7 @@ def _run(
     over = ensemble_blocks(prepared)
     beside = score_baselines(prepared, pool=None if isinstance(over, Decision) else over.pool)
     mark = beside.mark(chosen.settings.loss)
-    mixed = fit_model(
+    ensemble = fit_model(
         prepared,
         chosen,
         over,
@@ -283,22 +283,22 @@ def _run(
             watch=None if quiet else lambda title: Progress(title=title, mark=mark),
         ),
     )
-    prepared = calibrate(prepared, mixed.model)
-    checked = audit_run(prepared, model=mixed.model)
+    prepared = calibrate(prepared, ensemble.model)
+    checked = audit_run(prepared, model=ensemble.model)
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
-    name = mixed.name
-    judgement = replace(beside, prepared=prepared).judge(mixed.model, name=name, mixed=mixed)
-    banded = band(judgement, prepared, network=name, mixed=mixed)
+    name = ensemble.name
+    judgement = replace(beside, prepared=prepared).judge(ensemble.model, name=name, ensemble=ensemble)
+    banded = band(judgement, prepared, network=name, ensemble=ensemble)
     judgement = replace(judgement, frame=banded.frame)
     insight = None
     if prepared.preprocessing.tells_what_is_judged:
         insight = look(
-            Subject.of(prepared, mixed.fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed
+            Subject.of(prepared, ensemble.fitted.model, chosen.architecture), QUICK, seed=prepared.plan.training.seed
         )
-        if mixed.alone is not None:
+        if ensemble.alone is not None:
             insight = replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
     return _keep(
-        folder, _Found(ready.audit, prepared, chosen, beside, mixed, checked, judgement, banded, insight, found_at)
+        folder, _Found(ready.audit, prepared, chosen, beside, ensemble, checked, judgement, banded, insight, found_at)
     )
 
 
@@ -310,7 +310,7 @@ class _Found:
     prepared: Prepared
     design: Design
     baselines: Baselines
-    mixed: TrainedEnsemble
+    ensemble: TrainedEnsemble
     leakage: Sequence[LeakageResult]
     judgement: Judgement
     banded: Banded
@@ -320,12 +320,17 @@ class _Found:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """Everything that was decided for the user, in the order of the decisions."""
-        return (*self.prepared.decisions, *self.design.decisions, *self.mixed.decisions, *self.baselines.fitted.decisions)
+        return (
+            *self.prepared.decisions,
+            *self.design.decisions,
+            *self.ensemble.decisions,
+            *self.baselines.fitted.decisions,
+        )
 
     @property
     def fitted(self) -> FittedNetwork:
         """The training of the network that was stopped on the validation part."""
-        return self.mixed.fitted
+        return self.ensemble.fitted
 
 
 def _keep(folder: Path, found: _Found) -> Run:
@@ -342,7 +347,7 @@ def _keep(folder: Path, found: _Found) -> Run:
     kept = ("network", "verdict", "scores", "best_baseline", "trained_on", "availability")
     scores = {key: summary[key] for key in kept}
     Bundle.of(
-        found.mixed.model,
+        found.ensemble.model,
         preprocessing=prepared.preprocessing,
         read=prepared.plan.data,
         plan=prepared.plan.to_toml(),
@@ -362,7 +367,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
     tested = hashlib.sha256(prepared.test.origins.tobytes() + prepared.test.truth().tobytes()).hexdigest()[:12]
     account = prepared.account
     return {
-        "network": found.mixed.name,
+        "network": found.ensemble.name,
         "verdict": {lang: verdict.text(lang) for lang in LANGUAGES},
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
@@ -412,7 +417,7 @@ def _report(found: _Found) -> ReportData:
         verdict=found.judgement.verdict,
         scores=found.judgement.scores,
         predictions=found.judgement.frame,
-        network=found.mixed.name,
+        network=found.ensemble.name,
         level=plan.evaluation.level,
         training=TrainingRecord(
             history=found.fitted.history,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from backmix.data.plants import simulate
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.inspection.subject import Subject
+from backmix.report.data import ReportData
 from backmix.training.design import design
 from backmix.training.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from backmix.workflow import Run
+from reports import classes, numbers
 from small import reading, small_plan, small_table
 
 PIPE = 4
@@ -63,3 +66,15 @@ def pipe(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Subject]:
         )
         found[tag] = trained(piped, plan, tmp_path_factory.mktemp("pipe"))
     return found
+
+
+@pytest.fixture(scope="session")
+def number_report() -> Callable[..., ReportData]:
+    """Makes the report of a soft sensor."""
+    return numbers
+
+
+@pytest.fixture(scope="session")
+def class_report() -> Callable[..., ReportData]:
+    """Makes the report of a fault diagnosis."""
+    return classes

@@ -97,7 +97,7 @@ def prepared(task: str) -> Prepared:
     """The small plant prepared for a task, calibrated with a network that always says the mean."""
     table, plan = small_task(task)
     found = prepare(reading(table), plan)
-    windows = found.lessons[1]
+    windows = found.training_samples[1]
     calibrated = found.task.calibrated(np.zeros((len(windows), found.task.outputs)), windows)
     return replace(found, preprocessing=replace(found.preprocessing, task=calibrated))
 
@@ -127,7 +127,7 @@ def test_a_task_decodes_what_its_head_puts_out(name: str) -> None:
     found = prepared(name)
     task, windows = found.task, found.train
     heads.get(task.head).check(task.outputs)
-    assert str(task.loss(found.lessons[0]).value) in losses
+    assert str(task.loss(found.training_samples[0]).value) in losses
     raw = np.full((len(windows), task.outputs * len(windows.spec.horizons)), 0.25)
     outcome = task.decode(raw, windows)
     _sound(outcome, task, windows)

@@ -36,7 +36,11 @@ KINDS = (
 def untrained(prepared: Prepared) -> Bundle:
     """The bundle of a run with the weights it would begin from."""
     architecture = design(prepared).architecture
-    return Bundle(preprocessing=prepared.preprocessing, architecture=architecture, weights=take_weights(build(architecture, seed=0)))
+    return Bundle(
+        preprocessing=prepared.preprocessing,
+        architecture=architecture,
+        weights=take_weights(build(architecture, seed=0)),
+    )
 
 
 @st.composite

@@ -200,9 +200,11 @@ def test_row_42_ctrl_c_outside_of_training(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    module = {"audit": "backmix.workflow", "score_baselines": "backmix.scoring.judgement", "render": "backmix.report.render"}[
-        moment
-    ]
+    module = {
+        "audit": "backmix.workflow",
+        "score_baselines": "backmix.scoring.judgement",
+        "render": "backmix.report.render",
+    }[moment]
     monkeypatch.setattr(f"{module}.{moment}", interrupt)
     assert command("run", "plan.toml") == 130
     last = capsys.readouterr().err.splitlines()[-1]

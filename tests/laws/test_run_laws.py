@@ -80,10 +80,10 @@ def test_a_bundle_survives_its_file_bit_for_bit(request: pytest.FixtureRequest, 
 
 def test_the_order_of_the_columns_means_nothing(sensor_run: Run, tmp_path: Path) -> None:
     table = small_table()
-    mixed = table.select(["P103", "quality", "T101", "F102"])
-    run = fit(mixed, small_plan(), folder=tmp_path / "mixed", quiet=True)
+    ensemble = table.select(["P103", "quality", "T101", "F102"])
+    run = fit(ensemble, small_plan(), folder=tmp_path / "mixed", quiet=True)
     one, _ = sensor_run.bundle.predict(table)
-    two, _ = run.bundle.predict(mixed)
+    two, _ = run.bundle.predict(ensemble)
     np.testing.assert_array_equal(one["prediction"].to_numpy(), two["prediction"].to_numpy())
 
 

@@ -85,7 +85,7 @@ def test_nothing_is_learned_from_an_abnormal_row(method: str) -> None:
     other = prepare(reading(replace(table, values=values)), plan(task={"method": method}))
     assert other.preprocessing.scaler.to_dict() == found.preprocessing.scaler.to_dict()
     assert other.preprocessing.repair.to_dict() == found.preprocessing.repair.to_dict()
-    for mine, theirs in zip(found.lessons, other.lessons, strict=True):
+    for mine, theirs in zip(found.training_samples, other.training_samples, strict=True):
         one, two = (windows.gather(windows.all_indices) for windows in (mine, theirs))
         np.testing.assert_array_equal(one.x, two.x)
         np.testing.assert_array_equal(one.y, two.y)
@@ -100,18 +100,18 @@ def test_nothing_is_learned_from_an_abnormal_row(method: str) -> None:
 def test_a_lesson_is_normal_from_its_first_row_to_its_target() -> None:
     found = prepared()
     bad = np.asarray(found.table.column("state")) != 0
-    for windows in found.lessons:
+    for windows in found.training_samples:
         for origin in windows.origins.tolist():
             assert not bad[origin - 6 : origin + 1].any()
     rows = np.flatnonzero(~bad[6:540]) + 6  # the training part, less what the windows must not touch
     expected = [row for row in rows.tolist() if not bad[row - 6 : row + 1].any()]
-    assert set(found.lessons[0].origins.tolist()) <= set(expected)
-    assert len(found.lessons[0]) >= len(expected) - 7
+    assert set(found.training_samples[0].origins.tolist()) <= set(expected)
+    assert len(found.training_samples[0]) >= len(expected) - 7
 
 
 def test_a_row_is_predicted_from_the_rows_before_it() -> None:
     """The window ends on the row before: the row itself is what is asked for."""
-    windows = prepared().lessons[0]
+    windows = prepared().training_samples[0]
     batch = windows.gather(np.array([20]))
     origin = int(windows.origins[20])
     scaler = windows.scaler
@@ -294,9 +294,9 @@ def test_a_missed_fault_counts_as_late_as_it_lasted() -> None:
 def test_an_ellipse_must_not_set_its_own_threshold() -> None:
     """With as many tags as a plant has, errors that shaped the ellipse lie much closer than new ones."""
     rng = np.random.default_rng(1)
-    mixed = rng.normal(size=(40, 40)) * 0.9 ** np.arange(40)[:, None]
-    errors = rng.normal(size=(150, 1, 40)) @ mixed
-    new = Ellipse.fit(errors[:, 0]).shares(rng.normal(size=(4000, 40)) @ mixed).sum(axis=1)
+    ensemble = rng.normal(size=(40, 40)) * 0.9 ** np.arange(40)[:, None]
+    errors = rng.normal(size=(150, 1, 40)) @ ensemble
+    new = Ellipse.fit(errors[:, 0]).shares(rng.normal(size=(4000, 40)) @ ensemble).sum(axis=1)
     naive = threshold(Ellipse.fit(errors[:, 0]).shares(errors[:, 0]).sum(axis=1), 0.05)
     honest = threshold(crossed(errors), 0.05)
     assert np.mean(new > naive) > 0.12

@@ -58,14 +58,14 @@ def test_without_a_clock_rows_are_counted() -> None:
 def test_batches_of_unequal_length_are_learned_whole() -> None:
     """Course item 17: a sequence per batch, padded and masked, with an answer on each of its rows."""
     found = prepared()
-    lessons = found.lessons[0]
-    assert lessons.spec.answer == "every"
-    assert lessons.lengths is not None
-    assert len(lessons) == len(np.unique(np.asarray(found.table.batch)[found.train.origins]))
-    batch = lessons.gather(lessons.all_indices)
+    training_samples = found.training_samples[0]
+    assert training_samples.spec.answer == "every"
+    assert training_samples.lengths is not None
+    assert len(training_samples) == len(np.unique(np.asarray(found.table.batch)[found.train.origins]))
+    batch = training_samples.gather(training_samples.all_indices)
     assert batch.mask is not None
     assert batch.weight is not None
-    assert np.array_equal(batch.mask.sum(axis=1), lessons.lengths)
+    assert np.array_equal(batch.mask.sum(axis=1), training_samples.lengths)
     assert np.array_equal(batch.weight, batch.mask.astype(np.float32))
 
 
@@ -199,7 +199,7 @@ def test_the_stride_keeps_the_last_row() -> None:
     ends = np.flatnonzero(np.diff(np.asarray(table.batch), append=-1))
     mine = np.intersect1d(found.test.origins, ends)
     assert len(mine) == len(np.unique(np.asarray(table.batch)[found.test.origins]))
-    assert len(found.lessons[0].gather(np.array([0])).x[0]) >= 8, "lessons have every row"
+    assert len(found.training_samples[0].gather(np.array([0])).x[0]) >= 8, "lessons have every row"
 
 
 def test_batches_that_still_run_have_no_label() -> None:
@@ -271,4 +271,4 @@ def test_equal_rows_to_the_end_of_all_batches_teach_nothing() -> None:
     table = batch_table().with_columns([Tag("time_remaining", unit="min")], np.full(len(batch_table()), 5.0))
     found = prepared(table)
     with pytest.raises(InputError, match=r"target 'time_remaining' is 5 in all \d+ training windows"):
-        found.task.loss(found.lessons[0])
+        found.task.loss(found.training_samples[0])

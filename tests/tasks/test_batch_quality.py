@@ -48,7 +48,7 @@ def test_the_target_is_the_final_quality_never_the_next_sample(lookback: str) ->
     values[~np.isfinite(values[:, 2]) & ~starts, 2] = 7.0  # samples on the way, all far from the final ones
     found = prepared(replace(table, values=values), windows={"lookback": lookback})
     final = {code: values[batch == code, 2][-1] for code in np.unique(batch)}
-    for windows in (found.train, found.validation, found.test, *found.lessons):
+    for windows in (found.train, found.validation, found.test, *found.training_samples):
         asked = windows.truth()[:, 0]
         assert np.array_equal(asked, [final[code] for code in batch[windows.origins]])
         y = windows.gather(windows.all_indices)
@@ -85,7 +85,7 @@ def test_a_finished_batch_is_one_window() -> None:
     """Course item 17: whole batches of unequal length, one prediction each."""
     found = prepared(windows={"lookback": "batch"})
     assert found.running is None
-    assert found.lessons[0] is found.train
+    assert found.training_samples[0] is found.train
     assert found.train.lengths is not None
     assert len(set(found.train.lengths.tolist())) > 1
 
@@ -133,7 +133,7 @@ def test_the_quality_of_test_batches_is_seen_by_nobody() -> None:
     assert first.preprocessing.target_scaler is not None
     assert second.preprocessing.target_scaler is not None
     assert first.preprocessing.target_scaler.to_dict() == second.preprocessing.target_scaler.to_dict()
-    for one, other in zip(first.lessons, second.lessons, strict=True):
+    for one, other in zip(first.training_samples, second.training_samples, strict=True):
         a, b = one.gather(one.all_indices), other.gather(other.all_indices)
         assert a.y is not None
         assert b.y is not None
@@ -276,4 +276,4 @@ def test_the_same_quality_in_all_batches_teaches_nothing() -> None:
     values[np.isfinite(values[:, 2]), 2] = 90.0
     found = prepared(replace(table, values=values))
     with pytest.raises(InputError, match=r"target 'purity' is 90 in all \d+ training windows, so there is nothing"):
-        found.task.loss(found.lessons[0])
+        found.task.loss(found.training_samples[0])

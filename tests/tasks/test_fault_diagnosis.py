@@ -67,10 +67,10 @@ def open_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_lesson_per_step_labels_every_row() -> None:
     """Course items 27 and 76: what the network is taught is the label of each row of the window."""
-    lessons = prepared(per_step=True).lessons[0]
-    batch = lessons.gather(np.array([0, 33, 90]))
-    labels = np.asarray(lessons.table.column("state"))
-    for place, origin in enumerate(lessons.origins[[0, 33, 90]].tolist()):
+    training_samples = prepared(per_step=True).training_samples[0]
+    batch = training_samples.gather(np.array([0, 33, 90]))
+    labels = np.asarray(training_samples.table.column("state"))
+    for place, origin in enumerate(training_samples.origins[[0, 33, 90]].tolist()):
         np.testing.assert_array_equal(batch.y[place], labels[origin - 9 : origin + 1])
     assert batch.weight is not None
     assert (batch.weight == 1).all()
@@ -82,9 +82,9 @@ def test_a_row_without_a_label_weighs_nothing() -> None:
     values = np.array(table.values)
     values[::3, 4] = np.nan
     found = prepare(reading(replace(table, values=values)), plan({"per_step": True}))
-    lessons = found.lessons[0]
-    batch = lessons.gather(lessons.all_indices)
-    rows = lessons.origins[:, None].astype(int) + np.arange(-9, 1)
+    training_samples = found.training_samples[0]
+    batch = training_samples.gather(training_samples.all_indices)
+    rows = training_samples.origins[:, None].astype(int) + np.arange(-9, 1)
     np.testing.assert_array_equal(batch.weight, np.isfinite(values[rows, 4]))
     assert (batch.weight[:, -1] == 1).all()
 
@@ -95,14 +95,14 @@ def test_class_weights_count_the_rows_that_are_asked_about() -> None:
     values = np.array(table.values)
     values[values[:, 4] == 2, 4] = 1  # twice as many of one
     found = prepare(reading(replace(table, values=values)), plan({"per_step": True}))
-    lessons = found.lessons[0]
-    weights = found.task.class_weights(lessons)
+    training_samples = found.training_samples[0]
+    weights = found.task.class_weights(training_samples)
     assert weights is not None
-    batch = lessons.gather(lessons.all_indices)
+    batch = training_samples.gather(training_samples.all_indices)
     total = {code: weights[code] * (batch.y == code).sum() for code in weights}
     assert len(total) == 4
     np.testing.assert_allclose(list(total.values()), next(iter(total.values())), rtol=1e-9)
-    feed = Feed(lessons, design(found).architecture, batch_size=8, class_weights=weights)
+    feed = Feed(training_samples, design(found).architecture, batch_size=8, class_weights=weights)
     _, y, weight = feed.batch(0)
     np.testing.assert_allclose(weight, np.vectorize(weights.get)(y), rtol=1e-6)
 
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_never_learned_from() -> None:
     other = prepare(reading(replace(table, values=values)), plan(dict(OPEN)))
     assert other.preprocessing.scaler.to_dict() == found.preprocessing.scaler.to_dict()
     assert other.task.fitted == found.task.fitted
-    for mine, theirs in zip(found.lessons, other.lessons, strict=True):
+    for mine, theirs in zip(found.training_samples, other.training_samples, strict=True):
         assert not np.isin(mine.truth(), 3).any()
         np.testing.assert_array_equal(mine.gather(mine.all_indices).x, theirs.gather(theirs.all_indices).x)
     known = found.test.subset(np.flatnonzero([not out[o - 9 : o + 1].any() for o in found.test.origins.tolist()]))

@@ -244,7 +244,9 @@ def test_what_is_planned_is_known_and_nothing_else_is(planned: Prepared) -> None
     results = {result.name: result for result in audit_run(planned)}
     assert results["future"].passed
     assert results["overlap"].passed
-    blind = replace(planned, preprocessing=replace(planned.preprocessing, spec=replace(planned.preprocessing.spec, future=())))
+    blind = replace(
+        planned, preprocessing=replace(planned.preprocessing, spec=replace(planned.preprocessing.spec, future=()))
+    )
     assert {result.name: result.passed for result in audit_run(blind)}["future"]
 
 

@@ -309,7 +309,7 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None,
 def _ask(table: Table | None, changes: dict[str, Any]) -> None:
     """Go as far as a run does before it trains."""
     found = prepared(table, **changes)
-    found.task.loss(found.lessons[0])
+    found.task.loss(found.training_samples[0])
 
 
 def test_a_misspelt_target_names_the_nearest() -> None:

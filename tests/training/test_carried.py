@@ -93,9 +93,9 @@ def test_a_lane_begins_from_rest_exactly_where_it_is_told() -> None:
     first, x = rng.normal(size=(2, 2, 5, 3)).astype(np.float32)
     fresh = np.asarray(twin.predict_on_batch({"x": x, "keep": np.zeros(2, np.float32)}))
     twin.predict_on_batch({"x": first, "keep": np.zeros(2, np.float32)})
-    mixed = np.asarray(twin.predict_on_batch({"x": x, "keep": np.array([0, 1], np.float32)}))
-    np.testing.assert_array_equal(mixed[0], fresh[0])
-    assert np.abs(mixed[1] - fresh[1]).max() > 1e-3
+    ensemble = np.asarray(twin.predict_on_batch({"x": x, "keep": np.array([0, 1], np.float32)}))
+    np.testing.assert_array_equal(ensemble[0], fresh[0])
+    assert np.abs(ensemble[1] - fresh[1]).max() > 1e-3
 
 
 def test_the_twin_begins_with_the_weights_of_the_plain_network() -> None:
@@ -267,7 +267,9 @@ def test_a_run_with_a_carried_state_learns_and_its_bundle_knows(run: Run, tmp_pa
     one, _ = run.bundle.predict(small_table())
     two, _ = again.predict(small_table())
     assert one.equals(two)
-    windowed = replace(again, preprocessing=replace(again.preprocessing, spec=replace(again.preprocessing.spec, carried=False)))
+    windowed = replace(
+        again, preprocessing=replace(again.preprocessing, spec=replace(again.preprocessing.spec, carried=False))
+    )
     other, _ = windowed.predict(small_table())
     assert np.abs(other["prediction"] - one["prediction"]).iloc[50:].max() > 1e-4
 

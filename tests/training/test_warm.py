@@ -200,10 +200,14 @@ def test_a_resumed_training_asks_for_the_same_start(sensor_run: Run, warm: Run, 
     plan = plan_from(sensor_run, training={"epochs": 1})
     prepared = prepare(reading(later()), plan, start=start)
     settings = design(prepared).settings
-    fit_network(start.architecture, *prepared.lessons, settings=settings, folder=tmp_path, start=start)
+    fit_network(start.architecture, *prepared.training_samples, settings=settings, folder=tmp_path, start=start)
     with pytest.raises(TrainingError, match="holds a training of other data or settings"):
         fit_network(
-            start.architecture, *prepared.lessons, settings=settings, folder=tmp_path, start=warm.bundle.start("new")
+            start.architecture,
+            *prepared.training_samples,
+            settings=settings,
+            folder=tmp_path,
+            start=warm.bundle.start("new"),
         )
 
 

@@ -136,7 +136,7 @@ def test_the_error_of_a_trial_is_that_of_networks_trained_on_each_fold(found: Se
         for number in range(2):
             prepared = ready.prepared(number, plan)
             chosen = design(prepared)
-            model = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings).model
+            model = fit_network(chosen.architecture, *prepared.training_samples, settings=chosen.settings).model
             values = predict_outcome(model, prepared.task, prepared.test).values
             errors.append(root_mean_squared_error(prepared.test.truth(), values))
         np.testing.assert_allclose(row.folds, errors, rtol=1e-6)

@@ -51,8 +51,8 @@ class AdditiveWeights(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def weigh(self, keys: Any, query: Any, mask: Any = None) -> Any:
         """Weights (B, T) from `keys` and a query (B, W)."""
         ops = keras.ops
-        mixed = ops.tanh(keys + ops.expand_dims(ops.matmul(query, self.query), 1))
-        score = ops.squeeze(ops.matmul(mixed, self.score), -1)
+        ensemble = ops.tanh(keys + ops.expand_dims(ops.matmul(query, self.query), 1))
+        score = ops.squeeze(ops.matmul(ensemble, self.score), -1)
         if mask is not None:
             score = ops.where(mask, score, NEVER)
         return _shares(score)
@@ -105,8 +105,8 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
         seen = ops.expand_dims(place, 0) <= ops.expand_dims(place, 1)
         if mask is not None:
             seen = ops.logical_and(seen, mask[:, None, None, :])
-        mixed = ops.matmul(_shares(ops.where(seen, score, NEVER)), v)
-        joined = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, steps, width))
+        ensemble = ops.matmul(_shares(ops.where(seen, score, NEVER)), v)
+        joined = ops.reshape(ops.transpose(ensemble, (0, 2, 1, 3)), (-1, steps, width))
         return ops.matmul(joined, self.out_kernel) + self.out_bias
 
     def compute_output_shape(self, rows_shape: Any) -> Any:

@@ -62,15 +62,15 @@ class Contender:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TaughtModel:
     """A model that was just taught, and the windows it was taught with; mixed: the training itself."""
 
     prepared: Prepared
     bundle: Bundle
-    mixed: TrainedEnsemble
+    ensemble: TrainedEnsemble
 
 
-def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> Lesson:
+def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> TaughtModel:
     """Train the model of a plan on a table that is known up to some moment.
 
     Raises InputError when the rows are too few, TrainingError when training diverges.
@@ -79,18 +79,18 @@ def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divid
 
     prepared = prepare(Reading(table, Ledger(read=len(table))), plan, start=start, divide=divide)
     chosen = design(prepared)
-    mixed = fit_model(prepared, chosen, ensemble_blocks(prepared))
-    prepared = calibrate(prepared, mixed.model)
-    return Lesson(
+    ensemble = fit_model(prepared, chosen, ensemble_blocks(prepared))
+    prepared = calibrate(prepared, ensemble.model)
+    return TaughtModel(
         prepared,
         Bundle.of(
-            mixed.model,
+            ensemble.model,
             preprocessing=prepared.preprocessing,
             read=plan.data,
             plan=plan.to_toml(),
             scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)},
         ),
-        mixed,
+        ensemble,
     )
 
 

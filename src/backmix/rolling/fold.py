@@ -20,7 +20,7 @@ from backmix.data.sources import Reading
 from backmix.data.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.errors import BackmixError
-from backmix.rolling.contender import Lesson, places, teach
+from backmix.rolling.contender import TaughtModel, places, teach
 from backmix.scoring.contest import NETWORK, best_by_validation, scores_of
 from backmix.scoring.judgement import score_baselines, thinned
 from backmix.scoring.leakage.audit import audit_run, refuse
@@ -91,12 +91,12 @@ def play_fold(job: FoldJob) -> FoldResult:
     """Do a job and keep what it found in the job's folder, the summary last."""
     begin = time.monotonic()
     try:
-        lesson = teach(job.seen, job.own_plan, start=job.start, divide=job.divide)
-        refuse(audit_run(lesson.prepared, model=lesson.mixed.model), acknowledged=job.plan.evaluation.acknowledged)
+        taught = teach(job.seen, job.own_plan, start=job.start, divide=job.divide)
+        refuse(audit_run(taught.prepared, model=taught.ensemble.model), acknowledged=job.plan.evaluation.acknowledged)
     except BackmixError as fault:
         return FoldResult(job.number, job.seed, {}, None, fault)
-    frame = _frame(job, lesson)
-    summary = _summary(job, lesson, frame) | {"seconds": round(time.monotonic() - begin, 1)}
+    frame = _frame(job, taught)
+    summary = _summary(job, taught, frame) | {"seconds": round(time.monotonic() - begin, 1)}
     result = FoldResult(job.number, job.seed, summary, frame)
     if job.folder.parent.is_dir():  # a cluster may have no disk in common with whoever asks
         keep_fold(result, job.folder)
@@ -122,16 +122,16 @@ def read_fold(folder: Path) -> tuple[dict[str, Any], pd.DataFrame] | None:
         return None
 
 
-def _frame(job: FoldJob, lesson: Lesson) -> pd.DataFrame:
+def _frame(job: FoldJob, taught: TaughtModel) -> pd.DataFrame:
     """The predictions of network and baselines; origins are rows of the whole table."""
     import pandas as pd
 
-    prepared, task = lesson.prepared, lesson.prepared.task
+    prepared, task = taught.prepared, taught.prepared.task
     frames = []
     for part in JUDGED:
         windows = thinned(prepared.scored[part], task)
-        frames.append(prediction_frame(task, windows, lesson.mixed.says(task, windows), model=NETWORK, part=part))
-    over = lesson.mixed.blocks
+        frames.append(prediction_frame(task, windows, taught.ensemble.says(task, windows), model=NETWORK, part=part))
+    over = taught.ensemble.blocks
     beside = score_baselines(prepared, pool=None if over is None else over.pool).frame
     if len(beside):
         frames.append(beside[beside["part"].isin(JUDGED)])
@@ -140,8 +140,8 @@ def _frame(job: FoldJob, lesson: Lesson) -> pd.DataFrame:
     return frame.assign(origin=frame["origin"] + first, fold=job.number, seed=job.seed)
 
 
-def _summary(job: FoldJob, lesson: Lesson, frame: pd.DataFrame) -> dict[str, Any]:
-    prepared = lesson.prepared
+def _summary(job: FoldJob, taught: TaughtModel, frame: pd.DataFrame) -> dict[str, Any]:
+    prepared = taught.prepared
     task: Task = prepared.task
     found = scores_of(frame, task)
     return {
@@ -154,10 +154,10 @@ def _summary(job: FoldJob, lesson: Lesson, frame: pd.DataFrame) -> dict[str, Any
         "lookback": prepared.preprocessing.spec.lookback,
         "reach": prepared.preprocessing.spec.reach,
         "horizon": prepared.preprocessing.spec.horizon,
-        "network": lesson.mixed.name,
-        "best_epoch": lesson.mixed.fitted.best_epoch,
-        "epochs": len(lesson.mixed.fitted.history["loss"]),
-        "recurrent": lesson.mixed.share,
+        "network": taught.ensemble.name,
+        "best_epoch": taught.ensemble.fitted.best_epoch,
+        "epochs": len(taught.ensemble.fitted.history["loss"]),
+        "recurrent": taught.ensemble.share,
         "metric": task.scored[0],
         "best_baseline": best_by_validation(
             frame, task, [name for name, score in found.items() if name != NETWORK and np.isfinite(score.mean)]

@@ -21,7 +21,7 @@ import numpy as np
 
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError, TrainingError
-from backmix.rolling.contender import Contender, Lesson, places, teach
+from backmix.rolling.contender import Contender, TaughtModel, places, teach
 from backmix.rolling.record import ROUNDS, Played, Refit, record
 from backmix.rolling.stage import Stage, set_stage
 from backmix.scoring.predictions import prediction_frame
@@ -111,7 +111,7 @@ class _Game:
     def round(self, number: int) -> Round:
         """Teach a challenger, judge it, and decide."""
         layout, table = self.stage.layout, self.stage.table
-        lesson, why = self._challenge(number, table.rows(slice(0, layout.cuts[number])))
+        taught, why = self._challenge(number, table.rows(slice(0, layout.cuts[number])))
         seen = table.rows(slice(0, layout.cuts[number + 1]))
         rows = np.zeros(len(seen), bool)
         rows[slice(*layout.judged(number))] = True
@@ -120,9 +120,9 @@ class _Game:
         if mine is None:
             decision = Promotion(False, "refit.skipped", {"why": say("refit.no_windows")})
         else:
-            verdicts = self._compare(mine, seen, rows, lesson)
-            if lesson is not None:
-                decision = self._decide(mine, seen, rows, Contender(lesson.bundle, number))
+            verdicts = self._compare(mine, seen, rows, taught)
+            if taught is not None:
+                decision = self._decide(mine, seen, rows, Contender(taught.bundle, number))
         told = Round(
             number=number,
             taught=places(seen, *layout.taught(number)),
@@ -138,12 +138,12 @@ class _Game:
             decision=decision,
         )
         self.rounds.append(told)
-        if decision.promoted and lesson is not None:
-            self.in_charge = Contender(lesson.bundle, number)
+        if decision.promoted and taught is not None:
+            self.in_charge = Contender(taught.bundle, number)
             self.promoted.append(self.in_charge)
         return told
 
-    def _challenge(self, number: int, known: Table) -> tuple[Lesson | None, str]:
+    def _challenge(self, number: int, known: Table) -> tuple[TaughtModel | None, str]:
         """A challenger from what is known, or why there is none."""
         layout, plan = self.stage.layout, self.stage.plan
         spec = self.in_charge.bundle.preprocessing.spec
@@ -160,7 +160,7 @@ class _Game:
             return None, str(fault)
 
     def _compare(
-        self, mine: pd.DataFrame, seen: Table, rows: Any, lesson: Lesson | None
+        self, mine: pd.DataFrame, seen: Table, rows: Any, taught: TaughtModel | None
     ) -> tuple[Verdict, Verdict | None]:
         """The model in charge against the first champion, and against the best refitted baseline."""
         import pandas as pd
@@ -173,21 +173,21 @@ class _Game:
         )
         frames = [mine] if never is None else [mine, never]
         against = compare(pd.concat(frames, ignore_index=True), task, NEVER, self.sampling)
-        beside = None if lesson is None else self._baselines(mine, seen, rows, lesson)
+        beside = None if taught is None else self._baselines(mine, seen, rows, taught)
         if beside is not None:
             frames.append(beside[1])
         self.frames.append(pd.concat(frames, ignore_index=True).assign(round=len(self.rounds) + 1))
         return against, None if beside is None else beside[0]
 
     def _baselines(
-        self, mine: pd.DataFrame, seen: Table, rows: Any, lesson: Lesson
+        self, mine: pd.DataFrame, seen: Table, rows: Any, taught: TaughtModel
     ) -> tuple[Verdict, pd.DataFrame] | None:
         """The best baseline by validation, fitted on the challenger's windows: the verdict, and its frame."""
         import pandas as pd
 
-        prepared, plan = lesson.prepared, self.stage.plan
+        prepared, plan = taught.prepared, self.stage.plan
         task = prepared.task
-        windows = Contender(lesson.bundle).windows(seen, rows)
+        windows = Contender(taught.bundle).windows(seen, rows)
         fitted = fit_baselines(
             task, prepared.train, prepared.validation, seed=plan.training.seed, names=plan.evaluation.baselines
         )

@@ -74,9 +74,9 @@ def _of_plan(plan: Plan, table: Table, start: Start | None) -> Stage:
     if kind.whole_batches and table.batch is not None:
         old = next(end for _, end in batch_runs(table) if end >= old)
     warm = plan.refit.start == "warm"
-    lesson = teach(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
-    refuse(audit_run(lesson.prepared), acknowledged=plan.evaluation.acknowledged)
-    return _set(plan, table, Contender(lesson.bundle), None, old=old, held=lesson.prepared.split.rows(SplitPart.TEST))
+    taught = teach(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
+    refuse(audit_run(taught.prepared), acknowledged=plan.evaluation.acknowledged)
+    return _set(plan, table, Contender(taught.bundle), None, old=old, held=taught.prepared.split.rows(SplitPart.TEST))
 
 
 def _of_champion(

@@ -120,16 +120,16 @@ class Banded:
         }
 
 
-def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: TrainedEnsemble | None = None) -> Banded:
+def band(judgement: Judgement, prepared: Prepared, *, network: str, ensemble: TrainedEnsemble | None = None) -> Banded:
     """The frame of a judgement with intervals as the plan asks for them, and how they hold.
 
-    mixed: the ensemble that was judged: what it said of each block before it had seen it calibrates, too
+    ensemble: the ensemble that was judged: what it said of each block before it had seen it calibrates, too
     """
     asked, task = prepared.plan.intervals, prepared.task
     kind: Literal["split", "adaptive"] = "adaptive" if asked.kind == "adaptive" else "split"
     banding = Banding(network, asked.level, kind, lateness(prepared.preprocessing.spec))
     calibrated = (
-        None if asked.kind == "none" else calibrate(_unseen(judgement.frame, task, network, mixed), task, banding)
+        None if asked.kind == "none" else calibrate(_unseen(judgement.frame, task, network, ensemble), task, banding)
     )
     settings = prepared.plan.evaluation
     sampling = Sampling(draws=settings.resamples, level=settings.level, seed=prepared.plan.training.seed)
@@ -138,18 +138,18 @@ def band(judgement: Judgement, prepared: Prepared, *, network: str, mixed: Train
     return cover(judgement.frame, task, calibrated, banding, sampling)
 
 
-def _unseen(frame: pd.DataFrame, task: Task, network: str, mixed: TrainedEnsemble | None) -> pd.DataFrame:
+def _unseen(frame: pd.DataFrame, task: Task, network: str, ensemble: TrainedEnsemble | None) -> pd.DataFrame:
     """The frame, and below it what an ensemble said of blocks of the training part when they were held out."""
     import pandas as pd
 
-    if mixed is None or mixed.blocks is None or mixed.held is None:
+    if ensemble is None or ensemble.blocks is None or ensemble.held is None:
         return frame
-    earlier = np.asarray(np.isfinite(mixed.held).all(axis=1))
-    earlier[mixed.blocks.blocks[-1].at] = False  # the frame has those of the validation part
+    earlier = np.asarray(np.isfinite(ensemble.held).all(axis=1))
+    earlier[ensemble.blocks.blocks[-1].at] = False  # the frame has those of the validation part
     at = np.flatnonzero(earlier)
     at = at[sampled(len(at), MOST_EARLIER)]
-    windows = mixed.blocks.pool.subset(at)
-    outcome = task.finished(task.decode(mixed.held[at], windows), windows)
+    windows = ensemble.blocks.pool.subset(at)
+    outcome = task.finished(task.decode(ensemble.held[at], windows), windows)
     part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
     return pd.concat([frame, prediction_frame(task, windows, outcome, model=network, part=part)], ignore_index=True)
 

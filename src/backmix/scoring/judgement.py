@@ -65,10 +65,10 @@ class Baselines:
         means = cost.groupby(validation["model"]).mean().dropna()
         return ScoreToBeat(name=str(means.idxmin()), value=float(means.min())) if len(means) else None
 
-    def judge(self, model: Any, *, name: str, mixed: TrainedEnsemble | None = None) -> Judgement:
+    def judge(self, model: Any, *, name: str, ensemble: TrainedEnsemble | None = None) -> Judgement:
         """Score a trained Keras network called ``name`` beside the baselines.
 
-        ``mixed``: the ensemble that ``model`` is; what it says of validation windows is then what its networks and
+        ``ensemble``: the ensemble that ``model`` is; what it says of validation windows is then what its networks and
         parts said when they had not seen them, and its networks alone are scored, too.
         """
         import pandas as pd
@@ -76,11 +76,11 @@ class Baselines:
         task, settings = self.prepared.task, self.prepared.plan.evaluation
         frames, inside = [], None
         for part, windows in _scored(self.prepared).items():
-            if mixed is None or mixed.alone is None:
+            if ensemble is None or ensemble.alone is None:
                 outcomes = {name: predict_outcome(model, task, windows)}
             else:
-                inside = EnsembleShare(float(mixed.share), mixed.alone.architecture.called)
-                outcomes = {name: mixed.says(task, windows), inside.alone: mixed.says(task, windows, alone=True)}
+                inside = EnsembleShare(float(ensemble.share), ensemble.alone.architecture.called)
+                outcomes = {name: ensemble.says(task, windows), inside.alone: ensemble.says(task, windows, alone=True)}
             frames += [
                 prediction_frame(task, windows, outcome, model=called, part=part)
                 for called, outcome in outcomes.items()

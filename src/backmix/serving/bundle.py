@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -61,7 +62,7 @@ class Bundle:
     plan: the resolved plan as TOML text
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
-    blend: what an ensemble is made of; None for one network alone
+    composition: what an ensemble is made of; None for one network alone
     intervals: how far results lie from predictions (`models.bands`); None where nobody has calibrated it
     """
 
@@ -73,42 +74,51 @@ class Bundle:
     scores: Mapping[str, Any] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
     intervals: Calibrated | None = None
-    blend: Composition | None = None
+    composition: Composition | None = None
 
     @classmethod
     def of(cls, model: Any, **others: Any) -> Bundle:
         """A bundle of a trained Keras network, or of an `Ensemble`, with the other fields as they are given."""
         if isinstance(model, Ensemble):
             return cls(
-                architecture=model.architecture, weights=take_ensemble(model), blend=Composition.of(model), **others
+                architecture=model.architecture,
+                weights=take_ensemble(model),
+                composition=Composition.of(model),
+                **others,
             )
         return cls(architecture=model.architecture, weights=take_weights(model), **others)
 
     @cached_property
     def network(self) -> Any:
         """The Keras network with the bundle's weights, or the ensemble of several."""
-        if self.blend is None:
+        if self.composition is None:
             return _built(self.architecture, self.weights)
         members = tuple(
             _built(self.architecture, network_weights(self.weights, number))
-            for number in range(1, self.blend.members + 1)
+            for number in range(1, self.composition.members + 1)
         )
         return Ensemble(
             self.architecture,
             members,
-            self.blend.made(self.weights, self.architecture),
+            self.composition.made(self.weights, self.architecture),
             self.weights["mixture/weights"],
         )
 
     @property
+    def recipe(self) -> Preprocessing:
+        """The earlier name of ``preprocessing``."""
+        warnings.warn("Bundle.recipe is now Bundle.preprocessing", DeprecationWarning, stacklevel=2)
+        return self.preprocessing
+
+    @property
     def inside(self) -> Any:
         """The Keras network that can be looked into: of an ensemble the one that was stopped on the validation part."""
-        return self.network if self.blend is None else self.network.members[-1]
+        return self.network if self.composition is None else self.network.members[-1]
 
     @property
     def called(self) -> str:
         """What the model is called in a prediction frame."""
-        return self.architecture.called if self.blend is None else ENSEMBLE
+        return self.architecture.called if self.composition is None else ENSEMBLE
 
     @property
     def period(self) -> Period | None:
@@ -121,8 +131,8 @@ class Bundle:
         Of an ensemble it is the network that was stopped on the validation part, the last one.
         """
         weights = self.weights
-        if self.blend is not None:
-            weights = network_weights(weights, self.blend.members)
+        if self.composition is not None:
+            weights = network_weights(weights, self.composition.members)
         digest = hashlib.sha256(repr(self.architecture).encode())
         for name, array in sorted(weights.items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
@@ -213,8 +223,8 @@ class Bundle:
                 {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}
             ),
         }
-        if self.blend is not None:
-            members["mixture.json"] = _json(self.blend.to_dict())
+        if self.composition is not None:
+            members["mixture.json"] = _json(self.composition.to_dict())
         if self.intervals is not None:
             members["intervals.json"] = _json(self.intervals.to_dict())
         members |= {f"report.{lang}.html": html.encode() for lang, html in self.reports.items()}
@@ -240,12 +250,12 @@ class Bundle:
             reading = ReadPlan.model_validate(read_json(members[member], path, member))
             member = "weights.safetensors"
             weights = safetensors.numpy.load(members[member])
-            blend = None
+            composition = None
             if "mixture.json" in members:
                 member = "mixture.json"
-                blend = Composition.from_dict(read_json(members[member], path, member))
+                composition = Composition.from_dict(read_json(members[member], path, member))
                 member = "weights.safetensors"
-                blend.made(weights, architecture)
+                composition.made(weights, architecture)
             elif not fits(weights, architecture):
                 raise ValueError
             member = "plan.toml"
@@ -272,7 +282,10 @@ class Bundle:
             safetensors.SafetensorError,
         ):
             raise BundleError("bundle.malformed", where=path, member=member) from None
-        if (len(preprocessing.spec.feature_names), preprocessing.spec.lookback) != (architecture.features, architecture.lookback):
+        if (len(preprocessing.spec.feature_names), preprocessing.spec.lookback) != (
+            architecture.features,
+            architecture.lookback,
+        ):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
         if intervals is not None and not fits_preprocessing(intervals, preprocessing):
             raise BundleError("bundle.malformed", where=path, member="intervals.json")
@@ -285,7 +298,7 @@ class Bundle:
             scores=scores,
             reports=reports,
             intervals=intervals,
-            blend=blend,
+            composition=composition,
         )
 
 

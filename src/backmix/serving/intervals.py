@@ -45,7 +45,9 @@ def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> b
     return task.kind == "classification" and task.sets and intervals.classes == task.known
 
 
-def add_intervals(frame: pd.DataFrame, preprocessing: Preprocessing, intervals: Calibrated, windows: Windows) -> pd.DataFrame:
+def add_intervals(
+    frame: pd.DataFrame, preprocessing: Preprocessing, intervals: Calibrated, windows: Windows
+) -> pd.DataFrame:
     """The prediction frame of these windows with the columns of `scoring.bands`."""
     from backmix.scoring.bands import Banding, lateness, with_bands
 
@@ -56,6 +58,8 @@ def add_intervals(frame: pd.DataFrame, preprocessing: Preprocessing, intervals: 
         else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
     )
     kind = intervals.kind if isinstance(intervals, Bands) else "split"
-    banding = Banding(str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec))
+    banding = Banding(
+        str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)
+    )
     found = with_bands(told, preprocessing.task, intervals, banding)
     return found[[name for name in found.columns if name != "elapsed" or name in frame.columns]]

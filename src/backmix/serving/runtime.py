@@ -92,10 +92,10 @@ class Runtime:
             architecture = Architecture.from_dict(read_json(members[member], path, member))
             member = "weights.safetensors"
             weights = safetensors.numpy.load(members[member])
-            blend = None
+            composition = None
             if "mixture.json" in members:
-                blend = Composition.from_dict(read_json(members["mixture.json"], path, "mixture.json"))
-                parts = blend.made(weights, architecture)
+                composition = Composition.from_dict(read_json(members["mixture.json"], path, "mixture.json"))
+                parts = composition.made(weights, architecture)
             elif not fits(weights, architecture):
                 raise ValueError
             member = "recipe.json"
@@ -126,11 +126,12 @@ class Runtime:
             raise BundleError("serving.not_light", where=path, task=kind)
         use = available() if kernels is None else kernels
         make = _native if use else _portable
-        if blend is None:
+        if composition is None:
             network = make(architecture, weights, preprocessing)
         else:
             networks = [
-                make(architecture, network_weights(weights, number), preprocessing) for number in range(1, blend.members + 1)
+                make(architecture, network_weights(weights, number), preprocessing)
+                for number in range(1, composition.members + 1)
             ]
             network = EnsembleNetwork(
                 networks,
@@ -141,7 +142,9 @@ class Runtime:
                 scaling=(preprocessing.center, preprocessing.scale, preprocessing.low, preprocessing.high),
                 hidden=preprocessing.hidden(architecture.lookback),
             )
-        numbers = ([], []) if preprocessing.classes else (preprocessing.out_center.tolist(), preprocessing.out_scale.tolist())
+        numbers = (
+            ([], []) if preprocessing.classes else (preprocessing.out_center.tolist(), preprocessing.out_scale.tolist())
+        )
         network.decode(*numbers, len(preprocessing.classes) == 2)
         return cls(
             inputs=preprocessing.inputs,
@@ -160,7 +163,7 @@ class Runtime:
             _plain=preprocessing.plain,
             _said=len(preprocessing.classes) or len(preprocessing.targets),
             _states=network.state_size,
-            _whole_windows=architecture.summaries or (blend is not None and architecture.lookback is None),
+            _whole_windows=architecture.summaries or (composition is not None and architecture.lookback is None),
         )
 
     def start(self) -> State:
@@ -394,7 +397,12 @@ def _fit(intervals: Calibrated, preprocessing: _Preprocessing) -> bool:
 
 def _native(architecture: Architecture, weights: Weights, preprocessing: _Preprocessing) -> Any:
     a = architecture
-    network = native().Network(preprocessing.center.tolist(), preprocessing.scale.tolist(), preprocessing.low.tolist(), preprocessing.high.tolist())
+    network = native().Network(
+        preprocessing.center.tolist(),
+        preprocessing.scale.tolist(),
+        preprocessing.low.tolist(),
+        preprocessing.high.tolist(),
+    )
     for layer in layers(a):
         kernel, bias = weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]
         if layer.name.startswith("recurrent"):

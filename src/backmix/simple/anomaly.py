@@ -147,5 +147,7 @@ def fit_deviation(train: Windows, validation: Windows | None, task: Task, seed: 
     center, spread = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     limit = threshold(_largest(choosing, center, scale).sum(axis=1), rate)
-    decision = Decision(None, "anomaly.deviation_rule", {"rows": f"{len(rows):,}"}, setting="baseline.largest_deviation")
+    decision = Decision(
+        None, "anomaly.deviation_rule", {"rows": f"{len(rows):,}"}, setting="baseline.largest_deviation"
+    )
     return Deviation(center, scale, limit, choosing.shape[1], (decision,))

@@ -113,7 +113,9 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
     def learn(windows: Windows) -> Classifier:
         x, codes, notes = _learn(windows, TREE_ROWS)
         grown = _grown(x, codes, leaf, seed)
-        return Classifier(grown, np.asarray(grown.classes_, dtype=np.int64), len(task.classes), (decision, *notes), learn)
+        return Classifier(
+            grown, np.asarray(grown.classes_, dtype=np.int64), len(task.classes), (decision, *notes), learn
+        )
 
     return Classifier(best, np.asarray(best.classes_, dtype=np.int64), len(task.classes), (decision, *notes), learn)
 

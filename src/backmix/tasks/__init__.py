@@ -207,7 +207,7 @@ class Task(ABC):
         """
         return windows
 
-    def lessons(self, windows: Windows) -> Windows:
+    def training_samples(self, windows: Windows) -> Windows:
         """The windows that the network learns from, made from those that are judged."""
         return windows
 
@@ -252,7 +252,7 @@ class Task(ABC):
         return self
 
     def calibrated(self, outputs: NDArray[Any], windows: Windows) -> Self:
-        """The task with what it learns from the network's raw outputs on its validation lessons."""
+        """The task with what it learns from the network's raw outputs on its validation samples."""
         return self
 
     @abstractmethod

@@ -197,7 +197,7 @@ class AnomalyDetection(Task):
             )
         return found
 
-    def lessons(self, windows: Windows) -> Windows:
+    def training_samples(self, windows: Windows) -> Windows:
         if self.settings.method == "prediction":
             return windows
         return replace(windows, spec=replace(windows.spec, answer="window"))

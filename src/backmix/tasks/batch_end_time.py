@@ -76,7 +76,7 @@ class BatchEndTime(Countdown):
             raise PlanError("course.end_of_ended")
         return super().form(spec, step)
 
-    def lessons(self, windows: Windows) -> Windows:
+    def training_samples(self, windows: Windows) -> Windows:
         return every_row(windows) if windows.spec.growing else windows
 
     def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:

@@ -55,7 +55,7 @@ class BatchQuality(BatchRegression):
                 table = table.with_columns([table.tag(name)], last_value(table, name))
         return table
 
-    def lessons(self, windows: Windows) -> Windows:
+    def training_samples(self, windows: Windows) -> Windows:
         return every_row(windows) if windows.spec.growing else windows
 
     def judged(self, windows: Windows) -> Windows:

@@ -149,7 +149,7 @@ class FaultDiagnosis(Task):
             return windows
         return pure_windows(windows, self._known_rows(windows.table))
 
-    def lessons(self, windows: Windows) -> Windows:
+    def training_samples(self, windows: Windows) -> Windows:
         if not self.settings.per_step:
             return windows
         return replace(windows, spec=replace(windows.spec, answer="every"))

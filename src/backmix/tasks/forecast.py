@@ -107,7 +107,7 @@ class Forecast(Regression):
             future=tuple(name for name in spec.inputs if name in plan.known_ahead),
         )
 
-    def lessons(self, windows: Windows) -> Windows:
+    def training_samples(self, windows: Windows) -> Windows:
         return windows.one_ahead() if self.rolls else windows
 
     def season(self, step: float | None) -> int | None:

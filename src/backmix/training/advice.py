@@ -174,7 +174,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     >>> found = advise(ModelPlan(), Situation(features=7, lookback=20, samples=800))
     >>> found.architecture.cell, found.architecture.units
     ('gru', (32,))
-    >>> [choice.setting for choice in found.choices][:3]
+    >>> [decision.setting for decision in found.decisions][:3]
     ['model.cell', 'model.units', 'model.summaries']
 
     Raises PlanError (models.too_large) when what the plan asks for is beyond all bounds, and

@@ -120,7 +120,7 @@ def kind_of(task: str) -> Kind:
 
 def facts_of(prepared: Prepared) -> CourseFacts:
     """What the rules ask about, of a run: from its training windows alone."""
-    train, kind = prepared.lessons[0], heads.get(prepared.task.head).kind
+    train, kind = prepared.training_samples[0], heads.get(prepared.task.head).kind
     loss = "" if kind != "regression" else str(choose_loss(kind, targets=asked_targets(train)).value)
     return CourseFacts(
         rows=train.steps,

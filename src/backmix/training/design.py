@@ -35,7 +35,7 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
 
     Raises PlanError for a loss that does not fit the task (models.loss_kind, models.loss_floor).
     """
-    plan, task, train = prepared.plan.training, prepared.task, prepared.lessons[0]
+    plan, task, train = prepared.plan.training, prepared.task, prepared.training_samples[0]
     rows, spec = train.steps, train.spec
     start = prepared.start
     situation = Situation(

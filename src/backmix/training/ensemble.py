@@ -129,7 +129,7 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Decision, makin
         title = chosen.architecture.called
         fitted = fit_network(
             chosen.architecture,
-            *prepared.lessons,
+            *prepared.training_samples,
             settings=chosen.settings,
             folder=making.folder,
             watch=making.watch(title) if making.watch else None,
@@ -142,11 +142,11 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Decision, makin
     told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
     with compiling_once():
         trained = train_networks(prepared, chosen, over, told, making)
-        mixed = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
-        if prepared.plan.model.members == "auto" and mixed.share > CARRYING:
+        ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
+        if prepared.plan.model.members == "auto" and ensemble.share > CARRYING:
             trained = trained.joined(train_networks(prepared, chosen, over, told, making, first=len(over)))
-            mixed = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
-    return mixed
+            ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
+    return ensemble
 
 
 def stacking_weights(said: Sequence[Floats], truth: Floats) -> Floats:

@@ -189,8 +189,9 @@ def pieces(windows: Windows, *, lanes: int) -> list[LaneStretch]:
 def deal(made: list[LaneStretch], *, lanes: int, stretch: int) -> list[list[LaneStretch]]:
     """The pieces of each lane in table order; the longest are dealt first, each to the emptiest lane.
 
-    >>> deal([LaneStretch(0, 0, 30), Piece(30, 30, 40), Piece(40, 40, 60)], lanes=2, stretch=10)
-    [[Piece(first=0, counts=0, end=30)], [Piece(first=30, counts=30, end=40), Piece(first=40, counts=40, end=60)]]
+    >>> dealt = deal([LaneStretch(0, 0, 30), LaneStretch(30, 30, 40), LaneStretch(40, 40, 60)], lanes=2, stretch=10)
+    >>> [[(piece.first, piece.end) for piece in lane] for lane in dealt]
+    [[(0, 30)], [(30, 40), (40, 60)]]
     """
     dealt: list[list[LaneStretch]] = [[] for _ in range(lanes)]
     loads = [0] * lanes

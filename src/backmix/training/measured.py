@@ -159,7 +159,7 @@ def weigh(claims: Iterable[Claim], known: tuple[MeasuredRun, ...] | None = None)
     """What the figures say to these claims; those of the package unless others are given.
 
     >>> def figure(cell, *errors):
-    ...     return Figure("cell", "cstr", 30, cell, 800, errors, errors)
+    ...     return MeasuredRun("cell", "cstr", 30, cell, 800, errors, errors)
     >>> found = (figure("gru", 0.40, 0.30, 0.52), figure("lstm", 0.50, 0.39, 0.66))
     >>> weigh([Claim("cell", "gru", "lstm", places=("cstr",))], found).finding
     'agrees'

@@ -56,10 +56,10 @@ class TrainedNetworks:
 
 @dataclass(frozen=True, eq=False)
 class _NetworkJob:
-    """One network to train: its lessons, the windows that are asked about it, and where it is kept."""
+    """One network to train: its training samples, the windows that are asked about it, and where it is kept."""
 
     architecture: Architecture
-    lessons: tuple[Windows, Windows]
+    training_samples: tuple[Windows, Windows]
     held: Windows
     settings: FitSettings
     folder: Path | None
@@ -79,7 +79,7 @@ class _Member:
 def _train(job: _NetworkJob) -> _Member:
     fitted = fit_network(
         job.architecture,
-        *job.lessons,
+        *job.training_samples,
         settings=job.settings,
         folder=job.folder,
         watch=job.watch,
@@ -115,7 +115,7 @@ def train_networks(
         jobs.append(
             _NetworkJob(
                 chosen.architecture,
-                (task.lessons(teach), task.lessons(stop)),
+                (task.training_samples(teach), task.training_samples(stop)),
                 block.held,
                 replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
                 None if folder is None else folder / f"network_{number + 1}",
@@ -161,7 +161,7 @@ def _again(
 ) -> list[Any]:
     """Networks on all windows, for so many epochs."""
     everything = blocks.pool if told is None else replace(blocks.pool, told=told)
-    teach = prepared.task.lessons(everything)
+    teach = prepared.task.training_samples(everything)
     members = []
     for number in numbers:
         settings = replace(
@@ -175,7 +175,7 @@ def _again(
         fitted = fit_network(
             chosen.architecture,
             teach,
-            prepared.task.lessons(blocks.blocks[-1].held),
+            prepared.task.training_samples(blocks.blocks[-1].held),
             settings=settings,
             folder=None if folder is None else folder / f"all_{number + 1}",
         )

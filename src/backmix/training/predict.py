@@ -53,10 +53,10 @@ def predict_raw(model: Any, task: Task, windows: Windows) -> NDArray[np.float32]
 
 
 def calibrate(prepared: Prepared, model: Any) -> Prepared:
-    """The same, with what the task learns from the network's outputs on its validation lessons."""
+    """The same, with what the task learns from the network's outputs on its validation samples."""
     if type(prepared.task).calibrated is Task.calibrated:
         return prepared
-    windows = prepared.lessons[1]
+    windows = prepared.training_samples[1]
     task = prepared.task.calibrated(predict_network(model, windows), windows)
     return replace(prepared, preprocessing=replace(prepared.preprocessing, task=task))
 

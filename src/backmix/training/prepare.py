@@ -50,7 +50,7 @@ class Prepared:
     preprocessing: what turned the table into windows; goes into the bundle
     train, validation, test: the windows that are judged, and that baselines learn from
     running: all windows of the test part where only some are judged (the last of each batch ...), else None
-    lessons: the windows of training and validation as the network learns them
+    training_samples: the windows of training and validation as the network learns them
     fitted_on: (N,) the rows that repair rules and scalers were learned from
     ledger, account: what was done to the rows, adding up
     decisions: what "auto" became
@@ -65,7 +65,7 @@ class Prepared:
     validation: Windows
     test: Windows
     running: Windows | None
-    lessons: tuple[Windows, Windows]
+    training_samples: tuple[Windows, Windows]
     fitted_on: Mask
     ledger: Ledger
     account: Account
@@ -127,8 +127,8 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     decisions += _not_judged(tested, windows[SplitPart.TEST])
     windows[SplitPart.TRAIN] = task.learned(windows[SplitPart.TRAIN])
     train, validation = windows[SplitPart.TRAIN], windows[SplitPart.VALIDATION]
-    lessons = (task.lessons(train), task.lessons(task.learned(validation)))
-    for part, found in zip((SplitPart.TRAIN, SplitPart.VALIDATION), lessons, strict=True):
+    training_samples = (task.training_samples(train), task.training_samples(task.learned(validation)))
+    for part, found in zip((SplitPart.TRAIN, SplitPart.VALIDATION), training_samples, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
     decisions += (*_unseen(task, train), *task.remarks(train))
     scaler, target_scaler = ground.scalers
@@ -151,7 +151,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         validation=validation,
         test=windows[SplitPart.TEST],
         running=None if len(tested) == len(windows[SplitPart.TEST]) else tested,
-        lessons=lessons,
+        training_samples=training_samples,
         fitted_on=ground.fitted_on,
         ledger=ledger,
         account=account(ledger, table),

@@ -89,7 +89,7 @@ def _judged(job: FoldJob) -> dict[str, Any]:
 
     prepared = prepare_fold(job.table, job.plan, job.dividing, job.number, inside=job.inside)
     chosen = design(prepared)
-    fitted = fit_network(chosen.architecture, *prepared.lessons, settings=chosen.settings)
+    fitted = fit_network(chosen.architecture, *prepared.training_samples, settings=chosen.settings)
     prepared = calibrate(prepared, fitted.model)
     windows = prepared.test.subset(np.flatnonzero(np.isin(prepared.test.target_rows, job.rows)))
     if not np.array_equal(np.unique(windows.target_rows), np.unique(job.rows)):

@@ -152,12 +152,12 @@ class _Window:
     def _self_attention(self, name: str, rows: Array) -> Array:
         w, size = self.weights, self.a.width // self.a.attention_heads
         q, k, v = np.split(rows @ w[f"{name}/kernel"] + w[f"{name}/bias"], 3, axis=1)
-        mixed = np.zeros_like(rows)
+        ensemble = np.zeros_like(rows)
         for t in range(len(rows)):
             for head in range(self.a.attention_heads):
                 part = slice(head * size, (head + 1) * size)
-                mixed[t, part] = softmax(k[: t + 1, part] @ q[t, part] / np.sqrt(size)) @ v[: t + 1, part]
-        return mixed @ w[f"{name}/out_kernel"] + w[f"{name}/out_bias"]
+                ensemble[t, part] = softmax(k[: t + 1, part] @ q[t, part] / np.sqrt(size)) @ v[: t + 1, part]
+        return ensemble @ w[f"{name}/out_kernel"] + w[f"{name}/out_bias"]
 
     def _feed_back(self, rows: Array, states: list[Array]) -> Array:
         a, w = self.a, self.weights
@@ -191,8 +191,8 @@ class _Window:
     def weigh(self, name: str, rows: Array, query: Array) -> Array:
         """Additive attention: softmax over rows of v tanh(h K + q Q + b)."""
         w = self.weights
-        mixed = [np.tanh(row @ w[f"{name}/kernel"] + query @ w[f"{name}/query"] + w[f"{name}/bias"]) for row in rows]
-        return softmax(np.array([float(row @ w[f"{name}/score"][:, 0]) for row in mixed]))
+        ensemble = [np.tanh(row @ w[f"{name}/kernel"] + query @ w[f"{name}/query"] + w[f"{name}/bias"]) for row in rows]
+        return softmax(np.array([float(row @ w[f"{name}/score"][:, 0]) for row in ensemble]))
 
     def dense(self, name: str, values: Array) -> Array:
         """A dense layer before its activation."""

@@ -19,8 +19,7 @@ def thin(y: NDArray[np.float64], most: int = MOST_POINTS) -> NDArray[np.intp]:
     y: (N,), NaN allowed; a stretch of NaN keeps one position, so that the gap is seen
     (min-max decimation: what an oscilloscope does in its peak-detect mode)
 
-    >>> y = np.zeros(1_000_000)
-    ... y[123_456] = 9.0
+    >>> y = np.zeros(1_000_000); y[123_456] = 9.0
     >>> kept = thin(y)
     >>> len(kept) <= 2000, bool(y[kept].max() == 9.0)
     (True, True)

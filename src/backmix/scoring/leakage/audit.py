@@ -245,7 +245,9 @@ def _about(copy: Copy, train: Windows) -> dict[str, Any]:
     }
 
 
-def future(preprocessing: Preprocessing, test: Windows, *, predict: Predict | None = None, seed: int = 0) -> LeakageResult:
+def future(
+    preprocessing: Preprocessing, test: Windows, *, predict: Predict | None = None, seed: int = 0
+) -> LeakageResult:
     """Whether rows after a prediction can change what the model sees or says.
 
     Pieces of the table are replayed through ``preprocessing`` (repair, windows, scaling) and ``predict``

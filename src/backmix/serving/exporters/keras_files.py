@@ -22,7 +22,7 @@ class _KerasFile(Exporter):
     """Keras writes in place; a copy beside it keeps the target whole."""
 
     def write(self, bundle: Bundle, path: Path) -> None:
-        if bundle.blend is not None:
+        if bundle.composition is not None:
             raise PlanError("ensemble.not_keras")
         if not path.name.endswith(self.suffix):
             raise PlanError("app.export_suffix", where=path, suffix=self.suffix)

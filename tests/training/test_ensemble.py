@@ -338,14 +338,14 @@ def test_where_the_answer_is_that_of_the_networks_each_block_gets_two(tmp_path: 
     prepared = ready(steady_table(), auto(model={**AUTO, "beside": []}, training={"epochs": 2}))
     over = ensemble_blocks(prepared)
     assert not isinstance(over, Decision)
-    mixed = mixed_of(prepared, tmp_path)
-    assert len(mixed.model.members) == 2 * len(over)
+    ensemble = mixed_of(prepared, tmp_path)
+    assert len(ensemble.model.members) == 2 * len(over)
     block = over.blocks[-1]
-    both = [predict_network(mixed.model.members[at], block.held) for at in (len(over) - 1, 2 * len(over) - 1)]
+    both = [predict_network(ensemble.model.members[at], block.held) for at in (len(over) - 1, 2 * len(over) - 1)]
     assert not np.allclose(both[0], both[1])
-    assert mixed.held is not None
-    np.testing.assert_allclose(mixed.held[block.at], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
-    assert mixed.decisions[0].reason_key == "ensemble.recipe_twice"
+    assert ensemble.held is not None
+    np.testing.assert_allclose(ensemble.held[block.at], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
+    assert ensemble.decisions[0].reason_key == "ensemble.recipe_twice"
     assert {path.name for path in tmp_path.iterdir()} >= {f"network_{2 * len(over)}", "network_1"}
 
 

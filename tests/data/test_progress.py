@@ -92,15 +92,15 @@ def test_one_window_per_batch_asks_on_every_row_what_all_its_windows_ask() -> No
     table = batch_table(5).with_columns([Tag("left")], left(batch_table(5), "rows"))
     spec = WindowSpec(inputs=("rate",), targets=("left",), lookback=None, growing=True)
     windows = build_windows(table, spec)
-    lessons = every_row(windows)
-    assert len(lessons) == 5
-    taught = lessons.gather(lessons.all_indices)
+    training_samples = every_row(windows)
+    assert len(training_samples) == 5
+    taught = training_samples.gather(training_samples.all_indices)
     assert taught.weight is not None
     assert taught.y is not None
     assert taught.weight.sum() == len(windows)
     asked = taught.y[taught.weight > 0][:, 0]
     assert np.array_equal(asked, windows.truth()[:, 0].astype(np.float32))
-    assert np.array_equal(asked_targets(lessons), asked_targets(windows))
+    assert np.array_equal(asked_targets(training_samples), asked_targets(windows))
 
 
 def test_of_batches_and_counting_down() -> None:

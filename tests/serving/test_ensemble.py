@@ -71,8 +71,8 @@ def all_heard(prepared: Prepared) -> Ensemble:
     blocks = ensemble_blocks(prepared)
     assert isinstance(blocks, Blocks)
     parts = tuple(found.part for found in fit_candidates(prepared, blocks))
-    mixed = fit_model(prepared, design(prepared), blocks)
-    members = mixed.alone.members if mixed.alone else ()
+    ensemble = fit_model(prepared, design(prepared), blocks)
+    members = ensemble.alone.members if ensemble.alone else ()
     outputs = prepared.task.outputs
     weights = np.linspace(0.5, 1.5, 1 + len(parts))[:, None].repeat(outputs, axis=1) / (1 + len(parts))
     return Ensemble(members[0].architecture, members, parts, weights)
@@ -98,7 +98,7 @@ def test_a_run_keeps_the_ensemble_and_says_what_the_networks_have_to_do_with_it(
     assert "ensemble" in report
 
 
-def test_out_of_its_bundle_a_ensemble_says_the_same_bits(mixed_run: Run, heavy: Path, tmp_path: Path) -> None:
+def test_out_of_its_bundle_an_ensemble_says_the_same_bits(mixed_run: Run, heavy: Path, tmp_path: Path) -> None:
     for path in (mixed_run.bundle_path, heavy):
         one = Bundle.load(path)
         again = Bundle.load(one.save(tmp_path / "again.backmix"))
@@ -223,14 +223,14 @@ def _without(weights: Mapping[str, Any], start: str) -> dict[str, Any]:
         lambda b, w: (b, {**w, "part_forest/left": np.zeros_like(w["part_forest/left"])}),
     ],
 )
-def test_a_ensemble_that_no_training_left_is_refused(heavy: Path, tmp_path: Path, change: Any) -> None:
+def test_an_ensemble_that_no_training_left_is_refused(heavy: Path, tmp_path: Path, change: Any) -> None:
     path = _repacked(heavy, tmp_path / "bad.backmix", change)
     for load in (Bundle.load, Runtime.load):
-        with pytest.raises(BundleError, match=r"weights\.safetensors|ensemble\.json"):
+        with pytest.raises(BundleError, match=r"weights\.safetensors|mixture\.json"):
             load(path)
 
 
-def test_training_goes_on_from_a_network_of_a_ensemble(mixed_run: Run, tmp_path: Path) -> None:
+def test_training_goes_on_from_a_network_of_an_ensemble(mixed_run: Run, tmp_path: Path) -> None:
     plan = small_plan(
         training={"warm_start": str(mixed_run.bundle_path), "epochs": 1},
         task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}},

@@ -1,0 +1,107 @@
+"""Names of the release before, which work on for one release, with a warning.
+
+This module answers imports of modules that have moved and of classes that have another name now. The tables
+below are all there is to it: an entry goes when its release is over.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+MOVED = {
+    "backmix.evaluation.alarms": "backmix.report.alarms",
+    "backmix.evaluation.availability": "backmix.scoring.leakage.availability",
+    "backmix.evaluation.bands": "backmix.scoring.bands",
+    "backmix.evaluation.baselines": "backmix.simple",
+    "backmix.evaluation.checklist": "backmix.report.checklist",
+    "backmix.evaluation.contest": "backmix.scoring.contest",
+    "backmix.evaluation.copies": "backmix.scoring.leakage.copies",
+    "backmix.evaluation.coverage": "backmix.scoring.coverage",
+    "backmix.evaluation.equal_accuracy": "backmix.scoring.equal_accuracy",
+    "backmix.evaluation.figures": "backmix.report.figures",
+    "backmix.evaluation.figures.sketch": "backmix.report.drawing.sketch",
+    "backmix.evaluation.inspection": "backmix.inspection",
+    "backmix.evaluation.interval": "backmix.scoring.interval",
+    "backmix.evaluation.judgement": "backmix.scoring.judgement",
+    "backmix.evaluation.leakage": "backmix.scoring.leakage.audit",
+    "backmix.evaluation.metrics": "backmix.scoring.metrics",
+    "backmix.evaluation.predictions": "backmix.scoring.predictions",
+    "backmix.evaluation.report": "backmix.report.data",
+    "backmix.evaluation.rounds": "backmix.scoring.rounds",
+    "backmix.evaluation.scores": "backmix.scoring.scores",
+    "backmix.evaluation.verdict": "backmix.scoring.verdict",
+    "backmix.data.course": "backmix.data.progress",
+    "backmix.models.choice": "backmix.decision",
+    "backmix.models.mixture": "backmix.models.ensemble",
+    "backmix.models.parts": "backmix.models.member",
+    "backmix.training.members": "backmix.training.networks",
+    "backmix.training.mixing": "backmix.training.ensemble",
+    "backmix.training.recipe": "backmix.training.preprocessing",
+}
+"""Where a module was, and where it is."""
+RENAMED = {
+    "backmix.decision": {"Choice": "Decision"},
+    "backmix.models.ensemble": {"Mixture": "Ensemble", "MIXTURE": "ENSEMBLE"},
+    "backmix.models.member": {"Part": "Member"},
+    "backmix.training.ensemble": {
+        "Mixed": "TrainedEnsemble",
+        "convex": "stacking_weights",
+        "powers": "log_linear_weights",
+    },
+    "backmix.training.preprocessing": {"Recipe": "Preprocessing"},
+    "backmix.scoring.judgement": {"Neighbours": "Baselines", "neighbours": "score_baselines"},
+    "backmix.report.data": {"Training": "TrainingRecord"},
+}
+"""What a name was called in a module, and what it is called."""
+
+
+class _Earlier(ModuleType):
+    """A module under its earlier name: whatever is asked of it is looked up where it is now."""
+
+    def __getattr__(self, name: str) -> Any:
+        home = self.__dict__["_home"]
+        if name.startswith("__") or home is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(import_module(home), RENAMED.get(home, {}).get(name, name))
+
+
+class _Load(Loader):
+    def __init__(self, home: str | None) -> None:
+        self._home = home
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        if self._home is not None:
+            warnings.warn(
+                f"{spec.name} is now {self._home}; the old name goes with the next release",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        module = _Earlier(spec.name)
+        module.__dict__["_home"] = self._home
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing to execute: the module is a signpost."""
+
+
+class _Find(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == "backmix.evaluation":
+            return ModuleSpec(fullname, _Load(None), is_package=True)
+        home = MOVED.get(fullname)
+        return None if home is None else ModuleSpec(fullname, _Load(home), is_package=True)
+
+
+def answer_earlier_names() -> None:
+    """Let earlier names be imported, after everything that is really there has been looked for."""
+    if not any(isinstance(finder, _Find) for finder in sys.meta_path):
+        sys.meta_path.append(_Find())
