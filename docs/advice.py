@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not check:
             file.write_text(text, "utf-8")
         elif not file.exists() or file.read_text("utf-8") != text:
-            wrong.append(f"{file.relative_to(ROOT)} is not what the rules and figures give. Run scripts/course")
+            wrong.append(f"{file.relative_to(ROOT)} is not what the rules and figures give. Run scripts/docs")
     print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
     return 1 if wrong else 0
 

@@ -234,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not check:
             page.write_text(text, "utf-8")
         elif not page.exists() or page.read_text("utf-8") != text:
-            wrong.append(f"{page.relative_to(ROOT)} is not what docs/course.toml gives. Run scripts/course")
+            wrong.append(f"{page.relative_to(ROOT)} is not what docs/course.toml gives. Run scripts/docs")
     print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
     return 1 if wrong else 0
 

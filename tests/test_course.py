@@ -32,7 +32,7 @@ def test_every_row_says_what_is_true(course: ModuleType) -> None:
 
 def test_the_pages_are_up_to_date(course: ModuleType) -> None:
     for lang, page in course.PAGES.items():
-        assert page.read_text("utf-8") == course.render(course.load(), lang), "run scripts/course"
+        assert page.read_text("utf-8") == course.render(course.load(), lang), "run scripts/docs"
 
 
 def test_both_pages_have_the_same_rows(course: ModuleType) -> None:

@@ -95,7 +95,7 @@ def test_what_cannot_be_answered(arguments: list[str], message: str, capsys: pyt
 def test_the_pages_of_the_documentation_are_up_to_date() -> None:
     names = {"en": "advice.md", "zh_TW": "advice.zh-TW.md"}
     for lang in LANGUAGES:
-        assert (ROOT / "docs" / names[lang]).read_text("utf-8") == page(lang), "run scripts/course"
+        assert (ROOT / "docs" / names[lang]).read_text("utf-8") == page(lang), "run scripts/docs"
     found = subprocess.run(
         [sys.executable, "docs/advice.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )

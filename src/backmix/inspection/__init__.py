@@ -1,9 +1,10 @@
 """What a trained network looks at.
 
-This module puts together what can be seen inside a network, on windows of the test part: gates over
-time (`gates`), how far back it remembers (`memory`), which tag and which past moves a prediction
-(`attribution`), how much worse it is without a tag (`permutation`), and where an attention layer
-looks (`attention`). `look` does all of it; `sentences` says each in plain words.
+In: a trained network and windows of the test part (`Subject`).
+Out: an `Insight`: numbers about the network, and with `sentences` what each says in plain words.
+Gates over time (`gates`), how far back the network remembers (`memory`), which tag and which past moves a
+prediction (`attribution`), how much worse it is without a tag (`permutation`), and where an attention layer looks
+(`attention`). `look` does all of it.
 """
 
 from __future__ import annotations

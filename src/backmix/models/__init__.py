@@ -1,7 +1,10 @@
-"""Arrays in, arrays out: cells, networks, heads and losses, and the NumPy reference.
+"""Arrays in, arrays out.
 
-This module names what the later stages use, loaded when first asked for: the light runtime needs an
-`Architecture` and neither pydantic nor Keras. Nothing here loads Keras until a network is built.
+In: an `Architecture` in numbers and names, and arrays (B, T, F).
+Out: a Keras network with its head and loss, or the same network in NumPy, and arrays (B, O).
+`cells` holds one file per recurrent cell, `kernels` the way to the C++ code, `reference` the float64 oracle that
+both are checked against. Nothing here knows a data frame. What the light runtime needs loads neither Keras nor
+pydantic: names are loaded when first asked for.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Every sentence a person reads, in English and Traditional Chinese.
 
-This module says a sentence of the catalogue: one TOML file per stage beside this one, one
-table per sentence, both languages side by side, so that neither can be forgotten:
+In: a key of the catalogue, ``stage.name`` (``data.empty_file``), and values for the blanks (``str.format``).
+Out: the sentence in the language of the moment (`say`).
+The catalogue is one TOML file per stage beside this module, one table per sentence, both languages side by side,
+so that neither can be forgotten:
 
     [empty_file]
     en = "{where} is empty. Export the table again with its header row."
     zh_TW = "{where} 是空檔。請連同標題列重新匯出。"
-
-A key is ``stage.name`` (``data.empty_file``). Blanks use ``str.format`` syntax.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Simulated plants whose truth is known.
 
-This module keeps the registry `plants` and runs them: `simulate` gives a table as a historian
-would hold it (noisy, rounded, sometimes frozen or missing) together with the truth behind it. The
-balances are solved by a stiff integrator; one seed gives one table, bit for bit.
+In: the name of a plant, a seed, and the plant's settings.
+Out: a table as a historian would hold it (noisy, rounded, sometimes frozen or missing), and the truth behind it.
+This module keeps the registry `plants` and runs them with `simulate`. The balances are solved by a stiff
+integrator; one seed gives one table, bit for bit.
 
 To add a plant, add one file here that registers a `Plant`, and its sentences to ``text/sets.toml``.
 """

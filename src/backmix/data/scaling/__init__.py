@@ -1,8 +1,9 @@
 """From plant units to numbers of order one, and back.
 
-This module defines `Scaler` and fits it on training rows only. A kind of scaling is one file
-beside this one: it says how centre and scale come from the training values. Fitting works block by
-block, so that a memory-mapped table is never loaded whole.
+In: the training rows of a table, and the name of a kind of scaling.
+Out: a `Scaler`, which turns any rows into numbers of order one and back.
+A kind of scaling is one file beside this one: it says how centre and scale come from the training values. Fitting
+works block by block, so that a memory-mapped table is never loaded whole.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Public data sets by name: fetched from where they were published, checked by hash.
 
-This module keeps the registry `sets` and the three things one does with it: `load` a set as a
-table, `fetch` its files, ask whether it is `available` without a download. Nothing of the data is
-part of this package. A file is looked for in the folder that ``BACKMIX_DATA`` names, then in the
-cache, then at its public address; wherever it is found, its sha256 decides.
+In: the name of a set. Its files come from the folder that ``BACKMIX_DATA`` names, from the cache, or from their
+    public address, in this order; wherever they are found, their sha256 decides.
+Out: a table with units and roles, cut as a published protocol says.
+This module keeps the registry `sets` and the three things one does with it: `load` a set as a table, `fetch` its
+files, ask whether it is `available` without a download. Nothing of the data is part of this package.
 
 To add a set, add one file here that registers a `DataSet`, and its sentences to ``text/sets.toml``.
 """

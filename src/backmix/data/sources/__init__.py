@@ -1,8 +1,9 @@
 """Where tables come from.
 
-This module reads a table: `read` finds the registered source that a plan names, lets it deliver
-its raw columns, and has them understood by the one set of rules in `assembly`, so that a CSV, a
-sheet and a data base with the same content give the same table.
+In: what a plan says of its data: a file, a query, a set, a plant, or a frame that is handed over.
+Out: a `Reading`: the table and the ledger of what was done to get it.
+This module finds the registered source, lets it deliver raw columns, and has them understood by the one set of
+rules in `assembly`, so that a CSV, a sheet and a data base with the same content give the same table.
 
 To add a source, add one file here that registers a `Source`.
 """

@@ -1,7 +1,9 @@
 """The recurrent cells: one file per cell.
 
-This module defines `Cell`, what a cell file provides, and `cells`, the registry that finds it.
-A cell is one step of the recurrence h_t = f(x_t, h_{t-1}); the layer is the loop over time.
+In: the settings of one recurrent layer (`LayerSettings`).
+Out: the Keras layer that runs the cell over time.
+A cell is one step of the recurrence h_t = f(x_t, h_{t-1}); the layer is the loop over time. This module defines
+`Cell`, what a cell file provides, and `cells`, the registry that finds it.
 
 To add a cell, add one file here with one registered subclass of `Cell`.
 """

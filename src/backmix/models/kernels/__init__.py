@@ -1,7 +1,8 @@
 """The native kernels, as a layer's arithmetic sees them.
 
-This module defines `KernelForm`, a recurrent layer's static side in the words of the kernels, and says
-whether the kernels are there. `kernels.xla` calls them from JAX, `kernels.autograd` from torch.
+In: the inputs, states and weights of one recurrent layer, and its static side (`KernelForm`).
+Out: outputs, last states and gradients, computed in C++.
+This module says whether the kernels are there. `kernels.xla` calls them from JAX, `kernels.autograd` from torch.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
 """The pictures of a report, one file per figure.
 
-This module holds the registry of figures. A figure is a function ``draw(data, width)`` that
-returns a `Figure`, an SVG drawing of its own (no plotting library: the text stays text in the
-reader's fonts, the colours follow the page into dark mode and onto paper, and a page holds no
-identifier twice because a drawing holds none), or None when the report has nothing for it.
+In: `ReportData` and a width in pixels: `WIDE` for a column of a desktop page, `NARROW` for half of it and for a
+    phone, so that letters are never scaled.
+Out: a `Figure`, an SVG drawing of its own, or None when the report has nothing for it.
+This module holds the registry of figures. No plotting library is used: the text stays text in the reader's fonts,
+the colours follow the page into dark mode and onto paper, and no identifier occurs twice on a page.
 
     @figures.register("parity")
     def draw(data: ReportData, width: int) -> Figure | None: ...
-
-Widths are those of the screen it is drawn for, so that letters are never scaled: `WIDE` for a
-column of a desktop page, `NARROW` for half of it and for a phone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What stands on the page of a report, section by section.
 
-This module turns `ReportData` into headings, sentences, tables and figures in the language of the
-moment: `scores` and `unseen` first, then how the model came about (`model`), then the data
-(`table`). The template only sets them out; nothing is computed there.
+In: `ReportData`.
+Out: a `Page` of headings, sentences, tables and figures, in the language of the moment.
+The order is: the scores, unseen data, intervals, what is inside the model, how it came about, the data. The
+template only sets this out; nothing is computed there.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""What a prediction is worth, in the plant's terms.
+"""What a prediction is worth, in the plant's terms: one function per metric.
 
-This module defines `Metric` and its registry. A metric is one function of a `Sample` and of
-weights on its windows; weights of 1 give the score, and the weights of a bootstrap give its
+In: a `Sample` of predictions with their truth, and weights on its windows.
+Out: a number in the metric's unit; NaN with a reason where it cannot be defined, never 0 or 1.
+This module defines `Metric` and its registry. Weights of 1 give the score and the weights of a bootstrap give its
 interval, so that a score and its interval can never be computed by two different formulas.
 
     @metric("mae", better="lower", unit="target", kind="regression")
     def mae(sample: Sample, weights: Weights) -> Values: ...
-
-A score that cannot be defined on a sample is NaN with a reason, never 0 or 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """A bundle's network for other programs.
 
-This module defines `Exporter` and the registry of formats. What leaves here is the network alone:
-scalers, repair rules and units stay in the bundle, which is the file to run a model from.
+In: a `Bundle`, and a path whose suffix says the format.
+Out: a file that the other program reads, written whole or not at all.
+This module defines `Exporter` and the registry of formats. What leaves here is the network alone: scalers, repair
+rules and units stay in the bundle, which is the file to run a model from.
 """
 
 from __future__ import annotations
