@@ -7,7 +7,7 @@ with its analyses on every row, another reactor for every seed; ``cstr classes``
 first 1600 rows of the real column (the training and validation part of its protocols, cut anew; its test part is
 not read), where a seed only changes the first weights and the order. What is compared shares data and seed.
 
-The figures go to ``src/backmix/training/measured.json`` as soon as they are known; `backmix advise` reads them
+The figures go to ``src/backmix/training/advice/measured.json`` as soon as they are known; `backmix advise` reads them
 there. With ``--only`` those of other experiments stay, with ``--resume`` all that are there.
 """
 
@@ -40,9 +40,9 @@ from backmix.data.plants import simulate
 from backmix.data.sets import load
 from backmix.data.sources import Reading
 from backmix.data.table import Table
+from backmix.training.advice.measured import PLACE, MeasuredRun
 from backmix.training.design import design
-from backmix.training.fit import fit_network
-from backmix.training.measured import PLACE, MeasuredRun
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared, prepare

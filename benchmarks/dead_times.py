@@ -27,7 +27,7 @@ from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.scores import score_table
 from backmix.simple import fit_baselines
 from backmix.training import prepare as preparing
-from backmix.training.delays import scan_prepared
+from backmix.training.advice.delays import scan_prepared
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 

@@ -25,11 +25,11 @@ from backmix.data.ledger import Ledger
 from backmix.data.plants import plan as plant_plan
 from backmix.data.sets import plan as set_plan
 from backmix.data.sources import read
-from backmix.models import summaries
+from backmix.models.body import summaries
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.training.design import design
-from backmix.training.fit import fit_network
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare

@@ -28,7 +28,7 @@ from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.simple import fit_baselines
 from backmix.training.design import design
-from backmix.training.fit import fit_network
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import calibrate, predict_outcome
 from backmix.training.prepare import Prepared, prepare

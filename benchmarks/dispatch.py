@@ -35,7 +35,7 @@ class Clock:
         self.model: Any = None
 
     def timed(self, looped: Any) -> Any:
-        """`training.steps._looped`, with the time of every call added up."""
+        """`training.fitting.steps._looped`, with the time of every call added up."""
         import jax
 
         def make(step: Any) -> Any:
@@ -56,9 +56,9 @@ def measure(cell: str, units: int, batch: int, steps: int, features: int, epochs
     """Seconds inside programs and in all, of the epochs after the first."""
     from backmix.data.windows import Windows
     from backmix.models.architecture import Architecture
-    from backmix.training import steps as module
-    from backmix.training.callbacks import Hooks
-    from backmix.training.fit import FitSettings, fit_network
+    from backmix.training.fitting import steps as module
+    from backmix.training.fitting.callbacks import Hooks
+    from backmix.training.fitting.fit import FitSettings, fit_network
 
     clock = Clock()
 

@@ -215,7 +215,7 @@ class OwnPeer:
 
     def train(self, windows: int, epochs: int) -> tuple[float, list[float]]:
         from backmix.models.architecture import Architecture
-        from backmix.training.fit import FitSettings, fit_network
+        from backmix.training.fitting.fit import FitSettings, fit_network
 
         row = self._row
         architecture = Architecture(features=row.features, lookback=row.steps, cell=row.cell, units=row.units)

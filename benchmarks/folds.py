@@ -72,7 +72,7 @@ def fold(job: Job, number: int, barrier: Any, answer: Any) -> None:
     from backmix.data.windows import WindowSpec, build_windows
     from backmix.layers import SlowLoopWarning
     from backmix.models.architecture import Architecture
-    from backmix.training.fit import FitSettings, fit_network
+    from backmix.training.fitting.fit import FitSettings, fit_network
 
     warnings.simplefilter("error", SlowLoopWarning)  # the folds must run on the kernels
     native.limit_threads(1)

@@ -29,7 +29,7 @@ from backmix.data.windows import Windows
 from backmix.scoring.judgement import score_baselines
 from backmix.simple import fit_baselines
 from backmix.training.design import design
-from backmix.training.fit import fit_network
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import prepare

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
-from backmix.models.adaptive import Adaptive, Course, follow
-from backmix.models.conformal import Scores
+from backmix.models.intervals.adaptive import Adaptive, Course, follow
+from backmix.models.intervals.conformal import Scores
 from backmix.scoring.bands import Banding, calibrate, lateness
 from backmix.scoring.coverage import Coverage, cover
 from backmix.scoring.scores import Sampling

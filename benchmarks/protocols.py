@@ -24,7 +24,7 @@ from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
 from backmix.scoring.judgement import score_baselines
 from backmix.training.design import design
-from backmix.training.fit import fit_network
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 

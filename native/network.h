@@ -8,7 +8,7 @@
 
 namespace backmix {
 
-struct Statistics {  // of a window, beside the last state; see models/summaries.py for the numbers
+struct Statistics {  // of a window, beside the last state; see models/body/summaries.py for the numbers
   bool used = false;
   double floor = 0.01, centre = 0.37, stretch = 3.0;
 };

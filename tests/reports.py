@@ -35,7 +35,7 @@ from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
 from backmix.tasks.forecast import Forecast, ForecastPlan
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
 from backmix.training.prepare import prepare
-from backmix.training.settings import FitSettings
+from backmix.training.sections.settings import FitSettings
 from small import reading, small_task
 
 START = np.datetime64("2024-03-01T00:00", "ns")

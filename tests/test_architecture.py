@@ -24,9 +24,9 @@ MOST_FILES = 12
 MOST_LINES = 450
 
 # Written on 2026-11-30, and can only shrink: whoever parts a folder or a file takes its line out.
-LARGE_FOLDERS = {"data": 47, "models": 28, "training": 33}
+LARGE_FOLDERS = {"data": 47, "training": 13}
 """Folders with more files than a folder may have, each with the number that it must not exceed."""
-LONG_FILES = {"training/course_rules.py": 464, "workflow.py": 466}
+LONG_FILES = {"training/advice/course_rules.py": 464, "workflow.py": 466}
 """Files with more lines than a file may have, each with the number that it must not exceed."""
 SILENT = {"simple", "tasks", "training/parts"}
 """Packages whose docstring does not yet say what enters and what leaves."""

@@ -23,9 +23,9 @@ from backmix.errors import InputError
 from backmix.models.architecture import Architecture
 from backmix.models.network import ModelPlan, build
 from backmix.models.weights import put_weights, take_weights
-from backmix.training.advice import Situation, advise, choose_batch_size
-from backmix.training.fit import fit_network, predict_network
-from backmix.training.settings import TrainingPlan, resolve
+from backmix.training.advice.choose import Situation, advise, choose_batch_size
+from backmix.training.fitting.fit import fit_network, predict_network
+from backmix.training.sections.settings import TrainingPlan, resolve
 
 Units = tuple[int, ...] | Literal["auto"]
 

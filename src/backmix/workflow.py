@@ -31,7 +31,7 @@ from backmix.serving.bundle import Bundle, start_of
 from backmix.serving.kept import Kept
 from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES
-from backmix.training.delays import scan_prepared
+from backmix.training.advice.delays import scan_prepared
 from backmix.training.design import Design, design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from backmix.scoring.leakage.audit import LeakageResult
     from backmix.tasks import Task
     from backmix.training.ensemble import TrainedEnsemble
-    from backmix.training.fit import FittedNetwork
+    from backmix.training.fitting.fit import FittedNetwork
 
 BUNDLE = "model.backmix"
 SUMMARY = "run.json"
@@ -264,9 +264,9 @@ def _run(
     from backmix.scoring.judgement import score_baselines
     from backmix.scoring.leakage.audit import audit_run, refuse
     from backmix.training.ensemble import ensemble_blocks, fit_model
+    from backmix.training.fitting.progress import Progress
     from backmix.training.networks import Making
     from backmix.training.predict import calibrate
-    from backmix.training.progress import Progress
 
     prepared, chosen = ready.prepared, ready.design
     over = ensemble_blocks(prepared)

@@ -121,7 +121,7 @@ def test_any_form_shows_its_size_before_training(
     """Course items 4, 51, 86: parameters and memory of a form without training it, the same as in Keras."""
     from backmix.models import build
     from backmix.models.forms import describe
-    from backmix.training.advice import Situation, advise
+    from backmix.training.advice.choose import Situation, advise
 
     plan = Plan.load("plan.toml").merged({"model": form})
     Path("plan.toml").write_text(plan.to_toml(), "utf-8")

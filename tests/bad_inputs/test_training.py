@@ -21,10 +21,10 @@ from backmix.data.windows import Windows, WindowSpec, build_windows
 from backmix.errors import BusyError, StorageError, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.storage import hold
-from backmix.training.checkpoint import CHECKPOINT, load_snapshot, values
-from backmix.training.feed import Feed
-from backmix.training.fit import Diverged, FitSettings, FittedNetwork, fit_network, predict_network
-from backmix.training.memory import estimate
+from backmix.training.fitting.checkpoint import CHECKPOINT, load_snapshot, values
+from backmix.training.fitting.feed import Feed
+from backmix.training.fitting.fit import Diverged, FitSettings, FittedNetwork, fit_network, predict_network
+from backmix.training.fitting.memory import estimate
 
 ROWS = 80
 SHAPE = Architecture(features=2, lookback=4, cell="simple_rnn", units=(4,))
@@ -85,7 +85,7 @@ def test_row_30_a_number_that_is_none_is_found_before_it_is_trained_on(clock: bo
 
 
 def test_row_30_a_target_that_is_none_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backmix.training.fit.KEEP", 0)
+    monkeypatch.setattr("backmix.training.fitting.fit.KEEP", 0)
     values, time = plant()
     spoiled = values.copy()
     spoiled[79, 2] = -1e39
@@ -120,7 +120,7 @@ class Sudden:
     """A callback that raises the learning rate beyond reason after the first epoch."""
 
     def __new__(cls) -> Any:
-        from backmix.training.callbacks import Hooks
+        from backmix.training.fitting.callbacks import Hooks
 
         class Raise(Hooks):
             def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -166,7 +166,7 @@ def test_row_31_what_does_not_fit_is_refused_before_it_is_built(monkeypatch: pyt
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a network was built")
 
-    monkeypatch.setattr("backmix.training.fit.build", never)
+    monkeypatch.setattr("backmix.training.fitting.fit.build", never)
     values, time = plant()
     part = cut(values, time)
     wide = replace(SHAPE, cell="lstm", units=(256,))

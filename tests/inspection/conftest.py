@@ -15,7 +15,7 @@ from backmix.data.tag import Tag
 from backmix.inspection.subject import Subject
 from backmix.report.data import ReportData
 from backmix.training.design import design
-from backmix.training.fit import fit_network
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from backmix.workflow import Run

@@ -21,8 +21,8 @@ from backmix.errors import BundleError, PlanError
 from backmix.models.cells import LayerSettings, cells, common
 from backmix.models.cells.simple_rnn import SimpleRnn
 from backmix.models.engine import use_engine
-from backmix.models.member import Member
-from backmix.models.views import View, views
+from backmix.models.members.member import Member
+from backmix.models.members.views import View, views
 from backmix.registry import Registry
 from backmix.scoring.metrics import Values, Weights, metric, metrics
 from backmix.scoring.predictions import Sample

@@ -17,7 +17,7 @@ from backmix.models.network import build
 from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle
 from backmix.training.design import design
-from backmix.training.fit import fit_network
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare

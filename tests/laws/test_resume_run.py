@@ -48,7 +48,7 @@ def at_file(name, act, number=0):
 
 def at_batch(epoch, place, act):
     "Act when a batch is gathered for training."
-    from backmix.training.feed import Feed
+    from backmix.training.fitting.feed import Feed
     true = Feed.batch
     def batch(self, number):
         if self.epoch == epoch and number == place and self._seed is not None:
@@ -153,7 +153,7 @@ def test_row_41_killed_again_and_again_it_ends_bit_equal(undisturbed: Run, plant
 
 
 SLOW = """
-from backmix.training.feed import Feed
+from backmix.training.fitting.feed import Feed
 batch = Feed.batch
 Feed.batch = lambda self, number: (time.sleep(0.05), batch(self, number))[1]
 """

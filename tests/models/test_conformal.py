@@ -14,9 +14,9 @@ from mapie.regression import SplitConformalRegressor
 from scipy.stats import binom
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from backmix.models.adaptive import MOST_PENDING, Adaptive, Ahead, Course, follow
-from backmix.models.bands import Band, Bands, ClassSets, calibrated_from
-from backmix.models.conformal import Scores, needed_units
+from backmix.models.intervals.adaptive import MOST_PENDING, Adaptive, Ahead, Course, follow
+from backmix.models.intervals.bands import Band, Bands, ClassSets, calibrated_from
+from backmix.models.intervals.conformal import Scores, needed_units
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 

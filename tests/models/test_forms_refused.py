@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from backmix.errors import PlanError
 from backmix.models import Architecture, ModelPlan
-from backmix.models.fast_path import leaves_fast_path
+from backmix.models.body.fast_path import leaves_fast_path
 from backmix.text import LANGUAGES, say
 from backmix.training.plan import Plan, PlanFaults
 

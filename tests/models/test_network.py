@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from backmix.models import Architecture, ModelPlan, build
+from backmix.models.body.fast_path import leaves_fast_path
+from backmix.models.body.summaries import CENTRE, FLOOR, STATISTICS, STRETCH, summarise
 from backmix.models.cells import INITIALIZERS, cells
 from backmix.models.engine import use_engine
-from backmix.models.fast_path import leaves_fast_path
 from backmix.models.heads import heads
 from backmix.models.reference import Network
 from backmix.models.reference import summarise as summarise_by_numpy
 from backmix.models.reference.network import summarise_back
-from backmix.models.summaries import CENTRE, FLOOR, STATISTICS, STRETCH, summarise
 
 B, T, F = 4, 7, 3
 LENGTHS = np.array([7, 4, 2, 1])

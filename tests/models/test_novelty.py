@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backmix.models.novelty import Ellipse, Subspace, needed, threshold
+from backmix.models.members.novelty import Ellipse, Subspace, needed, threshold
 
 
 def test_a_threshold_keeps_its_rate_on_new_rows_of_the_same_kind() -> None:

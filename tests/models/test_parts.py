@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, HistGradientBoostingRegressor
 
-from backmix.models.member import Member, forest
+from backmix.models.members.member import Member, forest
 from backmix.training.parts.boosting import part_of
 
 GENERATOR = np.random.default_rng(1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backmix.models.summaries import STATISTICS, summarise
-from backmix.models.views import STAGES, named, views
+from backmix.models.body.summaries import STATISTICS, summarise
+from backmix.models.members.views import STAGES, named, views
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(5, 9, 3)).astype(np.float32)

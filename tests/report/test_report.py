@@ -28,7 +28,7 @@ from backmix.report.render import MOST_BYTES, render, style, style_hash
 from backmix.scoring.leakage.audit import LeakageResult
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES, Language, sentences, speak
-from backmix.training.settings import FitSettings
+from backmix.training.sections.settings import FitSettings
 
 Maker = Callable[..., ReportData]
 EVIL = '<script>alert("1")</script>'

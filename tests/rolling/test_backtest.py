@@ -26,8 +26,8 @@ from backmix.parallel import Workers, spread
 from backmix.rolling.backtest import FOLDS, backtest, set_trial
 from backmix.rolling.fold import FoldJob, FoldResult, play_fold
 from backmix.rolling.outcome import SUMMARY, Backtest
-from backmix.training.folds import BacktestPlan, lay_out_folds
 from backmix.training.plan import Plan
+from backmix.training.sections.folds import BacktestPlan, lay_out_folds
 from small import small_batches, small_plan, small_table
 
 

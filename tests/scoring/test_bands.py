@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from backmix.data.tag import Tag
-from backmix.models.bands import Bands, ClassSets
+from backmix.models.intervals.bands import Bands, ClassSets
 from backmix.report.data import ReportData
 from backmix.report.page.bands import bands as section
 from backmix.report.page.bands import sentence

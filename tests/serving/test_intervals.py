@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from backmix.errors import BundleError, PlanError
-from backmix.models.bands import Bands, ClassSets
+from backmix.models.intervals.bands import Bands, ClassSets
 from backmix.serving.archive import pack
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime

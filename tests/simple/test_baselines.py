@@ -212,7 +212,7 @@ def test_without_a_validation_part_the_end_of_every_batch_chooses() -> None:
 
 def test_statistics_are_those_of_the_network() -> None:
     """The network may stand beside the same five statistics (models.summaries); masks count."""
-    from backmix.models.summaries import CENTRE, STRETCH, summarise
+    from backmix.models.body.summaries import CENTRE, STRETCH, summarise
 
     x = np.random.default_rng(0).normal(size=(5, 8, 3)).astype(np.float32)
     windows = Windows.from_arrays(x, np.zeros(5), lengths=np.array([8, 5, 2, 3, 8]))

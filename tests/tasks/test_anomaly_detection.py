@@ -14,7 +14,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
 from backmix.explanation import explain
-from backmix.models.novelty import Ellipse, finest, needed, threshold
+from backmix.models.members.novelty import Ellipse, finest, needed, threshold
 from backmix.report.alarms import alarms, scored
 from backmix.report.data import ReportData
 from backmix.report.figures import figures

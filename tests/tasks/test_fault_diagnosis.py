@@ -22,7 +22,7 @@ from backmix.tasks import Outcome
 from backmix.tasks.fault_diagnosis import UNKNOWN
 from backmix.tasks.rejection import RejectionGate
 from backmix.training.design import design
-from backmix.training.feed import Feed
+from backmix.training.fitting.feed import Feed
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared, prepare

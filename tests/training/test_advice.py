@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backmix.models import Architecture, ModelPlan
 from backmix.text import sentences
-from backmix.training.advice import (
+from backmix.training.advice.choose import (
     LARGE_BATCH,
     Situation,
     advise,

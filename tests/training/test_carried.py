@@ -17,19 +17,19 @@ from backmix.data.table import Table
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import BundleError, PlanError, TrainingError
 from backmix.models.architecture import Architecture
-from backmix.models.carried import build_carrying, hand_over
+from backmix.models.body.carried import build_carrying, hand_over
 from backmix.models.network import build
 from backmix.models.reference.forms import outputs
 from backmix.models.weights import take_weights
 from backmix.serving.bundle import Bundle
 from backmix.serving.history import score_history
 from backmix.serving.runtime import Runtime
-from backmix.training.carried import predict_carried
 from backmix.training.design import design
-from backmix.training.fit import fit_network
-from backmix.training.lanes import LaneFeed, deal, pieces
+from backmix.training.fitting.carried import predict_carried
+from backmix.training.fitting.fit import fit_network
+from backmix.training.fitting.lanes import LaneFeed, deal, pieces
 from backmix.training.prepare import prepare
-from backmix.training.settings import FitSettings
+from backmix.training.sections.settings import FitSettings
 from backmix.workflow import Run, fit
 from small import reading, small_plan, small_table
 
@@ -202,7 +202,7 @@ def test_pieces_of_one_long_run_overlap_by_the_lookback_only() -> None:
 @pytest.mark.parametrize("chunk", [7, 256])
 def test_what_lies_before_a_run_changes_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Course item 38: the reset at the start of every batch and behind every hole is exact, to the last bit."""
-    from backmix.training import carried as module
+    from backmix.training.fitting import carried as module
 
     monkeypatch.setattr(module, "CHUNK", chunk)
     model = random_network(SHAPE)
@@ -331,7 +331,7 @@ def test_several_steps_in_one_call_carry_the_state_as_single_steps_do() -> None:
 def test_an_interrupted_training_resumes_within_an_epoch_with_its_states(tmp_path: Path) -> None:
     """The states of the lanes are in the checkpoint: resume equals uninterrupted, bit for bit."""
     from backmix.errors import Interrupted
-    from backmix.training.progress import Watch
+    from backmix.training.fitting.progress import Watch
 
     prepared = prepare(reading(small_table()), small_plan(training={"state": "carried"}))
     settings = FitSettings(epochs=2, stretch=3, batch_size=2)

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from backmix import storage
 from backmix.errors import StorageError, TrainingError
-from backmix.training.checkpoint import CHECKPOINT, Snapshot, load_snapshot, save_snapshot
+from backmix.training.fitting.checkpoint import CHECKPOINT, Snapshot, load_snapshot, save_snapshot
 
 floats = st.floats(allow_nan=True, allow_infinity=True)
 members = st.lists(

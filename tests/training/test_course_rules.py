@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backmix.text import LANGUAGES
-from backmix.training.counsel import TOPICS, facts_of, kind_of, of_run, situation
-from backmix.training.course_rules import RULES, Claim, CourseFacts, Topic, applying, concluded, path
+from backmix.training.advice.counsel import TOPICS, facts_of, kind_of, of_run, situation
+from backmix.training.advice.course_rules import RULES, Claim, CourseFacts, Topic, applying, concluded, path
+from backmix.training.advice.measured import PLACE, MeasuredRun, document, figures, weigh
 from backmix.training.design import design
-from backmix.training.measured import PLACE, MeasuredRun, document, figures, weigh
 from backmix.training.prepare import prepare
 from small import reading, small_plan, small_table
 

@@ -10,8 +10,8 @@ from backmix.data.split import SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import WindowSpec
-from backmix.training.delays import plan_lines, rows_back, scan_prepared
-from backmix.training.lookback import CLOSE, choose_lookback
+from backmix.training.advice.delays import plan_lines, rows_back, scan_prepared
+from backmix.training.advice.lookback import CLOSE, choose_lookback
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from small import reading, small_batches, small_plan, small_table

@@ -21,7 +21,6 @@ from backmix.errors import PlanError
 from backmix.models.ensemble import Ensemble, combine
 from backmix.parallel import Workers
 from backmix.training.blocks import block_windows, pool
-from backmix.training.callbacks import Hooks
 from backmix.training.design import design
 from backmix.training.ensemble import (
     LEAST_WEIGHT,
@@ -32,6 +31,7 @@ from backmix.training.ensemble import (
     sparse_stacking_weights,
     stacking_weights,
 )
+from backmix.training.fitting.callbacks import Hooks
 from backmix.training.networks import Making
 from backmix.training.parts import candidates, fitting
 from backmix.training.plan import Plan

@@ -18,10 +18,10 @@ from backmix.data.windows import Windows, WindowSpec, build_windows
 from backmix.errors import PlanError, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
-from backmix.training.callbacks import Hooks
-from backmix.training.checkpoint import values
-from backmix.training.feed import Feed, order
-from backmix.training.fit import (
+from backmix.training.fitting.callbacks import Hooks
+from backmix.training.fitting.checkpoint import values
+from backmix.training.fitting.feed import Feed, order
+from backmix.training.fitting.fit import (
     FitSettings,
     FittedNetwork,
     TrainingPlan,
@@ -323,7 +323,7 @@ def test_it_trains_on_a_real_table_without_copying_it(monkeypatch: pytest.Monkey
     part = build_windows(table, spec)
     shape, chosen = replace(SHAPE, features=2), replace(QUICK, epochs=2)
     kept = fit_network(shape, part, part, settings=chosen)
-    monkeypatch.setattr("backmix.training.fit.KEEP", 0)
+    monkeypatch.setattr("backmix.training.fitting.fit.KEEP", 0)
     lazy = fit_network(shape, part, part, settings=chosen)
     assert lazy.history == kept.history
     assert same(lazy.model, kept.model)

@@ -16,7 +16,7 @@ from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
-from backmix.training.callbacks import (
+from backmix.training.fitting.callbacks import (
     Board,
     EarlyStop,
     Hooks,
@@ -26,9 +26,9 @@ from backmix.training.callbacks import (
     SaveBest,
     recommended,
 )
-from backmix.training.checkpoint import values
-from backmix.training.fit import FitSettings, fit_network
-from backmix.training.progress import Progress, ScoreToBeat
+from backmix.training.fitting.checkpoint import values
+from backmix.training.fitting.fit import FitSettings, fit_network
+from backmix.training.fitting.progress import Progress, ScoreToBeat
 
 T, F = 6, 3
 SHAPE = Architecture(features=F, lookback=T, cell="simple_rnn", units=(4,))
@@ -283,7 +283,7 @@ def test_tensorboard_reads_what_was_written(parts: tuple[Windows, Windows], tmp_
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("backmix.training.callbacks.find_spec", lambda name: None)
+    monkeypatch.setattr("backmix.training.fitting.callbacks.find_spec", lambda name: None)
     with pytest.raises(TrainingError) as caught:
         Board(tmp_path)
     assert str(caught.value) == (

@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 
 from backmix.errors import Interrupted, TrainingError
-from backmix.training.checkpoint import CHECKPOINT, load_snapshot
-from backmix.training.feed import Feed
-from backmix.training.fit import FittedNetwork
+from backmix.training.fitting.checkpoint import CHECKPOINT, load_snapshot
+from backmix.training.fitting.feed import Feed
+from backmix.training.fitting.fit import FittedNetwork
 
 STEPS = 20
 
@@ -36,7 +36,7 @@ def train(folder: Path | None, **changes: Any) -> Any:
 
     from backmix.data.windows import Windows
     from backmix.models.architecture import Architecture
-    from backmix.training.fit import FitSettings, fit_network
+    from backmix.training.fitting.fit import FitSettings, fit_network
 
     x = np.random.default_rng(0).normal(size=(220, 6, 3)).astype(np.float32)
     windows = Windows.from_arrays(x, 2.0 * x[:, :, 0].mean(axis=1))
@@ -186,7 +186,7 @@ from pathlib import Path
 from typing import Any
 from backmix import storage
 from backmix.errors import Interrupted
-from backmix.training.feed import Feed
+from backmix.training.fitting.feed import Feed
 batch = Feed.batch
 Feed.batch = lambda self, place: (time.sleep(0.004), batch(self, place))[1]  # a training of some seconds
 """
@@ -282,8 +282,8 @@ def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: FittedNetwork, tmp_p
 
 
 def test_a_users_callback_with_a_state_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backmix.training import fit
-    from backmix.training.callbacks import Hooks
+    from backmix.training.fitting import fit
+    from backmix.training.fitting.callbacks import Hooks
 
     class Count(Hooks):
         def __init__(self) -> None:
@@ -312,7 +312,7 @@ def test_an_engine_that_keeps_its_steps_to_itself_trains_the_same(
 ) -> None:
     """Other engines are watched by a callback; an epoch cut short is repeated from its beginning."""
     from backmix.models.engine import use_engine
-    from backmix.training import fit
+    from backmix.training.fitting import fit
 
     class Another:
         """Keras, as if its engine were not JAX: the layers go on as they are."""

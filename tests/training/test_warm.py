@@ -65,7 +65,7 @@ def test_the_first_weights_are_measured_on_all_of_the_validation_part(
     sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several validation batches: training takes several steps per call, the first measure must not."""
-    from backmix.training import fit as module
+    from backmix.training.fitting import fit as module
 
     monkeypatch.setattr(module, "CHECK_BATCH", 32)
     run = fit(
@@ -192,7 +192,7 @@ def test_other_tags_are_refused(sensor_run: Run, tmp_path: Path) -> None:
 
 def test_a_resumed_training_asks_for_the_same_start(sensor_run: Run, warm: Run, tmp_path: Path) -> None:
     from backmix.training.design import design
-    from backmix.training.fit import fit_network
+    from backmix.training.fitting.fit import fit_network
     from backmix.training.prepare import prepare
     from small import reading
 

@@ -21,10 +21,10 @@ from backmix.data.export import write_csv
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError, TrainingError
 from backmix.training.design import design
-from backmix.training.fit import fit_network
+from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import predict_outcome
-from backmix.training.space import Range, changed
+from backmix.training.sections.space import Range, changed
 from backmix.tuning import search, stage
 from backmix.tuning.record import Search, TrialRow
 from backmix.tuning.search import tune

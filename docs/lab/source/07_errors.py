@@ -74,7 +74,7 @@ import warnings
 
 from backmix.layers import SlowLoopWarning
 from backmix.models.architecture import Architecture
-from backmix.models.fast_path import leaves_fast_path
+from backmix.models.body.fast_path import leaves_fast_path
 
 x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
 for rates in ({"dropout": 0.2}, {"recurrent_dropout": 0.2}):

@@ -11,9 +11,9 @@ from typing import Any
 
 from backmix.app.screen import show_json, show_line, show_table
 from backmix.text import Language, say, speak
-from backmix.training.counsel import Counsel, told
-from backmix.training.course_rules import RULES, SETTING, TREE, CourseFacts, CourseRule, Topic, concluded, path
-from backmix.training.measured import source, weigh
+from backmix.training.advice.counsel import Counsel, told
+from backmix.training.advice.course_rules import RULES, SETTING, TREE, CourseFacts, CourseRule, Topic, concluded, path
+from backmix.training.advice.measured import source, weigh
 
 
 def show_counsel(found: Sequence[Counsel]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def delays_to_dict(scan: Scan, spec: WindowSpec) -> dict[str, Any]:
     """The findings, ready for JSON."""
-    from backmix.training.delays import plan_lines
+    from backmix.training.advice.delays import plan_lines
 
     return {
         "target": scan.target,
@@ -32,7 +32,7 @@ def delays_to_dict(scan: Scan, spec: WindowSpec) -> dict[str, Any]:
 
 def show_delays(scan: Scan, spec: WindowSpec) -> None:
     """A table of all inputs, the sure ones first, and the lines to paste."""
-    from backmix.training.delays import plan_lines, spoken
+    from backmix.training.advice.delays import plan_lines, spoken
 
     order = sorted(scan.found, key=lambda one: (not one.sure, one.p))
     show_table(

@@ -102,9 +102,9 @@ def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, 
     from backmix.app.delays import delays_to_dict, show_delays
     from backmix.models.size import memory, parameters
     from backmix.scoring.leakage.availability import rule, text, texts
-    from backmix.training.counsel import of_run
-    from backmix.training.course_rules import SETTING
-    from backmix.training.measured import source
+    from backmix.training.advice.counsel import of_run
+    from backmix.training.advice.course_rules import SETTING
+    from backmix.training.advice.measured import source
 
     decisions = [*prepared.decisions, *design.decisions]
     count = parameters(design.architecture)

@@ -67,7 +67,7 @@ class Architecture:
         at each row from the rows up to it; "window" (B, T, O), the window itself once more
     horizon: K
     future: M inputs known ahead; the network takes them as ``"future"`` (B, K, M)
-    decoder: what gives the steps of a path or window, see `models.decoders`
+    decoder: what gives the steps of a path or window, see `models.body.decoders`
     teacher_forcing: share of training steps whose decoder sees the true value before, which the
         network then takes as ``"teacher"`` (B, K, O), or (B, T, O) for a window
 

@@ -1,7 +1,7 @@
 """Several networks and what stands beside them, speaking as one.
 
 This module defines `Ensemble`: the mean of some networks of one architecture and the outputs of parts
-(`models.member`), weighed. Numbers are added up; chances of classes are multiplied, each to the power of its
+(`models.members.member`), weighed. Numbers are added up; chances of classes are multiplied, each to the power of its
 weight, which lets a model that is sure of a class outvote those that are not (logarithmic opinion pool:
 Genest & Zidek, Statistical Science 1 (1986) 114). To whoever predicts it looks like one network.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from backmix.models.architecture import Architecture
 from backmix.models.heads import Kind, heads
-from backmix.models.member import Member
+from backmix.models.members.member import Member
 
 Floats = NDArray[np.float64]
 SURE = 1e-3

@@ -20,12 +20,12 @@ from backmix.models.architecture import (
     MOST_UNITS,
     Architecture,
 )
+from backmix.models.body.encoders import Encoded, encode
+from backmix.models.body.seeds import Seeds
+from backmix.models.body.summaries import summarise
 from backmix.models.cells import ACTIVATIONS, INITIALIZERS, cells, initializer
-from backmix.models.encoders import Encoded, encode
 from backmix.models.engine import use_engine
 from backmix.models.heads import heads
-from backmix.models.seeds import Seeds
-from backmix.models.summaries import summarise
 from backmix.section import PlanSection
 from backmix.text import say
 
@@ -185,7 +185,7 @@ def build(architecture: Architecture, *, seed: int) -> Any:
         x = keras.layers.GaussianNoise(a.noise, seed=next(seeds.added), name="noise")(x)
     encoded = _body(a, x, mask, seeds)
     if a.feedback:
-        from backmix.models.decoders import feed_back
+        from backmix.models.body.decoders import feed_back
 
         others = {name: value for name, value in inputs.items() if name != "x"}
         y = feed_back(a, encoded, x, others, seeds)
@@ -195,7 +195,7 @@ def build(architecture: Architecture, *, seed: int) -> Any:
         else:
             y = _vector(a, encoded, x, mask, seeds)
             if a.decoder == "repeat":
-                from backmix.models.decoders import repeat
+                from backmix.models.body.decoders import repeat
 
                 y = repeat(a, y, x, future, seeds)
             elif future is not None:
@@ -223,7 +223,7 @@ def _inputs(a: Architecture) -> dict[str, Any]:
 
 def _body(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
     if a.body == "transformer":
-        from backmix.models.transformer import transform
+        from backmix.models.body.transformer import transform
 
         return transform(a, x, mask, seeds)
     return encode(a, x, mask, seeds, rows=a.by_row or a.attention or a.decoder == "attention", states=a.feedback)
@@ -233,7 +233,7 @@ def _vector(a: Architecture, encoded: Encoded, x: Any, mask: Any, seeds: Seeds) 
     """What is known of a window as a whole, (B, V): last state, context, statistics."""
     parts = [encoded.last]
     if a.attention:
-        from backmix.models.attention import AdditiveWeights, context
+        from backmix.models.body.attention import AdditiveWeights, context
 
         weights = AdditiveWeights(a.width, seed=next(seeds.added))(encoded.rows, encoded.last, mask=mask)
         parts.append(context(weights, encoded.rows))

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from backmix.models.body.summaries import STATISTICS
 from backmix.models.cells import cells
-from backmix.models.summaries import STATISTICS
 
 if TYPE_CHECKING:
     from backmix.models.architecture import Architecture

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backmix.models.architecture import Architecture
     from backmix.report.data import ReportData
     from backmix.scoring.coverage import Banded
-    from backmix.training.settings import FitSettings
+    from backmix.training.sections.settings import FitSettings
 
 
 @dataclass(frozen=True)

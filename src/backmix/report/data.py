@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from backmix.scoring.scores import ScoreRow
     from backmix.scoring.verdict import Verdict
     from backmix.tasks import Task
-    from backmix.training.settings import FitSettings
+    from backmix.training.sections.settings import FitSettings
 
 Place = int | np.datetime64
 PartName = Literal["train", "validation", "test"]
@@ -108,7 +108,7 @@ class TrainingRecord:
 
     history: one list per curve, a value per epoch (Keras names: loss, val_loss, learning_rate ...)
     best_epoch: the epoch whose weights were kept, counted from 1
-    stopped: why training ended (`training.fit.FittedNetwork.stopped`), or a sentence
+    stopped: why training ended (`training.fitting.fit.FittedNetwork.stopped`), or a sentence
     """
 
     history: Mapping[str, Sequence[float]]

@@ -35,9 +35,9 @@ from backmix.storage import hold, loud, write_atomic
 from backmix.tasks import Task, tasks
 from backmix.text import say
 from backmix.training.design import design
-from backmix.training.folds import FoldLayout, lay_out_folds
 from backmix.training.plan import Plan
 from backmix.training.prepare import check_target
+from backmix.training.sections.folds import FoldLayout, lay_out_folds
 from backmix.workflow import RUNS, STARTED, fingerprint, reading_of, run_folder
 
 FOLDS = "folds"

@@ -26,9 +26,9 @@ from backmix.scoring.judgement import score_baselines, thinned
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.scoring.predictions import prediction_frame
 from backmix.storage import write_atomic
-from backmix.training.folds import FoldLayout
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
+from backmix.training.sections.folds import FoldLayout
 from backmix.training.warm import Start
 
 if TYPE_CHECKING:

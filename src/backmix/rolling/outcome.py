@@ -20,8 +20,8 @@ from backmix.scoring.scores import Sampling
 from backmix.serving.kept import Told
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES
-from backmix.training.folds import FoldLayout
 from backmix.training.plan import Plan
+from backmix.training.sections.folds import FoldLayout
 
 if TYPE_CHECKING:
     import pandas as pd

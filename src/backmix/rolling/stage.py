@@ -25,7 +25,7 @@ from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import Bundle, start_of
 from backmix.tasks import tasks
 from backmix.training.plan import Plan
-from backmix.training.rounds import RoundLayout, lay_out
+from backmix.training.sections.rounds import RoundLayout, lay_out
 from backmix.training.warm import Start
 from backmix.workflow import reading_of
 

@@ -1,6 +1,6 @@
 """Intervals of predictions, from the prediction frame and from nothing else.
 
-This module calibrates `models.bands` on what a model said of rows that it has not learned from, and writes
+This module calibrates `models.intervals.bands` on what a model said of rows that it has not learned from, and writes
 the intervals beside its other predictions, as further columns of the frame:
 
     low, high     the ends of the interval in the target's unit; NaN where too little is known to tell them
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.adaptive import Course, follow
-from backmix.models.bands import Band, Bands, Calibrated, ClassSets, Kind, Unit
-from backmix.models.conformal import Scores, needed_units
+from backmix.models.intervals.adaptive import Course, follow
+from backmix.models.intervals.bands import Band, Bands, Calibrated, ClassSets, Kind, Unit
+from backmix.models.intervals.conformal import Scores, needed_units
 from backmix.training.prepare import RUNNING_BEFORE
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import sampled
-from backmix.models.bands import Bands, Calibrated, ClassSets
+from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
 from backmix.scoring.bands import Banding, calibrate, interval, lateness, with_bands
 from backmix.scoring.interval import Interval, Resampler, block_length
 from backmix.scoring.interval import interval as bootstrap

@@ -21,9 +21,9 @@ from backmix.scoring.verdict import EnsembleShare, Verdict, judge
 from backmix.simple import FittedBaselines, fit_baselines
 from backmix.tasks import Task
 from backmix.training.ensemble import TrainedEnsemble
+from backmix.training.fitting.progress import ScoreToBeat
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import Prepared
-from backmix.training.progress import ScoreToBeat
 from backmix.training.threads import few_threads
 
 if TYPE_CHECKING:

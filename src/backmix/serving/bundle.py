@@ -26,9 +26,9 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
-from backmix.models.bands import Calibrated
 from backmix.models.ensemble import ENSEMBLE, Ensemble
 from backmix.models.forms import check_carries
+from backmix.models.intervals.bands import Calibrated
 from backmix.models.weights import Weights, fits, network_weights, put_weights, take_ensemble, take_weights
 from backmix.parallel import HERE, Workers
 from backmix.serving.archive import pack, read_json, unpack
@@ -63,7 +63,7 @@ class Bundle:
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
     composition: what an ensemble is made of; None for one network alone
-    intervals: how far results lie from predictions (`models.bands`); None where nobody has calibrated it
+    intervals: how far results lie from predictions (`models.intervals.bands`); None where nobody has calibrated it
     """
 
     preprocessing: Preprocessing

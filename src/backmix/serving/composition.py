@@ -12,7 +12,7 @@ from typing import Any
 
 from backmix.models.architecture import MOST_MEMBERS, Architecture
 from backmix.models.ensemble import Ensemble, check_ensemble
-from backmix.models.member import Member
+from backmix.models.members.member import Member
 from backmix.models.weights import Weights, fits, network_weights, part_arrays
 
 MOST_PARTS = 50

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.models.ensemble import SeenWindows, combined
 from backmix.models.heads import Kind
-from backmix.models.member import Member
+from backmix.models.members.member import Member
 from backmix.serving.stepping import Floats, State, Stepper
 
 TOGETHER = 1024

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backmix.models.bands import Bands, Calibrated, calibrated_from
+from backmix.models.intervals.bands import Bands, Calibrated, calibrated_from
 from backmix.serving.archive import read_json
 
 if TYPE_CHECKING:

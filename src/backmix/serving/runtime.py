@@ -25,12 +25,12 @@ from numpy.typing import ArrayLike, NDArray
 from backmix.data.scaling import Scaler
 from backmix.errors import BackmixError, BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
-from backmix.models.bands import Bands, Calibrated, ClassSets
+from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
+from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
-from backmix.models.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.weights import Weights, fits, network_weights
 from backmix.serving.archive import read_json, unpack
 from backmix.serving.composition import Composition
@@ -253,8 +253,8 @@ class Runtime:
             interval is that of the widest stage
         level: another share of results than the plan asked for
 
-        An end is infinite where too few results were known to tell it. For an interval that follows the plant
-        take `models.bands.Bands.begin` of ``intervals`` and hold its state. Raises PlanError (intervals.none).
+        An end is infinite where too few results were known to tell it. For an interval that follows the plant take
+        `models.intervals.bands.Bands.begin` of ``intervals`` and hold its state. Raises PlanError (intervals.none).
         """
         if not isinstance(self.intervals, Bands):
             raise PlanError("intervals.none")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.decision import Decision
-from backmix.models.novelty import VARIANCE, Subspace, finest, needed, threshold
+from backmix.models.members.novelty import VARIANCE, Subspace, finest, needed, threshold
 from backmix.simple import Unusable, baselines
 from backmix.tasks.anomaly_detection import AnomalyDetection, alarm
 from backmix.training.features import last_fifth

@@ -23,7 +23,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
 from backmix.decision import Decision
-from backmix.models.bands import Stage
+from backmix.models.intervals.bands import Stage
 from backmix.registry import Registry
 from backmix.section import PlanSection
 from backmix.text import say
@@ -109,7 +109,7 @@ class Task(ABC):
     whole_batches: ClassVar[bool] = False
     """Whether the target of a row is known only when its batch has ended, so that a batch cannot be cut."""
     stage: ClassVar[Stage] = "none"
-    """What tells how far a batch has come, where errors depend on it; see `models.bands`."""
+    """What tells how far a batch has come, where errors depend on it; see `models.intervals.bands`."""
     sets: ClassVar[bool] = True
     """Whether the classes of a classification are such that a window may be said to be of some of them."""
 

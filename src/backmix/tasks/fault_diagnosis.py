@@ -23,7 +23,7 @@ from backmix.data.windows import Windows, WindowSpec
 from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
 from backmix.models.losses import choose_loss
-from backmix.models.novelty import finest, needed
+from backmix.models.members.novelty import finest, needed
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
 from backmix.tasks.classes import as_classes, recoded
 from backmix.tasks.rejection import RejectionGate

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from backmix.data.slices import sampled, slices
 from backmix.data.windows import Windows
 from backmix.errors import InputError
-from backmix.models.novelty import Subspace, threshold
-from backmix.models.statistics import window_statistics
+from backmix.models.members.novelty import Subspace, threshold
+from backmix.models.members.statistics import window_statistics
 
 SHARE = 0.999
 """Share of the variance of a class that its components carry: what is new often shows where a class hardly

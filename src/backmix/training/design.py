@@ -15,9 +15,9 @@ from backmix.models.architecture import Architecture
 from backmix.models.forms import check_carries
 from backmix.models.heads import heads
 from backmix.models.losses import check_loss
-from backmix.training.advice import Advice, Situation, advise, choose_batch_size
+from backmix.training.advice.choose import Advice, Situation, advise, choose_batch_size
 from backmix.training.prepare import Prepared
-from backmix.training.settings import FitSettings, TrainingPlan, check_metric, choose_learning_rate, resolve
+from backmix.training.sections.settings import FitSettings, TrainingPlan, check_metric, choose_learning_rate, resolve
 from backmix.training.warm import gentle
 
 
@@ -89,7 +89,7 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
 
 def _lanes(plan: TrainingPlan, train: Windows) -> tuple[int, Decision, tuple[Decision, ...]]:
     """Rows per step of a carried state, the choice of lanes, and the choice of rows if there was one."""
-    from backmix.training.lanes import choose_lanes
+    from backmix.training.fitting.lanes import choose_lanes
 
     if plan.stretch != "auto":
         stretch = plan.stretch.rows(train.table.step)

@@ -27,11 +27,11 @@ from backmix.errors import PlanError
 from backmix.models.engine import compiling_once
 from backmix.models.ensemble import ENSEMBLE, Ensemble, combine, logarithms
 from backmix.models.heads import Kind, heads
-from backmix.models.member import Member
+from backmix.models.members.member import Member
 from backmix.tasks import Outcome, Task
 from backmix.training.blocks import BLOCKS, Blocks, block_windows, pool
 from backmix.training.design import Design
-from backmix.training.fit import FittedNetwork, fit_network
+from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.networks import Making, TrainedNetworks, train_networks
 from backmix.training.parts import Candidate, candidates, fitting
 from backmix.training.predict import predict_network, predict_outcome

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.decision import Decision
-from backmix.models.statistics import window_statistics
-from backmix.models.views import STAGES, named, stages
+from backmix.models.members.statistics import window_statistics
+from backmix.models.members.views import STAGES, named, stages
 
 if TYPE_CHECKING:
     from backmix.data.windows import WindowBatch, Windows

@@ -22,11 +22,11 @@ from backmix.models.weights import put_weights, take_weights
 from backmix.parallel import HERE, Workers, spread
 from backmix.training.blocks import Block, Blocks
 from backmix.training.design import Design
-from backmix.training.fit import FittedNetwork, fit_network
+from backmix.training.fitting.fit import FittedNetwork, fit_network
+from backmix.training.fitting.progress import Watch
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared
-from backmix.training.progress import Watch
-from backmix.training.settings import FitSettings
+from backmix.training.sections.settings import FitSettings
 
 Floats = NDArray[np.float64]
 

@@ -28,10 +28,10 @@ from backmix.section import PlanSection
 from backmix.tasks import TaskPlan, tasks
 from backmix.tasks.past_targets import check_delays
 from backmix.text import LANGUAGES, say
-from backmix.training.fit import TrainingPlan
-from backmix.training.folds import BacktestPlan
-from backmix.training.rounds import RefitPlan
-from backmix.training.space import TunePlan
+from backmix.training.fitting.fit import TrainingPlan
+from backmix.training.sections.folds import BacktestPlan
+from backmix.training.sections.rounds import RefitPlan
+from backmix.training.sections.space import TunePlan
 
 PLAN_BYTES = 1_000_000
 """A plan is a page of text; a larger file is not read."""

@@ -19,10 +19,10 @@ from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.size import memory_predict
 from backmix.tasks import Outcome, Task
-from backmix.training.carried import predict_carried
-from backmix.training.checkpoint import arrays_of, put
-from backmix.training.feed import gathered
-from backmix.training.memory import budget, spell
+from backmix.training.fitting.carried import predict_carried
+from backmix.training.fitting.checkpoint import arrays_of, put
+from backmix.training.fitting.feed import gathered
+from backmix.training.fitting.memory import budget, spell
 
 if TYPE_CHECKING:
     from backmix.training.prepare import Prepared

@@ -30,8 +30,8 @@ from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
 from backmix.tasks import Task, TaskPlan, tasks
 from backmix.text import say
-from backmix.training.delays import scan_rows
-from backmix.training.lookback import choose_lookback
+from backmix.training.advice.delays import scan_rows
+from backmix.training.advice.lookback import choose_lookback
 from backmix.training.plan import Plan
 from backmix.training.preprocessing import Preprocessing, repair_for
 from backmix.training.warm import Start

@@ -24,7 +24,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.network import ModelPlan
 from backmix.training.plan import Plan
 from backmix.training.preprocessing import Preprocessing
-from backmix.training.settings import TrainingPlan, choose_learning_rate
+from backmix.training.sections.settings import TrainingPlan, choose_learning_rate
 
 GENTLE = 0.3
 """The learning rate of a warm start is this share of the usual one: larger first steps would throw

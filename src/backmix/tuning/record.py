@@ -20,7 +20,7 @@ from backmix.scoring.verdict import SAME
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES, Language, language, say
 from backmix.training.plan import Plan
-from backmix.training.space import changed, label_of
+from backmix.training.sections.space import changed, label_of
 from backmix.tuning.stage import Stage
 from backmix.tuning.study import AS_IS, FOLDS, JUDGED, SECONDS, WHY, Book, spelled
 

@@ -26,7 +26,7 @@ from backmix.parallel import Workers, spread
 from backmix.storage import hold
 from backmix.text import LANGUAGES, say, speak
 from backmix.training.plan import Plan
-from backmix.training.space import changed
+from backmix.training.sections.space import changed
 from backmix.tuning.record import SUMMARY, Search, TrialRow, record, row_of
 from backmix.tuning.stage import Stage, set_stage
 from backmix.tuning.study import AS_IS, FOLDS, JUDGED, SECONDS, WHY, Book, mark, may_open, open_study

@@ -30,7 +30,7 @@ from backmix.text import say
 from backmix.training.design import design
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, check_target, check_uncut, prepare
-from backmix.training.space import GIVEN, Knob, Range, changed, label_of, open_space, starting_point
+from backmix.training.sections.space import GIVEN, Knob, Range, changed, label_of, open_space, starting_point
 
 LOOKBACK = "windows.lookback"
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from backmix.errors import InputError, PlanError
 from backmix.text import say
-from backmix.training.space import Knob, Range, TunePlan, label_of
+from backmix.training.sections.space import Knob, Range, TunePlan, label_of
 
 if TYPE_CHECKING:
     import optuna

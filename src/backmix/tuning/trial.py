@@ -85,7 +85,7 @@ def run_fold(job: FoldJob) -> FoldResult:
 
 
 def _judged(job: FoldJob) -> dict[str, Any]:
-    from backmix.training.fit import fit_network
+    from backmix.training.fitting.fit import fit_network
 
     prepared = prepare_fold(job.table, job.plan, job.dividing, job.number, inside=job.inside)
     chosen = design(prepared)

@@ -56,7 +56,7 @@ def _of_plan(plan: Path, picture: Path | None, *, as_json: bool) -> None:
     from backmix.app.outcome import show_advice
     from backmix.data.sources import read
     from backmix.serving.bundle import start_of
-    from backmix.training.delays import scan_prepared
+    from backmix.training.advice.delays import scan_prepared
     from backmix.training.design import design
     from backmix.training.plan import Plan
     from backmix.training.prepare import prepare
@@ -75,9 +75,9 @@ def _of_situation(sizes: tuple[int, int, int], budget: str, task: str, *, as_jso
     from backmix.app.advice import path_lines, show_counsel
     from backmix.app.screen import show_json
     from backmix.tasks import tasks
-    from backmix.training.counsel import kind_of, situation
-    from backmix.training.course_rules import CourseFacts
-    from backmix.training.measured import source
+    from backmix.training.advice.counsel import kind_of, situation
+    from backmix.training.advice.course_rules import CourseFacts
+    from backmix.training.advice.measured import source
 
     for option, got, names in (("--budget", budget, ("tight", "ample")), ("--task", task, tuple(tasks.names()))):
         if got not in names:

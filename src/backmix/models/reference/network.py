@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from backmix.errors import PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
 from backmix.models.reference.recurrent import CellForm, Gradients, Mask, Trace, Weights, backward, forward
-from backmix.models.summaries import CENTRE, FLOOR, STRETCH
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Network:
 
 
 def summarise(x: Array, mask: Mask | None = None) -> Array:
-    """Statistics (B, 5 F) of the rows of x (B, T, F) that count; see `models.summaries`."""
+    """Statistics (B, 5 F) of the rows of x (B, T, F) that count; see `models.body.summaries`."""
     s = _statistics(x, mask)
     log_spread = STRETCH * (0.5 * np.log(s.variance + FLOOR**2) - np.log(CENTRE))
     log_step = STRETCH * (np.log(s.step + FLOOR) - np.log(CENTRE))

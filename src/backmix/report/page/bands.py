@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backmix.data.tag import bracket
-from backmix.models.bands import Bands, ClassSets
-from backmix.models.conformal import needed_units
+from backmix.models.intervals.bands import Bands, ClassSets
+from backmix.models.intervals.conformal import needed_units
 from backmix.report.page.blocks import Grid, GridCell, GridRow, PageBlock, PageSection, draw, grid, name
 from backmix.scoring.coverage import Coverage
 from backmix.text import language, say

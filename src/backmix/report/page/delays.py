@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from backmix.report.page.blocks import GridCell, GridRow, PageBlock, draw, folded, grid, name
 from backmix.text import say
-from backmix.training.delays import spoken
+from backmix.training.advice.delays import spoken
 
 if TYPE_CHECKING:
     from backmix.data.dead_time import DeadTime, Scan

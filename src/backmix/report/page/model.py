@@ -89,7 +89,7 @@ def _facts(run: TrainingRecord) -> Iterator[tuple[str, str]]:
 
 
 def _why(stopped: str) -> str:
-    """Why training ended: a code of `training.fit` in words, anything else as it is."""
+    """Why training ended: a code of `training.fitting.fit` in words, anything else as it is."""
     key = f"why_{stopped}"
     return say(f"training.{key}") if key in sentences("training") else stopped
 

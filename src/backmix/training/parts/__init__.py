@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.decision import Decision
-from backmix.models.member import Member
+from backmix.models.members.member import Member
 from backmix.registry import Registry
 from backmix.training.blocks import Blocks
 

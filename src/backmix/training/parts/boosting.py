@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backmix.data.slices import sampled
 from backmix.data.windows import Windows
 from backmix.decision import Decision
-from backmix.models.member import ROLES, Member, rounded_down
+from backmix.models.members.member import ROLES, Member, rounded_down
 from backmix.training.blocks import Blocks
 from backmix.training.features import FlatView
 from backmix.training.parts import Candidate, candidate

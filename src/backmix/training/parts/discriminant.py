@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import sampled
 from backmix.data.windows import Windows
-from backmix.models.member import Member
+from backmix.models.members.member import Member
 from backmix.training.blocks import Blocks
 from backmix.training.features import FlatView
 from backmix.training.parts import Candidate, candidate

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from backmix.data.progress import complete
 from backmix.data.windows import Windows
 from backmix.decision import Decision
-from backmix.models.member import Member
+from backmix.models.members.member import Member
 from backmix.training.blocks import Block, Blocks
 from backmix.training.parts import Candidate, candidate
 from backmix.training.parts.linear import fit_pls

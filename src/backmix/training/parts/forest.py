@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import sampled, slices
 from backmix.data.windows import Windows
-from backmix.models.member import Member, forest
+from backmix.models.members.member import Member, forest
 from backmix.training.blocks import Blocks
 from backmix.training.features import FlatView, Singles
 from backmix.training.parts import Candidate, candidate

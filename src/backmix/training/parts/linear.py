@@ -15,8 +15,8 @@ import numpy as np
 from backmix.data.slices import slices
 from backmix.data.windows import Windows
 from backmix.decision import Decision
-from backmix.models.member import Member
-from backmix.models.views import STAGES
+from backmix.models.members.member import Member
+from backmix.models.members.views import STAGES
 from backmix.training.blocks import Blocks
 from backmix.training.features import FlatView, Lags, quadratic
 from backmix.training.linear import (

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backmix.models.architecture import Architecture
+from backmix.models.body.seeds import Seeds
 from backmix.models.cells import LayerSettings, cells, initializer
 from backmix.models.engine import use_engine
-from backmix.models.seeds import Seeds
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from backmix.models.losses import choose_loss
 from backmix.models.network import ModelPlan
 from backmix.tasks import tasks
 from backmix.text import LANGUAGES, Language, say
-from backmix.training.advice import Situation, advise, choose_batch_size
-from backmix.training.course_rules import SETTING, CourseFacts, CourseRule, Topic, applying, concluded, path
+from backmix.training.advice.choose import Situation, advise, choose_batch_size
+from backmix.training.advice.course_rules import SETTING, CourseFacts, CourseRule, Topic, applying, concluded, path
+from backmix.training.advice.measured import weigh
 from backmix.training.design import Design
-from backmix.training.measured import weigh
 from backmix.training.prepare import Prepared
-from backmix.training.settings import choose_learning_rate
+from backmix.training.sections.settings import choose_learning_rate
 
 TOPICS: tuple[Topic, ...] = tuple(SETTING)
 TAGS = 8
@@ -85,7 +85,7 @@ def situation(facts: CourseFacts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
 
     tags: inputs of each row
 
-    >>> from backmix.training.course_rules import CourseFacts
+    >>> from backmix.training.advice.course_rules import CourseFacts
     >>> [one.topic for one in situation(CourseFacts(rows=60, samples=5000))][:2]
     ['cell', 'size']
     """

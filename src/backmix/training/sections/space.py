@@ -19,7 +19,7 @@ from backmix.errors import PlanError
 from backmix.parallel import Place
 from backmix.section import PlanSection
 from backmix.text import say
-from backmix.training.lookback import CANDIDATES
+from backmix.training.advice.lookback import CANDIDATES
 
 if TYPE_CHECKING:
     from backmix.training.design import Design

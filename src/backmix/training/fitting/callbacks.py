@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from backmix.errors import TrainingError
 from backmix.storage import loud, write_atomic
-from backmix.training.checkpoint import assign, named_weights, values
-from backmix.training.settings import FitSettings
+from backmix.training.fitting.checkpoint import assign, named_weights, values
+from backmix.training.sections.settings import FitSettings
 
 Logs = dict[str, float]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.summaries import FLOOR
+from backmix.models.body.summaries import FLOOR
 
 
 def window_statistics(rows: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """Mean, log spread, slope, log mean step and last value of every feature, (B, 5·F), of windows (B, T, F).
 
-    The same statistics as `models.summaries`, in NumPy: slope is the change of the least-squares
+    The same statistics as `models.body.summaries`, in NumPy: slope is the change of the least-squares
     line over the window; spread and step get `FLOOR` before the logarithm.
     """
     x = rows.astype(np.float64)

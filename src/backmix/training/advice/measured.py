@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from backmix.text import Language, say
-from backmix.training.course_rules import Claim
+from backmix.training.advice.course_rules import Claim
 
 PLACE = Path(__file__).with_name("measured.json")
 BEYOND = 2.0

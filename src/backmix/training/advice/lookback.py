@@ -21,7 +21,7 @@ from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec, build_windows
 from backmix.decision import Decision
 from backmix.errors import InputError
-from backmix.training.delays import rows_back
+from backmix.training.advice.delays import rows_back
 
 CANDIDATES = (5, 10, 20, 40, 60, 120)
 MOST_WINDOWS = 4000

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.training.callbacks import EarlyStop, Hooks, Logs, Resumable
-from backmix.training.checkpoint import Snapshot, arrays_of, assign, put, save_snapshot, values
-from backmix.training.feed import AnyFeed
-from backmix.training.progress import Watch
-from backmix.training.steps import Guard, Interruption, StepInterrupted, Steps
+from backmix.training.fitting.callbacks import EarlyStop, Hooks, Logs, Resumable
+from backmix.training.fitting.checkpoint import Snapshot, arrays_of, assign, put, save_snapshot, values
+from backmix.training.fitting.feed import AnyFeed
+from backmix.training.fitting.progress import Watch
+from backmix.training.fitting.steps import Guard, Interruption, StepInterrupted, Steps
 
 
 class FirstCallback(Hooks):

@@ -18,8 +18,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backmix.models.adaptive import RECENT, Adaptive, AdaptiveState
-from backmix.models.conformal import Scores
+from backmix.models.intervals.adaptive import RECENT, Adaptive, AdaptiveState
+from backmix.models.intervals.conformal import Scores
 
 Floats = NDArray[np.float64]
 Kind = Literal["split", "adaptive"]

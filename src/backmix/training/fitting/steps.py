@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from backmix.errors import TrainingError
 from backmix.text import say
-from backmix.training.callbacks import Hooks
-from backmix.training.feed import AnyFeed, answer_name, gathered, moment, row_name
-from backmix.training.progress import Watch
-from backmix.training.settings import FitSettings
+from backmix.training.fitting.callbacks import Hooks
+from backmix.training.fitting.feed import AnyFeed, answer_name, gathered, moment, row_name
+from backmix.training.fitting.progress import Watch
+from backmix.training.sections.settings import FitSettings
 
 TOGETHER = 16
 """Steps per call of a compiled program: with so many, dispatch is a few per cent of the time."""

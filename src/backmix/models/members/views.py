@@ -12,8 +12,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.statistics import window_statistics
-from backmix.models.summaries import CENTRE, STATISTICS, STRETCH
+from backmix.models.body.summaries import CENTRE, STATISTICS, STRETCH
+from backmix.models.members.statistics import window_statistics
 from backmix.registry import Registry
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ class View(ABC):
         """(B, T, F) and (B, T) -> (B, W)."""
 
 
-views: Registry[View] = Registry("views", package="backmix.models.views")
+views: Registry[View] = Registry("views", package="backmix.models.members.views")
 
 
 class LagsView(View):
@@ -64,7 +64,7 @@ class StagesView(View):
 
 
 class StatisticsView(View):
-    """The statistics of `models.summaries`, five per feature."""
+    """The statistics of `models.body.summaries`, five per feature."""
 
     def width(self, steps: int | None, features: int) -> int:
         return len(STATISTICS) * features

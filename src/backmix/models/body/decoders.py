@@ -18,12 +18,12 @@ from __future__ import annotations
 from typing import Any
 
 from backmix.models.architecture import Architecture
-from backmix.models.attention import AdditiveWeights, context
+from backmix.models.body.attention import AdditiveWeights, context
+from backmix.models.body.encoders import Encoded
+from backmix.models.body.seeds import Seeds
 from backmix.models.cells import LayerSettings, cells, initializer
-from backmix.models.encoders import Encoded
 from backmix.models.engine import use_engine
 from backmix.models.heads import heads
-from backmix.models.seeds import Seeds
 
 keras = use_engine()
 

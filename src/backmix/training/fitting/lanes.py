@@ -25,7 +25,7 @@ from backmix.decision import Decision
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.heads import heads
-from backmix.training.feed import Batch, all_finite, gathered, order, row_name, weight_table
+from backmix.training.fitting.feed import Batch, all_finite, gathered, order, row_name, weight_table
 
 MOST_LANES = 32
 LEAST_STEPS = 20

@@ -27,16 +27,14 @@ from backmix.models.losses import losses
 from backmix.models.network import build
 from backmix.models.size import memory_predict
 from backmix.storage import hold, remove
-from backmix.training.callbacks import recommended
-from backmix.training.checkpoint import CHECKPOINT, Snapshot, arrays_of, load_snapshot, put
-from backmix.training.feed import AnyFeed, Feed, dataset, gathered
-from backmix.training.keeper import FirstCallback, Keeper
-from backmix.training.lanes import LaneFeed
-from backmix.training.memory import KEEP, budget, check_memory
-from backmix.training.predict import predict_network
-from backmix.training.progress import Watch
-from backmix.training.settings import METRICS, FitSettings, TrainingPlan, check_metric, resolve
-from backmix.training.steps import (
+from backmix.training.fitting.callbacks import recommended
+from backmix.training.fitting.checkpoint import CHECKPOINT, Snapshot, arrays_of, load_snapshot, put
+from backmix.training.fitting.feed import AnyFeed, Feed, dataset, gathered
+from backmix.training.fitting.keeper import FirstCallback, Keeper
+from backmix.training.fitting.lanes import LaneFeed
+from backmix.training.fitting.memory import KEEP, budget, check_memory
+from backmix.training.fitting.progress import Watch
+from backmix.training.fitting.steps import (
     TOGETHER,
     BatchWatch,
     Diverged,
@@ -46,6 +44,8 @@ from backmix.training.steps import (
     finishing_steps,
     listens_to_batches,
 )
+from backmix.training.predict import predict_network
+from backmix.training.sections.settings import METRICS, FitSettings, TrainingPlan, check_metric, resolve
 
 if TYPE_CHECKING:
     from backmix.training.warm import Start
@@ -229,7 +229,7 @@ def _network(architecture: Architecture, settings: FitSettings) -> Any:
     """The network to train: the plain one, or its twin that carries states."""
     if settings.stretch is None:
         return build(architecture, seed=settings.seed)
-    from backmix.models.carried import build_carrying
+    from backmix.models.body.carried import build_carrying
 
     return build_carrying(architecture, lanes=settings.batch_size, rows=settings.stretch, seed=settings.seed)
 
@@ -239,7 +239,7 @@ def _begin(job: _FitJob, model: Any, start: Start) -> None:
     if job.settings.stretch is None:
         start.give(model)
         return
-    from backmix.models.carried import hand_over
+    from backmix.models.body.carried import hand_over
 
     plain = build(job.architecture, seed=0)
     start.give(plain)
@@ -366,7 +366,7 @@ def _fitted(job: _FitJob, keeper: Keeper, why: str) -> FittedNetwork:
     keeper.restore_best()
     best, model = -1 if keeper.best_epoch is None else keeper.best_epoch, keeper.model
     if job.settings.stretch is not None:
-        from backmix.models.carried import hand_over
+        from backmix.models.body.carried import hand_over
 
         model = build(job.architecture, seed=job.settings.seed)
         hand_over(keeper.model, model)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.carry import carry, one_row
 from backmix.data.windows import Windows
-from backmix.training.feed import gathered
+from backmix.training.fitting.feed import gathered
 
 CHUNK = 256
 """Rows per call; the last ones of a run are padding, which nothing before them sees."""
@@ -50,7 +50,7 @@ def _run(twin: Any, windows: Windows, begin: int, end: int) -> NDArray[np.float3
 
 def _twin(model: Any) -> Any:
     """The carrying twin of a plain network, with its weights of this moment."""
-    from backmix.models.carried import build_carrying, hand_over
+    from backmix.models.body.carried import build_carrying, hand_over
 
     twin = _twins.get(model)
     if twin is None:

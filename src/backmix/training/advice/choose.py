@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from backmix.decision import Decision
 from backmix.models.architecture import FEEDBACK, STEPPED, Architecture
-from backmix.models.fast_path import leaves_fast_path
+from backmix.models.body.fast_path import leaves_fast_path
 from backmix.models.heads import Kind, heads
 from backmix.models.network import ModelPlan
 from backmix.models.size import parameters
-from backmix.training.settings import choose_learning_rate
+from backmix.training.sections.settings import choose_learning_rate
 
 __all__ = [
     "Advice",

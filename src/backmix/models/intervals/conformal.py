@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backmix.models.novelty import needed
+from backmix.models.members.novelty import needed
 
 Floats = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 This module holds its decision tree and its choosers as data: when a rule applies, what it answers, and what
 would have to be measured to believe it. What backmix itself chooses stands in `training.advice`; what was
-measured in `training.measured`. The reason of each rule is in the catalogue, ``rules.why_<name>``.
+measured in `training.advice.measured`. The reason of each rule is in the catalogue, ``rules.why_<name>``.
 
 Where the course leaves a boundary open (20-50, 50-100) the shorter range has it, as in its own code for batches.
 """
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from backmix.models.heads import Kind
 from backmix.text import Language, say
-from backmix.training.advice import Budget
+from backmix.training.advice.choose import Budget
 
 Topic = Literal["cell", "size", "loss", "dropout", "learning_rate", "batch_size", "practice"]
 ANY = float("inf")

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.models.architecture import Architecture
-from backmix.models.attention import CausalAttention
+from backmix.models.body.attention import CausalAttention
+from backmix.models.body.encoders import Encoded, last_row
+from backmix.models.body.seeds import Seeds
 from backmix.models.cells import initializer
-from backmix.models.encoders import Encoded, last_row
 from backmix.models.engine import use_engine
-from backmix.models.seeds import Seeds
 from backmix.models.size import INNER
 
 keras = use_engine()

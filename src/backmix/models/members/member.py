@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.views import Mask, named
+from backmix.models.members.views import Mask, named
 
 Floats = NDArray[np.float64]
 Kind = Literal["linear", "forest", "staged"]
@@ -43,7 +43,7 @@ class Member:
     """A model without a memory: view of the window -> O outputs, in scaled numbers or probabilities.
 
     name: what it is called in choices and scores ("ridge", ...)
-    view: a registered view, or several joined by "+" (`models.views`)
+    view: a registered view, or several joined by "+" (`models.members.views`)
     arrays: of a linear model kernel (W, O) and bias (O,); of a forest of N places roots (R,), and per place
         the feature that is asked (-1 for a leaf), the threshold, the place to the left (value <= threshold) and
         to the right, and of every leaf its ``left``-th row of ``value`` (leaves, O); of a model per stage of a

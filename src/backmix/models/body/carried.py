@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from backmix.models.architecture import Architecture
+from backmix.models.body.encoders import dressed
+from backmix.models.body.seeds import Seeds
 from backmix.models.cells import LayerSettings, cells
-from backmix.models.encoders import dressed
 from backmix.models.engine import use_engine
 from backmix.models.forms import check_carries
 from backmix.models.network import finished
-from backmix.models.seeds import Seeds
 
 keras = use_engine()
 
