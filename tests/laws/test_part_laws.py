@@ -14,24 +14,28 @@ import pytest
 from backmix.data.plants import plants
 from backmix.data.scaling import fit_scaler, scalers
 from backmix.data.sets import sets
-from backmix.data.sources import ReadPlan, read, sources
+from backmix.data.sources import read, sources
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows
-from backmix.models.cells import LayerSettings, cells
+from backmix.errors import BundleError
+from backmix.models.cells import LayerSettings, StepSettings, cells
 from backmix.models.heads import heads
 from backmix.models.losses import losses
+from backmix.models.weights import variable_name
 from backmix.registry import Registry
 from backmix.report.figures import figures
 from backmix.scoring.metrics import MetricValue, metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.scoring.scores import model_title
+from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import exporters
+from backmix.serving.runtime import Runtime
 from backmix.simple import baselines, fit_baselines
 from backmix.tasks import Outcome, Task, tasks
 from backmix.text import LANGUAGES, say
 from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run
-from small import reading, small_table, small_task
+from backmix.workflow import Run, fit
+from small import reading, small_plan, small_table, small_task
 
 KINDS: tuple[Registry[Any], ...] = (
     sources,
@@ -191,16 +195,59 @@ def test_a_scaler_comes_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", cells.names())
-def test_a_cell_is_one_layer_with_its_count(name: str) -> None:
+def test_a_cell_is_one_layer_with_the_weights_it_declares(name: str) -> None:
     cell = cells.get(name)
     layer = cell.layer(5, LayerSettings(name="mine", seed=3))
     layer.build((None, None, 4))
     assert layer.name == "mine"
+    assert {variable_name(v).removeprefix("mine/"): tuple(v.shape) for v in layer.weights} == cell.weights(4, 5)
     assert layer.count_params() == cell.parameters(4, 5)
     assert cell.title
     assert cell.source
-    assert len(cell.states) >= 1
-    assert len(cell.gates) * 5 == layer.weights[0].shape[1]
+    assert cell.states[0] == "h"
+    if cell.gates:
+        assert len(cell.gates) * 5 == layer.weights[0].shape[1]
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_the_layer_of_a_cell_is_its_step_row_after_row(name: str) -> None:
+    """The oracle of a cell, in float64, against what Keras and the kernels compute; masked steps repeat the state."""
+    cell, rng = cells.get(name), np.random.default_rng(0)
+    layer = cell.layer(5, LayerSettings(name="mine", seed=3, sequences=True))
+    x = rng.normal(size=(3, 7, 4))
+    layer.build((None, None, 4))
+    weights = {}
+    for variable in layer.weights:
+        array = rng.normal(size=variable.shape) * 0.5
+        variable.assign(array)
+        weights[variable_name(variable).removeprefix("mine/")] = np.asarray(variable.value, np.float64)
+    states = {letter: np.zeros((3, 5)) for letter in cell.states}
+    rows = []
+    for t in range(7):
+        states = dict(cell.step(weights, x[:, t], states, StepSettings()))
+        assert set(states) == set(cell.states)
+        rows.append(states["h"])
+    np.testing.assert_allclose(np.asarray(layer(x.astype(np.float32))), np.stack(rows, axis=1), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_what_a_cell_has_learned_runs_from_its_bundle_or_is_refused_before(name: str, tmp_path: Path) -> None:
+    """From the plan to the bundle, opened again, and in the light runtime where the cell says so."""
+    run = fit(NUMBERS, small_plan(model={"cell": name}, training={"epochs": 1}), folder=tmp_path / "run", quiet=True)
+    frame, _ = Bundle.load(run.bundle_path).predict(NUMBERS)
+    assert frame.equals(run.bundle.predict(NUMBERS)[0])
+    if not cells.get(name).light:
+        with pytest.raises(BundleError, match=rf'cell = "{name}"'):
+            Runtime.load(run.bundle_path)
+        return
+    runtime = Runtime.load(run.bundle_path)
+    values = np.column_stack([NUMBERS.column(tag) for tag in runtime.inputs])
+    slid = runtime.slide(values)[:, 0]
+    np.testing.assert_allclose(slid[frame["origin"] - 5], frame["prediction"], rtol=1e-4)
+    state = runtime.start()
+    for row in values[:6]:
+        y, state = runtime.step(row, state)
+    np.testing.assert_allclose(y[0], slid[0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", losses.names())
@@ -218,34 +265,13 @@ def test_a_source_takes_its_own_files_only(name: str) -> None:
     assert not set(source.suffixes) & {suffix for other in others for suffix in other.suffixes}
 
 
-@pytest.mark.parametrize("name", ["csv", "parquet", "excel", "frame", "sql"])
+@pytest.mark.parametrize("name", sources.names())
 def test_a_source_gives_the_table_that_went_in(name: str, tmp_path: Path) -> None:
     """The same content through every source is the same table."""
-    from backmix.data.export import write_csv
-
-    frame = NUMBERS.rows(slice(0, 30)).to_frame().reset_index()
-    plan, given = ReadPlan(), None
-    if name == "frame":
-        given = frame
-    elif name == "sql":
-        import sqlalchemy
-
-        address = f"sqlite:///{tmp_path / 'plant.db'}"
-        engine = sqlalchemy.create_engine(address)
-        frame.assign(time=frame["time"].astype(str)).to_sql("plant", engine, index=False)
-        engine.dispose()
-        plan = ReadPlan(sql=address, query="select * from plant")
-    else:
-        path = tmp_path / {"csv": "t.csv", "parquet": "t.parquet", "excel": "t.xlsx"}[name]
-        if name == "csv":
-            write_csv(frame, path)
-        elif name == "parquet":
-            frame.to_parquet(path)
-        else:
-            frame.assign(time=frame["time"].dt.tz_localize(None)).to_excel(path, index=False)
-            plan = plan.model_copy(update={"time_zone": "UTC"})
-        plan = plan.model_copy(update={"file": str(path)})
-    table = read(plan, frame=given).table
+    source = sources.get(name)
+    assert source.example is not None, f"the source {name} has no example, so nobody knows whether it reads right"
+    given = source.example(NUMBERS.rows(slice(0, 30)).to_frame().reset_index(), tmp_path)
+    table = read(given.plan, frame=given.frame).table
     assert set(table.names) == set(NUMBERS.names)
     for tag in NUMBERS.names:
         np.testing.assert_allclose(table.column(tag), NUMBERS.column(tag)[:30], rtol=1e-14)

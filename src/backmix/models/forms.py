@@ -31,7 +31,10 @@ def beyond_light(a: Architecture) -> tuple[str, ...]:
     >>> beyond_light(Architecture(features=2, bidirectional=True, residual=True))
     ('bidirectional = true', 'residual = true')
     """
-    switches = [
+    from backmix.models.cells import cells
+
+    recurrent = a.body == "recurrent" and not cells.get(a.cell).light
+    switches = ([f'cell = "{a.cell}"'] if recurrent else []) + [
         f"{name} = true"
         for name in ("bidirectional", "layer_norm", "residual", "attention", "skip")
         if getattr(a, name)

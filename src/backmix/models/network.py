@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
+from backmix.errors import PlanError
 from backmix.models.architecture import (
     MOST_DROPOUT,
     MOST_HEADS,
@@ -26,6 +27,8 @@ from backmix.models.body.summaries import summarise
 from backmix.models.cells import ACTIVATIONS, INITIALIZERS, cells, initializer
 from backmix.models.engine import use_engine
 from backmix.models.heads import heads
+from backmix.models.size import weight_shapes
+from backmix.models.weights import variable_name
 from backmix.section import PlanSection
 from backmix.text import say
 
@@ -204,8 +207,19 @@ def build(architecture: Architecture, *, seed: int) -> Any:
     if a.answer == "path" and a.decoder != "none":
         y = keras.ops.reshape(y, (-1, a.horizon * a.outputs))
     model = keras.Model(inputs, y, name="backmix")
+    _check_weights(a, model)
     model.architecture = a  # whoever holds a network can ask what its outputs are
     return model
+
+
+def _check_weights(a: Architecture, model: Any) -> None:
+    """PlanError (models.cell_weights) where a network has other arrays than its cell declares, before it is trained."""
+    built = {variable_name(variable): tuple(variable.shape) for variable in model.weights}
+    declared = weight_shapes(a)
+    if odd := sorted(name for name in built.keys() | declared.keys() if built.get(name) != declared.get(name)):
+        raise PlanError(
+            "models.cell_weights", cell=a.cell, name=odd[0], built=built.get(odd[0]), declared=declared.get(odd[0])
+        )
 
 
 def _inputs(a: Architecture) -> dict[str, Any]:

@@ -260,16 +260,5 @@ def _additive(width: int, query: int) -> dict[str, tuple[int, ...]]:
 
 
 def _cell(a: Architecture, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
-    """The weights of one recurrent layer, from the cell's own count."""
-
-    def count(columns: int) -> int:
-        return cells.get(a.cell).parameters(columns, units, reset_after=a.reset_after)
-
-    # each further input adds one row to the kernel: its length is gates times units
-    columns = count(2) - count(1)
-    rest = count(inputs) - (inputs + units) * columns
-    return {
-        "kernel": (inputs, columns),
-        "recurrent_kernel": (units, columns),
-        "bias": (columns,) if rest == columns else (rest // columns, columns),
-    }
+    """The weights of one recurrent layer, as its cell declares them."""
+    return dict(cells.get(a.cell).weights(inputs, units, reset_after=a.reset_after))

@@ -21,13 +21,13 @@ Weights = Mapping[str, NDArray[Any]]
 
 def take_weights(model: Any) -> dict[str, NDArray[Any]]:
     """The weights of a network by ``layer/role``; dropout's random state is not part of a model."""
-    return {_name(variable): np.asarray(variable.value) for variable in model.weights}
+    return {variable_name(variable): np.asarray(variable.value) for variable in model.weights}
 
 
 def put_weights(model: Any, weights: Weights) -> None:
     """Set the weights of a network of the same architecture."""
     for variable in model.weights:
-        variable.assign(weights[_name(variable)])
+        variable.assign(weights[variable_name(variable)])
 
 
 def take_ensemble(ensemble: Ensemble) -> dict[str, NDArray[Any]]:
@@ -63,6 +63,6 @@ def fits(weights: Weights, architecture: Architecture) -> bool:
     )
 
 
-def _name(variable: Any) -> str:
+def variable_name(variable: Any) -> str:
     """``recurrent_1/kernel`` for Keras's ``recurrent_1/gru_cell/kernel``: a cell is no layer of its own."""
     return "/".join(part for part in variable.path.split("/") if not part.endswith("_cell"))

@@ -124,7 +124,7 @@ class Runtime:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
         if preprocessing is None:
             raise BundleError("serving.not_light", where=path, task=kind)
-        use = available() if kernels is None else kernels
+        use = architecture.cell in CELLS and (available() if kernels is None else kernels)
         make = _native if use else _portable
         if composition is None:
             network = make(architecture, weights, preprocessing)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backmix.data.columns import RawTable
 from backmix.data.ledger import Ledger
@@ -21,6 +21,17 @@ from backmix.data.reading import Reading, ReadPlan, TagPlan
 from backmix.data.table import Table
 from backmix.errors import InputError, PlanError
 from backmix.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Example:
+    """A small table where a source finds it: the ``[data]`` that reads it, or the frame that is handed over."""
+
+    plan: ReadPlan
+    frame: Any = None
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,15 @@ class Source:
         data base, or the object handed over
     suffixes: endings of the files it reads, in lower case
     magic: how such files begin, for a file without a known ending
+    example: (a pandas frame with the column "time", an empty folder) -> the same table where the source reads it;
+        the law of sources writes and reads it
     """
 
     name: str
     read: Callable[[ReadPlan, Any], RawTable]
     suffixes: tuple[str, ...] = ()
     magic: tuple[bytes, ...] = ()
+    example: Callable[[pd.DataFrame, Path], Example] | None = None
 
 
 sources: Registry[Source] = Registry("sources", package="backmix.data.sources")

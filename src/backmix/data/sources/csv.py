@@ -14,14 +14,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backmix.data.columns import RawColumn, RawTable, header
 from backmix.data.encoding import Encoding, decode, detect
 from backmix.data.ledger import Note
 from backmix.data.reading import ReadPlan
-from backmix.data.sources import Source, sources
+from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_ROWS = 100
@@ -324,4 +327,12 @@ def _ragged(table: TextTable) -> InputError:
     return InputError("read.open_quote", where=table.where)
 
 
-sources.register("csv")(Source("csv", read_csv, suffixes=(".csv", ".tsv", ".txt", ".tab")))
+def example(frame: pd.DataFrame, folder: Path) -> Example:
+    """The table as a CSV file."""
+    from backmix.data.export import write_csv
+
+    write_csv(frame, folder / "table.csv")
+    return Example(ReadPlan(file=str(folder / "table.csv")))
+
+
+sources.register("csv")(Source("csv", read_csv, suffixes=(".csv", ".tsv", ".txt", ".tab"), example=example))

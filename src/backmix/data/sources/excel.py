@@ -12,13 +12,16 @@ import zipfile
 import zlib
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backmix.data.columns import RawTable, from_objects, header
 from backmix.data.reading import ReadPlan
-from backmix.data.sources import Source, sources
+from backmix.data.sources import Example, Source, sources
 from backmix.data.sources.csv import take
 from backmix.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PIECE = 1 << 20
@@ -108,6 +111,14 @@ def _weigh(raw: bytes, limit: int, where: str) -> None:
         raise InputError("read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]) from None
 
 
+def example(frame: pd.DataFrame, folder: Path) -> Example:
+    """The table as a sheet, its clock without a zone as Excel has it; needs openpyxl."""
+    frame.assign(time=frame["time"].dt.tz_localize(None)).to_excel(folder / "table.xlsx", index=False)
+    return Example(ReadPlan(file=str(folder / "table.xlsx"), time_zone="UTC"))
+
+
 sources.register("excel")(
-    Source("excel", read_excel, suffixes=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), magic=(_ZIP, _OLE))
+    Source(
+        "excel", read_excel, suffixes=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), magic=(_ZIP, _OLE), example=example
+    )
 )

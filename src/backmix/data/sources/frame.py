@@ -6,14 +6,18 @@ name or holds times.
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backmix.data.columns import RawColumn, RawTable, from_objects
 from backmix.data.reading import ReadPlan
-from backmix.data.sources import Source, sources
+from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WHERE = "frame"
 
@@ -83,4 +87,9 @@ def _column(cells: Any) -> RawColumn:
     return arrow_column(name, found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found]), _WHERE)
 
 
-sources.register("frame")(Source("frame", read_frame))
+def example(frame: pd.DataFrame, folder: Path) -> Example:
+    """The frame itself."""
+    return Example(ReadPlan(), frame)
+
+
+sources.register("frame")(Source("frame", read_frame, example=example))

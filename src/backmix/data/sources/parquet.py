@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backmix.data.columns import RawColumn, RawTable
 from backmix.data.reading import ReadPlan
-from backmix.data.sources import Source, sources
+from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ROWS = 1 << 17
 _INDEX = re.compile(r"__index_level_\d+__")
@@ -104,4 +107,12 @@ def _line(fault: BaseException) -> str:
     return str(fault).splitlines()[0][:160] if str(fault) else type(fault).__name__
 
 
-sources.register("parquet")(Source("parquet", read_parquet, suffixes=(".parquet", ".pq", ".parq"), magic=(b"PAR1",)))
+def example(frame: pd.DataFrame, folder: Path) -> Example:
+    """The table as a Parquet file."""
+    frame.to_parquet(folder / "table.parquet")
+    return Example(ReadPlan(file=str(folder / "table.parquet")))
+
+
+sources.register("parquet")(
+    Source("parquet", read_parquet, suffixes=(".parquet", ".pq", ".parq"), magic=(b"PAR1",), example=example)
+)

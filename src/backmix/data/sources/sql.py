@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backmix.data.columns import RawColumn, RawTable, from_objects, header
 from backmix.data.reading import ReadPlan
-from backmix.data.sources import Source, sources
+from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(select|with|values|table|show)\b", re.IGNORECASE | re.DOTALL)
 _ROWS = 10_000
@@ -104,4 +107,15 @@ def _line(fault: Any) -> str:
     return " ".join(str(getattr(fault, "orig", None) or fault).split())[:200]
 
 
-sources.register("sql")(Source("sql", read_sql))
+def example(frame: pd.DataFrame, folder: Path) -> Example:
+    """The table in an SQLite file, its times as texts."""
+    import sqlalchemy
+
+    address = f"sqlite:///{folder / 'plant.db'}"
+    engine = sqlalchemy.create_engine(address)
+    frame.assign(time=frame["time"].astype(str)).to_sql("plant", engine, index=False)
+    engine.dispose()
+    return Example(ReadPlan(sql=address, query="select * from plant"))
+
+
+sources.register("sql")(Source("sql", read_sql, example=example))

@@ -10,9 +10,14 @@ To add a cell, add one file here with one registered subclass of `Cell`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from backmix.registry import Registry
 
@@ -57,31 +62,65 @@ class LayerSettings:
     name: str = "recurrent"
 
 
+Arrays = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """What a single step must know of a layer besides its weights; the fields mean the same as in `LayerSettings`."""
+
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    reset_after: bool = True
+
+
 class Cell(ABC):
     """One kind of recurrent cell; a file registers one subclass and never makes an instance.
 
-    states: what is carried from step to step, by letter
-    gates: what `backmix.models.reference` reports of every step, in the order of Keras's kernel
+    title: what people read
+    states: what is carried from step to step, by letter; "h", the output, comes first
+    gates: what `backmix.models.reference` reports of every step, in the order of Keras's kernel; () for none
     kept: numbers per unit and step that training keeps for the way back and works with, on the
         native kernels; Keras's own loop needs up to twice as many
+    light: whether the light runtime may run the cell, by `step` where no kernel knows it; False leaves the cell to
+        Keras, and the light runtime refuses the bundle in one line
     source: where the equation is from
     """
 
     title: ClassVar[str]
     states: ClassVar[tuple[str, ...]]
-    gates: ClassVar[tuple[str, ...]]
+    gates: ClassVar[tuple[str, ...]] = ()
     kept: ClassVar[int]
+    light: ClassVar[bool] = True
     source: ClassVar[str]
 
     @staticmethod
     @abstractmethod
     def layer(units: int, settings: LayerSettings) -> Any:
-        """A Keras layer of ``units`` H: (B, T, F) -> (B, H), or (B, T, H) with ``sequences``."""
+        """A Keras layer of ``units`` H: (B, T, F) -> (B, H), or (B, T, H) with ``sequences``.
+
+        A `keras.layers.RNN` around a cell of your own will do; name that cell ``..._cell``, as Keras does.
+        """
 
     @staticmethod
     @abstractmethod
-    def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:
+    def weights(inputs: int, units: int, *, reset_after: bool = True) -> Mapping[str, tuple[int, ...]]:
+        """The shape of every array of a layer of ``units`` on ``inputs`` features, by its name in Keras.
+
+        A bundle is checked against these shapes before anything is built from it, and a training does not begin
+        when the layer has others.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def step(weights: Arrays, x: NDArray[np.float64], states: Arrays, settings: StepSettings) -> Arrays:
+        """One step in NumPy: x (B, F) and the states (B, H) before it -> the states (B, H) behind it."""
+
+    @classmethod
+    @final
+    def parameters(cls, inputs: int, units: int, *, reset_after: bool = True) -> int:
         """How many trainable numbers a layer of ``units`` on ``inputs`` features has."""
+        return sum(math.prod(shape) for shape in cls.weights(inputs, units, reset_after=reset_after).values())
 
 
 def initializer(name: str, seed: int) -> Any:

@@ -7,9 +7,13 @@ write it the other way round, so a figure of gates must say which convention it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from backmix.models.cells import Cell, LayerSettings, cells, common
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.cells import Arrays, Cell, LayerSettings, StepSettings, cells, common
 
 CONVENTION = "h = z*h + (1-z)*candidate"
 """What z means here and in Keras, for the captions of figures."""
@@ -43,5 +47,15 @@ class Gru(Cell):
         )
 
     @staticmethod
-    def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:
-        return 3 * units * (units + inputs + (2 if reset_after else 1))
+    def weights(inputs: int, units: int, *, reset_after: bool = True) -> Mapping[str, tuple[int, ...]]:
+        return {
+            "kernel": (inputs, 3 * units),
+            "recurrent_kernel": (units, 3 * units),
+            "bias": (2, 3 * units) if reset_after else (3 * units,),
+        }
+
+    @staticmethod
+    def step(weights: Arrays, x: NDArray[np.float64], states: Arrays, settings: StepSettings) -> Arrays:
+        from backmix.models.reference.steps import step
+
+        return step("gru", weights, x, states, settings)

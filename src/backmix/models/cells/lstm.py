@@ -6,9 +6,13 @@ the memory the gradient is only multiplied by the forget gate, dc_t/dc_{t-1} = f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from backmix.models.cells import Cell, LayerSettings, cells, common
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.cells import Arrays, Cell, LayerSettings, StepSettings, cells, common
 
 
 @cells.register("lstm")
@@ -33,5 +37,11 @@ class Lstm(Cell):
         )
 
     @staticmethod
-    def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:
-        return 4 * units * (units + inputs + 1)
+    def weights(inputs: int, units: int, *, reset_after: bool = True) -> Mapping[str, tuple[int, ...]]:
+        return {"kernel": (inputs, 4 * units), "recurrent_kernel": (units, 4 * units), "bias": (4 * units,)}
+
+    @staticmethod
+    def step(weights: Arrays, x: NDArray[np.float64], states: Arrays, settings: StepSettings) -> Arrays:
+        from backmix.models.reference.steps import step
+
+        return step("lstm", weights, x, states, settings)

@@ -5,9 +5,13 @@ This module is SimpleRNN: the whole state is rewritten at every step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from backmix.models.cells import Cell, LayerSettings, cells, common
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.models.cells import Arrays, Cell, LayerSettings, StepSettings, cells, common
 
 
 @cells.register("simple_rnn")
@@ -27,5 +31,11 @@ class SimpleRnn(Cell):
         return layers.SimpleRNN(**common(units, settings))
 
     @staticmethod
-    def parameters(inputs: int, units: int, *, reset_after: bool = True) -> int:
-        return units * (units + inputs + 1)
+    def weights(inputs: int, units: int, *, reset_after: bool = True) -> Mapping[str, tuple[int, ...]]:
+        return {"kernel": (inputs, units), "recurrent_kernel": (units, units), "bias": (units,)}
+
+    @staticmethod
+    def step(weights: Arrays, x: NDArray[np.float64], states: Arrays, settings: StepSettings) -> Arrays:
+        from backmix.models.reference.steps import step
+
+        return step("simple_rnn", weights, x, states, settings)

@@ -20,6 +20,7 @@ from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
 from backmix.models.reference.recurrent import CellForm, Gradients, Mask, Trace, Weights, backward, forward
+from backmix.models.reference.steps import STEPS
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ class Network:
         Raises PlanError (forms.no_gradients) for a form whose gradients are not written down here;
         `reference.forms.outputs` computes what it says.
         """
-        if not architecture.light:
-            raise PlanError("forms.no_gradients", form=", ".join(beyond_light(architecture)))
+        if not architecture.light or architecture.cell not in STEPS:
+            raise PlanError(
+                "forms.no_gradients", form=", ".join(beyond_light(architecture)) or f'cell = "{architecture.cell}"'
+            )
         wide = [np.asarray(a, dtype=np.float64) for a in arrays]
         count = 3 * len(architecture.units)
         layers = tuple(Weights(*wide[at : at + 3]) for at in range(0, count, 3))

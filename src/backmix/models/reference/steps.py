@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from backmix.models.cells import Arrays, StepSettings
 from backmix.models.reference.activations import SLOPES, VALUES, Array
 
 States = Mapping[str, Array]
@@ -190,3 +191,12 @@ STEPS: dict[str, CellStep] = {
     "gru": CellStep(("h",), ("z", "r", "candidate"), gru, gru_back),
 }
 """The cells by name."""
+
+
+def step(
+    cell: Literal["simple_rnn", "lstm", "gru"], weights: Arrays, x: Array, states: States, settings: StepSettings
+) -> Arrays:
+    """The states (B, H) behind one step on x (B, F); weights by their names in Keras."""
+    form = CellForm(cell, settings.activation, settings.recurrent_activation, settings.reset_after)
+    laid = Weights(weights["kernel"], weights["recurrent_kernel"], weights["bias"])
+    return STEPS[cell].forth(form, laid, x, states).states

@@ -1,0 +1,123 @@
+"""The templates of docs/parts.md run as they stand, and keep the laws of their kind."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import laws.test_part_laws as laws
+from backmix.data.plants import plants, simulate
+from backmix.data.sets import sets
+from backmix.data.sources import sources
+from backmix.models.cells import cells
+from backmix.models.heads import heads
+from backmix.models.losses import losses
+from backmix.registry import Registry
+from backmix.report.figures import NARROW, figures
+from backmix.scoring.metrics import metrics
+from backmix.serving.exporters import exporters
+from backmix.workflow import Run, fit
+from reports import numbers
+from small import small_plan
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "parts.md"
+TEMPLATES = dict(re.findall(r"^## (.+?)\n.*?```python\n(.*?)```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+KINDS: tuple[Registry, ...] = (sources, sets, plants, cells, heads, metrics, figures, exporters)
+
+
+@pytest.fixture(autouse=True)
+def _only_here() -> Iterator[None]:
+    """Whatever a template registers is gone after its test."""
+    kept = [(kind, {name: kind.get(name) for name in kind.names()}) for kind in KINDS]
+    yield
+    for kind, parts in kept:
+        kind._parts.clear()
+        kind._parts.update(parts)
+
+
+def register(title: str) -> ModuleType:
+    """Run the template of a section as the module that it would be."""
+    module = ModuleType(f"template_{re.sub(r'[^a-z]+', '_', title.lower())}")
+    sys.modules[module.__name__] = module
+    exec(compile(TEMPLATES[title], f"docs/parts.md, {title}", "exec"), module.__dict__)  # noqa: S102
+    return module
+
+
+def test_every_kind_of_part_has_a_template() -> None:
+    listed = re.findall(r"^\| \[.+?\]\(#(.+?)\)", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert len(listed) >= 8
+    assert {title.lower().replace(" ", "-") for title in TEMPLATES} == set(listed)
+
+
+def test_a_source(tmp_path: Path) -> None:
+    register("A source")
+    laws.test_a_source_takes_its_own_files_only("json_lines")
+    laws.test_a_source_gives_the_table_that_went_in("json_lines", tmp_path)
+
+
+def test_a_data_set() -> None:
+    register("A data set")
+    assert sets.get("pump").title == {"en": "pump", "zh_TW": "pump"}
+    laws.test_every_set_and_plant_serves_a_task_that_exists()
+
+
+def test_a_plant(tmp_path: Path) -> None:
+    register("A plant")
+    laws.test_every_set_and_plant_serves_a_task_that_exists()
+    one, other = simulate("tank", seed=3, rows=200), simulate("tank", seed=3, rows=200)
+    np.testing.assert_array_equal(one.table.values, other.table.values)
+    plan = small_plan(**simulate("tank").plans["soft_sensor"])
+    assert fit(None, plan, folder=tmp_path / "run", quiet=True).summary["judgement"]["outcome"]
+
+
+def test_a_cell(tmp_path: Path) -> None:
+    register("A cell")
+    laws.test_a_cell_is_one_layer_with_the_weights_it_declares("min_gru")
+    laws.test_the_layer_of_a_cell_is_its_step_row_after_row("min_gru")
+    laws.test_what_a_cell_has_learned_runs_from_its_bundle_or_is_refused_before("min_gru", tmp_path)
+
+
+def test_a_cell_that_only_keras_can_run_is_refused_by_the_light_runtime(tmp_path: Path) -> None:
+    register("A cell").MinGru.light = False
+    laws.test_what_a_cell_has_learned_runs_from_its_bundle_or_is_refused_before("min_gru", tmp_path)
+
+
+def test_a_cell_that_declares_other_weights_is_refused_before_training(tmp_path: Path) -> None:
+    from backmix.errors import PlanError
+
+    register("A cell").MinGru.weights = staticmethod(lambda inputs, units, *, reset_after=True: {"w": (inputs, units)})
+    plan = small_plan(model={"cell": "min_gru"})
+    with pytest.raises(PlanError, match="the layer has recurrent_1/bias with shape"):
+        fit(laws.NUMBERS, plan, folder=tmp_path / "run", quiet=True)
+
+
+def test_a_head() -> None:
+    register("A head")
+    assert any(heads.get("pair").kind in loss.kinds for _, loss in losses)
+
+
+def test_a_metric() -> None:
+    register("A metric")
+    laws.test_a_metric_scores_a_perfect_prediction_best("median_error")
+
+
+def test_a_figure() -> None:
+    register("A figure")
+    drawn = figures.get("error_by_hour")(numbers(), NARROW)
+    assert drawn is not None
+    assert ElementTree.fromstring(drawn.svg).attrib["role"] == "img"  # noqa: S314
+    assert drawn.caption()
+
+
+def test_an_exporter(sensor_run: Run, tmp_path: Path) -> None:
+    register("An exporter")
+    path = tmp_path / "model.shapes"
+    exporters.get("shapes").write(sensor_run.bundle, path)
+    assert "recurrent_1/kernel 3 x 12" in path.read_text()
