@@ -21,6 +21,7 @@ os.environ["BACKMIX_LANG"] = "en"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling takes two thirds of the time, and rounds alike
 sys.path.insert(0, str(Path(__file__).parent))  # tests import small.py by its name
 
 if TYPE_CHECKING:

@@ -182,7 +182,7 @@ def _from_ray(work: Callable[[J], R], jobs: Sequence[J], count: int) -> Iterator
     import ray
     from ray.exceptions import RayTaskError
 
-    start = ray.remote(num_cpus=1, max_retries=0, runtime_env={"env_vars": _environment()})(_numbered).remote
+    start: Any = ray.remote(num_cpus=1, max_retries=0, runtime_env={"env_vars": _environment()})(_numbered).remote
     waiting = iter(enumerate(jobs))
     running = [start(work, number, job) for number, job in islice(waiting, count)]
     try:
@@ -329,7 +329,7 @@ def _dask(workers: Workers) -> Iterator[None]:
     from distributed import Client, LocalCluster, get_client
 
     try:
-        get_client()  # type: ignore[no-untyped-call]
+        get_client()
     except ValueError:
         pass
     else:
