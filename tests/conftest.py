@@ -21,10 +21,19 @@ os.environ["BACKMIX_LANG"] = "en"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling takes two thirds of the time, and rounds alike
 sys.path.insert(0, str(Path(__file__).parent))  # tests import small.py by its name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from backmix.workflow import Run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with tests on a cluster come first: one worker of pytest-xdist gets them all, and starts each cluster once."""
+    first = {item.path for item in items if "clusters" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in first)
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +45,15 @@ def shared_data() -> Path:
     if os.environ.get("CI"):
         pytest.fail("BACKMIX_DATA must name the folder of real data sets in CI")
     pytest.skip("set BACKMIX_DATA to the folder of real data sets")
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[None]:
+    """A Ray and a Dask cluster of this machine, two workers each, for all tests that ask for one."""
+    from backmix.parallel import Workers, cluster
+
+    with cluster(Workers(2, "ray")), cluster(Workers(2, "dask")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -34,14 +34,10 @@ def run(text: str, folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """What the program finds on Keras's layers and on ours, and the folder of its files."""
-    import jax
-
     text, folder = PROGRAM.read_text("utf-8"), tmp_path_factory.mktemp("program")
     assert text.count(LINE) == 1
-    jax.config.update("jax_disable_most_optimizations", True)  # compiling is nearly all of the time here
     theirs = run(text, folder / "keras")
     mine = run(text.replace(LINE, LINE.replace("keras.layers", "backmix.layers")), folder / "backmix")
-    jax.config.update("jax_disable_most_optimizations", False)
     return theirs, mine, folder
 
 

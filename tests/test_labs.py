@@ -32,14 +32,10 @@ def labs() -> ModuleType:
 
 @pytest.fixture
 def as_in_jupyter() -> Iterator[None]:
-    """Keras's own warnings about NumPy 2 are shown there and stop nothing; compiling quickly is our own wish."""
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)
+    """Keras's own warnings about NumPy 2 are shown there and stop nothing."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy")
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.usefixtures("as_in_jupyter")

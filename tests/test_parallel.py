@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from backmix.errors import InputError, PlanError
-from backmix.parallel import Workers, _ray, spread
+from backmix.parallel import Workers, cluster, spread
 
 
 def tens(number: int) -> int:
@@ -120,18 +120,41 @@ def test_an_error_ends_all_jobs_and_arrives_whole() -> None:
     assert time.monotonic() - begin < 50
 
 
+@pytest.mark.usefixtures("clusters")
 def test_on_ray_a_single_job_is_another_process_and_a_small_cluster_is_refused() -> None:
-    """joblib would do it here, with all threads of this process, and round otherwise than for two jobs."""
+    """Here it would have all threads of this process, and round otherwise than for two jobs."""
     import ray
 
-    with _ray(Workers(2)):
-        for jobs in ([0], [0, 1, 2]):
-            found = spread(facts, jobs, Workers(1, "ray"))
-            assert os.getpid() not in {worker["pid"] for worker in found}
-            assert {threads for worker in found for threads in worker["pools"]} == {1}
-        with pytest.raises(PlanError, match=r"has 2 processors, and 3 workers need one each .* Ask for fewer workers"):
-            spread(tens, [0, 1, 2], Workers(3, "ray"))
-        assert ray.is_initialized()
+    for jobs in ([0], [0, 1, 2]):
+        found = spread(facts, jobs, Workers(1, "ray"))
+        assert os.getpid() not in {worker["pid"] for worker in found}
+        assert {threads for worker in found for threads in worker["pools"]} == {1}
+    with pytest.raises(PlanError, match=r"has 2 processors, and 3 workers need one each .* Ask for fewer workers"):
+        spread(tens, [0, 1, 2], Workers(3, "ray"))
+    assert ray.is_initialized()
+
+
+@pytest.mark.usefixtures("clusters")
+@pytest.mark.parametrize("on", ["ray", "dask"])
+def test_a_cluster_that_is_there_is_used_and_left_with_what_its_workers_have_imported(on: Any) -> None:
+    before, after = ({worker["pid"] for worker in spread(facts, [0] * 4, Workers(2, on))} for _ in range(2))
+    assert before & after
+    with cluster(Workers(2, on)):
+        assert {worker["pid"] for worker in spread(facts, [0] * 4, Workers(2, on))} & before
+    assert {worker["pid"] for worker in spread(facts, [0] * 4, Workers(2, on))} & before
+
+
+@pytest.mark.usefixtures("clusters")
+@pytest.mark.parametrize("on", ["ray", "dask"])
+def test_on_a_cluster_results_are_told_as_they_come_and_an_error_arrives_whole(on: Any, tmp_path: Path) -> None:
+    told: list[int] = []
+    assert spread(first_is_last, [(number, tmp_path) for number in range(3)], Workers(2, on), watch=told.append)
+    assert told[0] == 10
+    begin = time.monotonic()
+    with pytest.raises(InputError, match=r"plant\.csv") as caught:
+        spread(failing, [0, 1] if on == "ray" else [1], Workers(2, on))  # Dask lets a job that has begun end by itself
+    assert caught.value.values == {"where": "plant.csv"}
+    assert time.monotonic() - begin < 50
 
 
 def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,11 @@ take half the time and not the same (benchmarks/parallel.py).
     spread(work, jobs, Workers(4))                 four processes of this machine
     spread(work, jobs, Workers(4, "ray"))          the cluster at RAY_ADDRESS, else a local one of four
     spread(work, jobs, Workers(4, "dask"))         the same with DASK_SCHEDULER_ADDRESS
+
+A Ray cluster that is initialised already, or a Dask client that is there already, is used and left alone.
+
+    with cluster(Workers(4, "ray")):               every spread in the block uses one cluster
+        ...
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any, Literal, TypeVar, get_args
 
 from backmix.errors import PlanError
@@ -85,7 +91,7 @@ def spread(
     ``work`` is a function of a module, and jobs and results can be pickled: they go to other processes.
     An error in a job, or Ctrl-C, ends all of them and is raised here.
 
-    watch: is told every result as it comes; on Ray all of them at the end
+    watch: is told every result as it comes
     apart: even a single local worker is a process of its own, with one thread like all others, so that
         results cannot depend on how many workers there are
 
@@ -102,15 +108,8 @@ def spread(
         return list(found.values())
     if not jobs:
         return []
-    from joblib import Parallel, delayed
-
     count = min(workers.count, len(jobs))
-    with _engine(workers, count) as streams:
-        told = Parallel(
-            return_as="generator_unordered" if streams else "list",
-            batch_size=1,
-            pre_dispatch=count if workers.on == "ray" else "2 * n_jobs",
-        )(delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
+    with _results(work, jobs, replace(workers, count=count)) as told:
         found = {}
         try:
             for number, result in told:
@@ -143,21 +142,60 @@ def _numbered(work: Callable[[J], R], number: int, job: J) -> tuple[int, R]:
 
 
 @contextmanager
-def _engine(workers: Workers, count: int) -> Iterator[bool]:
-    """joblib's backend for ``count`` jobs at a time in a ``with`` block; gives whether results can come one by one."""
-    from joblib import parallel_config
+def cluster(workers: Workers) -> Iterator[None]:
+    """Keep one cluster for the whole block: every `spread` in it finds workers that have imported everything.
 
+    A cluster that is there already is used and stays; local workers need no block, they are kept anyhow.
+    Raises PlanError as `spread` does.
+    """
     if workers.on == "local":
-        _register_local()
-        with parallel_config(backend=LOCAL, n_jobs=count, inner_max_num_threads=1), _killing():
-            yield True
-    elif workers.on == "dask":
-        with _dask(workers), parallel_config(backend="dask", n_jobs=count):
-            yield True
+        yield
     else:
-        pool = max(2, count)  # told of one, joblib would do the work in this process
-        with _ray(replace(workers, count=pool)), parallel_config(backend="ray", n_jobs=pool):
-            yield False
+        with (_dask if workers.on == "dask" else _ray)(workers):
+            yield
+
+
+@contextmanager
+def _results(work: Callable[[J], R], jobs: Sequence[J], workers: Workers) -> Iterator[Iterator[tuple[int, R]]]:
+    """The number and the result of every job, in the order in which they end."""
+    from joblib import Parallel, delayed, parallel_config
+
+    if workers.on == "ray":
+        with cluster(workers):
+            yield _from_ray(work, jobs, workers.count)
+        return
+    numbered = (delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
+    if workers.on == "dask":
+        with cluster(workers), parallel_config(backend="dask", n_jobs=workers.count):
+            yield Parallel(return_as="generator_unordered", batch_size=1)(numbered)
+    else:
+        _register_local()
+        with parallel_config(backend=LOCAL, n_jobs=workers.count, inner_max_num_threads=1), _killing():
+            yield Parallel(return_as="generator_unordered", batch_size=1)(numbered)
+
+
+def _from_ray(work: Callable[[J], R], jobs: Sequence[J], count: int) -> Iterator[tuple[int, R]]:
+    """What tasks of Ray give, ``count`` of them at a time; whatever ends this early ends them, too.
+
+    Ray keeps the processes of its tasks for the next ones, with all that they have imported.
+    """
+    import ray
+    from ray.exceptions import RayTaskError
+
+    start: Any = ray.remote(num_cpus=1, max_retries=0, runtime_env={"env_vars": _environment()})(_numbered).remote
+    waiting = iter(enumerate(jobs))
+    running = [start(work, number, job) for number, job in islice(waiting, count)]
+    try:
+        while running:
+            (ended,), running = ray.wait(running)
+            running += [start(work, number, job) for number, job in islice(waiting, 1)]
+            try:
+                yield ray.get(ended)
+            except RayTaskError as fault:
+                raise fault.cause from None
+    finally:
+        for task in running:
+            ray.cancel(task, force=True)
 
 
 def _environment() -> dict[str, str]:
@@ -211,13 +249,12 @@ def _killing() -> Iterator[None]:
 
 @contextmanager
 def _ray(workers: Workers) -> Iterator[None]:
-    """Ray ready for joblib: the cluster at ``RAY_ADDRESS`` or one that is there already, else one of our own."""
+    """Ray initialised: as it is already, else the cluster at ``RAY_ADDRESS``, else one of our own."""
     if find_spec("ray") is None:
         raise PlanError("backtest.no_package", on="ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the default is about to change, and Ray warns
     import ray
-    from ray.util.joblib import register_ray
 
     mine = not ray.is_initialized()
     if mine:
@@ -226,11 +263,10 @@ def _ray(workers: Workers) -> Iterator[None]:
         processors = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
         if processors < workers.count:
             raise PlanError("backtest.small_cluster", wanted=workers.count, processors=processors)
-        register_ray()  # type: ignore[no-untyped-call]
         yield
     finally:
         if mine:
-            ray.shutdown()
+            _stop_ray()
 
 
 def _start_ray(workers: Workers) -> None:
@@ -255,13 +291,19 @@ def _start_ray(workers: Workers) -> None:
                 )
             return
         except Exception as fault:  # Ray has no kind of its own for a cluster that does not come up
-            with _quiet():
-                ray.shutdown()
-                gc.collect()  # what is left of the start says so when it goes, and must not do it later
+            _stop_ray()
             if not left:
                 raise PlanError(
                     "backtest.no_cluster", on="ray", address=address or "local", fault=_line(fault)
                 ) from None
+
+
+def _stop_ray() -> None:
+    import ray
+
+    with _quiet():
+        ray.shutdown()
+        gc.collect()  # what is left of the servers says so when it goes, and must not do it later
 
 
 @contextmanager
@@ -279,13 +321,20 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _dask(workers: Workers) -> Iterator[None]:
-    """Dask ready for joblib: the cluster at ``DASK_SCHEDULER_ADDRESS``, else one of our own."""
+    """A client of Dask: that which is there already, else of ``DASK_SCHEDULER_ADDRESS``, else of our own cluster."""
     if find_spec("distributed") is None:
         raise PlanError("backtest.no_package", on="dask")
     import logging
 
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, get_client
 
+    try:
+        get_client()
+    except ValueError:
+        pass
+    else:
+        yield
+        return
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if address:
         try:
@@ -295,15 +344,16 @@ def _dask(workers: Workers) -> Iterator[None]:
         with client:
             yield
         return
-    cluster: Any = LocalCluster(  # type: ignore[no-untyped-call]
+    own: Any = LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=workers.count,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # else Dask warns when another cluster has its usual port
+        scheduler_kwargs={"dashboard": False},
         silence_logs=logging.CRITICAL,
         env=_environment(),
     )
-    with cluster, Client(cluster):  # type: ignore[no-untyped-call]
+    with own, Client(own):  # type: ignore[no-untyped-call]
         yield
 
 

@@ -58,12 +58,6 @@ def at_batch(epoch, place, act):
 """
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one process has compiled, the next need not compile again."""
-    return tmp_path_factory.mktemp("compiled")
-
-
 @pytest.fixture
 def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with plant.csv and plan.toml; the run lies in runs/plan."""
@@ -97,23 +91,18 @@ def command(*arguments: str) -> int:
     return end.value.code
 
 
-def start(compiled: Path, trap: str, *options: str) -> subprocess.Popen[str]:
+def start(trap: str, *options: str) -> subprocess.Popen[str]:
     """``backmix run plan.toml`` in a process of its own, with a trap laid in it."""
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": paths,
-        "JAX_COMPILATION_CACHE_DIR": str(compiled),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+    environment = {**os.environ, "PYTHONPATH": paths}
     text = f"{HEAD}\n{trap}\nmain(['run', 'plan.toml', *{list(options)!r}])"
     return subprocess.Popen(
         [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
-def killed(compiled: Path, trap: str, *options: str) -> None:
-    child = start(compiled, trap, *options)
+def killed(trap: str, *options: str) -> None:
+    child = start(trap, *options)
     said, noise = child.communicate(timeout=200)
     assert child.returncode == -signal.SIGKILL, noise
     assert "Traceback" not in noise
@@ -135,16 +124,16 @@ def ends_alike(folder: Path, undisturbed: Run) -> None:
     assert left == sorted(path.name for path in undisturbed.folder.iterdir()), "no drafts are left"
 
 
-def test_row_41_killed_again_and_again_it_ends_bit_equal(undisturbed: Run, plant: Path, compiled: Path) -> None:
+def test_row_41_killed_again_and_again_it_ends_bit_equal(undisturbed: Run, plant: Path) -> None:
     """SIGKILL before training, within an epoch, after a checkpoint, and while results are written."""
-    killed(compiled, "at_file('plan.toml', lambda draft: kill())")
+    killed("at_file('plan.toml', lambda draft: kill())")
     assert (plant / "started.json").exists()
     assert not (plant / "training").exists()
-    killed(compiled, "at_batch(1, 5, kill)", "--resume")
+    killed("at_batch(1, 5, kill)", "--resume")
     assert (plant / "training" / "checkpoint.safetensors").exists()
     # a checkpoint takes its place, and the next file after it is never begun
-    killed(compiled, "at_file('best.safetensors', lambda draft: kill(), 1)", "--resume")
-    killed(compiled, "at_file('model.backmix', lambda draft: (os.truncate(draft, 900), kill()))", "--resume")
+    killed("at_file('best.safetensors', lambda draft: kill(), 1)", "--resume")
+    killed("at_file('model.backmix', lambda draft: (os.truncate(draft, 900), kill()))", "--resume")
     assert (plant / "report.en.html").exists()
     assert list(plant.glob(".partial-*")), "the torn draft is there"
     assert not (plant / "model.backmix").exists()
@@ -160,10 +149,10 @@ Feed.batch = lambda self, number: (time.sleep(0.05), batch(self, number))[1]
 
 
 def test_row_39_and_row_42_a_second_process_and_ctrl_c(
-    undisturbed: Run, plant: Path, compiled: Path, capsys: pytest.CaptureFixture[str]
+    undisturbed: Run, plant: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second process is told who holds the folder; Ctrl-C ends the first one with 130, to be resumed."""
-    child = start(compiled, SLOW)
+    child = start(SLOW)
     checkpoint = plant / "training" / "checkpoint.safetensors"
     until = time.monotonic() + 200
     while not checkpoint.exists() and child.poll() is None and time.monotonic() < until:

@@ -193,6 +193,7 @@ def test_one_worker_and_a_resumed_backtest_give_the_bits_of_two_workers(two: Bac
         backtest(small_table(), plan_of(), folder=where, resume=True)
 
 
+@pytest.mark.usefixtures("clusters")
 @pytest.mark.parametrize("on", ["ray", "dask"])
 def test_a_cluster_gives_the_bits_of_local_workers(two: Backtest, on: Any, tmp_path: Path) -> None:
     """A real cluster of two workers on this machine; nothing of it is left behind."""

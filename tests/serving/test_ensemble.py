@@ -250,6 +250,7 @@ def test_partitions_scored_side_by_side_are_the_whole(mixed_run: Run, diagnosis_
         assert two["origin"].tolist() == here["origin"].tolist()
 
 
+@pytest.mark.usefixtures("clusters")
 @pytest.mark.parametrize("on", ["ray", "dask"])
 def test_a_cluster_scores_the_bits_of_local_workers(mixed_run: Run, on: Any) -> None:
     """A real cluster of two workers on this machine."""

@@ -410,6 +410,7 @@ def test_networks_are_trained_side_by_side_in_other_processes(
         )
 
 
+@pytest.mark.usefixtures("clusters")
 @pytest.mark.parametrize("on", ["ray", "dask"])
 def test_a_cluster_trains_the_bits_of_local_workers(
     sensor: tuple[Prepared, TrainedEnsemble], side_by_side: TrainedEnsemble, on: Any

@@ -192,7 +192,7 @@ Feed.batch = lambda self, place: (time.sleep(0.004), batch(self, place))[1]  # a
 """
 
 
-def process(folder: Path, cache: Path, *, before: str = "") -> subprocess.Popen[str]:
+def process(folder: Path, *, before: str = "") -> subprocess.Popen[str]:
     """The same training in a process of its own."""
     text = (
         HEAD
@@ -207,12 +207,7 @@ def process(folder: Path, cache: Path, *, before: str = "") -> subprocess.Popen[
     """)
     )
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": paths,
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+    environment = {**os.environ, "PYTHONPATH": paths}
     return subprocess.Popen(
         [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
@@ -229,13 +224,11 @@ def wait_for_epoch(folder: Path, epoch: int, child: subprocess.Popen[str]) -> No
     raise AssertionError(f"no epoch {epoch} in time: {child.communicate()}")
 
 
-def test_row_41_killed_at_any_moment_it_ends_bit_equal(
-    undisturbed: FittedNetwork, tmp_path: Path, compile_once: Path
-) -> None:
+def test_row_41_killed_at_any_moment_it_ends_bit_equal(undisturbed: FittedNetwork, tmp_path: Path) -> None:
     """kill -9 in the middle of steps, and within the writing of a checkpoint."""
     moments = np.random.default_rng()
     for epoch in (1, 2):
-        child = process(tmp_path, compile_once)
+        child = process(tmp_path)
         wait_for_epoch(tmp_path, epoch, child)
         time.sleep(moments.uniform(0, 0.1))
         child.kill()
@@ -244,7 +237,6 @@ def test_row_41_killed_at_any_moment_it_ends_bit_equal(
     before = load_snapshot(tmp_path)
     child = process(
         tmp_path,
-        compile_once,
         before="""
         true, seen = os.replace, iter(range(100))
         def cut(source, target):
@@ -268,8 +260,8 @@ def test_row_41_killed_at_any_moment_it_ends_bit_equal(
     ends_alike(made, undisturbed)
 
 
-def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: FittedNetwork, tmp_path: Path, compile_once: Path) -> None:
-    child = process(tmp_path, compile_once)
+def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: FittedNetwork, tmp_path: Path) -> None:
+    child = process(tmp_path)
     wait_for_epoch(tmp_path, 1, child)
     time.sleep(np.random.default_rng().uniform(0, 0.1))
     child.send_signal(signal.SIGINT)

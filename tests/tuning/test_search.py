@@ -416,6 +416,7 @@ def test_two_workers_try_side_by_side(found: Search, side_by_side: Search) -> No
     assert all(np.isfinite(row.error) for row in side_by_side.rows if row.error is not None)
 
 
+@pytest.mark.usefixtures("clusters")
 @pytest.mark.parametrize("on", ["ray", "dask"])
 def test_a_cluster_finds_the_bits_of_local_workers(side_by_side: Search, on: str, tmp_path: Path) -> None:
     """A real cluster of two workers on this machine tries the same settings and finds the same plan."""

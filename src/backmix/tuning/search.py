@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backmix.errors import BackmixError, Interrupted, PlanError
-from backmix.parallel import Workers, spread
+from backmix.parallel import Workers, cluster, spread
 from backmix.storage import hold
 from backmix.text import LANGUAGES, say, speak
 from backmix.training.plan import Plan
@@ -75,7 +75,8 @@ def tune(
     apart = path.parent.resolve() != where.resolve()
     with hold(where), hold(path.with_name(f"{path.name}.held")) if apart else nullcontext():
         try:
-            with open_study(path, plan.tune, marks(stage), resume=resume) as study:
+            workers = Workers(plan.tune.workers, plan.tune.on)
+            with open_study(path, plan.tune, marks(stage), resume=resume) as study, cluster(workers):
                 book = Book(study, stage.space, plan.training.seed)
                 play(stage, book, watch=watch)
                 return record(where, stage, book, found_in=_found_in(data, base, where))
