@@ -36,6 +36,7 @@ COMMANDS = (
     "backtest",
     "refit",
     "data",
+    "convert",
     "export",
     "schema",
     "doctor",

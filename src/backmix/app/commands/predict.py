@@ -43,14 +43,14 @@ def add(app: typer.Typer) -> None:
         if history is not None:
             _score(bundle, file, out, mode=history, time=time, max_gap=max_gap, as_json=as_json)
             return
+        from backmix.app.data_options import data_section, without_plan
         from backmix.app.outcome import show_ledger
         from backmix.app.screen import note, show_json
-        from backmix.app.told import told, without_plan
         from backmix.data.export import write_csv
         from backmix.parallel import Workers
         from backmix.serving.bundle import Bundle
 
-        settings = told(data).model_dump(exclude_unset=True)
+        settings = data_section(data).model_dump(exclude_unset=True)
         with without_plan():
             frame, ledger = Bundle.load(bundle).predict_file(
                 file, lab=lab, workers=Workers(workers, on.value), **settings
