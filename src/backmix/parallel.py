@@ -95,31 +95,31 @@ def spread(
     [3, 2]
     """
     if workers == HERE and not apart:
-        found = {}
+        results = {}
         for number, job in enumerate(jobs):
-            found[number] = work(job)
-            _tell(watch, found[number])
-        return list(found.values())
+            results[number] = work(job)
+            _tell(watch, results[number])
+        return list(results.values())
     if not jobs:
         return []
     from joblib import Parallel, delayed
 
     count = min(workers.count, len(jobs))
     with _engine(workers, count) as streams:
-        told = Parallel(
+        finished = Parallel(
             return_as="generator_unordered" if streams else "list",
             batch_size=1,
             pre_dispatch=count if workers.on == "ray" else "2 * n_jobs",
         )(delayed(_numbered)(work, number, job) for number, job in enumerate(jobs))
-        found = {}
+        results = {}
         try:
-            for number, result in told:
-                found[number] = result
+            for number, result in finished:
+                results[number] = result
                 _tell(watch, result)
         except BaseException:
-            _abandon(told)
+            _abandon(finished)
             raise
-    return [found[number] for number in range(len(jobs))]
+    return [results[number] for number in range(len(jobs))]
 
 
 def _tell(watch: Callable[[R], None] | None, result: R) -> None:
@@ -127,12 +127,12 @@ def _tell(watch: Callable[[R], None] | None, result: R) -> None:
         watch(result)
 
 
-def _abandon(told: Any) -> None:
+def _abandon(running: Any) -> None:
     """Give up what is still being worked at; joblib warns of lost work, which is what an error or Ctrl-C asks for."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\d+ tasks", category=UserWarning)
-        if hasattr(told, "close"):
-            told.close()
+        if hasattr(running, "close"):
+            running.close()
 
 
 def _numbered(work: Callable[[J], R], number: int, job: J) -> tuple[int, R]:
@@ -219,8 +219,8 @@ def _ray(workers: Workers) -> Iterator[None]:
     import ray
     from ray.util.joblib import register_ray
 
-    mine = not ray.is_initialized()
-    if mine:
+    own = not ray.is_initialized()
+    if own:
         _start_ray(workers)
     try:
         processors = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
@@ -229,7 +229,7 @@ def _ray(workers: Workers) -> Iterator[None]:
         register_ray()  # type: ignore[no-untyped-call]
         yield
     finally:
-        if mine:
+        if own:
             ray.shutdown()
 
 

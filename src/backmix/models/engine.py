@@ -35,13 +35,13 @@ def choose_engine() -> str:
     "tensorflow" into that file by itself on its first import. Raises PlanError
     (models.no_engine) when no engine is installed at all.
     """
-    asked = os.environ.get("KERAS_BACKEND", "")
-    if asked:
-        if asked not in ENGINES:
-            raise PlanError("models.engine_unknown", engine=asked, engines=", ".join(ENGINES))
-        if not _installed(asked):
-            raise PlanError("models.engine_missing", engine=asked)
-        return asked
+    named = os.environ.get("KERAS_BACKEND", "")
+    if named:
+        if named not in ENGINES:
+            raise PlanError("models.engine_unknown", engine=named, engines=", ".join(ENGINES))
+        if not _installed(named):
+            raise PlanError("models.engine_missing", engine=named)
+        return named
     configured = _configured()
     if configured in ENGINES and _installed(configured):
         return configured
@@ -109,7 +109,7 @@ def _configured() -> str:
     """The engine that the user's keras.json names, "" without a readable one."""
     home = os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()
     try:
-        found = json.loads((Path(home) / "keras.json").read_text("utf-8"))
+        settings = json.loads((Path(home) / "keras.json").read_text("utf-8"))
     except (OSError, ValueError):
         return ""
-    return str(found.get("backend", "")) if isinstance(found, dict) else ""
+    return str(settings.get("backend", "")) if isinstance(settings, dict) else ""

@@ -95,8 +95,8 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
         raise BundleError(
             "bundle.newer", where=path, format=version, known=FORMAT, release=ascii(manifest.get("backmix"))[:30]
         )
-    wanted = set(MOST_BYTES) - OPTIONAL - {MANIFEST}
-    if missing := sorted(wanted - set(names)):
+    required = set(MOST_BYTES) - OPTIONAL - {MANIFEST}
+    if missing := sorted(required - set(names)):
         raise BundleError("bundle.missing_member", where=path, member=missing[0])
     members = {}
     for name in names:

@@ -100,7 +100,7 @@ class Bundle:
         return Ensemble(
             self.architecture,
             members,
-            self.composition.made(self.weights, self.architecture),
+            self.composition.simple_members_from(self.weights, self.architecture),
             self.weights["mixture/weights"],
         )
 
@@ -179,8 +179,8 @@ class Bundle:
         lab: the laboratory file of these rows, for a model that is shown past results from such a file.
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
-        wanted = {tag.name for tag in self.preprocessing.wanted}
-        other = {
+        names = {tag.name for tag in self.preprocessing.wanted}
+        replaced = {
             "file": str(path),
             "set": None,
             "plant": None,
@@ -189,25 +189,25 @@ class Bundle:
             "protocol": None,
             "lab": self._lab(lab),
             # a new file need not have the columns that only training used
-            "tags": tuple(tag for tag in self.read.tags if tag.name in wanted),
+            "tags": tuple(tag for tag in self.read.tags if tag.name in names),
         }
-        plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
+        plan = Plan.check({"data": self.read.model_dump() | replaced | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table, workers=workers)
         return frame, reading.ledger.add(*ledger.notes)
 
     def _lab(self, file: Path | str | None) -> LabPlan | None:
         """How the results of new rows are read; None when the model needs none."""
-        told = self.read.lab
+        lab = self.read.lab
         if file is not None:
-            if told is None:
+            if lab is None:
                 raise PlanError("lab.unasked", file=file)
-            return told.model_copy(update={"file": str(file)})
-        if told is None or self.preprocessing.spec.known is None:
+            return lab.model_copy(update={"file": str(file)})
+        if lab is None or self.preprocessing.spec.known is None:
             return None
-        if told.file is not None:
+        if lab.file is not None:
             raise InputError("lab.new_results", targets=", ".join(self.preprocessing.spec.targets))
-        return told
+        return lab
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle, whole or not at all; returns the path."""
@@ -255,7 +255,7 @@ class Bundle:
                 member = "mixture.json"
                 composition = Composition.from_dict(read_json(members[member], path, member))
                 member = "weights.safetensors"
-                composition.made(weights, architecture)
+                composition.simple_members_from(weights, architecture)
             elif not fits(weights, architecture):
                 raise ValueError
             member = "plan.toml"

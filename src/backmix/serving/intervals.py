@@ -52,7 +52,7 @@ def add_intervals(
     from backmix.scoring.bands import Banding, lateness, with_bands
 
     elapsed = preprocessing.task.elapsed(windows)
-    told = (
+    with_elapsed = (
         frame
         if elapsed is None or len(windows) == 0
         else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
@@ -61,5 +61,5 @@ def add_intervals(
     banding = Banding(
         str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)
     )
-    found = with_bands(told, preprocessing.task, intervals, banding)
-    return found[[name for name in found.columns if name != "elapsed" or name in frame.columns]]
+    with_intervals = with_bands(with_elapsed, preprocessing.task, intervals, banding)
+    return with_intervals[[name for name in with_intervals.columns if name != "elapsed" or name in frame.columns]]

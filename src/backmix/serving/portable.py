@@ -17,7 +17,7 @@ from backmix.models.reference import CellForm, Network, forward
 from backmix.models.size import layers
 from backmix.serving.stepping import Floats, State, Stepper
 
-TOGETHER = 4096
+BLOCK = 4096
 """Rows or windows that are computed at a time."""
 
 
@@ -51,17 +51,17 @@ class PortableNetwork(Stepper):
     def carry(self, rows: Floats, state: State) -> tuple[Floats, State]:
         """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
         outputs = []
-        for first in range(0, len(rows), TOGETHER):
-            y, at, after = self._scaled(rows[first : first + TOGETHER]).astype(np.float64)[None], 0, []
+        for first in range(0, len(rows), BLOCK):
+            y, offset, after = self._scaled(rows[first : first + BLOCK]).astype(np.float64)[None], 0, []
             for weights in self._network.layers:
                 units = len(weights.recurrent)
                 initial = {
-                    letter: state[None, at + i * units : at + (i + 1) * units].astype(np.float64)
+                    letter: state[None, offset + i * units : offset + (i + 1) * units].astype(np.float64)
                     for i, letter in enumerate(self._states)
                 }
                 trace = forward(self._form, weights, y, initial=initial)
                 after += [trace.last[letter][0] for letter in self._states]
-                y, at = trace.h, at + units * len(self._states)
+                y, offset = trace.h, offset + units * len(self._states)
             state = np.concatenate(after).astype(np.float32)
             outputs.append(self._network.finish(y[0]))
         return np.concatenate(outputs) if outputs else np.empty((0, self._network.architecture.outputs)), state
@@ -70,21 +70,19 @@ class PortableNetwork(Stepper):
         """Windows (B, T, F), each from rest: outputs (B, O); lengths: (B,) real rows of each."""
         x = self._scaled(windows).astype(np.float64)
         mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
-        found = [
-            self._network.forward(
-                x[at : at + TOGETHER], mask=None if mask is None else mask[at : at + TOGETHER]
-            ).outputs
-            for at in range(0, len(x), TOGETHER)
+        outputs = [
+            self._network.forward(x[low : low + BLOCK], mask=None if mask is None else mask[low : low + BLOCK]).outputs
+            for low in range(0, len(x), BLOCK)
         ]
-        return np.concatenate(found) if found else np.empty((0, self._network.architecture.outputs))
+        return np.concatenate(outputs) if outputs else np.empty((0, self._network.architecture.outputs))
 
     def slide(self, rows: Floats, starts: NDArray[np.int64], steps: int) -> Floats:
         """Windows of T rows that begin at ``starts`` (W,) of one table (N, F): outputs (W, O)."""
-        found = [
-            self.predict(rows[starts[at : at + TOGETHER, None] + np.arange(steps)], None)
-            for at in range(0, len(starts), TOGETHER)
+        outputs = [
+            self.predict(rows[starts[low : low + BLOCK, None] + np.arange(steps)], None)
+            for low in range(0, len(starts), BLOCK)
         ]
-        return np.concatenate(found) if found else np.empty((0, self._network.architecture.outputs))
+        return np.concatenate(outputs) if outputs else np.empty((0, self._network.architecture.outputs))
 
     @property
     def _form(self) -> CellForm:

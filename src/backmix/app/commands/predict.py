@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from backmix.app.place import On
+from backmix.app.backend import Backend
 from backmix.errors import PlanError
 from backmix.text import say
 
@@ -37,7 +37,7 @@ def add(app: typer.Typer) -> None:
         time: str | None = typer.Option(None, "--time", help=say("app.opt_clock")),
         max_gap: float | None = typer.Option(None, "--max-gap", help=say("app.opt_max_gap")),
         workers: int = typer.Option(1, "--workers", min=1, help=say("ensemble.opt_scoring")),
-        on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
+        on: Backend = typer.Option(Backend.local, "--on", help=say("backtest.opt_on")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         if history is not None:

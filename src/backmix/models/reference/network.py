@@ -56,8 +56,8 @@ class NetworkGradients:
 
     def flat(self) -> list[Array]:
         """Gradients of all weights in the order of Keras's ``trainable_variables``."""
-        found = [g for layer in self.layers for g in (layer.kernel, layer.recurrent, layer.bias)]
-        return found + [g for layer in self.dense for g in (layer.kernel, layer.bias)]
+        gradients = [g for layer in self.layers for g in (layer.kernel, layer.recurrent, layer.bias)]
+        return gradients + [g for layer in self.dense for g in (layer.kernel, layer.bias)]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Network:
             raise PlanError("forms.no_gradients", form=", ".join(beyond_light(architecture)))
         wide = [np.asarray(a, dtype=np.float64) for a in arrays]
         count = 3 * len(architecture.units)
-        layers = tuple(Weights(*wide[at : at + 3]) for at in range(0, count, 3))
-        return cls(architecture, layers, tuple(Dense(*wide[at : at + 2]) for at in range(count, len(wide), 2)))
+        layers = tuple(Weights(*wide[index : index + 3]) for index in range(0, count, 3))
+        return cls(architecture, layers, tuple(Dense(*wide[index : index + 2]) for index in range(count, len(wide), 2)))
 
     @property
     def form(self) -> CellForm:
@@ -132,16 +132,16 @@ class Network:
             dense.insert(0, Dense(y.T @ dz, dz.sum(axis=0)))
             dy = dz @ self.dense[number].kernel.T
         units = a.units[-1]
-        found: list[Gradients] = []
+        recurrent: list[Gradients] = []
         dh = dy[:, :units]
         for layer in reversed(trace.layers):
-            found.insert(0, backward(layer, dh))
-            dh = found[0].x
+            recurrent.insert(0, backward(layer, dh))
+            dh = recurrent[0].x
         if a.summaries:
             dh = dh + summarise_back(trace.x, trace.mask, dy[:, units:])
         if trace.mask is not None:
             dh = np.where(trace.mask[:, :, None], dh, 0.0)
-        return NetworkGradients(dh, tuple(found), tuple(dense))
+        return NetworkGradients(dh, tuple(recurrent), tuple(dense))
 
 
 def summarise(x: Array, mask: Mask | None = None) -> Array:

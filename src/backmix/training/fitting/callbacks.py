@@ -39,7 +39,7 @@ class Resumable(Protocol):
         """Go on from a state; called after `on_train_begin`."""
 
 
-class Hooks:
+class Callback:
     """A callback in which nothing happens: the hooks that Keras calls."""
 
     model: Any = None
@@ -132,7 +132,7 @@ class ImprovementRule:
         return float(logs[self.monitor])
 
 
-class EarlyStop(Hooks):
+class EarlyStop(Callback):
     """Ends training when nothing has become better for ``patience`` epochs; restores the best.
 
     best_epoch: counted from 0; None before the first epoch has ended
@@ -169,7 +169,7 @@ class EarlyStop(Hooks):
         self.wait, self.stopped = state["wait"], state["stopped"]
 
 
-class Plateau(Hooks):
+class Plateau(Callback):
     """Multiplies the learning rate by ``factor`` after ``patience`` epochs without a better value.
 
     Writes the learning rate of the epoch into the logs.
@@ -200,7 +200,7 @@ class Plateau(Hooks):
         self.best, self.wait = state["best"], state["wait"]
 
 
-class Cosine(Hooks):
+class Cosine(Callback):
     """Lowers the learning rate from epoch to epoch along half a cosine wave, whatever the scores say.
 
     Writes the learning rate of the epoch into the logs.
@@ -218,7 +218,7 @@ class Cosine(Hooks):
             logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
 
 
-class SaveBest(Hooks):
+class SaveBest(Callback):
     """Writes the weights alone, and only when they are the best so far.
 
     name: file name without its ending; ``{epoch}`` (counted from 1) and logged metrics may stand in
@@ -252,7 +252,7 @@ class SaveBest(Hooks):
         self.best = state["best"]
 
 
-class Board(Hooks):
+class TensorBoard(Callback):
     """Writes every epoch's logs for TensorBoard; needs the package tensorboard, not TensorFlow.
 
     Raises TrainingError (training.no_tensorboard) when it is not installed.
@@ -290,14 +290,14 @@ class Board(Hooks):
         return self._writers[part]
 
 
-def recommended(settings: FitSettings, folder: Path | None) -> tuple[Hooks, ...]:
+def recommended(settings: FitSettings, folder: Path | None) -> tuple[Callback, ...]:
     """The combination that every training has: plateau, best weights to a file, early stopping.
 
     >>> [type(callback).__name__ for callback in recommended(FitSettings(), None)]
     ['Plateau', 'EarlyStop']
     """
     rule = ImprovementRule(settings.monitor, settings.higher_is_better, settings.min_delta)
-    found: list[Hooks] = [
+    chosen: list[Callback] = [
         Cosine(first=settings.learning_rate, least=settings.min_learning_rate, epochs=settings.epochs)
         if settings.schedule == "cosine"
         else Plateau(
@@ -305,8 +305,8 @@ def recommended(settings: FitSettings, folder: Path | None) -> tuple[Hooks, ...]
         )
     ]
     if folder is not None:
-        found.append(SaveBest(rule, folder, settings.checkpoint))
-    found.append(EarlyStop(rule, patience=settings.patience))
+        chosen.append(SaveBest(rule, folder, settings.checkpoint))
+    chosen.append(EarlyStop(rule, patience=settings.patience))
     if settings.tensorboard:
-        found.append(Board((folder or Path()) / "tensorboard"))
-    return tuple(found)
+        chosen.append(TensorBoard((folder or Path()) / "tensorboard"))
+    return tuple(chosen)

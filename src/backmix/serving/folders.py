@@ -1,7 +1,7 @@
 """What every finished job leaves in its folder.
 
-This module defines `Kept`: a summary, a report in each language and a bundle. Runs and refits are such;
-a backtest is `Told`, without a bundle.
+This module defines `ModelFolder`: a summary, a report in each language and a bundle. Runs and refits are such;
+a backtest is `ResultFolder`, without a bundle.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backmix.text import language
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class ResultFolder:
     """The folder of a finished job and the summary kept there, ready for JSON."""
 
     folder: Path
@@ -34,7 +34,7 @@ class Told:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept(Told):
+class ModelFolder(ResultFolder):
     """The same with a bundle."""
 
     bundle_name: ClassVar[str]
