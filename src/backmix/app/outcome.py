@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 def show_run(run: Run, *, as_json: bool) -> None:
     """Scores, verdict and the path of the report, the path last but the verdict."""
     if as_json:
-        show_json(
-            {**run.summary, "folder": str(run.folder), "report": str(run.report_path()), "bundle": str(run.bundle_path)}
-        )
+        show_json(run.to_dict())
         return
     _show_scores(run.summary["scores"])
     show_line(say("audit.account", **run.summary["rows"]))

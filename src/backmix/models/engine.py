@@ -23,6 +23,8 @@ from backmix.errors import PlanError
 
 ALWAYS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
 """JAX's settings for keeping every program."""
+CACHE = "jax_compilation_cache_dir"
+"""JAX's setting for the folder of compiled programs."""
 ENGINES = ("jax", "torch", "tensorflow")
 """The engines that can train, the preferred one first."""
 
@@ -78,18 +80,18 @@ def compiling_once() -> Iterator[None]:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
-    if jax.config.values["jax_compilation_cache_dir"] is not None:
+    if getattr(jax.config, CACHE) is not None:
         yield
         return
-    before = {name: jax.config.values[name] for name in ALWAYS}
+    before = {name: getattr(jax.config, name) for name in ALWAYS}
     with tempfile.TemporaryDirectory(prefix="backmix-") as folder:
         try:
             compilation_cache.reset_cache()
-            for name, value in {**ALWAYS, "jax_compilation_cache_dir": folder}.items():
+            for name, value in {**ALWAYS, CACHE: folder}.items():
                 jax.config.update(name, value)  # type: ignore[no-untyped-call]
             yield
         finally:
-            for name, value in {**before, "jax_compilation_cache_dir": None}.items():
+            for name, value in {**before, CACHE: None}.items():
                 jax.config.update(name, value)  # type: ignore[no-untyped-call]
             compilation_cache.reset_cache()
 

@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from backmix.models.architecture import MOST_MEMBERS, Architecture
 from backmix.models.ensemble import Ensemble, check_ensemble
 from backmix.models.members.member import Member
 from backmix.models.weights import Weights, fits, member_arrays, network_weights
+from backmix.serving.archive import Members
 
+MEMBER = "mixture.json"
 MOST_SIMPLE_MEMBERS = 50
 
 
@@ -72,3 +76,22 @@ class Composition:
         if count != len(weights):
             raise ValueError("arrays")
         return simple_members
+
+
+def read_network(
+    members: Members, architecture: Architecture
+) -> tuple[dict[str, NDArray[Any]], Composition | None, tuple[Member, ...]]:
+    """The arrays of a bundle, what its ensemble is made of (None for one network alone), and its simple members.
+
+    ValueError, KeyError or TypeError unless they are exactly those of the architecture and the composition.
+    """
+    import safetensors.numpy
+
+    weights = safetensors.numpy.load(members.read("weights.safetensors"))
+    if MEMBER in members:
+        composition = Composition.from_dict(members.json(MEMBER))
+        members.read("weights.safetensors")  # what is wrong from here on is wrong with the arrays
+        return weights, composition, composition.simple_members_from(weights, architecture)
+    if not fits(weights, architecture):
+        raise ValueError("weights")
+    return weights, None, ()

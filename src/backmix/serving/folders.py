@@ -1,7 +1,7 @@
 """What every finished job leaves in its folder.
 
-This module defines `ModelFolder`: a summary, a report in each language and a bundle. Runs and refits are such;
-a backtest is `ResultFolder`, without a bundle.
+This module defines `ResultFolder`, a summary and a report in each language, as a backtest leaves them, and
+`ModelFolder`, which has a bundle too, as runs and refits have.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ class ResultFolder:
         """The sentence on top of the report, in the language of the moment."""
         return str(self.summary["verdict"][language()])
 
+    def to_dict(self) -> dict[str, Any]:
+        """The summary and where the results are, ready for JSON."""
+        return {**self.summary, "folder": str(self.folder), "report": str(self.report_path())}
+
     def report_path(self) -> Path:
         """The report in the language of the moment."""
         return self.folder / f"report.{language()}.html"
@@ -35,9 +39,13 @@ class ResultFolder:
 
 @dataclass(frozen=True, eq=False)
 class ModelFolder(ResultFolder):
-    """The same with a bundle."""
+    """A result folder with a bundle."""
 
     bundle_name: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `ResultFolder.to_dict`, with the bundle."""
+        return {**super().to_dict(), "bundle": str(self.bundle_path)}
 
     @property
     def bundle_path(self) -> Path:

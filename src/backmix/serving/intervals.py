@@ -6,14 +6,12 @@ recipe, and writes the intervals beside new predictions. Bundles without it are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backmix.models.intervals.bands import Bands, Calibrated, calibrated_from
-from backmix.serving.archive import read_json
+from backmix.serving.archive import Members
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +22,12 @@ if TYPE_CHECKING:
 MEMBER = "intervals.json"
 
 
-def read_intervals(members: Mapping[str, bytes], path: Path) -> Calibrated | None:
+def read_intervals(members: Members) -> Calibrated | None:
     """What the members of a bundle say of intervals; None where they say nothing.
 
     Raises BundleError, ValueError, KeyError or TypeError when it is malformed.
     """
-    return calibrated_from(read_json(members[MEMBER], path, MEMBER)) if MEMBER in members else None
+    return calibrated_from(members.json(MEMBER)) if MEMBER in members else None
 
 
 def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> bool:

@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backmix.data.scaling import Scaler
-from backmix.errors import BackmixError, BundleError, InputError, PlanError
+from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.forms import beyond_light
@@ -31,11 +31,11 @@ from backmix.models.heads import heads
 from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
-from backmix.models.weights import Weights, fits, network_weights
-from backmix.serving.archive import read_json, unpack
-from backmix.serving.composition import Composition
+from backmix.models.weights import Weights, network_weights
+from backmix.serving.archive import Members
+from backmix.serving.composition import read_network
 from backmix.serving.ensemble_network import EnsembleNetwork
-from backmix.serving.intervals import MEMBER, read_intervals
+from backmix.serving.intervals import read_intervals
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]
@@ -82,42 +82,18 @@ class Runtime:
         network that needs Keras), and PlanError (lab.light_runtime) for a model that sees the age of past
         targets or which inputs were filled.
         """
-        import safetensors
-        import safetensors.numpy
-
         path = Path(path)
-        members = unpack(path)
-        member = "architecture.json"
-        try:
-            architecture = Architecture.from_dict(read_json(members[member], path, member))
-            member = "weights.safetensors"
-            weights = safetensors.numpy.load(members[member])
-            composition = None
-            if "mixture.json" in members:
-                composition = Composition.from_dict(read_json(members["mixture.json"], path, "mixture.json"))
-                simple_members = composition.simple_members_from(weights, architecture)
-            elif not fits(weights, architecture):
-                raise ValueError
-            member = "recipe.json"
-            recipe = read_json(members[member], path, member)
+        members = Members(path)
+        with members.parsing():
+            architecture = Architecture.from_dict(members.json("architecture.json"))
+            weights, composition, simple_members = read_network(members, architecture)
+            recipe = members.json("recipe.json")
             unsupported = recipe["windows"].get("missing") or (recipe["windows"]["known"] or {}).get("age")
             kind = str(recipe["task"]["kind"])
             preprocessing = _preprocessing(recipe, architecture) if recipe["light"] and architecture.light else None
-            member = MEMBER
-            intervals = read_intervals(members, path)
+            intervals = read_intervals(members)
             if preprocessing is not None and intervals is not None and not _fit(intervals, preprocessing):
                 raise ValueError
-        except (
-            BackmixError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-            safetensors.SafetensorError,
-        ):
-            raise BundleError("bundle.malformed", where=path, member=member) from None
         if unsupported:
             raise PlanError("lab.light_runtime")
         if not architecture.light:
@@ -432,7 +408,7 @@ def _portable(architecture: Architecture, weights: Weights, preprocessing: _Prep
 
     return PortableNetwork(
         architecture,
-        cast(dict[str, NDArray[Any]], weights),
+        weights,
         center=preprocessing.center,
         scale=preprocessing.scale,
         low=preprocessing.low,

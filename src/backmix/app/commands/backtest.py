@@ -102,7 +102,7 @@ def _show(outcome: Backtest, *, as_json: bool) -> None:
 
     summary = outcome.summary
     if as_json:
-        show_json({**summary, "folder": str(outcome.folder), "report": str(outcome.report_path())})
+        show_json(outcome.to_dict())
         return
     duels: dict[str, Any] = {duel["baseline"]: duel for duel in summary["duels"]}
     rows = []

@@ -83,14 +83,7 @@ def _show(outcome: Refit, *, as_json: bool) -> None:
 
     summary = outcome.summary
     if as_json:
-        show_json(
-            {
-                **summary,
-                "folder": str(outcome.folder),
-                "report": str(outcome.report_path()),
-                "bundle": str(outcome.bundle_path),
-            }
-        )
+        show_json(outcome.to_dict())
         return
     rows = [
         (

@@ -68,13 +68,10 @@ def build_stateful(architecture: Architecture, *, lanes: int, rows: int, seed: i
     keep = keras.Input(batch_shape=(lanes,), name="keep", dtype="float32")
     y = keras.layers.GaussianNoise(a.noise, seed=next(seeds.added), name="noise")(x) if a.noise else x
     for number, units in enumerate(a.units, 1):
-        settings = LayerSettings(
+        settings = LayerSettings.of(
+            a,
             dropout=a.dropout,
             recurrent_dropout=a.recurrent_dropout,
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
             sequences=True,
             states=True,
             seed=next(seeds.plain),

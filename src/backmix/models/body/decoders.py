@@ -38,16 +38,7 @@ def repeat(a: Architecture, vector: Any, x: Any, future: Any, seeds: Seeds) -> A
     if future is not None:
         rows = ops.concatenate([rows, future], axis=-1)
     return cells.get(a.cell).layer(
-        a.units[-1],
-        LayerSettings(
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
-            sequences=True,
-            seed=next(seeds.added),
-            name="decoder",
-        ),
+        a.units[-1], LayerSettings.of(a, sequences=True, seed=next(seeds.added), name="decoder")
     )(rows)
 
 
@@ -72,13 +63,7 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def __init__(self, architecture: Architecture, seeds: Seeds) -> None:
         super().__init__(name="decoder")
         a = self.form = architecture
-        settings = LayerSettings(
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
-            seed=next(seeds.added),
-        )
+        settings = LayerSettings.of(a, seed=next(seeds.added))
         self.cell = cells.get(a.cell).layer(a.width, settings).cell
         self.look = (
             AdditiveWeights(a.width, seed=next(seeds.added), name="attention") if (a.decoder == "attention") else None

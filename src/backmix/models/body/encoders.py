@@ -45,13 +45,10 @@ def encode(a: Architecture, x: Any, mask: Any, seeds: Seeds, *, rows: bool, stat
         top = number == len(a.units)
         sequences = rows if top else True
         ask = (top and states) or (sequences and a.bidirectional and (top or a.residual))
-        settings = LayerSettings(
+        settings = LayerSettings.of(
+            a,
             dropout=a.dropout,
             recurrent_dropout=a.recurrent_dropout,
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
             sequences=sequences,
             states=ask,
             seed=next(seeds.plain),

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from backmix.registry import Registry
+
+if TYPE_CHECKING:
+    from backmix.models.architecture import Architecture
 
 INITIALIZERS = {
     "glorot_uniform": "GlorotUniform",
@@ -55,6 +58,17 @@ class LayerSettings:
     backwards: bool = False
     seed: int = 0
     name: str = "recurrent"
+
+    @classmethod
+    def of(cls, a: Architecture, **others: Any) -> Self:
+        """The settings that every recurrent layer of an architecture shares, without dropout, and ``others``."""
+        return cls(
+            activation=a.activation,
+            recurrent_activation=a.recurrent_activation,
+            initializer=a.initializer,
+            reset_after=a.reset_after,
+            **others,
+        )
 
 
 class Cell(ABC):

@@ -16,19 +16,7 @@ from backmix.text import say
 
 def run(form: KernelForm, operands: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
     """As `kernels.xla.run`, for torch tensors; differentiable once."""
-    h, h_last, c_last = _function().apply(
-        form,
-        sequences,
-        operands.x,
-        operands.h0,
-        operands.c0,
-        operands.kernel,
-        operands.recurrent,
-        operands.bias,
-        operands.x_mask,
-        operands.h_mask,
-        operands.seen,
-    )
+    h, h_last, c_last = _function().apply(form, sequences, *operands.arrays())
     return (h if sequences else None), h_last, (c_last if form.cell == "lstm" else None)
 
 

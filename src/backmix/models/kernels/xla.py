@@ -27,19 +27,7 @@ def run(form: KernelForm, operands: Operands, *, sequences: bool) -> tuple[Any, 
     and vmap (a vmap runs its parts one after the other).
     """
     usable()
-    h, h_last, c_last = _layer(
-        form,
-        sequences,
-        operands.x,
-        operands.h0,
-        operands.c0,
-        operands.kernel,
-        operands.recurrent,
-        operands.bias,
-        operands.x_mask,
-        operands.h_mask,
-        operands.seen,
-    )
+    h, h_last, c_last = _layer(form, sequences, *operands.arrays())
     return (h if sequences else None), h_last, (c_last if form.cell == "lstm" else None)
 
 
@@ -87,34 +75,16 @@ def _layer_backward(form: KernelForm, sequences: bool, residuals: Any, pulls: An
     dh, dh_last, dc_last = (None if isinstance(pull, SymbolicZero) else pull for pull in pulls)
     if not sequences:
         dh = None
-    x, h0, c0, kernel, recurrent, bias, x_mask, h_mask, mask = _filled(arrays)
-    outputs = tuple(
-        _floats(*shape)
-        for shape in (
-            x.shape if x_wanted is not None else (0,),
-            h0.shape,
-            c0.shape,
-            kernel.shape,
-            recurrent.shape,
-            bias.shape,
-        )
+    filled = _filled(arrays)
+    x, *differentiated = filled[:6]
+    outputs = (
+        _floats(*(x.shape if x_wanted is not None else (0,))),
+        *(_floats(*operand.shape) for operand in differentiated),
     )
     gradients_of_all = _call(BACKWARD, outputs, form, x.shape[0])(
-        x,
-        h0,
-        c0,
-        kernel,
-        recurrent,
-        bias,
-        x_mask,
-        h_mask,
-        mask,
-        h,
-        activations,
-        *(_empty() if pull is None else pull for pull in (dh, dh_last, dc_last)),
+        *filled, h, activations, *(_empty() if pull is None else pull for pull in (dh, dh_last, dc_last))
     )
-    dx, dh0, dc0, dkernel, drecurrent, dbias = gradients_of_all
-    gradients = (dx if x_wanted is not None else None, dh0, dc0, dkernel, drecurrent, dbias, None, None, None)
+    gradients = ((gradients_of_all[0] if x_wanted is not None else None), *gradients_of_all[1:], None, None, None)
     return tuple(g if a is not None else None for g, a in zip(gradients, arrays, strict=True))
 
 

@@ -18,6 +18,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
+from backmix.models.members.statistics import WindowStatistics
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
 from backmix.models.reference.recurrent import CellForm, Gradients, Mask, Trace, Weights, backward, forward
 
@@ -146,7 +147,7 @@ class Network:
 
 def summarise(x: Array, mask: Mask | None = None) -> Array:
     """Statistics (B, 5 F) of the rows of x (B, T, F) that count; see `models.body.summaries`."""
-    s = _statistics(x, mask)
+    s = WindowStatistics.of(x, mask)
     log_spread = STRETCH * (0.5 * np.log(s.variance + FLOOR**2) - np.log(CENTRE))
     log_step = STRETCH * (np.log(s.step + FLOOR) - np.log(CENTRE))
     return np.hstack([s.mean, log_spread, s.slope * (s.count - 1.0), log_step, (x * s.is_last).sum(axis=1)])
@@ -154,7 +155,7 @@ def summarise(x: Array, mask: Mask | None = None) -> Array:
 
 def summarise_back(x: Array, mask: Mask | None, grads: Array) -> Array:
     """dL/dx (B, T, F) from dL/d(statistics) (B, 5 F)."""
-    s = _statistics(x, mask)
+    s = WindowStatistics.of(x, mask)
     mean, spread, slope, step, last = (g[:, None, :] for g in np.split(grads, 5, axis=1))
     spread, step = STRETCH * spread, STRETCH * step
     n = s.count[:, None, :]
@@ -166,46 +167,6 @@ def summarise_back(x: Array, mask: Mask | None, grads: Array) -> Array:
     dx[:, 1:] += jump
     dx[:, :-1] -= jump
     return dx
-
-
-@dataclass(frozen=True)
-class _Statistics:
-    """Intermediate values of the window statistics; see `summarise`."""
-
-    weight: Array
-    count: Array
-    mean: Array
-    off: Array
-    variance: Array
-    away: Array
-    run: Array
-    slope: Array
-    step: Array
-    is_last: Array
-
-
-def _statistics(x: Array, mask: Mask | None) -> _Statistics:
-    rows = np.ones(x.shape[:2], dtype=bool) if mask is None else mask
-    weight = rows[:, :, None].astype(np.float64)
-    count = np.maximum(weight.sum(axis=1), 1.0)
-    mean = (x * weight).sum(axis=1) / count
-    off = (x - mean[:, None, :]) * weight
-    place = np.cumsum(weight, axis=1)
-    away = (place - (count[:, None, :] + 1.0) / 2.0) * weight
-    run = np.maximum((away**2).sum(axis=1), 1e-6)
-    step = (np.abs(np.diff(x, axis=1)) * weight[:, 1:]).sum(axis=1) / np.maximum(count - 1.0, 1.0)
-    return _Statistics(
-        weight,
-        count,
-        mean,
-        off,
-        (off**2).sum(axis=1) / count,
-        away,
-        run,
-        (away * off).sum(axis=1) / run,
-        step,
-        weight * (place == count[:, None, :]),
-    )
 
 
 def _head(architecture: Architecture, z: Array) -> Array:

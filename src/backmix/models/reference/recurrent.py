@@ -57,12 +57,6 @@ class Trace:
         """The state that step t started from, (B, H)."""
         return self.initial[letter] if t == 0 else self.states[letter][:, t - 1]
 
-    @property
-    def memory_slope(self) -> Array:
-        """dc_t/dc_{t-1} of an LSTM along its memory, (B, T, H): the forget gate; 1 where masked."""
-        forget = self.gates["f"]
-        return forget if self.mask is None else np.where(self.mask[:, :, None], forget, 1.0)
-
 
 @dataclass(frozen=True)
 class Gradients:

@@ -26,6 +26,11 @@ from backmix.training.fitting.checkpoint import assign, named_weights, values
 from backmix.training.sections.settings import FitSettings
 
 Logs = dict[str, float]
+HOOKS = (
+    *(f"on_{what}_{when}" for what in ("epoch", "train", "test", "predict") for when in ("begin", "end")),
+    *(f"on_{what}batch_{when}" for what in ("", "train_", "test_", "predict_") for when in ("begin", "end")),
+)
+"""The methods that Keras calls on a callback."""
 
 
 @runtime_checkable
@@ -40,7 +45,7 @@ class Resumable(Protocol):
 
 
 class Callback:
-    """A callback in which nothing happens: the hooks that Keras calls."""
+    """Base of our callbacks: a hook (`HOOKS`) that a subclass does not define does nothing."""
 
     model: Any = None
     params: Mapping[str, Any] | None = None
@@ -53,53 +58,12 @@ class Callback:
         """Called once before training with the number of epochs and steps."""
         self.params = params
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """An epoch begins; counted from 0, as in Keras."""
+    def _ignore(self, *_: Any, **__: Any) -> None:
+        """What a hook does unless a subclass defines it."""
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """An epoch has ended and validation is done."""
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Training begins."""
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        """Training has ended by itself (not by an error)."""
-
-    def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Validation begins."""
-
-    def on_test_end(self, logs: Logs | None = None) -> None:
-        """Validation has ended."""
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A training step begins."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A training step has ended."""
-
-    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A validation step begins."""
-
-    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A validation step has ended."""
-
-    def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Prediction begins; never within a training."""
-
-    def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Prediction has ended."""
-
-    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A prediction step begins."""
-
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A prediction step has ended."""
-
-    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_begin`."""
-
-    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_end`."""
+for _hook in HOOKS:
+    setattr(Callback, _hook, Callback._ignore)
 
 
 @dataclass(frozen=True)

@@ -189,8 +189,9 @@ def stretches_of(windows: Windows, *, lanes: int) -> list[LaneStretch]:
 def assign_to_lanes(stretches: list[LaneStretch], *, lanes: int, stretch: int) -> list[list[LaneStretch]]:
     """The pieces of each lane in table order; the longest are dealt first, each to the emptiest lane.
 
-    >>> dealt = assign_to_lanes([LaneStretch(0, 0, 30), LaneStretch(30, 30, 40), LaneStretch(40, 40, 60)], lanes=2, stretch=10)
-    >>> [[(piece.first, piece.end) for piece in lane] for lane in dealt]
+    >>> stretches = [LaneStretch(0, 0, 30), LaneStretch(30, 30, 40), LaneStretch(40, 40, 60)]
+    >>> lanes = assign_to_lanes(stretches, lanes=2, stretch=10)
+    >>> [[(piece.first, piece.end) for piece in lane] for lane in lanes]
     [[(0, 30)], [(30, 40), (40, 60)]]
     """
     dealt: list[list[LaneStretch]] = [[] for _ in range(lanes)]
