@@ -57,12 +57,12 @@ def measure(cell: str, units: int, batch: int, steps: int, features: int, epochs
     from backmix.data.windows import Windows
     from backmix.models.architecture import Architecture
     from backmix.training.fitting import steps as module
-    from backmix.training.fitting.callbacks import Hooks
+    from backmix.training.fitting.callbacks import Callback
     from backmix.training.fitting.fit import FitSettings, fit_network
 
     clock = Clock()
 
-    class Epochs(Hooks):
+    class Epochs(Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if epoch == 1:
                 clock.inside = clock.between = 0.0

@@ -134,7 +134,7 @@ def _daisy(arguments: argparse.Namespace) -> None:
                     "kind": "forecast",
                     "target": target,
                     "strategy": "recursive",
-                    "known_ahead": table.with_role("input"),
+                    "known_ahead": tuple(tag.name for tag in table.tags if tag.role == "input"),
                 },
                 "split": {"train_rows": 2 * third - third // 2, "validation_rows": 2 * third, "test_rows": rows},
                 "windows": {"lookback": 40, "horizon": 10},

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sets import plan as standard_plan
-from backmix.models.intervals.adaptive import Adaptive, Course, follow
+from backmix.models.intervals.adaptive import Adaptive, PredictionSeries, follow
 from backmix.models.intervals.conformal import Scores
 from backmix.scoring.bands import Banding, calibrate, lateness
 from backmix.scoring.coverage import Coverage, cover
@@ -144,7 +144,7 @@ def _split(known: Floats, new: Floats, alpha: float, late: int) -> Floats:
 def _ours(known: Floats, new: Floats, alpha: float, late: int) -> Floats:
     radius = Scores.of(known).radius(1.0 - alpha)
     at, adaptive = np.arange(len(new)), Adaptive(1.0 - alpha)
-    course = Course(np.zeros(len(new)), new, np.full(len(new), radius), at, at + late)
+    course = PredictionSeries(np.zeros(len(new)), new, np.full(len(new), radius), at, at + late)
     ends, _ = follow(adaptive, course, adaptive.start((known[-RECENT:] / radius).tolist()))
     return ends[:, 1]
 

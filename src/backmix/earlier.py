@@ -60,7 +60,7 @@ MOVED = {
     "backmix.training.lanes": "backmix.training.fitting.lanes",
     "backmix.training.carried": "backmix.training.fitting.carried",
     "backmix.training.checkpoint": "backmix.training.fitting.checkpoint",
-    "backmix.training.keeper": "backmix.training.fitting.keeper",
+    "backmix.training.keeper": "backmix.training.fitting.outer_callbacks",
     "backmix.training.progress": "backmix.training.fitting.progress",
     "backmix.training.memory": "backmix.training.fitting.memory",
     "backmix.models.encoders": "backmix.models.body.encoders",

@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, get_args
 
 from backmix.errors import PlanError
@@ -76,6 +77,7 @@ class Workers:
 
 
 HERE = Workers()
+_local = SimpleNamespace(executor=None)  # the processes of this machine that joblib has started for us
 
 
 def spread(
@@ -216,7 +218,7 @@ def _register_local() -> None:
 
     class Local(LokyBackend):  # type: ignore[misc]
         def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
-            self._workers = get_memmapping_executor(
+            self._workers = _local.executor = get_memmapping_executor(
                 n_jobs,
                 env=self._prepare_worker_env(n_jobs) | _environment(),
                 initializer=_ignore_interrupts,
@@ -239,11 +241,8 @@ def _killing() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        from joblib.externals.loky import reusable_executor
-
-        executor = reusable_executor._executor
-        if executor is not None:
-            executor.shutdown(wait=True, kill_workers=True)
+        if _local.executor is not None:
+            _local.executor.shutdown(wait=True, kill_workers=True)
         raise
 
 

@@ -157,8 +157,8 @@ def _holder(lock: int) -> dict[str, Any]:
     while time.monotonic() < until:
         os.lseek(lock, 0, os.SEEK_SET)
         with suppress(ValueError, KeyError, TypeError):
-            found = json.loads(os.read(lock, 4096))
-            return {"pid": int(found["pid"]), "host": str(found["host"]), "since": str(found["since"])}
+            signature = json.loads(os.read(lock, 4096))
+            return {"pid": int(signature["pid"]), "host": str(signature["host"]), "since": str(signature["since"])}
         time.sleep(0.02)
     return {"pid": "?", "host": "?", "since": "?"}
 

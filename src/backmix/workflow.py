@@ -28,7 +28,7 @@ from backmix.decision import Decision
 from backmix.errors import InputError, Interrupted, PlanError
 from backmix.parallel import HERE, Workers
 from backmix.serving.bundle import Bundle, start_of
-from backmix.serving.kept import Kept
+from backmix.serving.folders import ModelFolder
 from backmix.storage import LOCK, hold, write_atomic
 from backmix.text import LANGUAGES
 from backmix.training.advice.delays import scan_prepared
@@ -60,7 +60,7 @@ NEEDED = frozenset({"network", "verdict", "scores", "best_baseline", "test_rows_
 
 
 @dataclass(frozen=True, eq=False)
-class Run(Kept):
+class Run(ModelFolder):
     """A finished run: its folder and the summary kept there.
 
     summary: verdict (per language), scores, choices, splits, rows, environment ... ready for JSON

@@ -85,6 +85,57 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     assert rows[0]["test_rows"] == rows[1]["test_rows"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_run_on_a_converted_folder_is_the_run_on_the_file(
+    plant: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    small_table().to_frame().reset_index().to_parquet("plant.parquet")
+    assert _run("convert", f"plant.{kind}", "--out", "converted") == 0
+    said = capsys.readouterr()
+    assert said.out == "converted\n"
+    assert '[data] file = "converted"' in said.err
+    table = small_table()
+    assert f"{len(table)} rows and {len(table.tags)} tags" in said.err
+    scores = []
+    for file in (f"plant.{kind}", "converted"):
+        Path("plan.toml").write_text(small_plan().merged({"data": {"file": file}}).to_toml(), "utf-8")
+        assert _run("run", "plan.toml", "--json") == 0
+        scores.append(json.loads(capsys.readouterr().out)["scores"])
+    assert scores[0] == scores[1]
+
+
+def test_convert_never_overwrites_without_saying(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("convert", "plant.csv", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    table = small_table()
+    assert (found["rows"], found["tags"], found["where"]) == (len(table), len(table.tags), "plant.table")
+    assert found["bytes"] == sum(path.stat().st_size for path in Path("plant.table").iterdir())
+    before = Path("plant.table/table.json").read_bytes()
+    assert _run("convert", "plant.csv") == 8
+    assert capsys.readouterr().err == (
+        "backmix: plant.table — is there already. Name another folder with --out, "
+        "or replace the converted table with --force\n"
+    )
+    table.to_frame().iloc[:9].reset_index().to_csv("short.csv", index=False)
+    assert _run("convert", "short.csv", "--out", "plant.csv", "--force") == 8, "a file is no folder"
+    capsys.readouterr()
+    assert Path("plant.table/table.json").read_bytes() == before
+    assert _run("convert", "short.csv", "--out", "plant.table", "--force", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 9
+
+
+def test_convert_reads_a_sheet_whole_and_refuses_a_folder(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_table().to_frame().iloc[:20].tz_localize(None).reset_index().to_excel("plant.xlsx", index=False)
+    assert _run("convert", "plant.xlsx", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 20
+    assert _run("convert", "plant.table") == 3
+    assert "is a folder, not a file" in capsys.readouterr().err
+    assert _run("audit", "plant.table", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 20
+    assert _run("convert", "plant.csv", "--out", "bad", "--data", "time_zone=Mars/Base") == 2
+    assert not Path("bad").exists()
+
+
 def test_advise_tells_dead_times_and_saves_their_picture(plant: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """T101 is seen in the quality three rows later, as the table was made."""
     assert _run("advise", "plan.toml", "--picture", "delays.svg") == 0

@@ -102,9 +102,9 @@ class Sudden:
     """A callback that raises the learning rate beyond reason after the first epoch."""
 
     def __new__(cls) -> Any:
-        from backmix.training.fitting.callbacks import Hooks
+        from backmix.training.fitting.callbacks import Callback
 
-        class Raise(Hooks):
+        class Raise(Callback):
             def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
                 self.model.optimizer.learning_rate = 1e30
 

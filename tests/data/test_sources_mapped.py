@@ -68,10 +68,9 @@ def test_rows_out_of_order_are_not_sorted_on_disk(tmp_path: Path) -> None:
         map_file(ReadPlan(file="a.csv", time="t"), tmp_path / "m", base=tmp_path)
     assert str(fault.value) == (
         "a.csv — rows are not in order of time, or a time occurs twice. Sort the file before it is "
-        "mapped, or read it without mapping"
+        "converted, or read it as it is"
     )
-    with pytest.raises(InputError, match="is not a whole mapped table"):
-        open_mapped(tmp_path / "m")
+    assert not (tmp_path / "m").exists(), "nothing is written before the order of the rows is known"
 
 
 def test_only_utf8_text_is_mapped(tmp_path: Path) -> None:
@@ -79,7 +78,7 @@ def test_only_utf8_text_is_mapped(tmp_path: Path) -> None:
     with pytest.raises(InputError) as fault:
         map_file(ReadPlan(file="a.csv"), tmp_path / "m", base=tmp_path)
     assert str(fault.value) == (
-        "a.csv — only UTF-8 text is mapped in blocks. Export the file as UTF-8, or read it without mapping"
+        "a.csv — only UTF-8 text is converted in blocks. Export the file as UTF-8, or read it as it is"
     )
 
 
@@ -96,9 +95,9 @@ def test_only_utf8_text_is_mapped(tmp_path: Path) -> None:
 )
 def test_a_folder_that_was_altered_is_refused(tmp_path: Path, change: dict[str, object], fault: str) -> None:
     save_mapped(read(ReadPlan(time="t", batch="b"), frame=FRAME).table, tmp_path)
-    told = json.loads((tmp_path / "table.json").read_text("utf-8"))
-    (tmp_path / "table.json").write_text(json.dumps(told | change), "utf-8")
-    with pytest.raises(InputError, match=f"is not a whole mapped table.*{fault}"):
+    description = json.loads((tmp_path / "table.json").read_text("utf-8"))
+    (tmp_path / "table.json").write_text(json.dumps(description | change), "utf-8")
+    with pytest.raises(InputError, match=f"is not a whole converted table.*{fault}"):
         open_mapped(tmp_path)
 
 
@@ -107,14 +106,14 @@ def test_arrays_that_were_altered_are_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "values.npy").read_bytes()
     for content in (whole[:200], b"\x80\x04K\x01.", b""):
         (tmp_path / "values.npy").write_bytes(content)
-        with pytest.raises(InputError, match="is not a whole mapped table"):
+        with pytest.raises(InputError, match="is not a whole converted table"):
             open_mapped(tmp_path)
     np.save(tmp_path / "values.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="is not a whole mapped table"):
+    with pytest.raises(InputError, match="is not a whole converted table"):
         open_mapped(tmp_path)
 
 
 def test_json_nested_a_million_deep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.json").write_text("[" * 1_000_000)
-    with pytest.raises(InputError, match="is not a whole mapped table"):
+    with pytest.raises(InputError, match="is not a whole converted table"):
         open_mapped(tmp_path)

@@ -170,7 +170,6 @@ def test_attention_is_read_from_its_layer_and_moves_what_it_weighs() -> None:
     np.testing.assert_allclose(
         shares.heat[:, 1], weights[::-1] * np.abs(sample - sample.mean()).mean(axis=0), rtol=1e-4
     )
-    assert 0 < found.evenness < 1
 
 
 def test_attention_of_batches_is_counted_from_their_own_end() -> None:

@@ -63,7 +63,7 @@ def test_the_time_constant_of_a_forget_gate() -> None:
     assert (layer.gate, layer.mean) == ("f", pytest.approx(forget.mean()))
     assert layer.middle == pytest.approx(-1 / np.log(forget[1]))
     trace = opened(asked).forward(whole(asked).x).layers[0]
-    np.testing.assert_allclose(trace.memory_slope[0, 5], forget, rtol=1e-9)
+    np.testing.assert_allclose(trace.gates["f"][0, 5], forget, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("cell", "masked"), [("lstm", False), ("gru", True), ("simple_rnn", True)])

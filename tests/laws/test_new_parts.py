@@ -275,7 +275,7 @@ def test_a_new_candidate_stands_in_every_ensemble_and_its_view_in_the_bundle(tmp
     run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
     (told,) = [decision["value"] for decision in run.summary["choices"] if decision["setting"] == "model.beside"]
     assert told == "oracle 1.00"
-    assert [part[:2] for part in run.bundle.composition.parts] == [("oracle", "newest")]  # type: ignore[union-attr]
+    assert [part[:2] for part in run.bundle.composition.simple_members] == [("oracle", "newest")]  # type: ignore[union-attr]
     with pytest.raises(PlanError, match="oracle answers another kind"):
         fit(
             small_table(classes=True),

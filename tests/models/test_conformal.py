@@ -14,7 +14,7 @@ from mapie.regression import SplitConformalRegressor
 from scipy.stats import binom
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from backmix.models.intervals.adaptive import MOST_PENDING, Adaptive, Ahead, Course, follow
+from backmix.models.intervals.adaptive import MOST_PENDING, Adaptive, PendingPrediction, PredictionSeries, follow
 from backmix.models.intervals.bands import Band, Bands, ClassSets, calibrated_from
 from backmix.models.intervals.conformal import Scores, needed_units
 
@@ -101,14 +101,14 @@ def test_too_few_units_are_told_and_never_invented(level: float) -> None:
     assert few.members([0.5, 0.0]).tolist() == [False, True]
 
 
-def drifting(rows: int = 3000) -> tuple[Scores, Course]:
+def drifting(rows: int = 3000) -> tuple[Scores, PredictionSeries]:
     """Errors that grow fourfold behind the calibration, results 20 rows late."""
     rng = np.random.default_rng(5)
     known = np.abs(rng.normal(size=400))
     scores = Scores.of(known)
     truth = rng.normal(size=rows) * np.linspace(1, 4, rows)
     at = np.arange(rows)
-    return scores, Course(np.zeros(rows), truth, np.full(rows, scores.radius(0.9)), at, at + 20)
+    return scores, PredictionSeries(np.zeros(rows), truth, np.full(rows, scores.radius(0.9)), at, at + 20)
 
 
 def _share(ends: np.ndarray, truth: np.ndarray) -> float:
@@ -129,12 +129,14 @@ def test_law_adaptive_intervals_hold_in_the_long_run_where_split_ones_fail() -> 
 @given(st.integers(0, 149), st.integers(0, 40))
 def test_law_the_future_changes_nothing_and_delays_are_respected(changed: int, late: int) -> None:
     scores, course = drifting(150)
-    course = Course(course.prediction, course.truth, course.radius, course.made, course.made + late)
+    course = PredictionSeries(course.prediction, course.truth, course.radius, course.made, course.made + late)
     adaptive, state = bands_of(scores).begin("y")
     before = follow(adaptive, course, state)[0]
     other = course.truth.copy()  # from inside at every speed to outside at every speed, or the other way round
     other[changed] = 1000.0 if abs(other[changed]) <= before[changed, 1] else 0.0
-    after = follow(adaptive, Course(course.prediction, other, course.radius, course.made, course.known), state)[0]
+    after = follow(
+        adaptive, PredictionSeries(course.prediction, other, course.radius, course.made, course.known), state
+    )[0]
     first = changed + max(late, 1)
     np.testing.assert_array_equal(before[:first], after[:first])
     if first < 150:
@@ -148,7 +150,7 @@ def test_steps_one_by_one_are_the_course_and_leave_the_state_given_alone() -> No
     whole, last = follow(adaptive, course, state)
     for row in range(120):
         results = {row - 20: float(course.truth[row - 20])} if row >= 20 else {}
-        ends, state = adaptive.step(Ahead(row, 0.0, float(course.radius[row])), results, state)
+        ends, state = adaptive.step(PendingPrediction(row, 0.0, float(course.radius[row])), results, state)
         assert ends == tuple(whole[row])
     assert state == last
     assert repr(first) == kept
@@ -158,11 +160,11 @@ def test_results_that_never_come_do_not_fill_the_memory() -> None:
     adaptive = Adaptive(0.9)
     state = adaptive.start()
     for row in range(MOST_PENDING + 5):
-        _, state = adaptive.step(Ahead(row, 0.0, 1.0), {}, state)
+        _, state = adaptive.step(PendingPrediction(row, 0.0, 1.0), {}, state)
     assert len(state.pending) == MOST_PENDING
     assert 0 not in state.pending
-    assert adaptive.step(Ahead(0, 0.0, math.inf), {0: 3.0}, state)[0] == (-math.inf, math.inf)
-    assert adaptive.step(Ahead(9999, 0.0, 1.0), {5000: 3.0, 1000: math.nan}, state)[1].factor == 1.0
+    assert adaptive.step(PendingPrediction(0, 0.0, math.inf), {0: 3.0}, state)[0] == (-math.inf, math.inf)
+    assert adaptive.step(PendingPrediction(9999, 0.0, 1.0), {5000: 3.0, 1000: math.nan}, state)[1].factor == 1.0
 
 
 def test_stages_have_widths_of_their_own() -> None:

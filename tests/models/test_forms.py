@@ -270,10 +270,9 @@ def test_activations(activation: str) -> None:
     np.testing.assert_allclose(form(given), by_reference(a, form.weights, given), atol=1e-5)
 
 
-def test_what_light_and_causal_say() -> None:
+def test_what_is_light() -> None:
     assert Architecture(**PLAIN, noise=0.3).light
     assert [name for name, a in FORMS.items() if a.light] == []
-    assert {name for name, a in FORMS.items() if not a.causal} == {"both ways", "all at once", "looking", "window"}
 
 
 def test_gradients_by_hand_are_for_plain_networks() -> None:

@@ -211,7 +211,7 @@ def test_memory_slope_is_the_forget_gate(masked: bool) -> None:
     mask = MASK if masked else None
     x, start = np.random.default_rng(7).normal(size=(B, T, F)), initial_states(form)
     trace = forward(form, weights, x, mask=mask, initial=start)
-    slope = trace.memory_slope
+    slope = np.where(mask[:, :, None], trace.gates["f"], 1.0) if masked else trace.gates["f"]
     found = backward(trace, np.zeros((B, H)), dc=np.ones((B, H)))
     np.testing.assert_allclose(found.initial["c"], slope.prod(axis=1), rtol=1e-12)
     flow = found.states["c"]

@@ -184,7 +184,7 @@ def test_batches_of_any_length_in_the_light_runtime(tmp_path: Path, kernels: boo
     scaler = prepared.preprocessing.scaler
     plain = batch.x * scaler.scale + scaler.center
     lengths = batch.mask.sum(axis=1)
-    assert "pls_evolving" in {part.name for part in all_heard(prepared).parts}
+    assert "pls_evolving" in {part.name for part in all_heard(prepared).simple_members}
     said = runtime.predict(plain, lengths=lengths, ended=complete(windows.subset(some)))
     truth = Bundle.load(path).predict(small_batches(60))[0].set_index("origin")["prediction"]
     np.testing.assert_allclose(said[:, 0], truth.loc[windows.origins[some]], rtol=1e-3, atol=1e-3)

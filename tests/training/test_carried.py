@@ -17,7 +17,7 @@ from backmix.data.table import Table
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import BundleError, PlanError, TrainingError
 from backmix.models.architecture import Architecture
-from backmix.models.body.carried import build_carrying, hand_over
+from backmix.models.body.carried import build_stateful, copy_weights
 from backmix.models.network import build
 from backmix.models.reference.forms import outputs
 from backmix.models.weights import take_weights
@@ -27,7 +27,7 @@ from backmix.serving.runtime import Runtime
 from backmix.training.design import design
 from backmix.training.fitting.carried import predict_carried
 from backmix.training.fitting.fit import fit_network
-from backmix.training.fitting.lanes import LaneFeed, deal, pieces
+from backmix.training.fitting.lanes import LaneFeed, assign_to_lanes, stretches_of
 from backmix.training.prepare import prepare
 from backmix.training.sections.settings import FitSettings
 from backmix.workflow import Run, fit
@@ -74,8 +74,8 @@ def test_stretches_one_after_the_other_equal_one_long_pass(
     shape = Architecture(features=3, cell=cell, units=units, **extra)
     plain = random_network(shape)
     x = np.random.default_rng(0).normal(size=(2, 24, 3)).astype(np.float32)
-    twin = build_carrying(shape, lanes=2, rows=6, seed=0)
-    hand_over(plain, twin)
+    twin = build_stateful(shape, lanes=2, rows=6, seed=0)
+    copy_weights(plain, twin)
     said = np.concatenate(
         [
             np.asarray(twin.predict_on_batch({"x": x[:, at : at + 6], "keep": np.full(2, at > 0, np.float32)}))
@@ -87,8 +87,8 @@ def test_stretches_one_after_the_other_equal_one_long_pass(
 
 
 def test_a_lane_begins_from_rest_exactly_where_it_is_told() -> None:
-    twin = build_carrying(SHAPE, lanes=2, rows=5, seed=0)
-    hand_over(random_network(SHAPE), twin)
+    twin = build_stateful(SHAPE, lanes=2, rows=5, seed=0)
+    copy_weights(random_network(SHAPE), twin)
     rng = np.random.default_rng(0)
     first, x = rng.normal(size=(2, 2, 5, 3)).astype(np.float32)
     fresh = np.asarray(twin.predict_on_batch({"x": x, "keep": np.zeros(2, np.float32)}))
@@ -100,7 +100,7 @@ def test_a_lane_begins_from_rest_exactly_where_it_is_told() -> None:
 
 def test_the_twin_begins_with_the_weights_of_the_plain_network() -> None:
     shape = replace(SHAPE, units=(4, 3), dense=(2,), noise=0.1, dropout=0.2, head_dropout=0.1)
-    plain, twin = build(shape, seed=5), build_carrying(shape, lanes=3, rows=4, seed=5)
+    plain, twin = build(shape, seed=5), build_stateful(shape, lanes=3, rows=4, seed=5)
     mine = {v.path.split("/")[0] + v.path.split("/")[-1]: np.asarray(v.value) for v in twin.trainable_variables}
     assert len(mine) == len(plain.trainable_variables)
     for variable in plain.trainable_variables:
@@ -189,14 +189,14 @@ def test_lanes_hold_every_label_once_and_reset_exactly_at_new_runs(
 
 
 def test_pieces_of_one_long_run_overlap_by_the_lookback_only() -> None:
-    made = pieces(carried(small_table(420)), lanes=4)
+    made = stretches_of(carried(small_table(420)), lanes=4)
     assert [(piece.first, piece.counts, piece.end) for piece in made] == [
         (0, 0, 105),
         (99, 105, 210),
         (204, 210, 315),
         (309, 315, 420),
     ]
-    assert [len(lane) for lane in deal(made, lanes=4, stretch=10)] == [1, 1, 1, 1]
+    assert [len(lane) for lane in assign_to_lanes(made, lanes=4, stretch=10)] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("chunk", [7, 256])
@@ -244,7 +244,7 @@ def test_one_row_needs_no_training_lanes(run: Run) -> None:
     everything = predict_carried(run.bundle.network, windows)
     one = predict_carried(run.bundle.network, windows.subset(np.array([300])))
     np.testing.assert_array_equal(one[0], everything[300])
-    assert build_carrying(run.bundle.architecture, lanes=1, rows=1, seed=0).predict_on_batch(
+    assert build_stateful(run.bundle.architecture, lanes=1, rows=1, seed=0).predict_on_batch(
         {"x": np.zeros((1, 1, 3)), "keep": np.zeros(1)}
     ).shape == (1, 1, 1)
 
@@ -331,12 +331,12 @@ def test_several_steps_in_one_call_carry_the_state_as_single_steps_do() -> None:
 def test_an_interrupted_training_resumes_within_an_epoch_with_its_states(tmp_path: Path) -> None:
     """The states of the lanes are in the checkpoint: resume equals uninterrupted, bit for bit."""
     from backmix.errors import Interrupted
-    from backmix.training.fitting.progress import Watch
+    from backmix.training.fitting.progress import ProgressListener
 
     prepared = prepare(reading(small_table()), small_plan(training={"state": "carried"}))
     settings = FitSettings(epochs=2, stretch=3, batch_size=2)
 
-    class Stop(Watch):
+    class Stop(ProgressListener):
         def step(self, epoch: int, step: int, loss: float) -> None:
             if (epoch, step) == (1, 17):
                 os.kill(os.getpid(), 2)

@@ -31,7 +31,7 @@ from backmix.training.ensemble import (
     sparse_stacking_weights,
     stacking_weights,
 )
-from backmix.training.fitting.callbacks import Hooks
+from backmix.training.fitting.callbacks import Callback
 from backmix.training.networks import Making
 from backmix.training.parts import candidates, fitting
 from backmix.training.plan import Plan
@@ -162,7 +162,7 @@ def test_the_ensemble_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple
     whole = np.zeros((len(windows), 1))
     if model.members:
         whole += model.weights[0] * np.mean([predict_network(one, windows) for one in model.members], axis=0)
-    for part, weight in zip(model.parts, model.weights[1:], strict=True):
+    for part, weight in zip(model.simple_members, model.weights[1:], strict=True):
         whole += weight * part.outputs(batch.x)
     np.testing.assert_allclose(predict_network(model, windows), whole, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(model.weights.sum(axis=0), 1.0)
@@ -326,11 +326,11 @@ def test_one_network_alone_where_mixing_means_nothing(changes: dict[str, Any], k
 def test_only_what_is_asked_for_stands_beside() -> None:
     prepared = ready(steady_table(), auto(model={**AUTO, "members": 3, "beside": []}))
     found = mixed_of(prepared)
-    assert found.model.parts == ()
+    assert found.model.simple_members == ()
     assert len(found.model.members) == 3
     one = mixed_of(ready(steady_table(), auto(model={**AUTO, "members": 1, "beside": ["ridge"]})))
     assert len(one.model.members) <= 1
-    assert [part.name for part in one.model.parts] == ["ridge"]
+    assert [part.name for part in one.model.simple_members] == ["ridge"]
 
 
 def test_where_the_answer_is_that_of_the_networks_each_block_gets_two(tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_networks_are_trained_side_by_side_in_other_processes(
     assert side_by_side.fitted.history.keys() == here.fitted.history.keys()
     with pytest.raises(PlanError, match="callbacks of your own hear of nothing in 2 other processes"):
         fit_model(
-            prepared, design(prepared), ensemble_blocks(prepared), Making(workers=Workers(2), callbacks=[Hooks()])
+            prepared, design(prepared), ensemble_blocks(prepared), Making(workers=Workers(2), callbacks=[Callback()])
         )
 
 

@@ -18,7 +18,7 @@ from backmix.data.windows import Windows, WindowSpec, build_windows
 from backmix.errors import PlanError, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
-from backmix.training.fitting.callbacks import Hooks
+from backmix.training.fitting.callbacks import Callback
 from backmix.training.fitting.checkpoint import values
 from backmix.training.fitting.feed import Feed, order
 from backmix.training.fitting.fit import (
@@ -210,7 +210,7 @@ def test_an_average_moves_the_weights_to_their_mean_over_the_steps(parts: tuple[
     shape = replace(SHAPE, dropout=0.0)
     plain = FitSettings(optimizer="sgd", momentum=0.0, learning_rate=0.05, epochs=1, batch_size=20, shuffle=False)
 
-    class Seen(Hooks):
+    class Seen(Callback):
         def __init__(self) -> None:
             self.weights: list[list[np.ndarray]] = []
 

@@ -17,13 +17,13 @@ from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
 from backmix.training.fitting.callbacks import (
-    Board,
+    Callback,
     EarlyStop,
-    Hooks,
     ImprovementRule,
     Plateau,
     Resumable,
     SaveBest,
+    TensorBoard,
     recommended,
 )
 from backmix.training.fitting.checkpoint import values
@@ -55,7 +55,7 @@ class Stub:
         self.optimizer = type("Optimizer", (), {"learning_rate": 0.1})()
 
 
-def play(callback: Hooks, series: list[float]) -> tuple[Stub, list[dict[str, float]]]:
+def play(callback: Callback, series: list[float]) -> tuple[Stub, list[dict[str, float]]]:
     """Show a callback a series of validation losses, as a training would."""
     model = Stub()
     callback.set_model(model)
@@ -131,7 +131,7 @@ def test_the_best_weights_come_back(parts: tuple[Windows, Windows]) -> None:
     """Course item 55: after wild epochs the network has the weights of the best one."""
     seen: list[list[Any]] = []
 
-    class Keep(Hooks):
+    class Keep(Callback):
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             seen.append(values(self.model))
 
@@ -221,7 +221,7 @@ def test_callbacks_run_in_the_order_of_their_list(parts: tuple[Windows, Windows]
 def test_the_order_of_the_list_decides_the_outcome() -> None:
     """Letter E: a plateau rule before or after one that corrects the logs sees other numbers."""
 
-    class Correct(Hooks):
+    class Correct(Callback):
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             assert logs is not None
             logs["val_loss"] = -float(epoch)
@@ -258,7 +258,7 @@ def test_callbacks_of_keras_are_accepted(parts: tuple[Windows, Windows]) -> None
 
 
 def test_a_users_callback_may_end_the_training(parts: tuple[Windows, Windows]) -> None:
-    class Enough(Hooks):
+    class Enough(Callback):
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             self.model.stop_training = epoch == 1
 
@@ -285,7 +285,7 @@ def test_tensorboard_reads_what_was_written(parts: tuple[Windows, Windows], tmp_
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("backmix.training.fitting.callbacks.find_spec", lambda name: None)
     with pytest.raises(TrainingError) as caught:
-        Board(tmp_path)
+        TensorBoard(tmp_path)
     assert str(caught.value) == (
         'events for TensorBoard need the package tensorboard. Install it: pip install "backmix[tensorboard]"'
     )

@@ -275,9 +275,9 @@ def test_row_42_ctrl_c_ends_a_process_with_130(undisturbed: FittedNetwork, tmp_p
 
 def test_a_users_callback_with_a_state_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from backmix.training.fitting import fit
-    from backmix.training.fitting.callbacks import Hooks
+    from backmix.training.fitting.callbacks import Callback
 
-    class Count(Hooks):
+    class Count(Callback):
         def __init__(self) -> None:
             self.epochs = 0
 

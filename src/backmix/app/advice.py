@@ -16,27 +16,27 @@ from backmix.training.advice.course_rules import RULES, SETTING, TREE, CourseFac
 from backmix.training.advice.measured import source, weigh
 
 
-def show_counsel(found: Sequence[Counsel]) -> None:
+def show_counsel(counsel: Sequence[Counsel]) -> None:
     """The path through the tree; each decision: the course, backmix, what was measured; then the course's reasons."""
-    for line in path_lines(found[0].facts):
+    for line in path_lines(counsel[0].facts):
         show_line(line)
     rows = [
         (
-            SETTING[one.topic],
-            say("rules.or").join(one.course) or say("rules.nothing_said"),
-            shown(one.value),
-            one.reason(),
-            "\n".join(f"{rule.says()}: {weigh(rule.claims).text(brief=True)}" for rule in one.rules),
+            SETTING[advice.topic],
+            say("rules.or").join(advice.course) or say("rules.nothing_said"),
+            shown(advice.value),
+            advice.reason(),
+            "\n".join(f"{rule.says()}: {weigh(rule.claims).text(brief=True)}" for rule in advice.rules),
         )
-        for one in found
+        for advice in counsel
     ]
     show_table(
         [say("app.col_setting"), *(say(f"rules.col_{key}") for key in ("course", "here", "reason", "measured"))], rows
     )
-    for one in found:
-        for rule in one.rules:
+    for advice in counsel:
+        for rule in advice.rules:
             show_line(
-                f"• {SETTING[one.topic]}: {rule.when.text()} → {rule.says()} — {rule.why()}{_letter(rule)}. "
+                f"• {SETTING[advice.topic]}: {rule.when.text()} → {rule.says()} — {rule.why()}{_letter(rule)}. "
                 f"{weigh(rule.claims).text()}"
             )
     show_line(source_line())
@@ -93,7 +93,7 @@ def show_tree(*, as_json: bool) -> None:
 
 def rule_tables() -> list[tuple[Topic, list[str], list[list[str]]]]:
     """A table for each topic: heads, and a row for each rule; the cells stand in the tree."""
-    found = []
+    tables = []
     for topic in (*(topic for topic in SETTING if topic != "cell"), "practice"):
         rules = [rule for rule in RULES if rule.topic == topic]
         keys = ("course", "why", "measured") if topic == "practice" else ("when", "course", "why", "measured")
@@ -106,8 +106,8 @@ def rule_tables() -> list[tuple[Topic, list[str], list[list[str]]]]:
             }
             for rule in rules
         ]
-        found.append((topic, [say(f"rules.col_{key}") for key in keys], [[row[key] for key in keys] for row in cells]))
-    return found  # type: ignore[return-value]  # a Literal in a loop is a str
+        tables.append((topic, [say(f"rules.col_{key}") for key in keys], [[row[key] for key in keys] for row in cells]))
+    return tables  # type: ignore[return-value]  # a Literal in a loop is a str
 
 
 def page(lang: Language) -> str:

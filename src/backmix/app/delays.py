@@ -26,7 +26,7 @@ def delays_to_dict(scan: Scan, spec: WindowSpec) -> dict[str, Any]:
         "labels": scan.labels,
         "lags": scan.lags,
         "plan": list(plan_lines(scan, spec)),
-        "found": [one.to_dict() | {"why": one.text()} for one in scan.found],
+        "found": [finding.to_dict() | {"why": finding.text()} for finding in scan.found],
     }
 
 
@@ -34,21 +34,21 @@ def show_delays(scan: Scan, spec: WindowSpec) -> None:
     """A table of all inputs, the sure ones first, and the lines to paste."""
     from backmix.training.advice.delays import plan_lines, spoken
 
-    order = sorted(scan.found, key=lambda one: (not one.sure, one.p))
+    order = sorted(scan.found, key=lambda finding: (not finding.sure, finding.p))
     show_table(
         [say(f"dead_time.col_{key}") for key in ("tag", "delay", "interval", "strength", "sure", "why")],
         [
             (
-                one.tag,
-                spoken(one.rows, scan.step),
-                f"{one.low}–{one.high}",
-                f"{one.strength:.2f}",
-                say("dead_time.yes" if one.sure else "dead_time.no"),
-                one.text(),
+                finding.tag,
+                spoken(finding.rows, scan.step),
+                f"{finding.low}–{finding.high}",
+                f"{finding.strength:.2f}",
+                say("dead_time.yes" if finding.sure else "dead_time.no"),
+                finding.text(),
             )
-            if one.reason not in ("few", "constant")
-            else (one.tag, "–", "–", "–", say("dead_time.no"), one.text())
-            for one in order
+            if finding.reason not in ("few", "constant")
+            else (finding.tag, "–", "–", "–", say("dead_time.no"), finding.text())
+            for finding in order
         ],
         title=say("dead_time.head"),
     )

@@ -53,8 +53,8 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
         "[data]",
         f"file = {_text(os.path.relpath(file, beside).replace(os.sep, '/'))}",
     ]
-    told = settings.model_dump(mode="json", exclude_defaults=True, exclude={"file", "batch", "tags"})
-    for key, value in told.items():
+    options = settings.model_dump(mode="json", exclude_defaults=True, exclude={"file", "batch", "tags"})
+    for key, value in options.items():
         lines.append(f"{key} = {_text(value) if isinstance(value, str) else str(value).lower()}")
     if batch is not None:
         lines.append(f"batch = {_text(batch)}  # {say('draft.batch')}")

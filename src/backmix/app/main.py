@@ -36,6 +36,7 @@ COMMANDS = (
     "backtest",
     "refit",
     "data",
+    "convert",
     "export",
     "schema",
     "doctor",
@@ -67,11 +68,11 @@ def _language_first(arguments: list[str]) -> list[str]:
 
 def _language(arguments: list[str]) -> Language:
     """The language asked for with ``--lang``, known before any help text is made."""
-    for at, word in enumerate(arguments):
+    for position, word in enumerate(arguments):
         value = (
             word.partition("=")[2]
             if word.startswith("--lang=")
-            else (arguments[at + 1] if word == "--lang" and at + 1 < len(arguments) else None)
+            else (arguments[position + 1] if word == "--lang" and position + 1 < len(arguments) else None)
         )
         for known in LANGUAGES:
             if value is not None and value.replace("-", "_").lower() == known.lower():

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 def show_run(run: Run, *, as_json: bool) -> None:
     """Scores, verdict and the path of the report, the path last but the verdict."""
     if as_json:
-        show_json(
-            {**run.summary, "folder": str(run.folder), "report": str(run.report_path()), "bundle": str(run.bundle_path)}
-        )
+        show_json(run.to_dict())
         return
     _show_scores(run.summary["scores"])
     show_line(say("audit.account", **run.summary["rows"]))
@@ -46,9 +44,9 @@ def _show_scores(scores: Sequence[Mapping[str, Any]]) -> None:
     several = len({row["target"] for row in rows}) > 1
     lines = []
     for model, target in dict.fromkeys((row["model"], row["target"]) for row in rows):
-        found = {row["metric"]: row for row in rows if (row["model"], row["target"]) == (model, target)}
+        by_metric = {row["metric"]: row for row in rows if (row["model"], row["target"]) == (model, target)}
         name = f"{model} · {target}" if several else model
-        lines.append([name, *(_score(found.get(metric)) for metric in metrics)])
+        lines.append([name, *(_score(by_metric.get(metric)) for metric in metrics)])
     units = {row["metric"]: row["unit"] for row in rows}
     headers = [f"{metric} [{units[metric]}]" if units[metric] else metric for metric in metrics]
     show_table([say("app.col_model"), *headers], lines, title=say("app.scores_title", windows=rows[0]["windows"]))
@@ -116,7 +114,7 @@ def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, 
         show_json(
             {
                 "choices": [decision.to_dict() | {"reason": decision.reason()} for decision in decisions],
-                "counsel": [one.to_dict() for one in counsel],
+                "counsel": [advice.to_dict() for advice in counsel],
                 "source": source(),
                 "availability": texts(known),
                 "parameters": count,
@@ -182,9 +180,9 @@ def _rule(bundle: Bundle) -> dict[str, str]:
     from backmix.scoring.leakage.availability import rule, texts
 
     preprocessing = bundle.preprocessing
-    told = bundle.scores.get("availability")
-    if isinstance(told, dict) and all(isinstance(told.get(lang), str) for lang in LANGUAGES):
-        return told
+    texts_of_run = bundle.scores.get("availability")
+    if isinstance(texts_of_run, dict) and all(isinstance(texts_of_run.get(lang), str) for lang in LANGUAGES):
+        return texts_of_run
     return texts(rule(preprocessing.task, preprocessing.spec, preprocessing.step))
 
 
@@ -196,14 +194,14 @@ def show_comparison(runs: Sequence[Run], *, as_json: bool) -> None:
         tested = [row for row in run.summary["scores"] if row["part"] == "test" and row["metric"] == first]
         network = next(row for row in tested if row["model"] == run.summary["network"])
         best = run.summary["best_baseline"]
-        other = next((row for row in tested if row["model"] == best), None)
+        baseline = next((row for row in tested if row["model"] == best), None)
         rows.append(
             (
                 run.folder.name,
                 first,
                 _score(network),
                 best or "–",
-                _score(other),
+                _score(baseline),
                 network["windows"],
                 run.summary["test_rows_id"],
             )

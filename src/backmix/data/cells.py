@@ -125,9 +125,9 @@ class Survey:
         """Cells that are numbers in any notation."""
         return self.numbers + self.infinite + sum(self.forms[name] for name in FORMS)
 
-    def states(self, *, among_numbers: bool = True) -> int:
+    def states(self) -> int:
         """Cells with a known state of an instrument."""
-        return sum(count for word, count in self.words.items() if is_state(word, among_numbers=among_numbers))
+        return sum(count for word, count in self.words.items() if is_state(word))
 
     def _look(self, chunk: pa.Array, start: int) -> None:
         import pyarrow.compute as pc

@@ -104,7 +104,7 @@ class Scan:
         return tuple(sorted((one for one in self.found if one.sure), key=lambda one: -one.rows))
 
 
-def scan(table: Table, inputs: Sequence[str], target: str, *, rows: Mask, lags: int = LAGS, seed: int = 0) -> Scan:
+def scan(table: Table, inputs: Sequence[str], target: str, *, rows: Mask, lags: int = LAGS) -> Scan:
     """The dead time of each input with respect to the target, from these rows (N,) alone.
 
     Long tables are scanned on the newest of the rows (`lagged.MOST_ROWS`); of the target only the rows
@@ -133,7 +133,7 @@ def scan(table: Table, inputs: Sequence[str], target: str, *, rows: Mask, lags: 
                 len(inputs),
                 table.step,
             ),
-            np.random.default_rng([seed, at]),
+            np.random.default_rng([0, at]),
         )
         for at, name in enumerate(inputs)
     ]

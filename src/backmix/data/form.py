@@ -190,13 +190,7 @@ class WindowSpec:
 
 
 def window_spec(
-    plan: WindowPlan,
-    table: Table,
-    *,
-    inputs: tuple[str, ...],
-    targets: tuple[str, ...],
-    known: Known | None = None,
-    max_gap: float | None = None,
+    plan: WindowPlan, table: Table, *, inputs: tuple[str, ...], targets: tuple[str, ...], max_gap: float | None = None
 ) -> WindowSpec:
     """The plan in rows of this table; lookback "auto" must have been decided before.
 
@@ -212,7 +206,6 @@ def window_spec(
         horizon=plan.horizon.rows(step),
         stride=plan.stride.rows(step),
         dead_time=plan.dead_time.rows(step),
-        known=known,
         max_gap=allowed_gap(table, max_gap),
         growing=plan.lookback == "elapsed",
         missing=plan.missing,

@@ -8,7 +8,7 @@ laboratory file is in the ledger: put on a row of the table, or dropped, with th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +26,6 @@ from backmix.data.table import missing_column
 from backmix.errors import InputError
 
 ReadTable = Callable[[ReadPlan], Reading]
-
-
-@dataclass(frozen=True)
-class _Divided:
-    """The plan of the table alone, and the tags that describe results, by name."""
-
-    table: ReadPlan
-    told: dict[str, TagPlan]
 
 
 def read_with_lab(

@@ -40,12 +40,12 @@ class LagAxis:
     size: int
 
     @classmethod
-    def of(cls, table: Table, rows: Mask, *, lags: int, max_gap: float | None = None) -> LagAxis:
+    def of(cls, table: Table, rows: Mask, *, lags: int) -> LagAxis:
         """The newest `MOST_ROWS` of these rows (N,); no lag beyond an eighth of them or the longest segment."""
         from scipy.fft import next_fast_len
 
         chosen = np.flatnonzero(rows)[-MOST_ROWS:]
-        start = np.asarray(segment_starts(table, max_gap=max_gap, part=rows.astype(np.uint8)))[chosen]
+        start = np.asarray(segment_starts(table, max_gap=None, part=rows.astype(np.uint8)))[chosen]
         fresh = np.diff(start, prepend=start[:1]) != 0
         sizes = np.bincount(np.cumsum(fresh)) if len(chosen) else np.zeros(1, np.int64)
         lags = max(0, min(lags, len(chosen) // 8, int(sizes.max()) - 2))

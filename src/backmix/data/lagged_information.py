@@ -98,9 +98,7 @@ def interval(
     return int(low), int(high)
 
 
-def strength(
-    axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], lag: int, *, classes: bool, seed: int = 0
-) -> float:
+def strength(axis: LagAxis, x: NDArray[np.floating], y: NDArray[np.floating], lag: int, *, classes: bool) -> float:
     """The nearest-neighbour mutual information I at one lag as a correlation, sqrt(1 - exp(-2 I)), 0 to 1.
 
     Linfoot, Information and Control 1 (1957) 85. At most `SAMPLE` pairs, evenly taken.
@@ -118,7 +116,7 @@ def strength(
     if len(some) < 10:
         return 0.0
     measure = mutual_info_classif if classes else mutual_info_regression
-    nats = float(measure(np.asarray(x[early[some]], np.float64)[:, None], y[late[some]], random_state=seed)[0])
+    nats = float(measure(np.asarray(x[early[some]], np.float64)[:, None], y[late[some]], random_state=0)[0])
     return float(np.sqrt(1.0 - np.exp(-2.0 * max(nats, 0.0))))
 
 

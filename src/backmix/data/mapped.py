@@ -1,7 +1,7 @@
 """Tables that are larger than memory.
 
 This module keeps a table as a folder of plain NumPy arrays that are mapped rather than loaded, and
-turns CSV and Parquet files into such folders block by block. ``[data] file`` may name the folder.
+turns files into such folders, CSV and Parquet block by block. ``[data] file`` may name the folder.
 
     values.npy   (N, F) numbers      time.npy, batch.npy, quality.npy   when the table has them
     table.json   tags, batch names, rows: written last, so that a folder without it is not whole
@@ -13,14 +13,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.assembly import axes_of, cells_of, lay_out, with_axes
 from backmix.data.columns import RawColumn, RawTable
-from backmix.data.ledger import Ledger, Note
+from backmix.data.ledger import Note
 from backmix.data.quality import Quality
 from backmix.data.reading import Reading, ReadPlan
 from backmix.data.table import Table
@@ -69,12 +69,12 @@ def open_mapped(folder: Path | str) -> Table:
             raw = file.read(DESCRIPTION_BYTES + 1)
         if len(raw) > DESCRIPTION_BYTES:
             raise ValueError(f"{DESCRIPTION} is too large")
-        told = json.loads(raw)
-        if told["form"] != FORM:
-            raise ValueError(f"form {told['form']}")
-        tags = tuple(Tag(**{**tag, "categories": tuple(tag["categories"])}) for tag in told["tags"])
-        arrays = {name: _map(folder / f"{name}.npy", name) for name in told["arrays"]}
-        rows, names = told["rows"], tuple(map(str, told["batch_names"]))
+        description = json.loads(raw)
+        if description["form"] != FORM:
+            raise ValueError(f"form {description['form']}")
+        tags = tuple(Tag(**{**tag, "categories": tuple(tag["categories"])}) for tag in description["tags"])
+        arrays = {name: _map(folder / f"{name}.npy", name) for name in description["arrays"]}
+        rows, names = description["rows"], tuple(map(str, description["batch_names"]))
         if "values" not in arrays or arrays["values"].shape != (rows, len(tags)):
             raise ValueError("values do not fit the tags")
         if any(len(array) != rows for array in arrays.values()):
@@ -89,63 +89,66 @@ def open_mapped(folder: Path | str) -> Table:
             batch=codes,
             batch_names=names,
             quality=arrays.get("quality"),
-            source=str(told["source"]),
+            source=str(description["source"]),
         )
     except FileNotFoundError as fault:
         name = Path(str(fault.filename)).name
         raise InputError("read.mapped_damaged", where=folder, fault=f"no {name}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
-        said = str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__
-        raise InputError("read.mapped_damaged", where=folder, fault=said) from None
+        reason = str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__
+        raise InputError("read.mapped_damaged", where=folder, fault=reason) from None
 
 
-def map_file(
-    plan: ReadPlan, folder: Path | str, base: Path = Path(), *, dtype: Literal["float64", "float32"] = "float64"
-) -> Reading:
-    """Turn the CSV or Parquet file of a plan into a mapped table, block by block.
+def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading:
+    """Turn the file of a plan into a mapped table; ``base`` is the folder from which its path counts.
 
-    The file is read twice, once to decide what its columns are, by the same rules as `read`, and
-    once to write the values. Only the clock and the batch column are held in memory. Rows must be
-    in order, because a table on disk is not sorted.
+    CSV and Parquet are read block by block, twice: once to decide what the columns are, by the same rules as
+    `read`, and once to write the values. Only the clock and the batch column are held in memory. Rows must be
+    in order, because a table on disk is not sorted. Files of other kinds are read whole.
 
-    Raises InputError as `read` does, and read.mapped_order, read.mapped_kind; PlanError (lab.mapped) for
-    a plan with laboratory results.
+    Raises InputError as `read` does, and read.mapped_order; PlanError (lab.mapped) for a plan with
+    laboratory results. Nothing is written until the columns and the order of the rows are known to be sound.
     """
+    from backmix.data.sources import of_file, read
+
     if plan.lab is not None:
         raise PlanError("lab.mapped", file=plan.file)
-    folder = Path(folder)
+    if plan.file is None:
+        raise PlanError("read.no_source")
+    kind, folder = of_file(base / plan.file, plan.file).name, Path(folder)
+    if kind not in ("csv", "parquet"):
+        reading = read(plan, base=base)
+        return Reading(open_mapped(save_mapped(reading.table, folder)), reading.ledger)
     axes = _Axes(plan)
-    found = lay_out(axes.watch(_blocks(plan, base)), plan)
-    rows = axes.rows
+    layout = lay_out(axes.watch(_blocks(plan, base / plan.file, kind)), plan)
+    raw = axes.table()
+    reading = with_axes(raw, plan, layout, cells=np.zeros((axes.rows, 0)), tags=(), notes=())
+    shell, ledger = reading.table, reading.ledger
+    if len(shell) != axes.rows or any(note.reason == "read.reason_sorted" for note in ledger.notes):
+        raise InputError("read.mapped_order", where=raw.where)
     _begin(folder)
     values: NDArray[Any] | None = None
     tags: tuple[Tag, ...] = ()
     marked: list[Note] = []
     start = 0
-    for raw in _blocks(plan, base):
-        cells, tags, notes = cells_of(raw, found, plan)
+    for raw in _blocks(plan, base / plan.file, kind):
+        cells, tags, notes = cells_of(raw, layout, plan)
         if values is None:
             remove(folder / "values.npy")
             values = np.lib.format.open_memmap(
-                folder / "values.npy", mode="w+", dtype=dtype, shape=(rows, cells.shape[1])
+                folder / "values.npy", mode="w+", dtype=np.float64, shape=(axes.rows, cells.shape[1])
             )
         values[start : start + raw.rows] = cells
         start += raw.rows
         marked += notes
     assert values is not None
-    raw = axes.table()
-    reading = with_axes(raw, plan, found, cells=np.zeros((rows, 0)), tags=(), notes=_together(marked))
-    shell = reading.table
-    if len(shell) != rows or any(note.reason == "read.reason_sorted" for note in reading.ledger.notes):
-        raise InputError("read.mapped_order", where=raw.where)
     for name in ("time", "batch"):
         array = getattr(shell, name)
         if array is not None:
             write_atomic(folder / f"{name}.npy", lambda file, array=array: _write(file, array))  # type: ignore[misc]
     remove(folder / "quality.npy")
-    whole = replace(shell, values=values, tags=tags, quality=None)
-    _finish(whole, folder)
-    return Reading(open_mapped(folder), Ledger(read=rows).add(*reading.ledger.notes))
+    _finish(replace(shell, values=values, tags=tags, quality=None), folder)
+    return Reading(open_mapped(folder), ledger.add(*_together(marked)))
 
 
 def _together(notes: list[Note]) -> list[Note]:
@@ -198,21 +201,12 @@ def _join(pieces: list[RawColumn]) -> RawColumn:
     return replace(first, numbers=whole("numbers"), texts=words, times=whole("times"))
 
 
-def _blocks(plan: ReadPlan, base: Path) -> Iterator[RawTable]:
-    """The file of a plan in blocks of rows."""
-    from backmix.data.sources import of_file
+def _blocks(plan: ReadPlan, path: Path, kind: str) -> Iterator[RawTable]:
+    """A CSV or Parquet file in blocks of rows."""
     from backmix.data.sources.csv import csv_blocks
     from backmix.data.sources.parquet import parquet_blocks
 
-    if plan.file is None:
-        raise InputError("read.mapped_kind", where="[data]")
-    path = base / plan.file
-    kind = of_file(path, plan.file).name
-    if kind == "csv":
-        return csv_blocks(plan, path)
-    if kind == "parquet":
-        return parquet_blocks(plan, path)
-    raise InputError("read.mapped_kind", where=plan.file)
+    return csv_blocks(plan, path) if kind == "csv" else parquet_blocks(plan, path)
 
 
 def _map(path: Path, name: str) -> NDArray[Any]:
@@ -240,7 +234,7 @@ def _write(file: BinaryIO, array: NDArray[Any]) -> None:
 
 
 def _finish(table: Table, folder: Path) -> Path:
-    told = {
+    description = {
         "form": FORM,
         "rows": len(table),
         "source": table.source,
@@ -248,5 +242,5 @@ def _finish(table: Table, folder: Path) -> Path:
         "arrays": [name for name in _ARRAYS if getattr(table, name) is not None],
         "tags": [asdict(tag) for tag in table.tags],
     }
-    write_atomic(folder / DESCRIPTION, json.dumps(told, ensure_ascii=False, indent=1))
+    write_atomic(folder / DESCRIPTION, json.dumps(description, ensure_ascii=False, indent=1))
     return folder

@@ -57,7 +57,7 @@ class TagPlan(PlanSection):
 class ReadPlan(PlanSection):
     """``[data]``: where the table comes from and how its columns are to be understood.
 
-    file: CSV, Parquet, Excel, or the folder of a mapped table, relative to the plan
+    file: CSV, Parquet, Excel, or the folder that ``backmix convert`` wrote, relative to the plan
     set, protocol: a public data set by name, and which of its protocols
     plant, seed: a simulated plant by name, and the seed of its noise
     sql, query: SQLAlchemy address and query. ``"$PLANT_DB"`` takes the address from the

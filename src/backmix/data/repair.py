@@ -130,11 +130,6 @@ class Repair:
     dropped_tags: tuple[str, ...] = ()
 
     @property
-    def causal(self) -> bool:
-        """Whether a repaired value depends only on its own row and rows before it."""
-        return self.plan.fill != "interpolate"
-
-    @property
     def history(self) -> int:
         """Rows before a block that must be given with it for `apply` to do as in one piece.
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.runs import stretches
+
 _BLOCKS = 64
 _LEAST_BLOCK = 8
 _NEAR = 100  # values looked at on each side of a change
@@ -88,10 +90,10 @@ def find_shifts(x: NDArray[np.float64], *, unit: str = "") -> tuple[Shift, ...]:
     low, median, high = _quantiles(v[: blocks * size].reshape(blocks, size))
     apart = np.maximum(low[2:] - high[:-2], low[:-2] - high[2:])
     found = []
-    groups = _groups(apart > 0)
-    if len(groups) > _MOST:
+    starts, lengths = stretches(apart > 0)
+    if len(starts) > _MOST:
         return ()
-    for a, b in groups:
+    for a, b in zip(starts, starts + lengths, strict=True):
         at = a + int(np.argmax(apart[a:b]))  # the change lies in blocks at to at + 2
         shift = _locate(v, at * size, min(len(v), (at + 3) * size), (median[at], median[at + 2]), unit)
         if shift is not None:
@@ -104,11 +106,6 @@ def _quantiles(blocks: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     at = [size // 20, size // 2, size - 1 - size // 20]
     ordered = np.partition(blocks, at, axis=1)
     return ordered[:, at[0]], ordered[:, at[1]], ordered[:, at[2]]
-
-
-def _groups(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _locate(v: NDArray[np.float64], a: int, b: int, levels: tuple[float, float], unit: str) -> Shift | None:

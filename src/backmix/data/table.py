@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.quality import Quality
-from backmix.data.tag import Role, Tag
+from backmix.data.tag import Tag
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,10 +91,6 @@ class Table:
     def column(self, name: str) -> Floats:
         """The values of one tag, (N,)."""
         return self.values[:, self.index(name)]
-
-    def with_role(self, role: Role) -> tuple[str, ...]:
-        """The names of the tags that have this role."""
-        return tuple(tag.name for tag in self.tags if tag.role == role)
 
     def select(self, names: Sequence[str]) -> Table:
         """The same rows with these columns in this order (copies only the chosen columns)."""

@@ -42,12 +42,6 @@ class Attention:
         """The age in rows that has the largest weight."""
         return int(self.age[int(self.weight.argmax())])
 
-    @property
-    def evenness(self) -> float:
-        """Entropy of the mean weights over that of equal ones: 1 looks everywhere alike, 0 at one row."""
-        p = self.weight[self.weight > 0] / self.weight.sum()
-        return float(-(p * np.log(p)).sum() / np.log(len(self.weight))) if len(self.weight) > 1 else 0.0
-
 
 def attend(subject: Subject, effort: Effort) -> Attention | None:
     """The attention weights on a sample of the test part; None for a network without attention."""

@@ -13,12 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backmix.decision import Decision as Decision
     from backmix.models.architecture import Architecture as Architecture
     from backmix.models.network import ModelPlan as ModelPlan
     from backmix.models.network import build as build
 
-_HOMES = {"Architecture": "architecture", "Choice": "choice", "ModelPlan": "network", "build": "network"}
+_HOMES = {"Architecture": "architecture", "ModelPlan": "network", "build": "network"}
 
 __all__ = sorted(_HOMES)
 

@@ -175,11 +175,6 @@ class Architecture:
         return self.answer == "every" or (self.answer == "window" and self.decoder == "none")
 
     @property
-    def causal(self) -> bool:
-        """Whether what the body gives at a row depends on that row and those before it alone."""
-        return not self.bidirectional
-
-    @property
     def light(self) -> bool:
         """Whether the light runtime can run it: recurrent layers one way, an answer per window, no more."""
         from backmix.models.forms import beyond_light

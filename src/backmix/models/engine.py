@@ -23,6 +23,8 @@ from backmix.errors import PlanError
 
 ALWAYS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
 """JAX's settings for keeping every program."""
+CACHE = "jax_compilation_cache_dir"
+"""JAX's setting for the folder of compiled programs."""
 ENGINES = ("jax", "torch", "tensorflow")
 """The engines that can train, the preferred one first."""
 
@@ -35,13 +37,13 @@ def choose_engine() -> str:
     "tensorflow" into that file by itself on its first import. Raises PlanError
     (models.no_engine) when no engine is installed at all.
     """
-    asked = os.environ.get("KERAS_BACKEND", "")
-    if asked:
-        if asked not in ENGINES:
-            raise PlanError("models.engine_unknown", engine=asked, engines=", ".join(ENGINES))
-        if not _installed(asked):
-            raise PlanError("models.engine_missing", engine=asked)
-        return asked
+    named = os.environ.get("KERAS_BACKEND", "")
+    if named:
+        if named not in ENGINES:
+            raise PlanError("models.engine_unknown", engine=named, engines=", ".join(ENGINES))
+        if not _installed(named):
+            raise PlanError("models.engine_missing", engine=named)
+        return named
     configured = _configured()
     if configured in ENGINES and _installed(configured):
         return configured
@@ -78,18 +80,18 @@ def compiling_once() -> Iterator[None]:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
-    if jax.config.values["jax_compilation_cache_dir"] is not None:
+    if getattr(jax.config, CACHE) is not None:
         yield
         return
-    before = {name: jax.config.values[name] for name in ALWAYS}
+    before = {name: getattr(jax.config, name) for name in ALWAYS}
     with tempfile.TemporaryDirectory(prefix="backmix-") as folder:
         try:
             compilation_cache.reset_cache()
-            for name, value in {**ALWAYS, "jax_compilation_cache_dir": folder}.items():
+            for name, value in {**ALWAYS, CACHE: folder}.items():
                 jax.config.update(name, value)  # type: ignore[no-untyped-call]
             yield
         finally:
-            for name, value in {**before, "jax_compilation_cache_dir": None}.items():
+            for name, value in {**before, CACHE: None}.items():
                 jax.config.update(name, value)  # type: ignore[no-untyped-call]
             compilation_cache.reset_cache()
 
@@ -109,7 +111,7 @@ def _configured() -> str:
     """The engine that the user's keras.json names, "" without a readable one."""
     home = os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()
     try:
-        found = json.loads((Path(home) / "keras.json").read_text("utf-8"))
+        settings = json.loads((Path(home) / "keras.json").read_text("utf-8"))
     except (OSError, ValueError):
         return ""
-    return str(found.get("backend", "")) if isinstance(found, dict) else ""
+    return str(settings.get("backend", "")) if isinstance(settings, dict) else ""

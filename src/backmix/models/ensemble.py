@@ -1,9 +1,9 @@
-"""Several networks and what stands beside them, speaking as one.
+"""An ensemble of networks and simple models.
 
-This module defines `Ensemble`: the mean of some networks of one architecture and the outputs of parts
-(`models.members.member`), weighed. Numbers are added up; chances of classes are multiplied, each to the power of its
-weight, which lets a model that is sure of a class outvote those that are not (logarithmic opinion pool:
-Genest & Zidek, Statistical Science 1 (1986) 114). To whoever predicts it looks like one network.
+This module defines `Ensemble`: a weighted combination of the mean of its networks, all of one architecture, and of
+its simple members (`models.members.member`). Numbers are combined linearly. Class probabilities go into a log-linear
+pool: each is raised to its weight and all are multiplied, so that a member that is sure of a class outvotes members
+that are not (Genest & Zidek, Statistical Science 1 (1986) 114). It predicts as a single Keras network does.
 """
 
 from __future__ import annotations
@@ -22,36 +22,38 @@ from backmix.models.members.member import Member
 
 Floats = NDArray[np.float64]
 SURE = 1e-3
-"""The least chance of a class that counts: trees that have never seen a thing say 0, and would forbid it."""
+"""Class probabilities are raised to at least this. Trees give 0 to what they have never seen, which would veto it."""
 ENSEMBLE = "ensemble"
-"""What scores and frames call it."""
+"""The name of an ensemble in scores and prediction frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """weights[0] · mean of the networks + weights[1] · part 1 + ..., output by output; for classes of logarithms.
+    """weights[0] · mean of the networks + weights[1] · first simple member + ..., output by output.
 
-    architecture: of every network, and of the windows that all see
-    members: Keras networks; where they have no weight they are kept, to be trained on, and not asked
-    parts: what stands beside them
-    weights: (1 + P, O)
+    For classes the sum is one of log probabilities.
+
+    architecture: of every network; its windows are what all members see
+    members: the Keras networks; those without weight are kept, so that training can go on from them, but not run
+    simple_members: the models without a memory
+    weights: (1 + M, O) stacking weights; row 0 belongs to the mean of the networks
     """
 
     architecture: Architecture
     members: tuple[Any, ...]
-    parts: tuple[Member, ...]
+    simple_members: tuple[Member, ...]
     weights: Floats
 
     @property
     def inputs(self) -> list[Any]:
         """Names and shapes of what `predict_on_batch` takes, as a Keras network tells them."""
         a = self.architecture
-        found = [SimpleNamespace(name="x", shape=(None, a.lookback, a.features))]
+        specs = [SimpleNamespace(name="x", shape=(None, a.lookback, a.features))]
         if a.masked:
-            found.append(SimpleNamespace(name="mask", shape=(None, a.lookback)))
-        if any(part.kind == "staged" for part in self.parts):
-            found.append(SimpleNamespace(name="ended", shape=(None,)))
-        return found
+            specs.append(SimpleNamespace(name="mask", shape=(None, a.lookback)))
+        if any(member.kind == "staged" for member in self.simple_members):
+            specs.append(SimpleNamespace(name="ended", shape=(None,)))
+        return specs
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
@@ -69,22 +71,30 @@ class Ensemble:
         return [variable for member in self.members for variable in member.non_trainable_variables]
 
     def predict_on_batch(self, inputs: Mapping[str, NDArray[Any]]) -> Floats:
-        """Scaled windows x (B, T, F), mask (B, T) where the architecture has one, and where a part asks for it
-        whether their batches have ended (B,) -> (B, O)."""
+        """Outputs (B, O) for scaled windows x (B, T, F).
+
+        inputs: x; mask (B, T) where the architecture has one; ended (B,), whether the batch of a window has ended,
+            where a simple member asks for it
+        """
         x, mask = inputs["x"], inputs.get("mask")
-        asked = self.members if self.weights[0].any() else ()
-        plain = {name: array for name, array in inputs.items() if name != "ended"}
-        said = [np.asarray(member.predict_on_batch(plain)) for member in asked]
-        if self.architecture.answer == "every":  # what is said on the last real row
+        networks = self.members if self.weights[0].any() else ()
+        network_inputs = {name: array for name, array in inputs.items() if name != "ended"}
+        answers = [np.asarray(member.predict_on_batch(network_inputs)) for member in networks]
+        if self.architecture.answer == "every":  # the answer at the last real row
             last = np.full(len(x), x.shape[1]) if mask is None else np.maximum(mask.sum(axis=1), 1)
-            said = [one[np.arange(len(x)), last - 1] for one in said]
-        seen = SeenWindows(x, mask, inputs.get("ended"))
-        return combined(said, self.parts, self.weights, seen, kind=heads.get(self.architecture.head).kind)
+            answers = [answer[np.arange(len(x)), last - 1] for answer in answers]
+        member_inputs = MemberInputs(x, mask, inputs.get("ended"))
+        return combined(
+            answers, self.simple_members, self.weights, member_inputs, kind=heads.get(self.architecture.head).kind
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class SeenWindows:
-    """B windows as parts see them: x (B, T, F) scaled, mask (B, T) which rows are real, ended (B,) batches."""
+class MemberInputs:
+    """What simple members see of B windows.
+
+    x: (B, T, F) scaled; mask: (B, T) which rows are real; ended: (B,) whether the batch of the window has ended
+    """
 
     x: NDArray[np.float32]
     mask: NDArray[np.bool_] | None = None
@@ -92,52 +102,64 @@ class SeenWindows:
 
 
 def combined(
-    said: Sequence[NDArray[Any]], parts: Sequence[Member], weights: Floats, seen: SeenWindows, *, kind: Kind
+    network_outputs: Sequence[NDArray[Any]],
+    simple_members: Sequence[Member],
+    weights: Floats,
+    inputs: MemberInputs,
+    *,
+    kind: Kind,
 ) -> Floats:
-    """The answer (B, O) to windows: of what networks have said of them and of what the parts say.
+    """The outputs (B, O) of an ensemble.
 
-    said: (B, O) of each network, none where they have no weight; kind: what the outputs are
+    network_outputs: (B, O) of each network; empty where the networks have no weight
+    inputs: what the simple members see; kind: what the outputs are
     """
-    mask = seen.mask
-    if mask is not None:  # a window that is padding alone has no statistics
+    mask = inputs.mask
+    if mask is not None:  # a window of padding alone has no statistics
         mask = mask.copy()
         mask[~mask.any(axis=1), 0] = True
-    every = [np.mean([np.asarray(one, np.float64) for one in said], axis=0)] if said else []
-    every += [part.outputs(seen.x, mask, seen.ended) for part in parts]
-    return combine(every, weights if said else weights[1:], kind)
+    outputs = (
+        [np.mean([np.asarray(output, np.float64) for output in network_outputs], axis=0)] if network_outputs else []
+    )
+    outputs += [member.outputs(inputs.x, mask, inputs.ended) for member in simple_members]
+    return combine(outputs, weights if network_outputs else weights[1:], kind)
 
 
-def combine(said: Sequence[Floats], weights: Floats, kind: Kind) -> Floats:
-    """C predictions (B, O) with weights (C, O) as one.
+def combine(predictions: Sequence[Floats], weights: Floats, kind: Kind) -> Floats:
+    """M predictions (B, O) combined with weights (M, O): a linear pool of numbers, a log-linear pool of classes.
 
     >>> combine([np.array([[0.8, 0.2]]), np.array([[0.5, 0.5]])], np.ones((2, 2)), "classes").round(3).tolist()
     [[0.8, 0.2]]
     """
     if kind == "regression":
-        return np.asarray(sum(weight * one for weight, one in zip(weights, said, strict=True)))
-    total: Floats = np.zeros_like(said[0])
-    for weight, one in zip(weights, said, strict=True):
-        total = total + weight * logarithms(one, kind)
+        return np.asarray(sum(weight * prediction for weight, prediction in zip(weights, predictions, strict=True)))
+    total: Floats = np.zeros_like(predictions[0])
+    for weight, prediction in zip(weights, predictions, strict=True):
+        total = total + weight * logarithms(prediction, kind)
     if kind == "binary":
         return 1.0 / (1.0 + np.exp(-total))
     total = np.exp(total - total.max(axis=1, keepdims=True))
     return np.asarray(total / total.sum(axis=1, keepdims=True))
 
 
-def logarithms(chances: Floats, kind: Kind) -> Floats:
-    """Logarithms (B, O) of chances, or log odds of one of two classes; nobody is surer than `SURE`."""
-    held = np.clip(chances, SURE, 1.0 - SURE if kind == "binary" else 1.0)
-    return np.asarray(np.log(held / (1.0 - held)) if kind == "binary" else np.log(held))
+def logarithms(probabilities: Floats, kind: Kind) -> Floats:
+    """Logarithms (B, O) of class probabilities, or log odds of one of two classes; no probability is below `SURE`."""
+    bounded = np.clip(probabilities, SURE, 1.0 - SURE if kind == "binary" else 1.0)
+    return np.asarray(np.log(bounded / (1.0 - bounded)) if kind == "binary" else np.log(bounded))
 
 
-def check_ensemble(weights: Floats, parts: Sequence[Member], members: int, architecture: Architecture) -> None:
+def check_ensemble(weights: Floats, simple_members: Sequence[Member], members: int, architecture: Architecture) -> None:
     """ValueError or KeyError unless these can be an ensemble for windows of the architecture."""
     a = architecture
-    if weights.shape != (1 + len(parts), a.outputs) or weights.dtype != np.float64 or not np.isfinite(weights).all():
+    if (
+        weights.shape != (1 + len(simple_members), a.outputs)
+        or weights.dtype != np.float64
+        or not np.isfinite(weights).all()
+    ):
         raise ValueError("weights")
     if a.answer not in ("row", "every") or a.future or not members:
         raise ValueError("members")
-    if len({part.name for part in parts}) < len(parts):
+    if len({member.name for member in simple_members}) < len(simple_members):
         raise ValueError("names")
-    for part in parts:
-        part.check(steps=a.lookback, features=a.features, outputs=a.outputs)
+    for member in simple_members:
+        member.check(steps=a.lookback, features=a.features, outputs=a.outputs)

@@ -163,9 +163,9 @@ def _run(layer: Any, sequences: Any, initial_state: Any, mask: Any, *, training:
             x_mask = _stacked(cell.get_dropout_mask(sequences[:, 0, :]))
         if cell.recurrent_dropout < 1 or always:
             h_mask = _stacked(cell.get_recurrent_dropout_mask(states[0]))
-    seen = None if mask is None else ops.cast(mask, "bool")
-    if seen is not None and len(seen.shape) == 3:
-        seen = ops.any(seen, axis=-1)
+    real = None if mask is None else ops.cast(mask, "bool")
+    if real is not None and len(real.shape) == 3:
+        real = ops.any(real, axis=-1)
     form = KernelForm(
         layer.cell_name,
         activation=_name(layer.activation) or "",
@@ -173,7 +173,7 @@ def _run(layer: Any, sequences: Any, initial_state: Any, mask: Any, *, training:
         reset_after=getattr(cell, "reset_after", True),
         backwards=layer.go_backwards,
     )
-    given = Operands(
+    operands = Operands(
         x=ops.convert_to_tensor(sequences),
         h0=states[0],
         c0=states[1] if lstm else None,
@@ -182,14 +182,14 @@ def _run(layer: Any, sequences: Any, initial_state: Any, mask: Any, *, training:
         bias=_tensor(cell.bias),
         x_mask=x_mask,
         h_mask=h_mask,
-        seen=seen,
+        seen=real,
     )
-    zeros = seen is not None and layer.zero_output_for_mask
+    zeros = real is not None and layer.zero_output_for_mask
     call = importlib.import_module(_CALLS[keras.backend.backend()])
-    h, last, c = call.run(form, given, sequences=layer.return_sequences or zeros)
+    h, last, c = call.run(form, operands, sequences=layer.return_sequences or zeros)
     new = [last, c] if lstm else [last]
     if zeros:
-        shown = ops.flip(seen, axis=1) if layer.go_backwards else seen
+        shown = ops.flip(real, axis=1) if layer.go_backwards else real
         h = ops.where(ops.expand_dims(shown, -1), h, ops.zeros_like(h))
         last = h[:, -1]
     return last, (h if h is not None else ops.expand_dims(last, 1)), new

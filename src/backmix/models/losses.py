@@ -84,19 +84,19 @@ def choose_loss(kind: Kind, *, targets: NDArray[np.floating[Any]] | None = None)
     'huber'
     """
     if kind == "binary":
-        return _choice("binary_crossentropy")
+        return _decision("binary_crossentropy")
     if kind == "classes":
-        return _choice("sparse_categorical_crossentropy")
+        return _decision("sparse_categorical_crossentropy")
     if targets is None or not np.isfinite(targets).any():
-        return _choice("mse")
+        return _decision("mse")
     columns = np.asarray(targets, dtype=np.float64)
     columns = columns.reshape(len(columns), -1)
     if all(_spans_decades(column) for column in columns.T):
-        return _choice("msle", ratio=f"{WIDE:g}")
+        return _decision("msle", ratio=f"{WIDE:g}")
     share = max(outlier_share(column) for column in columns.T)
     if share >= OUTLIER_SHARE:
-        return _choice("huber", percent=f"{100 * share:.1f}", spread=f"{OUTLIER:g}")
-    return _choice("mse")
+        return _decision("huber", percent=f"{100 * share:.1f}", spread=f"{OUTLIER:g}")
+    return _decision("mse")
 
 
 def check_loss(name: str, kind: Kind, *, targets: NDArray[np.floating[Any]] | None = None) -> Loss:
@@ -110,7 +110,7 @@ def check_loss(name: str, kind: Kind, *, targets: NDArray[np.floating[Any]] | No
     """
     loss = losses.get(name)
     if kind not in loss.kinds:
-        fitting = [n for n, other in losses if kind in other.kinds]
+        fitting = [n for n, loss_entry in losses if kind in loss_entry.kinds]
         raise PlanError("models.loss_kind", loss=name, kind=kind, fitting=", ".join(fitting))
     if loss.floor is not None and targets is not None:
         lowest = float(np.nanmin(targets)) if np.isfinite(targets).any() else 0.0
@@ -141,5 +141,5 @@ def _spans_decades(values: NDArray[np.floating[Any]]) -> bool:
     return bool(high >= WIDE * low)
 
 
-def _choice(name: str, **values: str) -> Decision:
+def _decision(name: str, **values: str) -> Decision:
     return Decision(name, f"models.loss_{name}", values, "training.loss")

@@ -31,23 +31,30 @@ def put_weights(model: Any, weights: Weights) -> None:
 
 
 def take_ensemble(ensemble: Ensemble) -> dict[str, NDArray[Any]]:
-    """All arrays of an ensemble: of network k by ``network_k/layer/role``, of a part by ``part_name/role``."""
-    found = {
+    """All arrays of an ensemble: ``network_k/layer/role``, ``part_NAME/role`` of a simple member, ``mixture/weights``.
+
+    A bundle keeps them under these names.
+    """
+    arrays = {
         f"network_{number}/{name}": array
-        for number, member in enumerate(ensemble.members, 1)
-        for name, array in take_weights(member).items()
+        for number, network in enumerate(ensemble.members, 1)
+        for name, array in take_weights(network).items()
     }
-    found |= {f"part_{part.name}/{role}": array for part in ensemble.parts for role, array in part.arrays.items()}
-    return {**found, "mixture/weights": ensemble.weights}
+    arrays |= {
+        f"part_{member.name}/{role}": array
+        for member in ensemble.simple_members
+        for role, array in member.arrays.items()
+    }
+    return {**arrays, "mixture/weights": ensemble.weights}
 
 
 def network_weights(weights: Weights, number: int) -> dict[str, NDArray[Any]]:
-    """Those of network ``number`` of an ensemble, counted from 1."""
+    """The weights of network ``number`` of an ensemble, counted from 1."""
     return _below(weights, f"network_{number}/")
 
 
-def part_arrays(weights: Weights, name: str) -> dict[str, NDArray[Any]]:
-    """Those of a part of an ensemble by role."""
+def member_arrays(weights: Weights, name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a simple member of an ensemble, by role."""
     return _below(weights, f"part_{name}/")
 
 

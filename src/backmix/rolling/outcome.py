@@ -17,7 +17,7 @@ from backmix.errors import InputError
 from backmix.report.backtest import FoldsReport, FoldSummary, render_folds
 from backmix.scoring.contest import Contest, contest, scores_of
 from backmix.scoring.scores import Sampling
-from backmix.serving.kept import Told
+from backmix.serving.folders import ResultFolder
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES
 from backmix.training.plan import Plan
@@ -35,7 +35,7 @@ Found = tuple[dict[str, Any], "pd.DataFrame"]
 """Summary and predictions of one fold and seed."""
 
 
-class Backtest(Told):
+class Backtest(ResultFolder):
     """A finished backtest.
 
     summary: verdict (per language), folds, scores over all folds, duels with the baselines, settings;

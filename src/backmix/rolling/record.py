@@ -20,7 +20,7 @@ from backmix.scoring.rounds import IN_CHARGE, NEVER, NEW, Round
 from backmix.scoring.scores import Sampling
 from backmix.scoring.verdict import Verdict, judge
 from backmix.serving.bundle import Bundle
-from backmix.serving.kept import Kept
+from backmix.serving.folders import ModelFolder
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES
 
@@ -49,7 +49,7 @@ class Played:
 
 
 @dataclass(frozen=True, eq=False)
-class Refit(Kept):
+class Refit(ModelFolder):
     """A finished refit.
 
     summary: rounds, verdict, settings ... ready for JSON

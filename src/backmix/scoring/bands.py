@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.models.intervals.adaptive import Course, follow
+from backmix.models.intervals.adaptive import PredictionSeries, follow
 from backmix.models.intervals.bands import Band, Bands, Calibrated, ClassSets, Kind, Unit
 from backmix.models.intervals.conformal import Scores, needed_units
 from backmix.training.prepare import RUNNING_BEFORE
@@ -184,7 +184,7 @@ def interval(rows: pd.DataFrame, task: Task, bands: Bands, banding: Banding) -> 
         made = rows["origin"].to_numpy(np.int64)
         order = np.argsort(made, kind="stable")
         known = np.where(np.isfinite(truth), _known(rows, task, made + horizon + banding.late), NEVER)
-        course = Course(said[order], truth[order], radius[order], made[order], known[order])
+        course = PredictionSeries(said[order], truth[order], radius[order], made[order], known[order])
         ends = np.empty((len(rows), 2))
         adaptive, state = bands.begin(target, horizon)
         ends[order] = follow(adaptive, course, state)[0]

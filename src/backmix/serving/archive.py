@@ -13,11 +13,12 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backmix.errors import BundleError
+from backmix.errors import BackmixError, BundleError
 from backmix.storage import write_atomic
 
 FORMAT = 1
@@ -54,6 +55,47 @@ def pack(path: Path, members: Mapping[str, bytes], *, version: str) -> None:
         for name, data in [(MANIFEST, manifest), *sorted(members.items())]:
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     write_atomic(path, buffer.getvalue())
+
+
+class Members:
+    """The members of a bundle file, each checked against the manifest when the file is opened.
+
+    Raises BundleError for a file that is no bundle; see `unpack`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._bytes, self._last = path, unpack(path), MANIFEST
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._bytes
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a member."""
+        self._last = name
+        return self._bytes[name]
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A member that holds a JSON object; BundleError when it holds anything else."""
+        return read_json(self.read(name), self.path, name)
+
+    @contextmanager
+    def parsing(self) -> Iterator[None]:
+        """Inside this block whatever a malformed member causes is a BundleError that names the member read last."""
+        from safetensors import SafetensorError
+
+        try:
+            yield
+        except (
+            BackmixError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+            SafetensorError,
+        ):
+            raise BundleError("bundle.malformed", where=self.path, member=self._last) from None
 
 
 def unpack(path: Path) -> dict[str, bytes]:
@@ -95,8 +137,8 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
         raise BundleError(
             "bundle.newer", where=path, format=version, known=FORMAT, release=ascii(manifest.get("backmix"))[:30]
         )
-    wanted = set(MOST_BYTES) - OPTIONAL - {MANIFEST}
-    if missing := sorted(wanted - set(names)):
+    required = set(MOST_BYTES) - OPTIONAL - {MANIFEST}
+    if missing := sorted(required - set(names)):
         raise BundleError("bundle.missing_member", where=path, member=missing[0])
     members = {}
     for name in names:

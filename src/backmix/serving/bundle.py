@@ -18,22 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from backmix.data.lab_plan import LabPlan
 from backmix.data.ledger import Ledger
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
-from backmix.errors import BackmixError, BundleError, InputError, PlanError
+from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.ensemble import ENSEMBLE, Ensemble
 from backmix.models.forms import check_carries
 from backmix.models.intervals.bands import Calibrated
-from backmix.models.weights import Weights, fits, network_weights, put_weights, take_ensemble, take_weights
+from backmix.models.weights import Weights, network_weights, put_weights, take_ensemble, take_weights
 from backmix.parallel import HERE, Workers
-from backmix.serving.archive import pack, read_json, unpack
-from backmix.serving.composition import Composition
+from backmix.serving.archive import Members, pack
+from backmix.serving.composition import Composition, read_network
 from backmix.serving.intervals import add_intervals, fits_preprocessing, read_intervals
+from backmix.text import LANGUAGES
 from backmix.training.plan import Plan
 from backmix.training.preprocessing import Preprocessing
 from backmix.training.warm import Period, Start
@@ -100,7 +100,7 @@ class Bundle:
         return Ensemble(
             self.architecture,
             members,
-            self.composition.made(self.weights, self.architecture),
+            self.composition.simple_members_from(self.weights, self.architecture),
             self.weights["mixture/weights"],
         )
 
@@ -179,8 +179,8 @@ class Bundle:
         lab: the laboratory file of these rows, for a model that is shown past results from such a file.
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
-        wanted = {tag.name for tag in self.preprocessing.wanted}
-        other = {
+        names = {tag.name for tag in self.preprocessing.wanted}
+        replaced = {
             "file": str(path),
             "set": None,
             "plant": None,
@@ -189,25 +189,25 @@ class Bundle:
             "protocol": None,
             "lab": self._lab(lab),
             # a new file need not have the columns that only training used
-            "tags": tuple(tag for tag in self.read.tags if tag.name in wanted),
+            "tags": tuple(tag for tag in self.read.tags if tag.name in names),
         }
-        plan = Plan.check({"data": self.read.model_dump() | other | settings}, where="predict").data
+        plan = Plan.check({"data": self.read.model_dump() | replaced | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table, workers=workers)
         return frame, reading.ledger.add(*ledger.notes)
 
     def _lab(self, file: Path | str | None) -> LabPlan | None:
         """How the results of new rows are read; None when the model needs none."""
-        told = self.read.lab
+        lab = self.read.lab
         if file is not None:
-            if told is None:
+            if lab is None:
                 raise PlanError("lab.unasked", file=file)
-            return told.model_copy(update={"file": str(file)})
-        if told is None or self.preprocessing.spec.known is None:
+            return lab.model_copy(update={"file": str(file)})
+        if lab is None or self.preprocessing.spec.known is None:
             return None
-        if told.file is not None:
+        if lab.file is not None:
             raise InputError("lab.new_results", targets=", ".join(self.preprocessing.spec.targets))
-        return told
+        return lab
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle, whole or not at all; returns the path."""
@@ -234,54 +234,24 @@ class Bundle:
     @classmethod
     def load(cls, path: Path | str) -> Bundle:
         """Open a bundle from anywhere; BundleError says what is wrong with it."""
-        import safetensors
-        import safetensors.numpy
-
         path = Path(path)
-        members = unpack(path)
-        member = "architecture.json"
-        try:
-            architecture = Architecture.from_dict(read_json(members[member], path, member))
-            member = "recipe.json"
-            preprocessing = Preprocessing.from_dict(read_json(members[member], path, member))
+        members = Members(path)
+        with members.parsing():
+            architecture = Architecture.from_dict(members.json("architecture.json"))
+            preprocessing = Preprocessing.from_dict(members.json("recipe.json"))
             if preprocessing.spec.carried:
                 check_carries(architecture)
-            member = "read.json"
-            reading = ReadPlan.model_validate(read_json(members[member], path, member))
-            member = "weights.safetensors"
-            weights = safetensors.numpy.load(members[member])
-            composition = None
-            if "mixture.json" in members:
-                member = "mixture.json"
-                composition = Composition.from_dict(read_json(members[member], path, member))
-                member = "weights.safetensors"
-                composition.made(weights, architecture)
-            elif not fits(weights, architecture):
-                raise ValueError
-            member = "plan.toml"
-            plan = members[member].decode()
-            member = "scores.json"
-            scores = read_json(members[member], path, member)
+            reading = ReadPlan.model_validate(members.json("read.json"))
+            weights, composition, _ = read_network(members, architecture)
+            plan = members.read("plan.toml").decode()
+            scores = members.json("scores.json")
             _period(scores)
-            member = "intervals.json"
-            intervals = read_intervals(members, path)
-            reports = {
-                lang: members[f"report.{lang}.html"].decode()
-                for lang in ("en", "zh_TW")
+            intervals = read_intervals(members)
+            reports: dict[str, str] = {
+                lang: members.read(f"report.{lang}.html").decode()
+                for lang in LANGUAGES
                 if f"report.{lang}.html" in members
             }
-        except (
-            BackmixError,
-            ValidationError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-            safetensors.SafetensorError,
-        ):
-            raise BundleError("bundle.malformed", where=path, member=member) from None
         if (len(preprocessing.spec.feature_names), preprocessing.spec.lookback) != (
             architecture.features,
             architecture.lookback,

@@ -1,7 +1,7 @@
 """How a bundle keeps an ensemble.
 
-This module says which networks and parts an ensemble of the bundle is made of (`Composition`, the member
-``mixture.json``), and checks it and the arrays that belong to it before anything is built.
+This module defines `Composition`, which lists the members of an ensemble and is kept in the bundle as
+``mixture.json``. It checks the list and the arrays that belong to it before anything is built.
 """
 
 from __future__ import annotations
@@ -10,56 +10,88 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from backmix.models.architecture import MOST_MEMBERS, Architecture
 from backmix.models.ensemble import Ensemble, check_ensemble
 from backmix.models.members.member import Member
-from backmix.models.weights import Weights, fits, network_weights, part_arrays
+from backmix.models.weights import Weights, fits, member_arrays, network_weights
+from backmix.serving.archive import Members
 
-MOST_PARTS = 50
+MEMBER = "mixture.json"
+MOST_SIMPLE_MEMBERS = 50
 
 
 @dataclass(frozen=True)
 class Composition:
-    """members: how many networks; parts: (name, view, kind, activation) of each."""
+    """members: how many networks; simple_members: (name, view, kind, activation) of each."""
 
     members: int
-    parts: tuple[tuple[str, str, str, str], ...]
+    simple_members: tuple[tuple[str, str, str, str], ...]
 
     @classmethod
     def of(cls, ensemble: Ensemble) -> Composition:
-        """What is written down of an ensemble beside its arrays."""
+        """The composition of an ensemble."""
         return cls(
-            len(ensemble.members), tuple((part.name, part.view, part.kind, part.activation) for part in ensemble.parts)
+            len(ensemble.members),
+            tuple((member.name, member.view, member.kind, member.activation) for member in ensemble.simple_members),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"members": self.members, "parts": [list(part) for part in self.parts]}
+        return {"members": self.members, "parts": [list(member) for member in self.simple_members]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Composition:
         """From JSON of unknown origin; ValueError, KeyError or TypeError for what `to_dict` could not have written."""
         if set(data) != {"members", "parts"}:
             raise ValueError
-        members, parts = data["members"], tuple(tuple(part) for part in data["parts"])
-        named = all(len(part) == 4 and all(isinstance(word, str) for word in part) for part in parts)
-        if type(members) is not int or not 1 <= members <= MOST_MEMBERS or len(parts) > MOST_PARTS or not named:
+        members, simple_members = data["members"], tuple(tuple(member) for member in data["parts"])
+        sound = all(len(member) == 4 and all(isinstance(word, str) for word in member) for member in simple_members)
+        if (
+            type(members) is not int
+            or not 1 <= members <= MOST_MEMBERS
+            or len(simple_members) > MOST_SIMPLE_MEMBERS
+            or not sound
+        ):
             raise ValueError
-        return cls(members, parts)
+        return cls(members, simple_members)
 
-    def made(self, weights: Weights, architecture: Architecture) -> tuple[Member, ...]:
-        """The parts with their arrays, all checked, those of the networks too; ValueError or KeyError if not sound."""
-        parts = tuple(
-            Member(name, view, kind, part_arrays(weights, name), activation)  # type: ignore[arg-type]
-            for name, view, kind, activation in self.parts
+    def simple_members_from(self, weights: Weights, architecture: Architecture) -> tuple[Member, ...]:
+        """The simple members with their arrays, after all arrays of the bundle were checked.
+
+        ValueError or KeyError if any array is missing, too much, or of the wrong shape.
+        """
+        simple_members = tuple(
+            Member(name, view, kind, member_arrays(weights, name), activation)  # type: ignore[arg-type]
+            for name, view, kind, activation in self.simple_members
         )
-        check_ensemble(weights["mixture/weights"], parts, self.members, architecture)
-        count = 1 + sum(len(part.arrays) for part in parts)
+        check_ensemble(weights["mixture/weights"], simple_members, self.members, architecture)
+        count = 1 + sum(len(member.arrays) for member in simple_members)
         for number in range(1, self.members + 1):
-            mine = network_weights(weights, number)
-            if not fits(mine, architecture):
+            network_arrays = network_weights(weights, number)
+            if not fits(network_arrays, architecture):
                 raise ValueError(number)
-            count += len(mine)
+            count += len(network_arrays)
         if count != len(weights):
             raise ValueError("arrays")
-        return parts
+        return simple_members
+
+
+def read_network(
+    members: Members, architecture: Architecture
+) -> tuple[dict[str, NDArray[Any]], Composition | None, tuple[Member, ...]]:
+    """The arrays of a bundle, what its ensemble is made of (None for one network alone), and its simple members.
+
+    ValueError, KeyError or TypeError unless they are exactly those of the architecture and the composition.
+    """
+    import safetensors.numpy
+
+    weights = safetensors.numpy.load(members.read("weights.safetensors"))
+    if MEMBER in members:
+        composition = Composition.from_dict(members.json(MEMBER))
+        members.read("weights.safetensors")  # what is wrong from here on is wrong with the arrays
+        return weights, composition, composition.simple_members_from(weights, architecture)
+    if not fits(weights, architecture):
+        raise ValueError("weights")
+    return weights, None, ()

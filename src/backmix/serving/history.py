@@ -87,7 +87,7 @@ def score_history(
     if max_gap is not None and time is None:
         raise InputError("serving.gap_without_time")
     source = _Source(Path(path), runtime.inputs, time)
-    score = _Carrying(runtime, max_gap) if mode == "carried" else _Sliding(runtime, max_gap)
+    score = _CarriedState(runtime, max_gap) if mode == "carried" else _SlidingWindows(runtime, max_gap)
     account: list[HistoryAccount] = []
 
     def write(file: BinaryIO) -> None:
@@ -116,14 +116,14 @@ class _Source:
         """All rows in order; the next block is unpacked while this one is used."""
         from pyarrow import ArrowException, parquet
 
-        wanted = [*self._inputs, *((self._time,) if self._time else ())]
+        columns = [*self._inputs, *((self._time,) if self._time else ())]
         try:
             # pre_buffer would read the whole file into memory before the first row is out
             with (
                 parquet.ParquetFile(self._path, pre_buffer=False, buffer_size=1 << 20) as file,
                 ThreadPoolExecutor(1) as reader,
             ):
-                batches = file.iter_batches(BLOCK, columns=wanted, use_threads=False)
+                batches = file.iter_batches(BLOCK, columns=columns, use_threads=False)
                 ahead: Future[_Block | None] = reader.submit(self._unpack, batches)
                 while (block := ahead.result()) is not None:
                     ahead = reader.submit(self._unpack, batches)
@@ -136,10 +136,10 @@ class _Source:
         if batch is None:
             return None
         values = np.empty((batch.num_rows, len(self._inputs)))
-        for at, name in enumerate(self._inputs):
+        for index, name in enumerate(self._inputs):
             column = batch.column(name)
             try:
-                values[:, at] = column.to_numpy(zero_copy_only=False)
+                values[:, index] = column.to_numpy(zero_copy_only=False)
             except (TypeError, ValueError):
                 raise InputError("serving.not_numbers", where=self._path, name=name, kind=column.type) from None
         clock = (
@@ -150,7 +150,7 @@ class _Source:
         return _Block(values, clock)
 
 
-class _Score(ABC):
+class _HistoryScorer(ABC):
     """Predictions block by block; what hangs together across blocks is remembered here.
 
     stretches: how many have begun; difference: see `HistoryAccount`
@@ -166,7 +166,7 @@ class _Score(ABC):
     def block(self, block: _Block) -> tuple[Floats, NDArray[np.uint8]]:
         """The predictions (N, O), NaN where there is none, and their qualities (N,)."""
         count = len(block.values)
-        found: Floats = np.full((count, len(self.runtime.classes) or len(self.runtime.targets)), np.nan)
+        predictions: Floats = np.full((count, len(self.runtime.classes) or len(self.runtime.targets)), np.nan)
         quality = np.full(count, Quality.BAD, np.uint8)
         sound = np.asarray(np.isfinite(block.values).all(axis=1))
         breaks = np.zeros(count, bool)
@@ -185,9 +185,9 @@ class _Score(ABC):
                 self.begin()
                 self.stretches += 1
             # unsound rows end a stretch at an edge of their own, so that all rows from here to `end` are sound
-            found[first:end], quality[first:end] = self.rows(block.values[first:end])
+            predictions[first:end], quality[first:end] = self.rows(block.values[first:end])
         self._open = bool(sound[-1]) if count else self._open
-        return found, quality
+        return predictions, quality
 
     @abstractmethod
     def begin(self) -> None:
@@ -198,7 +198,7 @@ class _Score(ABC):
         """The next rows of the stretch."""
 
 
-class _Sliding(_Score):
+class _SlidingWindows(_HistoryScorer):
     """Windows, each from rest; the rows that the next block's first windows need are kept."""
 
     def __init__(self, runtime: Runtime, max_gap: float | None) -> None:
@@ -215,16 +215,16 @@ class _Sliding(_Score):
         known = len(self._tail)
         together = np.concatenate([self._tail, values]) if known else values
         self._tail = together[max(0, len(together) - self._steps + 1) :].copy() if self._steps > 1 else self._tail
-        made = self.runtime.slide(together)
-        found: Floats = np.full((len(values), len(self.runtime.classes) or len(self.runtime.targets)), np.nan)
+        outputs = self.runtime.slide(together)
+        predictions: Floats = np.full((len(values), len(self.runtime.classes) or len(self.runtime.targets)), np.nan)
         quality = np.full(len(values), Quality.BAD, np.uint8)
-        if len(made):
-            found[len(values) - len(made) :] = made
-            quality[len(values) - len(made) :] = Quality.GOOD
-        return found, quality
+        if len(outputs):
+            predictions[len(values) - len(outputs) :] = outputs
+            quality[len(values) - len(outputs) :] = Quality.GOOD
+        return predictions, quality
 
 
-class _Carrying(_Score):
+class _CarriedState(_HistoryScorer):
     """One state handed on from row to row."""
 
     def __init__(self, runtime: Runtime, max_gap: float | None) -> None:
@@ -239,22 +239,24 @@ class _Carrying(_Score):
 
     def rows(self, values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
         warm = (self.runtime.lookback or 1) - self._seen
-        made, self._state = self.runtime.carry(values, self._state)
+        predictions, self._state = self.runtime.carry(values, self._state)
         if self.difference is None and self._seen == 0:
-            self.difference = self._compare(values[:COMPARED], made)
+            self.difference = self._compare(values[:COMPARED], predictions)
         self._seen += len(values)
-        return made, np.where(np.arange(len(values)) < warm - 1, Quality.UNCERTAIN, Quality.GOOD).astype(np.uint8)
+        return predictions, np.where(np.arange(len(values)) < warm - 1, Quality.UNCERTAIN, Quality.GOOD).astype(
+            np.uint8
+        )
 
-    def _compare(self, values: Floats, made: Floats) -> float | None:
+    def _compare(self, values: Floats, predictions: Floats) -> float | None:
         """How far carrying is from the windows of training, as the stretch goes on."""
         steps = self.runtime.lookback
         if steps is None or self.runtime.carried or self.runtime.shown is not None or len(values) < steps:
             return None
         windows = self.runtime.slide(values)
-        return float(np.abs(windows - made[steps - 1 : len(values)]).max())
+        return float(np.abs(windows - predictions[steps - 1 : len(values)]).max())
 
 
-def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> HistoryAccount:
+def _write(source: _Source, score: _HistoryScorer, runtime: Runtime, file: BinaryIO) -> HistoryAccount:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -265,23 +267,27 @@ def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> 
     writer: Any = None
     try:
         for block in source.blocks():
-            found, quality = score.block(block)
+            predictions, quality = score.block(block)
             missing = quality == Quality.BAD
             clock = (
-                pa.array(block.time) if block.time is not None else pa.array(np.arange(read + 1, read + len(found) + 1))
+                pa.array(block.time)
+                if block.time is not None
+                else pa.array(np.arange(read + 1, read + len(predictions) + 1))
             )
-            said = pa.DictionaryArray.from_arrays(pa.array(quality.astype(np.int8)), ["good", "uncertain", "bad"])
+            quality_names = pa.DictionaryArray.from_arrays(
+                pa.array(quality.astype(np.int8)), ["good", "uncertain", "bad"]
+            )
             table = pa.table(
                 {
                     "time" if block.time is not None else "row": clock,
-                    **{name: pa.array(found[:, at], mask=missing) for at, name in enumerate(names)},
-                    "quality": said,
+                    **{name: pa.array(predictions[:, column], mask=missing) for column, name in enumerate(names)},
+                    "quality": quality_names,
                 }
             )
             writer = writer or parquet.ParquetWriter(file, table.schema)
             writer.write_table(table)
-            read += len(found)
-            predicted += int(len(found) - missing.sum())
+            read += len(predictions)
+            predicted += int(len(predictions) - missing.sum())
     finally:
         if writer is not None:
             writer.close()
@@ -293,5 +299,5 @@ def _write(source: _Source, score: _Score, runtime: Runtime, file: BinaryIO) -> 
         without=read - predicted,
         stretches=score.stretches,
         difference=score.difference,
-        as_trained=isinstance(score, _Carrying) == runtime.carried,
+        as_trained=isinstance(score, _CarriedState) == runtime.carried,
     )

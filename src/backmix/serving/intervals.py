@@ -6,14 +6,12 @@ recipe, and writes the intervals beside new predictions. Bundles without it are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backmix.models.intervals.bands import Bands, Calibrated, calibrated_from
-from backmix.serving.archive import read_json
+from backmix.serving.archive import Members
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +22,12 @@ if TYPE_CHECKING:
 MEMBER = "intervals.json"
 
 
-def read_intervals(members: Mapping[str, bytes], path: Path) -> Calibrated | None:
+def read_intervals(members: Members) -> Calibrated | None:
     """What the members of a bundle say of intervals; None where they say nothing.
 
     Raises BundleError, ValueError, KeyError or TypeError when it is malformed.
     """
-    return calibrated_from(read_json(members[MEMBER], path, MEMBER)) if MEMBER in members else None
+    return calibrated_from(members.json(MEMBER)) if MEMBER in members else None
 
 
 def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> bool:
@@ -52,7 +50,7 @@ def add_intervals(
     from backmix.scoring.bands import Banding, lateness, with_bands
 
     elapsed = preprocessing.task.elapsed(windows)
-    told = (
+    with_elapsed = (
         frame
         if elapsed is None or len(windows) == 0
         else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
@@ -61,5 +59,5 @@ def add_intervals(
     banding = Banding(
         str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)
     )
-    found = with_bands(told, preprocessing.task, intervals, banding)
-    return found[[name for name in found.columns if name != "elapsed" or name in frame.columns]]
+    with_intervals = with_bands(with_elapsed, preprocessing.task, intervals, banding)
+    return with_intervals[[name for name in with_intervals.columns if name != "elapsed" or name in frame.columns]]

@@ -35,7 +35,7 @@ def score(bundle: Bundle, windows: Windows, workers: Workers = HERE) -> Outcome:
     if workers == HERE or count < 1:
         return _scored(_Partition(bundle, windows))
     bare = replace(bundle, reports={}, scores={})  # a fresh one: the network that was built stays here
-    jobs = [_Partition(bare, windows.subset(at)) for at in np.array_split(np.arange(len(windows)), count)]
+    jobs = [_Partition(bare, windows.subset(positions)) for positions in np.array_split(np.arange(len(windows)), count)]
     return Outcome.joined(spread(_scored, jobs, workers, apart=True))
 
 

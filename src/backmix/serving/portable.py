@@ -19,7 +19,7 @@ from backmix.models.reference.network import Dense, Network, summarise
 from backmix.models.size import layers
 from backmix.serving.stepping import Floats, State, Stepper
 
-TOGETHER = 4096
+BLOCK = 4096
 """Rows or windows that are computed at a time."""
 
 
@@ -57,8 +57,8 @@ class PortableNetwork(Stepper):
     def carry(self, rows: Floats, state: State) -> tuple[Floats, State]:
         """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
         outputs = []
-        for first in range(0, len(rows), TOGETHER):
-            y = self._scaled(rows[first : first + TOGETHER]).astype(np.float64)[None]
+        for first in range(0, len(rows), BLOCK):
+            y = self._scaled(rows[first : first + BLOCK]).astype(np.float64)[None]
             y, state = self._over(y, state=state)
             outputs.append(self._network.finish(y[0]))
         return np.concatenate(outputs) if outputs else np.empty((0, self._network.architecture.outputs)), state
@@ -68,16 +68,16 @@ class PortableNetwork(Stepper):
         x = self._scaled(windows).astype(np.float64)
         mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
         outputs = [
-            self._whole(x[first : first + TOGETHER], None if mask is None else mask[first : first + TOGETHER])
-            for first in range(0, len(x), TOGETHER)
+            self._whole(x[first : first + BLOCK], None if mask is None else mask[first : first + BLOCK])
+            for first in range(0, len(x), BLOCK)
         ]
         return np.concatenate(outputs) if outputs else np.empty((0, self._network.architecture.outputs))
 
     def slide(self, rows: Floats, starts: NDArray[np.int64], steps: int) -> Floats:
         """Windows of T rows that begin at ``starts`` (W,) of one table (N, F): outputs (W, O)."""
         outputs = [
-            self.predict(rows[starts[first : first + TOGETHER, None] + np.arange(steps)], None)
-            for first in range(0, len(starts), TOGETHER)
+            self.predict(rows[starts[first : first + BLOCK, None] + np.arange(steps)], None)
+            for first in range(0, len(starts), BLOCK)
         ]
         return np.concatenate(outputs) if outputs else np.empty((0, self._network.architecture.outputs))
 

@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backmix.data.scaling import Scaler
-from backmix.errors import BackmixError, BundleError, InputError, PlanError
+from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.forms import beyond_light
@@ -31,11 +31,11 @@ from backmix.models.heads import heads
 from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.size import layers
-from backmix.models.weights import Weights, fits, network_weights
-from backmix.serving.archive import read_json, unpack
-from backmix.serving.composition import Composition
+from backmix.models.weights import Weights, network_weights
+from backmix.serving.archive import Members
+from backmix.serving.composition import read_network
 from backmix.serving.ensemble_network import EnsembleNetwork
-from backmix.serving.intervals import MEMBER, read_intervals
+from backmix.serving.intervals import read_intervals
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]
@@ -82,43 +82,19 @@ class Runtime:
         network that needs Keras), and PlanError (lab.light_runtime) for a model that sees the age of past
         targets or which inputs were filled.
         """
-        import safetensors
-        import safetensors.numpy
-
         path = Path(path)
-        members = unpack(path)
-        member = "architecture.json"
-        try:
-            architecture = Architecture.from_dict(read_json(members[member], path, member))
-            member = "weights.safetensors"
-            weights = safetensors.numpy.load(members[member])
-            composition = None
-            if "mixture.json" in members:
-                composition = Composition.from_dict(read_json(members["mixture.json"], path, "mixture.json"))
-                parts = composition.made(weights, architecture)
-            elif not fits(weights, architecture):
-                raise ValueError
-            member = "recipe.json"
-            told = read_json(members[member], path, member)
-            more = told["windows"].get("missing") or (told["windows"]["known"] or {}).get("age")
-            kind = str(told["task"]["kind"])
-            preprocessing = _preprocessing(told, architecture) if told["light"] and architecture.light else None
-            member = MEMBER
-            intervals = read_intervals(members, path)
+        members = Members(path)
+        with members.parsing():
+            architecture = Architecture.from_dict(members.json("architecture.json"))
+            weights, composition, simple_members = read_network(members, architecture)
+            recipe = members.json("recipe.json")
+            unsupported = recipe["windows"].get("missing") or (recipe["windows"]["known"] or {}).get("age")
+            kind = str(recipe["task"]["kind"])
+            preprocessing = _preprocessing(recipe, architecture) if recipe["light"] and architecture.light else None
+            intervals = read_intervals(members)
             if preprocessing is not None and intervals is not None and not _fit(intervals, preprocessing):
                 raise ValueError
-        except (
-            BackmixError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-            safetensors.SafetensorError,
-        ):
-            raise BundleError("bundle.malformed", where=path, member=member) from None
-        if more:
+        if unsupported:
             raise PlanError("lab.light_runtime")
         if not architecture.light:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
@@ -135,7 +111,7 @@ class Runtime:
             ]
             network = EnsembleNetwork(
                 networks,
-                parts,
+                simple_members,
                 weights["mixture/weights"],
                 steps=architecture.lookback,
                 kind=heads.get(architecture.head).kind,
@@ -258,14 +234,16 @@ class Runtime:
         """
         if not isinstance(self.intervals, Bands):
             raise PlanError("intervals.none")
-        said = np.asarray(y, dtype=np.float64)
-        radius = np.empty_like(said)
+        predictions = np.asarray(y, dtype=np.float64)
+        radius = np.empty_like(predictions)
         since = None if elapsed is None else np.ravel(elapsed)
         ahead = self.intervals.bands[0].horizon
-        for at, target in enumerate(self.targets):
-            found = self.intervals.radius(target, np.ravel(said[..., at]), horizon=ahead, elapsed=since, level=level)
-            radius[..., at] = found.reshape(said.shape[:-1])
-        return said - radius, said + radius
+        for column, target in enumerate(self.targets):
+            half = self.intervals.radius(
+                target, np.ravel(predictions[..., column]), horizon=ahead, elapsed=since, level=level
+            )
+            radius[..., column] = half.reshape(predictions.shape[:-1])
+        return predictions - radius, predictions + radius
 
     def members(self, probabilities: ArrayLike, *, level: float | None = None) -> NDArray[np.bool_]:
         """(..., C) whether each class is in the set of those that a window may be of, from its probabilities.
@@ -289,8 +267,8 @@ class Runtime:
     def _decoded(self, out: NDArray[Any]) -> Floats:
         """Raw outputs (..., O) in the units of the targets, or a probability per class."""
         if not self.classes:
-            found: Floats = out * self._scale + self._center
-            return found
+            values: Floats = out * self._scale + self._center
+            return values
         if len(self.classes) == 2:
             return np.concatenate([1.0 - out, out], axis=-1, dtype=np.float64)
         return out.astype(np.float64)
@@ -341,9 +319,9 @@ class _Preprocessing:
         """(T, F) true for what a window of T rows does not show; None when it shows all."""
         if self.shown is None or steps is None:
             return None
-        found = np.zeros((steps, len(self.inputs)), bool)
-        found[: max(0, steps - self.shown), self.plain :] = True
-        return found
+        mask = np.zeros((steps, len(self.inputs)), bool)
+        mask[: max(0, steps - self.shown), self.plain :] = True
+        return mask
 
 
 def _preprocessing(data: Mapping[str, Any], architecture: Architecture) -> _Preprocessing:
@@ -367,10 +345,10 @@ def _preprocessing(data: Mapping[str, Any], architecture: Architecture) -> _Prep
     low, high = np.full(len(inputs), -np.inf), np.full(len(inputs), np.inf)
     if data["repair"]["plan"]["clamp"]:
         ranges = {tag["name"]: tag for tag in data["repair"]["tags"]}
-        for at, name in enumerate(inputs[:plain]):
+        for column, name in enumerate(inputs[:plain]):
             tag = ranges.get(name, {})
-            low[at] = tag["low"] if tag.get("low") is not None else -np.inf
-            high[at] = tag["high"] if tag.get("high") is not None else np.inf
+            low[column] = tag["low"] if tag.get("low") is not None else -np.inf
+            high[column] = tag["high"] if tag.get("high") is not None else np.inf
     return _Preprocessing(
         inputs=inputs,
         targets=targets,
@@ -430,7 +408,7 @@ def _portable(architecture: Architecture, weights: Weights, preprocessing: _Prep
 
     return PortableNetwork(
         architecture,
-        cast(dict[str, NDArray[Any]], weights),
+        weights,
         center=preprocessing.center,
         scale=preprocessing.scale,
         low=preprocessing.low,

@@ -23,7 +23,7 @@ from backmix.parallel import HERE, Workers, spread
 from backmix.training.blocks import Block, Blocks
 from backmix.training.design import Design
 from backmix.training.fitting.fit import FittedNetwork, fit_network
-from backmix.training.fitting.progress import Watch
+from backmix.training.fitting.progress import ProgressListener
 from backmix.training.predict import predict_network
 from backmix.training.prepare import Prepared
 from backmix.training.sections.settings import FitSettings
@@ -36,7 +36,7 @@ class Making:
     """How networks are made: where they are kept, what shows their progress, who hears of it, who works."""
 
     folder: Path | None = None
-    watch: Callable[[str], Watch] | None = None
+    watch: Callable[[str], ProgressListener] | None = None
     callbacks: Sequence[Any] = ()
     workers: Workers = HERE
 
@@ -63,7 +63,7 @@ class _NetworkJob:
     held: Windows
     settings: FitSettings
     folder: Path | None
-    watch: Watch | None = None
+    watch: ProgressListener | None = None
     callbacks: Sequence[Any] = ()
 
 

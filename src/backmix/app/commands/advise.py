@@ -29,14 +29,14 @@ def add(app: typer.Typer) -> None:
         tree: bool = typer.Option(False, "--tree", help=say("rules.opt_tree")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
-        given = [
+        options = [
             name
             for name, value in (("--rows", rows), ("--samples", samples), ("--tree", tree or None))
             if value is not None
         ]
         if plan is not None:
-            if given:
-                raise PlanError("rules.two_situations", options=", ".join(given))
+            if options:
+                raise PlanError("rules.two_situations", options=", ".join(options))
             _of_plan(plan, picture, as_json=as_json)
         elif tree:
             from backmix.app.advice import show_tree
@@ -61,14 +61,14 @@ def _of_plan(plan: Path, picture: Path | None, *, as_json: bool) -> None:
     from backmix.training.plan import Plan
     from backmix.training.prepare import prepare
 
-    wanted = Plan.load(plan)
-    prepared = prepare(read(wanted.data, base=plan.parent), wanted, start=start_of(wanted, plan.parent))
-    seen = scan_prepared(prepared)
-    show_advice(prepared, design(prepared), dead_times=seen, as_json=as_json)
+    plan_read = Plan.load(plan)
+    prepared = prepare(read(plan_read.data, base=plan.parent), plan_read, start=start_of(plan_read, plan.parent))
+    dead_times = scan_prepared(prepared)
+    show_advice(prepared, design(prepared), dead_times=dead_times, as_json=as_json)
     if picture is not None:
-        if seen is None:
+        if dead_times is None:
             raise PlanError("dead_time.not_here", task=prepared.task.name, target=prepared.task.targets[0].name)
-        save_picture(seen, picture)
+        save_picture(dead_times, picture)
 
 
 def _of_situation(sizes: tuple[int, int, int], budget: str, task: str, *, as_json: bool) -> None:
@@ -86,8 +86,8 @@ def _of_situation(sizes: tuple[int, int, int], budget: str, task: str, *, as_jso
     facts = CourseFacts(
         rows=rows, samples=samples, budget="tight" if budget == "tight" else "ample", kind=kind_of(task)
     )
-    found = situation(facts, tags=tags)
+    counsel = situation(facts, tags=tags)
     if as_json:
-        show_json({"path": path_lines(facts), "counsel": [one.to_dict() for one in found], "source": source()})
+        show_json({"path": path_lines(facts), "counsel": [advice.to_dict() for advice in counsel], "source": source()})
         return
-    show_counsel(found)
+    show_counsel(counsel)

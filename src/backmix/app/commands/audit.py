@@ -24,12 +24,12 @@ def add(app: typer.Typer) -> None:
         data: list[str] = typer.Option([], "--data", help=say("app.opt_data")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
+        from backmix.app.data_options import data_section, without_plan
         from backmix.app.outcome import show_audit
-        from backmix.app.told import told, without_plan
         from backmix.data.audit import audit as look
         from backmix.data.sources import read
 
-        settings = told(data, {"file": str(file), "time": time, "time_zone": time_zone, "batch": batch})
+        settings = data_section(data, {"file": str(file), "time": time, "time_zone": time_zone, "batch": batch})
         with without_plan():
             reading = read(settings)
         show_audit(look(reading.table, ledger=reading.ledger), reading, as_json=as_json)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from backmix.app.place import On
+from backmix.app.backend import Backend
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add(app: typer.Typer) -> None:
         folds: int | None = typer.Option(None, "--folds", help=say("backtest.opt_folds")),
         seeds: int | None = typer.Option(None, "--seeds", help=say("backtest.opt_seeds")),
         workers: int = typer.Option(1, "--workers", min=1, help=say("backtest.opt_workers")),
-        on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
+        on: Backend = typer.Option(Backend.local, "--on", help=say("backtest.opt_on")),
         folder: Path | None = typer.Option(None, "--folder", help=say("app.opt_folder")),
         resume: bool = typer.Option(False, "--resume", help=say("backtest.opt_resume")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
@@ -46,9 +46,9 @@ def add(app: typer.Typer) -> None:
         from backmix.parallel import Workers
         from backmix.rolling.backtest import backtest
 
-        given = {"kind": None if kind is None else kind.value, "folds": folds, "seeds": seeds}
-        settings = {key: value for key, value in given.items() if value is not None}
-        found = backtest(
+        options = {"kind": None if kind is None else kind.value, "folds": folds, "seeds": seeds}
+        settings = {key: value for key, value in options.items() if value is not None}
+        outcome = backtest(
             data,
             plan,
             settings=settings,
@@ -57,7 +57,7 @@ def add(app: typer.Typer) -> None:
             resume=resume,
             watch=_Progress(),
         )
-        _show(found, as_json=as_json)
+        _show(outcome, as_json=as_json)
 
 
 class _Progress:
@@ -73,12 +73,12 @@ class _Progress:
         from backmix.scoring.scores import model_title
 
         self.done += 1
-        told = result.summary
-        best = told["best_baseline"]
+        summary = result.summary
+        best = summary["best_baseline"]
         beside = (
             ""
             if best is None
-            else say("backtest.told_baseline", name=model_title(best), score=number(told["scores"][best]))
+            else say("backtest.told_baseline", name=model_title(best), score=number(summary["scores"][best]))
         )
         note(
             say(
@@ -87,22 +87,22 @@ class _Progress:
                 seed=result.seed,
                 done=self.done,
                 count=count,
-                metric=metrics.get(told["metric"]).title(),
-                network=number(told["scores"][NETWORK]),
+                metric=metrics.get(summary["metric"]).title(),
+                network=number(summary["scores"][NETWORK]),
                 baseline=beside,
-                seconds=f"{told['seconds']:.0f}",
+                seconds=f"{summary['seconds']:.0f}",
             )
         )
 
 
-def _show(found: Backtest, *, as_json: bool) -> None:
+def _show(outcome: Backtest, *, as_json: bool) -> None:
     from backmix.app.screen import show_json, show_line, show_table
     from backmix.scoring.metrics import metrics
     from backmix.scoring.scores import model_title
 
-    summary = found.summary
+    summary = outcome.summary
     if as_json:
-        show_json({**summary, "folder": str(found.folder), "report": str(found.report_path())})
+        show_json(outcome.to_dict())
         return
     duels: dict[str, Any] = {duel["baseline"]: duel for duel in summary["duels"]}
     rows = []
@@ -124,5 +124,5 @@ def _show(found: Backtest, *, as_json: bool) -> None:
         *(say(f"backtest.column_{key}") for key in ("deviation", "gain", "p")),
     ]
     show_table(heads, rows)
-    show_line(say("app.report_at", where=found.report_path()))
-    show_line(found.verdict)
+    show_line(say("app.report_at", where=outcome.report_path()))
+    show_line(outcome.verdict)

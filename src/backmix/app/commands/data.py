@@ -49,8 +49,8 @@ def add(app: typer.Typer) -> None:
         out: Path | None = typer.Option(None, "--out", "-o", help=say("app.opt_table_out")),
         protocol: str | None = typer.Option(None, "--protocol", help=say("app.opt_protocol")),
     ) -> None:
+        from backmix.app.data_options import known_source
         from backmix.app.screen import note, show_line
-        from backmix.app.told import known_source
         from backmix.data.export import write_csv
         from backmix.data.plants import plants, simulate
         from backmix.data.sets import fetch, load, sets

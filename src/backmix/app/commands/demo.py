@@ -26,9 +26,9 @@ def add(app: typer.Typer) -> None:
         folder: Path | None = typer.Option(None, "--folder", help=say("app.opt_folder")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
+        from backmix.app.data_options import known_source
         from backmix.app.outcome import show_run
         from backmix.app.screen import note
-        from backmix.app.told import known_source
         from backmix.data.plants import plants
         from backmix.data.sets import sets
         from backmix.errors import InputError, Interrupted, PlanError

@@ -41,11 +41,11 @@ def _facts() -> list[tuple[str, str, str]]:
 
     facts = [("backmix", __version__, ""), ("python", platform.python_version(), platform.platform())]
     for name in NEEDED:
-        found = _version(name)
-        facts.append((name, found, "" if found else say("app.doctor_missing")))
+        installed = _version(name)
+        facts.append((name, installed, "" if installed else say("app.doctor_missing")))
     for name in EXTRAS:
-        found = _version(name)
-        facts.append((name, found, "" if found else say("app.doctor_extra")))
+        installed = _version(name)
+        facts.append((name, installed, "" if installed else say("app.doctor_extra")))
     try:
         facts.append((say("app.doctor_engine"), use_engine().backend.backend(), ""))
     except PlanError as fault:

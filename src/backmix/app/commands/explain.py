@@ -28,16 +28,16 @@ def add(app: typer.Typer) -> None:
         from backmix.app.screen import show_json, show_line
         from backmix.explanation import explain as look_inside
 
-        found = look_inside(run, data=data, at=at, rows=rows, target=target, out=out)
+        explanation = look_inside(run, data=data, at=at, rows=rows, target=target, out=out)
         if as_json:
             show_json(
                 {
-                    **found.insight.to_dict(),
-                    "sentences": list(found.sentences),
-                    "pages": {lang: str(page) for lang, page in found.pages.items()},
+                    **explanation.insight.to_dict(),
+                    "sentences": list(explanation.sentences),
+                    "pages": {lang: str(page) for lang, page in explanation.pages.items()},
                 }
             )
             return
-        for sentence in found.sentences:
+        for sentence in explanation.sentences:
             show_line(f"• {sentence}")
-        show_line(say("insight.pages_at", where=found.page))
+        show_line(say("insight.pages_at", where=explanation.page))

@@ -26,15 +26,15 @@ def add(app: typer.Typer) -> None:
         data: list[str] = typer.Option([], "--data", help=say("app.opt_data")),
         force: bool = typer.Option(False, "--force", help=say("app.opt_force")),
     ) -> None:
+        from backmix.app.data_options import data_section, without_plan
         from backmix.app.draft import draft
         from backmix.app.screen import note, show_line
-        from backmix.app.told import told, without_plan
         from backmix.errors import StorageError
         from backmix.storage import write_atomic
 
         if out.exists() and not force:
             raise StorageError("app.exists", where=out)
-        settings = told(data, {"time": time, "time_zone": time_zone, "batch": batch})
+        settings = data_section(data, {"time": time, "time_zone": time_zone, "batch": batch})
         with without_plan():
             text = draft(file, settings=settings, target=target, beside=out.parent)
         write_atomic(out, text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from backmix.app.place import On
+from backmix.app.backend import Backend
 from backmix.errors import PlanError
 from backmix.text import say
 
@@ -37,20 +37,20 @@ def add(app: typer.Typer) -> None:
         time: str | None = typer.Option(None, "--time", help=say("app.opt_clock")),
         max_gap: float | None = typer.Option(None, "--max-gap", help=say("app.opt_max_gap")),
         workers: int = typer.Option(1, "--workers", min=1, help=say("ensemble.opt_scoring")),
-        on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
+        on: Backend = typer.Option(Backend.local, "--on", help=say("backtest.opt_on")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         if history is not None:
             _score(bundle, file, out, mode=history, time=time, max_gap=max_gap, as_json=as_json)
             return
+        from backmix.app.data_options import data_section, without_plan
         from backmix.app.outcome import show_ledger
         from backmix.app.screen import note, show_json
-        from backmix.app.told import told, without_plan
         from backmix.data.export import write_csv
         from backmix.parallel import Workers
         from backmix.serving.bundle import Bundle
 
-        settings = told(data).model_dump(exclude_unset=True)
+        settings = data_section(data).model_dump(exclude_unset=True)
         with without_plan():
             frame, ledger = Bundle.load(bundle).predict_file(
                 file, lab=lab, workers=Workers(workers, on.value), **settings

@@ -46,7 +46,7 @@ def add(app: typer.Typer) -> None:
         from backmix.rolling.play import refit
         from backmix.workflow import run_folder
 
-        given = {
+        options = {
             "every": every,
             "window": window,
             "start": None if start is None else start.value,
@@ -55,18 +55,18 @@ def add(app: typer.Typer) -> None:
             "rounds": rounds,
         }
 
-        def watch(told: Round, count: int) -> None:
-            note(say("refit.told_round", number=told.number, rounds=count, reason=told.decision.reason()))
+        def watch(finished: Round, count: int) -> None:
+            note(say("refit.told_round", number=finished.number, rounds=count, reason=finished.decision.reason()))
 
-        found = refit(
+        outcome = refit(
             source,
             data,
             old=old,
-            settings={key: value for key, value in given.items() if value is not None},
+            settings={key: value for key, value in options.items() if value is not None},
             folder=folder or run_folder(f"refit-{source.stem}"),
             watch=watch,
         )
-        _show(found, as_json=as_json)
+        _show(outcome, as_json=as_json)
 
 
 def _number(bound: str | None) -> float | str | None:
@@ -77,33 +77,29 @@ def _number(bound: str | None) -> float | str | None:
         return bound
 
 
-def _show(found: Refit, *, as_json: bool) -> None:
+def _show(outcome: Refit, *, as_json: bool) -> None:
     from backmix.app.screen import show_json, show_line, show_table
     from backmix.text import language
 
-    summary = found.summary
+    summary = outcome.summary
     if as_json:
-        show_json(
-            {
-                **summary,
-                "folder": str(found.folder),
-                "report": str(found.report_path()),
-                "bundle": str(found.bundle_path),
-            }
-        )
+        show_json(outcome.to_dict())
         return
     rows = [
         (
-            told["number"],
-            *(None if told[key] is None else told[key]["value"] for key in ("in_charge", "never_updated", "baseline")),
-            told["decision"]["reason"][language()],
+            entry["number"],
+            *(
+                None if entry[key] is None else entry[key]["value"]
+                for key in ("in_charge", "never_updated", "baseline")
+            ),
+            entry["decision"]["reason"][language()],
         )
-        for told in summary["rounds"]
+        for entry in summary["rounds"]
     ]
     heads = [say(f"refit.column_{key}") for key in ("round", "in_charge", "never", "baseline", "decision")]
     show_table(heads, rows)
-    show_line(say("app.report_at", where=found.report_path()))
+    show_line(say("app.report_at", where=outcome.report_path()))
     since = summary["in_charge_since"]
     who = say("refit.of_round", number=since) if since else say("refit.first_champion")
-    show_line(say("refit.champion_at", where=found.bundle_path, who=who))
-    show_line(found.verdict)
+    show_line(say("refit.champion_at", where=outcome.bundle_path, who=who))
+    show_line(outcome.verdict)

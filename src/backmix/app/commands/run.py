@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from backmix.app.place import On
+from backmix.app.backend import Backend
 from backmix.text import say
 
 
@@ -24,7 +24,7 @@ def add(app: typer.Typer) -> None:
         seed: int | None = typer.Option(None, "--seed", min=0, help=say("app.opt_seed")),
         warm_start: Path | None = typer.Option(None, "--warm-start", help=say("warm.option")),
         workers: int = typer.Option(1, "--workers", min=1, help=say("ensemble.opt_workers")),
-        on: On = typer.Option(On.local, "--on", help=say("backtest.opt_on")),
+        on: Backend = typer.Option(Backend.local, "--on", help=say("backtest.opt_on")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.outcome import show_run
@@ -32,16 +32,16 @@ def add(app: typer.Typer) -> None:
         from backmix.training.plan import Plan
         from backmix.workflow import fit, run_folder
 
-        wanted = Plan.load(plan)
+        plan_read = Plan.load(plan)
         if seed is not None:
-            wanted = wanted.merged({"training": {"seed": seed}})
+            plan_read = plan_read.merged({"training": {"seed": seed}})
         if warm_start is not None:
-            wanted = wanted.merged({"training": {"warm_start": str(warm_start.absolute())}})
+            plan_read = plan_read.merged({"training": {"warm_start": str(warm_start.absolute())}})
         where = folder or run_folder(plan.stem, resume=resume)
         show_run(
             fit(
                 None,
-                wanted,
+                plan_read,
                 folder=where,
                 resume=resume,
                 base=plan.parent,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from backmix.app.place import On
+from backmix.app.backend import Backend
 from backmix.text import say
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add(app: typer.Typer) -> None:
         storage: Path | None = typer.Option(None, "--storage", help=say("tune.opt_storage")),
         resume: bool = typer.Option(False, "--resume", help=say("tune.opt_resume")),
         workers: int | None = typer.Option(None, "--workers", help=say("tune.opt_workers")),
-        on: On | None = typer.Option(None, "--on", help=say("backtest.opt_on")),
+        on: Backend | None = typer.Option(None, "--on", help=say("backtest.opt_on")),
         folder: Path | None = typer.Option(None, "--folder", help=say("app.opt_folder")),
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
@@ -39,7 +39,7 @@ def add(app: typer.Typer) -> None:
         from backmix.tuning.search import tune
         from backmix.workflow import run_folder
 
-        given = {
+        options = {
             "trials": trials,
             "timeout": timeout,
             "folds": folds,
@@ -51,26 +51,26 @@ def add(app: typer.Typer) -> None:
         def watch(row: TrialRow, count: int) -> None:
             note(said_trial(row, count))
 
-        found = tune(
+        search = tune(
             None,
             plan,
-            settings={key: value for key, value in given.items() if value is not None},
+            settings={key: value for key, value in options.items() if value is not None},
             folder=folder or run_folder(f"tune-{plan.stem}", resume=resume),
             resume=resume,
             watch=watch,
         )
-        _show(found, as_json=as_json)
+        _show(search, as_json=as_json)
 
 
-def _show(found: Search, *, as_json: bool) -> None:
+def _show(search: Search, *, as_json: bool) -> None:
     from backmix.app.screen import show_json, show_line, show_table
     from backmix.tuning.record import error_title, said_settings, told_error
 
-    summary = found.summary
+    summary = search.summary
     if as_json:
-        show_json({**summary, "folder": str(found.folder), "tuned": str(found.plan_path)})
+        show_json({**summary, "folder": str(search.folder), "tuned": str(search.plan_path)})
         return
-    rows = sorted(found.rows, key=lambda row: (row.error is None, row.error, row.number))
+    rows = sorted(search.rows, key=lambda row: (row.error is None, row.error, row.number))
     show_table(
         [
             say("tune.column_trial"),
@@ -97,6 +97,6 @@ def _show(found: Search, *, as_json: bool) -> None:
         )
     for values in summary["left_out"].values():
         show_line(say("tune.left_out", values=", ".join(map(str, values))))
-    show_line(say("tune.plan_at", where=found.plan_path))
-    show_line(found.verdict)
-    show_line(say("tune.no_test_score", where=found.plan_path))
+    show_line(say("tune.plan_at", where=search.plan_path))
+    show_line(search.verdict)
+    show_line(say("tune.no_test_score", where=search.plan_path))

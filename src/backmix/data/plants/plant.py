@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.sets.dataset import Column, tags
+from backmix.data.sets.dataset import Column, Described, tags
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import PlanError
-from backmix.text import LANGUAGES, Language, title_of
 
 Plans = Mapping[str, Mapping[str, Any]]
 
@@ -38,7 +37,7 @@ class Simulation:
 
 
 @dataclass(frozen=True)
-class Plant:
+class Plant(Described):
     """A simulated plant.
 
     settings: frozen dataclass of what may be changed, each field with its bounds (`bounded`)
@@ -57,16 +56,6 @@ class Plant:
     def plans(self) -> Plans:
         """The plans at seed 0 and default settings: task -> plan sections, the first is the standard one."""
         return self.plans_for(0, self.settings())
-
-    @property
-    def title(self) -> dict[Language, str]:
-        """Its name for people, by language."""
-        return {lang: title_of(f"sets.{self.name}", lang, otherwise=self.name) for lang in LANGUAGES}
-
-    @property
-    def about(self) -> dict[Language, str]:
-        """What is simulated, one paragraph by language."""
-        return {lang: title_of(f"sets.{self.name}_about", lang, otherwise="") for lang in LANGUAGES}
 
     @property
     def tags(self) -> tuple[Tag, ...]:

@@ -7,13 +7,11 @@ number of bad quality, never 0. The set has no protocol: it shows how data are h
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 
 from backmix.data.quality import Quality
 from backmix.data.sets import sets
-from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, raw, tags
+from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, dated, raw, tags
 from backmix.data.table import Table
 
 _PATH = "bibmon/real_process_data.csv"
@@ -22,15 +20,13 @@ COLUMNS = tuple(Column(f"tag{i}", text="tag") for i in range(108))
 
 
 def _read(paths: Paths, protocol: str | None) -> Table:
-    with paths[_PATH].open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    cells = np.array([row[1:] for row in rows], dtype=object)
+    times, cells = dated(paths[_PATH])
     bad = np.isin(cells, STATUSES)
     values = np.where(bad, "nan", cells).astype(np.float64)
     return Table(
         values,
         tags("bibmon", COLUMNS),
-        time=np.array([row[0].replace(" ", "T") for row in rows], dtype="datetime64[ns]"),
+        time=times,
         quality=np.where(bad, Quality.BAD, Quality.GOOD).astype(np.uint8),
         source="bibmon",
     )

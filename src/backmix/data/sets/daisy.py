@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backmix.data.sets import sets
-from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, clock, numbers, raw, tags, with_roles
+from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, Reader, clock, numbers, raw, tags, with_roles
 from backmix.data.table import Table
 from backmix.data.tag import Role
 
@@ -24,11 +24,6 @@ _CITATION = (
     "De Moor, B.L.R. (ed.). DaISy: Database for the Identification of Systems. Department of "
     "Electrical Engineering, ESAT, KU Leuven, Belgium; {}"
 )
-
-
-def _file(name: str, digest: str, size: int) -> DataFile:
-    url = raw("robotsorcerer/FARNN", _COMMIT, f"data/{name}.dat")
-    return DataFile(f"daisy/{name}.dat", (url,), digest, size)
 
 
 def _plan(name: str, protocol: str, target: str | list[str], rows: int) -> dict[str, Any]:
@@ -82,56 +77,56 @@ def _evaporator(paths: Paths, protocol: str | None) -> Table:
     return table
 
 
-sets.register("daisy_cstr")(
-    DataSet(
-        name="daisy_cstr",
-        columns=CSTR,
-        clock="nominal",
+def _register(name: str, columns: tuple[Column, ...], read: Reader, published: tuple[str, int], **others: Any) -> None:
+    """Register ``daisy_NAME``; published: sha256 and size of its file."""
+    url = raw("robotsorcerer/FARNN", _COMMIT, f"data/{name}.dat")
+    entry = DataSet(
+        name=f"daisy_{name}",
+        columns=columns,
         tasks=("soft_sensor",),
         licence=_LICENCE,
-        read=_cstr,
-        files=(_file("cstr", "0ffdda8a1b962d377dc34371be105bd9dcaef7fcca40554e666841efeec6b84d", 787500),),
-        citation=_CITATION.format("set 98-002"),
-        plans={protocol: _plan("daisy_cstr", protocol, "concentration", 7500) for protocol in _CSTR_ROLES},
+        files=(DataFile(f"daisy/{name}.dat", (url,), *published),),
+        read=read,
+        **others,
     )
-)
+    sets.register(entry.name)(entry)
 
-sets.register("daisy_exchanger")(
-    DataSet(
-        name="daisy_exchanger",
-        columns=EXCHANGER,
-        clock="nominal",
-        tasks=("soft_sensor",),
-        licence=_LICENCE,
-        files=(_file("exchanger", "cfb5a447fb573f87de33760e156cbf5da1f9802ae8a03a1b3c39ce8eb656fa6c", 208000),),
-        citation=_CITATION.format(
-            "set 97-002. Bittanti, S., Piroddi, L. (1997). Nonlinear identification and "
-            "control of a heat exchanger: a neural network approach. Journal of the "
-            "Franklin Institute 334."
-        ),
-        plans={"liquid_flow": _plan("daisy_exchanger", "liquid_flow", "outlet_temperature", 4000)},
-        read=_exchanger,
-    )
-)
 
-sets.register("daisy_evaporator")(
-    DataSet(
-        name="daisy_evaporator",
-        columns=EVAPORATOR,
-        clock="none",
-        tasks=("soft_sensor",),
-        licence=_LICENCE,
-        files=(_file("evaporator", "3a74c747140602e44b9d099c73170656ac56d43d9241cf85ff84822f2d230f13", 649415),),
-        citation=_CITATION.format(
-            "set 96-010. Zhu, Y., Van Overschee, P., De Moor, B., Ljung, L. (1994). "
-            "Comparison of three classes of identification methods. IFAC SYSID."
+_register(
+    "cstr",
+    CSTR,
+    _cstr,
+    ("0ffdda8a1b962d377dc34371be105bd9dcaef7fcca40554e666841efeec6b84d", 787500),
+    clock="nominal",
+    citation=_CITATION.format("set 98-002"),
+    plans={protocol: _plan("daisy_cstr", protocol, "concentration", 7500) for protocol in _CSTR_ROLES},
+)
+_register(
+    "exchanger",
+    EXCHANGER,
+    _exchanger,
+    ("cfb5a447fb573f87de33760e156cbf5da1f9802ae8a03a1b3c39ce8eb656fa6c", 208000),
+    clock="nominal",
+    citation=_CITATION.format(
+        "set 97-002. Bittanti, S., Piroddi, L. (1997). Nonlinear identification and control of a heat exchanger: "
+        "a neural network approach. Journal of the Franklin Institute 334."
+    ),
+    plans={"liquid_flow": _plan("daisy_exchanger", "liquid_flow", "outlet_temperature", 4000)},
+)
+_register(
+    "evaporator",
+    EVAPORATOR,
+    _evaporator,
+    ("3a74c747140602e44b9d099c73170656ac56d43d9241cf85ff84822f2d230f13", 649415),
+    clock="none",
+    citation=_CITATION.format(
+        "set 96-010. Zhu, Y., Van Overschee, P., De Moor, B., Ljung, L. (1994). Comparison of three classes of "
+        "identification methods. IFAC SYSID."
+    ),
+    plans={
+        "dry_matter": _plan("daisy_evaporator", "dry_matter", "dry_matter", 6305),
+        "all_outputs": _plan(
+            "daisy_evaporator", "all_outputs", ["dry_matter", "product_flow", "product_temperature"], 6305
         ),
-        plans={
-            "dry_matter": _plan("daisy_evaporator", "dry_matter", "dry_matter", 6305),
-            "all_outputs": _plan(
-                "daisy_evaporator", "all_outputs", ["dry_matter", "product_flow", "product_temperature"], 6305
-            ),
-        },
-        read=_evaporator,
-    )
+    },
 )

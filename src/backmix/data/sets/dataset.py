@@ -6,6 +6,7 @@ unit and role, the protocols as plans, and the clock of a set whose rows have no
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,8 +58,24 @@ class Column:
     text: str | None = None
 
 
+class Described:
+    """What has a title and a paragraph about it in the catalogue ``sets``, by its name."""
+
+    name: str
+
+    @property
+    def title(self) -> dict[Language, str]:
+        """Its name for people, by language."""
+        return {lang: title_of(f"sets.{self.name}", lang, otherwise=self.name) for lang in LANGUAGES}
+
+    @property
+    def about(self) -> dict[Language, str]:
+        """What it is and what to beware of, one paragraph by language."""
+        return {lang: title_of(f"sets.{self.name}_about", lang, otherwise="") for lang in LANGUAGES}
+
+
 @dataclass(frozen=True)
-class DataSet:
+class DataSet(Described):
     """A public data set and how it is commonly used.
 
     licence: under which terms the data were published, in the publisher's words
@@ -81,16 +98,6 @@ class DataSet:
     plans: Mapping[str, Mapping[str, Any]]
     read: Reader
     family: str | None = None
-
-    @property
-    def title(self) -> dict[Language, str]:
-        """Its name for people, by language."""
-        return {lang: title_of(f"sets.{self.name}", lang, otherwise=self.name) for lang in LANGUAGES}
-
-    @property
-    def about(self) -> dict[Language, str]:
-        """What the data are and what to beware of, one paragraph by language."""
-        return {lang: title_of(f"sets.{self.name}_about", lang, otherwise="") for lang in LANGUAGES}
 
     @property
     def size(self) -> int:
@@ -140,6 +147,14 @@ def numbers(path: Path, columns: int) -> NDArray[np.float64]:
     if values.shape[1] != columns:
         raise InputError("sets.columns", where=str(path), got=values.shape[1], columns=columns)
     return values
+
+
+def dated(path: Path) -> tuple[NDArray[np.datetime64], NDArray[np.object_]]:
+    """A CSV file whose first column is the time: the times (N,) and the texts (N, F) of the other columns."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    times = np.array([row[0].replace(" ", "T") for row in rows], dtype="datetime64[ns]")
+    return times, np.array([row[1:] for row in rows], dtype=object)
 
 
 def clock(lengths: Sequence[int], step: float) -> NDArray[np.datetime64]:

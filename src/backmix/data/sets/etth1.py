@@ -6,12 +6,10 @@ test, a month counted as 30 days. Zhou et al., Informer, AAAI (2021).
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 
 from backmix.data.sets import sets
-from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, raw, tags
+from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, dated, raw, tags
 from backmix.data.table import Table
 
 _PATH = "ett/ETTh1.csv"
@@ -20,14 +18,8 @@ COLUMNS = (*(Column(name) for name in ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "
 
 
 def _read(paths: Paths, protocol: str | None) -> Table:
-    with paths[_PATH].open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    return Table(
-        np.array([row[1:] for row in rows], dtype=np.float64),
-        tags("etth1", COLUMNS),
-        time=np.array([row[0].replace(" ", "T") for row in rows], dtype="datetime64[ns]"),
-        source="etth1",
-    )
+    times, cells = dated(paths[_PATH])
+    return Table(cells.astype(np.float64), tags("etth1", COLUMNS), time=times, source="etth1")
 
 
 sets.register("etth1")(

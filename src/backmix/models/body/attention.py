@@ -51,8 +51,8 @@ class AdditiveWeights(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def weigh(self, keys: Any, query: Any, mask: Any = None) -> Any:
         """Weights (B, T) from `keys` and a query (B, W)."""
         ops = keras.ops
-        ensemble = ops.tanh(keys + ops.expand_dims(ops.matmul(query, self.query), 1))
-        score = ops.squeeze(ops.matmul(ensemble, self.score), -1)
+        hidden = ops.tanh(keys + ops.expand_dims(ops.matmul(query, self.query), 1))
+        score = ops.squeeze(ops.matmul(hidden, self.score), -1)
         if mask is not None:
             score = ops.where(mask, score, NEVER)
         return _shares(score)
@@ -102,11 +102,11 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
         )
         score = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / (width // self.heads) ** 0.5
         place = ops.arange(steps)
-        seen = ops.expand_dims(place, 0) <= ops.expand_dims(place, 1)
+        visible = ops.expand_dims(place, 0) <= ops.expand_dims(place, 1)
         if mask is not None:
-            seen = ops.logical_and(seen, mask[:, None, None, :])
-        ensemble = ops.matmul(_shares(ops.where(seen, score, NEVER)), v)
-        joined = ops.reshape(ops.transpose(ensemble, (0, 2, 1, 3)), (-1, steps, width))
+            visible = ops.logical_and(visible, mask[:, None, None, :])
+        values = ops.matmul(_shares(ops.where(visible, score, NEVER)), v)
+        joined = ops.reshape(ops.transpose(values, (0, 2, 1, 3)), (-1, steps, width))
         return ops.matmul(joined, self.out_kernel) + self.out_bias
 
     def compute_output_shape(self, rows_shape: Any) -> Any:

@@ -27,7 +27,7 @@ from backmix.models.network import finished
 keras = use_engine()
 
 
-class Carrying(keras.layers.Layer):  # type: ignore[misc, name-defined]
+class StatefulLayer(keras.layers.Layer):  # type: ignore[misc, name-defined]
     """A recurrent layer for L lanes with a memory: x (L, T, F), keep (L,) -> (L, T, H).
 
     keep: 1 where a lane goes on from the state it has, 0 where it begins from rest
@@ -56,7 +56,7 @@ class Carrying(keras.layers.Layer):  # type: ignore[misc, name-defined]
         return rows
 
 
-def build_carrying(architecture: Architecture, *, lanes: int, rows: int, seed: int) -> Any:
+def build_stateful(architecture: Architecture, *, lanes: int, rows: int, seed: int) -> Any:
     """The twin of `build(architecture, seed=seed)`, with its first weights: x (L, T, F), keep (L,) -> (L, T, O).
 
     Raises PlanError (carried.form) for an architecture whose answer is not one state away from a row.
@@ -68,29 +68,26 @@ def build_carrying(architecture: Architecture, *, lanes: int, rows: int, seed: i
     keep = keras.Input(batch_shape=(lanes,), name="keep", dtype="float32")
     y = keras.layers.GaussianNoise(a.noise, seed=next(seeds.added), name="noise")(x) if a.noise else x
     for number, units in enumerate(a.units, 1):
-        settings = LayerSettings(
+        settings = LayerSettings.of(
+            a,
             dropout=a.dropout,
             recurrent_dropout=a.recurrent_dropout,
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
             sequences=True,
             states=True,
             seed=next(seeds.plain),
             name=f"recurrent_{number}",
         )
-        given = Carrying(cells.get(a.cell).layer(units, settings), lanes)(y, keep)
-        y = dressed(a, number, (y.shape[-1], units), seeds)(given, y)
+        states = StatefulLayer(cells.get(a.cell).layer(units, settings), lanes)(y, keep)
+        y = dressed(a, number, (y.shape[-1], units), seeds)(states, y)
     model = keras.Model({"x": x, "keep": keep}, finished(a, y, seeds), name="carrying")
     model.architecture = a
     return model
 
 
-def hand_over(source: Any, target: Any) -> None:
+def copy_weights(source: Any, target: Any) -> None:
     """Give a network the weights of its plain or carrying twin; states stay behind."""
     for layer in source.layers:
         if layer.trainable_variables:
             twin = target.get_layer(layer.name)
-            for mine, theirs in zip(twin.trainable_variables, layer.trainable_variables, strict=True):
-                mine.assign(np.array(theirs.value))  # a copy: engines give the arrays of a model away
+            for own, theirs in zip(twin.trainable_variables, layer.trainable_variables, strict=True):
+                own.assign(np.array(theirs.value))  # a copy: engines give the arrays of a model away

@@ -38,16 +38,7 @@ def repeat(a: Architecture, vector: Any, x: Any, future: Any, seeds: Seeds) -> A
     if future is not None:
         rows = ops.concatenate([rows, future], axis=-1)
     return cells.get(a.cell).layer(
-        a.units[-1],
-        LayerSettings(
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
-            sequences=True,
-            seed=next(seeds.added),
-            name="decoder",
-        ),
+        a.units[-1], LayerSettings.of(a, sequences=True, seed=next(seeds.added), name="decoder")
     )(rows)
 
 
@@ -72,13 +63,7 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def __init__(self, architecture: Architecture, seeds: Seeds) -> None:
         super().__init__(name="decoder")
         a = self.form = architecture
-        settings = LayerSettings(
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
-            seed=next(seeds.added),
-        )
+        settings = LayerSettings.of(a, seed=next(seeds.added))
         self.cell = cells.get(a.cell).layer(a.width, settings).cell
         self.look = (
             AdditiveWeights(a.width, seed=next(seeds.added), name="attention") if (a.decoder == "attention") else None
@@ -129,20 +114,20 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
         count = a.horizon if a.answer == "path" else ops.shape(rows)[1]
         keys = None if self.look is None else self.look.keys(rows)
         first = ops.broadcast_to(ops.convert_to_tensor(self.start), (batch, a.outputs))
-        given: dict[str, Any] = {"step": ops.arange(count)}  # there is always something to go through
+        per_step: dict[str, Any] = {"step": ops.arange(count)}  # there is always something to go through
         if future is not None:
-            given["future"] = ops.transpose(future, (1, 0, 2))
+            per_step["future"] = ops.transpose(future, (1, 0, 2))
         if training and teacher is not None:
             before = ops.concatenate([ops.expand_dims(first, 1), teacher[:, :-1]], axis=1)
-            given["teacher"] = ops.transpose(before, (1, 0, 2))
-            given["taught"] = keras.random.uniform((count, batch, 1), seed=self.draws) < a.teacher_forcing
+            per_step["teacher"] = ops.transpose(before, (1, 0, 2))
+            per_step["taught"] = keras.random.uniform((count, batch, 1), seed=self.draws) < a.teacher_forcing
         dropped = self._dropped(batch) if training and a.head_dropout else None
 
         def step(carried: Any, now: Any) -> Any:
-            states, said = carried
+            states, output = carried
             if "teacher" in now:
-                said = ops.where(now["taught"], now["teacher"], said)
-            entering = [said, *([now["future"]] if "future" in now else [])]
+                output = ops.where(now["taught"], now["teacher"], output)
+            entering = [output, *([now["future"]] if "future" in now else [])]
             if self.look is not None:
                 entering.append(context(self.look.weigh(keys, states[0], mask), rows))
             y, states = self.cell(ops.concatenate(entering, axis=-1), states, training=False)
@@ -150,7 +135,7 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
                 y = layer(y if dropped is None else y * dropped[number])
             return (list(states), y), y
 
-        _, outputs = ops.scan(step, (list(states), first), given)
+        _, outputs = ops.scan(step, (list(states), first), per_step)
         return ops.transpose(outputs, (1, 0, 2))
 
     def _dropped(self, batch: Any) -> list[Any]:

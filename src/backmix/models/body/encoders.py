@@ -40,36 +40,33 @@ def encode(a: Architecture, x: Any, mask: Any, seeds: Seeds, *, rows: bool, stat
     many-to-one output of the layer below (of the input: the last real row).
     """
     y, last = x, (last_row(x, mask) if a.residual else None)
-    kept: tuple[Any, ...] = ()
+    states_kept: tuple[Any, ...] = ()
     for number, units in enumerate(a.units, 1):
         top = number == len(a.units)
         sequences = rows if top else True
         ask = (top and states) or (sequences and a.bidirectional and (top or a.residual))
-        settings = LayerSettings(
+        settings = LayerSettings.of(
+            a,
             dropout=a.dropout,
             recurrent_dropout=a.recurrent_dropout,
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
             sequences=sequences,
             states=ask,
             seed=next(seeds.plain),
             name=f"recurrent_{number}",
         )
-        found = _layer(a, units, settings, seeds)(y, mask=mask)
-        new, *kept_here = found if ask else (found,)
+        result = _layer(a, units, settings, seeds)(y, mask=mask)
+        new, *kept_here = result if ask else (result,)
         if ask:
-            kept = _joined(kept_here, both=a.bidirectional)
+            states_kept = _joined(kept_here, both=a.bidirectional)
         if not sequences:
             raw = new
         elif ask:
-            raw = kept[0]
+            raw = states_kept[0]
         else:
             raw = new[:, -1] if top or a.residual else None  # a masked row repeats the state before it
         dress = dressed(a, number, (y.shape[-1], units * (2 if a.bidirectional else 1)), seeds)
         y, last = (dress(new, y) if sequences else None), (None if raw is None else dress(raw, last))
-    return Encoded(y, last, (last, *kept[1:]) if states else ())
+    return Encoded(y, last, (last, *states_kept[1:]) if states else ())
 
 
 def last_row(rows: Any, mask: Any) -> Any:
@@ -113,7 +110,7 @@ def _joined(states: list[Any], *, both: bool) -> tuple[Any, ...]:
         return tuple(states)
     half = len(states) // 2
     concatenate = use_engine().ops.concatenate
-    return tuple(concatenate([states[at], states[half + at]], axis=-1) for at in range(half))
+    return tuple(concatenate([states[letter], states[half + letter]], axis=-1) for letter in range(half))
 
 
 def dressed(a: Architecture, number: int, widths: tuple[int, int], seeds: Seeds) -> Any:
@@ -129,11 +126,11 @@ def dressed(a: Architecture, number: int, widths: tuple[int, int], seeds: Seeds)
             kernel_initializer=initializer("glorot_uniform", next(seeds.added)),
         )
 
-    def dress(given: Any, before: Any) -> Any:
+    def dress(output: Any, residual: Any) -> Any:
         if norm is not None:
-            given = norm(given)
+            output = norm(output)
         if not a.residual:
-            return given
-        return given + (before if skip is None else skip(before))
+            return output
+        return output + (residual if skip is None else skip(residual))
 
     return dress

@@ -24,19 +24,19 @@ def leaves_fast_path(architecture: Architecture) -> tuple[Decision, ...]:
         return ()
     if a.cell == "simple_rnn":
         return (Decision(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
-    found = []
+    reasons = []
     if a.recurrent_dropout:
-        found.append(Decision(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))
+        reasons.append(Decision(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))
     if a.activation != "tanh":
-        found.append(Decision(a.activation, "models.slow_activation", {"needed": "tanh"}, "model.activation"))
+        reasons.append(Decision(a.activation, "models.slow_activation", {"needed": "tanh"}, "model.activation"))
     if a.recurrent_activation != "sigmoid":
-        found.append(
+        reasons.append(
             Decision(
                 a.recurrent_activation, "models.slow_activation", {"needed": "sigmoid"}, "model.recurrent_activation"
             )
         )
     if a.cell == "gru" and not a.reset_after:
-        found.append(Decision(False, "models.slow_reset", {}, "model.reset_after"))
+        reasons.append(Decision(False, "models.slow_reset", {}, "model.reset_after"))
     if a.feedback:
-        found.append(Decision(a.decoder, "forms.slow_feedback", {}, "model.decoder"))
-    return tuple(found)
+        reasons.append(Decision(a.decoder, "forms.slow_feedback", {}, "model.decoder"))
+    return tuple(reasons)

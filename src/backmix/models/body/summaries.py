@@ -51,5 +51,5 @@ def summarise(x: Any, mask: Any = None) -> Any:
     last = ops.sum(x * is_last, axis=1, keepdims=True)
     log_spread = STRETCH * (0.5 * ops.log(variance + FLOOR**2) - math.log(CENTRE))
     log_step = STRETCH * (ops.log(mean_step + FLOOR) - math.log(CENTRE))
-    found = ops.concatenate([mean, log_spread, slope * (count - 1.0), log_step, last], axis=-1)
-    return ops.squeeze(found, axis=1)
+    statistics = ops.concatenate([mean, log_spread, slope * (count - 1.0), log_step, last], axis=-1)
+    return ops.squeeze(statistics, axis=1)

@@ -26,7 +26,7 @@ keras = use_engine()
 
 def transform(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
     """Run x (B, T, F) through the blocks: rows (B, T, W) and the last real one."""
-    y = Places(name="places")(_dense(a.width, "linear", "embed", next(seeds.plain))(x))
+    y = PositionEncoding(name="places")(_dense(a.width, "linear", "embed", next(seeds.plain))(x))
     for number in range(1, len(a.units) + 1):
         name = f"block_{number}"
         inner = _norm(f"{name}_norm_1")(y)
@@ -41,10 +41,10 @@ def transform(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
     return Encoded(y, last_row(y, mask))
 
 
-class Places(keras.layers.Layer):  # type: ignore[misc, name-defined]
+class PositionEncoding(keras.layers.Layer):  # type: ignore[misc, name-defined]
     """Adds to every row of (B, T, W) where it stands in the window, in sines and cosines of `rates`.
 
-    >>> Places()(keras.ops.zeros((1, 3, 4))).shape
+    >>> PositionEncoding()(keras.ops.zeros((1, 3, 4))).shape
     (1, 3, 4)
     """
 
@@ -66,8 +66,8 @@ def rates(width: int) -> NDArray[np.float64]:
     [1.0, 0.01]
     """
     half = (width + 1) // 2
-    found: NDArray[np.float64] = 10_000.0 ** (-np.arange(half) / half)
-    return found
+    radians: NDArray[np.float64] = 10_000.0 ** (-np.arange(half) / half)
+    return radians
 
 
 def _norm(name: str) -> Any:

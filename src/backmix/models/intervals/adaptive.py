@@ -40,7 +40,7 @@ LARGEST = 1e6
 
 
 @dataclass(frozen=True)
-class Ahead:
+class PendingPrediction:
     """A prediction whose result is not known yet.
 
     row: its number, by which the result is told later; radius: half the width from the calibration
@@ -62,7 +62,7 @@ class AdaptiveState:
     factors: tuple[float, ...]
     weights: tuple[float, ...]
     recent: tuple[float, ...]
-    pending: Mapping[int, tuple[Ahead, tuple[float, ...]]]
+    pending: Mapping[int, tuple[PendingPrediction, tuple[float, ...]]]
 
     @property
     def factor(self) -> float:
@@ -83,7 +83,7 @@ class Adaptive:
         return AdaptiveState((1.0,) * count, (1.0 / count,) * count, recent, {})
 
     def step(
-        self, ahead: Ahead, results: Mapping[int, float], state: AdaptiveState
+        self, ahead: PendingPrediction, results: Mapping[int, float], state: AdaptiveState
     ) -> tuple[tuple[float, float], AdaptiveState]:
         """The interval (low, high) of a new prediction, after learning from the results that have come.
 
@@ -91,10 +91,10 @@ class Adaptive:
         nothing. A prediction without a calibrated radius has an infinite interval.
 
         >>> adaptive = Adaptive(0.9)
-        >>> interval, state = adaptive.step(Ahead(0, 10.0, 2.0), {}, adaptive.start())
+        >>> interval, state = adaptive.step(PendingPrediction(0, 10.0, 2.0), {}, adaptive.start())
         >>> interval
         (8.0, 12.0)
-        >>> (low, high), state = adaptive.step(Ahead(1, 10.0, 2.0), {0: 13.0}, state)
+        >>> (low, high), state = adaptive.step(PendingPrediction(1, 10.0, 2.0), {0: 13.0}, state)
         >>> low < 8.0 and high > 12.0
         True
         """
@@ -113,14 +113,14 @@ class Adaptive:
     def _learned(self, state: AdaptiveState, row: int, result: float) -> AdaptiveState:
         """The state behind one result."""
         pending = dict(state.pending)
-        ahead, given = pending.pop(row)
+        ahead, factors = pending.pop(row)
         if not math.isfinite(result):
             return replace(state, pending=pending)
         score = min(abs(result - ahead.prediction) / max(ahead.radius, 1e-300), LARGEST)
         usual = sorted(state.recent)
         largest, middle = usual[-1], max(usual[len(usual) // 2], 1e-300)
         outside = 1.0 - self.level
-        losses = [(self.level if score > factor else -outside) * (score - factor) / middle for factor in given]
+        losses = [(self.level if score > factor else -outside) * (score - factor) / middle for factor in factors]
         least = min(losses)
         weights = [w * math.exp(-KEENNESS * (loss - least)) for w, loss in zip(state.weights, losses, strict=True)]
         total = sum(weights)
@@ -128,7 +128,7 @@ class Adaptive:
         return AdaptiveState(
             tuple(
                 max(factor + speed * largest * ((score > then) - outside), 0.0)
-                for factor, speed, then in zip(state.factors, SPEEDS, given, strict=True)
+                for factor, speed, then in zip(state.factors, SPEEDS, factors, strict=True)
             ),
             tuple((1.0 - SHARED) * w / total + even for w in weights),
             (*state.recent, score)[-RECENT:],
@@ -137,7 +137,7 @@ class Adaptive:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class PredictionSeries:
     """N predictions of one quantity in the order in which they were made.
 
     prediction, truth, radius: (N,), truth NaN where it never becomes known
@@ -152,22 +152,24 @@ class Course:
     known: NDArray[np.int64]
 
 
-def follow(adaptive: Adaptive, course: Course, state: AdaptiveState) -> tuple[Floats, AdaptiveState]:
+def follow(adaptive: Adaptive, course: PredictionSeries, state: AdaptiveState) -> tuple[Floats, AdaptiveState]:
     """The intervals (N, 2) of a course, each from the results known by then, and the state behind it.
 
     >>> at = np.arange(3)
-    >>> course = Course(np.zeros(3), np.array([5.0, 0.0, 0.0]), np.ones(3), at, at + 2)
+    >>> course = PredictionSeries(np.zeros(3), np.array([5.0, 0.0, 0.0]), np.ones(3), at, at + 2)
     >>> follow(Adaptive(0.9), course, Adaptive(0.9).start())[0][:, 1].tolist()[:2]
     [1.0, 1.0]
     """
-    found = np.empty((len(course.made), 2))
+    intervals = np.empty((len(course.made), 2))
     known = np.maximum(course.known, course.made + 1)
-    told = np.argsort(known, kind="stable")
-    at = 0
+    by_arrival = np.argsort(known, kind="stable")
+    arrived = 0
     for n in range(len(course.made)):
         results: dict[int, float] = {}
-        while at < len(told) and known[told[at]] <= course.made[n]:
-            results[int(told[at])] = float(course.truth[told[at]])
-            at += 1
-        found[n], state = adaptive.step(Ahead(n, float(course.prediction[n]), float(course.radius[n])), results, state)
-    return found, state
+        while arrived < len(by_arrival) and known[by_arrival[arrived]] <= course.made[n]:
+            results[int(by_arrival[arrived])] = float(course.truth[by_arrival[arrived]])
+            arrived += 1
+        intervals[n], state = adaptive.step(
+            PendingPrediction(n, float(course.prediction[n]), float(course.radius[n])), results, state
+        )
+    return intervals, state

@@ -41,10 +41,10 @@ class Band:
     edges: tuple[float, ...]
     scores: tuple[Scores, ...]
 
-    def stages(self, at: Floats) -> NDArray[np.int64]:
+    def stages(self, progress: Floats) -> NDArray[np.int64]:
         """The stage of each place (n,) on the way."""
-        found: NDArray[np.int64] = np.searchsorted(np.array(self.edges), at, side="right").astype(np.int64)
-        return found
+        stage: NDArray[np.int64] = np.searchsorted(np.array(self.edges), progress, side="right").astype(np.int64)
+        return stage
 
     def radii(self, level: float) -> Floats:
         """(S,) half the width in each stage; infinite where too few units were known."""
@@ -83,26 +83,26 @@ class Bands:
         elapsed: (n,) time since the batch began, as `Task.elapsed` tells it, for bands with that stage
         level: another share than that of the calibration
         """
-        said = np.atleast_1d(np.asarray(prediction, dtype=np.float64))
+        predictions = np.atleast_1d(np.asarray(prediction, dtype=np.float64))
         band = self.band(target, horizon)
         radii = band.radii(self.level if level is None else level)
         if self.stage == "none":
-            return np.full(len(said), radii[0])
+            return np.full(len(predictions), radii[0])
         if self.stage == "elapsed" and elapsed is None:
-            return np.full(len(said), radii.max())  # somewhere on the way: the widest
-        at = said if self.stage == "told" else np.atleast_1d(np.asarray(elapsed, dtype=np.float64))
-        found: Floats = np.where(np.isfinite(at), radii[band.stages(at)], math.inf)
-        return found
+            return np.full(len(predictions), radii.max())  # somewhere on the way: the widest
+        progress = predictions if self.stage == "told" else np.atleast_1d(np.asarray(elapsed, dtype=np.float64))
+        radius: Floats = np.where(np.isfinite(progress), radii[band.stages(progress)], math.inf)
+        return radius
 
     def begin(self, target: str, horizon: int = 0) -> tuple[Adaptive, AdaptiveState]:
         """An adaptive interval for live results, and its state before the first one."""
         adaptive = Adaptive(self.level)
-        scores = max(self.band(target, horizon).scores, key=lambda some: len(some.values))
+        scores = max(self.band(target, horizon).scores, key=lambda candidate: len(candidate.values))
         radius = scores.radius(self.level)
         if not (math.isfinite(radius) and radius > 0):
             return adaptive, adaptive.start()
-        some = np.linspace(0, len(scores.values) - 1, min(RECENT, len(scores.values))).round().astype(np.int64)
-        return adaptive, adaptive.start((scores.values[some] / radius).tolist())
+        candidate = np.linspace(0, len(scores.values) - 1, min(RECENT, len(scores.values))).round().astype(np.int64)
+        return adaptive, adaptive.start((scores.values[candidate] / radius).tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -160,8 +160,8 @@ class ClassSets:
         """
         p = np.asarray(probabilities, dtype=np.float64)
         limits = np.array([scores.radius(self.level if level is None else level) for scores in self.scores])
-        found: NDArray[np.bool_] = (1.0 - p <= limits) & np.isfinite(p)
-        return found
+        inside: NDArray[np.bool_] = (1.0 - p <= limits) & np.isfinite(p)
+        return inside
 
     def few(self) -> tuple[str, ...]:
         """The classes that no set can leave out, because too few of their windows are known."""
@@ -185,11 +185,11 @@ class ClassSets:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The sets of `to_dict`; ValueError, KeyError or TypeError when they are malformed."""
         classes = tuple(_name(name) for name in data["classes"])
-        scores = tuple(Scores.from_dict(one) for one in data["scores"])
+        scores = tuple(Scores.from_dict(entry) for entry in data["scores"])
         _one_of(data["unit"], Unit)
         if data["kind"] != "sets" or len(scores) != len(classes) or len(set(classes)) != len(classes) or not classes:
             raise ValueError("expected scores for every class")
-        if any(len(one.values) and (one.values[0] < 0 or one.values[-1] > 1) for one in scores):
+        if any(len(entry.values) and (entry.values[0] < 0 or entry.values[-1] > 1) for entry in scores):
             raise ValueError("expected scores between 0 and 1")
         return cls(_level(data), data["unit"], classes, scores)
 
@@ -205,7 +205,7 @@ def calibrated_from(data: Mapping[str, Any]) -> Calibrated:
 
 def _band(data: Mapping[str, Any]) -> Band:
     edges = np.asarray(data["edges"], dtype=np.float64)
-    scores = tuple(Scores.from_dict(one) for one in data["scores"])
+    scores = tuple(Scores.from_dict(entry) for entry in data["scores"])
     horizon = data["horizon"]
     if not isinstance(horizon, int) or isinstance(horizon, bool) or horizon < 0:
         raise ValueError("expected a number of rows")
@@ -213,7 +213,7 @@ def _band(data: Mapping[str, Any]) -> Band:
         raise ValueError("expected scores for every stage")
     if not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
         raise ValueError("expected ascending edges")
-    if any(len(one.values) and one.values[0] < 0 for one in scores):
+    if any(len(entry.values) and entry.values[0] < 0 for entry in scores):
         raise ValueError("expected absolute errors")
     return Band(_name(data["target"]), horizon, tuple(edges.tolist()), scores)
 

@@ -57,13 +57,13 @@ class Scores:
         >>> Scores.of([1.0, 2.0, 3.0, 9.0], units=["A", "A", "A", "B"]).units
         2
         """
-        found = np.asarray(list(scores) if isinstance(scores, range) else scores, dtype=np.float64)
-        order = np.argsort(found, kind="stable")
+        values = np.asarray(list(scores) if isinstance(scores, range) else scores, dtype=np.float64)
+        order = np.argsort(values, kind="stable")
         if units is None:
-            return cls(found[order], np.arange(1, len(found) + 1) / (len(found) + 1), len(found))
+            return cls(values[order], np.arange(1, len(values) + 1) / (len(values) + 1), len(values))
         _, codes, counts = np.unique(np.asarray(units), return_inverse=True, return_counts=True)
         weights = 1.0 / ((len(counts) + 1) * counts[codes])
-        return cls(found[order], np.cumsum(weights[order]), len(counts))
+        return cls(values[order], np.cumsum(weights[order]), len(counts))
 
     def radius(self, level: float) -> float:
         """What a new score stays at or below with a chance of at least ``level``; infinite for too few units.
@@ -71,8 +71,8 @@ class Scores:
         The smallest value whose share reaches the level: with one row per unit the k-th smallest of n, where
         k = ceil((n + 1) level).
         """
-        at = int(np.searchsorted(self.shares, level - EXACT))
-        return float(self.values[at]) if at < len(self.values) else math.inf
+        index = int(np.searchsorted(self.shares, level - EXACT))
+        return float(self.values[index]) if index < len(self.values) else math.inf
 
     def thinned(self, most: int, level: float) -> Self:
         """At most ``most`` (2 or more) of the values: radii are exact at ``level``, elsewhere never smaller."""
@@ -80,8 +80,8 @@ class Scores:
             return self
         even = np.linspace(0, len(self.values) - 1, most - 1).round().astype(np.int64)
         exact = int(np.searchsorted(self.shares, level - EXACT))
-        at = np.unique(np.append(even, min(exact, len(self.values) - 1)))
-        return type(self)(self.values[at], self.shares[at], self.units)
+        indices = np.unique(np.append(even, min(exact, len(self.values) - 1)))
+        return type(self)(self.values[indices], self.shares[indices], self.units)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -7,7 +7,7 @@ This module says whether the kernels are there. `kernels.xla` calls them from JA
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -80,3 +80,7 @@ class Operands:
     x_mask: Any = None
     h_mask: Any = None
     seen: Any = None
+
+    def arrays(self) -> tuple[Any, ...]:
+        """All of them in the order of the native calls."""
+        return tuple(getattr(self, entry.name) for entry in fields(self))

@@ -14,21 +14,9 @@ from backmix.models.kernels import KernelForm, Operands, native
 from backmix.text import say
 
 
-def run(form: KernelForm, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
+def run(form: KernelForm, operands: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
     """As `kernels.xla.run`, for torch tensors; differentiable once."""
-    h, h_last, c_last = _function().apply(
-        form,
-        sequences,
-        given.x,
-        given.h0,
-        given.c0,
-        given.kernel,
-        given.recurrent,
-        given.bias,
-        given.x_mask,
-        given.h_mask,
-        given.seen,
-    )
+    h, h_last, c_last = _function().apply(form, sequences, *operands.arrays())
     return (h if sequences else None), h_last, (c_last if form.cell == "lstm" else None)
 
 
@@ -39,13 +27,13 @@ def _function() -> Any:
     def forward(ctx: Any, form: KernelForm, sequences: bool, *tensors: Any) -> Any:
         arrays = [_numpy(tensor) for tensor in tensors]
         numbers = form.numbers(len(arrays[0]))
-        h, h_last, c_last, kept = map(
+        h, h_last, c_last, activations = map(
             torch.from_numpy, native().forward(*arrays, numbers, sequences, any(ctx.needs_input_grad))
         )
         # saved by torch, which notices when somebody writes into them before the way back
         ctx.save_for_backward(h, *(tensor for tensor in tensors if tensor is not None))
         ctx.there = [tensor is not None for tensor in tensors]
-        ctx.numbers, ctx.sequences, ctx.kept = numbers, sequences, kept
+        ctx.numbers, ctx.sequences, ctx.kept = numbers, sequences, activations
         ctx.set_materialize_grads(False)
         return (h if sequences else h.new_empty(0)), h_last, c_last
 
@@ -53,10 +41,10 @@ def _function() -> Any:
         if torch.is_grad_enabled():  # create_graph: torch's own once_differentiable would let it pass in silence
             raise RuntimeError(say("models.once_differentiable"))
         h, *saved = ctx.saved_tensors
-        left = iter(saved)
-        arrays = [_numpy(next(left)) if there else None for there in ctx.there]
+        tensors = iter(saved)
+        arrays = [_numpy(next(tensors)) if there else None for there in ctx.there]
         dh, dh_last, dc_last = (None if pull is None or not pull.numel() else _numpy(pull) for pull in pulls)
-        found = native().backward(
+        arrays_of_gradients = native().backward(
             *arrays,
             _numpy(h),
             _numpy(ctx.kept),
@@ -66,11 +54,11 @@ def _function() -> Any:
             ctx.numbers,
             ctx.needs_input_grad[2],
         )
-        gradients = [torch.from_numpy(array) for array in found]
+        gradients = [torch.from_numpy(array) for array in arrays_of_gradients]
         if arrays[5] is not None:
             gradients[5] = gradients[5].reshape(arrays[5].shape)
-        wanted = ctx.needs_input_grad[2:8]
-        return (None, None, *(g if want else None for g, want in zip(gradients, wanted, strict=True)), None, None, None)
+        needed = ctx.needs_input_grad[2:8]
+        return (None, None, *(g if need else None for g, need in zip(gradients, needed, strict=True)), None, None, None)
 
     return type(
         "RecurrentLayer",

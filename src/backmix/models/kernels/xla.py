@@ -20,26 +20,14 @@ from backmix.models.kernels import KernelForm, Operands, native
 FORWARD, BACKWARD = "backmix_forward", "backmix_backward"
 
 
-def run(form: KernelForm, given: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
+def run(form: KernelForm, operands: Operands, *, sequences: bool) -> tuple[Any, Any, Any]:
     """h of all steps (B, T, H) (None without ``sequences``), the last h (B, H), the last c (B, H).
 
     c is None for cells without one. Arrays are float32, ``given.seen`` boolean. Works under jit, grad
     and vmap (a vmap runs its parts one after the other).
     """
     usable()
-    h, h_last, c_last = _layer(
-        form,
-        sequences,
-        given.x,
-        given.h0,
-        given.c0,
-        given.kernel,
-        given.recurrent,
-        given.bias,
-        given.x_mask,
-        given.h_mask,
-        given.seen,
-    )
+    h, h_last, c_last = _layer(form, sequences, *operands.arrays())
     return (h if sequences else None), h_last, (c_last if form.cell == "lstm" else None)
 
 
@@ -70,51 +58,33 @@ def _forward(form: KernelForm, arrays: tuple[Any, ...], *, sequences: bool, keep
         _floats(rows, c),
         _floats(form.kept(x.shape, units) if keep else 0),
     )
-    found: tuple[Any, Any, Any, Any] = _call(FORWARD, outputs, form, rows)(*_filled(arrays))
-    return found
+    results: tuple[Any, Any, Any, Any] = _call(FORWARD, outputs, form, rows)(*_filled(arrays))
+    return results
 
 
 def _layer_forward(form: KernelForm, sequences: bool, *primals: Any) -> tuple[Any, Any]:
     arrays = tuple(None if p is None else p.value for p in primals)
-    h, h_last, c_last, kept = _forward(form, arrays, sequences=sequences, keep=True)
-    wanted = () if primals[0].perturbed else None  # a residual must be a tree of arrays: its shape tells
-    shown = h if sequences else jnp.zeros((0, *h.shape[1:]), h.dtype)
-    return (shown, h_last, c_last), (arrays, h, kept, wanted)
+    h, h_last, c_last, activations = _forward(form, arrays, sequences=sequences, keep=True)
+    x_wanted = () if primals[0].perturbed else None  # a residual must be a tree of arrays: its shape tells
+    outputs = h if sequences else jnp.zeros((0, *h.shape[1:]), h.dtype)
+    return (outputs, h_last, c_last), (arrays, h, activations, x_wanted)
 
 
 def _layer_backward(form: KernelForm, sequences: bool, residuals: Any, pulls: Any) -> tuple[Any, ...]:
-    arrays, h, kept, wanted = residuals
+    arrays, h, activations, x_wanted = residuals
     dh, dh_last, dc_last = (None if isinstance(pull, SymbolicZero) else pull for pull in pulls)
     if not sequences:
         dh = None
-    x, h0, c0, kernel, recurrent, bias, x_mask, h_mask, seen = _filled(arrays)
-    outputs = tuple(
-        _floats(*shape)
-        for shape in (
-            x.shape if wanted is not None else (0,),
-            h0.shape,
-            c0.shape,
-            kernel.shape,
-            recurrent.shape,
-            bias.shape,
-        )
+    filled = _filled(arrays)
+    x, *differentiated = filled[:6]
+    outputs = (
+        _floats(*(x.shape if x_wanted is not None else (0,))),
+        *(_floats(*operand.shape) for operand in differentiated),
     )
-    found = _call(BACKWARD, outputs, form, x.shape[0])(
-        x,
-        h0,
-        c0,
-        kernel,
-        recurrent,
-        bias,
-        x_mask,
-        h_mask,
-        seen,
-        h,
-        kept,
-        *(_empty() if pull is None else pull for pull in (dh, dh_last, dc_last)),
+    gradients_of_all = _call(BACKWARD, outputs, form, x.shape[0])(
+        *filled, h, activations, *(_empty() if pull is None else pull for pull in (dh, dh_last, dc_last))
     )
-    dx, dh0, dc0, dkernel, drecurrent, dbias = found
-    gradients = (dx if wanted is not None else None, dh0, dc0, dkernel, drecurrent, dbias, None, None, None)
+    gradients = ((gradients_of_all[0] if x_wanted is not None else None), *gradients_of_all[1:], None, None, None)
     return tuple(g if a is not None else None for g, a in zip(gradients, arrays, strict=True))
 
 
@@ -128,8 +98,8 @@ def _call(name: str, outputs: Any, form: KernelForm, rows: int) -> Any:
 
 def _filled(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """Empty arrays where there is nothing: the calls have a fixed number of them."""
-    *floats, seen = arrays
-    return (*(_empty() if a is None else a for a in floats), jnp.zeros((0,), bool) if seen is None else seen)
+    *floats, mask = arrays
+    return (*(_empty() if a is None else a for a in floats), jnp.zeros((0,), bool) if mask is None else mask)
 
 
 def _empty() -> Any:

@@ -34,7 +34,7 @@ ROLES: Mapping[Kind, Mapping[str, type]] = {
 """The arrays of each kind."""
 MOST_VIEWS, MOST_WIDTH = 3, 500_000
 """Views side by side, and numbers that a window may become."""
-TOGETHER = 2_000_000
+MOST_LOOKUPS = 2_000_000
 """Places in a forest that are looked up at a time."""
 
 
@@ -60,12 +60,12 @@ class Member:
 
     def outputs(self, x: NDArray[np.float32], mask: Mask | None = None, ended: Mask | None = None) -> Floats:
         """(B, T, F) scaled windows, (B, T) which rows are real, (B,) whether the batch has ended -> (B, O)."""
-        seen = named(self.view).rows(x, mask)
+        rows = named(self.view).rows(x, mask)
         if self.kind == "forest":
-            return self._voted(seen)
+            return self._voted(rows)
         if self.kind == "staged":
-            return self._by_stage(seen.astype(np.float64), stages_of(self.arrays["ends"], x, mask, ended))
-        raw = seen.astype(np.float64) @ self.arrays["kernel"] + self.arrays["bias"]
+            return self._by_stage(rows.astype(np.float64), stages_of(self.arrays["ends"], x, mask, ended))
+        raw = rows.astype(np.float64) @ self.arrays["kernel"] + self.arrays["bias"]
         if self.activation == "softmax":
             raw = np.exp(raw - raw.max(axis=1, keepdims=True))
             return np.asarray(raw / raw.sum(axis=1, keepdims=True))
@@ -73,8 +73,8 @@ class Member:
 
     def check(self, *, steps: int | None, features: int, outputs: int) -> None:
         """ValueError or KeyError unless arrays and names can be those of such windows and outputs."""
-        wanted = ROLES[self.kind]
-        if set(self.arrays) != set(wanted) or any(self.arrays[role].dtype != kind for role, kind in wanted.items()):
+        roles = ROLES[self.kind]
+        if set(self.arrays) != set(roles) or any(self.arrays[role].dtype != kind for role, kind in roles.items()):
             raise ValueError(self.name)
         width = named(self.view).width(steps, features) if self.view.count("+") < MOST_VIEWS else MOST_WIDTH + 1
         if width > MOST_WIDTH:  # a few letters must not ask for gigabytes
@@ -104,7 +104,7 @@ class Member:
     def _check_forest(self, width: int, outputs: int) -> None:
         roots, feature, threshold, left, right, value = (self.arrays[role] for role in ROLES["forest"])
         count = len(feature)
-        at, leaf = np.arange(count), feature < 0
+        node, leaf = np.arange(count), feature < 0
         sound = (
             roots.ndim == 1
             and len(roots) > 0
@@ -117,40 +117,40 @@ class Member:
             and ((roots >= 0) & (roots < count)).all()
             and ((left[leaf] >= 0) & (left[leaf] < len(value))).all()
             # a way down only ever goes on to later places, so it ends
-            and all(((a[~leaf] > at[~leaf]) & (a[~leaf] < count)).all() for a in (left, right))
+            and all(((a[~leaf] > node[~leaf]) & (a[~leaf] < count)).all() for a in (left, right))
         )
         if not sound:
             raise ValueError(self.name)
 
-    def _by_stage(self, seen: Floats, stage: NDArray[np.int64]) -> Floats:
+    def _by_stage(self, rows: Floats, stage: NDArray[np.int64]) -> Floats:
         """The linear model of each row's stage."""
-        found = np.empty((len(seen), self.arrays["bias"].shape[1]))
+        outputs = np.empty((len(rows), self.arrays["bias"].shape[1]))
         for number in np.unique(stage).tolist():
-            at = stage == number
-            found[at] = seen[at] @ self.arrays["kernel"][number] + self.arrays["bias"][number]
-        return found
+            in_stage = stage == number
+            outputs[in_stage] = rows[in_stage] @ self.arrays["kernel"][number] + self.arrays["bias"][number]
+        return outputs
 
-    def _voted(self, seen: NDArray[np.float32]) -> Floats:
+    def _voted(self, rows: NDArray[np.float32]) -> Floats:
         """The mean over all trees of the leaf that each row falls into."""
         roots, feature, threshold, left, right, value = (self.arrays[role] for role in ROLES["forest"])
-        found = np.empty((len(seen), value.shape[1]))
-        for low in range(0, len(seen), max(1, TOGETHER // len(roots))):
-            rows = seen[low : low + max(1, TOGETHER // len(roots))]
-            place = np.broadcast_to(roots, (len(rows), len(roots))).copy()
-            row = np.broadcast_to(np.arange(len(rows))[:, None], place.shape)
-            asked = np.argwhere(feature[place] >= 0)
-            while len(asked):
-                a, b = asked[:, 0], asked[:, 1]
-                here = place[a, b]
-                down = rows[row[a, b], feature[here]] <= threshold[here]
-                place[a, b] = np.where(down, left[here], right[here])
-                asked = asked[feature[place[a, b]] >= 0]
+        outputs = np.empty((len(rows), value.shape[1]))
+        for low in range(0, len(rows), max(1, MOST_LOOKUPS // len(roots))):
+            block = rows[low : low + max(1, MOST_LOOKUPS // len(roots))]
+            place = np.broadcast_to(roots, (len(block), len(roots))).copy()
+            row = np.broadcast_to(np.arange(len(block))[:, None], place.shape)
+            inner = np.argwhere(feature[place] >= 0)
+            while len(inner):
+                a, b = inner[:, 0], inner[:, 1]
+                node = place[a, b]
+                down = block[row[a, b], feature[node]] <= threshold[node]
+                place[a, b] = np.where(down, left[node], right[node])
+                inner = inner[feature[place[a, b]] >= 0]
             # tree by tree, so that neither the company of other rows nor their number moves the last bit
-            total = np.zeros((len(rows), value.shape[1]))
+            total = np.zeros((len(block), value.shape[1]))
             for tree in range(len(roots)):
                 total += value[left[place[:, tree]]]
-            found[low : low + len(rows)] = total / len(roots)
-        return found
+            outputs[low : low + len(block)] = total / len(roots)
+        return outputs
 
 
 def stages_of(ends: Floats, x: NDArray[Any], mask: Mask | None, ended: Mask | None) -> NDArray[np.int64]:

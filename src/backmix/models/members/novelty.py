@@ -94,8 +94,8 @@ class Ellipse:
         Complete decomposition: Alcala & Qin, J. Process Control 21 (2011) 322.
         """
         off = rows - self.center
-        found: Floats = (off @ self.root if self.root.ndim == 2 else off * self.root) ** 2
-        return found
+        shares: Floats = (off @ self.root if self.root.ndim == 2 else off * self.root) ** 2
+        return shares
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -141,8 +141,8 @@ class Subspace:
 
     def scores(self, rows: Floats) -> Floats:
         """The components (n, C) of rows (n, F)."""
-        found: Floats = ((rows - self.center) / self.scale) @ self.loadings
-        return found
+        scores: Floats = ((rows - self.center) / self.scale) @ self.loadings
+        return scores
 
     def distances(self, rows: Floats) -> Floats:
         """(n, 2) T² and the squared prediction error of rows (n, F): the sums of `along` and `beside`."""
@@ -154,15 +154,15 @@ class Subspace:
     def along(self, rows: Floats) -> Floats:
         """The part (n, F) of every column in Hotelling's T² (Jackson & Mudholkar, Technometrics 21 (1979) 341)."""
         root = (self.loadings / np.sqrt(self.variances)) @ self.loadings.T
-        found: Floats = (((rows - self.center) / self.scale) @ root) ** 2
-        return found
+        shares: Floats = (((rows - self.center) / self.scale) @ root) ** 2
+        return shares
 
     def beside(self, rows: Floats) -> Floats:
         """The part (n, F) of every column in the squared prediction error (Kourti & MacGregor, Chemom.
         Intell. Lab. Syst. 28 (1995) 3)."""
         x = (rows - self.center) / self.scale
-        found: Floats = (x - (x @ self.loadings) @ self.loadings.T) ** 2
-        return found
+        shares: Floats = (x - (x @ self.loadings) @ self.loadings.T) ** 2
+        return shares
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -184,7 +184,7 @@ class Subspace:
 
 
 def _array(values: Any, axes: int) -> Floats:
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != axes or not np.isfinite(found).all():
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != axes or not np.isfinite(array).all():
         raise ValueError("expected finite numbers")
-    return found
+    return array

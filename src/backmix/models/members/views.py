@@ -70,11 +70,11 @@ class StatisticsView(View):
         return len(STATISTICS) * features
 
     def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
-        found = window_statistics(x, mask).reshape(len(x), len(STATISTICS), -1)
+        statistics = window_statistics(x, mask).reshape(len(x), len(STATISTICS), -1)
         for name in LOGS:
-            at = STATISTICS.index(name)
-            found[:, at] = STRETCH * (found[:, at] - np.float32(np.log(CENTRE)))
-        return found.reshape(len(x), -1)
+            column = STATISTICS.index(name)
+            statistics[:, column] = STRETCH * (statistics[:, column] - np.float32(np.log(CENTRE)))
+        return statistics.reshape(len(x), -1)
 
 
 class ProductsView(View):
@@ -86,8 +86,8 @@ class ProductsView(View):
 
     def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
         plain = _quadratic(x, mask)
-        one, other = np.triu_indices(plain.shape[1])
-        return np.hstack([plain, plain[:, one] * plain[:, other]])
+        left, right = np.triu_indices(plain.shape[1])
+        return np.hstack([plain, plain[:, left] * plain[:, right]])
 
 
 class SquaresView(View):
@@ -120,14 +120,14 @@ def named(name: str) -> View:
     >>> named("lags+statistics").width(10, 3)
     45
     """
-    found = tuple(views.get(part) for part in name.split("+"))
-    return found[0] if len(found) == 1 else _Joined(found)
+    chosen = tuple(views.get(part) for part in name.split("+"))
+    return chosen[0] if len(chosen) == 1 else _Joined(chosen)
 
 
 def _quadratic(x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
     """Mean, rise and last value of every feature, (B, 3·F)."""
-    found = window_statistics(x, mask).reshape(len(x), len(STATISTICS), -1)
-    return found[:, [STATISTICS.index(name) for name in QUADRATIC]].reshape(len(x), -1)
+    statistics = window_statistics(x, mask).reshape(len(x), len(STATISTICS), -1)
+    return statistics[:, [STATISTICS.index(name) for name in QUADRATIC]].reshape(len(x), -1)
 
 
 def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np.float32]:

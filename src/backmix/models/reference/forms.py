@@ -40,15 +40,15 @@ def outputs(a: Architecture, weights: Named, inputs: Mapping[str, NDArray[Any]])
     wide = {name: np.asarray(array, np.float64) for name, array in weights.items()}
     x = np.asarray(inputs["x"], np.float64)
     mask = inputs.get("mask")
-    found = []
-    for at in range(len(x)):
-        count = x.shape[1] if mask is None else int(mask[at].sum())
-        ahead = np.zeros((a.horizon, 0)) if "future" not in inputs else np.asarray(inputs["future"][at], np.float64)
-        answer = _Window(a, wide, x[at, :count], ahead).answer()
+    answers = []
+    for window in range(len(x)):
+        count = x.shape[1] if mask is None else int(mask[window].sum())
+        ahead = np.zeros((a.horizon, 0)) if "future" not in inputs else np.asarray(inputs["future"][window], np.float64)
+        answer = _Window(a, wide, x[window, :count], ahead).answer()
         if a.answer in ("every", "window"):  # what is said of padding is nobody's business
             answer = np.concatenate([answer, np.full((x.shape[1] - count, a.outputs), np.nan)])
-        found.append(answer)
-    return np.stack(found)
+        answers.append(answer)
+    return np.stack(answers)
 
 
 def attention_weights(a: Architecture, weights: Named, x: NDArray[Any]) -> Array:
@@ -77,9 +77,9 @@ class _Window:
         a = self.a
         rows, last, states = self.body()
         if a.feedback:
-            said = self._feed_back(rows, states)
+            steps = self._feed_back(rows, states)
         elif a.by_row:
-            said = np.stack([self.end(row) for row in rows])
+            steps = np.stack([self.end(row) for row in rows])
         else:
             vector = [last]
             if a.attention:
@@ -90,12 +90,12 @@ class _Window:
                 vector.append(np.pad(self.x, [(0, (a.lookback or 0) - len(self.x)), (0, 0)]).reshape(-1))
             if a.decoder == "none":
                 return self.end(np.concatenate([*vector, self.ahead.reshape(-1)]))
-            given = [
+            inputs = [
                 np.concatenate([*vector, self.ahead[k]]) if a.answer == "path" else np.concatenate(vector)
                 for k in range(a.horizon if a.answer == "path" else len(self.x))
             ]
-            said = np.stack([self.end(row) for row in self._layer("decoder", "", np.stack(given))[0]])
-        return said.reshape(-1) if a.answer == "path" else said
+            steps = np.stack([self.end(row) for row in self._layer("decoder", "", np.stack(inputs))[0]])
+        return steps.reshape(-1) if a.answer == "path" else steps
 
     def body(self) -> tuple[Array, Array, list[Array]]:
         """Rows (T, W), the last vector (W,), and the states of the last layer."""
@@ -107,10 +107,10 @@ class _Window:
         for number in range(1, len(a.units) + 1):
             name = f"recurrent_{number}"
             if a.bidirectional:
-                there, ends = self._layer(name, f"forward_{name}/", y)
-                back, begins = self._layer(name, f"backward_{name}/", y[::-1])
-                raw = np.concatenate([there, back[::-1]], axis=1)
-                states = [np.concatenate(pair) for pair in zip(ends, begins, strict=True)]
+                forward_rows, forward_states = self._layer(name, f"forward_{name}/", y)
+                backward_rows, backward_states = self._layer(name, f"backward_{name}/", y[::-1])
+                raw = np.concatenate([forward_rows, backward_rows[::-1]], axis=1)
+                states = [np.concatenate(pair) for pair in zip(forward_states, backward_states, strict=True)]
             else:
                 raw, states = self._layer(name, "", y)
             new, new_last = raw, states[0]
@@ -152,27 +152,27 @@ class _Window:
     def _self_attention(self, name: str, rows: Array) -> Array:
         w, size = self.weights, self.a.width // self.a.attention_heads
         q, k, v = np.split(rows @ w[f"{name}/kernel"] + w[f"{name}/bias"], 3, axis=1)
-        ensemble = np.zeros_like(rows)
+        values = np.zeros_like(rows)
         for t in range(len(rows)):
             for head in range(self.a.attention_heads):
                 part = slice(head * size, (head + 1) * size)
-                ensemble[t, part] = softmax(k[: t + 1, part] @ q[t, part] / np.sqrt(size)) @ v[: t + 1, part]
-        return ensemble @ w[f"{name}/out_kernel"] + w[f"{name}/out_bias"]
+                values[t, part] = softmax(k[: t + 1, part] @ q[t, part] / np.sqrt(size)) @ v[: t + 1, part]
+        return values @ w[f"{name}/out_kernel"] + w[f"{name}/out_bias"]
 
     def _feed_back(self, rows: Array, states: list[Array]) -> Array:
         a, w = self.a, self.weights
         cell, form = STEPS[_form(a).cell], _form(a)
         own = Weights(w["decoder/kernel"], w["decoder/recurrent_kernel"], w["decoder/bias"])
         carried = {letter: state[None] for letter, state in zip(cell.states, states, strict=True)}
-        said, found = w["decoder/start"], []
+        output, outputs = w["decoder/start"], []
         for step in range(a.horizon if a.answer == "path" else len(self.x)):
-            entering = [said, self.ahead[step] if a.answer == "path" else np.zeros(0)]
+            entering = [output, self.ahead[step] if a.answer == "path" else np.zeros(0)]
             if a.decoder == "attention":
                 entering.append(self.weigh("decoder/attention", rows, carried["h"][0]) @ rows)
             carried = cell.forth(form, own, np.concatenate(entering)[None], carried).states
-            said = self.end(carried["h"][0], "decoder/")
-            found.append(said)
-        return np.stack(found)
+            output = self.end(carried["h"][0], "decoder/")
+            outputs.append(output)
+        return np.stack(outputs)
 
     def end(self, vector: Array, place: str = "") -> Array:
         """Dense layers and head on one vector."""
@@ -191,20 +191,20 @@ class _Window:
     def weigh(self, name: str, rows: Array, query: Array) -> Array:
         """Additive attention: softmax over rows of v tanh(h K + q Q + b)."""
         w = self.weights
-        ensemble = [np.tanh(row @ w[f"{name}/kernel"] + query @ w[f"{name}/query"] + w[f"{name}/bias"]) for row in rows]
-        return softmax(np.array([float(row @ w[f"{name}/score"][:, 0]) for row in ensemble]))
+        hidden = [np.tanh(row @ w[f"{name}/kernel"] + query @ w[f"{name}/query"] + w[f"{name}/bias"]) for row in rows]
+        return softmax(np.array([float(row @ w[f"{name}/score"][:, 0]) for row in hidden]))
 
     def dense(self, name: str, values: Array) -> Array:
         """A dense layer before its activation."""
-        found: Array = values @ self.weights[f"{name}/kernel"] + self.weights[f"{name}/bias"]
-        return found
+        z: Array = values @ self.weights[f"{name}/kernel"] + self.weights[f"{name}/bias"]
+        return z
 
     def norm(self, name: str, values: Array) -> Array:
         """Layer normalisation over the last axis."""
         off = values - values.mean(axis=-1, keepdims=True)
         spread = np.sqrt((off**2).mean(axis=-1, keepdims=True) + EPSILON)
-        found: Array = off / spread * self.weights[f"{name}/gamma"] + self.weights[f"{name}/beta"]
-        return found
+        normalised: Array = off / spread * self.weights[f"{name}/gamma"] + self.weights[f"{name}/beta"]
+        return normalised
 
 
 def _form(a: Architecture) -> CellForm:

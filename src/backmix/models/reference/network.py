@@ -18,6 +18,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
 from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
+from backmix.models.members.statistics import WindowStatistics
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
 from backmix.models.reference.recurrent import CellForm, Gradients, Mask, Trace, Weights, backward, forward
 from backmix.models.reference.steps import STEPS
@@ -57,8 +58,8 @@ class NetworkGradients:
 
     def flat(self) -> list[Array]:
         """Gradients of all weights in the order of Keras's ``trainable_variables``."""
-        found = [g for layer in self.layers for g in (layer.kernel, layer.recurrent, layer.bias)]
-        return found + [g for layer in self.dense for g in (layer.kernel, layer.bias)]
+        gradients = [g for layer in self.layers for g in (layer.kernel, layer.recurrent, layer.bias)]
+        return gradients + [g for layer in self.dense for g in (layer.kernel, layer.bias)]
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class Network:
             )
         wide = [np.asarray(a, dtype=np.float64) for a in arrays]
         count = 3 * len(architecture.units)
-        layers = tuple(Weights(*wide[at : at + 3]) for at in range(0, count, 3))
-        return cls(architecture, layers, tuple(Dense(*wide[at : at + 2]) for at in range(count, len(wide), 2)))
+        layers = tuple(Weights(*wide[index : index + 3]) for index in range(0, count, 3))
+        return cls(architecture, layers, tuple(Dense(*wide[index : index + 2]) for index in range(count, len(wide), 2)))
 
     @property
     def form(self) -> CellForm:
@@ -135,21 +136,21 @@ class Network:
             dense.insert(0, Dense(y.T @ dz, dz.sum(axis=0)))
             dy = dz @ self.dense[number].kernel.T
         units = a.units[-1]
-        found: list[Gradients] = []
+        recurrent: list[Gradients] = []
         dh = dy[:, :units]
         for layer in reversed(trace.layers):
-            found.insert(0, backward(layer, dh))
-            dh = found[0].x
+            recurrent.insert(0, backward(layer, dh))
+            dh = recurrent[0].x
         if a.summaries:
             dh = dh + summarise_back(trace.x, trace.mask, dy[:, units:])
         if trace.mask is not None:
             dh = np.where(trace.mask[:, :, None], dh, 0.0)
-        return NetworkGradients(dh, tuple(found), tuple(dense))
+        return NetworkGradients(dh, tuple(recurrent), tuple(dense))
 
 
 def summarise(x: Array, mask: Mask | None = None) -> Array:
     """Statistics (B, 5 F) of the rows of x (B, T, F) that count; see `models.body.summaries`."""
-    s = _statistics(x, mask)
+    s = WindowStatistics.of(x, mask)
     log_spread = STRETCH * (0.5 * np.log(s.variance + FLOOR**2) - np.log(CENTRE))
     log_step = STRETCH * (np.log(s.step + FLOOR) - np.log(CENTRE))
     return np.hstack([s.mean, log_spread, s.slope * (s.count - 1.0), log_step, (x * s.is_last).sum(axis=1)])
@@ -157,7 +158,7 @@ def summarise(x: Array, mask: Mask | None = None) -> Array:
 
 def summarise_back(x: Array, mask: Mask | None, grads: Array) -> Array:
     """dL/dx (B, T, F) from dL/d(statistics) (B, 5 F)."""
-    s = _statistics(x, mask)
+    s = WindowStatistics.of(x, mask)
     mean, spread, slope, step, last = (g[:, None, :] for g in np.split(grads, 5, axis=1))
     spread, step = STRETCH * spread, STRETCH * step
     n = s.count[:, None, :]
@@ -169,46 +170,6 @@ def summarise_back(x: Array, mask: Mask | None, grads: Array) -> Array:
     dx[:, 1:] += jump
     dx[:, :-1] -= jump
     return dx
-
-
-@dataclass(frozen=True)
-class _Statistics:
-    """Intermediate values of the window statistics; see `summarise`."""
-
-    weight: Array
-    count: Array
-    mean: Array
-    off: Array
-    variance: Array
-    away: Array
-    run: Array
-    slope: Array
-    step: Array
-    is_last: Array
-
-
-def _statistics(x: Array, mask: Mask | None) -> _Statistics:
-    rows = np.ones(x.shape[:2], dtype=bool) if mask is None else mask
-    weight = rows[:, :, None].astype(np.float64)
-    count = np.maximum(weight.sum(axis=1), 1.0)
-    mean = (x * weight).sum(axis=1) / count
-    off = (x - mean[:, None, :]) * weight
-    place = np.cumsum(weight, axis=1)
-    away = (place - (count[:, None, :] + 1.0) / 2.0) * weight
-    run = np.maximum((away**2).sum(axis=1), 1e-6)
-    step = (np.abs(np.diff(x, axis=1)) * weight[:, 1:]).sum(axis=1) / np.maximum(count - 1.0, 1.0)
-    return _Statistics(
-        weight,
-        count,
-        mean,
-        off,
-        (off**2).sum(axis=1) / count,
-        away,
-        run,
-        (away * off).sum(axis=1) / run,
-        step,
-        weight * (place == count[:, None, :]),
-    )
 
 
 def _head(architecture: Architecture, z: Array) -> Array:

@@ -57,12 +57,6 @@ class Trace:
         """The state that step t started from, (B, H)."""
         return self.initial[letter] if t == 0 else self.states[letter][:, t - 1]
 
-    @property
-    def memory_slope(self) -> Array:
-        """dc_t/dc_{t-1} of an LSTM along its memory, (B, T, H): the forget gate; 1 where masked."""
-        forget = self.gates["f"]
-        return forget if self.mask is None else np.where(self.mask[:, :, None], forget, 1.0)
-
 
 @dataclass(frozen=True)
 class Gradients:
@@ -116,7 +110,7 @@ def forward(
     units = weights.recurrent.shape[0]
     states = {letter: np.zeros((rows, units)) for letter in step.states} | dict(initial or {})
     start = dict(states)
-    kept = {letter: np.empty((rows, steps, units)) for letter in step.states}
+    history = {letter: np.empty((rows, steps, units)) for letter in step.states}
     gates = {name: np.empty((rows, steps, units)) for name in step.gates}
     pre = {name: np.empty((rows, steps, units)) for name in step.gates}
     for t in range(steps):
@@ -127,10 +121,10 @@ def forward(
             new = {letter: np.where(real, new[letter], states[letter]) for letter in new}
         states = new
         for letter in step.states:
-            kept[letter][:, t] = states[letter]
+            history[letter][:, t] = states[letter]
         for name in step.gates:
             gates[name][:, t], pre[name][:, t] = values.gates[name], values.pre[name]
-    return Trace(form, weights, x, mask, start, kept, gates, pre)
+    return Trace(form, weights, x, mask, start, history, gates, pre)
 
 
 def backward(trace: Trace, dh: NDArray[Any], *, dc: Array | None = None) -> Gradients:
@@ -160,13 +154,13 @@ def backward(trace: Trace, dh: NDArray[Any], *, dc: Array | None = None) -> Grad
             totals[letter][:, t] = values
         real = np.ones((rows, 1)) if trace.mask is None else trace.mask[:, t, None].astype(np.float64)
         # a masked step only hands the state on: its own gradient is shut off before it is computed
-        seen = {letter: values * real for letter, values in back.items()}
-        at = {name: (trace.pre[name][:, t], trace.gates[name][:, t]) for name in step.gates}
+        upstream = {letter: values * real for letter, values in back.items()}
+        gates = {name: (trace.pre[name][:, t], trace.gates[name][:, t]) for name in step.gates}
         states = {letter: (trace.before(letter, t), trace.states[letter][:, t]) for letter in step.states}
-        found = step.back(form, weights, trace.x[:, t], states, at, seen)
-        back = {letter: found.states[letter] + back[letter] * (1.0 - real) for letter in back}
-        dx[:, t] = found.x
-        total.kernel[...] += found.weights.kernel
-        total.recurrent[...] += found.weights.recurrent
-        total.bias[...] += found.weights.bias
+        gradients = step.back(form, weights, trace.x[:, t], states, gates, upstream)
+        back = {letter: gradients.states[letter] + back[letter] * (1.0 - real) for letter in back}
+        dx[:, t] = gradients.x
+        total.kernel[...] += gradients.weights.kernel
+        total.recurrent[...] += gradients.weights.recurrent
+        total.bias[...] += gradients.weights.bias
     return Gradients(totals, back, dx[:, ::-1] if form.go_backwards else dx, total.kernel, total.recurrent, total.bias)

@@ -26,6 +26,11 @@ from backmix.training.fitting.checkpoint import assign, named_weights, values
 from backmix.training.sections.settings import FitSettings
 
 Logs = dict[str, float]
+HOOKS = (
+    *(f"on_{what}_{when}" for what in ("epoch", "train", "test", "predict") for when in ("begin", "end")),
+    *(f"on_{what}batch_{when}" for what in ("", "train_", "test_", "predict_") for when in ("begin", "end")),
+)
+"""The methods that Keras calls on a callback."""
 
 
 @runtime_checkable
@@ -39,8 +44,8 @@ class Resumable(Protocol):
         """Go on from a state; called after `on_train_begin`."""
 
 
-class Hooks:
-    """A callback in which nothing happens: the hooks that Keras calls."""
+class Callback:
+    """Base of our callbacks: a hook (`HOOKS`) that a subclass does not define does nothing."""
 
     model: Any = None
     params: Mapping[str, Any] | None = None
@@ -53,53 +58,12 @@ class Hooks:
         """Called once before training with the number of epochs and steps."""
         self.params = params
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """An epoch begins; counted from 0, as in Keras."""
+    def _ignore(self, *_: Any, **__: Any) -> None:
+        """What a hook does unless a subclass defines it."""
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """An epoch has ended and validation is done."""
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Training begins."""
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        """Training has ended by itself (not by an error)."""
-
-    def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Validation begins."""
-
-    def on_test_end(self, logs: Logs | None = None) -> None:
-        """Validation has ended."""
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A training step begins."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A training step has ended."""
-
-    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A validation step begins."""
-
-    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A validation step has ended."""
-
-    def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Prediction begins; never within a training."""
-
-    def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Prediction has ended."""
-
-    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """A prediction step begins."""
-
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """A prediction step has ended."""
-
-    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_begin`."""
-
-    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_end`."""
+for _hook in HOOKS:
+    setattr(Callback, _hook, Callback._ignore)
 
 
 @dataclass(frozen=True)
@@ -132,7 +96,7 @@ class ImprovementRule:
         return float(logs[self.monitor])
 
 
-class EarlyStop(Hooks):
+class EarlyStop(Callback):
     """Ends training when nothing has become better for ``patience`` epochs; restores the best.
 
     best_epoch: counted from 0; None before the first epoch has ended
@@ -169,7 +133,7 @@ class EarlyStop(Hooks):
         self.wait, self.stopped = state["wait"], state["stopped"]
 
 
-class Plateau(Hooks):
+class Plateau(Callback):
     """Multiplies the learning rate by ``factor`` after ``patience`` epochs without a better value.
 
     Writes the learning rate of the epoch into the logs.
@@ -200,7 +164,7 @@ class Plateau(Hooks):
         self.best, self.wait = state["best"], state["wait"]
 
 
-class Cosine(Hooks):
+class Cosine(Callback):
     """Lowers the learning rate from epoch to epoch along half a cosine wave, whatever the scores say.
 
     Writes the learning rate of the epoch into the logs.
@@ -218,7 +182,7 @@ class Cosine(Hooks):
             logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
 
 
-class SaveBest(Hooks):
+class SaveBest(Callback):
     """Writes the weights alone, and only when they are the best so far.
 
     name: file name without its ending; ``{epoch}`` (counted from 1) and logged metrics may stand in
@@ -252,7 +216,7 @@ class SaveBest(Hooks):
         self.best = state["best"]
 
 
-class Board(Hooks):
+class TensorBoard(Callback):
     """Writes every epoch's logs for TensorBoard; needs the package tensorboard, not TensorFlow.
 
     Raises TrainingError (training.no_tensorboard) when it is not installed.
@@ -290,14 +254,14 @@ class Board(Hooks):
         return self._writers[part]
 
 
-def recommended(settings: FitSettings, folder: Path | None) -> tuple[Hooks, ...]:
+def recommended(settings: FitSettings, folder: Path | None) -> tuple[Callback, ...]:
     """The combination that every training has: plateau, best weights to a file, early stopping.
 
     >>> [type(callback).__name__ for callback in recommended(FitSettings(), None)]
     ['Plateau', 'EarlyStop']
     """
     rule = ImprovementRule(settings.monitor, settings.higher_is_better, settings.min_delta)
-    found: list[Hooks] = [
+    chosen: list[Callback] = [
         Cosine(first=settings.learning_rate, least=settings.min_learning_rate, epochs=settings.epochs)
         if settings.schedule == "cosine"
         else Plateau(
@@ -305,8 +269,8 @@ def recommended(settings: FitSettings, folder: Path | None) -> tuple[Hooks, ...]
         )
     ]
     if folder is not None:
-        found.append(SaveBest(rule, folder, settings.checkpoint))
-    found.append(EarlyStop(rule, patience=settings.patience))
+        chosen.append(SaveBest(rule, folder, settings.checkpoint))
+    chosen.append(EarlyStop(rule, patience=settings.patience))
     if settings.tensorboard:
-        found.append(Board((folder or Path()) / "tensorboard"))
-    return tuple(found)
+        chosen.append(TensorBoard((folder or Path()) / "tensorboard"))
+    return tuple(chosen)

@@ -27,33 +27,33 @@ def predict_carried(model: Any, windows: Windows) -> NDArray[np.float32]:
     twin = _twin(model)
     begins = np.asarray(carry(windows).begins)
     last = np.asarray(windows.origins, dtype=np.int64) - windows.spec.dead_time
-    found = np.empty((len(windows), model.output_shape[-1]), np.float32)
+    outputs = np.empty((len(windows), model.output_shape[-1]), np.float32)
     first = begins[last] if len(last) else last
     for begin in np.unique(first):
-        mine = np.flatnonzero(first == begin)
-        said = _run(twin, windows, int(begin), int(last[mine].max()) + 1)
-        found[mine] = said[last[mine] - begin]
-    return found
+        of_run = np.flatnonzero(first == begin)
+        run_outputs = _run(twin, windows, int(begin), int(last[of_run].max()) + 1)
+        outputs[of_run] = run_outputs[last[of_run] - begin]
+    return outputs
 
 
 def _run(twin: Any, windows: Windows, begin: int, end: int) -> NDArray[np.float32]:
     """The answers on rows ``begin`` to ``end`` of one run, (n, O), from rest."""
-    said = []
+    outputs = []
     for low in range(begin, end, CHUNK):
         rows = np.arange(low, min(low + CHUNK, end))
         x = np.zeros((1, CHUNK, len(windows.feature_names)), np.float32)
         x[0, : len(rows)] = gathered(one_row(windows, rows), np.arange(len(rows))).x[:, 0]
         keep = np.full(1, low > begin, np.float32)
-        said.append(np.asarray(twin.predict_on_batch({"x": x, "keep": keep}))[0, : len(rows)])
-    return np.concatenate(said)
+        outputs.append(np.asarray(twin.predict_on_batch({"x": x, "keep": keep}))[0, : len(rows)])
+    return np.concatenate(outputs)
 
 
 def _twin(model: Any) -> Any:
     """The carrying twin of a plain network, with its weights of this moment."""
-    from backmix.models.body.carried import build_carrying, hand_over
+    from backmix.models.body.carried import build_stateful, copy_weights
 
     twin = _twins.get(model)
     if twin is None:
-        twin = _twins[model] = build_carrying(model.architecture, lanes=1, rows=CHUNK, seed=0)
-    hand_over(model, twin)
+        twin = _twins[model] = build_stateful(model.architecture, lanes=1, rows=CHUNK, seed=0)
+    copy_weights(model, twin)
     return twin

@@ -101,9 +101,9 @@ class Feed:
         if number < self.first:
             self._stub = self._stub or self.batch(self.first)
             return self._stub
-        at = self.positions(number)
-        missing = self.batch_size - len(at)
-        filled = np.concatenate([at, np.repeat(at[:1], missing)]) if missing else at
+        positions = self.positions(number)
+        missing = self.batch_size - len(positions)
+        filled = np.concatenate([positions, np.repeat(positions[:1], missing)]) if missing else positions
         if self._arrays is None:
             x, y, weight = self._checked(filled, where=number)
         else:
@@ -122,41 +122,43 @@ class Feed:
             self._order = (self.epoch, order(len(self.windows), seed=self._seed, epoch=self.epoch))
         return self._order[1][low:high]
 
-    def _checked(self, at: NDArray[np.int64], *, where: int | None) -> Batch:
-        found = gathered(self.windows, at)
-        assert found.y is not None
-        x = _padded(found.x, self._rows)
-        if not (all_finite(x) and all_finite(found.y) and (found.future is None or all_finite(found.future))):
-            raise self._culprit(at, found.x, found.y, where)
+    def _checked(self, positions: NDArray[np.int64], *, where: int | None) -> Batch:
+        batch = gathered(self.windows, positions)
+        assert batch.y is not None
+        x = _padded(batch.x, self._rows)
+        if not (all_finite(x) and all_finite(batch.y) and (batch.future is None or all_finite(batch.future))):
+            raise self._culprit(positions, batch.x, batch.y, where)
         inputs: dict[str, NDArray[Any]] = {"x": x}
         if self._masked:
-            inputs["mask"] = _padded(_mask(found.mask, found.x), self._rows)
-        if found.future is not None:
-            inputs["future"] = found.future
-        y, weight = found.y, found.weight
+            inputs["mask"] = _padded(_mask(batch.mask, batch.x), self._rows)
+        if batch.future is not None:
+            inputs["future"] = batch.future
+        y, weight = batch.y, batch.weight
         if weight is not None:  # an answer on every row
             y, weight = _padded(y, self._rows), _padded(weight, self._rows)
         if self._taught:
             inputs["teacher"] = y.reshape(len(y), -1, self._outputs).astype(np.float32)
         if weight is None:
-            weight = np.ones(len(at), np.float32)
+            weight = np.ones(len(positions), np.float32)
         if self._weights is not None:
             weight = weight * self._weights[y.reshape(weight.shape)]
         if self._kind == "binary":
             y = y[..., None].astype(np.float32)
         return inputs, y, weight
 
-    def _culprit(self, at: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any], where: int | None) -> TrainingError:
+    def _culprit(
+        self, positions: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any], where: int | None
+    ) -> TrainingError:
         """The error that names the first number that is none."""
         bad = np.argwhere(~np.isfinite(x))
         if len(bad):
             window, row, column = (int(i) for i in bad[0])
             tag, value = self.windows.feature_names[column], x[window, row, column]
-            place = row_name(self.windows, int(at[window]), row)
+            place = row_name(self.windows, int(positions[window]), row)
         else:
             window, column = (int(i) for i in np.argwhere(~np.isfinite(y.reshape(len(y), -1)))[0])
             tag, value = answer_name(self.windows, column), y.reshape(len(y), -1)[window, column]
-            place = moment(self.windows, int(self.windows.target_rows[at[window]]))
+            place = moment(self.windows, int(self.windows.target_rows[positions[window]]))
         number = window // self.batch_size if where is None else where
         return TrainingError(
             "training.not_a_number", tag=tag, value=value, place=place, epoch=self.epoch + 1, batch=number + 1
@@ -196,10 +198,10 @@ def dataset(feed: AnyFeed) -> Any:
     return face()
 
 
-def gathered(windows: Windows, at: NDArray[np.int64]) -> WindowBatch:
-    """The windows ``at``; a value beyond float32 becomes infinite quietly, for the caller to name."""
+def gathered(windows: Windows, positions: NDArray[np.int64]) -> WindowBatch:
+    """The windows ``positions``; a value beyond float32 becomes infinite quietly, for the caller to name."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return windows.gather(at)
+        return windows.gather(positions)
 
 
 def all_finite(values: NDArray[Any]) -> bool:

@@ -30,15 +30,15 @@ from backmix.storage import hold, remove
 from backmix.training.fitting.callbacks import recommended
 from backmix.training.fitting.checkpoint import CHECKPOINT, Snapshot, arrays_of, load_snapshot, put
 from backmix.training.fitting.feed import AnyFeed, Feed, dataset, gathered
-from backmix.training.fitting.keeper import FirstCallback, Keeper
 from backmix.training.fitting.lanes import LaneFeed
 from backmix.training.fitting.memory import KEEP, budget, check_memory
-from backmix.training.fitting.progress import Watch
+from backmix.training.fitting.outer_callbacks import FirstCallback, LastCallback
+from backmix.training.fitting.progress import ProgressListener
 from backmix.training.fitting.steps import (
-    TOGETHER,
-    BatchWatch,
+    STEPS_PER_CALL,
+    BatchCallback,
     Diverged,
-    Guard,
+    DivergenceGuard,
     StepInterrupted,
     Steps,
     finishing_steps,
@@ -87,7 +87,7 @@ def fit_network(
     *,
     settings: FitSettings,
     folder: Path | None = None,
-    watch: Watch | None = None,
+    watch: ProgressListener | None = None,
     callbacks: Sequence[Any] = (),
     start: Start | None = None,
 ) -> FittedNetwork:
@@ -124,15 +124,15 @@ class _FitJob:
     feed: AnyFeed
     check: AnyFeed
     folder: Path | None
-    watch: Watch | None
+    watch: ProgressListener | None
     start: Start | None
 
 
 def _fit(job: _FitJob, callbacks: Sequence[Any]) -> FittedNetwork:
     settings, folder = job.settings, job.folder
     others = (*recommended(settings, folder), *callbacks)
-    guard = Guard(job.feed, settings, job.watch)
-    keeper = Keeper(
+    guard = DivergenceGuard(job.feed, settings, job.watch)
+    keeper = LastCallback(
         others,
         guard,
         epochs=settings.epochs,
@@ -158,7 +158,7 @@ def _fit(job: _FitJob, callbacks: Sequence[Any]) -> FittedNetwork:
         if use_engine().backend.backend() == "jax":
             steps = Steps(model, guard, pressed, steps=len(job.feed), together=_together(callbacks))
         gate = FirstCallback(job.feed, job.check, guard, steps=steps, cut=snapshot)
-        first = (gate, BatchWatch(guard, pressed)) if steps is None else (gate,)
+        first = (gate, BatchCallback(guard, pressed)) if steps is None else (gate,)
         job.feed.begin_epoch(keeper.done)
         if job.watch is not None:
             job.watch.begin(settings.epochs, len(job.feed), keeper.done)
@@ -197,18 +197,18 @@ def _fit(job: _FitJob, callbacks: Sequence[Any]) -> FittedNetwork:
     return _fitted(job, keeper, why)
 
 
-def _measure_start(job: _FitJob, keeper: Keeper) -> None:
+def _measure_start(job: _FitJob, keeper: LastCallback) -> None:
     """Let the first weights be the best so far: training must not end with worse ones."""
     model = keeper.model
     fixed = arrays_of(model.non_trainable_variables)
     ahead = job.settings.monitor.startswith("val_")
     feed = job.check if ahead else job.feed
     feed.begin_epoch(0)
-    said = model.evaluate(dataset(feed), verbose=0, return_dict=True)
+    logs = model.evaluate(dataset(feed), verbose=0, return_dict=True)
     model.test_function = None  # it was made for one step per call, training may take several
-    said["loss"] /= feed.share
+    logs["loss"] /= feed.share
     put(model.non_trainable_variables, fixed)
-    keeper.begin_with({f"{'val_' * ahead}{name}": float(value) for name, value in said.items()})
+    keeper.begin_with({f"{'val_' * ahead}{name}": float(value) for name, value in logs.items()})
 
 
 def compiled(architecture: Architecture, settings: FitSettings, *, steps: int = 1) -> Any:
@@ -229,9 +229,9 @@ def _network(architecture: Architecture, settings: FitSettings) -> Any:
     """The network to train: the plain one, or its twin that carries states."""
     if settings.stretch is None:
         return build(architecture, seed=settings.seed)
-    from backmix.models.body.carried import build_carrying
+    from backmix.models.body.carried import build_stateful
 
-    return build_carrying(architecture, lanes=settings.batch_size, rows=settings.stretch, seed=settings.seed)
+    return build_stateful(architecture, lanes=settings.batch_size, rows=settings.stretch, seed=settings.seed)
 
 
 def _begin(job: _FitJob, model: Any, start: Start) -> None:
@@ -239,11 +239,11 @@ def _begin(job: _FitJob, model: Any, start: Start) -> None:
     if job.settings.stretch is None:
         start.give(model)
         return
-    from backmix.models.body.carried import hand_over
+    from backmix.models.body.carried import copy_weights
 
     plain = build(job.architecture, seed=0)
     start.give(plain)
-    hand_over(plain, model)
+    copy_weights(plain, model)
 
 
 def optimizer(settings: FitSettings, *, steps: int = 1) -> Any:
@@ -256,14 +256,14 @@ def optimizer(settings: FitSettings, *, steps: int = 1) -> Any:
         more |= {"use_ema": True, "ema_momentum": settings.average, "ema_overwrite_frequency": steps}
     rate = settings.learning_rate
     if settings.optimizer == "adam":
-        made = keras.optimizers.Adam(rate, **more)
+        chosen = keras.optimizers.Adam(rate, **more)
     elif settings.optimizer == "rmsprop":
-        made = keras.optimizers.RMSprop(rate, **more)
+        chosen = keras.optimizers.RMSprop(rate, **more)
     else:
-        made = keras.optimizers.SGD(rate, momentum=settings.momentum, **more)
+        chosen = keras.optimizers.SGD(rate, momentum=settings.momentum, **more)
     if settings.weight_decay:
-        made.exclude_from_weight_decay(var_names=["bias"])
-    return made
+        chosen.exclude_from_weight_decay(var_names=["bias"])
+    return chosen
 
 
 def metric(name: str, kind: str) -> Any:
@@ -288,10 +288,10 @@ def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: AnyFe
     mark.update(start.mark.encode() if start is not None else b"")
     for feed in feeds:
         windows = feed.windows
-        some = gathered(windows, np.unique(np.linspace(0, len(windows) - 1, 256).astype(np.int64)))
+        sample = gathered(windows, np.unique(np.linspace(0, len(windows) - 1, 256).astype(np.int64)))
         mark.update(f"{len(windows)} {windows.feature_names} {feed.batch_size}".encode())
-        mark.update(np.ascontiguousarray(some.x).tobytes())
-        mark.update(b"" if some.y is None else np.ascontiguousarray(some.y).tobytes())
+        mark.update(np.ascontiguousarray(sample.x).tobytes())
+        mark.update(b"" if sample.y is None else np.ascontiguousarray(sample.y).tobytes())
         mark.update(feed.digest.encode())
     return mark.hexdigest()[:32]
 
@@ -362,14 +362,14 @@ def _earlier(job: _FitJob, mark: str) -> Snapshot | None:
     return snapshot
 
 
-def _fitted(job: _FitJob, keeper: Keeper, why: str) -> FittedNetwork:
+def _fitted(job: _FitJob, keeper: LastCallback, why: str) -> FittedNetwork:
     keeper.restore_best()
     best, model = -1 if keeper.best_epoch is None else keeper.best_epoch, keeper.model
     if job.settings.stretch is not None:
-        from backmix.models.body.carried import hand_over
+        from backmix.models.body.carried import copy_weights
 
         model = build(job.architecture, seed=job.settings.seed)
-        hand_over(keeper.model, model)
+        copy_weights(keeper.model, model)
     return FittedNetwork(
         model=model,
         history=keeper.history,
@@ -382,4 +382,4 @@ def _fitted(job: _FitJob, keeper: Keeper, why: str) -> FittedNetwork:
 
 def _together(callbacks: Sequence[Any]) -> int:
     """Steps per call: one when somebody wants to hear of every batch."""
-    return 1 if any(listens_to_batches(callback) for callback in callbacks) else TOGETHER
+    return 1 if any(listens_to_batches(callback) for callback in callbacks) else STEPS_PER_CALL

@@ -63,7 +63,7 @@ class LaneFeed:
         self._labels = carry(windows)
         self._part = windows
         self.windows = one_row(windows, np.arange(len(windows.table)))
-        self._dealt = deal(pieces(windows, lanes=lanes), lanes=lanes, stretch=stretch)
+        self._dealt = assign_to_lanes(stretches_of(windows, lanes=lanes), lanes=lanes, stretch=stretch)
         self._steps = max(sum(_stretches(piece, stretch) for piece in lane) for lane in self._dealt)
         self._kind = heads.get(architecture.head).kind
         self._x: NDArray[np.float32] | None = None
@@ -82,9 +82,9 @@ class LaneFeed:
     @property
     def digest(self) -> str:
         """A mark of the labels and of where runs begin."""
-        found = hashlib.sha256(repr(self._dealt).encode())
-        found.update(self._labels.labels.tobytes() + self._y.tobytes() + self._weight.tobytes())
-        return found.hexdigest()
+        digest = hashlib.sha256(repr(self._dealt).encode())
+        digest.update(self._labels.labels.tobytes() + self._y.tobytes() + self._weight.tobytes())
+        return digest.hexdigest()
 
     def begin_epoch(self, epoch: int, *, first: int = 0) -> None:
         """From now on steps are those of ``epoch``."""
@@ -105,14 +105,14 @@ class LaneFeed:
         """
         plan = self._planned()
         rows = plan.first[:, number, None] + np.arange(self.stretch)
-        there = np.arange(self.stretch) < plan.count[:, number, None]
+        real = np.arange(self.stretch) < plan.count[:, number, None]
         x = np.zeros((*rows.shape, len(self.windows.feature_names)), np.float32)
-        here = rows[there]
-        x[there] = gathered(self.windows, here).x[:, 0] if self._x is None else self._x[here]
+        real_rows = rows[real]
+        x[real] = gathered(self.windows, real_rows).x[:, 0] if self._x is None else self._x[real_rows]
         if not all_finite(x):
             raise self._culprit(rows, x, number)
-        safe = np.where(there, rows, 0)
-        weight = np.where(there & (rows >= plan.counts[:, number, None]), self._weight[safe], np.float32(0))
+        safe = np.where(real, rows, 0)
+        weight = np.where(real & (rows >= plan.counts[:, number, None]), self._weight[safe], np.float32(0))
         y = self._y[safe]
         if self._kind == "binary":
             y = y[..., None].astype(np.float32)
@@ -122,8 +122,8 @@ class LaneFeed:
         """The rows of the table in step ``number``."""
         plan = self._planned()
         rows = plan.first[:, number, None] + np.arange(self.stretch)
-        found: NDArray[np.int64] = rows[np.arange(self.stretch) < plan.count[:, number, None]]
-        return found
+        real_rows: NDArray[np.int64] = rows[np.arange(self.stretch) < plan.count[:, number, None]]
+        return real_rows
 
     def _targets(self, windows: Windows, table: NDArray[np.float32] | None) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """What every row of the table shall answer, and its weight; 0 and 0 where there is no label."""
@@ -132,10 +132,10 @@ class LaneFeed:
         for piece in (piece for lane in self._dealt for piece in lane):
             counted[piece.counts : piece.end] = True
         rows = np.flatnonzero((labels != NONE) & counted)
-        told = answers(windows, labels[rows])
+        truth = answers(windows, labels[rows])
         regression = self._kind == "regression"
-        y = np.zeros((len(labels), told.shape[1]), np.float32) if regression else np.zeros(len(labels), np.int32)
-        y[rows] = told if regression else told[:, 0]
+        y = np.zeros((len(labels), truth.shape[1]), np.float32) if regression else np.zeros(len(labels), np.int32)
+        y[rows] = truth if regression else truth[:, 0]
         # so that a mean over all places is the mean over labels
         each = self._steps * self.batch_size * self.stretch / max(1, len(rows))
         weight = np.zeros(len(labels), np.float32)
@@ -148,14 +148,14 @@ class LaneFeed:
             if self._seed is not None:
                 # whole pieces change places, rows inside a piece never do
                 lanes = [
-                    [lane[at] for at in order(len(lane), seed=self._seed + number, epoch=self.epoch)]
+                    [lane[position] for position in order(len(lane), seed=self._seed + number, epoch=self.epoch)]
                     for number, lane in enumerate(lanes)
                 ]
             self._plan = (self.epoch, _lay_out(lanes, self._steps, self.stretch))
         return self._plan[1]
 
     def _culprit(self, rows: NDArray[np.int64], x: NDArray[np.float32], number: int) -> TrainingError:
-        lane, step, column = (int(at) for at in np.argwhere(~np.isfinite(x))[0])
+        lane, step, column = (int(index) for index in np.argwhere(~np.isfinite(x))[0])
         tag, value = self.windows.feature_names[column], x[lane, step, column]
         place = row_name(self.windows, int(rows[lane, step]), 0)
         return TrainingError(
@@ -173,29 +173,30 @@ class _Plan:
     keep: NDArray[np.bool_]
 
 
-def pieces(windows: Windows, *, lanes: int) -> list[LaneStretch]:
+def stretches_of(windows: Windows, *, lanes: int) -> list[LaneStretch]:
     """The runs of a part that have labels, cut so that L lanes have about the same to do."""
-    found, lookback = carry(windows), windows.steps
-    runs = [(first, end) for first, end in found.runs() if (found.labels[first:end] != NONE).any()]
+    carried, lookback = carry(windows), windows.steps
+    runs = [(first, end) for first, end in carried.runs() if (carried.labels[first:end] != NONE).any()]
     share = math.ceil(sum(end - first for first, end in runs) / lanes)
-    made = []
+    stretches = []
     for first, end in runs:
         count = max(1, round((end - first) / share))
         cuts = np.round(np.linspace(first, end, count + 1)).astype(int)
-        made += [LaneStretch(max(first, int(low) - lookback), int(low), int(high)) for low, high in pairwise(cuts)]
-    return made
+        stretches += [LaneStretch(max(first, int(low) - lookback), int(low), int(high)) for low, high in pairwise(cuts)]
+    return stretches
 
 
-def deal(made: list[LaneStretch], *, lanes: int, stretch: int) -> list[list[LaneStretch]]:
+def assign_to_lanes(stretches: list[LaneStretch], *, lanes: int, stretch: int) -> list[list[LaneStretch]]:
     """The pieces of each lane in table order; the longest are dealt first, each to the emptiest lane.
 
-    >>> dealt = deal([LaneStretch(0, 0, 30), LaneStretch(30, 30, 40), LaneStretch(40, 40, 60)], lanes=2, stretch=10)
-    >>> [[(piece.first, piece.end) for piece in lane] for lane in dealt]
+    >>> stretches = [LaneStretch(0, 0, 30), LaneStretch(30, 30, 40), LaneStretch(40, 40, 60)]
+    >>> lanes = assign_to_lanes(stretches, lanes=2, stretch=10)
+    >>> [[(piece.first, piece.end) for piece in lane] for lane in lanes]
     [[(0, 30)], [(30, 40), (40, 60)]]
     """
     dealt: list[list[LaneStretch]] = [[] for _ in range(lanes)]
     loads = [0] * lanes
-    for piece in sorted(made, key=lambda piece: (-_stretches(piece, stretch), piece.first)):
+    for piece in sorted(stretches, key=lambda piece: (-_stretches(piece, stretch), piece.first)):
         lane = loads.index(min(loads))
         dealt[lane].append(piece)
         loads[lane] += _stretches(piece, stretch)
@@ -219,9 +220,9 @@ def _lay_out(lanes: list[list[LaneStretch]], steps: int, stretch: int) -> _Plan:
     shape = (len(lanes), steps)
     first, count, counts = (np.zeros(shape, np.int64) for _ in range(3))
     keep = np.zeros(shape, bool)
-    for lane, mine in enumerate(lanes):
+    for lane, stretches in enumerate(lanes):
         step = 0
-        for piece in mine:
+        for piece in stretches:
             for low in range(piece.first, piece.end, stretch):
                 first[lane, step], count[lane, step] = low, min(stretch, piece.end - low)
                 counts[lane, step], keep[lane, step] = piece.counts, low > piece.first

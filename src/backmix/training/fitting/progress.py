@@ -18,7 +18,7 @@ REFRESH = 0.1
 """Seconds between two looks of the bar at the training."""
 
 
-class Watch(Protocol):
+class ProgressListener(Protocol):
     """Who is told how training goes; all calls come from the training thread."""
 
     def begin(self, epochs: int, steps: int, epoch: int) -> None:
@@ -112,11 +112,11 @@ class Progress:
 
     def _show(self, epoch: int, completed: int) -> None:
         best = "–" if math.isnan(self._best) else f"{self._best:.4g}"
-        said = (
+        text = (
             say("training.bar_said", epoch=epoch + 1, epochs=self._epochs, loss=f"{self._loss:.4g}", best=best)
             + self._to_beat()
         )
-        self._bar.update(self._task, completed=completed, said=said)
+        self._bar.update(self._task, completed=completed, said=text)
 
     def _to_beat(self) -> str:
         if self._mark is None:

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from backmix.errors import TrainingError
 from backmix.text import say
-from backmix.training.fitting.callbacks import Hooks
+from backmix.training.fitting.callbacks import Callback
 from backmix.training.fitting.feed import AnyFeed, answer_name, gathered, moment, row_name
-from backmix.training.fitting.progress import Watch
+from backmix.training.fitting.progress import ProgressListener
 from backmix.training.sections.settings import FitSettings
 
-TOGETHER = 16
+STEPS_PER_CALL = 16
 """Steps per call of a compiled program: with so many, dispatch is a few per cent of the time."""
 MOST_BYTES = 4 * 2**20
 """What the batches of one call may take: larger ones compute so long that dispatch does not count, and
@@ -79,10 +79,10 @@ class Diverged(TrainingError):
     fitted: Any = None
 
 
-class Guard:
+class DivergenceGuard:
     """Sees the running mean loss of every step and stops a training that has diverged."""
 
-    def __init__(self, feed: AnyFeed, settings: FitSettings, watch: Watch | None) -> None:
+    def __init__(self, feed: AnyFeed, settings: FitSettings, watch: ProgressListener | None) -> None:
         self._feed, self._settings, self._watch = feed, settings, watch
         self.measure = 0.0
         self._seen = 0
@@ -132,10 +132,10 @@ class Guard:
         self.measure, self._seen = float(state["measure"]), int(state["seen"])
 
 
-class BatchWatch(Hooks):
+class BatchCallback(Callback):
     """The same watch for engines whose steps Keras keeps to itself; an epoch cut short is repeated."""
 
-    def __init__(self, guard: Guard, pressed: Interruption) -> None:
+    def __init__(self, guard: DivergenceGuard, pressed: Interruption) -> None:
         self._guard, self._pressed = guard, pressed
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -153,7 +153,7 @@ class Steps:
     the same bits.
     """
 
-    def __init__(self, model: Any, guard: Guard, pressed: Interruption, *, steps: int, together: int) -> None:
+    def __init__(self, model: Any, guard: DivergenceGuard, pressed: Interruption, *, steps: int, together: int) -> None:
         self._program = _looped(model.train_step)
         self._guard, self._pressed, self._together = guard, pressed, together
         self._steps = steps
@@ -178,9 +178,9 @@ class Steps:
             raise StopIteration
         logs: Any = {}
         for first in range(0, len(batches), (most := self._most(batches))):
-            some = batches[first : first + most]
-            logs, losses, state = self._program(state, _stacked(some, most), len(some))
-            for loss in np.asarray(losses)[: len(some)]:
+            chunk = batches[first : first + most]
+            logs, losses, state = self._program(state, _stacked(chunk, most), len(chunk))
+            for loss in np.asarray(losses)[: len(chunk)]:
                 self._guard.see(self._done, float(loss))
                 self._done += 1
             if self._pressed.asked and self._done < self._steps:
@@ -261,24 +261,24 @@ def listens_to_batches(callback: Any) -> bool:
     """Whether a callback does something before or after single steps."""
     for name in ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"):
         method = getattr(type(callback), name, None)
-        if method is not getattr(Hooks, name) and not getattr(method, "_is_default", False):
+        if method is not getattr(Callback, name) and not getattr(method, "_is_default", False):
             return True
     return False
 
 
 def extreme(feed: AnyFeed, number: int) -> tuple[float, str, str]:
     """The largest absolute scaled value of a batch, its tag and when it was measured."""
-    at = feed.positions(number)
-    found = gathered(feed.windows, at)
-    window, row, column = (int(i) for i in np.unravel_index(np.argmax(np.abs(found.x)), found.x.shape))
-    size, tag = float(abs(found.x[window, row, column])), feed.windows.feature_names[column]
-    place = row_name(feed.windows, int(at[window]), row)
-    if found.y is not None and found.y.dtype.kind == "f":
-        y = np.abs(found.y.reshape(len(found.y), -1))
+    positions = feed.positions(number)
+    batch = gathered(feed.windows, positions)
+    window, row, column = (int(i) for i in np.unravel_index(np.argmax(np.abs(batch.x)), batch.x.shape))
+    size, tag = float(abs(batch.x[window, row, column])), feed.windows.feature_names[column]
+    place = row_name(feed.windows, int(positions[window]), row)
+    if batch.y is not None and batch.y.dtype.kind == "f":
+        y = np.abs(batch.y.reshape(len(batch.y), -1))
         if float(y.max()) > size:
             window, column = (int(i) for i in np.unravel_index(np.argmax(y), y.shape))
             size, tag = float(y.max()), answer_name(feed.windows, column)
-            place = moment(feed.windows, int(feed.windows.target_rows[at[window]]))
+            place = moment(feed.windows, int(feed.windows.target_rows[positions[window]]))
     return size, tag, place
 
 

@@ -1,7 +1,7 @@
 """What every finished job leaves in its folder.
 
-This module defines `Kept`: a summary, a report in each language and a bundle. Runs and refits are such;
-a backtest is `Told`, without a bundle.
+This module defines `ResultFolder`, a summary and a report in each language, as a backtest leaves them, and
+`ModelFolder`, which has a bundle too, as runs and refits have.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backmix.text import language
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class ResultFolder:
     """The folder of a finished job and the summary kept there, ready for JSON."""
 
     folder: Path
@@ -28,16 +28,24 @@ class Told:
         """The sentence on top of the report, in the language of the moment."""
         return str(self.summary["verdict"][language()])
 
+    def to_dict(self) -> dict[str, Any]:
+        """The summary and where the results are, ready for JSON."""
+        return {**self.summary, "folder": str(self.folder), "report": str(self.report_path())}
+
     def report_path(self) -> Path:
         """The report in the language of the moment."""
         return self.folder / f"report.{language()}.html"
 
 
 @dataclass(frozen=True, eq=False)
-class Kept(Told):
-    """The same with a bundle."""
+class ModelFolder(ResultFolder):
+    """A result folder with a bundle."""
 
     bundle_name: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `ResultFolder.to_dict`, with the bundle."""
+        return {**super().to_dict(), "bundle": str(self.bundle_path)}
 
     @property
     def bundle_path(self) -> Path:

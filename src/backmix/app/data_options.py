@@ -1,4 +1,4 @@
-"""How to read a table, as told on the command line.
+"""How to read a table, as options of the command line say.
 
 This module turns ``--data KEY=VALUE`` into the ``[data]`` section of a plan, so that a question of
 the reader ("[data] day_first = ...") can be answered where there is no plan yet, and checks the
@@ -18,12 +18,12 @@ from backmix.errors import InputError, PlanError
 from backmix.text import say
 
 
-def told(pairs: Sequence[str], named: Mapping[str, Any] | None = None) -> ReadPlan:
+def data_section(pairs: Sequence[str], named: Mapping[str, Any] | None = None) -> ReadPlan:
     """The ``[data]`` section of these ``KEY=VALUE``; ``named`` are the options of their own name.
 
     Values are written as in a plan; what is not valid there is text. Raises PlanError.
 
-    >>> told(["day_first=true", "delimiter=;"]).delimiter
+    >>> data_section(["day_first=true", "delimiter=;"]).delimiter
     ';'
     """
     from backmix.training.plan import Plan

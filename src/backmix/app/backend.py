@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class On(StrEnum):
+class Backend(StrEnum):
     """Processes of this machine, or a cluster."""
 
     local = "local"

@@ -1,7 +1,7 @@
 """The first and the last word at the end of an epoch.
 
 This module holds the two callbacks that stand around all others: `FirstCallback`, the first, sets the order
-of the windows and makes the logged losses exact; `Keeper`, the last, keeps the history and saves
+of the windows and makes the logged losses exact; `LastCallback`, the last, keeps the history and saves
 the moment when everybody else is done with it.
 """
 
@@ -16,21 +16,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.training.fitting.callbacks import EarlyStop, Hooks, Logs, Resumable
+from backmix.training.fitting.callbacks import Callback, EarlyStop, Logs, Resumable
 from backmix.training.fitting.checkpoint import Snapshot, arrays_of, assign, put, save_snapshot, values
 from backmix.training.fitting.feed import AnyFeed
-from backmix.training.fitting.progress import Watch
-from backmix.training.fitting.steps import Guard, Interruption, StepInterrupted, Steps
+from backmix.training.fitting.progress import ProgressListener
+from backmix.training.fitting.steps import DivergenceGuard, Interruption, StepInterrupted, Steps
 
 
-class FirstCallback(Hooks):
+class FirstCallback(Callback):
     """Runs before all other callbacks.
 
     cut: the moment from which training goes on; it may lie within an epoch
     """
 
     def __init__(
-        self, feed: AnyFeed, check: AnyFeed, guard: Guard, *, steps: Steps | None, cut: Snapshot | None
+        self, feed: AnyFeed, check: AnyFeed, guard: DivergenceGuard, *, steps: Steps | None, cut: Snapshot | None
     ) -> None:
         self._feed, self._check, self._guard, self._steps = feed, check, guard, steps
         self._cut = cut if cut is not None and cut.step and steps is not None else None
@@ -60,18 +60,18 @@ class FirstCallback(Hooks):
             raise self._guard.diverged(len(self._feed) - 1, logs["val_loss"])
 
 
-class Keeper(Hooks):
+class LastCallback(Callback):
     """Runs after all other callbacks."""
 
     def __init__(
         self,
         others: Sequence[Any],
-        guard: Guard,
+        guard: DivergenceGuard,
         *,
         epochs: int,
         folder: Path | None,
         fingerprint: str,
-        watch: Watch | None,
+        watch: ProgressListener | None,
     ) -> None:
         self._others, self._guard, self._epochs = tuple(others), guard, epochs
         self._folder, self._watch = folder, watch
@@ -117,9 +117,9 @@ class Keeper(Hooks):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._before is not None:
-            for other in self._others:
-                if isinstance(other, Resumable) and self._name(other) in self._before.callbacks:
-                    other.restore(self._before.callbacks[self._name(other)])
+            for callback in self._others:
+                if isinstance(callback, Resumable) and self._name(callback) in self._before.callbacks:
+                    callback.restore(self._before.callbacks[self._name(callback)])
 
     def begin_with(self, logs: Mapping[str, float]) -> None:
         """The network's weights, with these values, are the best so far, from before the first epoch."""
@@ -161,7 +161,7 @@ class Keeper(Hooks):
         if self._early.weights is not None:
             arrays["best"] = self._early.weights
         states: dict[str, Mapping[str, Any]] = {
-            self._name(other): dict(other.state()) for other in self._others if isinstance(other, Resumable)
+            self._name(callback): dict(callback.state()) for callback in self._others if isinstance(callback, Resumable)
         }
         states["guard"] = self._guard.state()
         save_snapshot(
@@ -178,8 +178,8 @@ class Keeper(Hooks):
             ),
         )
 
-    def _name(self, other: Any) -> str:
-        return f"{self._others.index(other)}:{type(other).__name__}"
+    def _name(self, callback: Any) -> str:
+        return f"{self._others.index(callback)}:{type(callback).__name__}"
 
 
 def _in_order(model: Any, state: Any) -> list[Any]:
