@@ -48,8 +48,8 @@ def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> b
 def add_intervals(
     frame: pd.DataFrame, preprocessing: Preprocessing, intervals: Calibrated, windows: Windows
 ) -> pd.DataFrame:
-    """The prediction frame of these windows with the columns of `scoring.bands`."""
-    from backmix.scoring.bands import Banding, lateness, with_bands
+    """The prediction frame of these windows with the columns of `scoring.prediction_intervals`."""
+    from backmix.scoring.prediction_intervals import IntervalSettings, lateness, with_intervals
 
     elapsed = preprocessing.task.elapsed(windows)
     told = (
@@ -58,8 +58,8 @@ def add_intervals(
         else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
     )
     kind = intervals.kind if isinstance(intervals, Bands) else "split"
-    banding = Banding(
+    settings = IntervalSettings(
         str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)
     )
-    found = with_bands(told, preprocessing.task, intervals, banding)
+    found = with_intervals(told, preprocessing.task, intervals, settings)
     return found[[name for name in found.columns if name != "elapsed" or name in frame.columns]]
