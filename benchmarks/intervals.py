@@ -27,8 +27,8 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 from backmix.data.sets import plan as standard_plan
 from backmix.models.intervals.adaptive import Adaptive, PredictionSeries, follow
 from backmix.models.intervals.conformal import Scores
-from backmix.scoring.bands import Banding, calibrate, lateness
-from backmix.scoring.coverage import Coverage, cover
+from backmix.scoring.coverage import Coverage, check_coverage
+from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, lateness
 from backmix.scoring.scores import Sampling
 from backmix.training.plan import Plan
 from backmix.workflow import fit
@@ -71,21 +71,21 @@ def _real(protocol: str, level: float) -> None:
         run = fit(None, Plan.check(standard_plan(name, key)), folder=Path(folder) / "run", quiet=True)
         preprocessing = run.bundle.preprocessing
         frame = run.predictions.drop(columns=["low", "high", "set"], errors="ignore")
-    banding = Banding(run.summary["network"], level, late=lateness(preprocessing.spec))
-    calibrated = calibrate(frame, preprocessing.task, banding)
+    settings = IntervalSettings(run.summary["network"], level, late=lateness(preprocessing.spec))
+    calibrated = calibrate(frame, preprocessing.task, settings)
     assert calibrated is not None
-    found = cover(frame, preprocessing.task, calibrated, banding, Sampling())
+    found = check_coverage(frame, preprocessing.task, calibrated, settings, Sampling())
     for row in found.rows:
         part = row.part + (f", {row.label}" if row.label else "")
         print(
             f"| {protocol} | {calibrated.unit} | {part} ({row.windows:,}) | {row.method} | {_share(row)} | "
             f"{row.size:.3g} {row.unit}{f', {row.empty:.1%} empty' if row.empty is not None else ''} |"
         )
-    stages = [piece for piece in found.pieces if piece.method == "split"]
+    stages = [group for group in found.groups if group.method == "split"]
     if stages:
         print(
             f"\n{protocol}, by stage (prediction from: width, inside): "
-            + "; ".join(f"{piece.place:.3g}: {piece.size:.3g}, {piece.share:.1%}" for piece in stages)
+            + "; ".join(f"{group.place:.3g}: {group.size:.3g}, {group.share:.1%}" for group in stages)
             + "\n"
         )
 

@@ -23,9 +23,9 @@ from backmix.inspection.memory import Memory, Residence
 from backmix.inspection.permutation import Permutation
 from backmix.models.architecture import Architecture
 from backmix.report.data import PartSummary, ReportData, TrainingRecord
-from backmix.scoring.bands import Banding, calibrate
-from backmix.scoring.coverage import Banded, cover
+from backmix.scoring.coverage import CoverageResult, check_coverage
 from backmix.scoring.judgement import baseline_frame
+from backmix.scoring.prediction_intervals import IntervalSettings, calibrate
 from backmix.scoring.scores import Sampling, score_table
 from backmix.scoring.verdict import judge
 from backmix.simple import fit_baselines
@@ -128,11 +128,11 @@ def insight_of(target: str, features: tuple[str, ...], *, names: tuple[str, ...]
     )
 
 
-def banded_of(frame: pd.DataFrame, task: Task, sampling: Sampling) -> Banded:
+def banded_of(frame: pd.DataFrame, task: Task, sampling: Sampling) -> CoverageResult:
     """The frame with intervals of the network called "network"."""
-    calibrated = calibrate(frame, task, Banding("network"))
+    calibrated = calibrate(frame, task, IntervalSettings("network"))
     assert calibrated is not None
-    return cover(frame, task, calibrated, Banding("network"), sampling)
+    return check_coverage(frame, task, calibrated, IntervalSettings("network"), sampling)
 
 
 @cache
@@ -169,14 +169,14 @@ def numbers(
     values[20:40, 0] = np.nan
     tags = (*(Tag(name) for name in inputs), Tag(target, unit="mol/mol", role="target"))
     table = Table(values, tags, time=START + np.arange(200) * STEP, source="column.csv")
-    banded = banded_of(frame, task, sampling)
+    coverage = banded_of(frame, task, sampling)
     return ReportData(
         title=title,
         task=task,
         verdict=judge(frame, task, sampling=sampling),
         scores=score_table(frame, task, sampling=sampling),
-        predictions=banded.frame,
-        banded=banded,
+        predictions=coverage.frame,
+        coverage=coverage,
         training=TrainingRecord(
             history={"loss": [1.0, 0.5, 0.3], "val_loss": [1.1, 0.6, 0.7]},
             best_epoch=2,
@@ -197,7 +197,7 @@ def numbers(
         audit=audit(table),
         account=Account(read=230, used=225, repaired=3, dropped=2, reasons=(("repair.reason_merged", 2),)),
         notes=(Note("marked", "repair.reason_limit_low", 3, tag=inputs[0], example="-1.2"),),
-        insight=insight_of(target, (*inputs, f"{target} (known)")),
+        insight=insight_of(target, (*inputs, f"{target} (reported)")),
         dead_times=scan(table, inputs, target, rows=np.arange(200) < 120, lags=12),
         plan='[task]\nkind = "soft_sensor"\n',
         environment={"backmix": "0.1.0", "seed": "0"},
@@ -234,14 +234,14 @@ def classes(*, names: tuple[str, ...] = CLASSES, windows: int = 90) -> ReportDat
             )
     frame = pd.concat(frames, ignore_index=True)
     sampling = Sampling(draws=50, block=3)
-    banded = banded_of(frame, task, sampling)
+    coverage = banded_of(frame, task, sampling)
     return ReportData(
         title="Which fault?",
         task=task,
         verdict=judge(frame, task, sampling=sampling),
         scores=score_table(frame, task, sampling=sampling),
-        predictions=banded.frame,
-        banded=banded,
+        predictions=coverage.frame,
+        coverage=coverage,
         parts=(PartSummary("train", 300, 280, ((0, 299),)), PartSummary("test", windows, windows, ((300, 389),))),
         spec=WindowSpec(inputs=("X1",), targets=("fault",), lookback=1),
         insight=insight_of("fault", ("X1",), names=names),
@@ -276,7 +276,7 @@ def paths(*, target: str = "T_reactor", rows: int = 5, windows: int = 40) -> Rep
 
 
 @cache
-def courses(*, target: str = "purity", rows: int = 40, batches: int = 8) -> ReportData:
+def batch_runs(*, target: str = "purity", rows: int = 40, batches: int = 8) -> ReportData:
     """The quality of batches, predicted better the longer they run, and judged at their ends."""
     random = np.random.default_rng(3)
     task = BatchQuality(settings=BatchQualityPlan(target=target), targets=(Tag(target, unit="%", role="target"),))

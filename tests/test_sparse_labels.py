@@ -352,7 +352,7 @@ def test_a_forecast_shows_which_inputs_were_filled(strategy: str) -> None:
     )
     run = prepare(Reading(replace(table, values=values), Ledger(420)), plan)
     names = run.test.feature_names
-    assert names == ("F102", "P103", "T101", "F102 (missing)", "P103 (missing)", "T101 (missing)", "quality (known)")
+    assert names == ("F102", "P103", "T101", "F102 (missing)", "P103 (missing)", "T101 (missing)", "quality (reported)")
     said = rolled(lambda x: x[:, -1, -1:] + 1, run.test)
     x = run.test.gather(run.test.all_indices).x
     np.testing.assert_allclose(said, x[:, -1, -1:] + np.arange(1, 4), rtol=1e-5)
@@ -370,5 +370,5 @@ def test_answers_may_be_told_relative_to_the_last_reported_value() -> None:
     shown = run.test.gather(run.test.all_indices)
     assert y is not None
     assert shown.y is not None
-    place = run.test.feature_names.index("quality (known)")
+    place = run.test.feature_names.index("quality (reported)")
     np.testing.assert_allclose(y[:, 0], shown.y[:, 0] - shown.x[:, -1, place], atol=1e-5)

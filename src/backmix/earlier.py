@@ -18,17 +18,17 @@ from typing import Any
 MOVED = {
     "backmix.evaluation.alarms": "backmix.report.alarms",
     "backmix.evaluation.availability": "backmix.scoring.leakage.availability",
-    "backmix.evaluation.bands": "backmix.scoring.bands",
+    "backmix.evaluation.bands": "backmix.scoring.prediction_intervals",
     "backmix.evaluation.baselines": "backmix.simple",
     "backmix.evaluation.checklist": "backmix.report.checklist",
-    "backmix.evaluation.contest": "backmix.scoring.contest",
+    "backmix.evaluation.contest": "backmix.scoring.comparison",
     "backmix.evaluation.copies": "backmix.scoring.leakage.copies",
     "backmix.evaluation.coverage": "backmix.scoring.coverage",
     "backmix.evaluation.equal_accuracy": "backmix.scoring.equal_accuracy",
     "backmix.evaluation.figures": "backmix.report.figures",
     "backmix.evaluation.figures.sketch": "backmix.report.drawing.sketch",
     "backmix.evaluation.inspection": "backmix.inspection",
-    "backmix.evaluation.interval": "backmix.scoring.interval",
+    "backmix.evaluation.interval": "backmix.scoring.bootstrap",
     "backmix.evaluation.judgement": "backmix.scoring.judgement",
     "backmix.evaluation.leakage": "backmix.scoring.leakage.audit",
     "backmix.evaluation.metrics": "backmix.scoring.metrics",
@@ -91,6 +91,22 @@ RENAMED = {
     "backmix.training.preprocessing": {"Recipe": "Preprocessing"},
     "backmix.scoring.judgement": {"Neighbours": "Baselines", "neighbours": "score_baselines"},
     "backmix.report.data": {"Training": "TrainingRecord"},
+    "backmix.report.alarms": {"Scored": "AlarmScores", "scored": "alarm_scores"},
+    "backmix.scoring.comparison": {
+        "Contest": "BacktestResult",
+        "Duel": "PairwiseComparison",
+        "contest": "compare_with_baselines",
+    },
+    "backmix.scoring.coverage": {"Banded": "CoverageResult", "band": "calibrate_and_check", "cover": "check_coverage"},
+    "backmix.scoring.bootstrap": {"interval": "percentile_interval"},
+    "backmix.scoring.leakage.availability": {"Said": "RuleSentence"},
+    "backmix.scoring.prediction_intervals": {
+        "Banding": "IntervalSettings",
+        "interval": "interval_ends",
+        "with_bands": "with_intervals",
+    },
+    "backmix.scoring.scores": {"Panel": "PairedSamples", "panels": "paired_samples"},
+    "backmix.scoring.verdict": {"Standing": "ModelScore"},
 }
 """What a name was called in a module, and what it is called."""
 

@@ -71,7 +71,7 @@ def explain(
         raise InputError("anomaly.no_insight", where=run.folder, task=run.bundle.preprocessing.task.name)
     plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
     subject, source = _subject(run, plan, data, _target(run, target))
-    seen = replace(look(subject, THOROUGH, seed=plan.training.seed, at=at, rows=rows), source=source)
+    seen = replace(look(subject, THOROUGH, seed=plan.training.seed, place=at, rows=rows), source=source)
     if run.bundle.composition is not None:
         seen = replace(seen, left_out=(*seen.left_out, "ensemble.one_of"))
     folder = run.folder if out is None else Path(out)

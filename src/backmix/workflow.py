@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from backmix.inspection import Insight
     from backmix.report.data import ReportData
-    from backmix.scoring.coverage import Banded
+    from backmix.scoring.coverage import CoverageResult
     from backmix.scoring.judgement import Baselines, Judgement
     from backmix.scoring.leakage.audit import LeakageResult
     from backmix.tasks import Task
@@ -260,7 +260,7 @@ def _run(
     found_at: Mapping[str, str] | None,
 ) -> Run:
     from backmix.inspection import QUICK, Subject, look
-    from backmix.scoring.coverage import band
+    from backmix.scoring.coverage import calibrate_and_check
     from backmix.scoring.judgement import score_baselines
     from backmix.scoring.leakage.audit import audit_run, refuse
     from backmix.training.ensemble import ensemble_blocks, fit_model
@@ -288,8 +288,8 @@ def _run(
     refuse(checked, acknowledged=prepared.plan.evaluation.acknowledged)
     name = ensemble.name
     judgement = replace(beside, prepared=prepared).judge(ensemble.model, name=name, ensemble=ensemble)
-    banded = band(judgement, prepared, network=name, ensemble=ensemble)
-    judgement = replace(judgement, frame=banded.frame)
+    coverage = calibrate_and_check(judgement, prepared, network=name, ensemble=ensemble)
+    judgement = replace(judgement, frame=coverage.frame)
     insight = None
     if prepared.preprocessing.tells_what_is_judged:
         insight = look(
@@ -298,7 +298,7 @@ def _run(
         if ensemble.alone is not None:
             insight = replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
     return _keep(
-        folder, _Found(ready.audit, prepared, chosen, beside, ensemble, checked, judgement, banded, insight, found_at)
+        folder, _Found(ready.audit, prepared, chosen, beside, ensemble, checked, judgement, coverage, insight, found_at)
     )
 
 
@@ -313,7 +313,7 @@ class _Found:
     ensemble: TrainedEnsemble
     leakage: Sequence[LeakageResult]
     judgement: Judgement
-    banded: Banded
+    coverage: CoverageResult
     insight: Insight | None
     found_at: Mapping[str, str] | None
 
@@ -353,7 +353,7 @@ def _keep(folder: Path, found: _Found) -> Run:
         plan=prepared.plan.to_toml(),
         scores=scores,
         reports={lang: page.decode() for lang, page in html.items()},
-        intervals=found.banded.calibrated,
+        intervals=found.coverage.calibrated,
     ).save(folder / BUNDLE)
     write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
     return Run(folder=folder, summary=summary)
@@ -385,7 +385,7 @@ def _summary(found: _Found, data: ReportData) -> dict[str, Any]:
         "leakage": [result.to_dict() for result in found.leakage],
         "availability": texts(data.rule),
         "checklist": [check.to_dict() for check in checklist(data)],
-        "intervals": found.banded.to_dict(),
+        "intervals": found.coverage.to_dict(),
         "test_rows_id": tested,
         "insight": found.insight.to_dict() if found.insight else None,
         "data": found.found_at,
@@ -438,7 +438,7 @@ def _report(found: _Found) -> ReportData:
         rule=rule(prepared.task, prepared.preprocessing.spec, prepared.preprocessing.step, table=prepared.table),
         leakage=found.leakage,
         insight=found.insight,
-        banded=found.banded,
+        coverage=found.coverage,
         dead_times=scan_prepared(prepared),
         plan=plan.to_toml(),
         environment=_environment(plan),

@@ -68,7 +68,7 @@ def test_prediction_keeps_windows_whose_target_is_not_known_yet() -> None:
 def test_known_past_targets_are_those_reported_by_then() -> None:
     """Bad input 25: the value of ``delay`` rows ago, on the newest ``count`` rows only."""
     windows = build_windows(ramp(9), spec(known=Known(delay=4, count=2)))
-    assert windows.feature_names == ("T101", "T102", "Q (known)")
+    assert windows.feature_names == ("T101", "T102", "Q (reported)")
     batch = windows.gather(np.array([0]))
     origin = int(windows.origins[0])
     assert origin == 5  # one row before the origin needs the label of four rows before: row 0

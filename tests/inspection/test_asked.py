@@ -33,7 +33,7 @@ def test_a_path_is_explained_by_its_last_row(strategy: str, tmp_path: Path) -> N
     )
     run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
     seen = run.summary["insight"]
-    assert {tag["name"] for tag in seen["tags"]} == {"T101", "F102", "P103", "quality (known)"}
+    assert {tag["name"] for tag in seen["tags"]} == {"T101", "F102", "P103", "quality (reported)"}
     assert seen["completeness_gap"] < 0.05 * max(seen["mean_difference"], 1e-3)
     assert ("memory" in seen) == (strategy == "recursive")
     last = "the last row of the path" in (run.folder / "report.en.html").read_text("utf-8")

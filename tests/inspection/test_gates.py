@@ -149,7 +149,7 @@ def test_a_simple_network_has_no_gates() -> None:
 
 def test_a_whole_batch_is_shown_from_its_first_row_to_its_last() -> None:
     asked = subject(Architecture(features=2, cell="lstm", units=(3,), masked=True))
-    seen = watch(asked, features=[0], at="3")
+    seen = watch(asked, features=[0], place="3")
     assert seen is not None
     assert (seen.batch, len(seen.x), seen.run_up) == ("3", int(asked.windows.lengths[2]), 0)  # type: ignore[index]
     np.testing.assert_allclose(seen.tags[0][1], asked.windows.gather(np.array([2])).x[0, : len(seen.x), 0])

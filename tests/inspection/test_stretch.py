@@ -52,7 +52,7 @@ def test_the_largest_move_of_the_target_is_shown() -> None:
     y[340:380:10] = [1.0, 4.0, 6.0, 6.0]
     windows = windows_of(y)
     found = choose(windows, truth(windows), classes=False, rows=60)
-    rows = windows.origins[found.at]
+    rows = windows.origins[found.indices]
     assert found.count == 60
     assert rows[0] <= 340
     assert rows[-1] >= 360
@@ -61,7 +61,7 @@ def test_the_largest_move_of_the_target_is_shown() -> None:
 def test_classes_move_when_they_change() -> None:
     y = np.repeat([0.0, 1.0, 0.0, 2.0], [200, 100, 40, 160])
     windows = windows_of(y)
-    rows = windows.origins[choose(windows, truth(windows), classes=True, rows=100).at]
+    rows = windows.origins[choose(windows, truth(windows), classes=True, rows=100).indices]
     assert rows[0] < 300
     assert rows[-1] >= 340
 
@@ -69,10 +69,10 @@ def test_classes_move_when_they_change() -> None:
 def test_a_stretch_never_crosses_a_gap() -> None:
     windows = windows_of(np.arange(300.0), gap=100)
     for at in ("90", "105", "110", "299"):
-        found = choose(windows, truth(windows), classes=False, at=at, rows=80)
-        assert (np.diff(windows.origins[found.at]) == 1).all()
-        assert (np.diff(windows.table.time[windows.origins[found.at]]) == np.timedelta64(60, "s")).all()  # type: ignore[index]
-        assert int(at) - 1 in windows.origins[found.at]
+        found = choose(windows, truth(windows), classes=False, place=at, rows=80)
+        assert (np.diff(windows.origins[found.indices]) == 1).all()
+        assert (np.diff(windows.table.time[windows.origins[found.indices]]) == np.timedelta64(60, "s")).all()  # type: ignore[index]
+        assert int(at) - 1 in windows.origins[found.indices]
     starts, ends = runs(windows)
     assert [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)] == [(0, 98), (98, 296)]
 
@@ -80,8 +80,8 @@ def test_a_stretch_never_crosses_a_gap() -> None:
 @pytest.mark.parametrize("at", ["201", "2026-03-01 03:20", "2026-03-01T11:20+08:00", 201])
 def test_a_moment_is_named_by_its_row_or_its_time(at: Any) -> None:
     windows = windows_of(np.arange(300.0))
-    found = choose(windows, truth(windows), classes=False, at=at, rows=21)
-    assert windows.origins[found.at][10] == 200
+    found = choose(windows, truth(windows), classes=False, place=at, rows=21)
+    assert windows.origins[found.indices][10] == 200
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_moment_is_named_by_its_row_or_its_time(at: Any) -> None:
 def test_what_cannot_be_shown_is_refused(at: Any, rows: int | None, message: str) -> None:
     windows = windows_of(np.arange(300.0))
     with pytest.raises(BackmixError) as fault:
-        choose(windows, truth(windows), classes=False, at=at, rows=rows)
+        choose(windows, truth(windows), classes=False, place=at, rows=rows)
     assert str(fault.value).startswith(message)
     for lang in LANGUAGES:
         with speak(lang):
@@ -113,14 +113,14 @@ def test_what_cannot_be_shown_is_refused(at: Any, rows: int | None, message: str
 def test_a_time_without_a_clock_is_refused() -> None:
     windows = windows_of(np.arange(50.0), clock=False)
     with pytest.raises(InputError, match="--at 2026-03-01 is a time, but this table has no clock"):
-        choose(windows, truth(windows), classes=False, at="2026-03-01")
-    assert choose(windows, truth(windows), classes=False, at=30, rows=2).count == 2
+        choose(windows, truth(windows), classes=False, place="2026-03-01")
+    assert choose(windows, truth(windows), classes=False, place=30, rows=2).count == 2
 
 
 def test_a_batch_is_named_and_not_cut() -> None:
     asked = subject(Architecture(features=2, units=(3,), masked=True))
     y = truth(asked.windows)
-    assert choose(asked.windows, y, classes=False, at="5").first == 4
+    assert choose(asked.windows, y, classes=False, place="5").first == 4
     assert choose(asked.windows, y, classes=False).first == int(np.abs(y - np.median(y)).argmax())
     with pytest.raises(PlanError, match="--rows 20 has no meaning here: one window is one whole batch"):
         choose(asked.windows, y, classes=False, rows=20)

@@ -114,7 +114,7 @@ def test_windows_show_values_and_ages_of_reported_samples(
         assert expected == {}
         return
     assert windows.origins.tolist() == list(expected)
-    assert windows.feature_names == ("T1", "Q (known)", "Q (age)")
+    assert windows.feature_names == ("T1", "Q (reported)", "Q (age)")
     x = windows.gather(windows.all_indices).x
     assert not x[:, : lookback - carried, 1:].any()
     for made, (origin, at) in zip(x, expected.items(), strict=True):
@@ -219,7 +219,7 @@ def test_two_results_stand_beside_each_other() -> None:
     known = Known(7, report=(report_name("Q"), report_name("P")), age=True)
     spec = WindowSpec(inputs=("T1",), targets=("Q", "P"), lookback=2, known=known, need_target=False, missing=False)
     windows = build_windows(table, spec)
-    assert windows.feature_names == ("T1", "Q (known)", "P (known)", "Q (age)", "P (age)")
+    assert windows.feature_names == ("T1", "Q (reported)", "P (reported)", "Q (age)", "P (age)")
     x = windows.gather(windows.all_indices).x
     for made, row in zip(x, windows.origins.tolist(), strict=True):
         at = [newest(table.select(["T1", "T2", "Q", report_name("Q")]), row, 0), newest(two, row, 0)]

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from backmix.report.data import ReportData
-from reports import classes, courses, numbers, paths, told
+from reports import batch_runs, classes, numbers, paths, told
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def every_report() -> tuple[Callable[[], ReportData], ...]:
         numbers,
         classes,
         paths,
-        courses,
+        batch_runs,
         *(partial(told, name) for name in ("batch_end_time", "remaining_life", "anomaly_detection")),
     )
 

@@ -205,7 +205,7 @@ def test_a_million_predictions_and_a_hundred_long_tags_fit(number_report: Maker)
     data = replace(
         number_report(),
         predictions=frame,
-        banded=None,
+        coverage=None,
         audit=audit(Table(values, tuple(Tag(name) for name in names))),
         spec=WindowSpec(inputs=names, targets=("C4",), lookback=10),
         plan="x = 1\n" * 50_000,

@@ -15,7 +15,7 @@ from backmix.data.tag import Tag
 from backmix.errors import InputError
 from backmix.explanation import explain
 from backmix.models.members.novelty import Ellipse, finest, needed, threshold
-from backmix.report.alarms import alarms, scored
+from backmix.report.alarms import alarm_scores, alarms
 from backmix.report.data import ReportData
 from backmix.report.figures import figures
 from backmix.scoring.metrics import metrics
@@ -201,7 +201,7 @@ def test_alarms_are_listed_as_they_were() -> None:
     frame = prediction_frame(task, windows, outcome, model="network", part="test")
     frame["truth"] = np.where(np.arange(60) < 20, "anomaly", "normal")
     data = ReportData(title="", task=task, verdict="", predictions=frame)
-    found = scored(data)
+    found = alarm_scores(data)
     assert found is not None
     first, second = alarms(found, step=60.0)
     assert (first.windows, first.seconds, first.peak, first.because, first.real) == (4, 240.0, 9.0, "P3 90%", True)

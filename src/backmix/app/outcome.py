@@ -53,7 +53,7 @@ def _show_scores(scores: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _score(row: Mapping[str, Any] | None) -> str:
-    from backmix.scoring.interval import Interval
+    from backmix.scoring.bootstrap import Interval
     from backmix.scoring.scores import shown
 
     if row is None or row["value"] is None:

@@ -14,6 +14,7 @@ from pydantic import model_validator
 from backmix.data.filled import missing_name
 from backmix.data.segments import allowed_gap
 from backmix.data.table import Table
+from backmix.data.tag import reported_name
 from backmix.duration import Duration, DurationField
 from backmix.errors import PlanError
 from backmix.section import PlanSection
@@ -174,10 +175,10 @@ class WindowSpec:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The F features in order: inputs, which of them were filled, known past of targets, its age."""
+        """The F features in order: inputs, which of them were filled, reported past of targets, its age."""
         known = self.targets if self.known is not None else ()
         aged = known if self.known is not None and self.known.age else ()
-        return (*self.columns, *(f"{name} (known)" for name in known), *(f"{name} (age)" for name in aged))
+        return (*self.columns, *map(reported_name, known), *(f"{name} (age)" for name in aged))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -46,3 +46,12 @@ def bracket(unit: str) -> str:
     'T101 [degC]'
     """
     return f" [{unit}]" if unit else ""
+
+
+def reported_name(target: str) -> str:
+    """The name of the input that shows the past values of a target, each once it was reported.
+
+    >>> reported_name("C_A")
+    'C_A (reported)'
+    """
+    return f"{target} (reported)"

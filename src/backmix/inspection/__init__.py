@@ -1,10 +1,10 @@
 """What a trained network looks at.
 
 In: a trained network and windows of the test part (`Subject`).
-Out: an `Insight`: numbers about the network, and with `sentences` what each says in plain words.
-Gates over time (`gates`), how far back the network remembers (`memory`), which tag and which past moves a
-prediction (`attribution`), how much worse it is without a tag (`permutation`), and where an attention layer looks
-(`attention`). `look` does all of it.
+Out: an `Insight`: numbers about the network; `sentences` explains them in plain words.
+`gates` follows the gates over time, `memory` measures how far back the network remembers, `attribution` which tag at
+which lag changes a prediction, `permutation` how much the error grows without a tag, `attention` where an attention
+layer looks. `look` does all of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHOWN_TAGS = 3
 
 @dataclass(frozen=True, eq=False)
 class Insight:
-    """All that was seen of a network; what does not apply is None and has a reason in ``left_out``.
+    """All results about the inside of a network; what does not apply is None and has a reason in ``left_out``.
 
     target: the target that is explained; step: seconds between rows, None without a clock
     left_out: catalogue keys of the sentences that say what is not shown, and why
@@ -53,23 +53,23 @@ class Insight:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the sentences, ready for JSON."""
-        found, memory = self.attribution, self.memory
+        attribution, memory = self.attribution, self.memory
         result: dict[str, Any] = {
             "target": self.target,
-            "unit": found.unit,
-            "windows": found.windows,
+            "unit": attribution.unit,
+            "windows": attribution.windows,
             "tags": [
                 {
-                    "name": found.features[f],
-                    "moves": finite(found.push[f]),
-                    "held": finite(found.occluded[f]),
-                    "age_rows": found.peak(int(f)),
+                    "name": attribution.features[f],
+                    "moves": finite(attribution.push[f]),
+                    "held": finite(attribution.occluded[f]),
+                    "age_rows": attribution.peak(int(f)),
                 }
-                for f in found.order
+                for f in attribution.order
             ],
-            "reach_rows": found.reach,
-            "completeness_gap": finite(found.gap),
-            "mean_difference": finite(found.moved),
+            "reach_rows": attribution.reach,
+            "completeness_gap": finite(attribution.gap),
+            "mean_difference": finite(attribution.moved),
         }
         if self.permutation is not None:
             p = self.permutation
@@ -97,18 +97,18 @@ class Insight:
 
 
 def look(
-    subject: Subject, effort: Effort, *, seed: int = 0, at: str | int | None = None, rows: int | None = None
+    subject: Subject, effort: Effort, *, seed: int = 0, place: str | int | None = None, rows: int | None = None
 ) -> Insight:
-    """Look into a network; see `Insight`. ``at`` and ``rows`` choose the stretch of the gates.
+    """Look into a network; see `Insight`. ``place`` and ``rows`` choose the stretch of the gates.
 
     Raises PlanError and InputError for a stretch that is not there.
     """
-    # a network that explodes is told of, and no reason for warnings or for losing a run
+    # a network that explodes gets a sentence; it must not stop the run
     with np.errstate(over="ignore", invalid="ignore"):
-        return _look(subject, effort, seed, at, rows)
+        return _look(subject, effort, seed, place, rows)
 
 
-def _look(subject: Subject, effort: Effort, seed: int, at: str | int | None, rows: int | None) -> Insight:
+def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, rows: int | None) -> Insight:
     left_out = ["insight.last_row"] if len(subject.windows.spec.horizons) > 1 else []
     left_out += ["carried.insight"] if subject.windows.spec.carried else []
     attribution = attribute(subject, effort)
@@ -124,7 +124,7 @@ def _look(subject: Subject, effort: Effort, seed: int, at: str | int | None, row
     else:
         memory = remember(subject, effort)
         inputs = [int(f) for f in attribution.order if f < len(subject.windows.spec.inputs)]
-        gates = watch(subject, features=inputs[:SHOWN_TAGS], at=at, rows=rows)
+        gates = watch(subject, features=inputs[:SHOWN_TAGS], place=place, rows=rows)
         if memory is None:
             left_out.append("insight.exploded")
         if gates is None:

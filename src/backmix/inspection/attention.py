@@ -51,13 +51,13 @@ def attend(subject: Subject, effort: Effort) -> Attention | None:
     sample = subject.sample(subject.affordable(effort.scored, passes=1, work=effort.work))
     keras = use_engine()
     weights_of = keras.Model(model.inputs, model.get_layer(LAYER).output)
-    found = keras.ops.convert_to_numpy(weights_of(sample.inputs(), training=False))
-    by_lag = sample.by_lag(found.reshape(found.shape[:2]))
+    weights = keras.ops.convert_to_numpy(weights_of(sample.inputs(), training=False))
+    by_lag = sample.by_lag(weights.reshape(weights.shape[:2]))
     low, high = np.quantile(by_lag, [0.1, 0.9], axis=0)
     return Attention(
         age=np.arange(by_lag.shape[1]) + subject.windows.spec.dead_time,
         weight=by_lag.mean(axis=0),
         low=low,
         high=high,
-        windows=len(sample.at),
+        windows=len(sample.indices),
     )

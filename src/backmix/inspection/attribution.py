@@ -1,8 +1,7 @@
-"""Which tag, and which part of its past, moves a prediction.
+"""Which tag, and which part of its past, changes a prediction.
 
-This module attributes predictions to inputs in two ways that ask nothing of the form of a network:
-integrated gradients, which share a prediction out over every tag and lag, and occlusion, which
-holds one tag at its mean.
+This module attributes predictions to inputs in two ways that work for any network: integrated gradients,
+which divide a prediction among all tags and lags, and occlusion, which holds one tag at its mean.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ BLOCK = 128
 LARGEST_BLOCK = 64 * 2**20
 """Bytes of one block."""
 GAP = 0.01
-"""Shares may miss the difference by so much of its mean before more points are taken."""
+"""More points are taken where the parts deviate from the difference by more than this share of its mean."""
 MASS = 0.95
-"""Which share of all that moves a prediction the reach covers."""
+"""The share of all attributions within the reach."""
 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What moves predictions, in the unit of the target (probability, for classes).
+    """How much each feature changes predictions, in the unit of the target (probability, for classes).
 
     features: F names as the network sees them; age: (T,) rows between a value and the moment of
         prediction, the newest first
@@ -53,7 +52,7 @@ class Attribution:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """(F,) the features, the one that moves predictions most first."""
+        """(F,) the features, the one that changes predictions most first."""
         return np.argsort(-self.push, kind="stable")
 
     @property
@@ -106,14 +105,14 @@ def attribute(subject: Subject, effort: Effort) -> Attribution:
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Predictions shared out: parts (B, T, F), and the difference (B,) to the baseline they add up to."""
+    """Predictions divided among inputs: parts (B, T, F), which add up to the difference (B,) to the baseline."""
 
     parts: Floats
     difference: Floats
 
     @property
     def gap(self) -> float:
-        """By how much the parts miss the difference, at most: the error of the quadrature."""
+        """The largest deviation of a sum of parts from its difference: the error of the quadrature."""
         return float(np.abs(self.parts.sum(axis=(1, 2)) - self.difference).max())
 
 
@@ -167,12 +166,12 @@ def _slopes(
 ) -> Floats:
     """Gradients block by block; the last block is filled up, so that one shape is compiled."""
     count = len(pull)
-    found = np.empty(inputs["x"].shape)
+    slopes = np.empty(inputs["x"].shape)
     for low in range(0, count, block):
-        at = np.minimum(np.arange(low, low + block), count - 1)
-        answer = slope({name: array[at] for name, array in inputs.items()}, pull[at])
-        found[low : low + block] = answer.x[: count - low]
-    return found
+        rows = np.minimum(np.arange(low, low + block), count - 1)
+        answer = slope({name: array[rows] for name, array in inputs.items()}, pull[rows])
+        slopes[low : low + block] = answer.x[: count - low]
+    return slopes
 
 
 def occlude(subject: Subject, sample: WindowSample, base: NDArray[np.float32]) -> Floats:
@@ -183,11 +182,11 @@ def occlude(subject: Subject, sample: WindowSample, base: NDArray[np.float32]) -
     """
     outputs = subject.answers(sample)
     pull = subject.pulls(outputs)
-    found = np.empty(sample.x.shape[2])
+    changes = np.empty(sample.x.shape[2])
     for feature in range(sample.x.shape[2]):
         x = sample.x.copy()
         x[:, :, feature] = base[:, feature]
         changed = subject.answers(sample, x)
         moved = np.abs(((changed - outputs) * pull).sum(axis=1))
-        found[feature] = moved[np.isfinite(moved)].mean() if np.isfinite(moved).any() else 0.0
-    return found
+        changes[feature] = moved[np.isfinite(moved)].mean() if np.isfinite(moved).any() else 0.0
+    return changes

@@ -1,7 +1,7 @@
-"""What the gates of a network do while the plant runs.
+"""The gates of a network over time.
 
-This module runs a network from rest through a stretch of rows, and keeps the gates of every layer
-AFTER their activation, so that a sigmoid gate lies between 0 (shut) and 1 (open), beside the tags
+This module runs a network from a zero state through a stretch of rows. It keeps the gates of every layer
+AFTER their activation, so that a sigmoid gate lies between 0 (shut) and 1 (open), together with the tags
 and the target.
 """
 
@@ -23,7 +23,7 @@ from backmix.models.reference import NetworkTrace
 from backmix.training.predict import predict_network
 
 CANDIDATE = "candidate"
-"""What the cells write into their state; no gate, though the reference keeps it beside them."""
+"""The candidate state of a cell; the reference keeps it with the gates, but it is not a gate."""
 CONVENTIONS = {"gru": CONVENTION, "lstm": "c = f*c + i*candidate, h = o*tanh(c)"}
 """What the letters mean, by cell, for captions."""
 
@@ -41,14 +41,13 @@ class GateTrace:
 
 @dataclass(frozen=True, eq=False)
 class Gates:
-    """The gates over a stretch of R rows, and what the plant did.
+    """The gates over a stretch of R rows, with tags and target.
 
     x: (R,) seconds since 1970 UTC when ``clock``, else rows of the table counted from 1
     gates: every gate of every layer; convention: what the letters mean
     tags: the shown tags with their values (R,) in plant units, as known at that moment
-    target: what is predicted; truth, prediction: (R,) its values, or for classes the probability of
-        the class that was really there in ``prediction`` and its name in ``classes``; empty where
-        there is nothing to show
+    target: what is predicted; truth, prediction: (R,) its values; for classes ``prediction`` is the
+        probability of the actual class and ``classes`` its name; empty where there is nothing to show
     batch: the name of the batch when one window is one whole batch, which has one prediction only
     activation: of the gates; sigmoid and hard_sigmoid keep them in [0, 1]
     run_up: rows that the network ran before the first one shown
@@ -72,15 +71,15 @@ class Gates:
         """The gate of the first layer that keeps the old state."""
         return next(gate for gate in self.gates if gate.name in KEEPING.values() and gate.layer == 1)
 
-    def moment(self, at: int) -> str:
+    def moment(self, position: int) -> str:
         """A row of the stretch: its time, or its number."""
         if self.clock:
-            return str(np.datetime64(int(self.x[at]), "s")).replace("T", " ").removesuffix(":00")
-        return f"{int(self.x[at])}"
+            return str(np.datetime64(int(self.x[position]), "s")).replace("T", " ").removesuffix(":00")
+        return f"{int(self.x[position])}"
 
 
 def watch(
-    subject: Subject, *, features: Sequence[int], at: str | int | None = None, rows: int | None = None
+    subject: Subject, *, features: Sequence[int], place: str | int | None = None, rows: int | None = None
 ) -> Gates | None:
     """Watch the gates over a stretch (see `stretch.choose`); None for a cell without gates, and
     for a network whose state grows without bound when it is carried beyond its window.
@@ -91,7 +90,9 @@ def watch(
 
     if subject.architecture.cell not in KEEPING:
         return None
-    stretch = choose(subject.every, subject.truth(subject.every), classes=bool(subject.task.classes), at=at, rows=rows)
+    stretch = choose(
+        subject.every, subject.truth(subject.every), classes=bool(subject.task.classes), place=place, rows=rows
+    )
     x = consecutive(subject, stretch)
     whole = subject.every.lengths is not None
     shown = len(x) if whole else stretch.count
@@ -100,7 +101,7 @@ def watch(
     if not all(np.isfinite(gate.mean).all() for gate in gates_of(trace, shown)):
         return None
     origin = int(subject.every.origins[stretch.first])
-    origins = np.arange(origin - shown + 1, origin + 1) if whole else subject.every.origins[stretch.at]
+    origins = np.arange(origin - shown + 1, origin + 1) if whole else subject.every.origins[stretch.indices]
     truth, prediction, classes = (np.empty(0), np.empty(0), ()) if whole else _seen(subject, stretch)
     table, a = subject.table, subject.architecture
     names = subject.windows.spec.inputs
@@ -127,42 +128,42 @@ def watch(
 
 
 def consecutive(subject: Subject, stretch: Stretch) -> NDArray[np.float32]:
-    """The rows (R, F) that a network runs through: a whole first window from rest, then row after row."""
+    """The rows (R, F) that a network runs through: a whole first window from a zero state, then row after row."""
     windows = subject.every
     if windows.lengths is not None:
-        return windows.gather(stretch.at).x[0, : int(windows.lengths[stretch.first])]
-    first = windows.gather(stretch.at[:1]).x[0]
-    newest = replace(windows, spec=replace(windows.spec, lookback=1)).gather(stretch.at[1:]).x[:, 0]
+        return windows.gather(stretch.indices).x[0, : int(windows.lengths[stretch.first])]
+    first = windows.gather(stretch.indices[:1]).x[0]
+    newest = replace(windows, spec=replace(windows.spec, lookback=1)).gather(stretch.indices[1:]).x[:, 0]
     return np.concatenate([first, newest])
 
 
 def gates_of(trace: NetworkTrace, shown: int) -> list[GateTrace]:
     """The gates of every layer in the last ``shown`` rows of one window, after the activation."""
-    found = []
+    traces = []
     for number, layer in enumerate(trace.layers, 1):
         for name, values in layer.gates.items():
             if name == CANDIDATE:
                 continue
             units = values[0, -shown:]
             low, high = np.quantile(units, [0.1, 0.9], axis=1)
-            found.append(GateTrace(number, name, units.mean(axis=1), low, high))
-    return found
+            traces.append(GateTrace(number, name, units.mean(axis=1), low, high))
+    return traces
 
 
 def _seen(subject: Subject, stretch: Stretch) -> tuple[Floats, Floats, tuple[str, ...]]:
     """Truth and prediction (R,) at every row of the stretch, and for classes their names."""
-    windows, task = subject.every.subset(stretch.at), subject.task
+    windows, task = subject.every.subset(stretch.indices), subject.task
     truth = subject.truth(windows)
     outcome = task.decode(predict_network(subject.model, windows), windows)
     if outcome.values is not None:
         return truth, outcome.values[:, subject.target], ()
     assert outcome.probabilities is not None
-    there = np.isfinite(truth)
-    if not there.any():
+    known = np.isfinite(truth)
+    if not known.any():
         return truth[:0], truth[:0], ()
-    codes = np.where(there, truth, 0).astype(np.int64)
-    chance = np.where(there, outcome.probabilities[np.arange(len(codes)), codes], np.nan)
-    return truth, chance, tuple(_class(task.classes, code, real) for code, real in zip(codes, there, strict=True))
+    codes = np.where(known, truth, 0).astype(np.int64)
+    chance = np.where(known, outcome.probabilities[np.arange(len(codes)), codes], np.nan)
+    return truth, chance, tuple(_class(task.classes, code, real) for code, real in zip(codes, known, strict=True))
 
 
 def _class(names: tuple[str, ...], code: Any, real: Any) -> str:

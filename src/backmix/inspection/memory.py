@@ -1,7 +1,7 @@
 """How far back a network remembers.
 
-This module follows the gradient of a prediction back through time, and says after how many rows it
-has died away.
+This module follows the gradient of a prediction back through time, and measures after how many rows it
+has vanished.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Memory:
     lookback: rows of a window; dead_time: age in rows of its newest row
     residence: per layer, for cells that have a keeping gate
     state_moves, statistics_move: mean |change| of the explained number when the last state, and when
-        the window statistics beside it, are held at their mean; None without statistics
+        the window statistics beside it, are fixed at their mean; None without statistics
     windows: how many were averaged
 
     >>> nine_tenths = 0.9 ** np.arange(100.0)
@@ -88,7 +88,7 @@ class Memory:
 
     @property
     def half_life(self) -> int | None:
-        """The lag at which the norm has fallen to half of its largest value for good; None if it never does."""
+        """The lag from which the norm stays below half of its largest value; None when it does not."""
         low = self.first <= 0.5 * self.first.max()
         if not low[-1]:
             return None
@@ -96,9 +96,9 @@ class Memory:
 
     @property
     def factor(self) -> float | None:
-        """By which the norm shrinks (or, above 1, grows) per row back, on the way to the effective memory.
+        """The factor by which the norm shrinks (or, above 1, grows) per row back, up to the effective memory.
 
-        The geometric mean λ of the steps: after k rows λ^k is left. None when nothing can be said.
+        It is the geometric mean λ of the steps: after k rows λ^k is left. None when it cannot be computed.
         """
         last = max(self.effective, 1)
         if len(self.first) <= last or not self.first[0] > 0:
@@ -108,7 +108,7 @@ class Memory:
 
     @property
     def gone(self) -> int | None:
-        """The first lag from which on nothing but rounding comes back; None when something always does."""
+        """The first lag from which the gradient is only rounding; None when there is none."""
         alive = np.flatnonzero(self.first > VANISHED * self.first.max())
         return int(alive[-1]) + 1 if len(alive) and alive[-1] + 1 < len(self.first) else None
 
@@ -136,10 +136,10 @@ def remember(subject: Subject, effort: Effort) -> Memory | None:
         norm=norm,
         lookback=sample.x.shape[1],
         dead_time=subject.windows.spec.dead_time,
-        residence=tuple(found for layer in trace.layers if (found := residence(layer, sample)) is not None),
+        residence=tuple(kept for layer in trace.layers if (kept := residence(layer, sample)) is not None),
         state_moves=state,
         statistics_move=statistics,
-        windows=len(sample.at),
+        windows=len(sample.indices),
     )
 
 
@@ -158,14 +158,14 @@ def residence(trace: Trace, sample: WindowSample) -> Residence | None:
 
 
 def _bypass(network: Network, trace: NetworkTrace, pull: Floats) -> tuple[float | None, float | None]:
-    """How much the last state, and the statistics beside it, move the explained number."""
+    """How much the last state, and the window statistics, change the explained number."""
     if not network.architecture.summaries:
         return None, None
     units = network.architecture.units[-1]
 
     def moved(columns: slice) -> float:
-        held = trace.features.copy()
-        held[:, columns] = held[:, columns].mean(axis=0)
-        return float(np.abs(((network.finish(held) - trace.outputs) * pull).sum(axis=1)).mean())
+        fixed = trace.features.copy()
+        fixed[:, columns] = fixed[:, columns].mean(axis=0)
+        return float(np.abs(((network.finish(fixed) - trace.outputs) * pull).sum(axis=1)).mean())
 
     return moved(slice(None, units)), moved(slice(units, None))

@@ -1,4 +1,4 @@
-"""How much worse the model is without the true history of a tag.
+"""How much the error grows without the true history of a tag.
 
 This module permutes one tag at a time between windows, in blocks of neighbouring windows, and
 measures how the error grows.
@@ -16,7 +16,7 @@ from backmix.inspection.subject import Effort, Floats, Subject, WindowSample
 MOST_BLOCKS = 20
 LEAST_BLOCKS = 4
 LEAST_WINDOWS = 40
-"""Rather are fewer tags permuted than on fewer windows."""
+"""With less effort fewer tags are permuted, never on fewer windows than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +49,10 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
     """Permute these features; None when the windows are too few or their truth is not known,
     when the network is too large for the effort, and when an error is no finite number.
 
-    Breiman, Random forests, Machine Learning 45 (2001), between blocks of neighbouring windows: the
-    whole history of a tag in a window goes over to another window, so that its course over time
-    stays one that the plant has shown, and neighbours stay neighbours (a block bootstrap's reason:
-    Künsch, Annals of Statistics 17, 1989). What tags know together is lost with neither alone.
+    This is the permutation of Breiman, Random forests, Machine Learning 45 (2001), between blocks of neighbouring
+    windows. The whole history of a tag moves from one window to another, so that it remains a history that the plant
+    has shown, and neighbours remain neighbours (as in the block bootstrap: Künsch, Annals of Statistics 17, 1989).
+    What two tags both know is lost by permuting neither of them alone.
     """
     passes = int(2 * effort.work / (LEAST_WINDOWS * subject.cost))
     repeats = min(effort.repeats, max(2, passes // max(1, len(features))))
@@ -60,7 +60,7 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
     if not len(features):
         return None
     sample = subject.sample(subject.affordable(effort.scored, passes=len(features) * repeats, work=2 * effort.work))
-    truth = subject.truth(subject.windows)[sample.at]
+    truth = subject.truth(subject.windows)[sample.indices]
     known = np.isfinite(truth)
     sample, truth = sample.take(known), truth[known]
     if len(truth) < 2 * LEAST_BLOCKS:
@@ -82,7 +82,7 @@ def permute(subject: Subject, effort: Effort, *, features: NDArray[np.int64], se
 
 
 def exchange(count: int, block: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(count,) from which window each window borrows: blocks trade places, none stays where it is.
+    """(count,) from which window each window takes its values: blocks change places, none stays where it is.
 
     >>> order = exchange(10, 2, np.random.default_rng(0))
     >>> sorted(order.tolist()) == list(range(10)), bool((order != np.arange(10)).all())
@@ -103,7 +103,7 @@ def exchange(count: int, block: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def _lent(sample: WindowSample, feature: int, order: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The windows with one feature from others; a batch shorter than its borrower lends its last value on."""
+    """The windows with one feature taken from others; a shorter batch is continued with its last value."""
     x = sample.x.copy()
     lent = sample.x[order, :, feature]
     if sample.mask is not None:
@@ -115,7 +115,7 @@ def _lent(sample: WindowSample, feature: int, order: NDArray[np.int64]) -> NDArr
 
 
 def _error(subject: Subject, sample: WindowSample, x: NDArray[np.float32], truth: Floats) -> float:
-    outcome = subject.task.decode(subject.answers(sample, x), subject.windows.subset(sample.at))
+    outcome = subject.task.decode(subject.answers(sample, x), subject.windows.subset(sample.indices))
     if outcome.values is not None:
         return float(np.sqrt(np.mean((outcome.values[:, subject.place] - truth) ** 2)))
     assert outcome.probabilities is not None

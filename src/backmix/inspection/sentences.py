@@ -1,7 +1,7 @@
-"""What was seen, in plain words.
+"""The results of an inspection in plain words.
 
-This module says each part of an `Insight` in one sentence about the plant, in the language of the
-moment, with times where the table has a clock and rows where it has none.
+This module writes each part of an `Insight` as one sentence, in the language of the moment, with times where the
+table has a clock and rows where it has none.
 """
 
 from __future__ import annotations
@@ -18,16 +18,23 @@ from backmix.text import say
 from backmix.text.numbers import brief, number
 
 SHORT, LONG = 0.5, 0.9
-"""Shares of the window: a memory below the first could do with less, above the second it may want more."""
+"""Shares of the window: with a memory below the first a shorter lookback may do, above the second a longer may help."""
 IDLE = 0.01
-"""A tag whose loss is below this share of the error, or within its spread, is not missed."""
+"""A tag counts as idle when the error without it grows by less than this share, or by less than its spread."""
 MOST_NAMED = 4
 
 
 def sentences(insight: Insight) -> tuple[str, ...]:
     """One sentence for each part that applies, then why the others are left out."""
-    found = [moves(insight), without(insight), remembers(insight), bypass(insight), gates(insight), attention(insight)]
-    return (*(words for words in found if words), *(say(key) for key in insight.left_out))
+    written = [
+        moves(insight),
+        without(insight),
+        remembers(insight),
+        bypass(insight),
+        gates(insight),
+        attention(insight),
+    ]
+    return (*(words for words in written if words), *(say(key) for key in insight.left_out))
 
 
 def span_of(rows: float, step: float | None) -> str:
@@ -39,7 +46,7 @@ def span_of(rows: float, step: float | None) -> str:
 
 
 def amount(value: float, insight: Insight) -> str:
-    """How much of what is explained: in the target's unit, or in points of probability."""
+    """A change of the explained number: in the target's unit, or in points of probability."""
     if insight.classes:
         return say("insight.points", value=number(100 * value))
     unit = insight.attribution.unit
@@ -52,47 +59,47 @@ def error(value: float, insight: Insight) -> str:
 
 
 def moves(insight: Insight) -> str:
-    """Which tag moves the prediction, and how old is what moves it."""
-    found = insight.attribution
-    if not found.push.max() > 0:
-        return say("insight.moves_nothing") if found.windows else ""
-    first, *others = (int(f) for f in found.order)
-    age = found.peak(first)
+    """Which tag changes the prediction most, and at which lag."""
+    attribution = insight.attribution
+    if not attribution.push.max() > 0:
+        return say("insight.moves_nothing") if attribution.windows else ""
+    first, *others = (int(f) for f in attribution.order)
+    age = attribution.peak(first)
     peak = say("insight.peak_old", span=span_of(age, insight.step)) if age else say("insight.peak_now")
     values = {
-        "first": brief(found.features[first], 80),
-        "amount": amount(found.push[first], insight),
+        "first": brief(attribution.features[first], 80),
+        "amount": amount(attribution.push[first], insight),
         "peak": peak,
         "share": f"{MASS:.0%}",
-        "reach": span_of(found.reach - int(found.age[0]) + 1, insight.step),
+        "reach": span_of(attribution.reach - int(attribution.age[0]) + 1, insight.step),
     }
-    if not others or not found.push[others[0]] > 0:
+    if not others or not attribution.push[others[0]] > 0:
         return say("insight.moves", **values)
     return say(
         "insight.moves_two",
         **values,
-        second=brief(found.features[others[0]], 80),
-        less=amount(found.push[others[0]], insight),
+        second=brief(attribution.features[others[0]], 80),
+        less=amount(attribution.push[others[0]], insight),
     )
 
 
 def without(insight: Insight) -> str:
-    """Which tag the model would miss most, and which not at all."""
-    found = insight.permutation
-    if found is None:
+    """Without which tag the error grows most, and without which it does not grow."""
+    permutation = insight.permutation
+    if permutation is None:
         return ""
-    least = np.maximum(found.spread, IDLE * found.error)
-    missed = found.mean > least
+    least = np.maximum(permutation.spread, IDLE * permutation.error)
+    missed = permutation.mean > least
     if not missed.any():
-        return say("insight.without_none", error=error(found.error, insight))
-    first = int(np.where(missed, found.mean, -np.inf).argmax())
-    idle = [brief(name, 40) for name, here in zip(found.features, missed, strict=True) if not here]
-    spread = number((100 if insight.classes else 1) * found.spread[first], 2)
+        return say("insight.without_none", error=error(permutation.error, insight))
+    first = int(np.where(missed, permutation.mean, -np.inf).argmax())
+    idle = [brief(name, 40) for name, here in zip(permutation.features, missed, strict=True) if not here]
+    spread = number((100 if insight.classes else 1) * permutation.spread[first], 2)
     values = {
-        "first": brief(found.features[first], 80),
-        "amount": error(found.mean[first], insight),
+        "first": brief(permutation.features[first], 80),
+        "amount": error(permutation.mean[first], insight),
         "spread": spread,
-        "error": error(found.error, insight),
+        "error": error(permutation.error, insight),
     }
     if not idle:
         return say("insight.without", **values)
@@ -120,7 +127,7 @@ def remembers(insight: Insight) -> str:
 
 
 def _fit(memory: Memory, insight: Insight) -> str:
-    """Whether the lookback fits the memory: what bypasses the memory, or is attended to, is not short."""
+    """Whether the lookback fits the memory; with window statistics or attention it is never called too long."""
     if insight.whole:
         return "batch"
     share = (memory.effective + 1) / memory.lookback
@@ -132,7 +139,7 @@ def _fit(memory: Memory, insight: Insight) -> str:
 
 
 def bypass(insight: Insight) -> str:
-    """How much the statistics of the window do beside the recurrence."""
+    """How much the window statistics change the prediction, compared with the recurrence."""
     memory = insight.memory
     if memory is None or memory.statistics_move is None or memory.state_moves is None:
         return ""
@@ -142,7 +149,7 @@ def bypass(insight: Insight) -> str:
 
 
 def gates(insight: Insight) -> str:
-    """How much of its memory the first layer keeps, as a stirred tank would."""
+    """How much of its memory the first layer keeps per row, and its time constant."""
     shown, memory = insight.gates, insight.memory
     if shown is None or memory is None:
         return ""
@@ -160,8 +167,8 @@ def gates(insight: Insight) -> str:
     )
 
 
-def _when(shown: Gates, at: int) -> str:
-    moment = shown.moment(at)
+def _when(shown: Gates, position: int) -> str:
+    moment = shown.moment(position)
     return say("insight.at_time", time=moment) if shown.clock else say("insight.at_row", row=moment)
 
 
@@ -174,14 +181,14 @@ def residence_time(rows: float, step: float | None) -> str:
 
 def attention(insight: Insight) -> str:
     """Which rows get the attention."""
-    found = insight.attention
-    if found is None:
+    weights = insight.attention
+    if weights is None:
         return ""
-    span = span_of(found.peak, insight.step)
-    peak = say("insight.attention_old", span=span) if found.peak else say("insight.attention_now")
+    span = span_of(weights.peak, insight.step)
+    peak = say("insight.attention_old", span=span) if weights.peak else say("insight.attention_now")
     return say(
         "insight.attention",
-        half=span_of(found.half - int(found.age[0]) + 1, insight.step),
+        half=span_of(weights.half - int(weights.age[0]) + 1, insight.step),
         peak=peak,
-        weight=f"{found.weight.max():.0%}",
+        weight=f"{weights.weight.max():.0%}",
     )

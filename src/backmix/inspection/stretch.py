@@ -1,7 +1,7 @@
-"""Which rows are shown.
+"""The stretch of rows that is shown.
 
-This module chooses a stretch of the test part without a gap: around a moment that somebody names,
-else where the target moves most.
+This module chooses a stretch of the test part without a gap: around a given moment, else where the target
+changes most.
 """
 
 from __future__ import annotations
@@ -15,35 +15,40 @@ from backmix.data.windows import Windows
 from backmix.errors import InputError, PlanError
 
 ROWS = 240
-"""Rows that are shown when nothing else is said."""
+"""Rows that are shown by default."""
 MOST_ROWS = 5000
 LEAST_ROWS = 2
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive windows, one a row: from window ``first`` on, ``count`` of them.
+    """``count`` consecutive windows from window ``first`` on, one for each row.
 
-    Where one window is one whole batch it is that single window.
+    When one window is one whole batch, the stretch is that single window.
     """
 
     first: int
     count: int
 
     @property
-    def at(self) -> NDArray[np.int64]:
+    def indices(self) -> NDArray[np.int64]:
         """The indices of the windows."""
         return np.arange(self.first, self.first + self.count)
 
 
 def choose(
-    windows: Windows, truth: NDArray[np.float64], *, classes: bool, at: str | int | None = None, rows: int | None = None
+    windows: Windows,
+    truth: NDArray[np.float64],
+    *,
+    classes: bool,
+    place: str | int | None = None,
+    rows: int | None = None,
 ) -> Stretch:
     """A stretch of windows that lie at every row of one part.
 
     truth: (W,) the target of each window (a code for classes), NaN where it is not known
-    at: a time ("2026-03-01 12:00", UTC), the name of a batch, or a row of the table counted from 1;
-        None takes the place where the target moves most
+    place: a time ("2026-03-01 12:00", UTC), the name of a batch, or a row of the table counted from 1;
+        None takes the place where the target changes most
     rows: how many rows are shown, None for `ROWS`
 
     Raises PlanError (insight.bad_rows, insight.rows_of_batch, insight.bad_at), InputError
@@ -54,16 +59,16 @@ def choose(
     if windows.lengths is not None:
         if rows is not None:
             raise PlanError("insight.rows_of_batch", rows=rows)
-        place = _unusual(truth) if at is None else locate(windows, at)
-        return Stretch(place, 1)
+        window = _unusual(truth) if place is None else locate(windows, place)
+        return Stretch(window, 1)
     count = rows or ROWS
-    if at is None:
+    if place is None:
         return _busiest(windows, truth, count, classes=classes)
-    place = locate(windows, at)
+    window = locate(windows, place)
     starts, ends = runs(windows)
-    run = int(np.searchsorted(starts, place, side="right")) - 1
+    run = int(np.searchsorted(starts, window, side="right")) - 1
     low, high = int(starts[run]), int(ends[run])
-    first = max(low, min(place - count // 2, high - count))
+    first = max(low, min(window - count // 2, high - count))
     return Stretch(first, min(count, high - first))
 
 
@@ -79,10 +84,10 @@ def runs(windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.concatenate([[0], edges]), np.concatenate([edges, [len(windows)]])
 
 
-def locate(windows: Windows, at: str | int) -> int:
+def locate(windows: Windows, place: str | int) -> int:
     """The index of the window at a time, row or batch."""
     table = windows.table
-    text = str(at).strip()
+    text = str(place).strip()
     if table.batch is not None and text in table.batch_names:
         mine = np.flatnonzero(table.batch[windows.origins] == table.batch_names.index(text))
         if not len(mine):
@@ -128,15 +133,15 @@ def _at_time(windows: Windows, time: NDArray[np.datetime64], text: str) -> int:
 
 def _busiest(windows: Windows, truth: NDArray[np.float64], count: int, *, classes: bool) -> Stretch:
     """The stretch in which the target has its largest range, or its most changes of class."""
-    best, found = -1.0, Stretch(0, 1)
+    best, stretch = -1.0, Stretch(0, 1)
     for low, high in zip(*runs(windows), strict=True):
         size = min(count, int(high - low))
         for first in dict.fromkeys([*range(int(low), int(high) - size + 1, max(1, size // 4)), int(high) - size]):
             moved = _movement(truth[first : first + size], classes)
             # a longer stretch is better than a short one that moves as much
             if moved + 1e-12 * size > best:
-                best, found = moved + 1e-12 * size, Stretch(first, size)
-    return found
+                best, stretch = moved + 1e-12 * size, Stretch(first, size)
+    return stretch
 
 
 def _movement(truth: NDArray[np.float64], classes: bool) -> float:

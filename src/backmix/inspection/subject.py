@@ -1,6 +1,6 @@
-"""What is looked into, and how much of it.
+"""The network that is inspected, and its windows.
 
-This module defines `Subject`, a trained network with the windows it is asked about, and `WindowSample`,
+This module defines `Subject`, a trained network with the windows it is inspected on, and `WindowSample`,
 a few of those windows as arrays. It is the one place that knows which output of a network is
 explained, and which networks have a plain recurrence whose inside can be shown.
 """
@@ -48,8 +48,8 @@ class Effort:
 
     windows: for gradients; scored: for what is measured by changing the inputs
     nodes: points on the path of an integrated gradient
-    tags: the most important ones are permuted, so many; repeats: how often each
-    work: multiplications per part; fewer windows are taken where a window costs more
+    tags: how many of the most important tags are permuted; repeats: how often each
+    work: multiplications per part; fewer windows are taken where a window needs more
     """
 
     windows: int
@@ -71,13 +71,13 @@ class WindowSample:
     """B windows as the network sees them.
 
     x: (B, T, F) float32, scaled; mask: (B, T) true where a row is real, None when all are
-    at: (B,) which windows of the subject these are
+    indices: (B,) which windows of the subject these are
     others: further inputs of the network by name, (B, ...) each: what is planned
     """
 
     x: NDArray[np.float32]
     mask: Mask | None
-    at: NDArray[np.int64]
+    indices: NDArray[np.int64]
     others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def take(self, which: NDArray[Any]) -> WindowSample:
@@ -85,7 +85,7 @@ class WindowSample:
         return WindowSample(
             self.x[which],
             None if self.mask is None else self.mask[which],
-            self.at[which],
+            self.indices[which],
             {name: array[which] for name, array in self.others.items()},
         )
 
@@ -93,10 +93,10 @@ class WindowSample:
         """(B, T, ...) in the order of time -> (B, T, ...) from the newest real row back, 0 where there is none."""
         if self.mask is None:
             return np.asarray(values[:, ::-1], np.float64)
-        found = np.zeros(values.shape)
+        by_lag = np.zeros(values.shape)
         for row, count in enumerate(self.mask.sum(axis=1)):
-            found[row, :count] = values[row, :count][::-1]
-        return found
+            by_lag[row, :count] = values[row, :count][::-1]
+        return by_lag
 
     def inputs(self, x: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
         """The windows by the names of the network's inputs; ``x`` in the place of theirs when it is given."""
@@ -106,9 +106,9 @@ class WindowSample:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A trained network and what it is asked about.
+    """A trained network and the windows it is inspected on.
 
-    model: the Keras network; windows: those it is judged by, scaled
+    model: the Keras network; windows: those of the test part, scaled
     background: windows of the training part, whose mean is "nothing special"
     every: windows at every row of the same part, whether or not a target is known there
     step: seconds between rows, None without a clock
@@ -148,8 +148,8 @@ class Subject:
         return subject.plain()
 
     def plain(self) -> Subject:
-        """The same, asked in the plainest way: a network that answers on every row about the last row of its
-        window, one that is rolled on about the next row."""
+        """The same network with one answer per window: on the last row for a network that answers on every row,
+        one row ahead for a recursive forecast."""
         if self.task.rolls:
             windows, background, every = (part.one_ahead() for part in (self.windows, self.background, self.every))
             return replace(self, windows=windows, background=background, every=every)
@@ -184,19 +184,19 @@ class Subject:
     def sample(self, count: int, *, of: Windows | None = None) -> WindowSample:
         """``count`` windows evenly over the part (all, when there are no more)."""
         windows = self.windows if of is None else of
-        at = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(np.int64))
-        batch = windows.gather(at)
+        indices = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(np.int64))
+        batch = windows.gather(indices)
         mask = batch.mask
         if mask is None and self.architecture.masked:
             mask = np.ones(batch.x.shape[:2], dtype=bool)
         others: dict[str, NDArray[Any]] = {} if batch.future is None else {"future": batch.future}
         for entry in self.model.inputs:
             if entry.name == "teacher":  # for training only
-                others["teacher"] = np.zeros((len(at), *entry.shape[1:]), np.float32)
-        return WindowSample(batch.x, mask, at, others)
+                others["teacher"] = np.zeros((len(indices), *entry.shape[1:]), np.float32)
+        return WindowSample(batch.x, mask, indices, others)
 
     def affordable(self, most: int, *, passes: float, work: float) -> int:
-        """How many windows, at most ``most``, may pass the network so often; two always may."""
+        """How many windows, at most ``most``, can pass through the network ``passes`` times; at least two."""
         a = self.architecture
         room = LARGEST / (BYTES * self.rows * (a.features + sum(a.units)))
         return int(min(most, max(2, min(room, work / (passes * self.cost)))))
@@ -208,7 +208,7 @@ class Subject:
 
     @property
     def cost(self) -> float:
-        """Multiplications of one window's way through the network, roughly."""
+        """Multiplications for one window, roughly."""
         return float(self.rows * parameters(self.architecture))
 
     def truth(self, windows: Windows) -> Floats:
@@ -219,7 +219,7 @@ class Subject:
 
     def answers(self, sample: WindowSample, x: NDArray[Any] | None = None) -> NDArray[np.float32]:
         """The network's outputs (B, O) for windows, or for ``x`` (B, T, F) in the place of their rows."""
-        few = 1 << max(3, (len(sample.at) - 1).bit_length())
+        few = 1 << max(3, (len(sample.indices) - 1).bit_length())
         return predict_arrays(self.model, sample.inputs(x), block=few if BLOCK * self.cost > DEAR else BLOCK)
 
     def pulls(self, outputs: NDArray[Any]) -> Floats:
@@ -264,23 +264,23 @@ class Subject:
 
 
 def why_closed(subject: Subject) -> str | None:
-    """The sentence why the inside of a network cannot be shown; None when it can.
+    """The catalogue key of the reason why the inside of a network cannot be shown; None when it can.
 
-    It can when the float64 reference, given the same weights, says what the network says.
+    It can when the float64 reference with the same weights gives the same outputs as the network.
     """
     a = subject.architecture
     plain = 3 * len(a.units) + 2 * (len(a.dense) + 1)
     if beyond_light(a) or a.cell not in STEPS or len(subject.model.trainable_variables) != plain:
         return "insight.closed"
     sample = subject.sample(COMPARED)
-    said = subject.answers(sample)
-    meant = opened(subject).forward(sample.x, mask=sample.mask).outputs
-    sound = np.isfinite(said)
-    return None if np.allclose(said[sound], meant[sound], rtol=AGREEMENT, atol=AGREEMENT) else "insight.closed"
+    outputs = subject.answers(sample)
+    reference = opened(subject).forward(sample.x, mask=sample.mask).outputs
+    sound = np.isfinite(outputs)
+    return None if np.allclose(outputs[sound], reference[sound], rtol=AGREEMENT, atol=AGREEMENT) else "insight.closed"
 
 
 def opened(subject: Subject) -> Network:
-    """The network in float64, every intermediate value in the open; only when `why_closed` is None."""
+    """The network in float64 with all intermediate values; only when `why_closed` is None."""
     to_numpy = use_engine().ops.convert_to_numpy
     arrays = [to_numpy(variable.value) for variable in subject.model.trainable_variables]
     return Network.of(subject.architecture, arrays)

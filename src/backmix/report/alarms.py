@@ -1,7 +1,7 @@
 """The alarms of a run, one by one.
 
-This module lists what an anomaly detection has found on the test part: when each alarm began, how long
-it lasted, how far it went beyond the threshold, which tags caused it, and whether something was wrong.
+This module lists the alarms of an anomaly detection on the test part: when each began, how long
+it lasted, how far it exceeded the threshold, which tags caused it, and whether there was a fault.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class AlarmScores:
     """The scores of the network on the test part, in the order in which they are drawn.
 
     run: axis and batches; score: (N,) in units of the threshold, NaN where there is none
@@ -58,7 +58,7 @@ class Scored:
     frame: pd.DataFrame
 
 
-def scored(data: ReportData) -> Scored | None:
+def alarm_scores(data: ReportData) -> AlarmScores | None:
     """The scores of an anomaly detection on its test part; None for any other run."""
     frame = data.predictions
     if frame is None or "score" not in frame.columns or data.task.normal is None:
@@ -75,34 +75,34 @@ def scored(data: ReportData) -> Scored | None:
     run = series(frame)
     truth = frame["truth"].notna().to_numpy()
     fault = truth & (frame["truth"] != data.task.normal).to_numpy()
-    said = frame["prediction"].notna().to_numpy() & (frame["prediction"] != data.task.normal).to_numpy()
-    return Scored(run, frame["score"].to_numpy(dtype=np.float64), said, fault, bool(truth.any()), frame)
+    alarm = frame["prediction"].notna().to_numpy() & (frame["prediction"] != data.task.normal).to_numpy()
+    return AlarmScores(run, frame["score"].to_numpy(dtype=np.float64), alarm, fault, bool(truth.any()), frame)
 
 
-def alarms(found: Scored, *, step: float | None = None) -> tuple[Alarm, ...]:
+def alarms(scores: AlarmScores, *, step: float | None = None) -> tuple[Alarm, ...]:
     """The alarms in the order of the test part; ``step`` is the time between two rows in seconds."""
-    begins = found.alarm.copy()
-    begins[1:] &= ~found.alarm[:-1] | found.run.breaks[1:]
-    ends = found.alarm.copy()
-    ends[:-1] &= ~found.alarm[1:] | found.run.breaks[1:]
-    clock = bool(found.frame["time"].notna().all())
-    times = found.frame["time"].to_numpy(dtype="datetime64[ns]")
+    begins = scores.alarm.copy()
+    begins[1:] &= ~scores.alarm[:-1] | scores.run.breaks[1:]
+    ends = scores.alarm.copy()
+    ends[:-1] &= ~scores.alarm[1:] | scores.run.breaks[1:]
+    clock = bool(scores.frame["time"].notna().all())
+    times = scores.frame["time"].to_numpy(dtype="datetime64[ns]")
     usual = step or 0.0
     listed = []
     for low, high in zip(np.flatnonzero(begins).tolist(), np.flatnonzero(ends).tolist(), strict=True):
         here = slice(low, high + 1)
-        top = low + int(np.argmax(found.score[here]))
-        batch = found.frame["batch"].iloc[low]
+        top = low + int(np.argmax(scores.score[here]))
+        batch = scores.frame["batch"].iloc[low]
         listed.append(
             Alarm(
                 batch=batch if isinstance(batch, str) else None,
                 first=times[low] if clock else None,
-                row=int(found.frame["origin"].iloc[low]) + 1,
+                row=int(scores.frame["origin"].iloc[low]) + 1,
                 windows=high + 1 - low,
                 seconds=float((times[high] - times[low]) / np.timedelta64(1, "s")) + usual if clock else None,
-                peak=float(found.score[top]),
-                because=str(found.frame["because"].iloc[top]),
-                real=bool(found.fault[here].any()) if found.labelled else None,
+                peak=float(scores.score[top]),
+                because=str(scores.frame["because"].iloc[top]),
+                real=bool(scores.fault[here].any()) if scores.labelled else None,
             )
         )
     return tuple(listed)

@@ -1,7 +1,7 @@
 """The report of a backtest: one page.
 
-This module sets out the scores fold by fold, the network against every baseline over all folds, and how
-the folds were laid out, with the page and the figures of every report.
+This module shows the scores fold by fold, the network against every baseline over all folds, and the layout of the
+folds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from backmix.report.page.blocks import (
     name,
 )
 from backmix.report.render import set_page
-from backmix.scoring.contest import NETWORK, Contest, Spread
+from backmix.scoring.comparison import NETWORK, BacktestResult, Spread
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import model_title, number, unit_title
 from backmix.text import Language, language, say, speak, title_of
@@ -40,11 +40,11 @@ TONES = {"better": "good", "worse": "bad", "same": "quiet", "maybe_better": "eve
 
 @dataclass(frozen=True, eq=False)
 class FoldSummary:
-    """One fold as it is told.
+    """One fold.
 
     taught, judged: first and last time (row, without a clock) of training and validation, and of the test part
     rows: how many rows each part has; windows: how many were judged
-    scores: of every model on the test part
+    scores: the score of every model on the test part
     """
 
     number: int
@@ -62,11 +62,11 @@ class FoldSummary:
 
 @dataclass(frozen=True, eq=False)
 class FoldsReport:
-    """All that the page tells; settings: those of ``[backtest]``, with what was left open."""
+    """All that the page shows; settings: those of ``[backtest]``, with the values that "auto" became."""
 
     task: Task
     folds: Sequence[FoldSummary]
-    contest: Contest
+    result: BacktestResult
     settings: Mapping[str, Any]
     plan: str = ""
     title: str = ""
@@ -85,13 +85,13 @@ def _page(data: FoldsReport) -> Page:
         html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
         title=name(data.title or say("backtest.title", target=targets), 160),
         subtitle=title_of(f"tasks.{data.task.name}", otherwise=data.task.name),
-        verdict=data.contest.verdict(),
-        tone={True: "good", False: "bad", None: "even"}[data.contest.worth],
+        verdict=data.result.verdict(),
+        tone={True: "good", False: "bad", None: "even"}[data.result.worth],
         contents=say("report.contents"),
         keys=tuple(_keys(data)),
         sections=(
             _section("folds", _folds(data), lead=say("backtest.lead_batches") if batches else ""),
-            _section("duels", _duels(data)),
+            _section("comparisons", _comparisons(data)),
             _section("settings", _settings(data)),
         ),
         footer=say("report.footer"),
@@ -106,12 +106,12 @@ def _section(anchor: str, blocks: Iterator[PageBlock], *, lead: str = "") -> Pag
 
 
 def _keys(data: FoldsReport) -> Iterator[Key]:
-    found = data.contest
-    unit = "" if found.share else unit_title(found.unit)
-    for model in [NETWORK, *([found.chosen] if found.chosen else [])]:
+    result = data.result
+    unit = "" if result.share else unit_title(result.unit)
+    for model in [NETWORK, *([result.chosen] if result.chosen else [])]:
         yield Key(
-            f"{metrics.get(found.metric).title()} · {model_title(model)}",
-            number(found.scores[model].mean, share=found.share),
+            f"{metrics.get(result.metric).title()} · {model_title(model)}",
+            number(result.scores[model].mean, share=result.share),
             unit,
             kind="network" if model == NETWORK else "",
         )
@@ -121,10 +121,10 @@ def _keys(data: FoldsReport) -> Iterator[Key]:
 
 
 def _folds(data: FoldsReport) -> Iterator[PageBlock]:
-    found = data.contest
-    metric = metrics.get(found.metric).title()
-    rivals = [duel.baseline for duel in found.duels]
-    scores = [told.scores for told in data.folds]
+    result = data.result
+    metric = metrics.get(result.metric).title()
+    rivals = [pair.baseline for pair in result.comparisons]
+    scores = [fold.scores for fold in data.folds]
     wide, narrow = (
         draw_folds(scores, width, metric=metric, network=NETWORK, rivals=rivals) for width in (WIDE, NARROW)
     )
@@ -132,25 +132,25 @@ def _folds(data: FoldsReport) -> Iterator[PageBlock]:
         yield PageBlock(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
     shown = [NETWORK, *rivals[:5]]
     heads = [GridCell(say(f"backtest.column_{key}"), number=key == "windows") for key in ("fold", "judged", "windows")]
-    unit = unit_title(found.unit)
+    unit = unit_title(result.unit)
     rows = [
         GridRow(
             (
-                GridCell(str(told.number)),
-                GridCell(_span(told.judged), kind="date"),
-                GridCell(f"{told.windows:,}", number=True),
-                *(_cell(told.scores.get(model), found) for model in shown),
+                GridCell(str(fold.number)),
+                GridCell(_span(fold.judged), kind="date"),
+                GridCell(f"{fold.windows:,}", number=True),
+                *(_cell(fold.scores.get(model), result) for model in shown),
             )
         )
-        for told in data.folds
+        for fold in data.folds
     ]
     rows.append(
         GridRow(
             (
                 GridCell(say("backtest.all_folds")),
                 GridCell(""),
-                GridCell(f"{found.windows:,}", number=True),
-                *(_cell(found.scores.get(model), found) for model in shown),
+                GridCell(f"{result.windows:,}", number=True),
+                *(_cell(result.scores.get(model), result) for model in shown),
             ),
             kind="network",
         )
@@ -164,16 +164,16 @@ def _folds(data: FoldsReport) -> Iterator[PageBlock]:
     )
 
 
-def _duels(data: FoldsReport) -> Iterator[PageBlock]:
+def _comparisons(data: FoldsReport) -> Iterator[PageBlock]:
     yield PageBlock(
         checks=tuple(
             CheckMark(
-                TONES.get(duel.outcome, "quiet"),
-                model_title(duel.baseline),
-                duel.text(),
-                note=say("backtest.chosen") if duel.baseline == data.contest.chosen else "",
+                TONES.get(pair.outcome, "quiet"),
+                model_title(pair.baseline),
+                pair.text(),
+                note=say("backtest.chosen") if pair.baseline == data.result.chosen else "",
             )
-            for duel in data.contest.duels
+            for pair in data.result.comparisons
         )
     )
 
@@ -181,18 +181,18 @@ def _duels(data: FoldsReport) -> Iterator[PageBlock]:
 def _settings(data: FoldsReport) -> Iterator[PageBlock]:
     yield PageBlock(facts=tuple((key, str(value)) for key, value in data.settings.items() if value is not None))
     head = tuple(
-        GridCell(say(f"backtest.column_{key}"), number=at > 1)
-        for at, key in enumerate(("fold", "taught", "train", "validation", "purged", "test", "lookback"))
+        GridCell(say(f"backtest.column_{key}"), number=place > 1)
+        for place, key in enumerate(("fold", "taught", "train", "validation", "purged", "test", "lookback"))
     )
     rows = []
-    for told in data.folds:
-        counts = [f"{told.rows[key]:,}" for key in ("train", "validation", "purged", "test")]
-        counts.append("–" if told.lookback is None else str(told.lookback))
+    for fold in data.folds:
+        counts = [f"{fold.rows[key]:,}" for key in ("train", "validation", "purged", "test")]
+        counts.append("–" if fold.lookback is None else str(fold.lookback))
         rows.append(
             GridRow(
                 (
-                    GridCell(str(told.number)),
-                    GridCell(_span(told.taught), kind="date"),
+                    GridCell(str(fold.number)),
+                    GridCell(_span(fold.taught), kind="date"),
                     *(GridCell(count, number=True) for count in counts),
                 )
             )
@@ -202,14 +202,14 @@ def _settings(data: FoldsReport) -> Iterator[PageBlock]:
         yield PageBlock(code=data.plan[:100_000])
 
 
-def _cell(spread: Spread | None, found: Contest) -> GridCell:
-    """A score in a table, the ends over the seeds beside it in small letters."""
+def _cell(spread: Spread | None, result: BacktestResult) -> GridCell:
+    """A score in a table, with its range over the seeds in small letters."""
     if spread is None or not np.isfinite(spread.mean):
         return GridCell("–", number=True, kind="quiet")
     ends = ""
     if len(set(spread.values)) > 1:
-        ends = " … ".join(number(value, share=found.share) for value in (min(spread.values), max(spread.values)))
-    return GridCell(number(spread.mean, share=found.share), note=ends, number=True)
+        ends = " … ".join(number(value, share=result.share) for value in (min(spread.values), max(spread.values)))
+    return GridCell(number(spread.mean, share=result.share), note=ends, number=True)
 
 
 def _span(places: Sequence[str]) -> str:

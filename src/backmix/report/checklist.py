@@ -1,8 +1,7 @@
 """The checklist of good practice, filled in by the program (course item 85).
 
-This module checks a run against the list with which a careful engineer ends: data, model,
-compilation, training, evaluation. Each line is passed, failed, or not applicable, and says what
-was found.
+This module checks a run against the course's list for data, model, compilation, training and evaluation. Each line
+is passed, failed, or not applicable, and says what was found.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from backmix.text import Language, say
 if TYPE_CHECKING:
     from backmix.models.architecture import Architecture
     from backmix.report.data import ReportData
-    from backmix.scoring.coverage import Banded
+    from backmix.scoring.coverage import CoverageResult
     from backmix.training.sections.settings import FitSettings
 
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 class Check:
     """One line of the checklist: ``passed`` is None where it does not apply.
 
-    ``finding`` and ``values`` are the catalogue key (in ``report``) and the blanks of what was found.
+    ``finding`` and ``values`` are the catalogue key (in ``report``) of what was found, and its values.
 
     >>> Check("dropout", False, "dropout_none").item("en")
     'Dropout against overfitting'
@@ -40,7 +39,7 @@ class Check:
         """What was checked."""
         return say(f"report.check_{self.key}", lang)
 
-    def found(self, lang: Language | None = None) -> str:
+    def finding_text(self, lang: Language | None = None) -> str:
         """What was found."""
         return say(f"report.found_{self.finding}", lang, **self.values)
 
@@ -52,19 +51,19 @@ class Check:
 def checklist(data: ReportData) -> tuple[Check, ...]:
     """All lines that can be filled in from what is known of the run."""
     run = data.training
-    found = [*_data(data)]
+    checks = [*_data(data)]
     if run is not None and run.architecture is not None:
-        found += _model(run.architecture)
+        checks += _model(run.architecture)
     if run is not None and run.settings is not None:
-        found += _compilation(data, run.settings)
-        found += _training(run.settings)
-    return (*found, *_evaluation(data))
+        checks += _compilation(data, run.settings)
+        checks += _training(run.settings)
+    return (*checks, *_evaluation(data))
 
 
 def _data(data: ReportData) -> Iterator[Check]:
     rows = {part.name: part.rows for part in data.parts}
     if "train" in rows:
-        # the scalers are fitted through the mask of the training rows and through nothing else
+        # the scalers are fitted on the training rows only, through their mask
         yield Check("scaling", True, "scaling", {"rows": f"{rows['train']:,}"})
     if data.spec is not None:
         if data.spec.lookback is None:
@@ -78,7 +77,7 @@ def _data(data: ReportData) -> Iterator[Check]:
 
 
 def _order(data: ReportData) -> tuple[bool | None, str]:
-    """Whether every part lies behind the one before it."""
+    """Whether every part is later than the one before it."""
     named = {part.name: part.places() for part in data.parts if part.spans}
     order = [named[key] for key in ("train", "validation", "test") if key in named]
     if len({part.clock for part in data.parts if part.spans}) != 1 or len(order) < 2:
@@ -129,19 +128,19 @@ def _evaluation(data: ReportData) -> Iterator[Check]:
     windows = next((part.windows for part in data.parts if part.name == "test"), None)
     if windows is not None:
         yield Check("test", windows > 0, "test" if windows else "test_none", {"windows": f"{windows:,}"})
-    if data.banded is not None and data.banded.calibrated is not None:
-        yield _intervals(data.banded)
+    if data.coverage is not None and data.coverage.calibrated is not None:
+        yield _intervals(data.coverage)
     if data.predictions is not None:
         yield Check("drawn", True, "drawn")
         number = data.task.kind == "regression"
         yield Check("residuals", True if number else None, "residuals" if number else "residuals_classes")
 
 
-def _intervals(banded: Banded) -> Check:
-    """Whether the intervals of all targets hold at least what was asked; unknown where too little tells it."""
-    level = banded.banding.level
+def _intervals(coverage: CoverageResult) -> Check:
+    """Whether the coverage of every target reaches the level; not applicable with too few windows."""
+    level = coverage.settings.level
     values = {"level": f"{level:.0%}"}
-    known = [row for row in banded.asked if row.share is not None and row.ends]
+    known = [row for row in coverage.asked if row.share is not None and row.ends]
     if not known:
         return Check("intervals", None, "intervals_unknown", values)
     held = all(row.high is not None and row.high >= level for row in known)

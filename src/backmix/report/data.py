@@ -1,7 +1,7 @@
-"""Everything that a report can tell.
+"""Everything that a report can show.
 
-This module defines `ReportData`, which every section and every figure of a report reads, and its parts. It
-imports neither: a report is made from its data, never the other way round.
+This module defines `ReportData`, which every section and every figure of a report reads. It imports neither
+sections nor figures: a report is made from its data, never the other way round.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from backmix.decision import Decision
     from backmix.inspection import Insight
     from backmix.models.architecture import Architecture
-    from backmix.scoring.coverage import Banded
+    from backmix.scoring.coverage import CoverageResult
     from backmix.scoring.leakage.audit import LeakageResult
-    from backmix.scoring.leakage.availability import Said
+    from backmix.scoring.leakage.availability import RuleSentence
     from backmix.scoring.scores import ScoreRow
     from backmix.scoring.verdict import Verdict
     from backmix.tasks import Task
@@ -43,7 +43,7 @@ PartName = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class PartSummary:
-    """One part of the split as the report tells it.
+    """One part of the split.
 
     spans: first and last row of each stretch, as UTC times or as row numbers
     labels: rows on which all targets have a value; None when it is not known
@@ -70,9 +70,9 @@ class PartSummary:
 def summarize_parts(
     table: Table, split: Split, windows: Mapping[str, int], *, targets: tuple[str, ...] = ()
 ) -> tuple[PartSummary, ...]:
-    """The parts of a split as a report tells them; ``windows`` counts those of train, validation and test.
+    """The parts of a split; ``windows`` counts those of train, validation and test.
 
-    targets: to count the labels of each part
+    targets: their values are counted as labels of each part
 
     Spans are times where the clock of the table only goes forward, else row numbers from 0.
     """
@@ -81,7 +81,7 @@ def summarize_parts(
 
     clock = table.time is not None and len(table) > 0 and bool((np.diff(table.time.view("int64")) >= 0).all())
     labelled = finite_rows(table, targets)[0] if targets else None
-    found = []
+    parts = []
     for part in PARTS:
         mine = np.concatenate([[False], split.rows(part), [False]])
         edges = np.flatnonzero(mine[1:] != mine[:-1]).reshape(-1, 2)
@@ -90,7 +90,7 @@ def summarize_parts(
         places = [(int(a), int(b) - 1) for a, b in edges]
         spans = [(table.time[a], table.time[b]) for a, b in places] if clock and table.time is not None else places
         name = cast(PartName, part.name.lower())
-        found.append(
+        parts.append(
             PartSummary(
                 name,
                 rows=split.count(part),
@@ -99,12 +99,12 @@ def summarize_parts(
                 labels=None if labelled is None else int((labelled & split.rows(part)).sum()),
             )
         )
-    return tuple(found)
+    return tuple(parts)
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """How the network came about.
+    """How the network was trained.
 
     history: one list per curve, a value per epoch (Keras names: loss, val_loss, learning_rate ...)
     best_epoch: the epoch whose weights were kept, counted from 1
@@ -122,7 +122,7 @@ class TrainingRecord:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """Everything a report can tell; whatever is left out is left out of the page.
+    """Everything a report can show; what is left out does not appear on the page.
 
     title: what the model is for
     task: the bound task
@@ -130,15 +130,15 @@ class ReportData:
     scores: rows of `scoring.scores`, for every model, part, target and metric
     predictions: the prediction frame of the test part, of the network and the baselines
     network: the name of the network in ``scores`` and ``predictions``
-    level: coverage of the intervals
+    level: confidence level of the intervals of scores
     training, decisions: how the network was trained, and what the program decided, with reasons
     parts: the split; spec, step: the form of the windows, and seconds between rows
-    audit, notes, account: the state of the data, what was done to it, where every row has gone
-    rule: which labels are known at the moment of prediction; as far as ``spec`` says it when left out
+    audit, notes, account: the state of the data, what was done to it, where every row went
+    rule: which labels are known at the moment of prediction; when left out, what ``spec`` says about it
     leakage: the results of the leakage audit
     insight: what the network does inside
-    banded: the intervals of the network's predictions, and whether they hold
-    dead_times: after how long each input is seen in the target, on the training rows
+    coverage: the prediction intervals of the network, and their coverage
+    dead_times: the dead time of each input, estimated on the training rows
     plan: the plan as TOML; environment: versions, seed, machine
     """
 
@@ -157,10 +157,10 @@ class ReportData:
     audit: Audit | None = None
     notes: Sequence[Note] = ()
     account: Account | None = None
-    rule: Sequence[Said] = ()
+    rule: Sequence[RuleSentence] = ()
     leakage: Sequence[LeakageResult] = ()
     insight: Insight | None = None
-    banded: Banded | None = None
+    coverage: CoverageResult | None = None
     dead_times: Scan | None = None
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class ReportData:
     def regression(self) -> tuple[tuple[Tag, Series], ...]:
         """The network's windows of the test part, for each target that is a number and has some.
 
-        Of a path it is the last row, the one that is hardest to tell.
+        Of a path it is the last row, the one that is hardest to predict.
         """
         if self.task.kind != "regression" or self._tested is None:
             return ()
@@ -190,9 +190,9 @@ class ReportData:
         if frame is None:
             return None
         mine: pd.DataFrame = frame[(frame["model"] == self.network) & (frame["part"] == "test")]
-        told = mine["truth"].notna() & mine["prediction"].notna() & (mine["horizon"] == mine["horizon"].max())
-        told_of: pd.DataFrame = mine[told]
-        return told_of
+        scored = mine["truth"].notna() & mine["prediction"].notna() & (mine["horizon"] == mine["horizon"].max())
+        rows: pd.DataFrame = mine[scored]
+        return rows
 
 
 def _seconds(moment: Place) -> float:

@@ -1,7 +1,7 @@
 """The report of a refit: one page.
 
-This module sets out champion, challengers and baseline round by round, the promotions, and what was lost
-on old data against the bound, with the page and the figures of every report.
+This module shows champion, challengers and baseline round by round, the promotions, and the growth of the error on
+old data beside its bound.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from backmix.report.page.blocks import (
     name,
 )
 from backmix.report.render import set_page
-from backmix.scoring.interval import Interval
+from backmix.scoring.bootstrap import Interval
 from backmix.scoring.metrics import metrics
 from backmix.scoring.rounds import Round, RoundScore
 from backmix.scoring.scores import model_title, number, shown, unit_title
 from backmix.text import Language, language, say, speak, title_of
 
 if TYPE_CHECKING:
-    from backmix.scoring.verdict import Standing, Verdict
+    from backmix.scoring.verdict import ModelScore, Verdict
     from backmix.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
 class RoundsReport:
-    """All that the page tells.
+    """All that the page shows.
 
-    overall: the model in charge against the first champion over all judged rows; beside: against the
-        baselines that were best in each round
+    overall: the champions in charge against the first champion, over all judged rows
+    beside: the champions in charge against the best baseline of each round
     settings: those of ``[refit]``, with what "auto" became
     """
 
@@ -72,16 +72,16 @@ class RoundsReport:
     @property
     def promoted(self) -> int:
         """How many challengers were promoted."""
-        return sum(told.decision.promoted for told in self.rounds)
+        return sum(round_.decision.promoted for round_ in self.rounds)
 
-    def said(self, score: RoundScore | None) -> str:
-        """A score in words."""
+    def score_text(self, score: RoundScore | None) -> str:
+        """A score with its unit."""
         if score is None:
             return "–"
         return shown(score.value, Interval(score.low, score.high), share=self.share, unit=self.unit)
 
     def cell(self, score: RoundScore | None, note: str = "") -> GridCell:
-        """A score in a table, its interval beside it in small letters."""
+        """A score in a table, with its interval in small letters."""
         if score is None:
             return GridCell("–", number=True, kind="quiet")
         ends = (
@@ -91,7 +91,7 @@ class RoundsReport:
         )
         return GridCell(number(score.value, share=self.share), note=" ".join(filter(None, (note, ends))), number=True)
 
-    def key(self, title: str, standing: Standing, kind: str = "") -> Key:
+    def key(self, title: str, standing: ModelScore, kind: str = "") -> Key:
         """A large number in the head."""
         return Key(
             title, number(standing.value, share=self.share), "" if self.share else unit_title(self.unit), kind=kind
@@ -102,26 +102,26 @@ class RoundsReport:
         if lang is not None:
             with speak(lang):
                 return self.verdict()
-        found = self.overall
-        if found is None or found.network is None or found.baseline is None:
+        overall = self.overall
+        if overall is None or overall.network is None or overall.baseline is None:
             return say("refit.verdict_nothing", promoted=self.promoted, rounds=len(self.rounds))
-        word = {"better": "better", "worse": "worse"}.get(found.outcome, "open") if self.promoted else "same_model"
+        word = {"better": "better", "worse": "worse"}.get(overall.outcome, "open") if self.promoted else "same_model"
         sentence = say(
             "refit.verdict",
             promoted=self.promoted,
             rounds=len(self.rounds),
             metric=metrics.get(self.metric).title(),
-            in_charge=self.said(RoundScore.of(found.network)),
-            never=self.said(RoundScore.of(found.baseline)),
+            in_charge=self.score_text(RoundScore.of(overall.network)),
+            never=self.score_text(RoundScore.of(overall.baseline)),
             word=say(f"refit.word_{word}"),
         )
         beside = self.beside
         if beside is not None and beside.baseline is not None and beside.beaten:
-            names = {told.baseline_name for told in self.rounds if told.baseline_name}
+            names = {round_.baseline_name for round_ in self.rounds if round_.baseline_name}
             sentence += say(
                 "refit.baseline_ahead",
-                name=", ".join(model_title(one) for one in sorted(names)),
-                score=self.said(RoundScore.of(beside.baseline)),
+                name=", ".join(model_title(model) for model in sorted(names)),
+                score=self.score_text(RoundScore.of(beside.baseline)),
             )
         return sentence
 
@@ -161,10 +161,10 @@ def _section(anchor: str, blocks: Iterator[PageBlock]) -> PageSection:
 
 def _keys(data: RoundsReport) -> Iterator[Key]:
     title = metrics.get(data.metric).title()
-    found = data.overall
-    if found is not None and found.network is not None and found.baseline is not None:
-        yield data.key(say("refit.key_in_charge", metric=title), found.network, "network")
-        yield data.key(say("refit.key_never", metric=title), found.baseline)
+    overall = data.overall
+    if overall is not None and overall.network is not None and overall.baseline is not None:
+        yield data.key(say("refit.key_in_charge", metric=title), overall.network, "network")
+        yield data.key(say("refit.key_never", metric=title), overall.baseline)
     if data.beside is not None and data.beside.baseline is not None:
         yield data.key(say("refit.key_baseline", metric=title), data.beside.baseline)
     yield Key(say("refit.key_promoted"), str(data.promoted), note=say("refit.of_rounds", rounds=len(data.rounds)))
@@ -175,33 +175,33 @@ def _rounds(data: RoundsReport) -> Iterator[PageBlock]:
     yield from _drawn(draw_rounds(data.rounds, WIDE, metric=title), draw_rounds(data.rounds, NARROW, metric=title))
     heads = ("round", "judged", "in_charge", "challenger", "never", "baseline")
     head = tuple(
-        GridCell(say(f"refit.column_{key}"), note=unit_title(data.unit) if at >= 2 else "", number=at >= 2)
-        for at, key in enumerate(heads)
+        GridCell(say(f"refit.column_{key}"), note=unit_title(data.unit) if column >= 2 else "", number=column >= 2)
+        for column, key in enumerate(heads)
     )
     rows = []
-    for told in data.rounds:
-        names = ("", "", "", model_title(told.baseline_name) if told.baseline_name else "")
-        scores = (told.in_charge, told.decision.challenger, told.never_updated, told.baseline)
+    for round_ in data.rounds:
+        names = ("", "", "", model_title(round_.baseline_name) if round_.baseline_name else "")
+        scores = (round_.in_charge, round_.decision.challenger, round_.never_updated, round_.baseline)
         cells = (
-            GridCell(str(told.number)),
-            GridCell(_moment(told.judged[0]), kind="date"),
+            GridCell(str(round_.number)),
+            GridCell(_moment(round_.judged[0]), kind="date"),
             *(data.cell(score, note) for score, note in zip(scores, names, strict=True)),
         )
-        rows.append(GridRow(cells, kind="network" if told.decision.promoted else ""))
+        rows.append(GridRow(cells, kind="network" if round_.decision.promoted else ""))
     yield PageBlock(table=Grid(say("refit.caption_rounds", metric=title, level=f"{data.level:.0%}"), head, tuple(rows)))
     marks = [
         CheckMark(
-            "good" if told.decision.promoted else "quiet",
-            say("refit.mark_round", number=told.number),
-            told.decision.reason(),
+            "good" if round_.decision.promoted else "quiet",
+            say("refit.mark_round", number=round_.number),
+            round_.decision.reason(),
             note=say(
                 "refit.places",
-                taught=" – ".join(map(_moment, told.taught)),
-                judged=" – ".join(map(_moment, told.judged)),
-                who=_who(told.in_charge_since),
+                taught=" – ".join(map(_moment, round_.taught)),
+                judged=" – ".join(map(_moment, round_.judged)),
+                who=_who(round_.in_charge_since),
             ),
         )
-        for told in data.rounds
+        for round_ in data.rounds
     ]
     yield PageBlock(head=say("refit.head_decisions"), checks=tuple(marks))
 
@@ -209,23 +209,23 @@ def _rounds(data: RoundsReport) -> Iterator[PageBlock]:
 def _old(data: RoundsReport) -> Iterator[PageBlock]:
     bound = data.settings["bound"]
     yield from _drawn(draw_old(data.rounds, WIDE, bound=bound), draw_old(data.rounds, NARROW, bound=bound))
-    known = [told for told in data.rounds if told.decision.growth is not None]
+    known = [round_ for round_ in data.rounds if round_.decision.growth is not None]
     if not known:
         return
     rows = [
         GridRow(
             (
-                GridCell(str(told.number)),
-                data.cell(_score(told.decision.old_challenger)),
-                data.cell(_score(told.decision.old_first)),
-                GridCell(f"{100 * (told.decision.growth or 0.0):+.1f} %", number=True),
+                GridCell(str(round_.number)),
+                data.cell(_score(round_.decision.old_challenger)),
+                data.cell(_score(round_.decision.old_first)),
+                GridCell(f"{100 * (round_.decision.growth or 0.0):+.1f} %", number=True),
             )
         )
-        for told in known
+        for round_ in known
     ]
     head = tuple(
-        GridCell(say(f"refit.column_{key}"), number=at > 0)
-        for at, key in enumerate(("round", "challenger", "never", "growth"))
+        GridCell(say(f"refit.column_{key}"), number=column > 0)
+        for column, key in enumerate(("round", "challenger", "never", "growth"))
     )
     words = bound if bound == "none" else f"{100 * bound:g} %"
     yield PageBlock(table=Grid(say("refit.caption_old", bound=words), head, tuple(rows)))

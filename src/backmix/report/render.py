@@ -1,10 +1,10 @@
-"""From the data of a report to one file that a tired engineer can read.
+"""The report as one HTML file.
 
 This module writes `ReportData` as a single HTML page: the verdict first, then the score beside the baselines,
-then how the test part looks, then training, data, leakage audit, checklist, plan and versions.
+the test part, training, data, leakage audit, checklist, plan and versions.
 
-The page needs no script and fetches nothing (its content policy forbids both), holds its style and its drawings
-itself, follows the reader into dark mode and onto paper, and stays under `MOST_BYTES` however long the run was.
+The page needs no script and loads nothing (its content policy forbids both). It contains its style and its figures,
+has a dark mode and prints well, and stays under `MOST_BYTES` however long the run was.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def render(data: ReportData, lang: Language | None = None) -> bytes:
 
 
 def render_explanation(data: ReportData, lang: Language | None = None) -> bytes:
-    """The page about what the network does inside, alone; as `render`."""
+    """The page about the inside of the network alone; as `render`."""
     return _written(data, lang, explanation)
 
 
@@ -59,7 +59,7 @@ def style() -> str:
 
 
 def style_hash() -> str:
-    """What the page's content policy lets through: this style sheet and nothing else."""
+    """The hash that lets the page's content policy accept this style sheet and nothing else."""
     return base64.b64encode(hashlib.sha256(style().encode("utf-8")).digest()).decode("ascii")
 
 

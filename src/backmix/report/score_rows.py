@@ -1,7 +1,7 @@
-"""Scores as a report writes them.
+"""Scores in the form in which a report prints them.
 
-This module puts score rows in the units in which a person reads them: shares become percent, times
-get a unit that suits their size, and one column has one number of decimals.
+This module writes shares in percent, times in a unit that suits their size, and all numbers of a column with the same
+number of decimals.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Measure:
     share: bool = False
 
     def write(self, values: Sequence[float | None]) -> list[str]:
-        """The values of one column with the same decimals; percent have two."""
+        """The values of one column with the same number of decimals; percentages have two."""
         scaled = [None if v is None else v * self.factor for v in values]
         if self.share:
             return ["–" if v is None or not math.isfinite(v) else f"{v:.2f}".replace("-", "−") for v in scaled]
         return numbers(scaled)
 
-    def one(self, value: float | None) -> str:
+    def single(self, value: float | None) -> str:
         """A value on its own."""
         return self.write([value])[0] if self.share or value is None else number(value * self.factor)
 
@@ -112,10 +112,10 @@ def score_bars(data: ReportData) -> list[Bars]:
                         value=_times(row.value, what),
                         low=_times(row.low, what),
                         high=_times(row.high, what),
-                        words=said,
+                        words=text,
                         network=row.model == data.network,
                     )
-                    for row, said in zip(chosen, words, strict=True)
+                    for row, text in zip(chosen, words, strict=True)
                 ),
             )
         )

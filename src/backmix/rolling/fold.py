@@ -21,7 +21,7 @@ from backmix.data.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.errors import BackmixError
 from backmix.rolling.contender import TaughtModel, places, teach
-from backmix.scoring.contest import NETWORK, best_by_validation, scores_of
+from backmix.scoring.comparison import NETWORK, best_by_validation, scores_of
 from backmix.scoring.judgement import score_baselines, thinned
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.scoring.predictions import prediction_frame

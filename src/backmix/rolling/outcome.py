@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backmix.errors import InputError
 from backmix.report.backtest import FoldsReport, FoldSummary, render_folds
-from backmix.scoring.contest import Contest, contest, scores_of
+from backmix.scoring.comparison import BacktestResult, compare_with_baselines, scores_of
 from backmix.scoring.scores import Sampling
 from backmix.serving.folders import ResultFolder
 from backmix.storage import write_atomic
@@ -72,11 +72,11 @@ def record_backtest(folder: Path, plan: Plan, layout: FoldLayout, task: Task, fo
         _told(number, [one for one in found if one[0]["fold"] == number], task) for number in range(1, layout.count + 1)
     )
     sampling = Sampling(draws=plan.evaluation.resamples, level=plan.evaluation.level, seed=plan.training.seed)
-    over_all = contest(frame, task, sampling=sampling, horizon_rows=found[0][0]["horizon"])
+    over_all = compare_with_baselines(frame, task, sampling=sampling, horizon_rows=found[0][0]["horizon"])
     data = FoldsReport(
         task=task,
         folds=told,
-        contest=over_all,
+        result=over_all,
         settings=_settings(plan, layout, found),
         plan=plan.to_toml(),
         title=plan.report.title,
@@ -117,7 +117,7 @@ def _settings(plan: Plan, layout: FoldLayout, found: Sequence[Found]) -> dict[st
     }
 
 
-def _summary(data: FoldsReport, over_all: Contest, found: Sequence[Found]) -> dict[str, Any]:
+def _summary(data: FoldsReport, over_all: BacktestResult, found: Sequence[Found]) -> dict[str, Any]:
     return {
         "verdict": {lang: over_all.verdict(lang) for lang in LANGUAGES},
         "outcome": over_all.outcome,
@@ -128,7 +128,7 @@ def _summary(data: FoldsReport, over_all: Contest, found: Sequence[Found]) -> di
         "best_on_test": over_all.best,
         "windows": over_all.windows,
         "scores": {name: spread.to_dict() for name, spread in over_all.scores.items()},
-        "duels": [duel.to_dict() for duel in over_all.duels],
+        "duels": [pair.to_dict() for pair in over_all.comparisons],
         "folds": [told.to_dict() for told in data.folds],
         "runs": [summary for summary, _ in found],
         "settings": dict(data.settings),

@@ -1,8 +1,9 @@
-"""Whether intervals of predictions hold.
+"""Whether prediction intervals hold.
 
-This module counts how many results of the test part lay inside their intervals (or sets), for those of the
-calibration and for those that follow the plant, side by side: over all windows with an interval by the block
-bootstrap, stretch by stretch or batch by batch, and by how far a batch has come or how far ahead was looked.
+This module measures coverage: how many results of the test part lie inside their intervals (or class sets), for
+intervals as calibrated ("split") and for intervals that follow the plant ("adaptive"). It counts over all
+windows, with a bootstrap interval of the coverage; over time, by batch or by stretch; and by stage of the batch or by
+horizon.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from numpy.typing import NDArray
 
 from backmix.data.slices import sampled
 from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
-from backmix.scoring.bands import Banding, calibrate, interval, lateness, with_bands
-from backmix.scoring.interval import Interval, Resampler, block_length
-from backmix.scoring.interval import interval as bootstrap
+from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
+from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, interval_ends, lateness, with_intervals
 from backmix.scoring.predictions import Codes, Floats, prediction_frame, read_sample
 from backmix.scoring.scores import Sampling
 from backmix.training.prepare import RUNNING_BEFORE
@@ -39,15 +39,15 @@ MOST_BATCHES = 60
 MOST_EARLIER = 100_000
 """Windows of the training part that calibrate, at most."""
 SHOWN = 6
-"""Distances of a path that are told."""
+"""Horizons of a path that get a row of their own."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many results lay inside.
+    """The share of results inside their intervals.
 
-    label: the class of a row about one class; share: None where no window has an interval
-    low, high: the interval of the share; None where too few independent stretches tell one
+    label: the class, for a row about one class; share: None when no window has an interval
+    low, high: the interval of the share; None when there are too few independent stretches
     size: mean width in the target's unit, or mean number of classes in a set; empty: share of empty sets
     """
 
@@ -72,9 +72,9 @@ class Coverage:
 
 @dataclass(frozen=True)
 class CoverageGroup:
-    """Results of one stretch, batch, stage or distance.
+    """The coverage in one stretch, batch, stage or horizon.
 
-    place: where it begins: row, elapsed time, prediction or distance; size: mean width
+    place: where the group begins: a row, an elapsed time, a prediction or a horizon; size: mean width
     """
 
     method: Method
@@ -87,24 +87,25 @@ class CoverageGroup:
 
 
 @dataclass(frozen=True, eq=False)
-class Banded:
-    """A prediction frame with intervals, and how they held on the test part; calibrated: None without intervals.
+class CoverageResult:
+    """A prediction frame with intervals, and their coverage on the test part.
 
-    rows: over everything; course: batch by batch, or stretch by stretch in order; pieces: by stage or distance
-    by_batch: whether the course goes by batches
+    calibrated: None for a run without intervals
+    rows: the coverage over all windows; groups: by stage of the batch or by horizon
+    over_time: the coverage in order, of batches when ``by_batch``, else of stretches of neighbouring windows
     """
 
     frame: pd.DataFrame
-    banding: Banding
+    settings: IntervalSettings
     calibrated: Calibrated | None = None
     rows: tuple[Coverage, ...] = ()
-    course: tuple[CoverageGroup, ...] = ()
-    pieces: tuple[CoverageGroup, ...] = ()
+    over_time: tuple[CoverageGroup, ...] = ()
+    groups: tuple[CoverageGroup, ...] = ()
     by_batch: bool = False
 
     @property
     def asked(self) -> tuple[Coverage, ...]:
-        """One row per target: what the plan asks for, on all windows that are judged."""
+        """One row per target: the kind of interval that the plan asks for, on all judged windows."""
         kind = self.calibrated.kind if isinstance(self.calibrated, Bands) else "sets"
         return tuple(row for row in self.rows if row.method == kind and row.part == "test" and not row.label)
 
@@ -113,54 +114,60 @@ class Banded:
         if self.calibrated is None:
             return None
         return {
-            "level": self.banding.level,
+            "level": self.settings.level,
             "unit": self.calibrated.unit,
             "kind": self.calibrated.kind if isinstance(self.calibrated, Bands) else "sets",
             "coverage": [asdict(row) for row in self.rows],
         }
 
 
-def band(judgement: Judgement, prepared: Prepared, *, network: str, ensemble: TrainedEnsemble | None = None) -> Banded:
-    """The frame of a judgement with intervals as the plan asks for them, and how they hold.
+def calibrate_and_check(
+    judgement: Judgement, prepared: Prepared, *, network: str, ensemble: TrainedEnsemble | None = None
+) -> CoverageResult:
+    """The frame of a judgement with the intervals of the plan, and their coverage.
 
-    ensemble: the ensemble that was judged: what it said of each block before it had seen it calibrates, too
+    ensemble: the judged ensemble; its out-of-fold predictions of training blocks are used for the calibration, too
     """
     asked, task = prepared.plan.intervals, prepared.task
     kind: Literal["split", "adaptive"] = "adaptive" if asked.kind == "adaptive" else "split"
-    banding = Banding(network, asked.level, kind, lateness(prepared.preprocessing.spec))
+    settings = IntervalSettings(network, asked.level, kind, lateness(prepared.preprocessing.spec))
     calibrated = (
-        None if asked.kind == "none" else calibrate(_unseen(judgement.frame, task, network, ensemble), task, banding)
+        None
+        if asked.kind == "none"
+        else calibrate(_with_out_of_fold(judgement.frame, task, network, ensemble), task, settings)
     )
-    settings = prepared.plan.evaluation
-    sampling = Sampling(draws=settings.resamples, level=settings.level, seed=prepared.plan.training.seed)
+    evaluation = prepared.plan.evaluation
+    sampling = Sampling(draws=evaluation.resamples, level=evaluation.level, seed=prepared.plan.training.seed)
     if calibrated is None:
-        return Banded(judgement.frame, banding)
-    return cover(judgement.frame, task, calibrated, banding, sampling)
+        return CoverageResult(judgement.frame, settings)
+    return check_coverage(judgement.frame, task, calibrated, settings, sampling)
 
 
-def _unseen(frame: pd.DataFrame, task: Task, network: str, ensemble: TrainedEnsemble | None) -> pd.DataFrame:
-    """The frame, and below it what an ensemble said of blocks of the training part when they were held out."""
+def _with_out_of_fold(frame: pd.DataFrame, task: Task, network: str, ensemble: TrainedEnsemble | None) -> pd.DataFrame:
+    """The frame, followed by the out-of-fold predictions of an ensemble on the training part."""
     import pandas as pd
 
     if ensemble is None or ensemble.blocks is None or ensemble.held is None:
         return frame
     earlier = np.asarray(np.isfinite(ensemble.held).all(axis=1))
     earlier[ensemble.blocks.blocks[-1].at] = False  # the frame has those of the validation part
-    at = np.flatnonzero(earlier)
-    at = at[sampled(len(at), MOST_EARLIER)]
-    windows = ensemble.blocks.pool.subset(at)
-    outcome = task.finished(task.decode(ensemble.held[at], windows), windows)
+    indices = np.flatnonzero(earlier)
+    indices = indices[sampled(len(indices), MOST_EARLIER)]
+    windows = ensemble.blocks.pool.subset(indices)
+    outcome = task.finished(task.decode(ensemble.held[indices], windows), windows)
     part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
     return pd.concat([frame, prediction_frame(task, windows, outcome, model=network, part=part)], ignore_index=True)
 
 
-def cover(frame: pd.DataFrame, task: Task, calibrated: Calibrated, banding: Banding, sampling: Sampling) -> Banded:
-    """The frame with the columns of its intervals, and what became of them on the test part."""
-    found = Banded(with_bands(frame, task, calibrated, banding), banding, calibrated)
-    mine = frame[frame["model"] == banding.network]
+def check_coverage(
+    frame: pd.DataFrame, task: Task, calibrated: Calibrated, settings: IntervalSettings, sampling: Sampling
+) -> CoverageResult:
+    """The frame with its intervals, and their coverage on the test part."""
+    result = CoverageResult(with_intervals(frame, task, calibrated, settings), settings, calibrated)
+    mine = frame[frame["model"] == settings.network]
     parts = [part for part in ("test", "running") if (mine["part"] == part).any()]
     if not parts:
-        return found
+        return result
     rows: list[Coverage] = []
     if isinstance(calibrated, ClassSets):
         rows += _of_sets(mine[mine["part"] == "test"], task, calibrated, sampling)
@@ -168,25 +175,25 @@ def cover(frame: pd.DataFrame, task: Task, calibrated: Calibrated, banding: Band
     else:
         inside = []
         for part in parts:
-            for some in _numbers(mine[mine["part"] == part], task, calibrated, banding):
-                rows.append(coverage(some, part, sampling))
-                inside += [some] if part == parts[-1] else []
-    by_batch = any(len(np.unique(some.runs)) > 1 for some in inside)
+            for covered in _numbers(mine[mine["part"] == part], task, calibrated, settings):
+                rows.append(coverage(covered, part, sampling))
+                inside += [covered] if part == parts[-1] else []
+    by_batch = any(len(np.unique(covered.runs)) > 1 for covered in inside)
     return replace(
-        found,
+        result,
         rows=tuple(rows),
         by_batch=by_batch,
-        course=tuple(piece for some in inside for piece in _course(some, by_batch=by_batch)),
-        pieces=tuple(piece for some in inside for piece in _pieces(some, calibrated)),
+        over_time=tuple(group for covered in inside for group in _over_time(covered, by_batch=by_batch)),
+        groups=tuple(group for covered in inside for group in _groups(covered, calibrated)),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class CoveredRows:
-    """Rows with an interval, in order: whether the result lay in it, and how wide it was.
+    """Rows with an interval, in order: whether the result lies inside, and how wide the interval is.
 
-    runs: (n,) batch codes; paths: (n,) window of each row; at: (n,) origins; ahead: (n,) distances
-    stages: (n,) the stage of the batch; names: of the batches
+    runs: (n,) batch codes; paths: (n,) window of each row; origins: (n,) row of the prediction
+    ahead: (n,) horizons; stages: (n,) the stage of the batch; names: of the batches
     """
 
     method: Method
@@ -196,7 +203,7 @@ class CoveredRows:
     width: Floats
     runs: Codes
     paths: Codes
-    at: Codes
+    origins: Codes
     ahead: Codes
     stages: Codes
     names: tuple[str, ...] = ()
@@ -207,35 +214,35 @@ class CoveredRows:
             self,
             **{
                 name: getattr(self, name)[rows]
-                for name in ("inside", "width", "runs", "paths", "at", "ahead", "stages")
+                for name in ("inside", "width", "runs", "paths", "origins", "ahead", "stages")
             },
         )
 
 
-def _numbers(rows: pd.DataFrame, task: Task, bands: Bands, banding: Banding) -> Iterator[CoveredRows]:
-    """Every target with every method."""
+def _numbers(rows: pd.DataFrame, task: Task, bands: Bands, settings: IntervalSettings) -> Iterator[CoveredRows]:
+    """The rows of every target and method."""
     import pandas as pd
 
-    told = {(band.target, band.horizon) for band in bands.bands}
+    calibrated_for = {(band.target, band.horizon) for band in bands.bands}
     for tag in task.targets:
         mine = rows[(rows["target"] == tag.name) & rows["truth"].notna()]
         groups = [
             group
             for (_, horizon), group in mine.groupby(["target", "horizon"], sort=False)
-            if (tag.name, horizon) in told
+            if (tag.name, horizon) in calibrated_for
         ]
         for method in METHODS:
-            found = []
+            with_ends = []
             for group in groups:
-                ends = interval(group, task, bands, replace(banding, kind=method))
-                found.append(group.assign(low=ends[:, 0], high=ends[:, 1], stage=_stages(group, bands)))
-            if not found:
+                ends = interval_ends(group, task, bands, replace(settings, kind=method))
+                with_ends.append(group.assign(low=ends[:, 0], high=ends[:, 1], stage=_stages(group, bands)))
+            if not with_ends:
                 continue
-            sample = read_sample(pd.concat(found))
+            sample = read_sample(pd.concat(with_ends))
             low, high = sample.facts["low"], sample.facts["high"]
             within = ((low <= sample.truth) & (sample.truth <= high)).astype(np.float64)
-            order = _ordered(pd.concat(found))
-            some = CoveredRows(
+            order = _ordered(pd.concat(with_ends))
+            covered = CoveredRows(
                 method,
                 tag.name,
                 tag.unit or "",
@@ -246,9 +253,9 @@ def _numbers(rows: pd.DataFrame, task: Task, bands: Bands, banding: Banding) -> 
                 sample.made,
                 order["horizon"].to_numpy(np.int64),
                 order["stage"].to_numpy(np.int64),
-                _batches(order),
+                _batch_names(order),
             )
-            yield some.take(sample.usable & np.isfinite(high - low))
+            yield covered.take(sample.usable & np.isfinite(high - low))
 
 
 def _stages(rows: pd.DataFrame, bands: Bands) -> Codes:
@@ -259,7 +266,7 @@ def _stages(rows: pd.DataFrame, bands: Bands) -> Codes:
 
 
 def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows as `read_sample` puts them: batch by batch, by origin, by distance."""
+    """The rows in the order of `read_sample`: by batch, origin and horizon."""
     import pandas as pd
 
     batch = rows["batch"].astype(object).where(rows["batch"].notna(), None).to_numpy(dtype=object)
@@ -267,7 +274,7 @@ def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[np.lexsort((rows["horizon"].to_numpy(), rows["origin"].to_numpy(), codes))]
 
 
-def _batches(rows: pd.DataFrame) -> tuple[str, ...]:
+def _batch_names(rows: pd.DataFrame) -> tuple[str, ...]:
     """The names of the batches in the order of their codes."""
     return tuple(str(name) for name in rows["batch"].drop_duplicates())
 
@@ -278,7 +285,7 @@ def _sets(rows: pd.DataFrame, task: Task, sets: ClassSets) -> CoveredRows:
     assert sample.probabilities is not None
     members = sets.members(sample.probabilities[:, : len(sets.classes)])
     truth = sample.truth.astype(np.int64)
-    some = CoveredRows(
+    covered = CoveredRows(
         "sets",
         task.targets[0].name,
         "",
@@ -289,40 +296,42 @@ def _sets(rows: pd.DataFrame, task: Task, sets: ClassSets) -> CoveredRows:
         sample.made,
         np.zeros(len(truth), np.int64),
         truth,
-        _batches(_ordered(mine)),
+        _batch_names(_ordered(mine)),
     )
-    return some.take(np.asarray(np.isfinite(sample.probabilities).all(axis=1), dtype=np.bool_))
+    return covered.take(np.asarray(np.isfinite(sample.probabilities).all(axis=1), dtype=np.bool_))
 
 
 def _of_sets(rows: pd.DataFrame, task: Task, sets: ClassSets, sampling: Sampling) -> Iterator[Coverage]:
-    """All windows, and those of each class."""
-    some = _sets(rows, task, sets)
-    yield replace(coverage(some, "test", sampling), empty=float(np.mean(some.width == 0)) if len(some.at) else None)
+    """The coverage of class sets over all windows, then for each class."""
+    covered = _sets(rows, task, sets)
+    yield replace(
+        coverage(covered, "test", sampling), empty=float(np.mean(covered.width == 0)) if len(covered.origins) else None
+    )
     for code, name in enumerate(sets.classes):
-        rows_of: NDArray[np.bool_] = np.equal(some.stages, code)
-        mine = some.take(rows_of)
-        if len(mine.at):
+        rows_of: NDArray[np.bool_] = np.equal(covered.stages, code)
+        mine = covered.take(rows_of)
+        if len(mine.origins):
             yield replace(coverage(mine, "test", sampling), label=name, empty=float(np.mean(mine.width == 0)))
 
 
-def coverage(some: CoveredRows, part: str, sampling: Sampling) -> Coverage:
-    """The share of results inside, with an interval from draws of whole stretches of neighbouring windows.
+def coverage(covered: CoveredRows, part: str, sampling: Sampling) -> Coverage:
+    """The share of results inside, with its block-bootstrap interval.
 
-    Where all (or none) lay inside every draw says the same; then the stretches are counted as throws of a coin
-    (Clopper & Pearson, Biometrika 26 (1934) 404).
+    When all results (or none) lie inside, every draw gives the same share. The interval is then the exact binomial
+    one over the independent stretches (Clopper & Pearson, Biometrika 26 (1934) 404).
     """
-    blank = Coverage(some.method, some.target, part, None, None, None, 0, 0, None, some.unit)
-    if not len(some.at):
+    blank = Coverage(covered.method, covered.target, part, None, None, None, 0, 0, None, covered.unit)
+    if not len(covered.origins):
         return blank
-    _, first, window = np.unique(some.paths, return_index=True, return_inverse=True)
-    share = np.bincount(window, some.inside) / np.bincount(window)
-    runs = some.runs[first]
+    _, first, window = np.unique(covered.paths, return_index=True, return_inverse=True)
+    share = np.bincount(window, covered.inside) / np.bincount(window)
+    runs = covered.runs[first]
     resampler = Resampler(runs, block_length(share, runs), draws=sampling.draws, seed=sampling.seed)
     ends = Interval()
     if resampler.blocks >= 2:
         drawn = np.concatenate([weights @ share / weights.sum(axis=1) for weights in resampler.weights()])
-        ends = bootstrap(drawn, level=sampling.level, blocks=resampler.blocks)
-    mean = float(some.inside.mean())
+        ends = percentile_interval(drawn, level=sampling.level, blocks=resampler.blocks)
+    mean = float(covered.inside.mean())
     if ends and mean in (0.0, 1.0):
         tail = float((0.5 - 0.5 * sampling.level) ** (1.0 / resampler.blocks))
         ends = Interval(tail, 1.0) if mean else Interval(0.0, 1.0 - tail)
@@ -334,48 +343,48 @@ def coverage(some: CoveredRows, part: str, sampling: Sampling) -> Coverage:
         low=ends.low,
         high=ends.high,
         windows=len(first),
-        batches=len(np.unique(some.runs)),
-        size=float(some.width.mean()),
+        batches=len(np.unique(covered.runs)),
+        size=float(covered.width.mean()),
     )
 
 
-def _course(some: CoveredRows, *, by_batch: bool) -> Iterator[CoverageGroup]:
-    """Batch by batch in order, or in stretches of neighbouring windows."""
+def _over_time(covered: CoveredRows, *, by_batch: bool) -> Iterator[CoverageGroup]:
+    """The coverage of each batch in order, or of stretches of neighbouring windows."""
     if by_batch:
-        for code in np.unique(some.runs)[:MOST_BATCHES]:
-            mine = np.equal(some.runs, code)
-            yield _piece(some, mine, some.names[int(code)], float(code))
+        for code in np.unique(covered.runs)[:MOST_BATCHES]:
+            mine = np.equal(covered.runs, code)
+            yield _group(covered, mine, covered.names[int(code)], float(code))
         return
-    windows = len(np.unique(some.paths))
+    windows = len(np.unique(covered.paths))
     count = min(STRETCHES, windows // FEWEST_WINDOWS)
-    for rows in np.array_split(np.arange(len(some.at)), count) if count > 1 else []:
-        mine = np.zeros(len(some.at), bool)
+    for rows in np.array_split(np.arange(len(covered.origins)), count) if count > 1 else []:
+        mine = np.zeros(len(covered.origins), bool)
         mine[rows] = True
-        yield _piece(some, mine, "", float(some.at[rows[0]]))
+        yield _group(covered, mine, "", float(covered.origins[rows[0]]))
 
 
-def _pieces(some: CoveredRows, calibrated: Calibrated) -> Iterator[CoverageGroup]:
-    """By stage of the batch, or by distance of a path."""
+def _groups(covered: CoveredRows, calibrated: Calibrated) -> Iterator[CoverageGroup]:
+    """The coverage by horizon of a path, or by stage of the batch."""
     if isinstance(calibrated, ClassSets):
         return
-    distances = np.unique(some.ahead)
+    distances = np.unique(covered.ahead)
     if len(distances) > 1:
         for ahead in distances[np.unique(np.linspace(0, len(distances) - 1, SHOWN).round().astype(int))]:
-            yield _piece(some, some.ahead == ahead, "", float(ahead))
+            yield _group(covered, covered.ahead == ahead, "", float(ahead))
     elif calibrated.stage != "none":
-        edges = calibrated.band(some.target, int(distances[0])).edges if len(distances) else ()
-        for stage in np.unique(some.stages):
+        edges = calibrated.band(covered.target, int(distances[0])).edges if len(distances) else ()
+        for stage in np.unique(covered.stages):
             place = edges[stage - 1] if stage else -np.inf
-            yield _piece(some, some.stages == stage, str(int(stage)), float(place))
+            yield _group(covered, covered.stages == stage, str(int(stage)), float(place))
 
 
-def _piece(some: CoveredRows, mine: NDArray[np.bool_], name: str, place: float) -> CoverageGroup:
+def _group(covered: CoveredRows, mine: NDArray[np.bool_], name: str, place: float) -> CoverageGroup:
     return CoverageGroup(
-        some.method,
-        some.target,
+        covered.method,
+        covered.target,
         name,
         place,
-        float(some.inside[mine].mean()),
+        float(covered.inside[mine].mean()),
         int(mine.sum()),
-        float(some.width[mine].mean()),
+        float(covered.width[mine].mean()),
     )

@@ -27,7 +27,7 @@ FEWEST = 8
 
 @dataclass(frozen=True)
 class EqualAccuracy:
-    """What the test found.
+    """The result of the test.
 
     mean: of the loss differences; positive where the second model costs less
     statistic: corrected, to be compared with Student's t with ``windows`` - 1 degrees of freedom; None
@@ -57,11 +57,11 @@ def diebold_mariano(difference: Floats, *, horizon: int = 1, runs: Codes | None 
     """Test loss differences (n,) of two models on the same windows, in order of time.
 
     horizon: how many windows a forecast looks ahead, at least 1; runs: (n,) codes of the stretch (fold, batch)
-    of each window, None for a single one; windows of two stretches are no neighbours.
+    of each window, None for a single one; lags never reach from one stretch into another.
 
     >>> rng = np.random.default_rng(0)
-    >>> found = diebold_mariano(rng.normal(0.4, 1.0, size=100))
-    >>> found.lags, round(found.statistic, 2), found.p_value < 0.001
+    >>> test = diebold_mariano(rng.normal(0.4, 1.0, size=100))
+    >>> test.lags, round(test.statistic, 2), test.p_value < 0.001
     (0, 4.98, True)
     """
     from scipy.stats import t

@@ -1,8 +1,7 @@
-"""What a model said, beside what was true.
+"""Predictions beside the truth.
 
 This module lays predictions out as a frame, one row per window and target, in the plant's units.
-Everything is scored from this frame and from nothing else, so that anybody's model can be judged:
-bring the frame.
+All scores are computed from this frame alone, so that any model can be judged that fills one.
 
     model, part, target   which model, which part of the split, which target tag
     time                  UTC time of the predicted row (NaT without a clock)
@@ -80,16 +79,16 @@ def prediction_frame(task: Task, windows: Windows, outcome: Outcome, *, model: s
 
 
 def _winner(probabilities: NDArray[Any]) -> Floats:
-    """The code of the likeliest class, (B,); NaN where a model had nothing to say."""
-    said = np.isfinite(probabilities).all(axis=1)
-    best = np.argmax(np.where(said[:, None], probabilities, 0.0), axis=1)
-    return np.where(said, best, np.nan)
+    """(B,) the code of the likeliest class; NaN where the model gave no answer."""
+    answered = np.isfinite(probabilities).all(axis=1)
+    best = np.argmax(np.where(answered[:, None], probabilities, 0.0), axis=1)
+    return np.where(answered, best, np.nan)
 
 
 def _class_names(codes: Floats, classes: tuple[str, ...]) -> NDArray[np.object_]:
     named = np.full(len(codes), None, dtype=object)
-    there = np.isfinite(codes)
-    named[there] = np.array(classes, dtype=object)[codes[there].astype(np.int64)]
+    known = np.isfinite(codes)
+    named[known] = np.array(classes, dtype=object)[codes[known].astype(np.int64)]
     return named
 
 
@@ -122,15 +121,15 @@ def _predicted_rows(windows: Windows) -> NDArray[np.int64]:
 def _truth(windows: Windows, rows: NDArray[np.int64], names: list[str]) -> Floats:
     """The targets at the predicted rows (W, K), (W, K, G); NaN where they are not known (yet)."""
     table = windows.table
-    found = np.full((*rows.shape, len(names)), np.nan)
-    there = rows < len(table)
+    truth = np.full((*rows.shape, len(names)), np.nan)
+    known = rows < len(table)
     if table.batch is not None:  # a horizon beyond the end of a batch is not in the next one
         codes = np.asarray(table.batch)
-        there &= codes[np.minimum(rows, len(table) - 1)] == codes[np.asarray(windows.origins)][:, None]
+        known &= codes[np.minimum(rows, len(table) - 1)] == codes[np.asarray(windows.origins)][:, None]
     for k, name in enumerate(names):
         if name in table.names:
-            found[there, k] = np.asarray(table.column(name))[rows[there]]
-    return found
+            truth[known, k] = np.asarray(table.column(name))[rows[known]]
+    return truth
 
 
 def _batches(windows: Windows) -> NDArray[np.object_]:
@@ -149,7 +148,7 @@ class Sample:
     probabilities: (n, C), or None; classes: the C class names, () for regression
     normal: the code of normal operation, or None when no class is named so
     focus: the code of the class that a metric per class is about
-    runs: (n,) codes of the stretch (batch) in which each window lies; equal codes are neighbours
+    runs: (n,) codes of the stretch (batch) in which each window lies; windows of one stretch stand together
     places: (n,) seconds when ``clock``, else row numbers
     made: (n,) the row at which each prediction was made; the rows of one path share theirs
     facts: (n,) further columns of numbers that the task put into the frame, by name
@@ -170,18 +169,18 @@ class Sample:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def take(self, at: NDArray[Any]) -> Sample:
+    def take(self, which: NDArray[Any]) -> Sample:
         """Some of the windows, by mask or positions in order."""
-        probabilities = None if self.probabilities is None else self.probabilities[at]
+        probabilities = None if self.probabilities is None else self.probabilities[which]
         return replace(
             self,
-            truth=self.truth[at],
-            prediction=self.prediction[at],
-            runs=self.runs[at],
-            places=self.places[at],
-            made=self.made[at],
+            truth=self.truth[which],
+            prediction=self.prediction[which],
+            runs=self.runs[which],
+            places=self.places[which],
+            made=self.made[which],
             probabilities=probabilities,
-            facts={name: values[at] for name, values in self.facts.items()},
+            facts={name: values[which] for name, values in self.facts.items()},
         )
 
     @cached_property
@@ -255,8 +254,8 @@ def read_sample(frame: pd.DataFrame, *, classes: tuple[str, ...] = (), normal: s
     else:
         truth, prediction = (_codes_of(frame[name], classes) for name in ("truth", "prediction"))
         wanted = [f"p:{name}" for name in classes]
-        there = all(name in frame.columns for name in wanted)
-        probabilities = frame[wanted].to_numpy(dtype=np.float64)[order] if there else None
+        complete = all(name in frame.columns for name in wanted)
+        probabilities = frame[wanted].to_numpy(dtype=np.float64)[order] if complete else None
     return Sample(
         truth=truth[order],
         prediction=prediction[order],

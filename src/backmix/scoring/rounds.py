@@ -1,11 +1,10 @@
-"""Who stays in charge, and why.
+"""Whether a challenger replaces the champion, and why.
 
-This module decides a round of champion and challenger from predictions alone. A challenger is
-promoted when it is better than the champion, beyond the noise and by enough to matter, on rows that
-neither has learned from, and when its error on old rows that were held out stays within a bound of the
-first champion's.
+This module decides a round of champion and challenger from their predictions. A challenger is promoted when two
+things hold. On rows that neither has learned from, it is better than the champion, beyond the noise and by enough to
+matter. On old rows that were held out, its error stays within a bound of the first champion's.
 
-The difference is drawn by the paired block bootstrap of `scoring.interval`.
+The interval of the difference comes from the paired block bootstrap of `scoring.bootstrap`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import Sampling, number
-from backmix.scoring.verdict import SAME, Standing, Verdict, judge
+from backmix.scoring.verdict import SAME, ModelScore, Verdict, judge
 from backmix.text import LANGUAGES, Language, say
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 CHALLENGER, IN_CHARGE, NEVER = "challenger", "in_charge", "never_updated"
 """Names of models in the prediction frames of a refit."""
 NEW, OLD = "new", "old"
-"""Parts of those frames: the stretch behind the training, and held-out old rows."""
+"""Parts of those frames: the rows that follow the training rows, and held-out old rows."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,16 @@ class RoundScore:
     high: float | None = None
 
     @classmethod
-    def of(cls, standing: Standing | None) -> RoundScore | None:
+    def of(cls, standing: ModelScore | None) -> RoundScore | None:
         """The score in a verdict."""
         return None if standing is None else cls(standing.value, standing.ends.low, standing.ends.high)
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What became of a challenger, and the sentence that says why.
+    """Whether a challenger was promoted, and the sentence that says why.
 
-    gain: how much better it is than the model in charge, positive: better, with its interval
+    gain: how much better it is than the champion in charge (positive: better), with its interval
     growth: how much larger its error on old rows is than the first champion's, as a share of it
     """
 
@@ -70,11 +69,11 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Round:
-    """One round as it is told.
+    """One round.
 
-    taught, judged: first and last time (row, without a clock) of the new rows that taught the challenger,
-        and of those it was judged on
-    in_charge_since: the round whose challenger is in charge while it is judged; 0 for the first champion
+    taught, judged: first and last time (row, without a clock) of the new rows that the challenger was trained on,
+        and of the rows it was judged on
+    in_charge_since: the round whose challenger is the champion of this round; 0 for the first champion
     in_charge, never_updated, baseline: scores on the judged rows; baseline_name: the best by validation
     """
 
@@ -91,12 +90,12 @@ class Round:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the reason in both languages."""
-        found = asdict(self)
-        found["decision"] |= {
+        plain = asdict(self)
+        plain["decision"] |= {
             "values": {k: str(v) for k, v in self.decision.values.items()},
             "reason": {lang: self.decision.reason(lang) for lang in LANGUAGES},
         }
-        return found
+        return plain
 
 
 def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], sampling: Sampling) -> Promotion:
@@ -111,8 +110,8 @@ def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], s
     if new.network is None or new.baseline is None or new.gain is None:
         return Promotion(False, "refit.undefined", values)
     values |= {
-        "challenger": _said(new, new.network),
-        "champion": _said(new, new.baseline),
+        "challenger": _score_text(new, new.network),
+        "champion": _score_text(new, new.baseline),
         "gain": number(new.gain, share=new.share),
     }
     known: dict[str, Any] = {
@@ -164,5 +163,5 @@ def _between(
     return judge(mine, task, network=network, sampling=sampling, judged=part)
 
 
-def _said(verdict: Verdict, standing: Standing) -> str:
+def _score_text(verdict: Verdict, standing: ModelScore) -> str:
     return f"{number(standing.value, share=verdict.share)} {'' if verdict.share else verdict.unit}".rstrip()

@@ -1,7 +1,7 @@
-"""Every score with its neighbours: the model, the part, the count, the interval.
+"""Scores with all that is needed to read them.
 
-This module turns prediction frames into score rows. No number stands alone: each row names model,
-part of the split, target and unit, how many windows and batches it rests on, and how sure it is.
+This module turns prediction frames into score rows. Each row names the model, the part of the split, the target and
+the unit, how many windows and batches the score rests on, and its interval.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.scoring.interval import Interval, Resampler, block_length, interval
+from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
 from backmix.scoring.metrics import Metric, Undefined, metrics
 from backmix.scoring.predictions import Sample, read_sample
 from backmix.text import Language, say, title_of
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How intervals are drawn: bootstrap draws, coverage, seed, and windows per stretch (None: found)."""
+    """How intervals are drawn: bootstrap draws, confidence level, seed, and windows per stretch (None: estimated)."""
 
     draws: int = 500
     level: float = 0.95
@@ -139,14 +139,14 @@ def score_table(
     sampling = sampling or Sampling()
     chosen = [metrics.get(name) for name in (task.scored if names is None else names)]
     rows: list[ScoreRow] = []
-    for (part, target), panel in panels(frame, task):
-        rows += _rows(panel, part=part, target=target, chosen=chosen, sampling=sampling)
+    for (part, target), paired in paired_samples(frame, task):
+        rows += _rows(paired, part=part, target=target, chosen=chosen, sampling=sampling)
     return tuple(rows)
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
-    """The samples of several models on the same n windows, in the same order; NaN where one is silent."""
+class PairedSamples:
+    """The samples of several models on the same n windows, in the same order; NaN where a model gave no answer."""
 
     samples: dict[str, Sample]
     unit: str
@@ -172,7 +172,7 @@ class Panel:
 
 
 def loss(sample: Sample) -> Floats:
-    """(n,) what a window costs: the squared error, or 1 for a wrong class; NaN where unknown."""
+    """(n,) the loss of each row: the squared error, or 1 for a wrong class; NaN where unknown."""
     if sample.classes:
         wrong = (sample.prediction != sample.truth).astype(np.float64)
         return np.where(sample.usable, wrong, np.nan)
@@ -180,7 +180,7 @@ def loss(sample: Sample) -> Floats:
 
 
 def window_loss(sample: Sample) -> Floats:
-    """(W,) what a window costs: the mean over the rows of its path that are known; NaN where none is."""
+    """(W,) the loss of each window: the mean over the known rows of its path; NaN where none is known."""
     costs, paths = loss(sample), sample.paths
     if len(paths) == 0 or paths[-1] == len(paths) - 1:
         return costs
@@ -190,15 +190,18 @@ def window_loss(sample: Sample) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def panels(frame: pd.DataFrame, task: Task) -> Iterator[tuple[tuple[str, str], Panel]]:
-    """The panels of a frame: ((part, target), panel), in the order in which they appear."""
+def paired_samples(frame: pd.DataFrame, task: Task) -> Iterator[tuple[tuple[str, str], PairedSamples]]:
+    """The paired samples of a frame: ((part, target), samples), in the order in which they appear."""
     units = {tag.name: tag.unit for tag in task.targets}
     for (part, target), piece in frame.groupby(["part", "target"], sort=False):
-        yield (str(part), str(target)), Panel(_aligned(piece, task.classes, task.normal), units.get(str(target), ""))
+        yield (
+            (str(part), str(target)),
+            PairedSamples(_aligned(piece, task.classes, task.normal), units.get(str(target), "")),
+        )
 
 
 def _aligned(piece: pd.DataFrame, classes: tuple[str, ...], normal: str | None) -> dict[str, Sample]:
-    """One sample per model, all on the windows that any of them was asked about."""
+    """One sample per model, all on the windows that any of the models predicted."""
     import pandas as pd
 
     models = list(piece["model"].drop_duplicates())
@@ -211,21 +214,23 @@ def _aligned(piece: pd.DataFrame, classes: tuple[str, ...], normal: str | None) 
     if not same:
         every = piece.drop_duplicates(keys)[[*keys, "time", "truth"]]
         for model, other in by_model.items():
-            said = other.drop(columns=["time", "truth"])
-            by_model[model] = pd.merge(every, said, on=keys, how="left")
-    return {model: read_sample(found, classes=classes, normal=normal) for model, found in by_model.items()}
+            answers = other.drop(columns=["time", "truth"])
+            by_model[model] = pd.merge(every, answers, on=keys, how="left")
+    return {model: read_sample(rows, classes=classes, normal=normal) for model, rows in by_model.items()}
 
 
-def _equal(one: pd.Series, other: pd.Series) -> bool:
-    a, b = one.to_numpy(), other.to_numpy()
-    return bool(np.all((a == b) | (one.isna().to_numpy() & other.isna().to_numpy())))
+def _equal(first: pd.Series, second: pd.Series) -> bool:
+    a, b = first.to_numpy(), second.to_numpy()
+    return bool(np.all((a == b) | (first.isna().to_numpy() & second.isna().to_numpy())))
 
 
-def _rows(panel: Panel, *, part: str, target: str, chosen: Sequence[Metric], sampling: Sampling) -> list[ScoreRow]:
-    resampler = panel.resampler(sampling)
+def _rows(
+    paired: PairedSamples, *, part: str, target: str, chosen: Sequence[Metric], sampling: Sampling
+) -> list[ScoreRow]:
+    resampler = paired.resampler(sampling)
     jobs = [
         (model, metric, focused)
-        for model, sample in panel.samples.items()
+        for model, sample in paired.samples.items()
         for metric in chosen
         for focused in focus(sample, metric)
     ]
@@ -234,7 +239,7 @@ def _rows(panel: Panel, *, part: str, target: str, chosen: Sequence[Metric], sam
     for (model, metric, sample), values in zip(jobs, drawn, strict=True):
         score = metric.score(sample)
         blocks = float(_items(metric, sample)) if metric.draws == "faults" else resampler.blocks
-        ends = interval(values, level=sampling.level, blocks=blocks) if len(values) else Interval()
+        ends = percentile_interval(values, level=sampling.level, blocks=blocks) if len(values) else Interval()
         defined = score.undefined is None
         rows.append(
             ScoreRow(
@@ -247,7 +252,7 @@ def _rows(panel: Panel, *, part: str, target: str, chosen: Sequence[Metric], sam
                 high=ends.high if defined else None,
                 windows=sample.windows,
                 batches=len(np.unique(sample.runs[sample.usable])),
-                unit=unit_of(metric, panel.unit, clock=sample.clock),
+                unit=unit_of(metric, paired.unit, clock=sample.clock),
                 better=metric.better,
                 share=metric.unit == "share",
                 label="" if sample.focus is None else sample.classes[sample.focus],
@@ -285,21 +290,21 @@ def draw_scores(jobs: Sequence[tuple[Metric, Sample]], resampler: Resampler) -> 
 
     All samples lie on the windows of the resampler; windows without a prediction get no weight.
     """
-    found: list[list[Floats]] = [[] for _ in jobs]
+    drawn: list[list[Floats]] = [[] for _ in jobs]
     ready = [_ready(metric, sample) for metric, sample in jobs]
     if resampler.blocks >= 2 and any(kept is not None for kept in ready):
         for weights in resampler.weights():
-            for values, (metric, sample), kept in zip(found, jobs, ready, strict=True):
+            for values, (metric, sample), kept in zip(drawn, jobs, ready, strict=True):
                 if kept is not None and metric.draws == "windows":
                     mine = weights if kept is sample else weights[:, sample.usable]
                     values.append(metric.compute(kept, mine))
-    for values, (metric, _), kept in zip(found, jobs, ready, strict=True):
+    for values, (metric, _), kept in zip(drawn, jobs, ready, strict=True):
         if kept is not None and metric.draws == "faults":
             count = metric.items(kept)
             generator = np.random.default_rng([resampler.seed, 1 << 20])
             again = generator.multinomial(count, np.full(count, 1 / count), size=resampler.draws)
             values.append(metric.compute(kept, again.astype(np.float64)))
-    return [np.concatenate(values) if values else np.empty(0) for values in found]
+    return [np.concatenate(values) if values else np.empty(0) for values in drawn]
 
 
 def _ready(metric: Metric, sample: Sample) -> Sample | None:

@@ -1,8 +1,8 @@
-"""Is the network worth it? One sentence that may say no.
+"""Whether the network is worth using, in one sentence that may say no.
 
 This module compares the network with the best baseline on the test part. The baseline is chosen on
-the validation part, as an engineer would have to choose it; when another one does better on the
-test part the sentence says so, since hiding it would flatter the network.
+the validation part, as an engineer would have to choose it. When another baseline does better on the
+test part, the sentence says so: hiding it would flatter the network.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.scoring.interval import FEWEST_BLOCKS, Interval, interval
+from backmix.scoring.bootstrap import FEWEST_BLOCKS, Interval, percentile_interval
 from backmix.scoring.metrics import Metric, Undefined, metrics
 from backmix.scoring.predictions import Sample
-from backmix.scoring.scores import Panel, Sampling, draw_scores, model_title, panels, shown, unit_of
+from backmix.scoring.scores import PairedSamples, Sampling, draw_scores, model_title, paired_samples, shown, unit_of
 from backmix.text import Language, say, speak
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ Floats = NDArray[np.float64]
 Outcome = Literal["better", "maybe_better", "same", "maybe_worse", "worse", "no_baseline", "too_few", "undefined"]
 
 SAME = 0.01
-"""Scores closer than this share of the baseline's error are the same for a plant."""
+"""Scores that differ by less than this share of the baseline's error count as equal."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A model's score in the sentence: value and interval of the task's first metric on the test part."""
+class ModelScore:
+    """The score of a model in a verdict: value and interval of the task's first metric on the test part."""
 
     model: str
     value: float
@@ -44,7 +44,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class EnsembleShare:
-    """Of an ensemble: the share of its networks in the answer, and what the networks alone are called in the frame."""
+    """How much the networks of an ensemble count.
+
+    share: the sum of their stacking weights; alone: the name in the frame of the networks without the other members
+    """
 
     share: float
     alone: str
@@ -52,27 +55,27 @@ class EnsembleShare:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the scores come down to.
+    """The verdict on a network.
 
     outcome: of the network against ``baseline``: better or worse beyond the noise, maybe_better or
         maybe_worse within it, same, or why there is no verdict
-    worth: whether the network is worth its trouble; None when there is no telling
+    worth: whether the network is worth using; None when the scores do not decide it
     baseline: the best by validation score; best_on_test: the best by test score, never hidden
     gain: how much better the network is than ``baseline``, in the metric's unit (positive: better)
     chosen: whether the validation part chose the baseline; where its scores are undefined there (no anomaly
         among its windows, say) the best one on the test part stands against the network
     targets: over how many targets a mean was taken, each in units of its own spread; 1 for none
     note: what must be known to read the scores (`Task.convention`), None for nothing
-    recurrent: of an ensemble the share of the networks in the answer; None for one network alone
-    alone: the networks of an ensemble without what stands beside them
+    recurrent: the sum of the stacking weights of an ensemble's networks; None for a single network
+    alone: the score of an ensemble's networks without the other members
     """
 
     outcome: Outcome
     metric: str
     worth: bool | None
-    network: Standing | None = None
-    baseline: Standing | None = None
-    best_on_test: Standing | None = None
+    network: ModelScore | None = None
+    baseline: ModelScore | None = None
+    best_on_test: ModelScore | None = None
     gain: float | None = None
     gain_ends: Interval = field(default_factory=Interval)
     windows: int = 0
@@ -85,7 +88,7 @@ class Verdict:
     note: Decision | None = None
     chosen: bool = True
     recurrent: float | None = None
-    alone: Standing | None = None
+    alone: ModelScore | None = None
 
     @property
     def key(self) -> str:
@@ -102,7 +105,7 @@ class Verdict:
     def beaten(self) -> bool:
         """Whether some baseline is ahead of the network on the test part."""
         best, network = self.best_on_test, self.network
-        return best is not None and network is not None and _ahead(self.metric, best.value, network.value)
+        return best is not None and network is not None and _is_better(self.metric, best.value, network.value)
 
     @property
     def _also(self) -> bool:
@@ -114,7 +117,7 @@ class Verdict:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The blanks of the sentence, in the language of the moment."""
+        """The values of the sentence's placeholders, in the language of the moment."""
         metric = metrics.get(self.metric)
         title = metric.title()
         if self.targets > 1:
@@ -122,7 +125,7 @@ class Verdict:
             title = say(f"evaluation.{kind}", metric=title, targets=self.targets)
         kind = "rnn" if self.recurrent is None else "ensemble"
         where = "inside" if self.outcome in ("too_few", "no_baseline") else "subject"
-        found: dict[str, Any] = {
+        blanks: dict[str, Any] = {
             "subject": say(f"ensemble.{where}_{kind}"),
             "metric": title,
             "windows": f"{self.windows:,}",
@@ -133,9 +136,9 @@ class Verdict:
         }
         for name, standing in (("network", self.network), ("baseline", self.baseline), ("best", self.best_on_test)):
             if standing is not None:
-                found[name] = model_title(standing.model)
-                found[f"{name}_score"] = self._score(standing)
-        return found
+                blanks[name] = model_title(standing.model)
+                blanks[f"{name}_score"] = self._score(standing)
+        return blanks
 
     def text(self, lang: Language | None = None) -> str:
         """The sentence, in the language of the moment unless one is named."""
@@ -156,7 +159,7 @@ class Verdict:
         return self.text()
 
     def _inside(self) -> str:
-        """What the networks of an ensemble have to do with its answer."""
+        """The sentence that says how much the networks of an ensemble count."""
         if self.recurrent is None or self.alone is None:
             return ""
         key = "ensemble.verdict_share" if self.recurrent else "ensemble.verdict_no_networks"
@@ -165,7 +168,7 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the sentence in both languages."""
 
-        def plain(standing: Standing | None) -> dict[str, Any] | None:
+        def plain(standing: ModelScore | None) -> dict[str, Any] | None:
             return (
                 None
                 if standing is None
@@ -197,7 +200,7 @@ class Verdict:
             "text": {"en": self.text("en"), "zh_TW": self.text("zh_TW")},
         }
 
-    def _score(self, standing: Standing) -> str:
+    def _score(self, standing: ModelScore) -> str:
         return shown(standing.value, standing.ends, share=self.share, unit=self.unit)
 
 
@@ -221,28 +224,28 @@ def judge(
     """
     sampling = sampling or Sampling()
     metric = metrics.get(task.scored[0])
-    test = [panel for (part, _), panel in panels(frame[frame["part"] == judged], task)]
+    test = [paired for (part, _), paired in paired_samples(frame[frame["part"] == judged], task)]
     if not test or network not in test[0].samples:
         raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
-    test, silent = on_common(test)
-    validation = [panel for (part, _), panel in panels(frame[frame["part"] == chosen_on], task)]
-    rivals = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
+    test, silent = on_common_windows(test)
+    validation = [paired for (part, _), paired in paired_samples(frame[frame["part"] == chosen_on], task)]
+    baselines = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
     facts = MetricDraws(metric, test, sampling)
-    values = {name: facts.value(name) for name in [network, *rivals]}
-    rivals = [name for name in rivals if np.isfinite(values[name])]
-    draws = facts.draws([network, *rivals])
-    standing = {name: Standing(name, values[name], facts.ends(draws[name])) for name in [network, *rivals]}
+    values = {name: facts.value(name) for name in [network, *baselines]}
+    baselines = [name for name in baselines if np.isfinite(values[name])]
+    draws = facts.draws([network, *baselines])
+    standing = {name: ModelScore(name, values[name], facts.ends(draws[name])) for name in [network, *baselines]}
     common = {**facts.describe(), "note": task.convention}
     if inside is not None:
         value = facts.value(inside.alone)
-        alone = Standing(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone]))
+        alone = ModelScore(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone]))
         common |= {"recurrent": inside.share, "alone": alone if np.isfinite(value) else None}
     if not np.isfinite(values[network]):
         return Verdict("undefined", metric.name, None, undefined=facts.why(network), **common)
-    if not rivals:
+    if not baselines:
         return Verdict("no_baseline", metric.name, None, network=standing[network], **common)
-    best = max(rivals, key=lambda name: facts.good(values[name]))
-    picked = _best_on(validation, metric, rivals)
+    best = max(baselines, key=lambda name: facts.good(values[name]))
+    picked = _best_on(validation, metric, baselines)
     baseline = picked or best
     gain = facts.good(values[network]) - facts.good(values[baseline])
     ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]))
@@ -268,7 +271,7 @@ def judge(
 
 
 def outcome_of(gain: float, ends: Interval, facts: MetricDraws, baseline: float) -> Outcome:
-    """What a gain with these ends comes to, against a baseline with this score."""
+    """The outcome for a gain with this interval, against a baseline with this score."""
     if not ends:
         return "too_few"
     if ends.excludes(0.0):
@@ -280,52 +283,52 @@ def outcome_of(gain: float, ends: Interval, facts: MetricDraws, baseline: float)
     return "maybe_better" if gain > 0 else "maybe_worse"
 
 
-def _ahead(name: str, one: float, other: float) -> bool:
+def _is_better(name: str, value: float, other: float) -> bool:
     better = metrics.get(name).better
     if better == "zero":
-        return abs(one) < abs(other)
-    return one < other if better == "lower" else one > other
+        return abs(value) < abs(other)
+    return value < other if better == "lower" else value > other
 
 
-def _best_on(validation: list[Panel], metric: Metric, rivals: list[str]) -> str | None:
+def _best_on(validation: list[PairedSamples], metric: Metric, baselines: list[str]) -> str | None:
     """The baseline with the best score on the choosing part; None when it has no usable window."""
     if not validation:
         return None
-    validation, _ = on_common(validation)
+    validation, _ = on_common_windows(validation)
     facts = MetricDraws(metric, validation, Sampling())
-    values = {name: facts.value(name) for name in rivals if name in validation[0].samples}
+    values = {name: facts.value(name) for name in baselines if name in validation[0].samples}
     values = {name: value for name, value in values.items() if np.isfinite(value)}
     return max(values, key=lambda name: float(facts.good(values[name]))) if values else None
 
 
-def on_common(found: list[Panel]) -> tuple[list[Panel], set[str]]:
-    """The panels on the windows that every model answered, and the models that answered none at all."""
-    silent = {name for panel in found for name, sample in panel.samples.items() if not sample.usable.any()}
+def on_common_windows(targets: list[PairedSamples]) -> tuple[list[PairedSamples], set[str]]:
+    """The samples on the windows that every model answered, and the models that answered none at all."""
+    silent = {name for paired in targets for name, sample in paired.samples.items() if not sample.usable.any()}
     cut = []
-    for panel in found:
-        speaking = {name: sample for name, sample in panel.samples.items() if name not in silent}
+    for paired in targets:
+        speaking = {name: sample for name, sample in paired.samples.items() if name not in silent}
         if not speaking:
-            cut.append(panel)
+            cut.append(paired)
             continue
         both = np.logical_and.reduce([sample.usable for sample in speaking.values()])
         if both.any() and not both.all():
             speaking = {name: sample.take(both) for name, sample in speaking.items()}
-        cut.append(Panel(speaking | {n: s for n, s in panel.samples.items() if n in silent}, panel.unit))
+        cut.append(PairedSamples(speaking | {n: s for n, s in paired.samples.items() if n in silent}, paired.unit))
     return cut, silent
 
 
 class MetricDraws:
     """Values and draws of the task's first metric, over one or several targets."""
 
-    def __init__(self, metric: Metric, found: list[Panel], sampling: Sampling) -> None:
+    def __init__(self, metric: Metric, targets: list[PairedSamples], sampling: Sampling) -> None:
         self.metric = metric
-        self.panels = found
+        self.paired = targets
         self.sampling = sampling
-        many = len(found) > 1 and metric.unit == "target"
-        self.sizes = [float(np.std(panel.any.truth)) or 1.0 if many else 1.0 for panel in found]
+        many = len(targets) > 1 and metric.unit == "target"
+        self.sizes = [float(np.std(paired.any.truth)) or 1.0 if many else 1.0 for paired in targets]
 
     def good(self, value: Any) -> Any:
-        """A value turned so that higher is better."""
+        """A value with its sign changed where needed, so that higher is better."""
         if self.metric.better == "zero":
             return -np.abs(value)
         return -value if self.metric.better == "lower" else value
@@ -335,57 +338,57 @@ class MetricDraws:
         return float(
             np.mean(
                 [
-                    self.metric(self._sample(panel, name)) / size
-                    for panel, size in zip(self.panels, self.sizes, strict=True)
+                    self.metric(self._sample(paired, name)) / size
+                    for paired, size in zip(self.paired, self.sizes, strict=True)
                 ]
             )
         )
 
     def why(self, name: str) -> Undefined | None:
         """Why the score of a model is undefined."""
-        reasons = [self.metric.score(self._sample(panel, name)).undefined for panel in self.panels]
+        reasons = [self.metric.score(self._sample(paired, name)).undefined for paired in self.paired]
         return next((reason for reason in reasons if reason is not None), None)
 
     def draws(self, names: list[str]) -> dict[str, Floats]:
         """Bootstrap values of models; the draws are the same for all, so that they can be subtracted."""
         total: dict[str, Floats] = {}
-        for panel, size in zip(self.panels, self.sizes, strict=True):
-            jobs = [(self.metric, self._sample(panel, name)) for name in names]
-            for name, values in zip(names, draw_scores(jobs, self.resampler(panel)), strict=True):
-                total[name] = total.get(name, 0.0) + values / size / len(self.panels)
+        for paired, size in zip(self.paired, self.sizes, strict=True):
+            jobs = [(self.metric, self._sample(paired, name)) for name in names]
+            for name, values in zip(names, draw_scores(jobs, self.resampler(paired)), strict=True):
+                total[name] = total.get(name, 0.0) + values / size / len(self.paired)
         return total
 
-    def resampler(self, panel: Panel) -> Any:
-        """The stretches of a panel: one length for all targets, so that their draws are the same."""
+    def resampler(self, paired: PairedSamples) -> Any:
+        """The stretches of a target: one length for all targets, so that their draws are the same."""
         if self.sampling.block is None:
-            longest = max(other.resampler(self.sampling).length for other in self.panels)
+            longest = max(other.resampler(self.sampling).length for other in self.paired)
             self.sampling = Sampling(self.sampling.draws, self.sampling.level, self.sampling.seed, longest)
-        return panel.resampler(self.sampling)
+        return paired.resampler(self.sampling)
 
     @property
     def blocks(self) -> float:
-        """Independent things that were drawn."""
+        """How many independent stretches (or faults) there are."""
         if self.metric.draws == "faults":
-            return float(self.metric.items(self.panels[0].any))
-        return float(self.resampler(self.panels[0]).blocks)
+            return float(self.metric.items(self.paired[0].any))
+        return float(self.resampler(self.paired[0]).blocks)
 
     def ends(self, values: Floats) -> Interval:
         """The interval of bootstrap values."""
-        return interval(values, level=self.sampling.level, blocks=self.blocks) if len(values) else Interval()
+        return percentile_interval(values, level=self.sampling.level, blocks=self.blocks) if len(values) else Interval()
 
     def describe(self) -> dict[str, Any]:
-        """What the verdict rests on."""
-        sample = self.panels[0].any
+        """The counts, the unit and the form of the score, as fields of a verdict."""
+        sample = self.paired[0].any
         used = sample.usable
-        many = len(self.panels) > 1 and self.metric.unit == "target"
+        many = len(self.paired) > 1 and self.metric.unit == "target"
         return {
             "windows": sample.windows,
             "batches": len(np.unique(sample.runs[used])),
             "blocks": self.blocks,
-            "targets": len(self.panels),
+            "targets": len(self.paired),
             "share": self.metric.unit == "share",
-            "unit": "" if many else unit_of(self.metric, self.panels[0].unit, clock=sample.clock),
+            "unit": "" if many else unit_of(self.metric, self.paired[0].unit, clock=sample.clock),
         }
 
-    def _sample(self, panel: Panel, name: str) -> Sample:
-        return panel.samples[name]
+    def _sample(self, paired: PairedSamples, name: str) -> Sample:
+        return paired.samples[name]

@@ -149,7 +149,7 @@ class Bundle:
         """Predictions for every row of ``table`` that has a whole window before it.
 
         Columns are found by name; the frame is that of `scoring.predictions` with a column
-        ``quality``, the worst quality in the window, and the columns of `scoring.bands` where the bundle
+        ``quality``, the worst quality in the window, and the columns of `scoring.prediction_intervals` where the bundle
         holds intervals. The ledger says what was done to the rows. ``workers`` score partitions of the windows
         side by side.
 

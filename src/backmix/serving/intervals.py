@@ -46,8 +46,8 @@ def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> b
 def add_intervals(
     frame: pd.DataFrame, preprocessing: Preprocessing, intervals: Calibrated, windows: Windows
 ) -> pd.DataFrame:
-    """The prediction frame of these windows with the columns of `scoring.bands`."""
-    from backmix.scoring.bands import Banding, lateness, with_bands
+    """The prediction frame of these windows with the columns of `scoring.prediction_intervals`."""
+    from backmix.scoring.prediction_intervals import IntervalSettings, lateness, with_intervals
 
     elapsed = preprocessing.task.elapsed(windows)
     with_elapsed = (
@@ -56,8 +56,8 @@ def add_intervals(
         else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
     )
     kind = intervals.kind if isinstance(intervals, Bands) else "split"
-    banding = Banding(
+    settings = IntervalSettings(
         str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)
     )
-    with_intervals = with_bands(with_elapsed, preprocessing.task, intervals, banding)
-    return with_intervals[[name for name in with_intervals.columns if name != "elapsed" or name in frame.columns]]
+    banded = with_intervals(with_elapsed, preprocessing.task, intervals, settings)
+    return banded[[name for name in banded.columns if name != "elapsed" or name in frame.columns]]

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backmix.data.scaling import Scaler
+from backmix.data.tag import reported_name
 from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
@@ -337,7 +338,7 @@ def _preprocessing(data: Mapping[str, Any], architecture: Architecture) -> _Prep
     inputs, center, scale = scaler.names, scaler.center, scaler.scale
     plain, shown = len(inputs), None
     if known:
-        inputs = (*inputs, *(f"{name} (reported)" for name in targets))
+        inputs = (*inputs, *map(reported_name, targets))
         center, scale = np.concatenate([center, out_center]), np.concatenate([scale, out_scale])
         shown = None if known["count"] is None else int(known["count"])
     if len(inputs) != architecture.features or len(out_center) != outputs:

@@ -55,7 +55,7 @@ class BatchEndTime(Countdown):
     Settings = BatchEndTimePlan
     metrics = ("mae", "rmse", "last_quarter_mae", "bias", "max_error")
     baselines = ("usual_length", "mean", "ridge", "trees")
-    figures = ("scores", "end_course", "error_by_left", "parity", "learning")
+    figures = ("scores", "end_progress", "error_by_left", "parity", "learning")
     lookback = "elapsed"
     computed = NAME
 

@@ -44,7 +44,7 @@ class BatchQuality(BatchRegression):
     Settings = BatchQualityPlan
     metrics = ("rmse", "mae", "r2", "bias", "max_error")
     baselines = ("mean", "ridge", "pls_evolving", "trees")
-    figures = ("scores", "quality_course", "error_by_share", "parity", "residuals", "learning")
+    figures = ("scores", "quality_progress", "error_by_share", "parity", "residuals", "learning")
     lookback = "elapsed"
     stage = "elapsed"
 

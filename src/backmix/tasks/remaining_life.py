@@ -79,7 +79,7 @@ class RemainingLife(Countdown):
     Settings = RemainingLifePlan
     metrics = ("rmse", "nasa_score", "bias", "late_share", "late_error", "early_error", "late_early_cost")
     baselines = ("mean", "ridge", "ridge_summaries", "trees")
-    figures = ("scores", "life_course", "parity", "error_by_left", "residuals", "learning")
+    figures = ("scores", "life_progress", "parity", "error_by_left", "residuals", "learning")
     computed = NAME
     no_batches = "course.no_units"
 

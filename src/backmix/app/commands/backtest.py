@@ -68,7 +68,7 @@ class _Progress:
 
     def __call__(self, result: FoldResult, count: int) -> None:
         from backmix.app.screen import note, number
-        from backmix.scoring.contest import NETWORK
+        from backmix.scoring.comparison import NETWORK
         from backmix.scoring.metrics import metrics
         from backmix.scoring.scores import model_title
 

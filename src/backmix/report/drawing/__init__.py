@@ -1,4 +1,4 @@
-"""The pen that figures are drawn with.
+"""Lines, axes and text of figures.
 
 In: numbers, words and a width in pixels.
 Out: SVG elements as text, coloured by the style sheet of the page.

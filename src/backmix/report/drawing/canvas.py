@@ -1,4 +1,4 @@
-"""A pen that writes SVG.
+"""Text, lines, boxes and axes as SVG.
 
 This module draws text, lines, boxes and axes as SVG elements. Colours come from the page's style
 sheet by class name. Every word passes through `escape`: a tag may be called anything.
@@ -167,11 +167,11 @@ class Axes:
         """The lower edge in px."""
         return self.top + self.height
 
-    def columns(self, at: Sequence[tuple[float, str]], *, words: bool = True, grid: bool = True) -> str:
+    def columns(self, ticks: Sequence[tuple[float, str]], *, words: bool = True, grid: bool = True) -> str:
         """Ticks along the lower edge: (value, label)."""
         parts = [rule(self.left, self.bottom, self.right, self.bottom, "axis")]
         free = -1e9
-        for value, label in at:
+        for value, label in ticks:
             x = float(self.x(value))
             if grid:
                 parts.append(rule(x, self.top, x, self.bottom, "grid"))
@@ -182,10 +182,10 @@ class Axes:
                 free = middle + half + 8
         return "".join(parts)
 
-    def rows(self, at: Sequence[tuple[float, str]]) -> str:
+    def rows(self, ticks: Sequence[tuple[float, str]]) -> str:
         """Ticks along the left edge: (value, label)."""
         parts = []
-        for value, label in at:
+        for value, label in ticks:
             y = float(self.y(value))
             parts.append(rule(self.left, y, self.right, y, "grid"))
             parts.append(text(self.left - 7, y + 4, label, "tick", anchor="end"))

@@ -57,7 +57,7 @@ class Series:
         if self.clock:
             return time_ticks(low, high, max(2, int(width // 110)))
         if 1 < len(self.batches) <= MOST_BATCH_MARKS:
-            return [(float(at), name) for at, name in self.batches]
+            return [(float(start), name) for start, name in self.batches]
         return round_ticks(low, high, max(3, int(width // 90)))
 
     @property
@@ -89,7 +89,7 @@ def series(frame: pd.DataFrame) -> Series:
         usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
         breaks[1:] |= steps > 5 * usual
     starts = np.flatnonzero(change | (np.arange(len(frame)) == 0))
-    marks = tuple((int(at), str(names[codes[at]])) for at in starts) if len(names) > 1 else ()
+    marks = tuple((int(start), str(names[codes[start]])) for start in starts) if len(names) > 1 else ()
     return Series(
         x=np.asarray(x, dtype=np.float64),
         clock=clock,

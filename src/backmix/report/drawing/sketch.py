@@ -65,9 +65,9 @@ def sketch(
     count = len(next(iter(lines.values())))
     if any(len(values) != count for values in lines.values()):
         raise ValueError(f"curves have lengths {', '.join(str(len(v)) for v in lines.values())}; give all the same")
-    at = np.arange(count, dtype=np.float64) if x is None else np.asarray(x, dtype=np.float64)
+    places = np.arange(count, dtype=np.float64) if x is None else np.asarray(x, dtype=np.float64)
     ends = spread(*lines.values())
-    low, high = float(at.min()), float(at.max())
+    low, high = float(places.min()), float(places.max())
     axes = Axes(LEFT, 44, WIDTH - LEFT - 16, HEIGHT - 84, (low, high if high > low else low + 1), ends)
     names = list(lines)
     parts = [
@@ -78,7 +78,7 @@ def sketch(
         text(axes.right, axes.bottom + 34, xlabel, "note", anchor="end"),
     ]
     for n, name in enumerate(names):
-        px, py = axes.x(at), axes.y(lines[name])
+        px, py = axes.x(places), axes.y(lines[name])
         parts.append(trace(px, py, f"l{n}"))
         if count <= FEW:
             parts += [dot(a, b, 2.4, f"l{n}") for a, b in zip(px, py, strict=True) if np.isfinite(b)]

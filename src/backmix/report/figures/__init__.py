@@ -1,4 +1,4 @@
-"""The pictures of a report, one file per figure.
+"""The figures of a report, one file per figure.
 
 In: `ReportData` and a width in pixels: `WIDE` for a column of a desktop page, `NARROW` for half of it and for a
     phone, so that letters are never scaled.

@@ -28,23 +28,23 @@ def draw(data: ReportData, width: int) -> Figure | None:
     insight = data.insight
     if insight is None or insight.attention is None:
         return None
-    found = insight.attention
+    weights = insight.attention
     width = min(width, NARROW)
-    ends = spread(found.low, found.high, found.weight, floor=0.0)
-    axes = Axes(LEFT, 54, width - LEFT - 12, 200, (float(len(found.age)), 0.0), ends)
-    at = thin(found.weight, int(axes.width))
-    x = axes.x(np.asarray(at, np.float64) + 0.5)
+    ends = spread(weights.low, weights.high, weights.weight, floor=0.0)
+    axes = Axes(LEFT, 54, width - LEFT - 12, 200, (float(len(weights.age)), 0.0), ends)
+    kept = thin(weights.weight, int(axes.width))
+    x = axes.x(np.asarray(kept, np.float64) + 0.5)
     parts = [
         text(0, 14, say("insight.attention_title"), "head", width=width - 4),
         text(0, 38, say("insight.attention_axis"), "note"),
         axes.rows(round_ticks(*ends, 5)),
         axes.columns(age_ticks(insight, axes), grid=False),
-        area(x, axes.y(found.low[at]), axes.y(found.high[at]), "band"),
-        trace(x, axes.y(found.weight[at]), "watched"),
+        area(x, axes.y(weights.low[kept]), axes.y(weights.high[kept]), "band"),
+        trace(x, axes.y(weights.weight[kept]), "watched"),
         text(axes.right, axes.bottom + 34, axis_of(insight), "note", anchor="end"),
     ]
     return Figure(
         figure(width, axes.bottom + 44, say("insight.attention_title"), *parts),
         "insight.attention_caption",
-        {"windows": f"{found.windows:,}"},
+        {"windows": f"{weights.windows:,}"},
     )

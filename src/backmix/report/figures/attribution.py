@@ -36,18 +36,18 @@ def draw(data: ReportData, width: int) -> Figure | None:
         return None
     from backmix.inspection.sentences import amount, span_of
 
-    found = insight.attribution
-    order = found.order[:MOST_TAGS]
-    lumps = lump(len(found.age), MOST_COLUMNS if width > NARROW else MOST_COLUMNS // 2)
-    heat = np.add.reduceat(found.heat[:, order], lumps[:-1], axis=0)
+    attribution = insight.attribution
+    order = attribution.order[:MOST_TAGS]
+    lumps = lump(len(attribution.age), MOST_COLUMNS if width > NARROW else MOST_COLUMNS // 2)
+    heat = np.add.reduceat(attribution.heat[:, order], lumps[:-1], axis=0)
     most = float(heat.max())
-    left = min(max(span(found.features[f]) for f in order) + 16, width * 0.3)
+    left = min(max(span(attribution.features[f]) for f in order) + 16, width * 0.3)
     # the oldest row on the left, as on every axis of time
     axes = Axes(left, 28, width - left - 12, ROW * len(order), (float(lumps[-1]), 0.0), (0.0, 1.0))
     title = say("insight.attribution_title", unit=unit_of(insight))
     parts = [text(0, 14, title, "head", width=width - 4)]
     for row, feature in enumerate(order):
-        name, y = found.features[feature], axes.top + ROW * row
+        name, y = attribution.features[feature], axes.top + ROW * row
         parts.append(text(0, y + 15, name, "label", width=left - 12))
         for column, value in enumerate(heat[:, row].tolist()):
             a, b = float(axes.x(float(lumps[column + 1]))), float(axes.x(float(lumps[column])))
@@ -68,15 +68,15 @@ def draw(data: ReportData, width: int) -> Figure | None:
     parts.append(text(axes.right, axes.bottom + 34, axis_of(insight), "note", anchor="end"))
     wide = int(lumps[1] - lumps[0])
     lumped = say("insight.lumped", rows=span_of(wide, insight.step)) if wide > 1 else ""
-    hidden = len(found.features) - len(order)
+    hidden = len(attribution.features) - len(order)
     if hidden:
         lumped += " " + say("insight.more_tags", count=hidden)
     return Figure(
         figure(width, axes.bottom + 44, title, *parts),
         "insight.attribution_caption",
         {
-            "moved": amount(found.moved, insight),
-            "gap": amount(found.gap, insight),
+            "moved": amount(attribution.moved, insight),
+            "gap": amount(attribution.gap, insight),
             "most": amount(most, insight),
             "lumped": lumped.strip(),
         },
@@ -85,7 +85,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
 
 
 def lump(count: int, most: int) -> NDArray[np.int64]:
-    """The bounds of at most ``most`` equal lumps of ages.
+    """The bounds of at most ``most`` bins of ages of equal width.
 
     >>> lump(5, 3).tolist()
     [0, 2, 4, 5]
@@ -110,13 +110,13 @@ def age_ticks(insight: Insight, axes: Axes) -> list[Tick]:
     top = (high - 1 + least) * scale
     if top <= low:
         return [(0.5, number(low))]
-    found = round_ticks(low, top, max(3, int(axes.width // 90)))
+    ticks = round_ticks(low, top, max(3, int(axes.width // 90)))
     # from left to right, which is from old to new
-    return [(value / scale - least + 0.5, f"{label} {name}".strip()) for value, label in reversed(found)]
+    return [(value / scale - least + 0.5, f"{label} {name}".strip()) for value, label in reversed(ticks)]
 
 
 def axis_of(insight: Insight) -> str:
-    """What an axis of ages counts."""
+    """The title of an axis of ages."""
     return say("insight.axis_age_rows" if insight.step is None else "insight.axis_age")
 
 

@@ -49,23 +49,23 @@ def draw(data: ReportData, width: int) -> Figure | None:
 def _strip(tag: TagAudit, left: float, top: float, wide: float) -> str:
     """Equal neighbours are one box."""
     parts = [text(0, top + 13, tag.name, width=left - 12), box(left, top + 2, wide, ROW - 5, "heat-empty")]
-    strip, at = tag.missing_strip, 0
-    while at < len(strip):
-        end = at
-        while end < len(strip) and f"{strip[end]:.2f}" == f"{strip[at]:.2f}":
+    strip, cell = tag.missing_strip, 0
+    while cell < len(strip):
+        end = cell
+        while end < len(strip) and f"{strip[end]:.2f}" == f"{strip[cell]:.2f}":
             end += 1
-        if strip[at] > 0:
-            x = left + wide * at / len(strip)
+        if strip[cell] > 0:
+            x = left + wide * cell / len(strip)
             parts.append(
                 box(
                     x,
                     top + 2,
-                    wide * (end - at) / len(strip),
+                    wide * (end - cell) / len(strip),
                     ROW - 5,
                     "heat",
-                    tip=f"{brief(tag.name)}: {strip[at]:.1%}",
-                    opacity=0.25 + 0.75 * strip[at],
+                    tip=f"{brief(tag.name)}: {strip[cell]:.1%}",
+                    opacity=0.25 + 0.75 * strip[cell],
                 )
             )
-        at = end
+        cell = end
     return "".join(parts)

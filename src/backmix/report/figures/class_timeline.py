@@ -1,6 +1,6 @@
-"""What was the case, and what was diagnosed, over time.
+"""Actual and predicted class over time.
 
-This module draws one lane per class: a pale block while the class was really there, a bar while
+This module draws one lane per class: a pale block while the class was the actual one, a bar while
 it was predicted, red where the two differ.
 """
 
@@ -44,11 +44,11 @@ def draw(data: ReportData, width: int) -> Figure | None:
     x = axes.x(run.x)
     for n, name in enumerate(lanes):
         y = axes.top + LANE * (n + 0.5)
-        was, said = truth == name, prediction == name
+        was, called = truth == name, prediction == name
         parts.append(text(0, y + 4, name, "label", width=left - 12))
         parts.append(_runs(x, run.breaks, was, y, "lane-truth"))
-        parts.append(_runs(x, run.breaks, said & was, y, "lane-right"))
-        parts.append(_runs(x, run.breaks, said & ~was, y, "lane-wrong"))
+        parts.append(_runs(x, run.breaks, called & was, y, "lane-right"))
+        parts.append(_runs(x, run.breaks, called & ~was, y, "lane-wrong"))
     return Figure(
         figure(width, axes.bottom + 44, say("report.class_timeline_title"), *parts),
         "report.class_timeline_caption",

@@ -1,4 +1,4 @@
-"""How well each class is found, and how far an alarm can be believed.
+"""Recall and precision of each class.
 
 This module draws recall and precision per class of a classification.
 """
@@ -23,7 +23,7 @@ MOST_CLASSES = 40
 FEW_CLASSES = 8
 ROW = 22.0
 STARTS = (0.0, 0.5, 0.75, 0.9)
-"""Where the axis may begin, so that classes that are all found well can be told apart."""
+"""Where the axis may begin, so that small differences between high values can be seen."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ClassScore:
 
 
 def class_scores(data: ReportData) -> tuple[ClassScore, ...]:
-    """Recall and precision of the network for every class that was there or was predicted."""
+    """Recall and precision of the network for every class that occurred or was predicted."""
     run = data.classification
     if run is None:
         return ()
@@ -85,12 +85,12 @@ def draw(data: ReportData, width: int) -> Figure | None:
 
 
 def _key(left: float) -> str:
-    found, precision = say("report.recall"), say("report.precision")
-    second = left + 34 + span(found)
+    recall, precision = say("report.recall"), say("report.precision")
+    second = left + 34 + span(recall)
     return "".join(
         [
             dot(left + 5, 36, 4, "recall-dot"),
-            text(left + 14, 40, found),
+            text(left + 14, 40, recall),
             dot(second + 5, 36, 5, "precision-dot"),
             text(second + 15, 40, precision),
         ]

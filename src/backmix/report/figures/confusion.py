@@ -70,9 +70,9 @@ def confusion(
     """
     seen = {*truth.tolist(), *prediction.tolist()}
     names = [name for name in order if name in seen] + sorted(seen - set(order))
-    at = {name: k for k, name in enumerate(names)}
-    rows = np.array([at[name] for name in truth.tolist()], dtype=np.intp)
-    columns = np.array([at[name] for name in prediction.tolist()], dtype=np.intp)
+    code = {name: k for k, name in enumerate(names)}
+    rows = np.array([code[name] for name in truth.tolist()], dtype=np.intp)
+    columns = np.array([code[name] for name in prediction.tolist()], dtype=np.intp)
     counts = np.bincount(rows * len(names) + columns, minlength=len(names) ** 2)
     return names, counts.reshape(len(names), len(names))
 

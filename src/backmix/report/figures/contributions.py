@@ -1,4 +1,4 @@
-"""Which tags the alarms are about.
+"""Which tags cause the alarms.
 
 This module draws a map of tags over time: the darker, the larger the share of the tag in the score
 of the alarming windows of that stretch. Tags that are never among the three largest have no lane.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.report.alarms import Scored, scored
+from backmix.report.alarms import AlarmScores, alarm_scores
 from backmix.report.drawing.canvas import Axes, box, figure, span, text
 from backmix.report.figures import NARROW, Figure, figures
 from backmix.text import say
@@ -27,21 +27,21 @@ CELLS = 80
 @figures.register("contributions")
 def draw(data: ReportData, width: int) -> Figure | None:
     """The shares of tags in the alarms of the test part; None without an alarm."""
-    found = scored(data)
-    if found is None or not found.alarm.any():
+    scores = alarm_scores(data)
+    if scores is None or not scores.alarm.any():
         return None
     cells = CELLS if width > NARROW else CELLS // 2
-    names, shares = tag_shares(found, cells)
+    names, shares = tag_shares(scores, cells)
     left = min(max(span(name) for name in names) + 16, width * 0.3)
-    axes = Axes(left, 40, width - left - 12, LANE * len(names), found.run.ends, (0.0, float(len(names))))
+    axes = Axes(left, 40, width - left - 12, LANE * len(names), scores.run.ends, (0.0, float(len(names))))
     side = axes.width / cells
-    parts = [text(0, 14, say("anomaly.tags_title"), "head"), axes.columns(found.run.ticks(axes.width))]
+    parts = [text(0, 14, say("anomaly.tags_title"), "head"), axes.columns(scores.run.ticks(axes.width))]
     for n, name in enumerate(names):
         y = axes.top + LANE * n
         parts.append(text(0, y + LANE / 2 + 4, name, "label", width=left - 12))
         parts += [
             box(
-                axes.left + side * at,
+                axes.left + side * cell,
                 y + 1,
                 side,
                 LANE - 2,
@@ -49,33 +49,33 @@ def draw(data: ReportData, width: int) -> Figure | None:
                 opacity=max(0.08, float(share)),
                 tip=say("anomaly.tags_cell", tag=name, share=f"{share:.0%}"),
             )
-            for at, share in enumerate(shares[n].tolist())
+            for cell, share in enumerate(shares[n].tolist())
             if share > 0.005
         ]
-    parts.append(text(axes.right, axes.bottom + 34, found.run.axis, "note", anchor="end"))
+    parts.append(text(axes.right, axes.bottom + 34, scores.run.axis, "note", anchor="end"))
     return Figure(
         figure(width, axes.bottom + 44, say("anomaly.tags_title"), *parts),
         "anomaly.tags_caption",
-        {"windows": f"{int(found.alarm.sum()):,}"},
+        {"windows": f"{int(scores.alarm.sum()):,}"},
         wide=True,
     )
 
 
-def tag_shares(found: Scored, cells: int) -> tuple[list[str], NDArray[np.float64]]:
+def tag_shares(scores: AlarmScores, cells: int) -> tuple[list[str], NDArray[np.float64]]:
     """The tags with the largest shares in the alarms, and their mean share (tags, cells) along the axis."""
-    low, high = found.run.ends
-    place = np.minimum(((found.run.x - low) / (high - low) * cells).astype(np.int64), cells - 1)
-    alarms = np.bincount(place[found.alarm], minlength=cells)
+    low, high = scores.run.ends
+    place = np.minimum(((scores.run.x - low) / (high - low) * cells).astype(np.int64), cells - 1)
+    alarms = np.bincount(place[scores.alarm], minlength=cells)
     sums: dict[str, NDArray[np.float64]] = {}
     for number in (1, 2, 3):
-        if f"tag_{number}" not in found.frame.columns:
+        if f"tag_{number}" not in scores.frame.columns:
             continue
-        tags = found.frame[f"tag_{number}"].to_numpy(dtype=object)[found.alarm]
-        shares = found.frame[f"share_{number}"].to_numpy(dtype=np.float64)[found.alarm]
+        tags = scores.frame[f"tag_{number}"].to_numpy(dtype=object)[scores.alarm]
+        shares = scores.frame[f"share_{number}"].to_numpy(dtype=np.float64)[scores.alarm]
         for tag in {str(tag) for tag in tags if tag is not None}:
             mine = tags == tag
             sums[tag] = sums.get(tag, np.zeros(cells)) + np.bincount(
-                place[found.alarm][mine], weights=shares[mine], minlength=cells
+                place[scores.alarm][mine], weights=shares[mine], minlength=cells
             )
     names = sorted(sums, key=lambda name: (-float(sums[name].sum()), name))[:MOST_TAGS]
     return names, np.stack([sums[name] / np.maximum(alarms, 1) for name in names])

@@ -1,7 +1,7 @@
-"""After how long each input is seen in the target.
+"""The dead time of each input.
 
 This module draws small panels, one per tag: the prewhitened correlation (or the mutual information)
-by lag, what chance reaches as a band, and the delay that was found with its interval.
+by lag, the band of values that chance explains, and the estimated dead time with its interval.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ LEFT, TOP, TALL, BETWEEN = 50.0, 44.0, 96.0, 54.0
 
 @figures.register("dead_times")
 def draw(data: ReportData, width: int) -> Figure | None:
-    """A panel per tag; where there are many, those that are surest."""
+    """A panel per tag; of many tags, those with the most certain estimates."""
     return None if data.dead_times is None else draw_scan(data.dead_times, width)
 
 
 def draw_scan(scan: Scan, width: int) -> Figure | None:
     """The drawing of a scan; None when no tag could be scanned."""
-    pairs = [(one, curve) for one, curve in zip(scan.found, scan.curves, strict=True) if len(curve.value) > 1]
+    pairs = [(estimate, curve) for estimate, curve in zip(scan.found, scan.curves, strict=True) if len(curve.value) > 1]
     pairs.sort(key=lambda pair: (not pair[0].sure, pair[0].p))
     shown = pairs[:MOST_PANELS]
     if not shown:
@@ -42,7 +42,7 @@ def draw_scan(scan: Scan, width: int) -> Figure | None:
     wide = width / across
     title = say("dead_time.figure_title", target=scan.target)
     parts = [text(0, 14, title, "head", width=width - 4)]
-    for place, (found, curve) in enumerate(shown):
+    for place, (estimate, curve) in enumerate(shown):
         row, column = divmod(place, across)
         axes = Axes(
             column * wide + LEFT,
@@ -50,9 +50,9 @@ def draw_scan(scan: Scan, width: int) -> Figure | None:
             wide - LEFT - 14,
             TALL,
             (0.0, scan.lags * long),
-            _ends(found, curve),
+            _ends(estimate, curve),
         )
-        parts.append(_panel(axes, found, curve, (unit, long)))
+        parts.append(_panel(axes, estimate, curve, (unit, long)))
     bottom = TOP + -(-len(shown) // across) * (TALL + BETWEEN) - 6
     parts.append(text(width - 14, bottom, say("dead_time.axis", unit=unit), "note", anchor="end"))
     return Figure(
@@ -63,33 +63,35 @@ def draw_scan(scan: Scan, width: int) -> Figure | None:
     )
 
 
-def _ends(found: DeadTime, curve: Curve) -> tuple[float, float]:
-    """The range of the values and of what chance reaches; of correlations on both sides."""
-    if found.method == "information":
+def _ends(estimate: DeadTime, curve: Curve) -> tuple[float, float]:
+    """The range of the values and of the band of chance; for correlations on both sides of zero."""
+    if estimate.method == "information":
         return spread(curve.value, curve.bound, floor=0.0)
     most = float(np.nanmax(np.abs(np.concatenate([curve.value, curve.bound])))) or 1.0
     return (-1.08 * most, 1.08 * most)
 
 
-def _panel(axes: Axes, found: DeadTime, curve: Curve, scale: tuple[str, float]) -> str:
+def _panel(axes: Axes, estimate: DeadTime, curve: Curve, scale: tuple[str, float]) -> str:
     long = scale[1]
     lags = np.arange(len(curve.value), dtype=np.float64) * long
     fine = np.isfinite(curve.value)
-    low = np.zeros(len(lags)) if found.method == "information" else -curve.bound
-    left, right = (float(axes.x(lag * long)) for lag in (found.low, found.high))
-    here = float(axes.x(found.rows * long))
+    low = np.zeros(len(lags)) if estimate.method == "information" else -curve.bound
+    left, right = (float(axes.x(lag * long)) for lag in (estimate.low, estimate.high))
+    here = float(axes.x(estimate.rows * long))
     marks = (
         [
             box(left - 1, axes.top, right - left + 2, axes.height, "bar-network"),
             rule(here, axes.top, here, axes.bottom, "best"),
         ]
-        if found.sure
+        if estimate.sure
         else []
     )
     return "".join(
         [
-            text(axes.left, axes.top - 8, found.tag, "label", width=axes.width * 0.62),
-            text(axes.right, axes.top - 8, _label(found, scale), "strong" if found.sure else "note", anchor="end"),
+            text(axes.left, axes.top - 8, estimate.tag, "label", width=axes.width * 0.62),
+            text(
+                axes.right, axes.top - 8, _label(estimate, scale), "strong" if estimate.sure else "note", anchor="end"
+            ),
             axes.rows(round_ticks(*axes.ys, 3)),
             axes.columns(round_ticks(*axes.xs, max(3, int(axes.width // 60)))),
             area(axes.x(lags[fine]), axes.y(low[fine]), axes.y(curve.bound[fine]), "band"),
@@ -100,8 +102,8 @@ def _panel(axes: Axes, found: DeadTime, curve: Curve, scale: tuple[str, float]) 
     )
 
 
-def _label(found: DeadTime, scale: tuple[str, float]) -> str:
-    return f"{number(found.rows * scale[1])} {scale[0]}" if found.sure else say("dead_time.no")
+def _label(estimate: DeadTime, scale: tuple[str, float]) -> str:
+    return f"{number(estimate.rows * scale[1])} {scale[0]}" if estimate.sure else say("dead_time.no")
 
 
 def _unit(scan: Scan) -> tuple[str, float]:

@@ -1,7 +1,7 @@
-"""How network and baselines did, fold by fold.
+"""The scores of network and baselines, fold by fold.
 
-This module draws the figure of a backtest: the score of every model on every test part, the network with
-the ends over its seeds.
+This module draws the figure of a backtest: the score of every model on every test part, for the network with its
+range over the seeds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backmix.text import say
 from backmix.text.numbers import round_ticks, spread
 
 if TYPE_CHECKING:
-    from backmix.scoring.contest import Spread
+    from backmix.scoring.comparison import Spread
 
 LEFT = 62.0
 
@@ -51,8 +51,9 @@ def draw_folds(
     for n, name_values, mean in zip(x, seeds, curves[network], strict=True):
         finite = [value for value in name_values if np.isfinite(value)]
         if len(finite) > 1:
-            at = float(axes.x(n))
-            parts.append(rule(at, float(axes.y(min(finite))), at, float(axes.y(max(finite))), "network"))
+            middle = float(axes.x(n))
+            ends = (float(axes.y(min(finite))), float(axes.y(max(finite))))
+            parts.append(rule(middle, ends[0], middle, ends[1], "network"))
         if np.isfinite(mean):
             parts.append(
                 dot(

@@ -1,7 +1,7 @@
-"""A model that runs on its own answers (course items 31 and 77).
+"""The free run of a recursive forecast (course items 31 and 77).
 
 This module draws the free run of a recursive forecast: from the first moment of a stretch of the test
-part the model sees no further measurement of its targets, only the moves that were planned.
+part the model sees no further measurement of its targets, only the planned inputs.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
     drawn = {name: series(frame[frame["model"] == name]) for name in models}
     run = drawn[models[0]]
     truth = run.truth.astype(np.float64)
-    said = {name: found.prediction.astype(np.float64) for name, found in drawn.items()}
+    predictions = {name: curve.prediction.astype(np.float64) for name, curve in drawn.items()}
     tall = 200.0 if width > NARROW else 170.0
-    axes = Axes(LEFT, top + 58, width - LEFT - 12, tall, run.ends, spread(truth, *said.values()))
+    axes = Axes(LEFT, top + 58, width - LEFT - 12, tall, run.ends, spread(truth, *predictions.values()))
     kinds = {name: "network" if name == data.network else "model-0" for name in models}
     parts = [
         text(0, top + 14, f"{say('report.free_run_title')} · {tag.label}", "head", width=width - 4),
@@ -69,9 +69,9 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
         axes.rows(round_ticks(*axes.ys, 5)),
         axes.columns(run.ticks(axes.width)),
     ]
-    for kind, values in (("truth", truth), *((kinds[name], said[name]) for name in reversed(models))):
-        at = thin(values, min(MOST_POINTS, int(2.2 * axes.width)))
-        lifted = np.diff(np.cumsum(run.breaks)[at], prepend=0) > 0
-        parts.append(trace(axes.x(run.x[at]), axes.y(values[at]), kind, breaks=lifted))
+    for kind, values in (("truth", truth), *((kinds[name], predictions[name]) for name in reversed(models))):
+        kept = thin(values, min(MOST_POINTS, int(2.2 * axes.width)))
+        lifted = np.diff(np.cumsum(run.breaks)[kept], prepend=0) > 0
+        parts.append(trace(axes.x(run.x[kept]), axes.y(values[kept]), kind, breaks=lifted))
     parts.append(text(axes.right, axes.bottom + 34, run.axis, "note", anchor="end"))
     return "".join(parts), axes.bottom + 52

@@ -64,16 +64,16 @@ def draw(data: ReportData, width: int) -> Figure | None:
     panels.append(
         text(LEFT + wide, top + 34, say("report.axis_time" if g.clock else "report.axis_rows"), "note", anchor="end")
     )
-    said = {
+    blanks = {
         "activation": g.activation,
         "convention": g.convention,
         "meaning": say("insight.meaning_gru" if "z" in {gate.name for gate in mine} else "insight.meaning_lstm"),
     }
-    said |= {"batch": brief(g.batch)} if g.batch else {"run_up": span_of(g.run_up, insight.step)}
+    blanks |= {"batch": brief(g.batch)} if g.batch else {"run_up": span_of(g.run_up, insight.step)}
     return Figure(
         figure(width, top + 46, say("insight.gates_title"), *panels),
         "insight.gates_caption_batch" if g.batch else "insight.gates_caption",
-        said,
+        blanks,
         wide=True,
     )
 
@@ -83,7 +83,7 @@ def _ends(g: Gates) -> tuple[float, float]:
 
 
 def _gate_ends(g: Gates, mine: list[GateTrace]) -> tuple[float, float]:
-    """0 to 1 for gates that cannot leave it; else as far as they go."""
+    """0 to 1 for gates that are bounded so; else the range of their values."""
     if g.activation in ("sigmoid", "hard_sigmoid"):
         return 0.0, 1.0
     return spread(*(gate.low for gate in mine), *(gate.high for gate in mine))
@@ -109,10 +109,10 @@ def _target(g: Gates, axes: Axes, ticks: list[Tick]) -> str:
     ]
     changes = [k for k in range(len(g.classes)) if g.classes[k] and (k == 0 or g.classes[k] != g.classes[k - 1])]
     ends = [*changes[1:], len(g.x) - 1]
-    for at, following in list(zip(changes, ends, strict=True))[:MOST_CHANGES]:
-        x, end = float(axes.x(float(g.x[at]))), float(axes.x(float(g.x[following])))
+    for change, following in list(zip(changes, ends, strict=True))[:MOST_CHANGES]:
+        x, end = float(axes.x(float(g.x[change]))), float(axes.x(float(g.x[following])))
         parts.append(rule(x, axes.top, x, axes.bottom, "best"))
-        parts.append(text(x + 3, axes.top + 12, g.classes[at], "note", width=max(end - x - 4, 12.0)))
+        parts.append(text(x + 3, axes.top + 12, g.classes[change], "note", width=max(end - x - 4, 12.0)))
     return "".join([*parts, _line(axes, g.x, g.prediction, "watched")])
 
 
@@ -124,8 +124,10 @@ def _gates(axes: Axes, g: Gates, mine: list[GateTrace], ticks: list[Tick], *, wo
         axes.columns(ticks, words=words),
     ]
     for gate in reversed(mine):
-        at = thin(gate.mean, int(axes.width))
-        parts.append(area(axes.x(g.x[at]), axes.y(gate.low[at]), axes.y(gate.high[at]), f"{KINDS[gate.name]}-band"))
+        kept = thin(gate.mean, int(axes.width))
+        parts.append(
+            area(axes.x(g.x[kept]), axes.y(gate.low[kept]), axes.y(gate.high[kept]), f"{KINDS[gate.name]}-band")
+        )
     return "".join([*parts, *(_line(axes, g.x, gate.mean, KINDS[gate.name]) for gate in reversed(mine))])
 
 
@@ -133,5 +135,5 @@ def _line(axes: Axes, x: Floats, y: Floats, kind: str) -> str:
     if kind == "truth":  # laboratory values lie far apart: the line goes from one to the next
         known = np.isfinite(y)
         x, y = x[known], y[known]
-    at = thin(y, int(2.2 * axes.width)) if len(y) else np.arange(0)
-    return trace(axes.x(x[at]), axes.y(y[at]), kind)
+    kept = thin(y, int(2.2 * axes.width)) if len(y) else np.arange(0)
+    return trace(axes.x(x[kept]), axes.y(y[kept]), kind)

@@ -1,4 +1,4 @@
-"""How the error grows with the distance (course items 30 and 31).
+"""How the error grows with the horizon (course items 30 and 31).
 
 This module draws the root mean squared error of every model over the horizon, one panel per target.
 """
@@ -30,7 +30,7 @@ LEFT, LINE = 62.0, 18.0
 
 @figures.register("horizons")
 def draw(data: ReportData, width: int) -> Figure | None:
-    """RMSE of network and baselines on the test part at every distance of the path."""
+    """RMSE of network and baselines on the test part at every horizon of the path."""
     frame = data.predictions
     if frame is None or data.task.kind != "regression":
         return None
@@ -52,12 +52,12 @@ def horizon_errors(frame: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarra
     """For each model of a frame of one target: its horizons, and the RMSE at each, best model first."""
     squared = (frame["prediction"].astype(float) - frame["truth"].astype(float)) ** 2
     means = squared.groupby([frame["model"], frame["horizon"]]).mean()
-    found = {}
+    curves = {}
     for model in frame["model"].drop_duplicates():
         curve = means[model].dropna().sort_index()
         if len(curve):
-            found[str(model)] = (curve.index.to_numpy(dtype=np.float64), np.sqrt(curve.to_numpy(dtype=np.float64)))
-    return dict(sorted(found.items(), key=lambda item: float(np.mean(item[1][1] ** 2))))
+            curves[str(model)] = (curve.index.to_numpy(dtype=np.float64), np.sqrt(curve.to_numpy(dtype=np.float64)))
+    return dict(sorted(curves.items(), key=lambda item: float(np.mean(item[1][1] ** 2))))
 
 
 def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: float) -> tuple[str, float]:

@@ -1,4 +1,4 @@
-"""What each tag does to the prediction, and what the error would be without it.
+"""How much each tag changes the prediction, and how much the error grows without it.
 
 This module draws integrated gradients, occlusion and permutation side by side, a row per tag.
 """
@@ -28,10 +28,10 @@ def draw(data: ReportData, width: int) -> Figure | None:
     insight = data.insight
     if insight is None:
         return None
-    found, lost = insight.attribution, insight.permutation
+    attribution, lost = insight.attribution, insight.permutation
     factor = 100.0 if insight.classes else 1.0
-    order = found.order[:MOST_TAGS]
-    left = min(max(span(found.features[f]) for f in order) + 16, width * 0.3)
+    order = attribution.order[:MOST_TAGS]
+    left = min(max(span(attribution.features[f]) for f in order) + 16, width * 0.3)
     growth: dict[str, tuple[float, float]] = (
         {}
         if lost is None
@@ -43,10 +43,10 @@ def draw(data: ReportData, width: int) -> Figure | None:
     ends = [
         value
         for f in order
-        if (pair := growth.get(found.features[f]))
+        if (pair := growth.get(attribution.features[f]))
         for value in (pair[0] - pair[1], pair[0] + pair[1])
     ]
-    scale = spread(factor * found.push[order], factor * found.occluded[order], np.array(ends), floor=0.0)
+    scale = spread(factor * attribution.push[order], factor * attribution.occluded[order], np.array(ends), floor=0.0)
     axes = Axes(left, 60, width - left - 12, ROW * len(order), scale, (0.0, 1.0))
     title = say("insight.importance_title", unit=unit_of(insight))
     parts = [
@@ -55,11 +55,11 @@ def draw(data: ReportData, width: int) -> Figure | None:
         axes.columns(round_ticks(*scale, max(3, int(axes.width // 90)))),
     ]
     for row, feature in enumerate(order):
-        name, y = found.features[feature], axes.top + ROW * (row + 0.5)
-        zero, push = float(axes.x(0.0)), float(axes.x(factor * found.push[feature]))
+        name, y = attribution.features[feature], axes.top + ROW * (row + 0.5)
+        zero, push = float(axes.x(0.0)), float(axes.x(factor * attribution.push[feature]))
         parts.append(text(0, y + 4, name, "label", width=left - 12))
         parts.append(box(zero, y - 8, push - zero, 16, "bar-network"))
-        parts.append(dot(float(axes.x(factor * found.occluded[feature])), y, 4, "ring"))
+        parts.append(dot(float(axes.x(factor * attribution.occluded[feature])), y, 4, "ring"))
         if name in growth:
             middle, by = growth[name]
             parts.append(rule(float(axes.x(middle - by)), y, float(axes.x(middle + by)), y, "loss"))

@@ -49,12 +49,12 @@ def draw(data: ReportData, width: int) -> Figure | None:
     ]
     best = training.best_epoch
     if best is not None and 1 <= best <= epochs:
-        at = float(axes.x(best))
-        right = at > axes.left + 0.6 * axes.width
+        line = float(axes.x(best))
+        right = line > axes.left + 0.6 * axes.width
         parts += [
-            rule(at, axes.top, at, axes.bottom, "best"),
+            rule(line, axes.top, line, axes.bottom, "best"),
             text(
-                at - 6 if right else at + 6,
+                line - 6 if right else line + 6,
                 axes.top + 12,
                 say("report.best_epoch", epoch=best),
                 "note",

@@ -60,8 +60,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
             legend(LEFT, 40, [(f"layer-{n}", say("insight.layer", layer=n)) for n in range(1, len(curves) + 1)])
         )
     for number, curve in reversed(list(enumerate(curves, 1))):
-        at = thin(curve, int(2.2 * axes.width))
-        parts.append(trace(axes.x(lags[at]), axes.y(curve[at]), f"layer-{number}"))
+        kept = thin(curve, int(2.2 * axes.width))
+        parts.append(trace(axes.x(lags[kept]), axes.y(curve[kept]), f"layer-{number}"))
     return Figure(
         figure(width, axes.bottom + 44, say("insight.memory_title"), *parts),
         "insight.memory_caption",

@@ -1,6 +1,6 @@
-"""Forecasts beside what came (course items 30 and 77).
+"""Whole forecasts beside the truth (course items 30 and 77).
 
-This module draws a few whole paths of the test part: what was forecast at one moment for all rows
+This module draws a few whole paths of the test part: the forecast made at one moment for all rows
 ahead, over the truth, for the first targets.
 """
 
@@ -51,18 +51,18 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
     chosen = _apart(origins, int(frame["horizon"].max()))
     runs = [frame[frame["origin"] == origin].sort_values("horizon") for origin in chosen]
     truth = [run["truth"].to_numpy(dtype=np.float64) for run in runs]
-    said = [run["prediction"].to_numpy(dtype=np.float64) for run in runs]
+    predictions = [run["prediction"].to_numpy(dtype=np.float64) for run in runs]
     starts = np.concatenate([[0], np.cumsum([len(run) + 1 for run in runs])])
     tall = 190.0 if width > NARROW else 160.0
-    axes = Axes(LEFT, top + 58, width - LEFT - 12, tall, (-0.5, float(starts[-1])), spread(*truth, *said))
+    axes = Axes(LEFT, top + 58, width - LEFT - 12, tall, (-0.5, float(starts[-1])), spread(*truth, *predictions))
     parts = [
         text(0, top + 14, f"{say('report.paths_title')} · {tag.label}", "head", width=width - 4),
         legend(LEFT, top + 40, [("truth", say("report.actual")), ("network", model_title(data.network))]),
         axes.rows(round_ticks(*axes.ys, 5)),
-        axes.columns([(float(at), _moment(run)) for at, run in zip(starts, runs, strict=False)]),
+        axes.columns([(float(start), _moment(run)) for start, run in zip(starts, runs, strict=False)]),
     ]
-    for at, real, path in zip(starts, truth, said, strict=False):
-        x = axes.x(at + np.arange(len(path), dtype=np.float64))
+    for start, real, path in zip(starts, truth, predictions, strict=False):
+        x = axes.x(start + np.arange(len(path), dtype=np.float64))
         for values, kind in ((real, "truth"), (path, "network")):
             y = axes.y(values)
             parts.append(trace(x, y, kind))
@@ -75,10 +75,10 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
 
 
 def _apart(origins: np.ndarray, horizon: int) -> np.ndarray:
-    """Up to `PATHS` moments, spread over the part and no nearer to each other than a path where that fits."""
-    at = np.unique(np.linspace(0, len(origins) - 1, PATHS).astype(np.int64))
-    chosen = [origins[at[0]]]
-    for origin in origins[at[1:]]:
+    """Up to `PATHS` moments, spread over the part and at least a path apart where that fits."""
+    places = np.unique(np.linspace(0, len(origins) - 1, PATHS).astype(np.int64))
+    chosen = [origins[places[0]]]
+    for origin in origins[places[1:]]:
         if origin - chosen[-1] >= min(horizon, len(origins) // PATHS):
             chosen.append(origin)
     return np.array(chosen)

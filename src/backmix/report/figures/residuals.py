@@ -1,7 +1,7 @@
-"""How errors are distributed (course item 69), and whether they hang together in time.
+"""The distribution of the residuals (course item 69), and their autocorrelation.
 
-This module draws the histogram of the test residuals and their autocorrelation. Errors that stay
-on one side for long mean that the model misses something slow, or that the lab is late.
+This module draws the histogram of the test residuals and their autocorrelation. Residuals that keep their sign
+for long mean that the model misses something slow, or that laboratory results come late.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def _panel(tag: Tag, error: Floats, breaks: NDArray[np.bool_], width: int, top: 
 def autocorrelation(error: Floats, breaks: NDArray[np.bool_], most: int = MOST_LAGS) -> tuple[Floats, float]:
     """Correlation of the errors with themselves 1, 2, ... windows earlier, never across a break.
 
-    error: (N,); breaks: (N,) true at the first window of each stretch -> (L,) and the 95 % bound of
-    errors that do not hang together, 1.96/√N (Box & Jenkins). Empty for fewer than 20 windows.
+    error: (N,); breaks: (N,) true at the first window of each stretch -> (L,) and the 95 % bound for
+    uncorrelated errors, 1.96/√N (Box & Jenkins). Empty for fewer than 20 windows.
 
     >>> lags, bound = autocorrelation(np.tile([1.0, -1.0], 50), np.zeros(100, dtype=bool))
     >>> [round(float(r), 2) for r in lags[:3]], round(bound, 3)
@@ -128,8 +128,8 @@ def autocorrelation(error: Floats, breaks: NDArray[np.bool_], most: int = MOST_L
         return np.empty(0), 0.0
     stretch = np.cumsum(breaks)
     longest = int(np.bincount(stretch).max())
-    found = []
+    correlations = []
     for lag in range(1, min(most, longest - 1, count // 4) + 1):
         same = stretch[lag:] == stretch[:-lag]
-        found.append(float((centred[lag:] * centred[:-lag] * same).sum()) / power)
-    return np.array(found), float(1.96 / np.sqrt(count))
+        correlations.append(float((centred[lag:] * centred[:-lag] * same).sum()) / power)
+    return np.array(correlations), float(1.96 / np.sqrt(count))

@@ -1,7 +1,7 @@
-"""How champion, challengers and baseline did, round by round.
+"""The scores of champion, challengers and baseline, round by round.
 
-This module draws the two figures of a refit: the scores of every round with the promotions, and what
-each challenger would have lost on old data against the bound.
+This module draws the two figures of a refit: the scores of every round with the promotions, and how much the error of
+each challenger grows on old data, with the bound.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _LINES = {"in_charge": "network", "never_updated": "truth", "baseline": "perfect
 
 
 def draw_rounds(rounds: Sequence[Round], width: int, *, metric: str) -> Figure | None:
-    """The scores of all models on the stretch that each round was judged on."""
-    curves = {name: np.array([_value(told, name) for told in rounds]) for name in _LINES}
+    """The scores of all models on the rows that each round was judged on."""
+    curves = {name: np.array([_value(round_, name) for round_ in rounds]) for name in _LINES}
     challengers = np.array(
-        [np.nan if told.decision.challenger is None else told.decision.challenger.value for told in rounds]
+        [np.nan if round_.decision.challenger is None else round_.decision.challenger.value for round_ in rounds]
     )
     known = np.concatenate([*curves.values(), challengers])
     if not np.isfinite(known).any():
         return None
-    x = np.array([told.number for told in rounds], dtype=np.float64)
+    x = np.array([round_.number for round_ in rounds], dtype=np.float64)
     ends = spread(known[np.isfinite(known)])
     axes = Axes(LEFT, 76, width - LEFT - 12, 220, (0.5, len(rounds) + 0.5), ends)
     names = [
@@ -46,10 +46,10 @@ def draw_rounds(rounds: Sequence[Round], width: int, *, metric: str) -> Figure |
         axes.rows(round_ticks(*ends, 5)),
         axes.columns([(n, f"{n:.0f}") for n in x], grid=False),
     ]
-    for told in rounds:
-        if told.decision.promoted:
-            at = float(axes.x(told.number + 0.5))
-            parts.append(rule(at, axes.top, at, axes.bottom, "best"))
+    for round_ in rounds:
+        if round_.decision.promoted:
+            between = float(axes.x(round_.number + 0.5))
+            parts.append(rule(between, axes.top, between, axes.bottom, "best"))
     for name, curve in curves.items():
         parts.append(trace(axes.x(x), axes.y(curve), _LINES[name]))
         if len(rounds) == 1 and np.isfinite(curve[0]):
@@ -67,11 +67,11 @@ def draw_rounds(rounds: Sequence[Round], width: int, *, metric: str) -> Figure |
 
 def draw_old(rounds: Sequence[Round], width: int, *, bound: float | Literal["none"]) -> Figure | None:
     """How much larger each challenger's error on held-out old rows is, in per cent, with the bound."""
-    growth = np.array([np.nan if told.decision.growth is None else 100 * told.decision.growth for told in rounds])
+    growth = np.array([np.nan if round_.decision.growth is None else 100 * round_.decision.growth for round_ in rounds])
     growth[~np.isfinite(growth)] = np.nan
     if not np.isfinite(growth).any():
         return None
-    x = np.array([told.number for told in rounds], dtype=np.float64)
+    x = np.array([round_.number for round_ in rounds], dtype=np.float64)
     limits = [0.0] if bound == "none" else [0.0, 100 * bound]
     ends = spread(np.concatenate([growth[np.isfinite(growth)], limits]))
     axes = Axes(LEFT, 40, width - LEFT - 12, 180, (0.5, len(rounds) + 0.5), ends)
@@ -94,6 +94,6 @@ def draw_old(rounds: Sequence[Round], width: int, *, bound: float | Literal["non
     return Figure(figure(width, axes.bottom + 44, say("refit.old_title"), *parts), "refit.old_caption", wide=True)
 
 
-def _value(told: Round, name: str) -> float:
-    score = getattr(told, name)
+def _value(round_: Round, name: str) -> float:
+    score = getattr(round_, name)
     return float("nan") if score is None else float(score.value)

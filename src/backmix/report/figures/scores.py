@@ -81,9 +81,9 @@ def _mark(axes: Axes, bar: Bar, y: float, lower: bool) -> str:
     kind = "network" if bar.network else "baseline"
     if bar.value is None or not np.isfinite(bar.value):
         return text(axes.left + 6, y + 4, say("report.undefined"), "note")
-    at = float(axes.x(min(max(bar.value, axes.xs[0]), axes.xs[1])))
+    x = float(axes.x(min(max(bar.value, axes.xs[0]), axes.xs[1])))
     outside = not axes.xs[0] <= bar.value <= axes.xs[1]
-    parts = [box(axes.left, y - 8, at - axes.left, 16, f"bar-{kind}")] if lower else []
+    parts = [box(axes.left, y - 8, x - axes.left, 16, f"bar-{kind}")] if lower else []
     if not outside and bar.low is not None and bar.high is not None and np.isfinite(bar.low) and np.isfinite(bar.high):
         low, high = (float(axes.x(min(max(v, axes.xs[0]), axes.xs[1]))) for v in (bar.low, bar.high))
         parts.append(rule(low, y, high, y, f"whisker {kind}-whisker"))
@@ -91,7 +91,7 @@ def _mark(axes: Axes, bar: Bar, y: float, lower: bool) -> str:
     if outside:
         parts.append(
             text(
-                at,
+                x,
                 y + 5,
                 "▸" if bar.value > axes.xs[1] else "◂",
                 "far",
@@ -99,5 +99,5 @@ def _mark(axes: Axes, bar: Bar, y: float, lower: bool) -> str:
             )
         )
     else:
-        parts.append(dot(at, y, 4.2, f"{kind}-dot", tip=f"{bar.name}: {bar.words}"))
+        parts.append(dot(x, y, 4.2, f"{kind}-dot", tip=f"{bar.name}: {bar.words}"))
     return "".join(parts)

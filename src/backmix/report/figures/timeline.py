@@ -85,24 +85,24 @@ def _band(axes: Axes, run: Series) -> str:
     """The intervals behind the lines, one area for each stretch without a break."""
     assert run.low is not None
     assert run.high is not None
-    at = np.unique(np.concatenate([thin(run.low, int(axes.width)), thin(run.high, int(axes.width))]))
-    low, high = run.low[at], run.high[at]
-    there = np.isfinite(high - low)
-    lifted = (np.diff(np.cumsum(run.breaks)[at], prepend=0) > 0) | np.diff(there, prepend=True)
+    kept = np.unique(np.concatenate([thin(run.low, int(axes.width)), thin(run.high, int(axes.width))]))
+    low, high = run.low[kept], run.high[kept]
+    known = np.isfinite(high - low)
+    lifted = (np.diff(np.cumsum(run.breaks)[kept], prepend=0) > 0) | np.diff(known, prepend=True)
     parts = []
-    for stretch in np.split(np.arange(len(at)), np.flatnonzero(lifted[1:]) + 1):
-        if len(stretch) > 1 and there[stretch[0]]:
-            x = axes.x(run.x[at[stretch]])
+    for stretch in np.split(np.arange(len(kept)), np.flatnonzero(lifted[1:]) + 1):
+        if len(stretch) > 1 and known[stretch[0]]:
+            x = axes.x(run.x[kept[stretch]])
             parts.append(area(x, axes.y(low[stretch]), axes.y(high[stretch]), "band"))
     return "".join(parts)
 
 
 def _line(axes: Axes, run: Series, y: np.ndarray, kind: str) -> str:
     most = min(MOST_POINTS, int(2.2 * axes.width))
-    at = thin(y, most)
+    kept = thin(y, most)
     # a break between two kept points lifts the pen at the second
-    lifted = np.diff(np.cumsum(run.breaks)[at], prepend=0) > 0
-    px, py = axes.x(run.x[at]), axes.y(y[at])
+    lifted = np.diff(np.cumsum(run.breaks)[kept], prepend=0) > 0
+    px, py = axes.x(run.x[kept]), axes.y(y[kept])
     marks = (
         "".join(dot(a, b, 2.2, f"{kind}-dot") for a, b in zip(px, py, strict=True) if np.isfinite(b))
         if len(y) <= FEW_POINTS

@@ -1,17 +1,18 @@
-"""What stands on the page of a report, section by section.
+"""The sections of the report's page.
 
 In: `ReportData`.
 Out: a `Page` of headings, sentences, tables and figures, in the language of the moment.
-The order is: the scores, unseen data, intervals, what is inside the model, how it came about, the data. The
-template only sets this out; nothing is computed there.
+The order is: scores, test part, prediction intervals, inside of the model, training, data. The template only lays
+this out; nothing is computed there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backmix.report.page import bands, insight, model, scores, table
+from backmix.report.page import insight, model, scores, table
 from backmix.report.page.blocks import Page, PageSection, name
+from backmix.report.page.intervals import intervals
 from backmix.text import language, say
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def page(data: ReportData) -> Page:
         [
             scores.scores(data),
             scores.unseen(data),
-            bands.bands(data),
+            intervals(data),
             insight.insight(data),
             model.training(data),
             table.table(data),
@@ -37,7 +38,7 @@ def page(data: ReportData) -> Page:
 
 
 def explanation(data: ReportData) -> Page:
-    """The page about what the model looks at, alone."""
+    """The page about the inside of the model alone."""
     return _page(data, [insight.insight(data), model.record(data)], title=say("insight.title", title=data.title))
 
 

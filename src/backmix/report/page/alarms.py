@@ -1,7 +1,6 @@
-"""The part of a report that lists alarms.
+"""The section of a report that lists alarms.
 
-This module sets out the alarms of an anomaly detection as a table: those that went farthest beyond
-the threshold first.
+This module writes the alarms of an anomaly detection as a table, the largest score first.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backmix.report.alarms import Alarm, alarms, scored
+from backmix.report.alarms import Alarm, alarm_scores, alarms
 from backmix.report.page.blocks import GridCell, GridRow, PageBlock, folded, grid, name
 from backmix.text import say
 from backmix.text.lengths import duration
@@ -25,18 +24,18 @@ MOST_ALARMS = 60
 
 def alarm_blocks(data: ReportData) -> Iterator[PageBlock]:
     """The table of alarms, or the sentence that there was none; nothing for other tasks."""
-    found = scored(data)
-    if found is None:
+    scores = alarm_scores(data)
+    if scores is None:
         return
-    if not found.labelled:
+    if not scores.labelled:
         yield PageBlock(text=say("anomaly.no_labels"), tone="note")
-    listed = sorted(alarms(found, step=data.step), key=lambda alarm: -alarm.peak)
+    listed = sorted(alarms(scores, step=data.step), key=lambda alarm: -alarm.peak)
     if not listed:
-        yield PageBlock(text=say("anomaly.no_alarm", windows=f"{len(found.run):,}"))
+        yield PageBlock(text=say("anomaly.no_alarm", windows=f"{len(scores.run):,}"))
         return
-    columns = ["began", "lasted", "peak", "because", *(["real"] if found.labelled else [])]
+    columns = ["began", "lasted", "peak", "because", *(["real"] if scores.labelled else [])]
     caption = say("anomaly.alarms_caption", count=f"{len(listed):,}", shown=min(len(listed), MOST_ALARMS))
-    rows = [_row(alarm, labelled=found.labelled) for alarm in listed[:MOST_ALARMS]]
+    rows = [_row(alarm, labelled=scores.labelled) for alarm in listed[:MOST_ALARMS]]
     yield from folded(
         grid(caption, [say(f"anomaly.column_{column}") for column in columns], rows),
         say("anomaly.more_alarms", count=len(rows)),

@@ -1,6 +1,6 @@
-"""What a page is made of.
+"""The building blocks of a page.
 
-This module holds the nouns of a report page (sections, blocks, tables, drawings, checks) and the
+This module defines the sections, blocks, tables, drawings and checks of a report page, and the
 few functions that make them.
 """
 
@@ -52,9 +52,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as it is set: for the page, and for a phone where that differs.
+    """A figure on the page: one drawing for the page, and one for a phone where that differs.
 
-    The drawings go to the page as they are: a figure escapes every word itself.
+    The drawings go to the page unchanged: a figure escapes every word itself.
     """
 
     svg: str
@@ -64,7 +64,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class CheckMark:
-    """One line of a list of checks: how it went, what was checked, and what was found."""
+    """One line of a list of checks: its result, what was checked, and what was found."""
 
     tone: str
     mark: str
@@ -141,7 +141,7 @@ def section(anchor: str, blocks: Iterable[PageBlock], *, lead: str = "") -> Page
 
 
 def draw(data: ReportData, names: Sequence[str]) -> tuple[Drawing, ...]:
-    """These figures, without those for which the run has nothing."""
+    """The named figures, without those for which the run has no data."""
     drawn = []
     for figure_name in names:
         part = figures.get(figure_name)
@@ -158,12 +158,12 @@ def grid(caption: str, head: Sequence[str], rows: Sequence[GridRow], *, numbers_
     return Grid(
         caption=caption,
         rows=tuple(rows[:MOST_ROWS]),
-        head=tuple(GridCell(words, number=at >= numbers_from) for at, words in enumerate(head)),
+        head=tuple(GridCell(words, number=column >= numbers_from) for column, words in enumerate(head)),
     )
 
 
 def folded(grid: Grid, summary: str, *, few: int = FEW_ROWS) -> tuple[PageBlock, ...]:
-    """A table whose first rows are seen and whose rest, if long, is folded away."""
+    """A table that shows its first rows; the others, if many, are folded away."""
     if len(grid.rows) <= few + 3:
         return (PageBlock(table=grid),)
     first = Grid(grid.caption, grid.head, grid.rows[:few], grid.kind)

@@ -1,6 +1,6 @@
-"""The part of a report that tells how long it takes until a tag is seen in the target.
+"""The section of a report about dead times.
 
-This module sets out the dead times of the inputs: a picture, and every tag in a table.
+This module shows the dead times of the inputs as a figure and as a table.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 def delay_blocks(data: ReportData, scan: Scan) -> Iterator[PageBlock]:
-    """What was found, in words, as a picture, and tag by tag; the sure ones first."""
+    """The dead times as a sentence, a figure and a table, the certain ones first."""
     key = "dead_time.summary" if scan.sure else "dead_time.summary_none"
     yield PageBlock(
         head=say("dead_time.head"),
         figures=draw(data, ["dead_times"]),
         text=say(key, sure=len(scan.sure), tags=len(scan.found), target=name(scan.target), labels=f"{scan.labels:,}"),
     )
-    order = sorted(scan.found, key=lambda one: (not one.sure, one.p))
+    order = sorted(scan.found, key=lambda estimate: (not estimate.sure, estimate.p))
     head = [say(f"dead_time.col_{key}") for key in ("tag", "delay", "interval", "strength", "sure", "why")]
-    table = grid(say("dead_time.table_caption"), head, [_row(one, scan.step) for one in order])
+    table = grid(say("dead_time.table_caption"), head, [_row(estimate, scan.step) for estimate in order])
     yield from folded(table, say("report.more_rows", count=f"{max(len(order) - 12, 0):,}"))
 
 
-def _row(found: DeadTime, step: float | None) -> GridRow:
-    unknown = found.reason in ("few", "constant")
+def _row(estimate: DeadTime, step: float | None) -> GridRow:
+    unknown = estimate.reason in ("few", "constant")
     return GridRow(
         (
-            GridCell(name(found.tag)),
-            GridCell("–" if unknown else spoken(found.rows, step), number=True),
-            GridCell("–" if unknown else f"{found.low}–{found.high}", number=True),
-            GridCell("–" if unknown else f"{found.strength:.2f}", number=True),
-            GridCell(say("dead_time.yes" if found.sure else "dead_time.no")),
-            GridCell(found.text(), kind="remarks"),
+            GridCell(name(estimate.tag)),
+            GridCell("–" if unknown else spoken(estimate.rows, step), number=True),
+            GridCell("–" if unknown else f"{estimate.low}–{estimate.high}", number=True),
+            GridCell("–" if unknown else f"{estimate.strength:.2f}", number=True),
+            GridCell(say("dead_time.yes" if estimate.sure else "dead_time.no")),
+            GridCell(estimate.text(), kind="remarks"),
         )
     )

@@ -1,6 +1,6 @@
-"""The part of a report that says from which distance on a forecast is worth having.
+"""The section of a report about the error by horizon.
 
-This module sets out, for a few distances of the path, the error of every model and its skill against
+This module shows, for a few horizons of the path, the error of every model and its skill against
 the last known value: 1 - MSE / MSE of persistence (Murphy, Mon. Weather Rev. 116 (1988) 2417).
 """
 
@@ -26,7 +26,7 @@ SHOWN = 6
 
 
 def horizons(data: ReportData) -> Iterator[PageBlock]:
-    """One table per target: models by distances; nothing for a task that looks one row ahead."""
+    """One table per target: models by horizons; nothing for a task that looks one row ahead."""
     frame = data.predictions
     if frame is None or data.task.kind != "regression":
         return
@@ -40,27 +40,30 @@ def horizons(data: ReportData) -> Iterator[PageBlock]:
         distances = _some(next(iter(curves.values()))[0])
         rows = [
             GridRow(
-                (GridCell(model_title(model)), *(_cell(curves, model, at) for at in distances)),
+                (GridCell(model_title(model)), *(_cell(curves, model, distance) for distance in distances)),
                 kind="network" if model == data.network else "",
             )
             for model in curves
         ]
-        head = [say("report.column_model"), *(say("report.rows_ahead", rows=f"{at:,.0f}") for at in distances)]
+        head = [
+            say("report.column_model"),
+            *(say("report.rows_ahead", rows=f"{distance:,.0f}") for distance in distances),
+        ]
         yield PageBlock(table=grid(say("report.horizons_table", target=name(tag.label)), head, rows, numbers_from=1))
 
 
 def _some(distances: np.ndarray) -> np.ndarray:
     """The first, the last, and some between."""
-    at = np.unique(np.round(np.linspace(0, len(distances) - 1, SHOWN)).astype(int))
-    found: np.ndarray = distances[at]
-    return found
+    places = np.unique(np.round(np.linspace(0, len(distances) - 1, SHOWN)).astype(int))
+    shown: np.ndarray = distances[places]
+    return shown
 
 
-def _cell(curves: dict[str, tuple[np.ndarray, np.ndarray]], model: str, at: float) -> GridCell:
-    error = _at(curves[model], at)
+def _cell(curves: dict[str, tuple[np.ndarray, np.ndarray]], model: str, distance: float) -> GridCell:
+    error = _at(curves[model], distance)
     if error is None:
         return GridCell("–", number=True)
-    least = None if PERSISTENCE not in curves or model == PERSISTENCE else _at(curves[PERSISTENCE], at)
+    least = None if PERSISTENCE not in curves or model == PERSISTENCE else _at(curves[PERSISTENCE], distance)
     if not least:
         return GridCell(number(error), number=True)
     skill = f"{100 * (1 - (error / least) ** 2):+.0f} %".replace("-", "−")

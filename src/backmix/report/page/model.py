@@ -1,7 +1,7 @@
-"""The part of a report that tells about the model and whether it may be believed.
+"""The sections of a report about the model and whether it can be trusted.
 
-This module sets out the training and its choices, the leakage audit, what a prediction may see,
-the checklist, and what is needed to do the run again.
+This module shows the training and its decisions, the leakage audit, what is known at the moment of prediction,
+the checklist, and what is needed to repeat the run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_RULE = 1500
 
 
 def training(data: ReportData) -> PageSection:
-    """The section about how the network came about."""
+    """The section about the training of the network."""
     return section("training", _training(data))
 
 
@@ -105,7 +105,7 @@ def _value(value: Any) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as a person says them.
+    """A number of bytes in kB, MB or GB.
 
     >>> size(3_400_000)
     '3.4 MB'
@@ -117,7 +117,7 @@ def size(count: float) -> str:
 
 
 def trust(data: ReportData) -> PageSection:
-    """The section about what the model could know, and what was checked."""
+    """The section about the leakage audit and the checklist."""
     return section("trust", _trust(data))
 
 
@@ -126,17 +126,17 @@ def _trust(data: ReportData) -> Iterator[PageBlock]:
         yield PageBlock(head=say("report.head_sees"), text=" ".join(_sees(data, data.spec)))
     if data.leakage:
         yield PageBlock(head=say("report.head_leakage"), checks=tuple(_leak(result) for result in data.leakage))
-    found = checklist(data)
-    if found:
+    checks = checklist(data)
+    if checks:
         counts = {
-            f"count_{key}": sum(check.passed is value for check in found)
+            f"count_{key}": sum(check.passed is value for check in checks)
             for key, value in (("pass", True), ("fail", False), ("none", None))
         }
         yield PageBlock(
             head=say("report.head_checklist"),
             text=say("report.checklist", **counts),
             tone="note",
-            checks=tuple(_mark(check) for check in found),
+            checks=tuple(_mark(check) for check in checks),
             two=True,
         )
 
@@ -150,17 +150,17 @@ def _leak(result: LeakageResult) -> CheckMark:
 
 def _mark(check: Check) -> CheckMark:
     if check.passed is None:
-        return CheckMark("quiet", say("report.check_none"), check.item(), check.found())
+        return CheckMark("quiet", say("report.check_none"), check.item(), check.finding_text())
     key, tone = ("report.check_pass", "good") if check.passed else ("report.check_fail", "warn")
-    return CheckMark(tone, say(key), check.item(), check.found())
+    return CheckMark(tone, say(key), check.item(), check.finding_text())
 
 
 def known(data: ReportData) -> str:
-    """Which labels are known at the moment of prediction, for the head of the page; "" where nothing says it."""
+    """The rule of known labels, for the head of the page; "" without a rule."""
     if data.spec is None and not data.rule:
         return ""
-    said = data.rule if data.spec is None else data.rule or rule(data.task, data.spec, data.step)
-    return name(say("rules.known", rule=text(said)), MOST_RULE)
+    sentences = data.rule if data.spec is None else data.rule or rule(data.task, data.spec, data.step)
+    return name(say("rules.known", rule=text(sentences)), MOST_RULE)
 
 
 def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
@@ -182,13 +182,13 @@ def _sees(data: ReportData, spec: WindowSpec) -> Iterator[str]:
         yield say("report.sees_horizon", targets=targets, rows=_rows(spec.horizon, data.step))
     else:
         yield say("report.sees_now", targets=targets)
-    yield from (one.text() for one in data.rule or rule(data.task, spec, data.step))
+    yield from (sentence.text() for sentence in data.rule or rule(data.task, spec, data.step))
     if spec.missing:
         yield say("lab.sees_missing")
 
 
 def record(data: ReportData) -> PageSection:
-    """The section with all that is needed to do the run again."""
+    """The section with all that is needed to repeat the run."""
     return section("record", _record(data))
 
 

@@ -1,7 +1,7 @@
-"""The part of a report that says how good the model is.
+"""The sections of a report about the scores and the test part.
 
-This module sets out the verdict, the large numbers below it, the scores of all models with their
-intervals, and how the test part looks.
+This module shows the verdict, the key numbers below it, the scores of all models with their
+intervals, and the figures of the test part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from backmix.text.numbers import number
 
 if TYPE_CHECKING:
     from backmix.report.data import ReportData
-    from backmix.scoring.interval import Interval
+    from backmix.scoring.bootstrap import Interval
 
 MOST_TARGETS = 12
 ELSEWHERE = ("scores", "learning", "splits", "audit")
@@ -40,7 +40,7 @@ def verdict(data: ReportData) -> str:
 
 
 def tone(data: ReportData) -> str:
-    """How the verdict is marked: good, bad, even, or not at all."""
+    """The tone of the verdict: good, bad, even, or none."""
     if isinstance(data.verdict, str):
         return ""
     worth = {True: "good", None: ""}.get(data.verdict.worth)
@@ -50,12 +50,12 @@ def tone(data: ReportData) -> str:
 
 
 def keys(data: ReportData) -> tuple[Key, ...]:
-    """The large numbers in the head: the network's score, the baseline's, how far apart, on what."""
+    """The key numbers in the head: the network's score, the baseline's, their difference, and the windows."""
     return (*_verdict_keys(data), *_window_keys(data))
 
 
 def _verdict_keys(data: ReportData) -> Iterator[Key]:
-    """The numbers of the verdict, so that sentence and tiles can never differ."""
+    """The key numbers, taken from the verdict so that they agree with its sentence."""
     v = data.verdict
     if isinstance(v, str) or v.network is None:
         return
@@ -64,7 +64,7 @@ def _verdict_keys(data: ReportData) -> Iterator[Key]:
     title = v.values["metric"]
     yield Key(
         say("report.key_network" if v.recurrent is None else "ensemble.key", metric=title),
-        what.one(v.network.value),
+        what.single(v.network.value),
         what.unit,
         _interval(data, what, v.network.ends),
         "network",
@@ -77,7 +77,7 @@ def _verdict_keys(data: ReportData) -> Iterator[Key]:
             metric=title,
             name=model_title(v.baseline.model),
         ),
-        what.one(v.baseline.value),
+        what.single(v.baseline.value),
         what.unit,
         _interval(data, what, v.baseline.ends),
     )
@@ -102,7 +102,7 @@ def _window_keys(data: ReportData) -> Iterator[Key]:
 
 
 def _taught(data: ReportData) -> int:
-    """Windows that the model has learned from; an ensemble learns from those of the validation part, too."""
+    """How many windows the model has learned from; an ensemble learns from those of the validation part, too."""
     both = not isinstance(data.verdict, str) and data.verdict.recurrent is not None
     return sum(part.windows for part in data.parts if part.name in (("train", "validation") if both else ("train",)))
 
@@ -154,9 +154,9 @@ def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
         key=lambda model: rank(next((r for r in columns[0] if r.model == model), None)),
     )
     head, body = [GridCell(say("report.column_model"))], {model: [GridCell(model_title(model))] for model in order}
-    for at, column in enumerate(columns):
+    for place, column in enumerate(columns):
         if column and not _silent(column):
-            judged = at < len(columns) - 1
+            judged = place < len(columns) - 1
             what = measure(column)
             title = what.title if judged else say("report.column_validation", metric=what.title)
             head.append(GridCell(title, note=what.unit, number=True))
@@ -216,8 +216,8 @@ def _test(data: ReportData) -> Iterator[PageBlock]:
     if drawn:
         yield PageBlock(figures=drawn)
     yield from alarm_blocks(data)
-    found = class_scores(data)
-    if found:
+    by_class = class_scores(data)
+    if by_class:
         rows = [
             GridRow(
                 (
@@ -227,7 +227,7 @@ def _test(data: ReportData) -> Iterator[PageBlock]:
                     GridCell(_share(s.precision), number=True),
                 )
             )
-            for s in found
+            for s in by_class
         ]
         head = [say("report.column_class"), say("report.column_windows"), say("report.recall"), say("report.precision")]
         table = grid(say("report.classes_table"), head, rows, numbers_from=1)

@@ -1,6 +1,6 @@
-"""The part of a report that tells the state of the data.
+"""The section of a report about the data.
 
-This module sets out the split, the account of rows, what was done to the data, and the audit.
+This module shows the split, the account of rows, what was done to the data, and the audit.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _parts(parts: Sequence[PartSummary]) -> Grid:
     keys = ("part", "rows", *(("labels",) if sparse else ()), "windows", "from", "to")
     head = [say(f"report.column_{key}") for key in keys]
     table = grid(say("report.parts_caption"), head, rows)
-    cells = tuple(GridCell(c.text, number=1 <= at < len(keys) - 2) for at, c in enumerate(table.head))
+    cells = tuple(GridCell(c.text, number=1 <= column < len(keys) - 2) for column, c in enumerate(table.head))
     return Grid(table.caption, cells, table.rows)
 
 
@@ -110,18 +110,20 @@ def _rows(data: ReportData) -> Iterator[PageBlock]:
         head_cells = [say(f"report.column_{key}") for key in ("tag", "action", "reason", "count", "example")]
         table = grid(say("report.notes_caption"), head_cells, rows)
         table = Grid(
-            table.caption, tuple(GridCell(c.text, number=at == 3) for at, c in enumerate(table.head)), table.rows
+            table.caption,
+            tuple(GridCell(cell.text, number=column == 3) for column, cell in enumerate(table.head)),
+            table.rows,
         )
         yield from folded(table, say("report.more_rows", count=f"{max(len(table.rows) - 12, 0):,}"))
     elif data.account is not None:
         yield PageBlock(text=say("report.no_notes"), tone="note")
 
 
-def _audit(data: ReportData, found: Audit) -> Iterator[PageBlock]:
-    """What was odd in words, where as a picture, and every tag in a table."""
-    yield PageBlock(head=say("report.head_audit"), text=name(found.summary(), 300))
+def _audit(data: ReportData, audit: Audit) -> Iterator[PageBlock]:
+    """The findings of the audit, a figure of missing values, and a table of all tags."""
+    yield PageBlock(head=say("report.head_audit"), text=name(audit.summary(), 300))
     order = {"error": 0, "warning": 1, "info": 2}
-    findings = sorted(found.findings, key=lambda f: (order[f.severity], f.tag is not None))
+    findings = sorted(audit.findings, key=lambda f: (order[f.severity], f.tag is not None))
     if findings:
         marks = [
             CheckMark(tone=_TONES[f.severity], mark=say(f"report.severity_{f.severity}"), text=name(f.sentence(), 500))
@@ -138,7 +140,7 @@ def _audit(data: ReportData, found: Audit) -> Iterator[PageBlock]:
     drawn = draw(data, ["audit"])
     if drawn:
         yield PageBlock(figures=drawn)
-    head, *lines = found.lines()
+    head, *lines = audit.lines()
     rows = [
         GridRow(
             (
@@ -150,7 +152,7 @@ def _audit(data: ReportData, found: Audit) -> Iterator[PageBlock]:
         )
         for line in lines[:MOST_ROWS]
     ]
-    cells = tuple(GridCell(words, number=2 <= at < 6) for at, words in enumerate(head))
+    cells = tuple(GridCell(words, number=2 <= column < 6) for column, words in enumerate(head))
     yield PageBlock(
         summary=say("report.all_tags", count=f"{len(lines):,}"),
         table=Grid(say("report.audit_caption"), cells, tuple(rows)),

@@ -1,13 +1,13 @@
-"""Whether the model knows what the plant cannot know.
+"""The leakage audit of a run (course item 64).
 
-This module audits a run for leakage, course item 64: no row serves two parts of the split, the
-scalers come from training rows alone, no input is the target in disguise, every past label that is shown
-had been reported by then (`scoring.leakage.availability`), and changing everything that happens after a prediction
-changes neither what the model sees nor what it says.
+This module checks five things: no row serves two parts of the split; the scalers come from training rows alone; no
+input is the target in disguise; every past label that is shown had been reported by then
+(`scoring.leakage.availability`); and changing everything after a prediction changes neither its inputs nor the
+prediction.
 
 The first four are computed from the run as it is. The last one is an experiment: a piece of the
 table is replayed through the run's own repair, windows and network, twice, with different rows
-behind a cut, and what comes before the cut must be bit-identical.
+after a cut, and everything before the cut must be bit-identical.
 """
 
 from __future__ import annotations
@@ -154,11 +154,11 @@ def split_overlap(parts: Mapping[str, Windows]) -> LeakageResult:
     """Whether a raw row is looked at by windows of two parts, as input, past target or target."""
     used = {name: rows_used(windows) for name, windows in parts.items()}
     names = list(used)
-    for place, one in enumerate(names):
+    for place, first in enumerate(names):
         for other in names[place + 1 :]:
-            shared = np.flatnonzero(used[one] & used[other])
+            shared = np.flatnonzero(used[first] & used[other])
             if len(shared):
-                windows = parts[one]
+                windows = parts[first]
                 return LeakageResult(
                     "overlap",
                     False,
@@ -166,7 +166,7 @@ def split_overlap(parts: Mapping[str, Windows]) -> LeakageResult:
                     {
                         "where": windows.table.source,
                         "count": f"{len(shared):,}",
-                        "one": one,
+                        "one": first,
                         "other": other,
                         "row": int(shared[0]) + 1,
                         "gap": windows.spec.reach,
@@ -192,7 +192,7 @@ def scaler_rows(train: Windows, *, rows: NDArray[np.bool_], kinds: Mapping[str, 
 
 
 def inherited(start: Start, test: Windows) -> LeakageResult:
-    """Whether a model that training started from, whose scalers were kept, can have seen the test part."""
+    """Whether the model that training started from can have learned from the test part; its scalers are kept."""
     from backmix.training.warm import Period
 
     judged = Period.of(test.table, rows_used(test))
@@ -210,17 +210,17 @@ def inherited(start: Start, test: Windows) -> LeakageResult:
 
 
 def target_copies(train: Windows, *, made: Collection[str] = ()) -> tuple[LeakageResult, ...]:
-    """A failure for each input that gives a target away on the training windows, or one success.
+    """A failed check for each input that is a copy of a target on the training windows, or one passed check.
 
-    made: inputs that the task computes itself, anew at every prediction; they cannot know more than the plant
+    made: inputs that the task itself computes at every prediction; they cannot know more than the plant
     """
     measured = tuple(name for name in train.spec.inputs if name not in made)
     if not measured:
         return (LeakageResult("copy", True, "evaluation.leak_copy_none_class", {"count": 0}),)
     if len(measured) < len(train.spec.inputs):
         train = replace(train, spec=replace(train.spec, inputs=measured), scaler=None)
-    found, strongest = find_copies(train)
-    if not found:
+    copies, strongest = find_copies(train)
+    if not copies:
         values = {"count": len(train.spec.inputs)} | (
             {"tag": strongest.tag, "target": strongest.target, "value": f"{strongest.strength:.3f}"}
             if strongest
@@ -229,12 +229,12 @@ def target_copies(train: Windows, *, made: Collection[str] = ()) -> tuple[Leakag
         key = "evaluation.leak_copy_none" if strongest else "evaluation.leak_copy_none_class"
         return (LeakageResult("copy", True, key, values),)
     return tuple(
-        LeakageResult("copy", False, f"evaluation.leak_copy_{copy.how}", _about(copy, train), tag=copy.tag)
-        for copy in found
+        LeakageResult("copy", False, f"evaluation.leak_copy_{copy.how}", _copy_values(copy, train), tag=copy.tag)
+        for copy in copies
     )
 
 
-def _about(copy: Copy, train: Windows) -> dict[str, Any]:
+def _copy_values(copy: Copy, train: Windows) -> dict[str, Any]:
     return {
         "where": train.table.source,
         "tag": copy.tag,
@@ -248,31 +248,31 @@ def _about(copy: Copy, train: Windows) -> dict[str, Any]:
 def future(
     preprocessing: Preprocessing, test: Windows, *, predict: Predict | None = None, seed: int = 0
 ) -> LeakageResult:
-    """Whether rows after a prediction can change what the model sees or says.
+    """Whether rows after a prediction can change its inputs or the prediction itself.
 
-    Pieces of the table are replayed through ``preprocessing`` (repair, windows, scaling) and ``predict``
-    with the rows behind a cut shuffled and disturbed in two ways; holes are cut into the inputs
-    where past and future meet, since that is where a repair would look ahead. Results of samples taken
-    before the cut and reported behind it are of the future too.
+    Pieces of the table are replayed through ``preprocessing`` (repair, windows, scaling) and ``predict`` twice,
+    with the rows after a cut shuffled and disturbed in two ways. Values of the inputs just before the cut are
+    removed, since a repair that looks ahead would show there. Results of samples taken before the cut and reported
+    after it belong to the future, too.
     """
     generator = np.random.default_rng(seed)
     windows_seen = 0
     for cut in _cuts(test):
         piece, here = _piece(test, cut)
         holed = _with_holes(piece, test.spec.inputs, here, generator)
-        tales = []
+        replays = []
         for _ in range(2):
             changed = _other_future(holed, here, generator, planned=test.spec.future)
-            tale = _replay(preprocessing, _other_results(changed, test.spec, here, generator), here, predict)
-            if tale is None:
+            replayed = _replay(preprocessing, _other_results(changed, test.spec, here, generator), here, predict)
+            if replayed is None:
                 break
-            tales.append(tale)
-        if len(tales) < 2:
+            replays.append(replayed)
+        if len(replays) < 2:
             continue
-        one, other = tales
-        windows_seen += len(one.origins)
-        same = np.array_equal(one.origins, other.origins) and one.features == other.features
-        for key, fine in (("features", same), ("predictions", one.predictions == other.predictions)):
+        first, second = replays
+        windows_seen += len(first.origins)
+        same = np.array_equal(first.origins, second.origins) and first.features == second.features
+        for key, fine in (("features", same), ("predictions", first.predictions == second.predictions)):
             if not fine:
                 return LeakageResult(
                     "future", False, f"evaluation.leak_future_{key}", {"where": test.table.source, "row": cut + 1}
@@ -284,8 +284,8 @@ def future(
 
 
 @dataclass(frozen=True, eq=False)
-class _Tale:
-    """What the model saw and said up to the cut, byte by byte."""
+class _Replayed:
+    """The inputs and predictions of the model up to the cut, as bytes."""
 
     origins: NDArray[np.int64]
     features: bytes
@@ -294,8 +294,8 @@ class _Tale:
 
 def _cuts(test: Windows) -> list[int]:
     """Rows at which a window of the test part is made, spread over it."""
-    at = np.unique(np.linspace(0, len(test) - 1, CUTS + 2)[1:-1].astype(np.int64))
-    return [int(row) for row in np.asarray(test.origins)[at]]
+    places = np.unique(np.linspace(0, len(test) - 1, CUTS + 2)[1:-1].astype(np.int64))
+    return [int(row) for row in np.asarray(test.origins)[places]]
 
 
 def _piece(test: Windows, cut: int) -> tuple[Table, int]:
@@ -325,7 +325,7 @@ def _other_future(piece: Table, cut: int, generator: np.random.Generator, *, pla
     kept = [piece.index(name) for name in planned]
     plans = values[:, kept]
     later = values[cut + 1 :][generator.permutation(len(values) - cut - 1)]
-    free = [at for at, tag in enumerate(piece.tags) if not tag.categories]
+    free = [index for index, tag in enumerate(piece.tags) if not tag.categories]
     spread = np.array([np.nanstd(column) if np.isfinite(column).any() else 0.0 for column in values[:, free].T])
     later[:, free] += generator.normal(size=(len(later), len(free))) * (spread + 1e-3)
     values[cut + 1 :] = later
@@ -338,17 +338,17 @@ def _other_results(piece: Table, spec: WindowSpec, cut: int, generator: np.rando
     if spec.known is None:
         return piece
     values = np.array(piece.values)
-    for at, name in enumerate(spec.targets):
+    for target, name in enumerate(spec.targets):
         column = piece.index(name)
         rows = not_yet_reported(piece, spec.known, name, cut)
         values[rows, column] += 1.0 + generator.random(len(rows))
         if spec.known.report is not None:
             later = 10 * (piece.step or 1.0) * generator.random(len(rows))
-            values[rows, piece.index(spec.known.report[at])] += later
+            values[rows, piece.index(spec.known.report[target])] += later
     return replace(piece, values=values)
 
 
-def _replay(preprocessing: Preprocessing, piece: Table, cut: int, predict: Predict | None) -> _Tale | None:
+def _replay(preprocessing: Preprocessing, piece: Table, cut: int, predict: Predict | None) -> _Replayed | None:
     """Repair, window and predict a piece; None when it has no window up to the cut."""
     try:
         windows, _ = preprocessing.windows(piece, need_target=False)
@@ -358,5 +358,5 @@ def _replay(preprocessing: Preprocessing, piece: Table, cut: int, predict: Predi
     if len(past) == 0:
         return None
     seen = windows.gather(past).x.tobytes()
-    said = b"" if predict is None else np.asarray(predict(windows))[past].tobytes()
-    return _Tale(np.asarray(windows.origins, dtype=np.int64)[past], seen, said)
+    predictions = b"" if predict is None else np.asarray(predict(windows))[past].tobytes()
+    return _Replayed(np.asarray(windows.origins, dtype=np.int64)[past], seen, predictions)

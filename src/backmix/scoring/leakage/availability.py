@@ -1,10 +1,11 @@
 """Which labels are known when a prediction is made.
 
-This module says the rule of a recipe in sentences, and audits it: what every window of the test part
-shows of the past of its target must have been reported by then, counted anew from the table's times of
-samples and reports and from the delay that the plan names, not from the windows' own rows.
+This module states the rule in sentences and audits it: every past target value that a test window shows must have
+been reported by then. The audit computes this anew from the table's times of samples and reports and from the
+delay in the plan; it does not trust the rows that the windows chose.
 
-The rule decides every score: an error means something else where the value of the last hour is known.
+Scores can only be compared under the same rule: an error means something else when the value of the last hour is
+known.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ SLACK = 1e-6
 
 
 @dataclass(frozen=True)
-class Said:
-    """A sentence of the rule: its key in the catalogue and its blanks; ``rows`` and ``step`` are one of them.
+class RuleSentence:
+    """A sentence of the rule: its key in the catalogue and the values of its placeholders.
 
-    rows: a count that is told with the time it takes at ``step`` seconds between rows
+    rows: a count that is written with the time it takes at ``step`` seconds between rows
     """
 
     key: str
@@ -51,7 +52,7 @@ class Said:
     def text(self, lang: Language | None = None) -> str:
         """The sentence, in the language of the moment unless one is named.
 
-        >>> Said("report.sees_past", {"targets": "C_A"}, rows=3).text("zh_TW")[:8]
+        >>> RuleSentence("report.sees_past", {"targets": "C_A"}, rows=3).text("zh_TW")[:8]
         '只有至少 3 列'
         """
         with speak(lang or language()):
@@ -59,11 +60,11 @@ class Said:
             return say(self.key, **self.values, **length)
 
 
-def rule(task: Task, spec: WindowSpec, step: float | None, *, table: Table | None = None) -> tuple[Said, ...]:
-    """What is known of the labels at the moment of prediction, a sentence each.
+def rule(task: Task, spec: WindowSpec, step: float | None, *, table: Table | None = None) -> tuple[RuleSentence, ...]:
+    """The sentences that say which labels are known at the moment of prediction.
 
-    step: seconds between rows, None without a clock; table: to say how late its reports came, and how
-        many of its rows carry a label
+    step: seconds between rows, None without a clock
+    table: to say how late its reports came, and how many of its rows have a label
 
     >>> from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
     >>> from backmix.data.tag import Tag
@@ -76,25 +77,25 @@ def rule(task: Task, spec: WindowSpec, step: float | None, *, table: Table | Non
     return (*_known(task, spec, step, table), *with_table)
 
 
-def texts(said: Sequence[Said]) -> dict[str, str]:
+def texts(sentences: Sequence[RuleSentence]) -> dict[str, str]:
     """The sentences in every language, ready for JSON."""
-    return {lang: text(said, lang) for lang in LANGUAGES}
+    return {lang: text(sentences, lang) for lang in LANGUAGES}
 
 
-def text(said: Sequence[Said], lang: Language | None = None) -> str:
+def text(sentences: Sequence[RuleSentence], lang: Language | None = None) -> str:
     """The sentences in one language, that of the moment unless one is named."""
     lang = lang or language()
-    return ("" if lang == "zh_TW" else " ").join(one.text(lang) for one in said)
+    return ("" if lang == "zh_TW" else " ").join(sentence.text(lang) for sentence in sentences)
 
 
-def _known(task: Task, spec: WindowSpec, step: float | None, table: Table | None) -> Iterator[Said]:
+def _known(task: Task, spec: WindowSpec, step: float | None, table: Table | None) -> Iterator[RuleSentence]:
     judged = {"targets": ", ".join(tag.name for tag in task.targets)}
     if task.name == "anomaly_detection":
         key = "rules.known_alarm" if task.settings.targets else "rules.known_no_label"
-        yield Said(key, judged)
+        yield RuleSentence(key, judged)
     elif spec.known is None:
         made = bool(set(spec.targets) & set(task.made(task.settings)))
-        yield Said(
+        yield RuleSentence(
             "report.sees_no_label"
             if task.kind == "classification"
             else "rules.known_at_end"
@@ -106,45 +107,45 @@ def _known(task: Task, spec: WindowSpec, step: float | None, table: Table | None
         )
     elif spec.known.report is not None:
         late = {} if table is None else _lateness(table, spec)
-        yield Said("lab.sees_reported", judged, spec.known.delay, step)
+        yield RuleSentence("lab.sees_reported", judged, spec.known.delay, step)
         if late:
-            yield Said("rules.known_late", late)
+            yield RuleSentence("rules.known_late", late)
     elif spec.known.delay == 0:
-        yield Said("rules.known_now", judged)
+        yield RuleSentence("rules.known_now", judged)
     else:
-        yield Said("report.sees_past", judged, spec.known.delay + spec.dead_time, step)
+        yield RuleSentence("report.sees_past", judged, spec.known.delay + spec.dead_time, step)
     if spec.known is not None:
         if spec.known.count is not None:
-            yield Said("rules.known_count", {"count": spec.known.count})
+            yield RuleSentence("rules.known_count", {"count": spec.known.count})
         if spec.known.age:
-            yield Said("lab.sees_age")
+            yield RuleSentence("lab.sees_age")
 
 
-def _labelled(spec: WindowSpec, table: Table) -> Iterator[Said]:
-    """How many rows carry a label, where not all of them do."""
-    there = [name for name in spec.targets if name in table.names]
-    if there:
-        count = int(finite_rows(table, tuple(there))[0].sum())
+def _labelled(spec: WindowSpec, table: Table) -> Iterator[RuleSentence]:
+    """The sentence that says how many rows have a label, when not all of them do."""
+    present = [name for name in spec.targets if name in table.names]
+    if present:
+        count = int(finite_rows(table, tuple(present))[0].sum())
         if count < len(table):
-            yield Said("rules.labelled", {"count": f"{count:,}", "rows": f"{len(table):,}"})
+            yield RuleSentence("rules.labelled", {"count": f"{count:,}", "rows": f"{len(table):,}"})
 
 
 def _lateness(table: Table, spec: WindowSpec) -> dict[str, str]:
     """The median and the longest time from sample to report, over all targets; {} without report times."""
     assert table.time is not None
-    clock, found = seconds(np.asarray(table.time)), []
+    clock, delays = seconds(np.asarray(table.time)), []
     for name in spec.targets:
         late = table.column(report_name(name)) - clock
-        found.append(late[np.isfinite(late) & np.isfinite(table.column(name))])
-    late = np.concatenate(found)
+        delays.append(late[np.isfinite(late) & np.isfinite(table.column(name))])
+    late = np.concatenate(delays)
     return {"median": duration(float(np.median(late))), "longest": duration(float(late.max()))} if len(late) else {}
 
 
 def audit_labels(prepared: Prepared) -> tuple[bool, str, Mapping[str, Any]]:
-    """Whether every past label that a test window shows had been reported by then: (passed, key, blanks).
+    """Whether every past label that a test window shows had been reported by then: (passed, key, values).
 
-    A value counts as known from its report on, where the table has report times beside it, else the delay
-    of the plan after its sample; never on the row of its own sample, and never where it is the answer.
+    A value counts as known from its report time on, or without report times the delay of the plan after its sample.
+    It is never known on the row of its own sample, and a window never shows the value that it must predict.
     """
     windows, spec = prepared.test, prepared.test.spec
     judged = [tag.name for tag in prepared.task.targets]
@@ -154,11 +155,11 @@ def audit_labels(prepared: Prepared) -> tuple[bool, str, Mapping[str, Any]]:
         return False, "rules.leak_input", values | {"target": own[0]}
     if spec.known is None:
         return True, "rules.leak_unseen", values
-    row, last = _shown(windows)
-    for at, (name, reported) in enumerate(zip(spec.targets, windows.reported, strict=True)):
+    row, last = _shown_rows(windows)
+    for target, (name, reported) in enumerate(zip(spec.targets, windows.reported, strict=True)):
         values |= {"target": name}
         sample = np.asarray(reported, dtype=np.int64)[row - spec.known.offset]
-        late = np.flatnonzero(~_told(windows.table, name, sample, row, delay_of(prepared.plan.the_task)))
+        late = np.flatnonzero(~_was_reported(windows.table, name, sample, row, delay_of(prepared.plan.the_task)))
         if len(late):
             return (
                 False,
@@ -170,7 +171,7 @@ def audit_labels(prepared: Prepared) -> tuple[bool, str, Mapping[str, Any]]:
         same = np.flatnonzero(newest >= first)
         if len(same):
             return False, "rules.leak_answer", values | {"row": int(first[same[0]]) + 1, "count": f"{len(same):,}"}
-        if not _as_told(windows, at):
+        if not _shows_reported(windows, target):
             return False, "rules.leak_other", values
     return (
         True,
@@ -179,7 +180,7 @@ def audit_labels(prepared: Prepared) -> tuple[bool, str, Mapping[str, Any]]:
     )
 
 
-def _shown(windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shown_rows(windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows at which some window shows a past value, and the newest such row of each window (W,)."""
     known = windows.spec.known
     assert known is not None
@@ -191,10 +192,10 @@ def _shown(windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.flatnonzero(np.cumsum(shown)[:-1]), last
 
 
-def _told(
+def _was_reported(
     table: Table, name: str, sample: NDArray[np.int64], row: NDArray[np.int64], delay: Duration | None
 ) -> NDArray[np.bool_]:
-    """Whether the value sampled on each of these rows was known on the other."""
+    """(n,) whether the value of each sample row was known on the row beside it."""
     known: NDArray[np.bool_] = (sample >= 0) & np.isfinite(table.column(name))[sample]
     if delay is None or 0 not in (delay.count, delay.seconds):  # a forecast may know the present value
         known &= sample < row
@@ -208,17 +209,17 @@ def _told(
     return known
 
 
-def _as_told(windows: Windows, at: int) -> bool:
-    """Whether the windows really show the values of these samples, in some of them."""
+def _shows_reported(windows: Windows, target: int) -> bool:
+    """Whether the windows show the values of these samples; some windows are compared."""
     spec = windows.spec
     assert spec.known is not None
     some = sampled(len(windows), MOST_COMPARED)
     last = np.asarray(windows.origins, dtype=np.int64)[some] - spec.dead_time
-    sample = np.asarray(windows.reported[at], dtype=np.int64)[last - spec.known.offset]
-    seen = windows.gather(some).x[:, -1, len(spec.columns) + at].astype(np.float64)
+    sample = np.asarray(windows.reported[target], dtype=np.int64)[last - spec.known.offset]
+    seen = windows.gather(some).x[:, -1, len(spec.columns) + target].astype(np.float64)
     if spec.relative == "window":  # then the newest value itself is what all others are told from
         return bool(np.all(seen == 0))
     scaler = windows.target_scaler
-    center, scale = (0.0, 1.0) if scaler is None else (scaler.center[at], scaler.scale[at])
-    wanted = (windows.table.column(spec.targets[at])[sample].astype(np.float64) - center) / scale
+    center, scale = (0.0, 1.0) if scaler is None else (scaler.center[target], scaler.scale[target])
+    wanted = (windows.table.column(spec.targets[target])[sample].astype(np.float64) - center) / scale
     return bool(np.allclose(seen, wanted, rtol=1e-5, atol=1e-6))

@@ -37,7 +37,7 @@ STRETCHES = 10
 
 @dataclass(frozen=True)
 class Copy:
-    """An input that gives a target away.
+    """An input that is a copy of a target.
 
     how: "same" (a line at the same row), "ahead" (a line, ``ahead`` rows before the target has the
         value), "curve" (a curve at the same row), "classes" (tells the classes apart)
@@ -55,17 +55,17 @@ class Copy:
 
 def find_copies(train: Windows) -> tuple[tuple[Copy, ...], Copy | None]:
     """The copies among the inputs, and the input with the strongest correlation when there is none."""
-    found: list[Copy] = []
+    copies: list[Copy] = []
     strongest: Copy | None = None
     if train.spec.need_target and train.spec.inputs:
         for target in (name for name in train.spec.targets if name not in train.spec.inputs):
             every = _classes(train, target) if train.classes else _numbers(train, target)
-            taken = {copy.tag for copy in found}
-            found += [copy for copy in every if _is_copy(copy) and copy.tag not in taken]
+            taken = {copy.tag for copy in copies}
+            copies += [copy for copy in every if _is_copy(copy) and copy.tag not in taken]
             if every and not train.classes:
                 best = max(every, key=lambda copy: copy.strength)
                 strongest = best if strongest is None or best.strength > strongest.strength else strongest
-    return tuple(found), None if found else strongest
+    return tuple(copies), None if copies else strongest
 
 
 def _is_copy(copy: Copy) -> bool:
@@ -102,21 +102,21 @@ def _numbers(train: Windows, target: str) -> list[Copy]:
             np.where(better, new, old)
             for new, old in ((strength, best), (np.full(len(inputs), shift), ahead), (used, count))
         )
-    found = [
+    candidates = [
         Copy(name, target, "ahead" if early else "same", float(value), int(n), int(early))
         for name, value, early, n in zip(inputs, best, ahead, count, strict=True)
     ]
-    for place, copy in enumerate(found):
+    for place, copy in enumerate(candidates):
         if not _is_copy(copy):
             x = np.asarray(table.values)[rows, columns[place]].astype(np.float64)
             curve = Copy(copy.tag, target, "curve", *_curve(x, y))
             if _is_copy(curve):
-                found[place] = curve
-    return found
+                candidates[place] = curve
+    return candidates
 
 
 def _correlations(x: Floats, y: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """|r| of each column with y on the rows where both are there, (F,), and how many rows those are."""
+    """(F,) |r| of each column with y on the rows where both have a value, and how many rows those are."""
     good = np.isfinite(x) & np.isfinite(y)[:, None]
     used = good.sum(axis=0)
     n = np.maximum(used, 1)
@@ -129,52 +129,52 @@ def _correlations(x: Floats, y: Floats) -> tuple[Floats, NDArray[np.int64]]:
     return np.where(used >= FEWEST, np.minimum(r, 1.0), 0.0), used
 
 
-def _held_out(count: int) -> NDArray[np.bool_]:
-    """(n,) every other of `STRETCHES` stretches: neighbours in time must not vouch for each other."""
-    held: NDArray[np.bool_] = (np.arange(count) * STRETCHES // max(1, count)) % 2 == 1
-    return held
+def _holdout(count: int) -> NDArray[np.bool_]:
+    """(n,) every other of `STRETCHES` stretches: rows close in time must not stand on both sides."""
+    holdout: NDArray[np.bool_] = (np.arange(count) * STRETCHES // max(1, count)) % 2 == 1
+    return holdout
 
 
 def _curve(x: Floats, y: Floats) -> tuple[float, int]:
-    """Share of the variance of y on held-out stretches that a curve in x explains, and the rows."""
+    """Share of the variance of y on holdout-out stretches that a curve in x explains, and the rows."""
     good = np.isfinite(x) & np.isfinite(y)
     x, y = x[good], y[good]
-    held = _held_out(len(x))
-    teach, check = ~held, held
-    if len(x) < 10 * BINS or np.ptp(y[check]) == 0 or np.ptp(x[teach]) == 0:
+    holdout = _holdout(len(x))
+    learning, checking = ~holdout, holdout
+    if len(x) < 10 * BINS or np.ptp(y[checking]) == 0 or np.ptp(x[learning]) == 0:
         return 0.0, len(x)
-    order = np.argsort(x[teach], kind="stable")
+    order = np.argsort(x[learning], kind="stable")
     middles, heights = (
-        np.array([part.mean() for part in np.array_split(values[teach][order], BINS)]) for values in (x, y)
+        np.array([part.mean() for part in np.array_split(values[learning][order], BINS)]) for values in (x, y)
     )
     keep = np.concatenate([[True], np.diff(middles) > 0])
-    said = np.interp(x[check], middles[keep], heights[keep])
-    return float(1.0 - np.mean((said - y[check]) ** 2) / np.var(y[check])), len(x)
+    fitted = np.interp(x[checking], middles[keep], heights[keep])
+    return float(1.0 - np.mean((fitted - y[checking]) ** 2) / np.var(y[checking])), len(x)
 
 
 def _classes(train: Windows, target: str) -> list[Copy]:
-    """For each input the mean recall of the classes that it reaches alone on held-out stretches."""
+    """For each input the mean recall of the classes that it reaches alone on holdout-out stretches."""
     from sklearn.tree import DecisionTreeClassifier
 
     table = train.table
     rows = np.sort(_rows(train, MOST_ROWS))
     codes = np.asarray(table.column(target))[rows].astype(np.int64)
-    held = _held_out(len(rows))
+    holdout = _holdout(len(rows))
     if table.batch is not None:  # every batch has stretches of both kinds
         batch = np.asarray(table.batch)[rows]
         for code in np.unique(batch):
-            held[batch == code] = _held_out(int(np.sum(batch == code)))
+            holdout[batch == code] = _holdout(int(np.sum(batch == code)))
     kinds = np.unique(codes)
-    told = [code for code in kinds if np.any(codes[held] == code) and np.any(codes[~held] == code)]
-    found = []
+    judged = [code for code in kinds if np.any(codes[holdout] == code) and np.any(codes[~holdout] == code)]
+    candidates = []
     for name in train.spec.inputs:
         x = np.asarray(table.column(name))[rows].astype(np.float64)
         good = np.isfinite(x)
-        teach, check = good & ~held, good & held
-        if len(told) < len(kinds) or len(kinds) < 2 or not teach.any() or not check.any():
+        learning, checking = good & ~holdout, good & holdout
+        if len(judged) < len(kinds) or len(kinds) < 2 or not learning.any() or not checking.any():
             continue
         tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(kinds), class_weight="balanced", random_state=0)
-        said = tree.fit(x[teach, None], codes[teach]).predict(x[check, None])
-        hits = [np.mean(said[codes[check] == code] == code) for code in told if np.any(codes[check] == code)]
-        found.append(Copy(name, target, "classes", float(np.mean(hits)), int(good.sum())))
-    return found
+        answers = tree.fit(x[learning, None], codes[learning]).predict(x[checking, None])
+        hits = [np.mean(answers[codes[checking] == code] == code) for code in judged if np.any(codes[checking] == code)]
+        candidates.append(Copy(name, target, "classes", float(np.mean(hits)), int(good.sum())))
+    return candidates

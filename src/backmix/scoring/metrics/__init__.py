@@ -1,4 +1,4 @@
-"""What a prediction is worth, in the plant's terms: one function per metric.
+"""How good predictions are, in the plant's terms: one function per metric.
 
 In: a `Sample` of predictions with their truth, and weights on its windows.
 Out: a number in the metric's unit; NaN with a reason where it cannot be defined, never 0 or 1.
@@ -141,6 +141,6 @@ def metric(
 
 def ratio(over: Values, under: Values) -> Values:
     """Elementwise quotient, NaN where the denominator is 0."""
-    found: Values = np.full(np.broadcast_shapes(over.shape, under.shape), np.nan)
-    np.divide(over, under, out=found, where=under != 0)
-    return found
+    quotient: Values = np.full(np.broadcast_shapes(over.shape, under.shape), np.nan)
+    np.divide(over, under, out=quotient, where=under != 0)
+    return quotient

@@ -1,4 +1,4 @@
-"""How soon a fault is noticed, and how often the alarm is for nothing.
+"""How soon a fault is detected, and how often an alarm is false.
 
 This module registers the scores of an alarm system: detection delay, false alarms per day, and the
 event-wise and point-wise detection and false-alarm rates. Nothing is point-adjusted: an alarm at
@@ -42,7 +42,7 @@ def faults(sample: Sample) -> list[Fault]:
     change[1:] |= sample.truth[1:] != sample.truth[:-1]
     edges = [*np.flatnonzero(change).tolist(), len(sample)]
     alarm = sample.prediction != sample.normal
-    found = []
+    events = []
     for first, end in pairwise(edges):
         if sample.truth[first] == sample.normal:
             continue
@@ -51,8 +51,8 @@ def faults(sample: Sample) -> list[Fault]:
             delay = sample.places[first + hits[0]] - sample.places[first]
         else:
             delay = sample.places[end - 1] - sample.places[first] + sample.step
-        found.append(Fault(first, end, float(delay), bool(len(hits))))
-    return found
+        events.append(Fault(first, end, float(delay), bool(len(hits))))
+    return events
 
 
 def _has_fault(sample: Sample) -> Undefined | None:

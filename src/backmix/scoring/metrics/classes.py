@@ -55,16 +55,16 @@ def accuracy(sample: Sample, weights: Weights) -> Values:
 def balanced_accuracy(sample: Sample, weights: Weights) -> Values:
     """Mean recall of the classes, (R,): every class counts the same, however rare."""
     hits, actual, _ = _counts(sample, weights)
-    found: Values = ratio(hits, actual).mean(axis=1)
-    return found
+    recalls: Values = ratio(hits, actual).mean(axis=1)
+    return recalls
 
 
 @metric("macro_f1", better="higher", unit="share", kind="classification", check=absent_class)
 def macro_f1(sample: Sample, weights: Weights) -> Values:
     """Mean over the classes of 2 TP / (2 TP + FP + FN), (R,)."""
     hits, actual, predicted = _counts(sample, weights)
-    found: Values = ratio(2 * hits, actual + predicted).mean(axis=1)
-    return found
+    scores: Values = ratio(2 * hits, actual + predicted).mean(axis=1)
+    return scores
 
 
 def _of_truth(sample: Sample) -> Undefined | None:

@@ -46,8 +46,8 @@ def bias(sample: Sample, weights: Weights) -> Values:
 def max_error(sample: Sample, weights: Weights) -> Values:
     """Largest absolute error among the windows that have a weight, (R,)."""
     error = np.abs(sample.prediction - sample.truth)
-    found: Values = np.where(weights > 0, error, -np.inf).max(axis=1)
-    return found
+    largest: Values = np.where(weights > 0, error, -np.inf).max(axis=1)
+    return largest
 
 
 def _no_range(sample: Sample) -> Undefined | None:

@@ -1,8 +1,8 @@
-"""What a remaining life or time is worth when late and early are not the same.
+"""Scores of a remaining life or time, where late and early errors count differently.
 
-This module registers the scores of predictions that look to an end: the score of Saxena et al., how
-often and how far a prediction is too long (late) or too short (early), a cost with a weight for each,
-and the error in the last quarter of batches. Errors are prediction - truth: positive is late.
+This module registers the score of Saxena et al., how often and how far a prediction is too long (late) or too short
+(early), a cost with a weight for each, and the error in the last quarter of batches. Errors are prediction - truth:
+positive is late.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def nasa_score(sample: Sample, weights: Weights) -> Values:
         cost = np.expm1(np.where(error < 0, -error / EARLY, error / LATE))
     cost = np.minimum(cost, 1e300)  # so that a weight of 0 leaves 0
     with np.errstate(over="ignore"):
-        found: Values = weights @ cost
-    return found
+        total: Values = weights @ cost
+    return total
 
 
 def _late(sample: Sample) -> Floats:
-    found: Floats = np.maximum(sample.prediction - sample.truth, 0.0)
-    return found
+    excess: Floats = np.maximum(sample.prediction - sample.truth, 0.0)
+    return excess
 
 
 def _early(sample: Sample) -> Floats:
-    found: Floats = np.maximum(sample.truth - sample.prediction, 0.0)
-    return found
+    shortfall: Floats = np.maximum(sample.truth - sample.prediction, 0.0)
+    return shortfall
 
 
 @metric("late_share", better="lower", unit="share", kind="regression")

@@ -26,8 +26,8 @@ def auc(sample: Sample, weights: Weights) -> Values:
     assert sample.probabilities is not None
     codes = judged_codes(sample).tolist() if len(sample.classes) > 2 else (1,)
     areas = [_area(sample.probabilities[:, code], sample.truth == code, weights) for code in codes]
-    found: Values = np.mean(areas, axis=0)
-    return found
+    mean: Values = np.mean(areas, axis=0)
+    return mean
 
 
 def _area(scores: NDArray[np.float64], positive: NDArray[np.bool_], weights: Weights) -> Values:

@@ -1,7 +1,7 @@
-"""What a model says about faults that it was never taught.
+"""Scores for faults that a model was not trained on.
 
-This module registers how many of their windows are called "unknown", how many windows of known classes
-are, and how often the class is right where a known class is named.
+This module registers three shares: of windows with unknown faults that are called "unknown", of windows with known
+classes that are called "unknown", and of right classes where a known class is named.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from backmix.tasks.fault_diagnosis import UNKNOWN
 
 
 def unknown_code(sample: Sample) -> int | None:
-    """The code of the class of what was never taught; None where there is no such class."""
+    """The code of the class "unknown"; None where there is no such class."""
     return sample.classes.index(UNKNOWN) if UNKNOWN in sample.classes else None
 
 
@@ -37,10 +37,10 @@ def _keeps_known(sample: Sample) -> Undefined | None:
 
 @metric("unknown_recall", better="higher", unit="share", kind="classification", check=_has_unknown)
 def unknown_recall(sample: Sample, weights: Weights) -> Values:
-    """Share of the windows of classes that were never taught that are called "unknown", (R,)."""
+    """Share of windows with classes outside the training that are called "unknown", (R,)."""
     new = sample.truth == unknown_code(sample)
-    said = new & (sample.prediction == sample.truth)
-    return ratio(weights @ said.astype(float), weights @ new.astype(float))
+    hits = new & (sample.prediction == sample.truth)
+    return ratio(weights @ hits.astype(float), weights @ new.astype(float))
 
 
 @metric("false_rejection", better="lower", unit="share", kind="classification", check=_has_known)
@@ -48,8 +48,8 @@ def false_rejection(sample: Sample, weights: Weights) -> Values:
     """Share of the windows of known classes that are called "unknown", (R,)."""
     code = unknown_code(sample)
     known = sample.truth != code
-    said = known & (sample.prediction == code)
-    return ratio(weights @ said.astype(float), weights @ known.astype(float))
+    rejected = known & (sample.prediction == code)
+    return ratio(weights @ rejected.astype(float), weights @ known.astype(float))
 
 
 @metric("known_accuracy", better="higher", unit="share", kind="classification", check=_keeps_known)

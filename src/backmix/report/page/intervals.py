@@ -1,7 +1,7 @@
-"""The part of a report about the intervals of predictions.
+"""The section of a report about prediction intervals.
 
-This module sets out how wide they are and whether they hold: the share asked and the share found, batch by batch
-and over time, those of the calibration beside those that follow the plant.
+This module shows how wide the intervals are and whether they hold: the level that the plan asks for beside the
+measured coverage, by batch and over time, for intervals as calibrated and for adaptive ones.
 """
 
 from __future__ import annotations
@@ -21,57 +21,59 @@ from backmix.text.numbers import number
 
 if TYPE_CHECKING:
     from backmix.report.data import ReportData
-    from backmix.scoring.coverage import Banded
+    from backmix.scoring.coverage import CoverageResult
 
 MOST_TARGETS = 8
 
 
-def bands(data: ReportData) -> PageSection:
+def intervals(data: ReportData) -> PageSection:
     """The section about intervals; without blocks for a run that has none."""
-    found = data.banded
-    blocks = () if found is None or found.calibrated is None or not found.rows else tuple(_blocks(data, found))
+    coverage = data.coverage
+    blocks = (
+        () if coverage is None or coverage.calibrated is None or not coverage.rows else tuple(_blocks(data, coverage))
+    )
     return PageSection(
         anchor="intervals",
         short=say("intervals.short"),
         head=say("intervals.head"),
-        lead=_lead(found) if found is not None and blocks else "",
+        lead=_lead(coverage) if coverage is not None and blocks else "",
         blocks=blocks,
     )
 
 
-def _lead(found: Banded) -> str:
-    assert found.calibrated is not None
-    sets = isinstance(found.calibrated, ClassSets)
-    said = say("intervals.lead_sets" if sets else "intervals.lead", level=f"{found.banding.level:.0%}")
-    return (" " if language() == "en" else "").join([said, say(f"intervals.unit_{found.calibrated.unit}")])
+def _lead(coverage: CoverageResult) -> str:
+    assert coverage.calibrated is not None
+    sets = isinstance(coverage.calibrated, ClassSets)
+    lead = say("intervals.lead_sets" if sets else "intervals.lead", level=f"{coverage.settings.level:.0%}")
+    return (" " if language() == "en" else "").join([lead, say(f"intervals.unit_{coverage.calibrated.unit}")])
 
 
-def _blocks(data: ReportData, found: Banded) -> Iterator[PageBlock]:
-    for row in found.asked[:MOST_TARGETS]:
-        words, tone = sentence(row, found)
+def _blocks(data: ReportData, coverage: CoverageResult) -> Iterator[PageBlock]:
+    for row in coverage.asked[:MOST_TARGETS]:
+        words, tone = sentence(row, coverage)
         yield PageBlock(text=words, tone=tone)
     drawn = draw(data, ["coverage"])
     if drawn:
         yield PageBlock(figures=drawn)
-    if isinstance(found.calibrated, ClassSets):
-        yield from _sets(found, found.calibrated)
+    if isinstance(coverage.calibrated, ClassSets):
+        yield from _sets(coverage, coverage.calibrated)
         return
-    yield PageBlock(table=_methods(found))
-    yield from _pieces(data, found)
+    yield PageBlock(table=_methods(coverage))
+    yield from _groups(data, coverage)
     late = (
         say("intervals.known_batch")
         if data.task.whole_batches
-        else say("intervals.known_rows", rows=found.banding.late)
+        else say("intervals.known_rows", rows=coverage.settings.late)
     )
     yield PageBlock(text=late, tone="note")
 
 
-def sentence(row: Coverage, found: Banded) -> tuple[str, str]:
-    """Whether the intervals of a row hold, in one sentence, and how it is marked."""
-    level = found.banding.level
+def sentence(row: Coverage, coverage: CoverageResult) -> tuple[str, str]:
+    """The sentence that says whether the intervals of a row hold, and its tone."""
+    level = coverage.settings.level
     values = {"target": name(row.target), "level": f"{level:.0%}", "windows": f"{row.windows:,}"}
     if row.share is None:
-        unit = found.calibrated.unit if found.calibrated is not None else "windows"
+        unit = coverage.calibrated.unit if coverage.calibrated is not None else "windows"
         return say(f"intervals.too_few_{unit}", needed=needed_units(level), **values), "note"
     values |= {"share": f"{row.share:.0%}", "ends": _ends(row)}
     if not row.ends:
@@ -83,12 +85,12 @@ def sentence(row: Coverage, found: Banded) -> tuple[str, str]:
     words = say("intervals.narrow_sets" if row.method == "sets" else "intervals.narrow", **values)
     other = next(
         (
-            one
-            for one in found.rows
-            if one.method == "adaptive"
+            candidate
+            for candidate in coverage.rows
+            if candidate.method == "adaptive"
             and row.method == "split"
-            and (one.target, one.part) == (row.target, row.part)
-            and one.share is not None
+            and (candidate.target, candidate.part) == (row.target, row.part)
+            and candidate.share is not None
         ),
         None,
     )
@@ -107,9 +109,9 @@ def _ends(row: Coverage) -> str:
     return say("intervals.ends", low=f"{row.low:.0%}", high=f"{row.high:.0%}") if row.ends else ""
 
 
-def _methods(found: Banded) -> Grid:
+def _methods(coverage: CoverageResult) -> Grid:
     rows = []
-    for row in found.rows[: 8 * MOST_TARGETS]:
+    for row in coverage.rows[: 8 * MOST_TARGETS]:
         inside = GridCell("–" if row.share is None else f"{row.share:.1%}", note=_ends(row), number=True)
         rows.append(
             GridRow(
@@ -125,27 +127,27 @@ def _methods(found: Banded) -> Grid:
         )
     columns = ("method", "target", "inside", "width", "windows", "batches")
     head = [say(f"intervals.column_{column}") for column in columns]
-    return grid(say("intervals.table", level=f"{found.banding.level:.0%}"), head, rows, numbers_from=2)
+    return grid(say("intervals.table", level=f"{coverage.settings.level:.0%}"), head, rows, numbers_from=2)
 
 
-def _pieces(data: ReportData, found: Banded) -> Iterator[PageBlock]:
-    calibrated = found.calibrated
+def _groups(data: ReportData, coverage: CoverageResult) -> Iterator[PageBlock]:
+    calibrated = coverage.calibrated
     assert isinstance(calibrated, Bands)
     for tag in data.task.targets[:MOST_TARGETS]:
-        mine = [piece for piece in found.pieces if piece.target == tag.name and piece.method == calibrated.kind]
+        mine = [group for group in coverage.groups if group.target == tag.name and group.method == calibrated.kind]
         if len(mine) < 2:
             continue
         stage = calibrated.stage if calibrated.stage != "none" else "ahead"
         rows = [
             GridRow(
                 (
-                    GridCell(say("intervals.from_start") if piece.place == -np.inf else number(piece.place)),
-                    GridCell(number(piece.size), number=True),
-                    GridCell(f"{piece.share:.1%}", number=True),
-                    GridCell(f"{piece.windows:,}", number=True),
+                    GridCell(say("intervals.from_start") if group.place == -np.inf else number(group.place)),
+                    GridCell(number(group.size), number=True),
+                    GridCell(f"{group.share:.1%}", number=True),
+                    GridCell(f"{group.windows:,}", number=True),
                 )
             )
-            for piece in mine
+            for group in mine
         ]
         head = [
             say(f"intervals.column_{stage}"),
@@ -156,7 +158,7 @@ def _pieces(data: ReportData, found: Banded) -> Iterator[PageBlock]:
         yield PageBlock(table=grid(say(f"intervals.table_{stage}", target=name(tag.label)), head, rows, numbers_from=1))
 
 
-def _sets(found: Banded, sets: ClassSets) -> Iterator[PageBlock]:
+def _sets(coverage: CoverageResult, sets: ClassSets) -> Iterator[PageBlock]:
     rows = [
         GridRow(
             (
@@ -167,12 +169,12 @@ def _sets(found: Banded, sets: ClassSets) -> Iterator[PageBlock]:
                 GridCell(f"{row.windows:,}", number=True),
             )
         )
-        for row in found.rows
+        for row in coverage.rows
     ]
     head = [say(f"intervals.column_{column}") for column in ("class", "inside", "classes", "empty", "windows")]
     yield PageBlock(table=grid(say("intervals.table_sets", level=f"{sets.level:.0%}"), head, rows, numbers_from=1))
     if sets.few():
-        names = ", ".join(name(one) for one in sets.few()[:12])
+        names = ", ".join(name(label) for label in sets.few()[:12])
         yield PageBlock(
             text=say(
                 "intervals.few", classes=names, needed=needed_units(sets.level), unit=say(f"intervals.of_{sets.unit}")

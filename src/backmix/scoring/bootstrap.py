@@ -1,9 +1,9 @@
-"""How sure a score is.
+"""Confidence intervals of scores.
 
 This module draws intervals by a circular block bootstrap: stretches of neighbouring windows are
 drawn again with replacement, never across a batch, so that errors which persist from window to
-window widen the interval as they should. The same draws serve all models, which makes the
-difference of two models a paired one.
+window widen the interval as they should. The same draws serve all models, so that two models are
+compared in pairs.
 
 Politis & Romano, A circular block-resampling procedure, in: Exploring the Limits of Bootstrap
 (1992); block length: Politis & White, Econometric Reviews 23 (2004) 53, corrected by Patton,
@@ -25,7 +25,7 @@ FEWEST_BLOCKS = 5
 """With fewer independent stretches than this no interval is drawn: it would mean nothing."""
 
 LONG_BATCH = 2
-"""A batch of at least this many stretches is drawn from for itself."""
+"""A batch of at least this many stretches is a stratum of its own."""
 
 LONG_RUN = 30
 """A batch of at least this many windows has a mean loss of its own."""
@@ -55,9 +55,9 @@ class Interval:
 class Resampler:
     """Draws of n windows in stretches of neighbours.
 
-    runs: (n,) codes of the batch of each window; equal codes are neighbours
+    runs: (n,) codes of the batch of each window; windows of one batch stand together
     length: windows per stretch; a shorter batch is one stretch
-    rows: (m,) the window of each row, where a window is a path of several; they are drawn together
+    rows: (m,) the window of each row, where a window predicts a path of several rows; they are drawn together
     """
 
     runs: Codes
@@ -92,8 +92,8 @@ class Resampler:
             # lies in `span` stretches: drawing with odds 1 / span gives every window the same weight
             odds = np.cumsum(1.0 / span[members])
             blocks = max(1, round(float(odds[-1])))
-            at = np.searchsorted(odds, generator.random((count, blocks)) * odds[-1], side="right")
-            drawn.append(members[np.minimum(at, len(members) - 1)])
+            picks = np.searchsorted(odds, generator.random((count, blocks)) * odds[-1], side="right")
+            drawn.append(members[np.minimum(picks, len(members) - 1)])
         begin = np.hstack(drawn)
         end = begin + span[begin]
         edge = first[begin] + size[begin]
@@ -104,15 +104,14 @@ class Resampler:
         wrapped = over > 0
         change += np.bincount((rows + first[begin])[wrapped], minlength=count * (n + 1))
         change -= np.bincount((rows + first[begin] + over)[wrapped], minlength=count * (n + 1))
-        found: Floats = np.cumsum(change.reshape(count, n + 1), axis=1)[:, :n].astype(np.float64)
-        return found
+        counts: Floats = np.cumsum(change.reshape(count, n + 1), axis=1)[:, :n].astype(np.float64)
+        return counts
 
 
 def _strata(first: Codes, size: Codes, length: int) -> list[Codes]:
-    """The windows among which stretches are exchanged: each long batch for itself, all short ones together.
+    """The strata of the bootstrap: each long batch is one, all short batches together are another.
 
-    A batch of several stretches keeps its share in every draw, as the plant's batches were what
-    they were; shorter batches (one window per batch, say) can only be drawn as a whole.
+    A long batch keeps its share of windows in every draw. Short batches (of one window, say) are drawn as a whole.
     """
     long = size >= LONG_BATCH * length
     strata = [np.flatnonzero(~long)] if not long.all() else []
@@ -128,7 +127,7 @@ def _spans(runs: Codes) -> tuple[Codes, Codes]:
     return np.repeat(firsts, sizes), np.repeat(sizes, sizes)
 
 
-def interval(values: Floats, *, level: float, blocks: float) -> Interval:
+def percentile_interval(values: Floats, *, level: float, blocks: float) -> Interval:
     """The percentile interval of bootstrap values (R,), widened for few blocks.
 
     A plain percentile interval is too narrow for few blocks; its tail is moved out as far as
@@ -147,7 +146,7 @@ def interval(values: Floats, *, level: float, blocks: float) -> Interval:
 
 
 def block_length(series: Floats, runs: Codes) -> int:
-    """How many neighbouring windows one stretch must hold for stretches to be independent.
+    """How many neighbouring windows a stretch needs so that stretches are independent.
 
     series: (n,) a loss per window, in order; runs: (n,) batch codes. Autocovariances are taken
     inside batches only.
@@ -187,9 +186,9 @@ def block_length(series: Floats, runs: Codes) -> int:
 
 
 def _level(series: Floats, runs: Codes) -> Floats:
-    """What each window's loss is measured from: the mean of its batch when that is long, else of all.
+    """The mean that is subtracted from each window's loss: of its batch when that is long, else of all short ones.
 
-    Long batches are drawn from for themselves, so that it does not matter how they differ.
+    Long batches are strata of their own, so that differences between them do not count.
     """
     firsts, size = _spans(runs)
     long = size >= LONG_RUN

@@ -1,7 +1,7 @@
-"""How large errors are on the way to the end.
+"""How the error changes while a batch or a life progresses.
 
-This module draws the error of a prediction that looks to an end: by what is really left of a life or a
-batch, and by the part of a batch that has passed.
+This module draws the error of predictions of a remaining time or a final quality: by what is really left of the life
+or batch, and by the share of the batch that has passed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backmix.data.tag import bracket
 from backmix.report.drawing.canvas import Axes, area, figure, legend, rule, text, trace
 from backmix.report.figures import NARROW, Figure, figures
-from backmix.report.figures.courses import running
+from backmix.report.figures.batch_progress import running
 from backmix.scoring.scores import model_title
 from backmix.text import say
 from backmix.text.numbers import round_ticks, spread
@@ -42,22 +42,22 @@ def draw_left(data: ReportData, width: int) -> Figure | None:
     error = frame["prediction"].to_numpy(float) - truth
     if np.ptp(truth) == 0:
         return None
-    middles, found = binned(truth, error, (float(truth.min()), float(truth.max())))
+    middles, errors = binned(truth, error, (float(truth.min()), float(truth.max())))
     width = min(width, NARROW)
     axes = Axes(
-        LEFT, TOP, width - LEFT - 12, 190.0, (float(truth.max()), float(truth.min())), spread(*found.T, floor=None)
+        LEFT, TOP, width - LEFT - 12, 190.0, (float(truth.max()), float(truth.min())), spread(*errors.T, floor=None)
     )
     x = axes.x(middles)
     unit = bracket(tag.unit)
     title = say("course.left_title")
     parts = [
         *_frame(axes, width, f"{title} · {tag.label}", tag),
-        area(x, axes.y(found[:, 0]), axes.y(found[:, 2]), "band"),
+        area(x, axes.y(errors[:, 0]), axes.y(errors[:, 2]), "band"),
         axes.columns(round_ticks(float(truth.min()), float(truth.max()), 6)[::-1], grid=False),
         rule(axes.left, float(axes.y(0.0)), axes.right, float(axes.y(0.0)), "zero")
         if axes.ys[0] <= 0 <= axes.ys[1]
         else "",
-        trace(x, axes.y(found[:, 1]), "network"),
+        trace(x, axes.y(errors[:, 1]), "network"),
         text(axes.right, axes.bottom + 34, say("course.axis_left", unit=unit), "note", anchor="end"),
     ]
     return Figure(figure(width, axes.bottom + 44, title, *parts), "course.left_caption")
@@ -106,21 +106,21 @@ def _beside(data: ReportData) -> str | None:
 
 
 def binned(x: Floats, y: Floats, ends: tuple[float, float], *, mean: bool = False) -> tuple[Floats, Floats]:
-    """Middles (b,) of the stretches of x that hold enough points, and there quantiles or mean of y, (b, 3) or (b, 1).
+    """The middles (b,) of the bins of x with enough points, and the quantiles (b, 3) or mean (b, 1) of y in them.
 
-    >>> middles, found = binned(np.linspace(0, 1, 120), np.ones(120), (0.0, 1.0), mean=True)
-    >>> len(middles), found[0].tolist()
+    >>> middles, means = binned(np.linspace(0, 1, 120), np.ones(120), (0.0, 1.0), mean=True)
+    >>> len(middles), means[0].tolist()
     (12, [1.0])
     """
     edges = np.linspace(*ends, BINS + 1)
     which = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, BINS - 1)
-    middles, found = [], []
+    middles, summaries = [], []
     for number in range(BINS):
         mine = y[which == number]
         if len(mine) >= FEWEST:
             middles.append(0.5 * (edges[number] + edges[number + 1]))
-            found.append([mine.mean()] if mean else np.quantile(mine, [LOW, 0.5, HIGH]))
-    return np.array(middles), np.array(found).reshape(len(middles), 1 if mean else 3)
+            summaries.append([mine.mean()] if mean else np.quantile(mine, [LOW, 0.5, HIGH]))
+    return np.array(middles), np.array(summaries).reshape(len(middles), 1 if mean else 3)
 
 
 def _frame(axes: Axes, width: int, head: str, tag: Tag, *, unit_left: bool = True) -> list[str]:

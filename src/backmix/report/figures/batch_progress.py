@@ -1,8 +1,8 @@
-"""Some batches or units from their start to their end: what was predicted on the way.
+"""The predictions for some batches or units from their start to their end.
 
 This module draws small panels side by side, one per test batch, over the time since it began: the
-life that is left, the end that is predicted, or the quality that is predicted. They show what a
-single number cannot: how early a prediction can be believed.
+remaining life, the predicted end, or the predicted quality. They show what a score cannot: how early
+a prediction can be trusted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FEW_POINTS = 40
 def running(data: ReportData, *, model: str | None = None) -> pd.DataFrame | None:
     """The predictions of one model (the network) on all windows of the test batches, with ``elapsed``.
 
-    None when the report has none, or when nobody knows when they were made.
+    None when the report has none, or when the elapsed time is not known.
     """
     frame = data.predictions
     if frame is None or "elapsed" not in frame.columns or data.task.kind != "regression":
@@ -48,7 +48,7 @@ def running(data: ReportData, *, model: str | None = None) -> pd.DataFrame | Non
     return mine if len(mine) else None
 
 
-@figures.register("life_course")
+@figures.register("life_progress")
 def draw_life(data: ReportData, width: int) -> Figure | None:
     """The life left and the life predicted of some test units."""
 
@@ -58,7 +58,7 @@ def draw_life(data: ReportData, width: int) -> Figure | None:
     return _panels(data, width, "life", life)
 
 
-@figures.register("end_course")
+@figures.register("end_progress")
 def draw_end(data: ReportData, width: int) -> Figure | None:
     """The end predicted and the real end of some test batches."""
 
@@ -69,7 +69,7 @@ def draw_end(data: ReportData, width: int) -> Figure | None:
     return _panels(data, width, "end", end)
 
 
-@figures.register("quality_course")
+@figures.register("quality_progress")
 def draw_quality(data: ReportData, width: int) -> Figure | None:
     """The final quality predicted while some test batches run, and what the laboratory found."""
 
@@ -77,7 +77,7 @@ def draw_quality(data: ReportData, width: int) -> Figure | None:
         return batch["truth"].to_numpy(float), batch["prediction"].to_numpy(float)
 
     frame = running(data)
-    # one window per finished batch is no course
+    # one window per finished batch shows no progress
     return None if frame is None or frame["batch"].is_unique else _panels(data, width, "quality", quality)
 
 
@@ -127,12 +127,12 @@ def _spread_out(names: list[Any]) -> list[Any]:
     """Some of the batches, evenly spread over all, the first and the last among them."""
     if len(names) <= MOST_PANELS:
         return names
-    at = np.round(np.linspace(0, len(names) - 1, MOST_PANELS)).astype(int)
-    return [names[place] for place in at]
+    chosen = np.round(np.linspace(0, len(names) - 1, MOST_PANELS)).astype(int)
+    return [names[place] for place in chosen]
 
 
 def _axis(frame: pd.DataFrame, unit: str, kind: str) -> str:
-    """What is counted from left to right."""
+    """The title of the horizontal axis."""
     clock = bool(frame["time"].notna().all())
     named = unit if kind != "quality" and unit in ("s", "min", "h", "d") else "min"
     if not clock or (kind != "quality" and unit not in ("s", "min", "h", "d")):
@@ -141,11 +141,11 @@ def _axis(frame: pd.DataFrame, unit: str, kind: str) -> str:
 
 
 def _panel(axes: Axes, panel: tuple[str, Floats, Floats, Floats]) -> str:
-    name, since, truth, said = panel
+    name, since, truth, prediction = panel
     marks = (
         ""
         if len(since) > FEW_POINTS
-        else "".join(dot(x, y, 2.0, "network-dot") for x, y in zip(axes.x(since), axes.y(said), strict=True))
+        else "".join(dot(x, y, 2.0, "network-dot") for x, y in zip(axes.x(since), axes.y(prediction), strict=True))
     )
     return "".join(
         [
@@ -153,7 +153,7 @@ def _panel(axes: Axes, panel: tuple[str, Floats, Floats, Floats]) -> str:
             axes.rows(round_ticks(*axes.ys, 4)),
             axes.columns(round_ticks(*_rising(axes.xs), 4), grid=False),
             _line(axes, since, truth, "truth"),
-            _line(axes, since, said, "network"),
+            _line(axes, since, prediction, "network"),
             marks,
         ]
     )
@@ -164,5 +164,5 @@ def _rising(ends: Range) -> Range:
 
 
 def _line(axes: Axes, x: Floats, y: Floats, kind: str) -> str:
-    at = thin(y, int(2 * axes.width))
-    return trace(axes.x(x[at]), axes.y(y[at]), kind)
+    kept = thin(y, int(2 * axes.width))
+    return trace(axes.x(x[kept]), axes.y(y[kept]), kind)

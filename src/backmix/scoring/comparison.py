@@ -1,9 +1,9 @@
-"""A network against each baseline over all folds of a backtest.
+"""The network compared with each baseline over all folds of a backtest.
 
-This module pools the predictions of folds and seeds and compares. Every pair is tested twice on the same
-windows: by the paired block bootstrap of `scoring.interval`, which decides, and by the test of
-`scoring.equal_accuracy`. The mean is taken over seeds in every draw, so that more seeds make the
-network's own luck smaller, and never the number of windows larger.
+This module pools the predictions of all folds and seeds. It compares each pair twice on the same windows: by the
+paired block bootstrap of `scoring.bootstrap`, which decides the outcome, and by the Diebold-Mariano test of
+`scoring.equal_accuracy`. Each bootstrap draw takes the mean over the seeds: more seeds reduce the influence of
+the random start, and do not count as more windows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.scoring.bootstrap import Interval
 from backmix.scoring.equal_accuracy import EqualAccuracy, diebold_mariano
-from backmix.scoring.interval import Interval
 from backmix.scoring.metrics import metrics
-from backmix.scoring.scores import Panel, Sampling, model_title, number, panels, shown, unit_title, window_loss
-from backmix.scoring.verdict import MetricDraws, Outcome, on_common, outcome_of
+from backmix.scoring.scores import (
+    PairedSamples,
+    Sampling,
+    model_title,
+    number,
+    paired_samples,
+    shown,
+    unit_title,
+    window_loss,
+)
+from backmix.scoring.verdict import MetricDraws, Outcome, on_common_windows, outcome_of
 from backmix.text import LANGUAGES, Language, say, speak
 
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spread:
-    """A score of every seed; ``values`` in the order of the seeds."""
+    """The score of each seed; ``values`` are in the order of the seeds."""
 
     values: tuple[float, ...]
 
@@ -62,11 +71,12 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Duel:
-    """The network against one baseline.
+class PairwiseComparison:
+    """The network compared with one baseline.
 
-    gain: how much better the network's score is, positive: better, with its interval; outcome: by these
-    equal: the Diebold-Mariano test of the losses (squared errors, or wrong classes)
+    gain: how much better the network's score is (positive: better); ends: the interval of the gain
+    outcome: what gain and interval come to
+    equal: the Diebold-Mariano test on the losses (squared errors, or wrong classes)
     """
 
     baseline: str
@@ -82,7 +92,7 @@ class Duel:
             with speak(lang):
                 return self.text()
         values = {**self.values, "baseline": model_title(self.baseline)}
-        sentence = say(f"backtest.duel_{self.outcome}", **values)
+        sentence = say(f"backtest.pair_{self.outcome}", **values)
         if self.equal.statistic is None or self.equal.p_value is None:
             return sentence + say("backtest.no_test", windows=f"{self.equal.windows:,}") + say("evaluation.verdict_end")
         sentence += say(
@@ -119,11 +129,12 @@ class Duel:
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
-    """What all folds come down to.
+class BacktestResult:
+    """The result over all folds.
 
-    scores: of every model by its name, over all folds; duels: best baseline of the validation parts first
-    chosen: that baseline, None where there is none
+    scores: the score of every model over all folds, by model name
+    comparisons: the network with each baseline, the one that is best on the validation parts first
+    chosen: that baseline; None when there is no baseline
     windows: judged windows of all folds together
     """
 
@@ -131,7 +142,7 @@ class Contest:
     unit: str
     share: bool
     scores: Mapping[str, Spread]
-    duels: tuple[Duel, ...]
+    comparisons: tuple[PairwiseComparison, ...]
     chosen: str | None
     windows: int
     folds: int
@@ -140,27 +151,27 @@ class Contest:
     @property
     def best(self) -> str | None:
         """The baseline that is best on the test parts."""
-        rivals = [duel.baseline for duel in self.duels]
-        return min(rivals, key=lambda name: _cost(self.metric, self.scores[name].mean)) if rivals else None
+        baselines = [pair.baseline for pair in self.comparisons]
+        return min(baselines, key=lambda name: _cost(self.metric, self.scores[name].mean)) if baselines else None
 
     @property
     def outcome(self) -> Outcome:
-        """Of the network against the chosen baseline."""
+        """The outcome of the network against the chosen baseline."""
         if not np.isfinite(self.scores[NETWORK].mean):
             return "undefined"
-        return self.duels[0].outcome if self.duels else "no_baseline"
+        return self.comparisons[0].outcome if self.comparisons else "no_baseline"
 
     @property
     def worth(self) -> bool | None:
-        """Whether the network is worth its trouble, None when there is no telling."""
-        outcomes = {duel.outcome for duel in self.duels}
-        if not self.duels or outcomes & {"too_few", "undefined"}:
+        """Whether the network is worth using; None when the scores do not decide it."""
+        outcomes = {pair.outcome for pair in self.comparisons}
+        if not self.comparisons or outcomes & {"too_few", "undefined"}:
             return None
         if outcomes == {"better"}:
             return True
         return None if outcomes <= {"better", "maybe_better"} else False
 
-    def said(self, spread: Spread) -> str:
+    def score_text(self, spread: Spread) -> str:
         """A score in words, with the ends over the seeds where there are several."""
         words = shown(spread.mean, Interval(), share=self.share, unit="" if self.share else self.unit)
         if len(spread.values) == 1:
@@ -178,67 +189,71 @@ class Contest:
             "metric": metrics.get(self.metric).title(),
             "folds": self.folds,
             "windows": f"{self.windows:,}",
-            "network": self.said(network),
+            "network": self.score_text(network),
         }
         if self.outcome in ("no_baseline", "undefined") or self.chosen is None or self.best is None:
             return say(f"backtest.verdict_{self.outcome}", **values) + say("evaluation.verdict_end")
-        values |= {"baseline": model_title(self.chosen), "score": self.said(self.scores[self.chosen])}
+        values |= {"baseline": model_title(self.chosen), "score": self.score_text(self.scores[self.chosen])}
         sentence = say(f"backtest.verdict_{self.outcome}", **values)
         if self.best != self.chosen:
             sentence += say(
-                "backtest.best_on_test", best=model_title(self.best), best_score=self.said(self.scores[self.best])
+                "backtest.best_on_test", best=model_title(self.best), best_score=self.score_text(self.scores[self.best])
             )
         return sentence + say("evaluation.verdict_end")
 
 
-def contest(frame: pd.DataFrame, task: Task, *, sampling: Sampling, horizon_rows: int = 1) -> Contest:
+def compare_with_baselines(
+    frame: pd.DataFrame, task: Task, *, sampling: Sampling, horizon_rows: int = 1
+) -> BacktestResult:
     """Compare the network with every baseline of a prediction frame with the columns ``fold`` and ``seed``.
 
     horizon_rows: how many rows ahead the windows look
     Raises ValueError when the frame has no row of the network on the test parts.
     """
     metric = metrics.get(task.scored[0])
-    facts, seeds = _facts(frame, task, "test", sampling)
-    if facts is None or f"{NETWORK}@{seeds[0]}" not in facts.panels[0].samples:
+    facts, seeds = _metric_draws(frame, task, "test", sampling)
+    if facts is None or f"{NETWORK}@{seeds[0]}" not in facts.paired[0].samples:
         raise ValueError("the frame has no row of the network on the test parts")
     names = _models(facts)
     values = {name: Spread(tuple(facts.value(f"{name}@{seed}") for seed in seeds)) for name in names}
-    rivals = [name for name in names if name != NETWORK and np.isfinite(values[name].mean)]
+    baselines = [name for name in names if name != NETWORK and np.isfinite(values[name].mean)]
     described = facts.describe()
     unit, share = described["unit"], described["share"]
-    draws = facts.draws([f"{name}@{seed}" for name in [NETWORK, *rivals] for seed in seeds])
-    chosen = best_by_validation(frame, task, rivals)
-    duels = []
-    for rival in sorted(rivals, key=lambda name: (name != chosen, names.index(name))):
-        pairs = [(f"{NETWORK}@{seed}", f"{rival}@{seed}") for seed in seeds]
+    draws = facts.draws([f"{name}@{seed}" for name in [NETWORK, *baselines] for seed in seeds])
+    chosen = best_by_validation(frame, task, baselines)
+    comparisons = []
+    for baseline in sorted(baselines, key=lambda name: (name != chosen, names.index(name))):
+        pairs = [(f"{NETWORK}@{seed}", f"{baseline}@{seed}") for seed in seeds]
         gain = float(
             np.mean(
                 [
                     facts.good(a) - facts.good(b)
-                    for a, b in zip(values[NETWORK].values, values[rival].values, strict=True)
+                    for a, b in zip(values[NETWORK].values, values[baseline].values, strict=True)
                 ]
             )
         )
         drawn = [facts.good(draws[a]) - facts.good(draws[b]) for a, b in pairs]
         ends = facts.ends(np.mean(drawn, axis=0)) if len(drawn[0]) else Interval()
-        outcome: Outcome = outcome_of(gain, ends, facts, values[rival].mean)
+        outcome: Outcome = outcome_of(gain, ends, facts, values[baseline].mean)
         if not np.isfinite(gain):
             outcome = "undefined"
-        said = {
+        blanks = {
             "metric": metric.title(),
             "level": f"{sampling.level:.0%}",
             "gain": number(abs(gain), share=share),
             "unit": "" if share or not unit else f" {unit_title(unit)}",
-            **_said(ends, share=share, turned=gain < 0),
+            **_ends_text(ends, share=share, turned=gain < 0),
         }
-        duels.append(Duel(rival, gain, ends, outcome, _equal(facts, pairs, horizon_rows), said))
-    kept = {name: values[name] for name in [NETWORK, *(duel.baseline for duel in duels)]}
-    return Contest(
+        comparisons.append(
+            PairwiseComparison(baseline, gain, ends, outcome, _equal(facts, pairs, horizon_rows), blanks)
+        )
+    kept = {name: values[name] for name in [NETWORK, *(pair.baseline for pair in comparisons)]}
+    return BacktestResult(
         metric=metric.name,
         unit=unit,
         share=share,
         scores=kept,
-        duels=tuple(duels),
+        comparisons=tuple(comparisons),
         chosen=chosen,
         windows=described["windows"],
         folds=int(frame["fold"].nunique()),
@@ -248,14 +263,16 @@ def contest(frame: pd.DataFrame, task: Task, *, sampling: Sampling, horizon_rows
 
 def scores_of(frame: pd.DataFrame, task: Task) -> dict[str, Spread]:
     """The score of every model on the test parts of a frame, seed by seed; NaN where it is undefined."""
-    facts, seeds = _facts(frame, task, "test", Sampling())
+    facts, seeds = _metric_draws(frame, task, "test", Sampling())
     if facts is None:
         return {}
     return {name: Spread(tuple(facts.value(f"{name}@{seed}") for seed in seeds)) for name in _models(facts)}
 
 
-def _facts(frame: pd.DataFrame, task: Task, part: str, sampling: Sampling) -> tuple[MetricDraws | None, list[int]]:
-    """All models of all seeds on the windows of one part, which all of them answered; folds are runs of their own."""
+def _metric_draws(
+    frame: pd.DataFrame, task: Task, part: str, sampling: Sampling
+) -> tuple[MetricDraws | None, list[int]]:
+    """The scores of all models and seeds on those windows of a part that every one of them answered; and the seeds."""
     mine = frame[frame["part"] == part]
     seeds = sorted(int(seed) for seed in mine["seed"].unique())
     batch = mine["batch"].where(mine["batch"].notna(), "").astype(str)
@@ -263,37 +280,37 @@ def _facts(frame: pd.DataFrame, task: Task, part: str, sampling: Sampling) -> tu
         model=mine["model"].astype(str) + "@" + mine["seed"].astype(str),
         batch=mine["fold"].map("{:06d}".format) + " " + batch,
     )
-    found = [panel for _, panel in panels(mine.drop(columns=["fold", "seed"]), task)]
-    if not found:
+    targets = [paired for _, paired in paired_samples(mine.drop(columns=["fold", "seed"]), task)]
+    if not targets:
         return None, seeds
-    found, silent = on_common(found)
-    found = [
-        Panel({name: sample for name, sample in panel.samples.items() if name not in silent}, panel.unit)
-        for panel in found
+    targets, silent = on_common_windows(targets)
+    targets = [
+        PairedSamples({name: sample for name, sample in paired.samples.items() if name not in silent}, paired.unit)
+        for paired in targets
     ]
-    return (MetricDraws(metrics.get(task.scored[0]), found, sampling) if found[0].samples else None), seeds
+    return (MetricDraws(metrics.get(task.scored[0]), targets, sampling) if targets[0].samples else None), seeds
 
 
 def _models(facts: MetricDraws) -> list[str]:
     """The names of the models that answered for every seed, the network first."""
     count: dict[str, int] = {}
-    for name in facts.panels[0].samples:
+    for name in facts.paired[0].samples:
         model = name.rpartition("@")[0]
         count[model] = count.get(model, 0) + 1
     most = max(count.values())
     return sorted((name for name, seen in count.items() if seen == most), key=lambda name: name != NETWORK)
 
 
-def best_by_validation(frame: pd.DataFrame, task: Task, rivals: Sequence[str]) -> str | None:
+def best_by_validation(frame: pd.DataFrame, task: Task, baselines: Sequence[str]) -> str | None:
     """The baseline with the best score on the validation parts; on the test parts where those give none."""
     for part in ("validation", "test"):
-        facts, seeds = _facts(frame, task, part, Sampling())
+        facts, seeds = _metric_draws(frame, task, part, Sampling())
         if facts is None:
             continue
         known = {
             name: float(np.mean([facts.value(f"{name}@{seed}") for seed in seeds]))
             for name in _models(facts)
-            if name in rivals
+            if name in baselines
         }
         known = {name: value for name, value in known.items() if np.isfinite(value)}
         if known:
@@ -306,13 +323,13 @@ def _equal(facts: MetricDraws, pairs: Sequence[tuple[str, str]], rows: int) -> E
     import pandas as pd
 
     each, runs = [], pd.Series(dtype=np.int64)
-    for panel, size in zip(facts.panels, facts.sizes, strict=True):
-        some = panel.any
+    for paired, size in zip(facts.paired, facts.sizes, strict=True):
+        some = paired.any
         first = np.flatnonzero(np.diff(some.paths, prepend=-1))
-        lost = [window_loss(panel.samples[other]) - window_loss(panel.samples[mine]) for mine, other in pairs]
-        at = pd.Index(some.made[first])
-        each.append(pd.Series(np.mean(lost, axis=0) / size**2, index=at))
-        runs = pd.Series(some.runs[first], index=at)
+        lost = [window_loss(paired.samples[other]) - window_loss(paired.samples[mine]) for mine, other in pairs]
+        origin = pd.Index(some.made[first])
+        each.append(pd.Series(np.mean(lost, axis=0) / size**2, index=origin))
+        runs = pd.Series(some.runs[first], index=origin)
     joined = pd.concat(each, axis=1, join="inner").mean(axis=1, skipna=False).dropna()
     stretches = runs.loc[joined.index].to_numpy()
     order = np.lexsort((joined.index.to_numpy(), stretches))
@@ -322,8 +339,8 @@ def _equal(facts: MetricDraws, pairs: Sequence[tuple[str, str]], rows: int) -> E
     return diebold_mariano(joined.to_numpy()[order], horizon=max(1, math.ceil(rows / step)), runs=stretches)
 
 
-def _said(ends: Interval, *, share: bool, turned: bool) -> dict[str, str]:
-    """The ends in words; turned: of how much worse, where the gain is of how much better."""
+def _ends_text(ends: Interval, *, share: bool, turned: bool) -> dict[str, str]:
+    """The ends of a gain as text; ``turned``: of a loss, so that both signs change."""
     if ends.low is None or ends.high is None:
         return {"low": "–", "high": "–"}
     low, high = (-ends.high, -ends.low) if turned else (ends.low, ends.high)
@@ -331,7 +348,7 @@ def _said(ends: Interval, *, share: bool, turned: bool) -> dict[str, str]:
 
 
 def _cost(name: str, value: float) -> float:
-    """A score turned so that lower is better."""
+    """A score with its sign changed where needed, so that lower is better."""
     better = metrics.get(name).better
     return abs(value) if better == "zero" else value if better == "lower" else -value
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backmix.scoring.interval import Interval, Resampler, block_length, interval
+from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
 from frames import persistent
 
 
@@ -75,7 +75,7 @@ def test_intervals_cover_what_they_promise() -> None:
         for length in (block_length(series, runs), 1):
             resampler = Resampler(runs=runs, length=length, draws=200, seed=seed)
             values = np.concatenate([w @ series / w.sum(axis=1) for w in resampler.weights()])
-            ends = interval(values, level=0.9, blocks=resampler.blocks)
+            ends = percentile_interval(values, level=0.9, blocks=resampler.blocks)
             held = not ends.excludes(0.0)
             covered, naive = (covered + held, naive) if length > 1 else (covered, naive + held)
     assert covered / 60 >= 0.8
@@ -83,11 +83,11 @@ def test_intervals_cover_what_they_promise() -> None:
 
 
 def test_too_few_stretches_give_no_interval() -> None:
-    assert not interval(np.random.default_rng(0).normal(size=200), level=0.95, blocks=4)
-    assert interval(np.random.default_rng(0).normal(size=200), level=0.95, blocks=8)
+    assert not percentile_interval(np.random.default_rng(0).normal(size=200), level=0.95, blocks=4)
+    assert percentile_interval(np.random.default_rng(0).normal(size=200), level=0.95, blocks=8)
 
 
 def test_a_score_that_most_draws_leave_undefined_has_no_interval() -> None:
     values = np.full(200, np.nan)
     values[:40] = 1.0
-    assert interval(values, level=0.95, blocks=50) == Interval()
+    assert percentile_interval(values, level=0.95, blocks=50) == Interval()

@@ -12,16 +12,16 @@ import pytest
 from backmix.data.tag import Tag
 from backmix.models.intervals.bands import Bands, ClassSets
 from backmix.report.data import ReportData
-from backmix.report.page.bands import bands as section
-from backmix.report.page.bands import sentence
+from backmix.report.page.intervals import intervals as section
+from backmix.report.page.intervals import sentence
 from backmix.report.render import render
-from backmix.scoring.bands import Banding, calibrate, with_bands
-from backmix.scoring.coverage import Banded, cover
+from backmix.scoring.coverage import CoverageResult, check_coverage
+from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, with_intervals
 from backmix.scoring.scores import Sampling
 from backmix.tasks import Task, tasks
 from backmix.text import speak
 
-NET = Banding("gru")
+NET = IntervalSettings("gru")
 
 
 def task_of(kind: str, **settings: Any) -> Task:
@@ -66,10 +66,10 @@ def drifting(*, late: float = 4.0) -> pd.DataFrame:
     )
 
 
-def covered(frame: pd.DataFrame, task: Task, banding: Banding = NET) -> Banded:
-    calibrated = calibrate(frame, task, banding)
+def covered(frame: pd.DataFrame, task: Task, settings: IntervalSettings = NET) -> CoverageResult:
+    calibrated = calibrate(frame, task, settings)
     assert calibrated is not None
-    return cover(frame, task, calibrated, banding, Sampling(draws=100))
+    return check_coverage(frame, task, calibrated, settings, Sampling(draws=100))
 
 
 def test_only_the_network_gets_intervals_and_only_where_it_was_not_calibrated() -> None:
@@ -107,9 +107,9 @@ def test_a_changed_plant_is_said_in_words_and_followed() -> None:
     assert words.startswith(f"y: asked 90%, got {split.share:.0%} [")
     assert f'Intervals that follow the plant ([intervals] kind = "adaptive") had {adaptive.share:.0%} inside' in words
     assert tone == "warn"
-    course = [piece.share for piece in found.course if piece.method == "split"]
-    assert len(course) == 24
-    assert course[-1] < course[0]
+    shares = [group.share for group in found.over_time if group.method == "split"]
+    assert len(shares) == 24
+    assert shares[-1] < shares[0]
     followed = covered(drifting(), task, replace(NET, kind="adaptive"))
     assert followed.asked[0] == adaptive
     assert followed.frame["high"].max() > 1.5 * found.frame["high"].max()
@@ -144,7 +144,7 @@ def test_batches_are_the_units_and_stages_narrow_towards_the_end() -> None:
     assert isinstance(found.calibrated, Bands)
     assert (found.calibrated.unit, found.calibrated.stage) == ("batches", "told")
     assert all(scores.units >= 9 for scores in found.calibrated.bands[0].scores)
-    widths = [piece.size for piece in found.pieces if piece.method == "split"]
+    widths = [group.size for group in found.groups if group.method == "split"]
     assert len(widths) > 2
     assert widths[1] < widths[-1] / 2
     assert found.by_batch
@@ -209,7 +209,7 @@ def test_paths_have_a_width_at_every_distance() -> None:
             truth = ahead * rng.normal(size=200)
             parts.append(frame_of(part, truth, np.zeros(200), first=first).assign(horizon=ahead))
     found = covered(pd.concat(parts, ignore_index=True), task_of("forecast"))
-    widths = {piece.place: piece.size for piece in found.pieces if piece.method == "split"}
+    widths = {group.place: group.size for group in found.groups if group.method == "split"}
     assert widths[1.0] < widths[2.0] < widths[3.0]
     assert found.asked[0].windows == 200
 
@@ -219,14 +219,16 @@ def test_a_frame_of_live_rows_has_no_truth_and_keeps_the_width_of_the_calibratio
     calibrated = calibrate(frame, task, NET)
     assert calibrated is not None
     new = frame_of("new", np.full(5, np.nan), np.arange(5.0))
-    split, adaptive = (with_bands(new, task, calibrated, replace(NET, kind=kind)) for kind in ("split", "adaptive"))
+    split, adaptive = (with_intervals(new, task, calibrated, replace(NET, kind=kind)) for kind in ("split", "adaptive"))
     pd.testing.assert_frame_equal(split, adaptive)
-    assert len(with_bands(new.iloc[:0], task, calibrated, NET)) == 0
+    assert len(with_intervals(new.iloc[:0], task, calibrated, NET)) == 0
 
 
-def _report(found: Banded) -> ReportData:
+def _report(found: CoverageResult) -> ReportData:
     kind = "fault_diagnosis" if isinstance(found.calibrated, ClassSets) else "soft_sensor"
-    return ReportData(title="T", task=task_of(kind), verdict="V", predictions=found.frame, network="gru", banded=found)
+    return ReportData(
+        title="T", task=task_of(kind), verdict="V", predictions=found.frame, network="gru", coverage=found
+    )
 
 
 @pytest.mark.parametrize("lang", ["en", "zh_TW"])
@@ -239,4 +241,4 @@ def test_the_report_says_it_in_both_languages(lang: Any) -> None:
     sets = _report(covered(frame, task_of("fault_diagnosis")))
     assert {"en": "Empty sets", "zh_TW": "空集合"}[lang] in render(sets, lang).decode()
     with speak(lang):
-        assert section(replace(numbers, banded=None)).blocks == ()
+        assert section(replace(numbers, coverage=None)).blocks == ()
