@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backmix.registry import Registry
-from backmix.text import Language, say
+from backmix.text import Language, language, say
 
 if TYPE_CHECKING:
     from backmix.report.data import ReportData
@@ -30,20 +30,25 @@ NARROW = 400
 
 @dataclass(frozen=True)
 class Figure:
-    """One drawing: a complete ``<svg>`` element and the catalogue key of the sentence below it.
+    """One drawing: a complete ``<svg>`` element and the sentence below it.
+
+    ``caption_key`` is a key of the catalogue, or the sentence itself in every language, as a figure of another
+    distribution has it; ``values`` fill its blanks.
 
     ``wide`` says that the drawing gains from the width of the page; it is then drawn twice, for
     the page and for a phone.
     """
 
     svg: str
-    caption_key: str
+    caption_key: str | Mapping[Language, str]
     values: Mapping[str, Any] = field(default_factory=dict)
     wide: bool = False
 
     def caption(self, lang: Language | None = None) -> str:
         """The sentence below the drawing."""
-        return say(self.caption_key, lang, **self.values)
+        if isinstance(self.caption_key, str):
+            return say(self.caption_key, lang, **self.values)
+        return self.caption_key[lang or language()].format(**self.values)
 
 
 Draw = Callable[["ReportData", int], Figure | None]
