@@ -77,12 +77,26 @@ MOVED = {
     "backmix.models.views": "backmix.models.members.views",
     "backmix.models.statistics": "backmix.models.members.statistics",
     "backmix.models.novelty": "backmix.models.members.novelty",
+    "backmix.serving.kept": "backmix.serving.folders",
 }
 """Where a module was, and where it is."""
 RENAMED = {
     "backmix.decision": {"Choice": "Decision"},
     "backmix.models.ensemble": {"Mixture": "Ensemble", "MIXTURE": "ENSEMBLE"},
     "backmix.models.members.member": {"Part": "Member"},
+    "backmix.models.body.carried": {
+        "Carrying": "StatefulLayer",
+        "build_carrying": "build_stateful",
+        "hand_over": "copy_weights",
+    },
+    "backmix.models.body.transformer": {"Places": "PositionEncoding"},
+    "backmix.models.intervals.adaptive": {"Ahead": "PendingPrediction", "Course": "PredictionSeries"},
+    "backmix.serving.folders": {"Told": "ResultFolder", "Kept": "ModelFolder"},
+    "backmix.training.fitting.callbacks": {"Hooks": "Callback", "Board": "TensorBoard"},
+    "backmix.training.fitting.lanes": {"deal": "assign_to_lanes", "pieces": "stretches_of"},
+    "backmix.training.fitting.outer_callbacks": {"Keeper": "LastCallback"},
+    "backmix.training.fitting.progress": {"Watch": "ProgressListener"},
+    "backmix.training.fitting.steps": {"BatchWatch": "BatchCallback", "Guard": "DivergenceGuard"},
     "backmix.training.ensemble": {
         "Mixed": "TrainedEnsemble",
         "convex": "stacking_weights",

@@ -12,9 +12,9 @@ This module draws the exception tree and owns the exit codes:
     ├── StorageError      8    disk full, no permission, I/O error
     └── Interrupted     130    Ctrl-C; the run can be resumed
 
-An error carries a key of the text catalogue and the values for it, so the same error
-reads in English and in Traditional Chinese: ``raise InputError("read.empty_file", where=path)``.
-Every sentence says where, what, and how to mend it, on one line.
+An error has a key of the text catalogue and the values for it, so that it can be shown in English and in Traditional
+Chinese: ``raise InputError("read.empty_file", where=path)``. Each message says where, what, and how to mend it, on one
+line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class BackmixError(Exception):
 
 
 def _rebuild(kind: type[BackmixError], key: str, values: dict[str, Any]) -> BackmixError:
-    """Bring an error back from another process (joblib) with its values."""
+    """Unpickle an error from another process (joblib) with its values."""
     return kind(key, **values)
 
 
@@ -62,7 +62,7 @@ class InputError(BackmixError):
 
 
 class LeakageError(BackmixError):
-    """Training would see what the plant cannot know at prediction time."""
+    """Training would use what is not known at prediction time."""
 
     exit_code = 4
 

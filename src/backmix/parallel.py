@@ -1,8 +1,8 @@
-"""Jobs that do not need one another, side by side.
+"""Independent jobs in parallel.
 
-This module spreads folds, seeds, trials, members and partitions over worker processes of this machine,
-or of a Ray or Dask cluster, through joblib. Every worker computes with one thread, so that two of them
-take half the time and not the same (benchmarks/parallel.py).
+This module runs folds, seeds, trials, networks and partitions in worker processes of this machine or of a Ray or Dask
+cluster, through joblib. Every worker computes with one thread, so that two of them take half the time
+(benchmarks/parallel.py).
 
     spread(work, jobs, Workers(4))                 four processes of this machine
     spread(work, jobs, Workers(4, "ray"))          the cluster at RAY_ADDRESS, else a local one of four
@@ -128,12 +128,12 @@ def _tell(watch: Callable[[R], None] | None, result: R) -> None:
         watch(result)
 
 
-def _abandon(told: Any) -> None:
-    """Give up what is still being worked at; joblib warns of lost work, which is what an error or Ctrl-C asks for."""
+def _abandon(running: Any) -> None:
+    """Stop the jobs that are still running, without joblib's warning about lost work."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\d+ tasks", category=UserWarning)
-        if hasattr(told, "close"):
-            told.close()
+        if hasattr(running, "close"):
+            running.close()
 
 
 def _numbered(work: Callable[[J], R], number: int, job: J) -> tuple[int, R]:
@@ -237,7 +237,7 @@ def _ignore_interrupts() -> None:
 
 @contextmanager
 def _killing() -> Iterator[None]:
-    """Whatever ends the block early ends its local workers at once, in the middle of what they do."""
+    """An error or Ctrl-C inside the block ends its local workers at once."""
     try:
         yield
     except BaseException:
@@ -357,5 +357,5 @@ def _dask(workers: Workers) -> Iterator[None]:
 
 
 def _line(fault: BaseException) -> str:
-    """What a library says, on one line."""
+    """The message of a library's error on one line."""
     return f"{type(fault).__name__}: {' '.join(str(fault).split())}"[:200]

@@ -1,15 +1,15 @@
-"""How a new part is found.
+"""Registries of the parts that others can add.
 
-This module keeps the parts of one kind (sources, data sets, plants, cells, tasks, metrics, ...)
-by name. A part is one decorated object in one file of the kind's package; parts of other
-distributions arrive through the entry-point group ``backmix.<kind>``.
+This module keeps the entries of one kind (sources, data sets, plants, cells, tasks, metrics, ...) by name. An entry is
+one decorated object in one file of the kind's package; entries of other distributions come from the entry-point group
+``backmix.<kind>``.
 
     cells = Registry("cells", package="backmix.models.cells")
 
     @cells.register("gru")
     def gru(...): ...
 
-Nothing is imported until somebody asks for a name or for the list of names.
+Nothing is imported until a name or the list of names is asked for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The parts of one kind, by name; filled on first use from ``package`` and entry points."""
+    """The entries of one kind by name, filled on first use from ``package`` and entry points."""
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
@@ -36,18 +36,18 @@ class Registry(Generic[T]):
         self._filled = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that files a part under ``name``; two parts of one name are a program fault."""
+        """Decorator that registers an object as ``name``; ValueError when the name is taken."""
 
-        def file(part: T) -> T:
+        def file(entry: T) -> T:
             if name in self._parts:
                 raise ValueError(f"two {self.kind} are named {name!r}")
-            self._parts[name] = part
-            return part
+            self._parts[name] = entry
+            return entry
 
         return file
 
     def get(self, name: str) -> T:
-        """The part called ``name``; PlanError with the nearest names when there is none."""
+        """The entry called ``name``; PlanError with the nearest name when there is none."""
         self._fill()
         if name not in self._parts:
             near = get_close_matches(name, self._parts, n=1)
@@ -61,7 +61,7 @@ class Registry(Generic[T]):
         return self._parts[name]
 
     def names(self) -> list[str]:
-        """The names of all parts, in alphabetical order."""
+        """All names in alphabetical order."""
         self._fill()
         return sorted(self._parts)
 

@@ -1,7 +1,7 @@
-"""How anything is written to disk, and who may write.
+"""Atomic writes and locks of folders.
 
-This module keeps files whole: a file is either the old one or the new one, never a torn one, and
-a folder has one writer at a time. Every stage that leaves something on disk goes through here.
+This module writes files whole: after a crash there is the old file or the new one, never a part of it. A folder has
+one writer at a time. Everything that the package writes to disk goes through here.
 
     write_atomic(path, content)    temporary file in the same folder, fsync, rename, fsync of the folder
     hold(folder)                   the lock of a run folder; a second process is told who holds it
@@ -27,7 +27,7 @@ from backmix.text import say
 
 LOCK = ".lock"
 _PREFIX, _SUFFIX = ".partial-", ".tmp"
-_PATIENCE = 0.5  # seconds a newcomer waits for the holder to have written its name
+_PATIENCE = 0.5  # seconds to wait until the holder has written its name
 _REASONS = {
     errno.ENOSPC: "storage.reason_full",
     errno.EDQUOT: "storage.reason_quota",
@@ -46,9 +46,9 @@ def write_atomic(path: str | Path, content: bytes | str | Callable[[BinaryIO], N
     """Write a whole file or leave the old one untouched, whatever happens in between.
 
     ``content`` is the bytes, the text (UTF-8), or a function that writes into an open binary file.
-    Raises StorageError (storage.cannot_write) for anything the disk refuses; the temporary file is
-    removed then, and after a kill the next `hold` of the folder removes it. The one refusal after
-    the new file is in its place (storage.unconfirmed) says so.
+    Raises StorageError (storage.cannot_write) when the disk refuses; the temporary file is removed then, and after a
+    kill by the next `hold` of the folder. StorageError (storage.unconfirmed) means that the new file is in place, but
+    that the disk did not confirm it.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -102,7 +102,7 @@ def hold(folder: str | Path) -> Iterator[Path]:
         if not taken:
             raise BusyError("storage.busy", where=folder, **_holder(lock))
         with loud(folder):
-            # after the lock, so that nobody's live draft is taken for a dead one
+            # with the lock held, so that no draft of a live writer is removed
             for draft in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
                 draft.unlink(missing_ok=True)
             _sign(
@@ -126,7 +126,7 @@ def hold(folder: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def loud(path: str | Path, key: str = "storage.cannot_write") -> Iterator[None]:
-    """Turn what the operating system says into a StorageError about ``path``."""
+    """Turn an error of the operating system into a StorageError about ``path``."""
     try:
         yield
     except OSError as fault:
@@ -136,7 +136,7 @@ def loud(path: str | Path, key: str = "storage.cannot_write") -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; systems on which a folder cannot be opened need no such step."""
+    """Make a rename durable; not needed where a folder cannot be opened (Windows)."""
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -152,7 +152,7 @@ def _sign(lock: int, text: str) -> None:
 
 
 def _holder(lock: int) -> dict[str, Any]:
-    """Who signed the lock; a holder that has just taken it gets a moment to sign."""
+    """Who holds the lock; waits a moment for a holder that has only just taken it."""
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         os.lseek(lock, 0, os.SEEK_SET)
@@ -167,7 +167,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(lock: int) -> bool:
-        # one byte far behind the text, because a locked byte cannot be read by others
+        # one byte far beyond the text, because others cannot read a locked byte
         os.lseek(lock, 1 << 30, os.SEEK_SET)
         try:
             msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)

@@ -43,7 +43,7 @@ def show_counsel(counsel: Sequence[Counsel]) -> None:
 
 
 def path_lines(facts: CourseFacts) -> list[str]:
-    """The questions of the tree as they are answered, and what they come to."""
+    """The questions of the tree with their answers, and the conclusion."""
     steps = path(facts)
     lines = [
         say(
@@ -92,7 +92,7 @@ def show_tree(*, as_json: bool) -> None:
 
 
 def rule_tables() -> list[tuple[Topic, list[str], list[list[str]]]]:
-    """A table for each topic: heads, and a row for each rule; the cells stand in the tree."""
+    """A table for each topic: heads, and a row for each rule; rules for the cell are in the tree."""
     tables = []
     for topic in (*(topic for topic in SETTING if topic != "cell"), "practice"):
         rules = [rule for rule in RULES if rule.topic == topic]

@@ -1,4 +1,4 @@
-"""Where workers may run, as the command line names it.
+"""The backends of parallel workers.
 
 This module holds the choices of ``--on``.
 """

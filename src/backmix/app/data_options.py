@@ -1,8 +1,7 @@
-"""How to read a table, as options of the command line say.
+"""Options of the command line that say how to read a table.
 
-This module turns ``--data KEY=VALUE`` into the ``[data]`` section of a plan, so that a question of
-the reader ("[data] day_first = ...") can be answered where there is no plan yet, and checks the
-name of a data set or plant.
+This module turns ``--data KEY=VALUE`` into the ``[data]`` section of a plan, for commands without a plan, and checks
+the name of a data set or plant.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def _value(text: str) -> Any:
 
 @contextmanager
 def without_plan() -> Iterator[None]:
-    """Say how a setting of ``[data]`` is given where there is no plan to write it into."""
+    """Add to an error about ``[data]`` how to give the setting on the command line."""
     try:
         yield
     except InputError as fault:

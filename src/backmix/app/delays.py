@@ -1,7 +1,7 @@
 """Dead times on the screen.
 
-This module prints what a scan for dead times found, the lines of a plan that follow from it, and saves
-the picture.
+This module prints the result of a scan for dead times and the lines of a plan that follow from it, and saves the
+picture.
 """
 
 from __future__ import annotations

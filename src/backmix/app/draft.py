@@ -1,4 +1,4 @@
-"""A first plan for a table nobody has described yet.
+"""A first plan for a new table.
 
 This module looks at a table and drafts a commented plan: what to predict, which columns serve as
 inputs, which to leave out and why. Every guess is written where the reader can change it.
@@ -100,7 +100,7 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
 
 
 def _kind(table: Table, name: str) -> str:
-    """The task that most likely is meant: by what the target holds, and how often in a batch."""
+    """The most likely task, from the values of the target and how often it has one in a batch."""
     if table.tag(name).categories:
         return "fault_diagnosis"
     if table.batch is None:
@@ -165,7 +165,7 @@ def _batch(table: Table) -> str | None:
 
 
 def _target(table: Table) -> str:
-    """What most likely is to be predicted: a labelled class, a laboratory value, else the last number."""
+    """The most likely target: a labelled class, a laboratory value, else the last column of numbers."""
     classes = [tag.name for tag in table.tags if 2 <= len(tag.categories) <= MOST_CLASSES]
     numbers = [tag.name for tag in table.tags if not tag.categories and _useless(table, tag) is None]
     for names, words in ((classes, CLASS_WORDS), (numbers, QUALITY_WORDS), (classes, QUALITY_WORDS)):

@@ -67,15 +67,12 @@ def _language_first(arguments: list[str]) -> list[str]:
 
 
 def _language(arguments: list[str]) -> Language:
-    """The language asked for with ``--lang``, known before any help text is made."""
-    for position, word in enumerate(arguments):
-        value = (
-            word.partition("=")[2]
-            if word.startswith("--lang=")
-            else (arguments[position + 1] if word == "--lang" and position + 1 < len(arguments) else None)
-        )
+    """The language asked for with ``--lang``, which stands first, known before any help text is made."""
+    option, _, value = arguments[0].partition("=") if arguments else ("", "", "")
+    if option == "--lang":
+        value = value or "".join(arguments[1:2])
         for known in LANGUAGES:
-            if value is not None and value.replace("-", "_").lower() == known.lower():
+            if value.replace("-", "_").lower() == known.lower():
                 return known
     return language()
 

@@ -1,4 +1,4 @@
-"""What a command found, on the screen.
+"""The results of commands on the screen.
 
 This module prints runs, bundles, audits, advice and comparisons, for people or as JSON.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def show_run(run: Run, *, as_json: bool) -> None:
-    """Scores, verdict and the path of the report, the path last but the verdict."""
+    """Scores, the path of the report, and the verdict last."""
     if as_json:
         show_json(run.to_dict())
         return
@@ -94,8 +94,8 @@ def _note(entry: Any) -> dict[str, Any]:
 
 
 def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, as_json: bool) -> None:
-    """The course, what "auto" would become, and what was measured; the size of the network, the known labels, and
-    after how long inputs are seen in the target."""
+    """The advice of the course, what "auto" becomes, and what was measured; the size of the network, which labels are
+    known, and the dead times of the inputs."""
     from backmix.app.advice import show_counsel
     from backmix.app.delays import delays_to_dict, show_delays
     from backmix.models.size import memory, parameters
@@ -176,7 +176,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
 
 
 def _rule(bundle: Bundle) -> dict[str, str]:
-    """Which labels are known at the moment of prediction, by language, as the run said it."""
+    """Which labels are known at the time of prediction, by language, as the run recorded it."""
     from backmix.scoring.leakage.availability import rule, texts
 
     preprocessing = bundle.preprocessing

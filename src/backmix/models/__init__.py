@@ -2,9 +2,9 @@
 
 In: an `Architecture` in numbers and names, and arrays (B, T, F).
 Out: a Keras network with its head and loss, or the same network in NumPy, and arrays (B, O).
-`cells` holds one file per recurrent cell, `kernels` the way to the C++ code, `reference` the float64 oracle that
-both are checked against. Nothing here knows a data frame. What the light runtime needs loads neither Keras nor
-pydantic: names are loaded when first asked for.
+`cells` holds one file per recurrent cell, `kernels` calls the C++ code, `reference` is the float64 oracle that both
+are checked against. Nothing here knows a data frame. Names are loaded when first used, so that the light runtime
+loads neither Keras nor pydantic.
 """
 
 from __future__ import annotations

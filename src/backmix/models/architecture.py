@@ -36,7 +36,7 @@ ANSWERS = ("row", "path", "every", "window")
 STEPPED = ("path", "window")
 """Answers that a decoder can give."""
 FEEDBACK = ("states", "attention")
-"""Decoders that are fed with what they said at the step before."""
+"""Decoders that are fed their own output of the step before."""
 DECODERS = ("none", "repeat", *FEEDBACK)
 
 
@@ -156,7 +156,7 @@ class Architecture:
 
     @property
     def called(self) -> str:
-        """What scores call the network: its cell, or "transformer"."""
+        """The name of the network in scores: its cell, or "transformer"."""
         return self.cell if self.body == "recurrent" else self.body
 
     @property
@@ -166,12 +166,12 @@ class Architecture:
 
     @property
     def feedback(self) -> bool:
-        """Whether a decoder sees what it said at the step before."""
+        """Whether the decoder is fed its own output of the step before."""
         return self.decoder in FEEDBACK
 
     @property
     def by_row(self) -> bool:
-        """Whether the head stands on every row of the window itself."""
+        """Whether the head is applied to every row of the window."""
         return self.answer == "every" or (self.answer == "window" and self.decoder == "none")
 
     @property

@@ -70,9 +70,9 @@ def use_engine() -> Any:
 def compiling_once() -> Iterator[None]:
     """Inside this block JAX compiles the same program once, however many networks run it.
 
-    Programs wait in a folder of their own that is gone behind the block; a cache that the user has set up for
-    JAX is used instead, as he left it. Other engines are left alone. (Measured: a network of the same form takes
-    0.3 s to be ready instead of 1.4; benchmarks/LOG.md.)
+    Compiled programs are kept in a temporary folder until the block ends. If the user has set up a compilation cache
+    for JAX, that one is used. Other engines are not changed. (Measured: a second network of the same form is ready
+    in 0.3 s instead of 1.4 s; benchmarks/LOG.md.)
     """
     if use_engine().backend.backend() != "jax":
         yield

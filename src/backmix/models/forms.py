@@ -1,7 +1,7 @@
 """Which fields of an architecture go together.
 
-This module refuses combinations that mean nothing, each with the way out, and says what a form
-has that the light runtime lacks.
+This module refuses combinations that make no sense and says how to mend them. It also lists the settings of an
+architecture that the light runtime or plain Keras cannot run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a network ends in.
+"""The last layer of a network.
 
-This module defines `Head` and registers the four heads: a number, several numbers, one of two
-classes, one of many. It is the one place that knows activations and losses of outputs.
+This module defines `Head` and registers the four heads: a number, several numbers, one of two classes, one of many.
+Only here is said which activation the outputs have.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What training makes small.
+"""The losses that training minimises.
 
-This module registers the losses and chooses among them, with the reason. It also refuses the
-pairs that cannot work, such as a logarithmic loss on a target that goes below -1.
+This module registers the losses and chooses one, with the reason. It refuses a loss that cannot work with the
+outputs or targets, such as a logarithmic loss on a target that goes below -1.
 """
 
 from __future__ import annotations

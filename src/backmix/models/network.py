@@ -1,8 +1,7 @@
 """From an architecture to a Keras network.
 
-This module builds every network there is: a body (`encoders`, `transformer`), what is known of the
-window as a whole, perhaps a decoder (`decoders`), dense layers, and a head. It also holds
-`ModelPlan`, the plan section that asks for one.
+This module builds every network: a body (`encoders`, `transformer`), a vector for the whole window or a decoder
+(`decoders`), dense layers, and a head. It also holds `ModelPlan`, the section of a plan that describes the network.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ from backmix.text import say
 class ModelPlan(PlanSection):
     """``[model]``: the network; what is "auto" is chosen by `training.advice`, with its reason.
 
-    recipe: "auto" trains several networks, each stopped on another block of time, and weighs their mean against
-        models without a memory; "course" trains one network, stopped on the validation part
-    members: networks of the recipe "auto", one per block; with 1 the validation part is the block of the only one;
-        with "auto" two per block where most of the answer is theirs
-    beside: what is tried beside them, by registered names; none with ``[]``
-    taught: "blocks" keeps each network as it was stopped on its block; "all" trains it again on all windows, for as
-        many epochs as the networks needed in the median
-    learns: what the networks learn: the target, or what the models beside them leave of it ("residual")
+    recipe: "auto" trains an ensemble: several networks, each stopped early on another block of time, and simple
+        models, with stacking weights; "course" trains one network, stopped early on the validation part
+    members: how many networks "auto" trains, one per block. 1 uses the validation part as the only block; "auto"
+        trains two per block where the networks have most of the weight
+    beside: registered names of the simple models to try in the ensemble; ``[]`` for none
+    taught: "blocks" keeps each network as early stopping left it; "all" trains it again on all windows, for the
+        median number of epochs that the networks needed
+    learns: "target", or "residual" for networks that learn the errors of the simple models
     cell: a registered cell
     units: size of every recurrent layer, from the input on
     dropout, recurrent_dropout: in every recurrent layer, on x_t and on h_{t-1}
@@ -208,7 +207,7 @@ def build(architecture: Architecture, *, seed: int) -> Any:
         y = keras.ops.reshape(y, (-1, a.horizon * a.outputs))
     model = keras.Model(inputs, y, name="backmix")
     _check_weights(a, model)
-    model.architecture = a  # whoever holds a network can ask what its outputs are
+    model.architecture = a
     return model
 
 
@@ -244,7 +243,7 @@ def _body(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
 
 
 def _vector(a: Architecture, encoded: Encoded, x: Any, mask: Any, seeds: Seeds) -> Any:
-    """What is known of a window as a whole, (B, V): last state, context, statistics."""
+    """One vector per window, (B, V): the last state and, where asked for, context, statistics and all rows."""
     parts = [encoded.last]
     if a.attention:
         from backmix.models.body.attention import AdditiveWeights, context

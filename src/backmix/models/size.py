@@ -22,7 +22,7 @@ BYTES = 4
 COPIES = 4
 """Weights, their gradients and the two moments of Adam."""
 UNKNOWN_ROWS = 100
-"""Rows taken for a window of unknown length when the caller knows none either."""
+"""Rows assumed for a window when neither the architecture nor the caller says how many it has."""
 
 
 INNER = 2
@@ -38,10 +38,10 @@ class Layer:
 
     inputs, size: the columns that go in and come out; shapes: of its weights by role
     where: how often it runs over a window
-    kept: numbers that training keeps for the way back and works with, per run
-    pairs: the same per run and row that it looks at
-    shown: numbers it hands on in prediction, per run; 0 for what runs once and hands on a vector
-    looked: what prediction works with per row that it looks at, for as many runs as go on at once
+    kept: numbers per run that training keeps for backpropagation
+    pairs: numbers that training keeps per run and row attended to
+    shown: numbers per run that the layer passes on in prediction; 0 for a layer that runs once and passes on a vector
+    looked: numbers that prediction needs per row attended to, for all runs that go on at the same time
     """
 
     name: str
@@ -61,7 +61,7 @@ class Layer:
 
 
 def layers(architecture: Architecture) -> Iterator[Layer]:
-    """The layers with parameters, from the input on; names as in the built Keras model."""
+    """The layers with parameters, from the input to the head; names as in the built Keras model."""
     a = architecture
     yield from _transformer(a) if a.body == "transformer" else _recurrent(a)
     if a.feedback:
@@ -216,7 +216,7 @@ def _repeat(a: Architecture, inputs: int) -> Layer:
 
 
 def _feedback(a: Architecture) -> Layer:
-    """The decoder that sees what it said before, with all that is in it."""
+    """The decoder that is fed its own last output, with its cell, attention, dense layers and head."""
     looks = a.decoder == "attention"
     inputs = a.outputs + a.future + (a.width if looks else 0)
     shapes = {"start": (a.outputs,), **_cell(a, inputs, a.width)}

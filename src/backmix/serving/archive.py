@@ -1,9 +1,8 @@
-"""A zip file that may come from anybody.
+"""The zip file of a bundle.
 
-This module writes and reads the container of a bundle: a zip whose members are listed with size
-and sha256 in ``manifest.json``. Reading trusts nothing: only known member names are accepted, sizes
-are bounded before a byte is unpacked and while bytes are read, every digest must match, and nothing
-is ever extracted to a path. The digests find damage; they do not prove who made the file.
+This module writes and reads a zip whose members are listed with size and sha256 in ``manifest.json``. Files are not
+trusted: only known member names are accepted, sizes are limited before and while members are unpacked, every digest
+must match, and nothing is extracted to disk. The digests find damage; they do not prove who made the file.
 """
 
 from __future__ import annotations

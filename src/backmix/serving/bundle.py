@@ -1,9 +1,8 @@
-"""One file that holds all a model needs to run, and nothing that can run by itself.
+"""The bundle: one file with all that a model needs to run, and no code.
 
-This module defines `Bundle`: recipe (tags, units, repair rules, window form, scalers),
-architecture, weights, the plan and the scores it was judged by. Weights are safetensors, the rest
-is JSON; the network is rebuilt by our own builder from a checked architecture. Opening a bundle
-never executes anything from it.
+This module defines `Bundle`: preprocessing (tags, units, repair rules, windows, scalers), architecture, weights, the
+plan and the scores. Weights are safetensors, the rest is JSON; the network is rebuilt by our own builder from a
+checked architecture. Opening a bundle never executes anything from it.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _AT_PREDICTION = {
     "repair.irregular": "bundle.irregular",
     "read.all_missing": "bundle.input_missing",
 }
-"""What is said where the model is given, so that no setting of its plan can mend the table."""
+"""Errors of preprocessing and the error for them at prediction, where changing the plan cannot help."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +61,8 @@ class Bundle:
     plan: the resolved plan as TOML text
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
-    composition: what an ensemble is made of; None for one network alone
-    intervals: how far results lie from predictions (`models.intervals.bands`); None where nobody has calibrated it
+    composition: the members of an ensemble; None for one network alone
+    intervals: calibrated prediction intervals (`models.intervals.bands`); None where there are none
     """
 
     preprocessing: Preprocessing
@@ -78,7 +77,7 @@ class Bundle:
 
     @classmethod
     def of(cls, model: Any, **others: Any) -> Bundle:
-        """A bundle of a trained Keras network, or of an `Ensemble`, with the other fields as they are given."""
+        """A bundle of a trained Keras network or an `Ensemble`; ``others`` are the other fields."""
         if isinstance(model, Ensemble):
             return cls(
                 architecture=model.architecture,
@@ -90,7 +89,7 @@ class Bundle:
 
     @cached_property
     def network(self) -> Any:
-        """The Keras network with the bundle's weights, or the ensemble of several."""
+        """The Keras network with the bundle's weights, or the `Ensemble`."""
         if self.composition is None:
             return _built(self.architecture, self.weights)
         members = tuple(
@@ -112,7 +111,7 @@ class Bundle:
 
     @property
     def inside(self) -> Any:
-        """The Keras network that can be looked into: of an ensemble the one that was stopped on the validation part."""
+        """The Keras network to inspect; of an ensemble the one that was stopped on the validation part."""
         return self.network if self.composition is None else self.network.members[-1]
 
     @property
@@ -122,11 +121,11 @@ class Bundle:
 
     @property
     def period(self) -> Period | None:
-        """The time that the model has learned from; None where it has no clock or does not know."""
+        """The period of the training rows; None where it is not known."""
         return _period(self.scores)
 
     def start(self, where: str) -> Start:
-        """This model as the beginning of another training; ``where`` names it in messages.
+        """This model as the starting point of another training; ``where`` names it in messages.
 
         Of an ensemble it is the network that was stopped on the validation part, the last one.
         """
@@ -151,7 +150,7 @@ class Bundle:
         Columns are found by name; the frame is that of `scoring.predictions` with a column
         ``quality``, the worst quality in the window, and the columns of `scoring.prediction_intervals` where the bundle
         holds intervals. The ledger says what was done to the rows. ``workers`` score partitions of the windows
-        side by side.
+        in parallel.
 
         Raises InputError when a column is missing or no window fits.
         """
@@ -176,7 +175,7 @@ class Bundle:
     ) -> tuple[pd.DataFrame, Ledger]:
         """Read a file as the training table was read, then `predict`.
 
-        lab: the laboratory file of these rows, for a model that is shown past results from such a file.
+        lab: the laboratory file of these rows, for a model whose inputs include past results from such a file.
         ``settings`` replace single fields of the reading (``sheet="May"``).
         """
         names = {tag.name for tag in self.preprocessing.wanted}
@@ -188,7 +187,7 @@ class Bundle:
             "query": None,
             "protocol": None,
             "lab": self._lab(lab),
-            # a new file need not have the columns that only training used
+            # a new file need not have the columns that were used in training only
             "tags": tuple(tag for tag in self.read.tags if tag.name in names),
         }
         plan = Plan.check({"data": self.read.model_dump() | replaced | settings}, where="predict").data
@@ -281,13 +280,13 @@ def _built(architecture: Architecture, weights: Weights) -> Any:
 
 
 def start_of(plan: Plan, base: Path) -> Start | None:
-    """The model that a plan's training goes on from (``[training] warm_start``, from ``base``), if any."""
+    """The model that a plan's training starts from (``[training] warm_start``, relative to ``base``), if any."""
     name = plan.training.warm_start
     return None if name is None else Bundle.load(base / name).start(name)
 
 
 def _period(scores: Mapping[str, Any]) -> Period | None:
-    """What the scores say of the time that was learned from; ValueError, KeyError or TypeError when it is no time."""
+    """The period of the training rows as the scores say it; ValueError, KeyError or TypeError when it is malformed."""
     known = scores.get("trained_on")
     if known is None:
         return None

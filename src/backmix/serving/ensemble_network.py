@@ -50,7 +50,7 @@ class EnsembleNetwork(Stepper):
         self.state_size = sum(self._sizes) + self._kept
 
     def carry(self, rows: Floats, state: State) -> tuple[Floats, State]:
-        """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
+        """Rows (N, F) one after the other: outputs (N, O) and the state after the last row."""
         network_outputs, after, offset = [], [], 0
         for network, size in zip(self._networks, self._sizes, strict=True):
             out, new_state = network.carry(rows, np.ascontiguousarray(state[offset : offset + size]))
@@ -79,7 +79,7 @@ class EnsembleNetwork(Stepper):
     def predict(
         self, windows: Floats, lengths: NDArray[np.int64] | None, ended: NDArray[np.bool_] | None = None
     ) -> Floats:
-        """Windows (B, T, F), each from rest: outputs (B, O).
+        """Windows (B, T, F), each from the initial state: outputs (B, O).
 
         lengths: (B,) real rows of each; ended: (B,) whether a window is a whole batch
         """

@@ -5,8 +5,8 @@ unpacks, another computes, and only a few blocks are in memory at any time.
 
     account = score_history(Runtime.load("quality.backmix"), "2025.parquet", "scored.parquet")
 
-Rows hang together until a number is missing or the clock jumps: there a stretch ends, and the next
-one begins from rest, as windows never cross such a place in training either.
+A stretch of rows ends where a number is missing or the clock jumps, and the next one begins from the initial state:
+in training, too, windows never cross such a place.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ COMPARED = 2000
 class HistoryAccount:
     """What became of the rows: read = predicted + without.
 
-    without: rows with no prediction: a missing number, or (windows) no whole window behind them
-    stretches: how often the state began from rest
-    difference: the largest difference, in the unit of the target, between carrying and the windows
-        the model was trained on, over the first stretch; None in windows mode, for a model that was
-        trained with a carried state, or where no window fits
-    as_trained: whether the mode is the one that the model was trained for
+    without: rows without a prediction: a number is missing, or (windows) there is no whole window
+    stretches: how often the state was reset
+    difference: the largest difference, in the unit of the target, between carrying the state and predicting windows,
+        over the first stretch; None in windows mode, for a model trained with a carried state, or where no window fits
+    as_trained: whether the model was trained in this mode
     """
 
     read: int
@@ -72,10 +71,10 @@ def score_history(
 ) -> HistoryAccount:
     """Predict at every row of a Parquet file; write a Parquet file, whole or not at all.
 
-    mode: "windows" predicts from the last ``lookback`` rows, as in training; "carried" hands the state
-        on from row to row and never forgets by itself, which is right for models that were trained so
-        (`Runtime.carried`) and measured here for all others (`HistoryAccount.difference`)
-    time: the column of the clock; rows further apart than ``max_gap`` seconds do not hang together
+    mode: "windows" predicts from the last ``lookback`` rows, as in training; "carried" carries the state from row to
+        row, as models with `Runtime.carried` were trained; for other models the difference is measured
+        (`HistoryAccount.difference`)
+    time: the column of the clock; a stretch ends where rows are more than ``max_gap`` seconds apart
     The new file has the clock (or the row number from 1), ``prediction`` (``prediction:NAME`` for several
     targets, ``p:NAME`` for classes), and ``quality``: "uncertain" in carried mode while fewer than
     ``lookback`` rows have been seen since the start, "bad" (and null) where there is no prediction.
@@ -151,7 +150,7 @@ class _Source:
 
 
 class _HistoryScorer(ABC):
-    """Predictions block by block; what hangs together across blocks is remembered here.
+    """Predicts block by block and remembers the stretch that goes on into the next block.
 
     stretches: how many have begun; difference: see `HistoryAccount`
     """
@@ -174,7 +173,7 @@ class _HistoryScorer(ABC):
             steps = np.diff(block.time, prepend=block.time[:1] if self._last is None else self._last)
             breaks = (steps > self._most) | (steps < np.timedelta64(0, "ns"))
             self._last = block.time[-1]
-        # a stretch begins at a sound row behind an unsound one or a jump of the clock
+        # a stretch begins at a complete row after an incomplete one or after a jump of the clock
         before = np.concatenate([[self._open], sound[:-1]])
         begins = np.flatnonzero(sound & (~before | breaks))
         edges = np.unique(np.concatenate([[0], begins, np.flatnonzero(~sound & before)])).astype(np.int64)
@@ -184,14 +183,14 @@ class _HistoryScorer(ABC):
             if first in begins:
                 self.begin()
                 self.stretches += 1
-            # unsound rows end a stretch at an edge of their own, so that all rows from here to `end` are sound
+            # incomplete rows have edges of their own, so all rows from here to `end` are complete
             predictions[first:end], quality[first:end] = self.rows(block.values[first:end])
         self._open = bool(sound[-1]) if count else self._open
         return predictions, quality
 
     @abstractmethod
     def begin(self) -> None:
-        """A new stretch begins: from rest."""
+        """Reset at the beginning of a stretch."""
 
     @abstractmethod
     def rows(self, values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
@@ -199,7 +198,7 @@ class _HistoryScorer(ABC):
 
 
 class _SlidingWindows(_HistoryScorer):
-    """Windows, each from rest; the rows that the next block's first windows need are kept."""
+    """Predicts windows; the rows that the first windows of the next block need are kept."""
 
     def __init__(self, runtime: Runtime, max_gap: float | None) -> None:
         super().__init__(runtime, max_gap)
@@ -225,7 +224,7 @@ class _SlidingWindows(_HistoryScorer):
 
 
 class _CarriedState(_HistoryScorer):
-    """One state handed on from row to row."""
+    """Carries one state from row to row."""
 
     def __init__(self, runtime: Runtime, max_gap: float | None) -> None:
         super().__init__(runtime, max_gap)
@@ -248,7 +247,7 @@ class _CarriedState(_HistoryScorer):
         )
 
     def _compare(self, values: Floats, predictions: Floats) -> float | None:
-        """How far carrying is from the windows of training, as the stretch goes on."""
+        """The largest difference between carrying the state and predicting windows."""
         steps = self.runtime.lookback
         if steps is None or self.runtime.carried or self.runtime.shown is not None or len(values) < steps:
             return None

@@ -1,7 +1,7 @@
-"""The intervals that a bundle holds.
+"""The prediction intervals of a bundle.
 
-This module reads ``intervals.json`` from a bundle of unknown origin, looks whether it belongs to the bundle's
-recipe, and writes the intervals beside new predictions. Bundles without it are as good as ever.
+This module reads ``intervals.json`` from a bundle of unknown origin, checks that it fits the preprocessing, and adds
+the intervals to new predictions. A bundle may have none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MEMBER = "intervals.json"
 
 
 def read_intervals(members: Members) -> Calibrated | None:
-    """What the members of a bundle say of intervals; None where they say nothing.
+    """The intervals of a bundle; None where it has none.
 
     Raises BundleError, ValueError, KeyError or TypeError when it is malformed.
     """
@@ -31,7 +31,7 @@ def read_intervals(members: Members) -> Calibrated | None:
 
 
 def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> bool:
-    """Whether these are intervals of what the recipe's task answers."""
+    """Whether these are intervals for the outputs of this preprocessing's task."""
     task = preprocessing.task
     if isinstance(intervals, Bands):
         names = {tag.name for tag in task.targets}

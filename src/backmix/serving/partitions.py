@@ -1,7 +1,7 @@
-"""Many windows scored side by side.
+"""Windows scored in parallel.
 
 This module cuts windows into as many partitions as there are workers and lets each worker score one. A prediction
-depends on its own window alone, so where the cuts lie changes nothing.
+depends on its own window alone, so the cuts do not change it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class _Partition:
 
 
 def score(bundle: Bundle, windows: Windows, workers: Workers = HERE) -> Outcome:
-    """What the model says of windows, in their order.
+    """The outcome of the model on windows, in their order.
 
-    A worker has one thread and rounds in another order than all of this process's: the last bits may differ
-    from one worker here, not with the number of workers elsewhere.
+    A worker has one thread and may round differently from this process with all its threads; the result does not
+    depend on the number of workers.
     """
     count = min(workers.count, len(windows))
     if workers == HERE or count < 1:
         return _scored(_Partition(bundle, windows))
-    bare = replace(bundle, reports={}, scores={})  # a fresh one: the network that was built stays here
+    bare = replace(bundle, reports={}, scores={})  # without the network that was built here
     jobs = [_Partition(bare, windows.subset(positions)) for positions in np.array_split(np.arange(len(windows)), count)]
     return Outcome.joined(spread(_scored, jobs, workers, apart=True))
 

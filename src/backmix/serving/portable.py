@@ -1,8 +1,8 @@
 """A network that predicts with NumPy alone.
 
-This module does what the native `Network` does, by the float64 steps of the cells, for machines where the kernels
-were not compiled and for cells that the kernels do not know: slower by a factor of ten to a hundred, the same numbers
-to 1e-5.
+This module has the interface of the native `Network` and runs the float64 steps of the cells, for machines where the
+kernels were not compiled and for cells that the kernels do not have. It is ten to a hundred times slower and gives
+the same numbers to 1e-5.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class PortableNetwork(Stepper):
         self.state_size = sum(a.units) * len(self._cell.states)
 
     def carry(self, rows: Floats, state: State) -> tuple[Floats, State]:
-        """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
+        """Rows (N, F) one after the other: outputs (N, O) and the state after the last row."""
         outputs = []
         for first in range(0, len(rows), BLOCK):
             y = self._scaled(rows[first : first + BLOCK]).astype(np.float64)[None]
@@ -64,7 +64,7 @@ class PortableNetwork(Stepper):
         return np.concatenate(outputs) if outputs else np.empty((0, self._network.architecture.outputs)), state
 
     def predict(self, windows: Floats, lengths: NDArray[np.int64] | None) -> Floats:
-        """Windows (B, T, F), each from rest: outputs (B, O); lengths: (B,) real rows of each."""
+        """Windows (B, T, F), each from the initial state: outputs (B, O); lengths: (B,) real rows of each."""
         x = self._scaled(windows).astype(np.float64)
         mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
         outputs = [

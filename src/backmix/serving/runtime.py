@@ -7,9 +7,9 @@ time with a state that the caller holds:
     state = runtime.start()
     y, state = runtime.step(row, state)
 
-Rows are plant values in the order of `Runtime.inputs`; what comes back is in the units of the
-targets (or a probability per class). A value outside the range of training is brought to its edge,
-as everywhere; holes and spikes are the caller's: a missing number is refused, never guessed.
+Rows are plant values in the order of `Runtime.inputs`; predictions are in the units of the targets (or a
+probability per class). Values outside the range of training are clipped to it, as in training. The caller repairs
+holes and spikes: a missing number is refused, never guessed.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Runtime:
     targets: the tags that are predicted; units: of the outputs, "" where there is none
     classes: the class names, () for regression
     lookback: rows of the windows it was trained on; None for whole batches
-    shown: how many rows of a window, the newest, show known past targets; None for all
-    carried: whether it was trained with a state handed on from row to row, from `start` at the first row of
-        every stretch: then `step` and `carry` are what it was trained for, and windows are not
+    shown: in how many of the newest rows of a window past targets are inputs; None for all
+    carried: whether it was trained with a state carried from row to row, from `start` at the first row of every
+        stretch; then use `step` and `carry`, not windows
     native: whether the kernels run it; without them it is ten to a hundred times slower
-    intervals: how far results lie from predictions; None where nobody has calibrated it
+    intervals: calibrated prediction intervals; None where there are none
     """
 
     inputs: tuple[str, ...]
@@ -71,7 +71,7 @@ class Runtime:
     _center: Floats
     _scale: Floats
     _plain: int
-    _said: int
+    _values: int
     _states: int
     _whole_windows: bool
 
@@ -79,9 +79,9 @@ class Runtime:
     def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
         """Open a bundle from anywhere; nothing in it is executed.
 
-        kernels: False for NumPy even where they are there. Raises BundleError (forms.not_light for a
-        network that needs Keras), and PlanError (lab.light_runtime) for a model that sees the age of past
-        targets or which inputs were filled.
+        kernels: False for NumPy even where the kernels are installed
+        Raises BundleError (forms.not_light for a network that needs Keras), and PlanError (lab.light_runtime) for a
+        model whose inputs include the age of past targets or marks of filled values.
         """
         path = Path(path)
         members = Members(path)
@@ -138,28 +138,27 @@ class Runtime:
             _center=preprocessing.out_center,
             _scale=preprocessing.out_scale,
             _plain=preprocessing.plain,
-            _said=len(preprocessing.classes) or len(preprocessing.targets),
+            _values=len(preprocessing.classes) or len(preprocessing.targets),
             _states=network.state_size,
             _whole_windows=architecture.summaries or (composition is not None and architecture.lookback is None),
         )
 
     def start(self) -> State:
-        """The state of rest (S,), as at the first row of every window."""
+        """The initial state (S,), zeros, as at the first row of every window."""
         return np.zeros(self._network.state_size, np.float32)
 
     def step(self, row: Floats, state: State) -> tuple[Floats, State]:
         """One row (F,) of plant values from one state to the next: the prediction (O,), the new state.
 
-        The state given is not changed. Stepping through a window from `start` predicts what `predict`
-        does at its end. A model that was trained on windows of ``lookback`` rows has never seen a state
-        older than that: `slide` is what it was trained for. A model with `carried` was trained for this, and
-        a new stretch (batch, start of the plant, a gap) begins with `start` again: that is the explicit reset.
+        The given state is not changed. Stepping through a window from `start` gives the prediction of `predict` at
+        its end. A model trained on windows of ``lookback`` rows has never seen an older state: use `slide`. A model
+        with `carried` is stepped; call `start` again at a new stretch (batch, start of the plant, a gap).
 
         Raises InputError (serving.missing, serving.row_shape), PlanError (serving.no_steps).
         """
         if self._whole_windows:
             self._refuse_step(-1)
-        y, after = np.empty(self._said), np.empty(self._states, np.float32)
+        y, after = np.empty(self._values), np.empty(self._states, np.float32)
         try:
             bad = self._network.step(row, state, after, y)
         except (TypeError, ValueError):
@@ -172,7 +171,7 @@ class Runtime:
         return y, after
 
     def carry(self, rows: ArrayLike, state: State) -> tuple[Floats, State]:
-        """Rows (N, F) one after the other, as N steps: the predictions (N, O), the state behind them."""
+        """Rows (N, F) one after the other, as N steps: the predictions (N, O), the state after the last row."""
         if self._whole_windows:
             self._refuse_step(-1)
         values = self._checked(rows, 2)
@@ -183,10 +182,10 @@ class Runtime:
     def predict(
         self, windows: ArrayLike, *, lengths: ArrayLike | None = None, ended: ArrayLike | None = None
     ) -> Floats:
-        """Windows (B, T, F) of plant values, each from rest: the predictions (B, O).
+        """Windows (B, T, F) of plant values, each from the initial state: the predictions (B, O).
 
-        lengths: (B,) real rows of each window, for a model of whole batches; what stands behind them
-        counts for nothing. ended: (B,) true where the batch has ended, for an ensemble that knows better then.
+        lengths: (B,) real rows of each window, for a model of whole batches; later rows are ignored
+        ended: (B,) true where the batch has ended, for an ensemble with a model of ended batches
         Raises InputError (serving.missing, serving.row_shape, serving.lookback).
         """
         values = np.array(windows, np.float64, order="C")
@@ -209,11 +208,10 @@ class Runtime:
         return self._decoded(self._network.predict(values, sizes))
 
     def slide(self, rows: ArrayLike) -> Floats:
-        """A prediction (N - T + 1, O) at every row (N, F) that has a whole window behind it.
+        """Predictions (N - T + 1, O) at every row (N, F) that ends a whole window.
 
-        The windows share what they have in common: much faster than `predict` on copies. Raises
-        InputError (serving.no_slide) for models that show past targets in some rows only or see whole
-        batches.
+        Much faster than `predict` on copies, because overlapping windows share work. Raises InputError
+        (serving.no_slide) for models of whole batches and for models with past targets in some rows only.
         """
         if self.lookback is None or self.shown is not None:
             raise InputError("serving.no_slide")
@@ -230,8 +228,8 @@ class Runtime:
             interval is that of the widest stage
         level: another share of results than the plan asked for
 
-        An end is infinite where too few results were known to tell it. For an interval that follows the plant take
-        `models.intervals.bands.Bands.begin` of ``intervals`` and hold its state. Raises PlanError (intervals.none).
+        An end is infinite where there were too few results for the calibration. For an adaptive interval take
+        `models.intervals.bands.Bands.begin` of ``intervals`` and keep its state. Raises PlanError (intervals.none).
         """
         if not isinstance(self.intervals, Bands):
             raise PlanError("intervals.none")
@@ -262,7 +260,7 @@ class Runtime:
 
     @property
     def _hidden(self) -> Floats:
-        """Plant values of known past targets that are 0 to the network: not shown."""
+        """Plant values that are 0 after scaling, for past targets that are not shown."""
         return np.resize(self._center, len(self.inputs) - self._plain)
 
     def _decoded(self, out: NDArray[Any]) -> Floats:
@@ -300,7 +298,7 @@ class Runtime:
 
 @dataclass(frozen=True, eq=False)
 class _Preprocessing:
-    """What the runtime takes from a recipe; plain: how many inputs are no known past targets."""
+    """What the runtime needs of the preprocessing; plain: how many inputs are not past targets."""
 
     inputs: tuple[str, ...]
     targets: tuple[str, ...]

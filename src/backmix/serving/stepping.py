@@ -1,6 +1,6 @@
-"""What networks in NumPy share: scaling, and one row at a time.
+"""Scaling and stepping for networks in NumPy.
 
-This module defines `Stepper`, the part of the native `Network`'s contract that every stand-in for it needs.
+This module defines `Stepper`, the base of the classes that have the interface of the native `Network`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Stepper(ABC):
 
     @abstractmethod
     def carry(self, rows: Floats, state: State) -> tuple[Floats, State]:
-        """Rows (N, F) one after the other: outputs (N, O) and the state behind them."""
+        """Rows (N, F) one after the other: outputs (N, O) and the state after the last row."""
 
     def decode(self, center: list[float], scale: list[float], two_classes: bool) -> None:
-        """What `step` makes of raw outputs: plant units, or the chances of two classes from one number."""
+        """Set how `step` decodes raw outputs: plant units, or probabilities of two classes from one number."""
         self._decode = (np.array(center), np.array(scale), two_classes)
 
     def step(self, row: Floats, state: State, after: State, out: Floats) -> int:

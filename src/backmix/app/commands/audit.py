@@ -1,4 +1,4 @@
-"""``backmix audit``: what is wrong with a table, before anything is learned from it.
+"""``backmix audit``: what is wrong with a table, before it is used for training.
 
 This module reads a file and prints its audit.
 """

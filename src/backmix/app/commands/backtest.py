@@ -1,4 +1,4 @@
-"""``backmix backtest``: a plan on several stretches of its table.
+"""``backmix backtest``: a plan on several folds of its table.
 
 This module runs the folds, prints a line for each that is finished, and the comparison at the end.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """How a table is divided."""
+    """How a table is divided into folds."""
 
     expanding = "expanding"
     sliding = "sliding"

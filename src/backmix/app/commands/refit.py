@@ -1,4 +1,4 @@
-"""``backmix refit``: a champion and its challengers, played forward.
+"""``backmix refit``: champion and challengers, forward in time.
 
 This module refits a model round by round and prints each decision with its reason.
 """

@@ -1,4 +1,4 @@
-"""``backmix show``: what a bundle or a run holds.
+"""``backmix show``: the content of a bundle or run folder.
 
 This module prints the verdict, the scores, the tags and the network of a bundle or run folder.
 """

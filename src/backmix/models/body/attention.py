@@ -1,7 +1,7 @@
-"""Which rows of a window count.
+"""Attention layers for Keras.
 
-This module holds attention as Keras layers: additive weights over recurrent states, as heads and
-decoders ask for them, and the causal self-attention of a Transformer.
+This module holds additive attention over recurrent states, for heads and decoders, and the causal self-attention of
+a Transformer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from backmix.models.engine import use_engine
 
 keras = use_engine()
 NEVER = -1e9
-"""A score that softmax turns into zero; with minus infinity a window without a real row were NaN."""
+"""A score that softmax turns into zero. Minus infinity would give NaN for a window without a real row."""
 
 
 class AdditiveWeights(keras.layers.Layer):  # type: ignore[misc, name-defined]
@@ -45,7 +45,7 @@ class AdditiveWeights(keras.layers.Layer):  # type: ignore[misc, name-defined]
         return self.weigh(self.keys(states), query, mask)
 
     def keys(self, states: Any) -> Any:
-        """What does not depend on the query, (B, T, size)."""
+        """The part of the scores that does not depend on the query, (B, T, size)."""
         return keras.ops.matmul(states, self.kernel) + self.bias
 
     def weigh(self, keys: Any, query: Any, mask: Any = None) -> Any:
@@ -61,7 +61,7 @@ class AdditiveWeights(keras.layers.Layer):  # type: ignore[misc, name-defined]
         return tuple(states_shape[:2])
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        """No mask goes on: weights say themselves which rows count."""
+        """No mask is passed on: padding has weight zero."""
 
 
 class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
@@ -113,7 +113,7 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
         return tuple(rows_shape)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        """No mask goes on: who needs it is given it."""
+        """No mask is passed on: layers that need one get it as an argument."""
 
 
 def context(weights: Any, rows: Any) -> Any:

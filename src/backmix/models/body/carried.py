@@ -1,10 +1,9 @@
-"""A network whose state goes on from one call to the next.
+"""A stateful network for truncated backpropagation through time.
 
-This module builds the many-to-many twin of a plain network: the same layers with the same weights,
-run over L lanes of T rows side by side. The state that a lane ends a call with is the one it begins
-the next with (without a gradient through it: back-propagation through time is truncated there), or
-rest, where the lane enters a new run of rows. It exists for training, and with one lane for
-prediction; a plain network of the same weights is what is kept.
+This module builds the stateful twin of a plain network: the same layers with the same weights, run over L lanes of
+T rows side by side, with an output at every row. A lane begins a call with the state in which it ended the last one,
+or with zeros where it enters a new run of rows. No gradient flows through that state: backpropagation is truncated
+there. The twin is used for training and, with one lane, for prediction; bundles keep the plain network.
 
 Williams & Peng, An efficient gradient-based algorithm for on-line training of recurrent network
 trajectories, Neural Computation 2 (1990) 490.
@@ -28,9 +27,9 @@ keras = use_engine()
 
 
 class StatefulLayer(keras.layers.Layer):  # type: ignore[misc, name-defined]
-    """A recurrent layer for L lanes with a memory: x (L, T, F), keep (L,) -> (L, T, H).
+    """A recurrent layer that keeps the state of L lanes: x (L, T, F), keep (L,) -> (L, T, H).
 
-    keep: 1 where a lane goes on from the state it has, 0 where it begins from rest
+    keep: 1 where a lane goes on from its state, 0 where it begins from zeros
     """
 
     def __init__(self, layer: Any, lanes: int) -> None:
@@ -57,9 +56,9 @@ class StatefulLayer(keras.layers.Layer):  # type: ignore[misc, name-defined]
 
 
 def build_stateful(architecture: Architecture, *, lanes: int, rows: int, seed: int) -> Any:
-    """The twin of `build(architecture, seed=seed)`, with its first weights: x (L, T, F), keep (L,) -> (L, T, O).
+    """The stateful twin of `build(architecture, seed=seed)` with the same weights: x (L, T, F), keep (L,) -> (L, T, O).
 
-    Raises PlanError (carried.form) for an architecture whose answer is not one state away from a row.
+    Raises PlanError (carried.form) for an architecture whose output at a row needs more than the last state.
     """
     a = architecture
     check_carries(a)
@@ -85,7 +84,7 @@ def build_stateful(architecture: Architecture, *, lanes: int, rows: int, seed: i
 
 
 def copy_weights(source: Any, target: Any) -> None:
-    """Give a network the weights of its plain or carrying twin; states stay behind."""
+    """Copy the weights of a network into its plain or stateful twin; states are not copied."""
     for layer in source.layers:
         if layer.trainable_variables:
             twin = target.get_layer(layer.name)

@@ -1,16 +1,15 @@
-"""From what a body says of a window to a step after step.
+"""Decoders of encoder-decoder networks.
 
-This module builds the decoders of an encoder-decoder network. Steps are the K rows of a path, or
-the T rows of a window, first to last (so that padding, which stands last, comes last here, too):
+This module turns the encoded window into a sequence of steps: the K rows of a path, or the T rows of a window, first
+to last (padding, which comes last in a window, comes last here too):
 
-    repeat     the vector of the window, repeated for every step, through a recurrent layer
+    repeat     a recurrent layer gets the vector of the window at every step
                (Cho et al., EMNLP 2014, in the form of Keras's RepeatVector)
-    states     the encoder's states are the decoder's first ones; it sees what it said before
+    states     the decoder begins with the encoder's states and is fed its own last output
                (Sutskever, Vinyals & Le, NeurIPS 2014)
-    attention  the same, and before every step it looks at all rows of the window (Bahdanau et al., 2015)
+    attention  the same, with attention over all rows of the window before every step (Bahdanau et al., 2015)
 
-What is known ahead stands beside the input of its step. Below the step before the first one stands
-a learned start, zero to begin with.
+Inputs known ahead are added to the input of their step. The first step is fed a learned start value, initially zero.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ keras = use_engine()
 
 
 def repeat(a: Architecture, vector: Any, x: Any, future: Any, seeds: Seeds) -> Any:
-    """States (B, K, H) of a recurrent layer that gets vector (B, V) at every step; of x only T counts."""
+    """States (B, K, H) of a recurrent layer that gets vector (B, V) at every step; x is used only for its length T."""
     ops = keras.ops
     if a.answer == "path":
         rows = keras.layers.RepeatVector(a.horizon, name="repeat")(vector)
@@ -52,12 +51,12 @@ def feed_back(a: Architecture, encoded: Encoded, x: Any, others: dict[str, Any],
 
 
 class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
-    """A recurrent cell, dense layers and a head that see at every step what they said before.
+    """A recurrent cell, dense layers and a head that are fed their own output of the step before.
 
-    Takes rows (B, T, W) of the encoder, states (B, W) per letter of the cell, and where there are
-    such mask (B, T), future (B, K, M), teacher (B, K, O); returns (B, K, O). In training every
-    single step of every window sees the teacher's value with the chance ``teacher_forcing``; outside
-    of training the teacher is not looked at. Gradients go back through what is fed back.
+    Takes rows (B, T, W) of the encoder, states (B, W) per letter of the cell and, where given, mask (B, T),
+    future (B, K, M) and teacher (B, K, O); returns (B, K, O). In training each step of each window is fed the true
+    value (teacher) with probability ``teacher_forcing``; otherwise the teacher is ignored. Gradients flow back
+    through the outputs that are fed back.
     """
 
     def __init__(self, architecture: Architecture, seeds: Seeds) -> None:
@@ -104,7 +103,7 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
         return (rows_shape[0], a.horizon if a.answer == "path" else rows_shape[1], a.outputs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        """No mask goes on: it is of the window's rows, not of the steps."""
+        """No mask is passed on: it is one of the window's rows, not of the steps."""
 
     def call(
         self, rows: Any, states: Any, mask: Any = None, future: Any = None, teacher: Any = None, training: bool = False
@@ -114,7 +113,7 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
         count = a.horizon if a.answer == "path" else ops.shape(rows)[1]
         keys = None if self.look is None else self.look.keys(rows)
         first = ops.broadcast_to(ops.convert_to_tensor(self.start), (batch, a.outputs))
-        per_step: dict[str, Any] = {"step": ops.arange(count)}  # there is always something to go through
+        per_step: dict[str, Any] = {"step": ops.arange(count)}  # scan needs at least one sequence
         if future is not None:
             per_step["future"] = ops.transpose(future, (1, 0, 2))
         if training and teacher is not None:

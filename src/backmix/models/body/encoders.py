@@ -1,8 +1,7 @@
 """From the rows of a window to states.
 
-This module stacks recurrent layers: one way or both, normalised, with what went in added to what
-comes out. What it gives is an `Encoded`, whatever the body, so that heads and decoders need not
-know what stands below them.
+This module stacks recurrent layers: one way or bidirectional, with layer normalisation and residual connections. The
+result is an `Encoded`, as that of a Transformer is, so that heads and decoders do not depend on the body.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ from backmix.models.engine import use_engine
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a body makes of windows; W is `Architecture.width`.
+    """The output of a body; W is `Architecture.width`.
 
-    rows: (B, T, W), None where nobody asked for them
-    last: (B, W) at the last real row; the backward half is the backward layer's own last state,
-        which has seen the whole window
-    states: of the last layer, (B, W) per letter of the cell, h as ``last`` has it; () where nobody
-        asked or there are none
+    rows: (B, T, W), None unless asked for
+    last: (B, W) at the last real row; the backward half is the last state of the backward layer, which has seen the
+        whole window
+    states: of the last layer, (B, W) per letter of the cell, h equal to ``last``; () unless asked for
     """
 
     rows: Any
@@ -84,8 +82,7 @@ def _layer(a: Architecture, units: int, settings: LayerSettings, seeds: Seeds) -
     layer = cells.get(a.cell).layer(units, settings)
     if a.bidirectional:
         layer = _both_ways(a, units, layer, settings, seeds)
-    # Keras would weigh losses by a mask that comes out of some forms and not of others; who feeds
-    # a network weighs its rows
+    # Keras would weight losses by a mask that only some forms pass on; the feed weights the rows itself
     layer.compute_mask = _no_mask
     return layer
 
@@ -93,7 +90,7 @@ def _layer(a: Architecture, units: int, settings: LayerSettings, seeds: Seeds) -
 def _both_ways(a: Architecture, units: int, forward: Any, settings: LayerSettings, seeds: Seeds) -> Any:
     from backmix.models import layers
 
-    # given by itself: Keras would copy the forward layer with its seed, and both would start alike
+    # Keras's own copy of the forward layer would have the same seed, and so the same first weights
     backward = cells.get(a.cell).layer(
         units, replace(settings, backwards=True, seed=next(seeds.added), name=f"backward_{settings.name}")
     )
@@ -101,11 +98,11 @@ def _both_ways(a: Architecture, units: int, forward: Any, settings: LayerSetting
 
 
 def _no_mask(inputs: Any, mask: Any) -> None:
-    """No mask goes on: who needs it is given it."""
+    """No mask is passed on: layers that need one get it as an argument."""
 
 
 def _joined(states: list[Any], *, both: bool) -> tuple[Any, ...]:
-    """States per letter; of two layers the forward one's beside the backward one's."""
+    """States per letter; those of the backward layer are appended to those of the forward layer."""
     if not both:
         return tuple(states)
     half = len(states) // 2
@@ -114,7 +111,7 @@ def _joined(states: list[Any], *, both: bool) -> tuple[Any, ...]:
 
 
 def dressed(a: Architecture, number: int, widths: tuple[int, int], seeds: Seeds) -> Any:
-    """What turns (what a layer gave, what went into it) into what the next layer gets."""
+    """A function (output of a layer, its input) -> input of the next layer, with normalisation and residual."""
     keras = use_engine()
     norm = keras.layers.LayerNormalization(name=f"norm_{number}") if a.layer_norm else None
     skip = None

@@ -1,8 +1,7 @@
-"""What keeps a recurrent layer on the fast path of a GPU.
+"""Whether cuDNN can run the recurrent layers on a GPU.
 
-This module knows when cuDNN's fused kernels cannot run a layer, so that the program can say so.
-Plain dropout does not take a layer off that path; recurrent dropout does. On a CPU it makes no
-difference.
+This module lists the settings that cuDNN's fused kernels do not support, such as recurrent dropout, so that the user
+is told. On a CPU they make no difference.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where the parts of a network get their random numbers.
+"""Seeds for the layers of a network.
 
-This module makes a seed for every part from the one seed of a network. The parts of the plain form
-draw from one stream and what a form adds draws from another, so that adding noise or a second
-direction leaves the first weights of everything else as they were.
+This module derives a seed for every layer from the seed of the network. The layers of the plain form draw from one
+stream and optional additions from another, so that adding noise or a second direction does not change the initial
+weights of the other layers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Seeds:
-    """Two endless streams of seeds: for the parts of the plain form, and for what forms add to it."""
+    """Two endless streams of seeds: for the layers of the plain form, and for optional additions."""
 
     plain: Iterator[int]
     added: Iterator[int]

@@ -1,8 +1,7 @@
-"""Statistics of a window that stand beside the last state.
+"""Statistics of a window as further inputs of the head.
 
-This module computes them with Keras operations, mask-aware: mean, log spread, slope, log mean
-step and last value of every feature. A recurrent state has to learn such things from examples;
-given outright, a small network on few windows need not.
+This module computes mean, log spread, slope, log mean step and last value of every feature with Keras operations,
+ignoring padding. A small network with few windows need not learn them from examples then.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ FLOOR = 0.01
 deviation, below which a sensor's spread is resolution and not process."""
 
 CENTRE, STRETCH = 0.37, 3.0
-"""A logarithm enters as STRETCH * log(value / CENTRE). Over a window of standardised inputs it
-moves by a few tenths where a mean moves by one, and a network at the start of training hears what
-moves most: stretched, the same network diagnoses the Tennessee Eastman faults better."""
+"""Logarithms are scaled to STRETCH * log(value / CENTRE). Unscaled they vary by a few tenths where a mean varies by
+one, and early training follows the largest variation: scaled, the same network diagnoses the Tennessee Eastman
+faults better."""
 
 
 def summarise(x: Any, mask: Any = None) -> Any:

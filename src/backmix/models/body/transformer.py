@@ -1,9 +1,8 @@
 """A small causal Transformer.
 
-This module encodes windows without recurrence: rows are projected to the width, told their place,
-and go through blocks of self-attention and two dense layers, normalised before each (Vaswani et
-al., NeurIPS 2017; normalisation first: Xiong et al., ICML 2020). What stands at a row depends on it
-and on the real rows before it.
+This module encodes windows without recurrence: rows are projected to the width, get a position encoding, and go
+through blocks of self-attention and two dense layers, normalised before each (Vaswani et al., NeurIPS 2017;
+normalisation first: Xiong et al., ICML 2020). The output at a row depends on that row and the real rows before it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def transform(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
 
 
 class PositionEncoding(keras.layers.Layer):  # type: ignore[misc, name-defined]
-    """Adds to every row of (B, T, W) where it stands in the window, in sines and cosines of `rates`.
+    """Adds to every row of (B, T, W) its position in the window, in sines and cosines of `rates`.
 
     >>> PositionEncoding()(keras.ops.zeros((1, 3, 4))).shape
     (1, 3, 4)

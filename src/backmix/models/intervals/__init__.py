@@ -1,5 +1,5 @@
 """Intervals around predictions, in NumPy alone.
 
-In: how far results lay from predictions that had not seen them.
-Out: the ends of an interval, or the set of classes, for any new prediction.
+In: errors of predictions on rows that were not used in training.
+Out: the ends of an interval, or a set of classes, for any new prediction.
 """

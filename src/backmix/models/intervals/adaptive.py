@@ -1,9 +1,9 @@
-"""Intervals that follow a plant as it changes.
+"""Adaptive conformal intervals: they follow a plant that changes.
 
-This module widens and narrows an interval while results come in, however late: too many results outside
-make it wider, too few narrower, so that in the long run the asked share lies inside whatever the plant does.
-Its size is told as a factor on the interval of the calibration. The factor is a mean over several speeds;
-those that would have fitted the newest results better count more.
+This module widens an interval when too many results lie outside and narrows it when too few do, also when results
+come late, so that in the long run the coverage is the level asked for. The width is a factor on the calibrated
+interval. The factor is a weighted mean over several learning rates; those that fitted the newest results better have
+more weight.
 
     adaptive = Adaptive(level=0.9)
     state = adaptive.start()
@@ -32,7 +32,7 @@ SPEEDS = (0.01, 0.02, 0.05, 0.1)
 RECENT = 200
 """Scores that tell how large scores are at present."""
 KEENNESS, SHARED = 0.5, 0.01
-"""How fast weights follow the losses, and the share of them that is spread evenly, so that none ever vanishes."""
+"""How fast weights follow the losses, and the share of them that is spread evenly, so that no weight vanishes."""
 MOST_PENDING = 1000
 """Predictions that a state keeps until their results come; the oldest give way."""
 LARGEST = 1e6
@@ -43,7 +43,7 @@ LARGEST = 1e6
 class PendingPrediction:
     """A prediction whose result is not known yet.
 
-    row: its number, by which the result is told later; radius: half the width from the calibration
+    row: the number under which its result arrives later; radius: half the calibrated width
     """
 
     row: int
@@ -141,8 +141,8 @@ class PredictionSeries:
     """N predictions of one quantity in the order in which they were made.
 
     prediction, truth, radius: (N,), truth NaN where it never becomes known
-    made, known: (N,) when each prediction was made, ascending, and from when on its result is known, on one
-        clock; no result counts before the prediction behind its own
+    made, known: (N,) on one clock, when each prediction was made (ascending) and when its result arrived; a result
+        is used at the earliest for the next prediction
     """
 
     prediction: Floats
@@ -152,24 +152,24 @@ class PredictionSeries:
     known: NDArray[np.int64]
 
 
-def follow(adaptive: Adaptive, course: PredictionSeries, state: AdaptiveState) -> tuple[Floats, AdaptiveState]:
-    """The intervals (N, 2) of a course, each from the results known by then, and the state behind it.
+def follow(adaptive: Adaptive, series: PredictionSeries, state: AdaptiveState) -> tuple[Floats, AdaptiveState]:
+    """The intervals (N, 2) of a series, each from the results known by then, and the state after the last one.
 
     >>> at = np.arange(3)
-    >>> course = PredictionSeries(np.zeros(3), np.array([5.0, 0.0, 0.0]), np.ones(3), at, at + 2)
-    >>> follow(Adaptive(0.9), course, Adaptive(0.9).start())[0][:, 1].tolist()[:2]
+    >>> series = PredictionSeries(np.zeros(3), np.array([5.0, 0.0, 0.0]), np.ones(3), at, at + 2)
+    >>> follow(Adaptive(0.9), series, Adaptive(0.9).start())[0][:, 1].tolist()[:2]
     [1.0, 1.0]
     """
-    intervals = np.empty((len(course.made), 2))
-    known = np.maximum(course.known, course.made + 1)
+    intervals = np.empty((len(series.made), 2))
+    known = np.maximum(series.known, series.made + 1)
     by_arrival = np.argsort(known, kind="stable")
     arrived = 0
-    for n in range(len(course.made)):
+    for n in range(len(series.made)):
         results: dict[int, float] = {}
-        while arrived < len(by_arrival) and known[by_arrival[arrived]] <= course.made[n]:
-            results[int(by_arrival[arrived])] = float(course.truth[by_arrival[arrived]])
+        while arrived < len(by_arrival) and known[by_arrival[arrived]] <= series.made[n]:
+            results[int(by_arrival[arrived])] = float(series.truth[by_arrival[arrived]])
             arrived += 1
         intervals[n], state = adaptive.step(
-            PendingPrediction(n, float(course.prediction[n]), float(course.radius[n])), results, state
+            PendingPrediction(n, float(series.prediction[n]), float(series.radius[n])), results, state
         )
     return intervals, state

@@ -1,8 +1,8 @@
 """The intervals and class sets of one model, calibrated and ready to use.
 
-This module keeps what conformal calibration leaves, in plain NumPy and JSON: `Bands` give every number that is
-predicted a low and a high end, per target, per row of a path and per stage of a batch; `ClassSets` give the
-classes that a window may be of. Both travel in the bundle as ``intervals.json``.
+This module holds the result of conformal calibration in plain NumPy and JSON. `Bands` give each predicted number a
+low and a high end, per target, step ahead and stage of a batch; `ClassSets` give the set of classes that a window
+may have. A bundle keeps either as ``intervals.json``.
 
 Stages (a partition known at prediction): Vovk et al., Algorithmic Learning in a Random World (2005), section
 4.5. Sets with a threshold per class: Sadinle, Lei & Wasserman, J. Am. Stat. Assoc. 114 (2019) 223.
@@ -24,13 +24,13 @@ from backmix.models.intervals.conformal import Scores
 Floats = NDArray[np.float64]
 Kind = Literal["split", "adaptive"]
 Stage = Literal["none", "elapsed", "told"]
-"""What tells how far a batch has come: nothing, the time since it began, or the prediction itself."""
+"""How the stage of a batch is known: not at all, from the time since it began, or from the prediction ("told")."""
 Unit = Literal["windows", "batches"]
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """One target and one distance ahead.
+    """The calibrated errors of one target at one step ahead.
 
     edges: (S - 1,) ascending, where one stage ends and the next begins; scores: absolute errors in the target's
         unit, one set for each of the S stages
@@ -42,21 +42,21 @@ class Band:
     scores: tuple[Scores, ...]
 
     def stages(self, progress: Floats) -> NDArray[np.int64]:
-        """The stage of each place (n,) on the way."""
+        """The stage at each progress (n,) of a batch."""
         stage: NDArray[np.int64] = np.searchsorted(np.array(self.edges), progress, side="right").astype(np.int64)
         return stage
 
     def radii(self, level: float) -> Floats:
-        """(S,) half the width in each stage; infinite where too few units were known."""
+        """(S,) half the width in each stage; infinite where there were too few units."""
         return np.array([scores.radius(level) for scores in self.scores])
 
 
 @dataclass(frozen=True, eq=False)
 class Bands:
-    """How far results lie from predicted numbers.
+    """Prediction intervals of all targets.
 
-    level: the share of results that shall lie inside; kind: whether the width follows the plant afterwards
-    stage: what the stages are told by; unit: what was counted as independent
+    level: the coverage asked for; kind: "split", or "adaptive" for a width that follows the plant
+    stage: how the stage of a batch is known; unit: what was counted as independent
     """
 
     level: float
@@ -66,7 +66,7 @@ class Bands:
     bands: tuple[Band, ...]
 
     def band(self, target: str, horizon: int = 0) -> Band:
-        """The band of a target at a distance of ``horizon`` rows; KeyError for another one."""
+        """The band of a target ``horizon`` rows ahead; KeyError where there is none."""
         return self._by[target, horizon]
 
     def radius(
@@ -89,7 +89,7 @@ class Bands:
         if self.stage == "none":
             return np.full(len(predictions), radii[0])
         if self.stage == "elapsed" and elapsed is None:
-            return np.full(len(predictions), radii.max())  # somewhere on the way: the widest
+            return np.full(len(predictions), radii.max())  # the stage is unknown: the widest
         progress = predictions if self.stage == "told" else np.atleast_1d(np.asarray(elapsed, dtype=np.float64))
         radius: Floats = np.where(np.isfinite(progress), radii[band.stages(progress)], math.inf)
         return radius
@@ -142,9 +142,9 @@ class Bands:
 
 @dataclass(frozen=True, eq=False)
 class ClassSets:
-    """Which classes a window may be of.
+    """Prediction sets of a classification.
 
-    classes: the C classes that were taught; scores: one minus the probability of the true class, one set for each
+    classes: the C classes of the training; scores: one minus the probability of the true class, per class
     """
 
     level: float
@@ -155,8 +155,8 @@ class ClassSets:
     def members(self, probabilities: ArrayLike, *, level: float | None = None) -> NDArray[np.bool_]:
         """(..., C) whether each class is in the set, from probabilities (..., C).
 
-        A class with too few known windows is in every set, for nothing rules it out. A set may be empty: the
-        window resembles no class as its known windows do.
+        A class with too few calibration windows is in every set. A set may be empty: the window is less like any
+        class than its calibration windows were.
         """
         p = np.asarray(probabilities, dtype=np.float64)
         limits = np.array([scores.radius(self.level if level is None else level) for scores in self.scores])
@@ -164,7 +164,7 @@ class ClassSets:
         return inside
 
     def few(self) -> tuple[str, ...]:
-        """The classes that no set can leave out, because too few of their windows are known."""
+        """The classes that are in every set, because they have too few calibration windows."""
         return tuple(
             name
             for name, scores in zip(self.classes, self.scores, strict=True)

@@ -1,9 +1,8 @@
-"""How far new results lie from predictions, from how far known ones did.
+"""Conformal prediction.
 
-This module holds the arithmetic of conformal prediction: `Scores` are the errors (or another measure of
-strangeness) of a model on rows that it has not learned from, and `Scores.radius` is what the score of a new
-row stays below with the asked chance, whatever the distribution, as long as the units are exchangeable. A
-unit is a window, or a whole batch where the windows of a batch resemble one another.
+This module holds the nonconformity scores (`Scores`) of a model on rows that were not used in training. The score of
+a new row stays at or below `Scores.radius` with the probability asked for, whatever the distribution, as long as the
+units are exchangeable. A unit is a window, or a whole batch where the windows of a batch are alike.
 
 Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World (2005); Lei et al., J. Am. Stat. Assoc. 113
 (2018) 1094; units of several rows: Lee, Barber & Willett, arXiv 2306.06342 (2023).
@@ -28,7 +27,7 @@ EXACT = 1e-12
 
 
 def needed_units(level: float) -> int:
-    """How many exchangeable units tell an interval of this level; with fewer it would be infinite.
+    """How many exchangeable units an interval of this level needs; with fewer it is infinite.
 
     >>> needed_units(0.9), needed_units(0.95)
     (9, 19)
@@ -38,10 +37,10 @@ def needed_units(level: float) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The scores of known rows, ready for any level.
+    """The scores of the calibration rows, for any level.
 
-    values: (n,) ascending; shares: (n,) the weight at and below each, where every unit has 1 / (units + 1);
-        the rest belongs to the new unit. units: how many exchangeable units
+    values: (n,) ascending; shares: (n,) the cumulative weight up to each, every unit having 1 / (units + 1); the rest
+        is the weight of the new unit. units: how many exchangeable units
     """
 
     values: Floats
@@ -66,7 +65,7 @@ class Scores:
         return cls(values[order], np.cumsum(weights[order]), len(counts))
 
     def radius(self, level: float) -> float:
-        """What a new score stays at or below with a chance of at least ``level``; infinite for too few units.
+        """The bound that a new score keeps with a probability of at least ``level``; infinite for too few units.
 
         The smallest value whose share reaches the level: with one row per unit the k-th smallest of n, where
         k = ceil((n + 1) level).

@@ -1,4 +1,4 @@
-"""The native kernels, as a layer's arithmetic sees them.
+"""The native kernels of the recurrent layers.
 
 In: the inputs, states and weights of one recurrent layer, and its static side (`KernelForm`).
 Out: outputs, last states and gradients, computed in C++.
@@ -32,7 +32,7 @@ def native() -> Any:
 
 @dataclass(frozen=True)
 class KernelForm:
-    """What a kernel must know of a layer besides its arrays.
+    """The settings of a layer that a kernel needs besides its arrays.
 
     activation, recurrent_activation: of the state and of the gates
     reset_after: which form of GRU; other cells ignore it
@@ -59,13 +59,13 @@ class KernelForm:
         ]
 
     def kept(self, shape: tuple[int, ...], units: int) -> int:
-        """Numbers that the way forward keeps for the way back; shape: (B, T, F)."""
+        """How many numbers the forward pass keeps for the backward pass; shape: (B, T, F)."""
         return int(native().kept_size(CELLS[self.cell], self.reset_after, shape[0], shape[1], units))
 
 
 @dataclass(frozen=True)
 class Operands:
-    """A layer's arrays; None where there is nothing.
+    """A layer's arrays; None where the layer has none.
 
     x: (B, T, F); h0, c0: (B, H); kernel: (F, G H); recurrent: (H, G H); bias: as in Keras
     x_mask: (1 or G, B, F) and h_mask: (1 or G, B, H), dropout factors; seen: (B, T), false in padding

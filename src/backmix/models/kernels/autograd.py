@@ -30,7 +30,7 @@ def _function() -> Any:
         h, h_last, c_last, activations = map(
             torch.from_numpy, native().forward(*arrays, numbers, sequences, any(ctx.needs_input_grad))
         )
-        # saved by torch, which notices when somebody writes into them before the way back
+        # torch notices if they are written to before the backward pass
         ctx.save_for_backward(h, *(tensor for tensor in tensors if tensor is not None))
         ctx.there = [tensor is not None for tensor in tensors]
         ctx.numbers, ctx.sequences, ctx.kept = numbers, sequences, activations

@@ -1,8 +1,8 @@
 """The kernels inside a JAX program.
 
-This module wraps the two XLA calls, forward and backward, as one function with a derivative. It
-asks JAX which inputs are differentiated and which outputs are pulled, so that neither the gradient
-of plain data nor that of unread sequences is ever computed.
+This module wraps the two XLA calls, forward and backward, as one function with a derivative. JAX says which inputs
+are differentiated and which outputs have a gradient; the gradients of plain data and of unused sequences are not
+computed.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _call(name: str, outputs: Any, form: KernelForm, rows: int) -> Any:
 
 
 def _filled(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Empty arrays where there is nothing: the calls have a fixed number of them."""
+    """The arrays with empty ones in place of None: the native calls take a fixed number."""
     *floats, mask = arrays
     return (*(_empty() if a is None else a for a in floats), jnp.zeros((0,), bool) if mask is None else mask)
 

@@ -1,7 +1,7 @@
-"""What can stand beside the networks of an ensemble: a linear model or a forest, as plain arrays.
+"""A simple member of an ensemble: a linear model or a forest, as plain arrays.
 
-This module defines `Member`, which needs NumPy alone and is kept as arrays and a few names, and checks
-arrays of unknown origin before anything is computed with them.
+This module defines `Member`, which needs NumPy alone. A bundle keeps it as arrays and a few names; arrays of unknown
+origin are checked before anything is computed with them.
 """
 
 from __future__ import annotations
@@ -35,20 +35,22 @@ ROLES: Mapping[Kind, Mapping[str, type]] = {
 MOST_VIEWS, MOST_WIDTH = 3, 500_000
 """Views side by side, and numbers that a window may become."""
 MOST_LOOKUPS = 2_000_000
-"""Places in a forest that are looked up at a time."""
+"""Nodes of a forest that are looked up at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
     """A model without a memory: view of the window -> O outputs, in scaled numbers or probabilities.
 
-    name: what it is called in choices and scores ("ridge", ...)
+    name: its name in decisions and scores ("ridge", ...)
     view: a registered view, or several joined by "+" (`models.members.views`)
-    arrays: of a linear model kernel (W, O) and bias (O,); of a forest of N places roots (R,), and per place
-        the feature that is asked (-1 for a leaf), the threshold, the place to the left (value <= threshold) and
-        to the right, and of every leaf its ``left``-th row of ``value`` (leaves, O); of a model per stage of a
-        batch ends (S - 1,), the longest windows of all stages but the last, and kernel (S + 1, W, O) and bias
-        (S + 1, O), the last ones for batches that have ended
+    arrays: by kind
+        "linear": kernel (W, O) and bias (O,)
+        "forest" of R trees with N nodes: roots (R,), and per node (N,) the feature it splits on (-1 for a leaf), the
+            threshold, and the nodes to the left (value <= threshold) and to the right; ``left`` of a leaf is its row
+            in value (leaves, O)
+        "staged", a linear model per stage of a batch: ends (S - 1,), the longest windows of all stages but the last,
+            kernel (S + 1, W, O) and bias (S + 1, O), the last of each for batches that have ended
     activation: of a linear model's outputs
     """
 
@@ -116,7 +118,7 @@ class Member:
             and (feature < width).all()
             and ((roots >= 0) & (roots < count)).all()
             and ((left[leaf] >= 0) & (left[leaf] < len(value))).all()
-            # a way down only ever goes on to later places, so it ends
+            # children come after their parent, so every path ends
             and all(((a[~leaf] > node[~leaf]) & (a[~leaf] < count)).all() for a in (left, right))
         )
         if not sound:
@@ -145,7 +147,7 @@ class Member:
                 down = block[row[a, b], feature[node]] <= threshold[node]
                 place[a, b] = np.where(down, left[node], right[node])
                 inner = inner[feature[place[a, b]] >= 0]
-            # tree by tree, so that neither the company of other rows nor their number moves the last bit
+            # tree by tree, so that the last bit does not depend on the other rows
             total = np.zeros((len(block), value.shape[1]))
             for tree in range(len(roots)):
                 total += value[left[place[:, tree]]]
@@ -154,24 +156,24 @@ class Member:
 
 
 def stages_of(ends: Floats, x: NDArray[Any], mask: Mask | None, ended: Mask | None) -> NDArray[np.int64]:
-    """(B,) the stage of each window by its rows; the one behind the last is that of batches that have ended."""
+    """(B,) the stage of each window by its number of rows; one more than the last for batches that have ended."""
     length = np.full(len(x), x.shape[1]) if mask is None else mask.sum(axis=1)
     stage = np.searchsorted(ends, length)
     return stage if ended is None else np.where(ended, len(ends) + 1, stage)
 
 
 def rounded_down(exact: Floats) -> NDArray[np.float32]:
-    """The largest float32 not above each number: a float32 value is <= the one exactly when it is <= the other."""
+    """The largest float32 not above each number, so that comparing a float32 value with it gives the same result."""
     near = exact.astype(np.float32)
     return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
 
 
 def forest(trees: list[Any], *, view: str, name: str, outputs: int, columns: NDArray[np.int64] | None = None) -> Member:
-    """A part out of scikit-learn's fitted trees (their ``tree_``).
+    """A member from scikit-learn's fitted trees (their ``tree_``).
 
-    columns: which of the O outputs the trees' own ones are, for classes of which some were never seen
+    columns: which of the O outputs the trees have, where some classes did not occur in training
 
-    Thresholds are `rounded_down`, which sends every float32 value the way that it went before.
+    Thresholds are `rounded_down`, so that every float32 value takes the same path as in scikit-learn.
     """
     arrays: dict[str, list[NDArray[Any]]] = {role: [] for role in ROLES["forest"]}
     places = leaves = 0

@@ -1,8 +1,8 @@
-"""How far a row of numbers lies from those that are known.
+"""How far a row of numbers lies from known rows.
 
-This module measures distances from a cloud of known rows in two ways, each with the share that
-every column has in it: `Ellipse` in all directions at once, `Subspace` along and beside the
-principal components. `threshold` says which distance is too far.
+This module measures two distances, each with the contribution of every column: `Ellipse` the Mahalanobis distance,
+`Subspace` the distances within and from the space of the principal components. `threshold` says which distance is
+too large.
 
 Everything is plain NumPy, and `to_dict` gives lists that are ready for JSON.
 """
@@ -22,13 +22,13 @@ Floats = NDArray[np.float64]
 FLOOR = 1e-9
 """Smallest share of the largest variance that still counts as a direction."""
 MOST_COLUMNS = 500
-"""Above this an ellipse knows no covariances: they would be a quarter of a million numbers in a bundle."""
+"""With more columns an ellipse has variances only: covariances would be over a quarter of a million numbers."""
 VARIANCE = 0.9
 """Share of the variance that the components of a subspace carry together."""
 
 
 def threshold(scores: Floats, rate: float) -> float:
-    """The score that known rows exceed with a chance of at most ``rate``, from scores (n,) of known rows.
+    """The score that known rows exceed with a probability of at most ``rate``, from scores (n,) of known rows.
 
     The k-th smallest score with k = ceil((n + 1)(1 - rate)): for exchangeable rows a new one lies above
     it with a chance of at most ``rate``, whatever the distribution (Vovk, Gammerman & Shafer, Algorithmic
@@ -44,7 +44,7 @@ def threshold(scores: Floats, rate: float) -> float:
 
 
 def needed(rate: float) -> int:
-    """How many scores tell a rate: below them not one lies above the threshold.
+    """How many scores a rate needs; with fewer, no score would lie above the threshold.
 
     >>> needed(0.01)
     99
@@ -53,7 +53,7 @@ def needed(rate: float) -> int:
 
 
 def finest(count: int) -> str:
-    """The smallest rate that so many scores tell, rounded up to two digits.
+    """The smallest rate for so many scores, rounded up to two digits.
 
     >>> finest(160), needed(0.0063)
     ('0.0063', 158)

@@ -1,8 +1,8 @@
 """How a window becomes one row of numbers, for a model without a memory.
 
-This module registers the views that models beside a network have of a window x (B, T, F): its rows side
-by side, stages of a whole batch, window statistics, and products or squares of some of them. It needs
-NumPy alone: the same code serves training and live scoring.
+This module registers the views of a window x (B, T, F) that simple models use: its rows side by side, stages of a
+whole batch, window statistics, and products or squares of some of them. It needs NumPy alone: training and live
+scoring run the same code.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ STAGES = 24
 """Stages into which a batch of any length is cut."""
 LOGS = ("log_spread", "log_step")
 QUADRATIC = ("mean", "slope", "last")
-"""The statistics whose products stand for wear, which shows in levels and slopes and grows faster than a line."""
+"""The statistics whose products are used: wear shows in levels and slopes, and grows faster than linearly."""
 
 
 class View(ABC):
-    """One way to see a window; rows of padding (mask false) change nothing."""
+    """One view of a window; padding (mask false) has no influence."""
 
     @abstractmethod
     def width(self, steps: int | None, features: int) -> int:
@@ -91,7 +91,7 @@ class ProductsView(View):
 
 
 class SquaresView(View):
-    """Mean, rise and last value of every feature and their squares, where there are too many for all products."""
+    """Mean, rise and last value of every feature and their squares, for too many features for all products."""
 
     def width(self, steps: int | None, features: int) -> int:
         return 2 * len(QUADRATIC) * features
@@ -137,7 +137,7 @@ def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np
     total = np.zeros((count, steps + 1, features))
     np.cumsum(x, axis=1, dtype=np.float64, out=total[:, 1:])
     edges = np.linspace(0, 1, places + 1)[None, :] * length[:, None]
-    # cut inside a row too: the integral of a step function, so that unequal lengths line up
+    # stages may end inside a row: integrate the rows as a step function, so that unequal lengths line up
     low = np.minimum(np.floor(edges).astype(np.int64), steps)
     part = (edges - low)[:, :, None]
     rows = np.arange(count)[:, None]

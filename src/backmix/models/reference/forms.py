@@ -1,9 +1,8 @@
 """Every form of a network in NumPy, float64, forward only.
 
-This module computes what `models.network.build` builds, without dropout, noise and teacher, from
-the same `Architecture` and weights by ``layer/role`` as `models.size.weight_shapes` names them. It
-is written window by window and row by row, apart from the recurrent layers of `reference.recurrent`,
-so that it shares no shortcut with what it checks.
+This module computes the outputs of the networks of `models.network.build`, without dropout, noise and teacher, from
+the same `Architecture` and weights, named as in `models.size.weight_shapes`. Apart from the recurrent layers of
+`reference.recurrent` it goes window by window and row by row, so that it shares no shortcut with what it checks.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Named = Mapping[str, NDArray[Any]]
 
 
 def outputs(a: Architecture, weights: Named, inputs: Mapping[str, NDArray[Any]]) -> Array:
-    """What the network says for ``{"x": (B, T, F)}`` and, where it takes them, "mask" and "future".
+    """The outputs of the network for ``{"x": (B, T, F)}`` and, where it takes them, "mask" and "future".
 
     >>> a = Architecture(features=2, units=(1,), attention=True)
     >>> from backmix.models.size import weight_shapes
@@ -45,7 +44,7 @@ def outputs(a: Architecture, weights: Named, inputs: Mapping[str, NDArray[Any]])
         count = x.shape[1] if mask is None else int(mask[window].sum())
         ahead = np.zeros((a.horizon, 0)) if "future" not in inputs else np.asarray(inputs["future"][window], np.float64)
         answer = _Window(a, wide, x[window, :count], ahead).answer()
-        if a.answer in ("every", "window"):  # what is said of padding is nobody's business
+        if a.answer in ("every", "window"):  # outputs at padding are not defined
             answer = np.concatenate([answer, np.full((x.shape[1] - count, a.outputs), np.nan)])
         answers.append(answer)
     return np.stack(answers)

@@ -1,7 +1,7 @@
 """A whole network in NumPy: stacked layers, window statistics, dense layers, head.
 
-This module computes what `models.network.build` builds of the plain form, without dropout, from
-the same `Architecture` and the same weights, and its gradients. `reference.forms` has the others.
+This module computes the outputs and gradients of the plain networks of `models.network.build`, without dropout, from
+the same `Architecture` and the same weights. `reference.forms` has the outputs of the other forms.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class NetworkTrace:
-    """All that a network computed: the layers' traces, what went into each dense layer, the output.
+    """All that a network computed: the traces of its layers, the input of each dense layer, the outputs.
 
     features: (B, I) into the first dense layer: last state, then the statistics of the window
     inner: per dense layer and head its input and its pre-activation; outputs: (B, O)
@@ -108,7 +108,7 @@ class Network:
         return NetworkTrace(x, mask, tuple(traces), features, tuple(inner), y)
 
     def finish(self, features: NDArray[Any]) -> Array:
-        """Outputs (B, O) from what stands before the dense layers, (B, I)."""
+        """Outputs (B, O) from the input (B, I) of the first dense layer."""
         return self._dense(np.asarray(features, dtype=np.float64))[1]
 
     def _dense(self, y: Array) -> tuple[list[tuple[Array, Array]], Array]:

@@ -1,4 +1,4 @@
-"""One recurrent layer over time, forth and back.
+"""One recurrent layer over time, forward and backward.
 
 This module holds the loop that all cells share: states carried from step to step, masked steps
 that repeat the state, and backpropagation through time. The cells' own equations are in
@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Trace:
-    """All that a layer computed for x (B, T, F); what BPTT and figures need.
+    """All that a layer computed for x (B, T, F), for backpropagation and figures.
 
     states: per letter ("h", and "c" of an LSTM) the value after every step, (B, T, H); a masked
         step repeats the value before it
@@ -153,7 +153,7 @@ def backward(trace: Trace, dh: NDArray[Any], *, dc: Array | None = None) -> Grad
         for letter, values in back.items():
             totals[letter][:, t] = values
         real = np.ones((rows, 1)) if trace.mask is None else trace.mask[:, t, None].astype(np.float64)
-        # a masked step only hands the state on: its own gradient is shut off before it is computed
+        # a masked step passes the state on unchanged: no gradient goes through its own computation
         upstream = {letter: values * real for letter, values in back.items()}
         gates = {name: (trace.pre[name][:, t], trace.gates[name][:, t]) for name in step.gates}
         states = {letter: (trace.before(letter, t), trace.states[letter][:, t]) for letter in step.states}

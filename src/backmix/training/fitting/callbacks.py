@@ -1,10 +1,8 @@
-"""What happens at the end of an epoch.
+"""The callbacks of every training.
 
-This module holds the callbacks of every training: stop early and keep the best weights, write the
-best weights to a file, lower the learning rate on a plateau, and, as an extra, events for
-TensorBoard. They are Keras callbacks without Keras (it only asks for the hooks), and each can say
-its state, so that a resumed training goes on as if nothing had happened. Callbacks run in the
-order of their list.
+This module stops early and keeps the best weights, writes the best weights to a file, lowers the learning rate on a
+plateau, and, as an extra, writes events for TensorBoard. The callbacks have Keras's hooks without importing Keras,
+and each can save and restore its state for a resumed training. They run in the order of their list.
 """
 
 from __future__ import annotations
@@ -35,10 +33,10 @@ HOOKS = (
 
 @runtime_checkable
 class Resumable(Protocol):
-    """A callback whose state is saved with every checkpoint; user callbacks may have these, too."""
+    """A callback whose state is saved with every checkpoint; callbacks of the user may have these methods, too."""
 
     def state(self) -> Mapping[str, Any]:
-        """All that changes during training, ready for JSON."""
+        """The state, ready for JSON."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state; called after `on_train_begin`."""
@@ -165,7 +163,7 @@ class Plateau(Callback):
 
 
 class Cosine(Callback):
-    """Lowers the learning rate from epoch to epoch along half a cosine wave, whatever the scores say.
+    """Lowers the learning rate from epoch to epoch along half a cosine wave.
 
     Writes the learning rate of the epoch into the logs.
     """
@@ -245,7 +243,7 @@ class TensorBoard(Callback):
         self._writers.clear()
 
     def _writer(self, part: str) -> Any:
-        """The event file of one part; train and validation lie in two folders to share a chart."""
+        """The event file of one part; training and validation have two folders, so that they share a chart."""
         if part not in self._writers:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -255,7 +253,7 @@ class TensorBoard(Callback):
 
 
 def recommended(settings: FitSettings, folder: Path | None) -> tuple[Callback, ...]:
-    """The combination that every training has: plateau, best weights to a file, early stopping.
+    """The callbacks of every training: plateau, best weights to a file, early stopping.
 
     >>> [type(callback).__name__ for callback in recommended(FitSettings(), None)]
     ['Plateau', 'EarlyStop']

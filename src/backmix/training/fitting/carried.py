@@ -1,8 +1,7 @@
 """Prediction with a state that is carried from the first row of every run.
 
-This module predicts the windows of a model that was trained with a carried state: each run is gone
-through once, row by row as the plant gives them, and the answers at the windows' rows are picked. One
-lane is enough, whatever the number of lanes in training.
+This module predicts the windows of a model that was trained with a carried state: it goes through each run once,
+row by row, and picks the outputs at the windows' rows. It uses one lane, whatever the number of lanes in training.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from backmix.data.windows import Windows
 from backmix.training.fitting.feed import gathered
 
 CHUNK = 256
-"""Rows per call; the last ones of a run are padding, which nothing before them sees."""
+"""Rows per call; the end of a run is padded, which does not influence earlier rows."""
 _twins: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def predict_carried(model: Any, windows: Windows) -> NDArray[np.float32]:
-    """What a plain network puts out for each window, (W, O), its state carried from the start of the run."""
+    """The outputs of a plain network for each window, (W, O), with its state carried from the start of the run."""
     twin = _twin(model)
     begins = np.asarray(carry(windows).begins)
     last = np.asarray(windows.origins, dtype=np.int64) - windows.spec.dead_time
@@ -37,7 +36,7 @@ def predict_carried(model: Any, windows: Windows) -> NDArray[np.float32]:
 
 
 def _run(twin: Any, windows: Windows, begin: int, end: int) -> NDArray[np.float32]:
-    """The answers on rows ``begin`` to ``end`` of one run, (n, O), from rest."""
+    """The outputs on rows ``begin`` to ``end`` of one run, (n, O), from the initial state."""
     outputs = []
     for low in range(begin, end, CHUNK):
         rows = np.arange(low, min(low + CHUNK, end))
@@ -49,7 +48,7 @@ def _run(twin: Any, windows: Windows, begin: int, end: int) -> NDArray[np.float3
 
 
 def _twin(model: Any) -> Any:
-    """The carrying twin of a plain network, with its weights of this moment."""
+    """The stateful twin of a plain network, with its present weights."""
     from backmix.models.body.carried import build_stateful, copy_weights
 
     twin = _twins.get(model)

@@ -1,10 +1,9 @@
-"""A moment of training on disk, whole or not at all.
+"""Checkpoints of a training.
 
-This module keeps everything that the next step depends on in one safetensors file: weights, the
-state of dropout, optimiser variables, the running metrics of an epoch under way, the best weights,
-and as JSON the history, the counters of the callbacks and a fingerprint of what is trained on
-what. One file and one rename: after a kill at any moment there is the old moment or the new one.
-(Keras writes its own backup in place, and keeps neither callbacks nor the history.)
+This module keeps everything that the next step depends on in one safetensors file: weights, the state of dropout,
+optimiser variables, the running metrics of an unfinished epoch, the best weights, and as JSON the history, the states
+of the callbacks and the fingerprint of the training. The file is replaced by one rename: after a kill at any moment
+there is the old checkpoint or the new one. (Keras writes its own backup in place, without callbacks and history.)
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _KEY = "backmix"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A moment of training.
+    """The state of a training at one moment.
 
     epoch: epochs that are finished
     step: batches done in the epoch under way; 0 at the end of an epoch
@@ -38,7 +37,7 @@ class Snapshot:
     history: a value per finished epoch, by name
     callbacks: the state of each callback that has one, by its place in the list
     stopped: why training is over; None while it is not
-    fingerprint: what is trained on what, see `fit`
+    fingerprint: of network, settings and windows, see `fit.fingerprint`
     """
 
     epoch: int
@@ -109,12 +108,12 @@ def load_snapshot(folder: Path) -> Snapshot | None:
 
 
 def values(model: Any) -> list[NDArray[Any]]:
-    """A copy of all that the network remembers: weights and the state of dropout."""
+    """Copies of all variables of the network: weights and the state of dropout."""
     return arrays_of(model.variables)
 
 
 def assign(model: Any, arrays: Iterable[NDArray[Any]]) -> None:
-    """Give a network what `values` has copied."""
+    """Set the variables of a network to copies made by `values`."""
     put(model.variables, arrays)
 
 

@@ -1,8 +1,8 @@
 """From windows to the batches that Keras trains on.
 
-This module gathers batches of one fixed shape, in an order that depends on (seed, epoch) alone,
-and looks at every number before a network sees it. The last batch is filled up with windows of
-weight 0: one shape means one compilation, and every window counts exactly once.
+This module gathers batches of one fixed shape, in an order that depends on (seed, epoch) alone, and checks that all
+numbers are finite. The last batch is filled up with windows of weight 0, so that there is one shape to compile and
+every window counts exactly once.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Feed:
 
     @property
     def digest(self) -> str:
-        """Nothing beyond what the windows themselves tell."""
+        """Empty: the windows are hashed by themselves."""
         return ""
 
     def begin_epoch(self, epoch: int, *, first: int = 0) -> None:
@@ -80,16 +80,16 @@ class Feed:
 
     @property
     def share(self) -> float:
-        """Part of an epoch's places that real windows fill; a mean over places times 1 / share is
-        the mean over windows."""
+        """The share of real windows among all windows of an epoch's batches; a mean over the batches divided by it is
+        the mean over the real windows."""
         return len(self.windows) / (len(self) * self.batch_size)
 
     def bytes(self) -> int:
-        """What keeping all windows gathered would take."""
+        """Bytes that all windows take when gathered."""
         return self.windows.bytes(1).all + len(self.windows) * self._rows * self._masked
 
     def keep(self) -> None:
-        """Gather all windows once and for all; batches are cut from them, bit for bit the same."""
+        """Gather all windows now; batches are cut from them and stay bit-equal."""
         everything = np.arange(len(self.windows))
         self._arrays = self._checked(everything, where=None)
 
@@ -149,7 +149,7 @@ class Feed:
     def _culprit(
         self, positions: NDArray[np.int64], x: NDArray[Any], y: NDArray[Any], where: int | None
     ) -> TrainingError:
-        """The error that names the first number that is none."""
+        """The error for the first number that is not finite."""
         bad = np.argwhere(~np.isfinite(x))
         if len(bad):
             window, row, column = (int(i) for i in bad[0])
@@ -166,11 +166,11 @@ class Feed:
 
 
 class AnyFeed(Protocol):
-    """What a training step is fed from: windows (`Feed`), or lanes of a carried state (`lanes.LaneFeed`).
+    """A source of batches: windows (`Feed`), or lanes of a carried state (`lanes.LaneFeed`).
 
-    windows, positions: what a batch was made of, for messages
-    share: part of an epoch's places that count, see `Feed.share`
-    digest: a mark of what the windows do not tell themselves
+    windows, positions: the windows of a batch, for messages
+    share: see `Feed.share`
+    digest: a hash of what is not in the windows
     """
 
     windows: Windows
@@ -188,7 +188,7 @@ class AnyFeed(Protocol):
 
 
 def dataset(feed: AnyFeed) -> Any:
-    """The feed as Keras wants it: a PyDataset without threads of its own."""
+    """The feed as a Keras PyDataset, without threads."""
     base = use_engine().utils.PyDataset
     face = type(
         "FeedDataset",
@@ -199,7 +199,7 @@ def dataset(feed: AnyFeed) -> Any:
 
 
 def gathered(windows: Windows, positions: NDArray[np.int64]) -> WindowBatch:
-    """The windows ``positions``; a value beyond float32 becomes infinite quietly, for the caller to name."""
+    """The windows ``positions``; a value beyond float32 becomes infinite without a warning."""
     with np.errstate(over="ignore", invalid="ignore"):
         return windows.gather(positions)
 

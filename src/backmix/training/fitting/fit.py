@@ -1,7 +1,7 @@
 """From windows to a trained network.
 
-This module is training itself: Keras's ``fit`` over batches that are gathered as they are needed,
-watched step by step, saved at the end of every epoch, and resumed as if it had never stopped.
+This module trains a network with Keras's ``fit``. Batches are gathered as they are needed, every step is watched,
+every epoch is saved, and a resumed training ends bit-equal to an uninterrupted one.
 
     fit_network(architecture, train, validation, settings=...)  ->  Fitted
     predict_network(model, windows)                             ->  (W, O)
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
 __all__ = ["Diverged", "FitSettings", "FittedNetwork", "TrainingPlan", "fit_network", "predict_network", "resolve"]
 
 CHECK_BATCH = 1024
-"""Windows per validation step at most; validation keeps nothing for a way back."""
+"""Windows per validation step at most; validation needs no memory for backpropagation."""
 CHECK_BYTES = 64 * 2**20
 """What a validation step may take even where a training step takes less."""
 FREE = ("epochs", "memory_limit", "resume", "tensorboard", "checkpoint")
-"""Settings that may change between a training and its resumption: they change no number of it."""
+"""Settings that may change between a training and its resumption, because they do not change its numbers."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _fit(job: _FitJob, callbacks: Sequence[Any]) -> FittedNetwork:
 
 
 def _measure_start(job: _FitJob, keeper: LastCallback) -> None:
-    """Let the first weights be the best so far: training must not end with worse ones."""
+    """Count the initial weights as the best so far, so that training does not end with worse ones."""
     model = keeper.model
     fixed = arrays_of(model.non_trainable_variables)
     ahead = job.settings.monitor.startswith("val_")
@@ -226,7 +226,7 @@ def compiled(architecture: Architecture, settings: FitSettings, *, steps: int = 
 
 
 def _network(architecture: Architecture, settings: FitSettings) -> Any:
-    """The network to train: the plain one, or its twin that carries states."""
+    """The network to train: the plain one, or its stateful twin."""
     if settings.stretch is None:
         return build(architecture, seed=settings.seed)
     from backmix.models.body.carried import build_stateful
@@ -277,7 +277,7 @@ def metric(name: str, kind: str) -> Any:
 
 
 def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: AnyFeed, start: Start | None = None) -> str:
-    """A short mark of what is trained on what; a checkpoint of another mark is not resumed.
+    """A hash of network, settings and windows; a checkpoint with another one is not resumed.
 
     Of the windows it takes the number, the features and the content of 256 of them.
     """
@@ -299,7 +299,7 @@ def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: AnyFe
 def _feeds(
     architecture: Architecture, train: Windows, validation: Windows, settings: FitSettings
 ) -> tuple[AnyFeed, AnyFeed]:
-    """Both parts as batches that fit into memory; what is small is gathered once and for all."""
+    """Batches of both parts that fit into memory; small parts are gathered once and kept."""
     if settings.stretch is not None:
         return _lanes(architecture, (train, validation), settings)
     batch_size = min(settings.batch_size, len(train))
@@ -307,7 +307,7 @@ def _feeds(
     free = budget(settings.memory_limit)
     need = check_memory(architecture, batch_size, rows=rows, free=free)
     many = min(CHECK_BATCH, len(validation))
-    # by a fixed measure: were it by free memory, the rounding of val_loss would change from run to run
+    # a fixed limit, not the free memory: the rounding of val_loss must not change from run to run
     while many > batch_size and memory_predict(architecture, many, rows=rows) > max(need, CHECK_BYTES):
         many //= 2
     feed = Feed(
@@ -328,7 +328,7 @@ def _feeds(
 def _lanes(
     architecture: Architecture, parts: tuple[Windows, Windows], settings: FitSettings
 ) -> tuple[AnyFeed, AnyFeed]:
-    """Both parts as lanes through which a state is carried, as many for the one as for the other."""
+    """Both parts as the same number of lanes for a carried state."""
     assert settings.stretch is not None
     free = budget(settings.memory_limit)
     need = check_memory(architecture, settings.batch_size, rows=settings.stretch, free=free)
@@ -350,7 +350,7 @@ def _lanes(
 
 
 def _earlier(job: _FitJob, mark: str) -> Snapshot | None:
-    """The checkpoint to go on from, if there is one and it is of this very training."""
+    """The checkpoint to resume from, if there is one; TrainingError when it belongs to another training."""
     if job.folder is None:
         return None
     if not job.settings.resume:
@@ -381,5 +381,5 @@ def _fitted(job: _FitJob, keeper: LastCallback, why: str) -> FittedNetwork:
 
 
 def _together(callbacks: Sequence[Any]) -> int:
-    """Steps per call: one when somebody wants to hear of every batch."""
+    """Steps per call: one when a callback listens to batches."""
     return 1 if any(listens_to_batches(callback) for callback in callbacks) else STEPS_PER_CALL

@@ -1,10 +1,9 @@
-"""Batches for a state that is carried: lanes side by side, the next rows of each at every step.
+"""Batches for training with a carried state.
 
-This module feeds truncated back-propagation through time. The runs of a part are dealt to L lanes; a
-step takes the next T rows of every lane, and the state goes on from step to step. It begins from rest
-exactly where a lane enters another run. A run that is long for the number of lanes is cut into pieces,
-and each piece but the first begins ``lookback`` rows earlier, on rows that only bring the state up and
-count for nothing; so every label counts exactly once.
+This module feeds truncated backpropagation through time. The runs of a part are assigned to L lanes; a step takes
+the next T rows of every lane, and the state is carried from step to step. It is reset exactly where a lane enters
+another run. A run that is long for the number of lanes is cut into stretches, and each stretch but the first begins
+``lookback`` rows earlier with rows of weight 0, which only warm up the state; so every label counts exactly once.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ LEAST_STEPS = 20
 
 @dataclass(frozen=True)
 class LaneStretch:
-    """Rows ``first`` to ``end`` of one run, of which those before ``counts`` only bring the state up."""
+    """Rows ``first`` to ``end`` of one run; rows before ``counts`` only warm up the state."""
 
     first: int
     counts: int
@@ -42,7 +41,7 @@ class LaneStretch:
 
 
 class LaneFeed:
-    """The rows of one part as L lanes of T rows, epoch after epoch; to training what `Feed` is.
+    """The rows of one part as L lanes of T rows, epoch after epoch, with the interface of `Feed`.
 
     windows: one row each, by row number of the table
     """
@@ -76,12 +75,12 @@ class LaneFeed:
 
     @property
     def share(self) -> float:
-        """1: the weights of the labels add up to the number of places."""
+        """1: the weights add up to the number of rows in the batches."""
         return 1.0
 
     @property
     def digest(self) -> str:
-        """A mark of the labels and of where runs begin."""
+        """A hash of the labels and of where runs begin."""
         digest = hashlib.sha256(repr(self._dealt).encode())
         digest.update(self._labels.labels.tobytes() + self._y.tobytes() + self._weight.tobytes())
         return digest.hexdigest()
@@ -91,11 +90,11 @@ class LaneFeed:
         self.epoch, self.first = epoch, first
 
     def bytes(self) -> int:
-        """What keeping all rows scaled would take."""
+        """Bytes that all rows take when scaled."""
         return 4 * len(self.windows) * len(self.windows.feature_names)
 
     def keep(self) -> None:
-        """Scale all rows once and for all."""
+        """Scale all rows now."""
         self._x = gathered(self.windows, np.arange(len(self.windows))).x[:, 0]
 
     def batch(self, number: int) -> Batch:
@@ -126,7 +125,7 @@ class LaneFeed:
         return real_rows
 
     def _targets(self, windows: Windows, table: NDArray[np.float32] | None) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """What every row of the table shall answer, and its weight; 0 and 0 where there is no label."""
+        """The target and weight of every row of the table; 0 and 0 where there is no label."""
         labels = self._labels.labels
         counted = np.zeros(len(labels), bool)
         for piece in (piece for lane in self._dealt for piece in lane):
@@ -136,7 +135,7 @@ class LaneFeed:
         regression = self._kind == "regression"
         y = np.zeros((len(labels), truth.shape[1]), np.float32) if regression else np.zeros(len(labels), np.int32)
         y[rows] = truth if regression else truth[:, 0]
-        # so that a mean over all places is the mean over labels
+        # so that a mean over all rows of the batches is the mean over the labels
         each = self._steps * self.batch_size * self.stretch / max(1, len(rows))
         weight = np.zeros(len(labels), np.float32)
         weight[rows] = each if table is None else each * table[y[rows]]
@@ -146,7 +145,7 @@ class LaneFeed:
         if self._plan is None or self._plan[0] != self.epoch:
             lanes = self._dealt
             if self._seed is not None:
-                # whole pieces change places, rows inside a piece never do
+                # whole stretches are shuffled, rows inside a stretch never
                 lanes = [
                     [lane[position] for position in order(len(lane), seed=self._seed + number, epoch=self.epoch)]
                     for number, lane in enumerate(lanes)
@@ -165,7 +164,7 @@ class LaneFeed:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Per lane and step: the first row, how many rows, where labels begin to count, whether the state goes on."""
+    """Per lane and step: the first row, the number of rows, the first row that counts, whether the state is kept."""
 
     first: NDArray[np.int64]
     count: NDArray[np.int64]
@@ -174,7 +173,7 @@ class _Plan:
 
 
 def stretches_of(windows: Windows, *, lanes: int) -> list[LaneStretch]:
-    """The runs of a part that have labels, cut so that L lanes have about the same to do."""
+    """The runs of a part that have labels, cut so that L lanes have about the same number of rows."""
     carried, lookback = carry(windows), windows.steps
     runs = [(first, end) for first, end in carried.runs() if (carried.labels[first:end] != NONE).any()]
     share = math.ceil(sum(end - first for first, end in runs) / lanes)
@@ -187,7 +186,7 @@ def stretches_of(windows: Windows, *, lanes: int) -> list[LaneStretch]:
 
 
 def assign_to_lanes(stretches: list[LaneStretch], *, lanes: int, stretch: int) -> list[list[LaneStretch]]:
-    """The pieces of each lane in table order; the longest are dealt first, each to the emptiest lane.
+    """The stretches of each lane in table order; the longest are assigned first, each to the emptiest lane.
 
     >>> stretches = [LaneStretch(0, 0, 30), LaneStretch(30, 30, 40), LaneStretch(40, 40, 60)]
     >>> lanes = assign_to_lanes(stretches, lanes=2, stretch=10)
@@ -204,7 +203,7 @@ def assign_to_lanes(stretches: list[LaneStretch], *, lanes: int, stretch: int) -
 
 
 def choose_lanes(windows: Windows, stretch: int) -> Decision:
-    """How many lanes run side by side: as many as leave an epoch enough steps."""
+    """The number of lanes: as many as leave an epoch enough steps."""
     rows = sum(end - first for first, end in carry(windows).runs())
     lanes = min(MOST_LANES, max(1, rows // (LEAST_STEPS * stretch)))
     return Decision(

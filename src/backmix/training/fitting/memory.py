@@ -1,7 +1,7 @@
 """Whether training fits into memory, before anything is allocated.
 
-This module compares what a training would take with what is free, keeps the windows gathered when
-that is cheap, and refuses with a batch size that would fit when it is not.
+This module compares the memory that a training needs with what is free. When it is too little, the error names a
+batch size that fits.
 """
 
 from __future__ import annotations

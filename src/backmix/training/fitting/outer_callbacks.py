@@ -1,8 +1,7 @@
-"""The first and the last word at the end of an epoch.
+"""The callbacks that run before and after all others.
 
-This module holds the two callbacks that stand around all others: `FirstCallback`, the first, sets the order
-of the windows and makes the logged losses exact; `LastCallback`, the last, keeps the history and saves
-the moment when everybody else is done with it.
+`FirstCallback` sets the order of the windows and corrects the logged losses for padding; `LastCallback` keeps the
+history and saves the checkpoint. This module defines both.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from backmix.training.fitting.steps import DivergenceGuard, Interruption, StepIn
 class FirstCallback(Callback):
     """Runs before all other callbacks.
 
-    cut: the moment from which training goes on; it may lie within an epoch
+    cut: the checkpoint from which training is resumed, possibly within an epoch
     """
 
     def __init__(
@@ -44,8 +43,8 @@ class FirstCallback(Callback):
             self._steps.begin_epoch(skip=done, metrics=cut.arrays["metrics"] if cut else None)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        # Keras draws dropout seeds in validation, too; without this, training would depend on how
-        # many validation batches there are
+        # Keras draws dropout seeds in validation, too: without this, training would depend on the number of
+        # validation batches
         self._fixed = arrays_of(self.model.non_trainable_variables)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
@@ -53,7 +52,7 @@ class FirstCallback(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
-        # Keras divides by all places of a batch; windows of weight 0 are none
+        # Keras divides by the batch size, which includes the windows of weight 0
         logs["loss"] /= self._feed.share
         logs["val_loss"] /= self._check.share
         if not math.isfinite(logs["val_loss"]):
@@ -112,7 +111,7 @@ class LastCallback(Callback):
         self.history = {name: list(entries) for name, entries in snapshot.history.items()}
         self._early.weights = list(snapshot.arrays["best"]) if "best" in snapshot.arrays else None
         self._guard.restore(snapshot.callbacks["guard"])
-        # the others follow when training begins, because Keras's own callbacks forget everything then
+        # the others are restored when training begins, because Keras's own callbacks reset themselves then
         self._early.restore(snapshot.callbacks[self._name(self._early)])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -122,7 +121,7 @@ class LastCallback(Callback):
                     callback.restore(self._before.callbacks[self._name(callback)])
 
     def begin_with(self, logs: Mapping[str, float]) -> None:
-        """The network's weights, with these values, are the best so far, from before the first epoch."""
+        """Count the initial weights, with these values, as the best so far."""
         self._early.set_model(self.model)
         self._early.on_epoch_end(-1, dict(logs))
 
@@ -148,7 +147,7 @@ class LastCallback(Callback):
             raise StepInterrupted(0, None)
 
     def save(self, *, step: int = 0, state: Any = None) -> None:
-        """Write the moment; within an epoch ``state`` is what Keras keeps outside the model."""
+        """Write a checkpoint; within an epoch ``state`` is what Keras keeps outside the model."""
         if self._folder is None:
             return
         arrays: dict[str, list[NDArray[Any]]] = {}

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains.
+"""The progress of a training on the screen.
 
 This module shows one line on stderr: epoch, loss, the best validation loss, the baseline's score
 to beat, and the time left. On a pipe it stays quiet and says one line at the end.
@@ -15,11 +15,11 @@ from typing import Any, Protocol, TextIO
 from backmix.text import say
 
 REFRESH = 0.1
-"""Seconds between two looks of the bar at the training."""
+"""Seconds between two updates of the bar."""
 
 
 class ProgressListener(Protocol):
-    """Who is told how training goes; all calls come from the training thread."""
+    """What is told of the progress of a training; all calls come from the training thread."""
 
     def begin(self, epochs: int, steps: int, epoch: int) -> None:
         """Training begins (or goes on) after ``epoch`` finished epochs."""

@@ -1,8 +1,8 @@
-"""What happens between two epochs: steps, watched one by one.
+"""The training steps of an epoch.
 
-This module runs Keras's training step several times per call (its bookkeeping costs as much as a
-small network), looks at the loss of every step, stops after the call in which Ctrl-C came, and finds
-out why a loss exploded.
+This module runs Keras's training step several times per call, because Keras's bookkeeping costs as much as a small
+network. It checks the loss of every step, stops after the call in which Ctrl-C came, and finds the likely cause of a
+loss that exploded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from backmix.training.sections.settings import FitSettings
 STEPS_PER_CALL = 16
 """Steps per call of a compiled program: with so many, dispatch is a few per cent of the time."""
 MOST_BYTES = 4 * 2**20
-"""What the batches of one call may take: larger ones compute so long that dispatch does not count, and
-go in one by one without a copy."""
+"""Bytes of the batches of one call: for larger batches dispatch does not matter, and they go in one by one without a
+copy."""
 EXPLODED = 1e4
 """A mean loss this many times the first losses of the training has exploded."""
 FIRST = 10
@@ -39,7 +39,7 @@ HUGE = 50.0
 
 
 class Interruption:
-    """Whether Ctrl-C was pressed; the first one asks to finish the step, the second one kills."""
+    """Whether Ctrl-C was pressed: the first one ends training after the step, the second one at once."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -47,7 +47,7 @@ class Interruption:
 
 @contextmanager
 def finishing_steps() -> Iterator[Interruption]:
-    """Inside this block Ctrl-C only asks; outside the main thread signals are left alone."""
+    """Inside this block the first Ctrl-C only sets a flag; outside the main thread signals are left alone."""
     pressed = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield pressed
@@ -80,7 +80,7 @@ class Diverged(TrainingError):
 
 
 class DivergenceGuard:
-    """Sees the running mean loss of every step and stops a training that has diverged."""
+    """Watches the running mean loss of every step and stops a training that has diverged."""
 
     def __init__(self, feed: AnyFeed, settings: FitSettings, watch: ProgressListener | None) -> None:
         self._feed, self._settings, self._watch = feed, settings, watch
@@ -88,7 +88,7 @@ class DivergenceGuard:
         self._seen = 0
 
     def see(self, step: int, loss: float) -> None:
-        """Take notice of the mean loss after batch ``step`` of the current epoch.
+        """Check the mean loss after batch ``step`` of the current epoch.
 
         Raises Diverged (training.diverged) naming the batch and the likely cause.
         """
@@ -102,7 +102,7 @@ class DivergenceGuard:
 
     def diverged(self, step: int, loss: float) -> Diverged:
         """The error for a loss that is NaN, infinite or enormous at a batch."""
-        # the step that poisons the weights has a finite loss itself: look at the one before, too
+        # the step that spoils the weights has a finite loss itself: check the one before, too
         suspects = [(step - back, *extreme(self._feed, step - back)) for back in (0, 1) if step >= back]
         step, size, tag, place = max(suspects, key=lambda suspect: suspect[1])
         s = self._settings
@@ -133,7 +133,7 @@ class DivergenceGuard:
 
 
 class BatchCallback(Callback):
-    """The same watch for engines whose steps Keras keeps to itself; an epoch cut short is repeated."""
+    """The same checks as a callback, for engines other than JAX; an interrupted epoch is repeated."""
 
     def __init__(self, guard: DivergenceGuard, pressed: Interruption) -> None:
         self._guard, self._pressed = guard, pressed
@@ -147,10 +147,9 @@ class BatchCallback(Callback):
 class Steps:
     """Keras's training step for JAX, several times per call: a loop inside one compiled program.
 
-    Keras keeps the weights of an epoch outside the model while the epoch lasts: ``state`` is
-    (trainable, non-trainable, optimizer, metrics) and is in hand here after every call. How many
-    steps a call makes is an argument of the program: an interrupted epoch goes on from any step with
-    the same bits.
+    During an epoch Keras keeps the weights outside the model: ``state`` is (trainable, non-trainable, optimizer,
+    metrics), known after every call. The number of steps per call is an argument of the program, so an interrupted
+    epoch can be resumed from any step with the same bits.
     """
 
     def __init__(self, model: Any, guard: DivergenceGuard, pressed: Interruption, *, steps: int, together: int) -> None:
@@ -201,11 +200,11 @@ class Steps:
             else:
                 batches.append(batch)
             if self._pressed.asked:
-                break  # the batch in hand is trained on, no further one
+                break  # train on this batch, but on no further one
         return batches, skipped
 
     def _most(self, batches: list[Any]) -> int:
-        """Batches that are copied side by side for one call; the same number all through a training."""
+        """How many batches are stacked for one call; the same number throughout a training."""
         size = sum(np.asarray(array).nbytes for array in _leaves(batches[0])) if batches else 1
         return max(1, min(self._together, MOST_BYTES // max(1, size)))
 
@@ -235,7 +234,7 @@ def _looped(step: Any) -> Any:
 
 
 def _stacked(batches: list[Any], most: int) -> Any:
-    """Batches side by side, (K, B, ...), behind them whatever memory holds: those steps are not made."""
+    """Stacked batches, (K, B, ...); places after the last batch are uninitialised, and no step is made with them."""
     import jax
 
     def stack(*arrays: Any) -> NDArray[Any]:
@@ -258,7 +257,7 @@ def _leaves(batch: Any) -> list[Any]:
 
 
 def listens_to_batches(callback: Any) -> bool:
-    """Whether a callback does something before or after single steps."""
+    """Whether a callback has a hook for single batches."""
     for name in ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"):
         method = getattr(type(callback), name, None)
         if method is not getattr(Callback, name) and not getattr(method, "_is_default", False):
