@@ -101,7 +101,7 @@ def test_row_40_a_real_limit_of_file_size(tmp_path: Path) -> None:
     """RLIMIT_FSIZE: the kernel itself refuses the 4097th byte."""
     target = tmp_path / "a.txt"
     write_atomic(target, "old")
-    found = run(f"""
+    done = run(f"""
         import resource, signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -110,7 +110,7 @@ def test_row_40_a_real_limit_of_file_size(tmp_path: Path) -> None:
         except StorageError as fault:
             print(fault)
     """)
-    assert found == (
+    assert done == (
         f"{target} — cannot be written: the file would be larger than this process may write. "
         "What was there before is intact; mend that and start again"
     )
@@ -127,7 +127,7 @@ def test_row_40_a_folder_without_permission(tmp_path: Path) -> None:
     for parent in (tmp_path, *tmp_path.parents):
         if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)
-    found = run(f"""
+    done = run(f"""
         import os
         str(StorageError("storage.cannot_write", where="", reason=""))  # read the catalogue while we may
         if os.geteuid() == 0:
@@ -140,7 +140,7 @@ def test_row_40_a_folder_without_permission(tmp_path: Path) -> None:
                 print(fault)
     """)
     sentence = "cannot be written: no permission. What was there before is intact; mend that and start again"
-    assert found.splitlines() == [f"{locked / 'a.txt'} — {sentence}", f"{locked} — {sentence}"]
+    assert done.splitlines() == [f"{locked / 'a.txt'} — {sentence}", f"{locked} — {sentence}"]
     locked.chmod(0o755)
     assert (locked / "a.txt").read_text() == "old"
 
@@ -178,10 +178,10 @@ def test_row_41_killed_at_random_moments_the_file_is_old_or_new(tmp_path: Path) 
         time.sleep(0.003 * turn)
         writer.kill()
         writer.communicate()
-        found = target.read_bytes()
-        assert len(found) == 3_000_000
-        assert len(set(found)) == 1
-        seen.add(found[0])
+        result = target.read_bytes()
+        assert len(result) == 3_000_000
+        assert len(set(result)) == 1
+        seen.add(result[0])
     assert len(seen) > 1
     with hold(tmp_path):
         assert not drafts(tmp_path), "the next holder sweeps what a killed writer has left"

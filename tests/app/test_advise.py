@@ -41,19 +41,19 @@ def test_a_situation(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_situation_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("advise", "--rows", "10", "--samples", "500", "--task", "fault_diagnosis", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    told = {one["setting"]: one for one in found["counsel"]}
-    assert told["model.cell"]["value"] == "gru"
-    assert told["training.loss"]["value"] == "sparse_categorical_crossentropy"
-    assert [rule["name"] for rule in told["model.cell"]["rules"]] == ["short", "few", "tight"]
-    assert set(found["source"]) == {"log", "command", "commit", "machine", "date", "seeds"}
+    result = json.loads(capsys.readouterr().out)
+    recorded = {one["setting"]: one for one in result["counsel"]}
+    assert recorded["model.cell"]["value"] == "gru"
+    assert recorded["training.loss"]["value"] == "sparse_categorical_crossentropy"
+    assert [rule["name"] for rule in recorded["model.cell"]["rules"]] == ["short", "few", "tight"]
+    assert set(result["source"]) == {"log", "command", "commit", "machine", "date", "seeds"}
 
 
 def test_the_whole_tree(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("advise", "--tree", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [step["question"] for step in found["tree"]] == ["short", "long", "few", "tight"]
-    assert {rule["item"] for rule in found["rules"]} == {45, 50, 81, 82, 83, 84, 85}
+    result = json.loads(capsys.readouterr().out)
+    assert [step["question"] for step in result["tree"]] == ["short", "long", "few", "tight"]
+    assert {rule["item"] for rule in result["rules"]} == {45, 50, 81, 82, 83, 84, 85}
     assert run("--lang", "zh_TW", "advise", "--tree") == 0
     assert "課程的決策樹" in capsys.readouterr().out
 
@@ -96,7 +96,7 @@ def test_the_pages_of_the_documentation_are_up_to_date() -> None:
     names = {"en": "advice.md", "zh_TW": "advice.zh-TW.md"}
     for lang in LANGUAGES:
         assert (ROOT / "docs" / names[lang]).read_text("utf-8") == page(lang), "run scripts/docs"
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "docs/advice.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert (found.returncode, found.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "")

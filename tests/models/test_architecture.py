@@ -97,12 +97,12 @@ JSON = st.recursive(
 @given(field=st.sampled_from(sorted(FINE.to_dict())), value=JSON)
 def test_any_json_is_either_an_architecture_or_refused(field: str, value: object) -> None:
     """Whatever stands in a field, nothing but our own one-line error comes out."""
-    found, said = None, ""
+    result, said = None, ""
     try:
-        found = Architecture.from_dict({**FINE.to_dict(), field: value})
+        result = Architecture.from_dict({**FINE.to_dict(), field: value})
     except BackmixError as fault:
         said = str(fault)
     assert "\n" not in said
     assert len(said) < 600
-    if found is not None:
-        assert Architecture.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    if result is not None:
+        assert Architecture.from_dict(json.loads(json.dumps(result.to_dict()))) == result

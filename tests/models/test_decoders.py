@@ -21,10 +21,10 @@ def steps(name: str, answers: np.ndarray) -> np.ndarray:
 def test_the_first_step_has_seen_the_newest_row(name: str) -> None:
     """Course items 29, 30, trap N: the newest observation changes the first step ahead."""
     form = made(name)
-    given = {**inputs(form.architecture), "mask": np.ones((B, 6), bool)}
-    newer = given["x"].copy()
+    arrays = {**inputs(form.architecture), "mask": np.ones((B, 6), bool)}
+    newer = arrays["x"].copy()
     newer[:, -1] += 1.0
-    moved = steps(name, form({**given, "x": newer})) - steps(name, form(given))
+    moved = steps(name, form({**arrays, "x": newer})) - steps(name, form(arrays))
     assert np.abs(moved[:, 0]).max(axis=1).min() > 1e-4
 
 
@@ -32,10 +32,10 @@ def test_the_first_step_has_seen_the_newest_row(name: str) -> None:
 def test_what_is_known_ahead_counts_from_its_step_on(name: str) -> None:
     """Course item 77: a planned move at step k changes step k and later ones, none before."""
     form = made(name)
-    given = inputs(form.architecture)
-    planned = given["future"].copy()
+    arrays = inputs(form.architecture)
+    planned = arrays["future"].copy()
     planned[:, 2] += 1.0
-    moved = np.abs(steps(name, form({**given, "future": planned})) - steps(name, form(given)))
+    moved = np.abs(steps(name, form({**arrays, "future": planned})) - steps(name, form(arrays)))
     assert (moved[:, :2] == 0).all()
     assert moved[:, 2].max() > 1e-4
 
@@ -43,10 +43,10 @@ def test_what_is_known_ahead_counts_from_its_step_on(name: str) -> None:
 def test_the_direct_form_knows_the_whole_plan() -> None:
     """Course item 30: all steps at once see all that is known ahead."""
     form = made("direct")
-    given = inputs(form.architecture)
-    planned = given["future"].copy()
+    arrays = inputs(form.architecture)
+    planned = arrays["future"].copy()
     planned[:, -1] += 1.0
-    moved = np.abs(steps("direct", form({**given, "future": planned})) - steps("direct", form(given)))
+    moved = np.abs(steps("direct", form({**arrays, "future": planned})) - steps("direct", form(arrays)))
     assert (moved.max(axis=(0, 2)) > 1e-4).all()
 
 
@@ -54,26 +54,26 @@ def test_the_direct_form_knows_the_whole_plan() -> None:
 def test_the_teacher_is_not_asked_in_use(name: str) -> None:
     """Course item 29: in prediction no true value can reach the decoder, not even as NaN."""
     form = made(name)
-    given = inputs(form.architecture)
-    answers = form(given)
-    for other in (np.zeros_like(given["teacher"]), np.full_like(given["teacher"], np.nan)):
-        np.testing.assert_array_equal(form({**given, "teacher": other}), answers)
+    arrays = inputs(form.architecture)
+    answers = form(arrays)
+    for changed in (np.zeros_like(arrays["teacher"]), np.full_like(arrays["teacher"], np.nan)):
+        np.testing.assert_array_equal(form({**arrays, "teacher": changed}), answers)
 
 
 def test_teaching_shows_the_step_before() -> None:
     """Course item 29, trap W: with a share of 1 step k sees the true value of step k - 1, no other."""
     a = Architecture(**PLAIN, answer="path", horizon=K, decoder="states", teacher_forcing=1.0)
-    form, given = make(a), inputs(a)
-    taught = form(given, training=True).reshape(B, K, 2)
+    form, arrays = make(a), inputs(a)
+    taught = form(arrays, training=True).reshape(B, K, 2)
     for k in range(K):
-        other = given["teacher"].copy()
-        other[:, k] += 1.0
-        moved = np.abs(form({**given, "teacher": other}, training=True).reshape(B, K, 2) - taught)
+        changed = arrays["teacher"].copy()
+        changed[:, k] += 1.0
+        moved = np.abs(form({**arrays, "teacher": changed}, training=True).reshape(B, K, 2) - taught)
         assert (moved[:, : k + 1] == 0).all()
         assert moved[:, k + 1 : k + 2].min(initial=1.0) > 1e-6
     # taught with what it says by itself, it says the same
-    own = form(given).reshape(B, K, 2)
-    np.testing.assert_allclose(form({**given, "teacher": own}, training=True).reshape(B, K, 2), own, atol=1e-6)
+    own = form(arrays).reshape(B, K, 2)
+    np.testing.assert_allclose(form({**arrays, "teacher": own}, training=True).reshape(B, K, 2), own, atol=1e-6)
 
 
 def test_the_share_of_teaching_is_kept() -> None:
@@ -93,13 +93,13 @@ def test_the_share_of_teaching_is_kept() -> None:
 def test_draws_of_teaching_are_among_the_variables() -> None:
     """A checkpoint keeps them, and no two steps of training draw alike."""
     form = made("states")
-    given = inputs(form.architecture)
-    first, after = form.model.stateless_call(form.values, form.fixed, given, training=True)
-    second, _ = form.model.stateless_call(form.values, after, given, training=True)
+    arrays = inputs(form.architecture)
+    first, after = form.model.stateless_call(form.values, form.fixed, arrays, training=True)
+    second, _ = form.model.stateless_call(form.values, after, arrays, training=True)
     moved = [not np.array_equal(np.asarray(old), np.asarray(new)) for old, new in zip(form.fixed, after, strict=True)]
     assert sum(moved) == 1  # the encoder has no dropout: what moved is the decoder's
     assert not np.array_equal(np.asarray(first), np.asarray(second))
-    np.testing.assert_array_equal(form(given, training=True), form(given, training=True))
+    np.testing.assert_array_equal(form(arrays, training=True), form(arrays, training=True))
 
 
 @pytest.mark.parametrize("name", FEEDING_BACK)
@@ -110,25 +110,25 @@ def test_gradients_flow_through_what_is_fed_back(name: str) -> None:
 
     form = made(name)
     a = form.architecture
-    given = {**inputs(a), "mask": np.ones((B, 6), bool)}
-    pull = np.random.default_rng(3).normal(size=form(given).shape)
+    arrays = {**inputs(a), "mask": np.ones((B, 6), bool)}
+    pull = np.random.default_rng(3).normal(size=form(arrays).shape)
 
     def loss(values: list[object]) -> object:
-        return jnp.sum(form.model.stateless_call(values, form.fixed, given)[0] * pull.astype(np.float32))
+        return jnp.sum(form.model.stateless_call(values, form.fixed, arrays)[0] * pull.astype(np.float32))
 
     gradients = jax.jit(jax.grad(loss))(form.values)
-    found = {v.path: gradient for v, gradient in zip(form.model.trainable_variables, gradients, strict=True)}
+    result = {v.path: gradient for v, gradient in zip(form.model.trainable_variables, gradients, strict=True)}
     rng = np.random.default_rng(4)
-    for path, gradient in found.items():
+    for path, gradient in result.items():
         key = "/".join(part for part in path.split("/") if not part.endswith("_cell"))
         place = tuple(int(rng.integers(size)) for size in gradient.shape)
         sides = []
         for move in (1e-5, -1e-5):
             weights = {name: array.astype(np.float64) for name, array in form.weights.items()}
             weights[key][place] += move
-            sides.append((by_reference(a, weights, given) * pull).sum())
+            sides.append((by_reference(a, weights, arrays) * pull).sum())
         assert float(gradient[place]) == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=2e-2, abs=2e-3), key
-    assert np.abs(found["decoder/start"]).max() > 1e-3
+    assert np.abs(result["decoder/start"]).max() > 1e-3
 
 
 def test_states_are_handed_over() -> None:
@@ -174,11 +174,11 @@ def test_every_decoder_learns_to_go_on_with_a_wave(decoder: str, share: float) -
     model = build(a, seed=0)
     phase = np.random.default_rng(0).uniform(0, 2 * np.pi, size=(256, 1))
     wave = np.sin(phase + 0.5 * np.arange(18)).astype(np.float32)
-    given = {"x": wave[:, :12, None]} | ({"teacher": wave[:, 12:, None]} if share else {})
+    arrays = {"x": wave[:, :12, None]} | ({"teacher": wave[:, 12:, None]} if share else {})
     train, test = slice(0, 192), slice(192, 256)
     model.compile(optimizer=use_engine().optimizers.Adam(0.01), loss="mse")
     model.fit(
-        {name: values[train] for name, values in given.items()},
+        {name: values[train] for name, values in arrays.items()},
         wave[train, 12:],
         batch_size=64,
         epochs=25,
@@ -186,7 +186,7 @@ def test_every_decoder_learns_to_go_on_with_a_wave(decoder: str, share: float) -
         verbose=0,
     )
     if share:
-        given["teacher"] = np.zeros_like(given["teacher"])
-    error = np.abs(model.predict_on_batch({name: values[test] for name, values in given.items()}) - wave[test, 12:])
+        arrays["teacher"] = np.zeros_like(arrays["teacher"])
+    error = np.abs(model.predict_on_batch({name: values[test] for name, values in arrays.items()}) - wave[test, 12:])
     persistence = np.abs(wave[test, 11:12] - wave[test, 12:])
     assert error.mean() < 0.2 * persistence.mean()

@@ -60,15 +60,15 @@ def cases(draw: st.DrawFn, *, dropout: bool) -> Case:
 
 def close(case: Case, found, wanted) -> None:
     """Outputs and states to 1e-5, every gradient to 1e-4 of its largest entry."""
-    for name, mine, theirs in zip(("h", "last h", "last c"), found[:3], wanted[:3], strict=True):
+    for name, ours, theirs in zip(("h", "last h", "last c"), found[:3], wanted[:3], strict=True):
         if theirs is not None:
             assert np.abs(theirs).max() < 20, "numbers grow: the weights of this test are not sane"
-            assert np.abs(mine - theirs).max() <= 1e-5, name
+            assert np.abs(ours - theirs).max() <= 1e-5, name
     assert found[3].keys() == wanted[3].keys()
     for name, theirs in wanted[3].items():
-        mine = found[3][name]
-        assert mine.shape == case.arrays[name].shape, name
-        assert np.abs(mine - theirs).max() <= recurrent.allowed(name, theirs, case), name
+        ours = found[3][name]
+        assert ours.shape == case.arrays[name].shape, name
+        assert np.abs(ours - theirs).max() <= recurrent.allowed(name, theirs, case), name
 
 
 @settings(
@@ -88,9 +88,9 @@ def test_dropout_equals_the_oracle(case: Case, seed: int) -> None:
     """Outputs, and the slope of a loss along a random direction, which holds every gradient at once."""
     h, last, c, gradients = recurrent.run(case)
     arrays = recurrent.doubles(case.arrays)
-    wanted, wanted_c = recurrent.oracle(case.form, arrays)
-    assert np.abs(h - wanted).max() <= 1e-5
-    assert np.abs(last - wanted[:, -1]).max() <= 1e-5
+    expected, wanted_c = recurrent.oracle(case.form, arrays)
+    assert np.abs(h - expected).max() <= 1e-5
+    assert np.abs(last - expected[:, -1]).max() <= 1e-5
     if c is not None:
         assert np.abs(c - wanted_c).max() <= 1e-5
     if not KINKS.keys().isdisjoint({case.form.activation, case.form.recurrent_activation}):
@@ -114,16 +114,16 @@ def test_gradients_equal_finite_differences(cell: str, reset_after: bool, counts
     gradients = recurrent.run(case)[3]
     arrays = recurrent.doubles(case.arrays)
     assert gradients.keys() == {name for name in DIFFERENTIATED if arrays[name] is not None}
-    for name, found in gradients.items():
-        array, wanted = arrays[name], np.zeros(found.shape)
+    for name, result in gradients.items():
+        array, expected = arrays[name], np.zeros(result.shape)
         for place in np.ndindex(array.shape):
-            kept, sides = array[place], []
+            original, sides = array[place], []
             for step in (1e-5, -1e-5):
-                array[place] = kept + step
+                array[place] = original + step
                 sides.append(recurrent.loss(case, arrays))
-            array[place] = kept
-            wanted[place] = (sides[0] - sides[1]) / 2e-5
-        assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max(), name
+            array[place] = original
+            expected[place] = (sides[0] - sides[1]) / 2e-5
+        assert np.abs(result - expected).max() <= 1e-5 * np.abs(expected).max(), name
 
 
 @pytest.mark.parametrize("mask", ["none", "empty rows"])
@@ -133,9 +133,9 @@ def test_oracle_equals_the_reference(cell: str, reset_after: bool, mask: str) ->
     for backwards in (False, True):
         form = KernelForm(cell, "tanh", "hard_sigmoid", reset_after=reset_after, backwards=backwards)
         case = make_case(form, (4, 9, 3, 5), seed=1, mask=mask)
-        wanted, last, last_c, _ = recurrent.by_reference(case)
+        expected, last, last_c, _ = recurrent.by_reference(case)
         h, c = recurrent.oracle(form, recurrent.doubles(case.arrays))
-        np.testing.assert_allclose(h, wanted, atol=1e-14)
+        np.testing.assert_allclose(h, expected, atol=1e-14)
         np.testing.assert_allclose(h[:, -1], last, atol=1e-14)
         if last_c is not None:
             np.testing.assert_allclose(c, last_c, atol=1e-14)
@@ -156,14 +156,14 @@ def test_every_activation_in_every_role(cell: str, reset_after: bool, role: str,
 def test_what_is_not_wanted_changes_nothing_else(cell: str, reset_after: bool) -> None:
     """Without sequences, without the way back, without dx: the rest keeps its bits."""
     case = make_case(KernelForm(cell, reset_after=reset_after), (9, 5, 3, 17), seed=2, mask="right")
-    h, last, c, kept = recurrent.forward(case)
+    h, last, c, activations = recurrent.forward(case)
     for sequences, keep in [(True, False), (False, True), (False, False)]:
-        other = recurrent.forward(case, sequences=sequences, keep=keep)
-        np.testing.assert_array_equal(other[1], last)
-        np.testing.assert_array_equal(other[2], c)
-        assert other[0].shape == (h.shape if sequences or keep else (0, 5, 17))
-        assert other[3].shape == (kept.shape if keep else (0,))
-    whole, some = recurrent.backward(case, h, kept), recurrent.backward(case, h, kept, need_dx=False)
+        changed = recurrent.forward(case, sequences=sequences, keep=keep)
+        np.testing.assert_array_equal(changed[1], last)
+        np.testing.assert_array_equal(changed[2], c)
+        assert changed[0].shape == (h.shape if sequences or keep else (0, 5, 17))
+        assert changed[3].shape == (activations.shape if keep else (0,))
+    whole, some = recurrent.backward(case, h, activations), recurrent.backward(case, h, activations, need_dx=False)
     assert whole.keys() - some.keys() == {"x"}
     for name, array in some.items():
         np.testing.assert_array_equal(array, whole[name])
@@ -173,8 +173,8 @@ def test_missing_states_and_pulls_are_zeros() -> None:
     case = make_case(USUAL, (4, 5, 3, 6), seed=3, initial=False)
     zeros = np.zeros((4, 6), np.float32)
     filled = replace(case, arrays={**case.arrays, "h0": zeros, "c0": zeros})
-    for mine, theirs in zip(recurrent.run(case)[:3], recurrent.run(filled)[:3], strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    for ours, theirs in zip(recurrent.run(case)[:3], recurrent.run(filled)[:3], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     lonely = replace(case, pulls={**case.pulls, "dh": None, "dc_last": None})
     spoken = replace(case, pulls={**case.pulls, "dh": np.zeros((4, 5, 6), np.float32), "dc_last": zeros})
     for name, array in recurrent.run(lonely)[3].items():

@@ -66,12 +66,12 @@ def huge(*shape: int):
 )
 def test_wrong_sizes_are_refused(name: str, array, message: str) -> None:
     case = small()
-    h, _, _, kept = recurrent.forward(case)
+    h, _, _, activations = recurrent.forward(case)
     wrong = with_(case, **{name: array})
     with pytest.raises(ValueError, match=message):
         recurrent.forward(wrong)
     with pytest.raises(ValueError, match=message):
-        recurrent.backward(wrong, h, kept)
+        recurrent.backward(wrong, h, activations)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_wrong_sizes_are_refused(name: str, array, message: str) -> None:
 )
 def test_wrong_sizes_on_the_way_back_are_refused(name: str, array, message: str) -> None:
     case = small()
-    h, _, _, kept = recurrent.forward(case)
-    left = {"h": h, "kept": kept} | ({name: array} if name in ("h", "kept") else {})
+    h, _, _, activations = recurrent.forward(case)
+    left = {"h": h, "kept": activations} | ({name: array} if name in ("h", "kept") else {})
     pulls = {**case.pulls, **({name: array} if name in PULLS else {})}
     with pytest.raises(ValueError, match=message):
         recurrent.backward(replace(case, pulls=pulls), left["h"], left["kept"])
@@ -110,21 +110,21 @@ def test_other_layouts_and_types_are_refused_or_converted(name: str) -> None:
         right[::-1].copy()[::-1],
         np.stack([right, right], axis=-1)[..., 0],
     ]
-    other = [
+    changed = [
         right.astype(np.int32),
         right.astype(bool),
         right.astype(np.float16),
         right.astype(">f4"),
         np.lib.stride_tricks.as_strided(right, right.shape, (0,) * right.ndim),
     ]
-    for array in same + other:
+    for array in same + changed:
         plain = with_(case, **{name: np.ascontiguousarray(array, dtype=right.dtype)})
         try:
-            found = recurrent.forward(with_(case, **{name: array}))
+            outputs = recurrent.forward(with_(case, **{name: array}))
         except REFUSED:
             continue
-        for mine, theirs in zip(found, recurrent.forward(plain), strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+        for ours, theirs in zip(outputs, recurrent.forward(plain), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ORDER)
@@ -174,12 +174,12 @@ def test_views_that_claim_to_be_enormous_are_refused(shape: tuple[int, ...]) -> 
 )
 def test_wrong_forms_are_refused(place: int, value: int, message: str) -> None:
     case = small()
-    h, _, _, kept = recurrent.forward(case)
+    h, _, _, activations = recurrent.forward(case)
     numbers = [value if at == place else n for at, n in enumerate(case.numbers)]
     with pytest.raises(ValueError, match=message):
         recurrent.forward(replace(case, numbers=numbers))
     with pytest.raises(ValueError, match=message):
-        recurrent.backward(replace(case, numbers=numbers), h, kept)
+        recurrent.backward(replace(case, numbers=numbers), h, activations)
 
 
 def test_forms_of_other_lengths_are_refused() -> None:
@@ -194,11 +194,11 @@ def test_forms_of_other_lengths_are_refused() -> None:
 
 def test_more_slots_than_tiles_are_as_many_as_tiles() -> None:
     case = small()
-    h, _, _, kept = recurrent.forward(case)
+    h, _, _, activations = recurrent.forward(case)
     most, more = (replace(case, numbers=[*case.numbers[:5], 2, slots]) for slots in (2, 2**62))
-    h, _, _, kept = recurrent.forward(most)
-    for name, array in recurrent.backward(most, h, kept).items():
-        np.testing.assert_array_equal(recurrent.backward(more, h, kept)[name], array)
+    h, _, _, activations = recurrent.forward(most)
+    for name, array in recurrent.backward(most, h, activations).items():
+        np.testing.assert_array_equal(recurrent.backward(more, h, activations)[name], array)
 
 
 def test_too_few_tiles_for_the_rows_are_refused() -> None:
@@ -244,18 +244,18 @@ def test_strange_numbers_stay_in_their_row(form: KernelForm, name: str, value: f
     plain, row = recurrent.run(case), 2
     array = case.arrays[name].copy()
     array[row, ..., 0] = value
-    found = recurrent.run(with_(case, **{name: array}))
+    outputs = recurrent.run(with_(case, **{name: array}))
     others = np.arange(B) != row
-    for mine, theirs in zip(found[:3], plain[:3], strict=True):
-        if mine is not None:
-            np.testing.assert_array_equal(mine[others], theirs[others])
+    for ours, theirs in zip(outputs[:3], plain[:3], strict=True):
+        if ours is not None:
+            np.testing.assert_array_equal(ours[others], theirs[others])
     for of in ("x", "h0"):
-        np.testing.assert_array_equal(found[3][of][others], plain[3][of][others])
+        np.testing.assert_array_equal(outputs[3][of][others], plain[3][of][others])
     if np.isnan(value):
-        assert np.isnan(found[0][row]).all()
-        assert np.isnan(found[1][row]).all()
+        assert np.isnan(outputs[0][row]).all()
+        assert np.isnan(outputs[1][row]).all()
     else:
-        assert not np.isnan(found[0][row]).any()
+        assert not np.isnan(outputs[0][row]).any()
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
@@ -264,9 +264,9 @@ def test_rubbish_in_padding_reaches_no_output(form: KernelForm, value: float) ->
     case = small(form, mask="right")
     x = case.arrays["x"].copy()
     x[~case.arrays["seen"]] = value
-    for mine, theirs in zip(recurrent.run(with_(case, x=x))[:3], recurrent.run(case)[:3], strict=True):
-        if mine is not None:
-            np.testing.assert_array_equal(mine, theirs)
+    for ours, theirs in zip(recurrent.run(with_(case, x=x))[:3], recurrent.run(case)[:3], strict=True):
+        if ours is not None:
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["kernel", "recurrent", "bias"])
@@ -274,9 +274,9 @@ def test_missing_weights_are_seen_in_every_row(name: str) -> None:
     """A NaN among the weights must not come out as a number."""
     for form in FORMS:
         case = small(form)
-        found = recurrent.run(with_(case, **{name: np.full_like(case.arrays[name], np.nan)}))
-        assert np.isnan(found[0]).all()
-        assert np.isnan(found[3]["x"]).all()
+        outputs = recurrent.run(with_(case, **{name: np.full_like(case.arrays[name], np.nan)}))
+        assert np.isnan(outputs[0]).all()
+        assert np.isnan(outputs[3]["x"]).all()
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
@@ -286,9 +286,9 @@ def test_denormals_count_as_zero_and_the_callers_mode_comes_back(form: KernelFor
         name: np.full_like(array, 1e-41) if isinstance(array, np.ndarray) else array
         for name, array in case.arrays.items()
     }
-    found = recurrent.run(replace(case, arrays=tiny))
-    assert np.abs(found[0]).max() <= 1e-38
-    for array in found[3].values():
+    outputs = recurrent.run(replace(case, arrays=tiny))
+    assert np.abs(outputs[0]).max() <= 1e-38
+    for array in outputs[3].values():
         assert np.isfinite(array).all()
     assert np.float32(1e-41) * np.float32(1.0) > 0  # the processor's mode is as it was
 
@@ -302,8 +302,8 @@ def test_large_inputs_saturate(cell: str, act: str) -> None:
         if act in ("relu", "linear"):
             continue
         scaled = with_(case, x=(size * case.arrays["x"]).astype(np.float32))
-        wanted, *_ = recurrent.by_reference(scaled)
-        assert np.abs(recurrent.forward(scaled)[0] - wanted).max() <= 1e-5
+        expected, *_ = recurrent.by_reference(scaled)
+        assert np.abs(recurrent.forward(scaled)[0] - expected).max() <= 1e-5
 
 
 def test_native_says_what_it_is() -> None:

@@ -86,7 +86,7 @@ def test_padding_changes_nothing(form: KernelForm, mask: str) -> None:
     case = case_of(form, mask=mask)
     batch, steps, features = case.arrays["x"].shape
     units, more = case.arrays["recurrent"].shape[0], 5
-    seen = np.ones((batch, steps), bool) if mask == "none" else case.arrays["seen"]
+    visible = np.ones((batch, steps), bool) if mask == "none" else case.arrays["seen"]
 
     def longer(array, value: float):
         tail = np.full((batch, more, *array.shape[2:]), value, array.dtype)
@@ -94,7 +94,7 @@ def test_padding_changes_nothing(form: KernelForm, mask: str) -> None:
 
     padded = replace(
         case,
-        arrays={**case.arrays, "x": longer(case.arrays["x"], 1e3), "seen": longer(seen, False)},
+        arrays={**case.arrays, "x": longer(case.arrays["x"], 1e3), "seen": longer(visible, False)},
         pulls={**case.pulls, "dh": longer(case.pulls["dh"], 0.0)},
     )
     short, long = recurrent.run(case), recurrent.run(padded)
@@ -104,8 +104,8 @@ def test_padding_changes_nothing(form: KernelForm, mask: str) -> None:
         assert a is None or np.abs(a - b).max() <= 1e-6
     assert (long[3]["x"][:, steps:] == 0).all()
     for name, array in short[3].items():
-        found = long[3][name][:, :steps] if name == "x" else long[3][name]
-        assert np.abs(array - found).max() <= 1e-5 * max(1, np.abs(array).max()), name
+        result = long[3][name][:, :steps] if name == "x" else long[3][name]
+        assert np.abs(array - result).max() <= 1e-5 * max(1, np.abs(array).max()), name
     assert units == short[1].shape[1]
     assert features == padded.arrays["x"].shape[2]
 
@@ -113,9 +113,9 @@ def test_padding_changes_nothing(form: KernelForm, mask: str) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_row_without_steps_hands_its_state_on(form: KernelForm) -> None:
     case = case_of(form)
-    seen = np.ones((13, 8), bool)
-    seen[3] = False
-    h, last, c, gradients = recurrent.run(replace(case, arrays={**case.arrays, "seen": seen}))
+    visible = np.ones((13, 8), bool)
+    visible[3] = False
+    h, last, c, gradients = recurrent.run(replace(case, arrays={**case.arrays, "seen": visible}))
     np.testing.assert_array_equal(last[3], case.arrays["h0"][3])
     np.testing.assert_array_equal(h[3], np.repeat(case.arrays["h0"][3][None], 8, axis=0))
     assert (gradients["x"][3] == 0).all()
@@ -129,8 +129,8 @@ def test_a_row_without_steps_hands_its_state_on(form: KernelForm) -> None:
 def test_backwards_is_forwards_on_the_mirrored_window(form: KernelForm) -> None:
     case = case_of(form, mask="holes", counts=(1, 1))
     mirrored = {name: np.ascontiguousarray(case.arrays[name][:, ::-1]) for name in ("x", "seen")}
-    other = replace(form, backwards=not form.backwards)
-    turned = replace(case, form=other, arrays={**case.arrays, **mirrored}, numbers=other.numbers(13))
+    changed = replace(form, backwards=not form.backwards)
+    turned = replace(case, form=changed, arrays={**case.arrays, **mirrored}, numbers=changed.numbers(13))
     here, there = recurrent.run(case), recurrent.run(turned)
     there[3]["x"] = there[3]["x"][:, ::-1]
     for a, b in zip(flat(here), flat(there), strict=True):
@@ -157,14 +157,14 @@ def test_a_carried_state_equals_the_whole_window(form: KernelForm) -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_threads_change_nothing(form: KernelForm, limit) -> None:
-    found = {}
+    collected = {}
     for threads in (1, 2, 1, 2):
         limit(threads)
         case = case_of(form, (40, 12, 5, 21), mask="right", counts=(GATES[form.cell], 1))
         new = flat(recurrent.run(case))
-        for a, b in zip(found.setdefault(threads, new), new, strict=True):
+        for a, b in zip(collected.setdefault(threads, new), new, strict=True):
             assert a.tobytes() == b.tobytes()
-    for a, b in zip(found[1], found[2], strict=True):
+    for a, b in zip(collected[1], collected[2], strict=True):
         assert np.abs(a - b).max() <= 1e-6 * max(1, np.abs(a).max())
 
 
@@ -207,10 +207,10 @@ def start(out: Path, **environment: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str], out: Path) -> dict[str, np.ndarray]:
     try:
-        _, told = process.communicate(timeout=200)
+        _, printed = process.communicate(timeout=200)
     finally:
         process.kill()
-    assert process.returncode == 0, told
+    assert process.returncode == 0, printed
     with np.load(out) as file:
         return dict(file)
 
@@ -219,13 +219,13 @@ def test_instruction_sets_change_nothing(tmp_path: Path) -> None:
     """Every set that this machine runs gives the same to 1e-6 of what may be 1; unknown names choose the best."""
     names = ["avx512", "avx2", "portable", "neon", "no such set"]
     runs = [(tmp_path / f"{name}.npz", start(tmp_path / f"{name}.npz", BACKMIX_ISA=name)) for name in names]
-    found = {str(r["name"]): r for r in (finish(process, out) for out, process in runs)}
-    assert native.instruction_set() in found or os.environ.get("BACKMIX_ISA")
-    first = found.pop(next(iter(found)))
-    for name, other in found.items():
+    result = {str(r["name"]): r for r in (finish(process, out) for out, process in runs)}
+    assert native.instruction_set() in result or os.environ.get("BACKMIX_ISA")
+    first = result.pop(next(iter(result)))
+    for name, changed in result.items():
         for key in first.keys() - {"name", "threads"}:
             scale = max(1, np.abs(first[key]).max())
-            assert np.abs(first[key] - other[key]).max() <= 1e-6 * scale, (name, key)
+            assert np.abs(first[key] - changed[key]).max() <= 1e-6 * scale, (name, key)
 
 
 def test_two_processes_at_once_finish(tmp_path: Path) -> None:
@@ -266,12 +266,12 @@ assert codes == [0, 0, 0], codes
 
 def test_python_threads_at_once_get_their_own_results() -> None:
     cases = [make_case(form, (20, 8, 4, 10 + n), seed=n, mask="right") for n, form in enumerate(FORMS)]
-    wanted, wrong = [flat(recurrent.run(case)) for case in cases], []
+    expected, wrong = [flat(recurrent.run(case)) for case in cases], []
 
     def work(n: int) -> None:
         for _ in range(20):
-            found = flat(recurrent.run(cases[n]))
-            if any(a.tobytes() != b.tobytes() for a, b in zip(found, wanted[n], strict=True)):
+            outputs = flat(recurrent.run(cases[n]))
+            if any(a.tobytes() != b.tobytes() for a, b in zip(outputs, expected[n], strict=True)):
                 wrong.append(n)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(len(cases))]

@@ -118,9 +118,9 @@ np.savez(places[2], first=first, second=np.asarray(model(np.load(places[3]))))
         out,
         tmp_path / "x.npy",
     )
-    with np.load(out) as found:
-        np.testing.assert_allclose(found["first"], said(model), atol=1e-5)
-        np.testing.assert_allclose(found["second"], said(model), atol=1e-5)
+    with np.load(out) as result:
+        np.testing.assert_allclose(result["first"], said(model), atol=1e-5)
+        np.testing.assert_allclose(result["second"], said(model), atol=1e-5)
 
 
 @KERAS_WARNS
@@ -210,8 +210,8 @@ def test_states_are_carried_and_reset(kind: str) -> None:
         v.assign(array)
     outputs = []
     for n in range(3):
-        wanted, found = (np.asarray(layer(X * (n + 1))) for layer in (theirs, mine))
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        expected, found = (np.asarray(layer(X * (n + 1))) for layer in (theirs, mine))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
         for a, b in zip(mine.states, theirs.states, strict=True):
             np.testing.assert_allclose(np.asarray(a.value), np.asarray(b.value), atol=1e-5)
         outputs.append(found)
@@ -250,7 +250,7 @@ def test_accelerate_reaches_every_layer_and_no_stranger() -> None:
 
 def test_an_encoder_hands_its_states_to_a_decoder() -> None:
     """Course items 29 and 37: states as outputs and as `initial_state`, T unknown when it is built."""
-    found, start = [], None
+    collected, start = [], None
     for module in (keras.layers, ours):
         past, future = keras.Input((None, 3)), keras.Input((None, 3))
         _, *state = module.LSTM(5, return_state=True)(past)
@@ -258,8 +258,8 @@ def test_an_encoder_hands_its_states_to_a_decoder() -> None:
         model = keras.Model([past, future], keras.layers.Dense(1)(h))
         start = numbers(model) if start is None else start
         model.set_weights(start)
-        found.append(np.asarray(model([X, X[:, :4]])))
-    np.testing.assert_allclose(*found, atol=1e-5)
+        collected.append(np.asarray(model([X, X[:, :4]])))
+    np.testing.assert_allclose(*collected, atol=1e-5)
 
 
 SLOW = [
@@ -290,12 +290,12 @@ def test_what_is_not_covered_is_said_once(
     theirs.build(x.shape)
     mine.build(x.shape)
     mine.set_weights(numbers(theirs))
-    wanted = np.asarray(theirs(x))
-    with pytest.warns(SlowLoopWarning, match=message) as told:
-        found = np.asarray(mine(x))
-    assert len(told) == 1
-    assert mine.cell_name in str(told[0].message)
-    np.testing.assert_array_equal(found, wanted)
+    expected = np.asarray(theirs(x))
+    with pytest.warns(SlowLoopWarning, match=message) as recorded:
+        outputs = np.asarray(mine(x))
+    assert len(recorded) == 1
+    assert mine.cell_name in str(recorded[0].message)
+    np.testing.assert_array_equal(outputs, expected)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mine(x)
@@ -312,11 +312,11 @@ def test_each_cell_and_each_argument_is_said(monkeypatch: pytest.MonkeyPatch) ->
 def test_without_kernels_keras_computes_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inside, "_said", set())
     layer = ours.GRU(3)
-    wanted = np.asarray(layer(X))
+    expected = np.asarray(layer(X))
     monkeypatch.setattr(inside, "available", lambda: False)
     with pytest.warns(SlowLoopWarning, match="Install a C\\+\\+ compiler and run pip install again"):
-        found = np.asarray(layer(X))
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+        outputs = np.asarray(layer(X))
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
 def test_a_batch_without_rows_is_left_to_keras(monkeypatch: pytest.MonkeyPatch) -> None:

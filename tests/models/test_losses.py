@@ -29,11 +29,11 @@ def test_class_losses() -> None:
     """Course item 47: minus the mean logarithm of what happened."""
     probability = np.array([[0.9], [0.2]], dtype="float32")
     happened = np.array([[1.0], [0.0]], dtype="float32")
-    found = float(losses.get("binary_crossentropy").make()(happened, probability))
-    assert found == pytest.approx(-np.mean(np.log([0.9, 0.8])), rel=1e-5)
+    result = float(losses.get("binary_crossentropy").make()(happened, probability))
+    assert result == pytest.approx(-np.mean(np.log([0.9, 0.8])), rel=1e-5)
     rows = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], dtype="float32")
-    found = float(losses.get("sparse_categorical_crossentropy").make()(np.array([0, 2], dtype="int32"), rows))
-    assert found == pytest.approx(-np.mean(np.log([0.7, 0.8])), rel=1e-5)
+    result = float(losses.get("sparse_categorical_crossentropy").make()(np.array([0, 2], dtype="int32"), rows))
+    assert result == pytest.approx(-np.mean(np.log([0.7, 0.8])), rel=1e-5)
 
 
 def test_every_loss_has_a_sentence_and_a_keras_class() -> None:
@@ -53,9 +53,9 @@ def test_choice_follows_the_targets() -> None:
     assert choose_loss("regression", targets=np.full((5, 1), np.nan)).value == "mse"
     spiked = plain.copy()
     spiked[:20] += 30
-    found = choose_loss("regression", targets=spiked)
-    assert found.value == "huber"
-    assert found.reason("en") == (
+    result = choose_loss("regression", targets=spiked)
+    assert result.value == "huber"
+    assert result.reason("en") == (
         "2.0 % of the training targets lie more than 6 robust standard deviations "
         "from the median; Huber's loss keeps such values from ruling the fit"
     )

@@ -43,9 +43,9 @@ def check(architecture: Architecture) -> None:
     before = [numpy(variable) for variable in model.variables]
     network = Network.of(architecture, [numpy(variable) for variable in model.trainable_variables])
     trace = network.forward(x, mask=mask)
-    found = sensitivity(model)({"x": x} if mask is None else {"x": x, "mask": mask}, pull)
-    np.testing.assert_allclose(found.outputs, trace.outputs, atol=2e-5)
-    np.testing.assert_allclose(found.x, network.backward(trace, pull).x, rtol=2e-3, atol=2e-5)
+    result = sensitivity(model)({"x": x} if mask is None else {"x": x, "mask": mask}, pull)
+    np.testing.assert_allclose(result.outputs, trace.outputs, atol=2e-5)
+    np.testing.assert_allclose(result.x, network.backward(trace, pull).x, rtol=2e-3, atol=2e-5)
     for old, variable in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, numpy(variable))
 
@@ -62,11 +62,11 @@ def test_the_gradient_is_the_same_on_torch() -> None:
         "from test_sensitivity import FORMS, check\n"
         "for form in FORMS.values(): check(form)"
     )
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program, str(Path(__file__).parent)],
         capture_output=True,
         text=True,
         env=os.environ | {"KERAS_BACKEND": "torch"},
         check=False,
     )
-    assert found.returncode == 0, found.stderr
+    assert done.returncode == 0, done.stderr

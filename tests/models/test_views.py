@@ -17,20 +17,20 @@ MASK = np.arange(9) < LENGTHS[:, None]
 @pytest.mark.parametrize("name", ["stages", "statistics", "products", "squares"])
 def test_padding_changes_nothing_and_the_width_is_told(name: str) -> None:
     view = views.get(name)
-    seen = view.rows(X, MASK)
-    other = np.where(MASK[:, :, None], X, np.float32(77))
-    assert seen.shape == (5, view.width(None, 3))
-    np.testing.assert_array_equal(seen, view.rows(other, MASK))
+    visible = view.rows(X, MASK)
+    changed = np.where(MASK[:, :, None], X, np.float32(77))
+    assert visible.shape == (5, view.width(None, 3))
+    np.testing.assert_array_equal(visible, view.rows(changed, MASK))
 
 
 def test_stages_are_means_over_equal_stretches_of_each_batch() -> None:
-    seen = views.get("stages").rows(X, MASK)
+    visible = views.get("stages").rows(X, MASK)
     for row, count in enumerate(LENGTHS):
         # each row in STAGES slices: all cuts fall between slices
         fine = np.repeat(X[row, :count].astype(float), STAGES, axis=0)
         means = fine.reshape(STAGES, count, 3).mean(axis=1)
-        np.testing.assert_allclose(seen[row, :-1].reshape(STAGES, 3), means, rtol=1e-5, atol=1e-6)
-        assert seen[row, -1] == pytest.approx(np.log(count))
+        np.testing.assert_allclose(visible[row, :-1].reshape(STAGES, 3), means, rtol=1e-5, atol=1e-6)
+        assert visible[row, -1] == pytest.approx(np.log(count))
 
 
 def test_statistics_are_those_that_networks_see() -> None:
@@ -49,8 +49,8 @@ def test_products_are_all_pairs_of_levels_and_slopes() -> None:
 
 def test_views_stand_side_by_side() -> None:
     both = named("lags+statistics")
-    wanted = np.hstack([X.reshape(5, -1), views.get("statistics").rows(X, None)])
-    np.testing.assert_array_equal(both.rows(X, None), wanted)
+    expected = np.hstack([X.reshape(5, -1), views.get("statistics").rows(X, None)])
+    np.testing.assert_array_equal(both.rows(X, None), expected)
     assert both.width(9, 3) == 27 + 15
 
 
