@@ -244,7 +244,7 @@ def test_the_order_of_the_list_decides_the_outcome() -> None:
 def test_the_recommended_combination(tmp_path: Path) -> None:
     """Course item 59."""
     names = [type(callback).__name__ for callback in recommended(FitSettings(tensorboard=True), tmp_path)]
-    assert names == ["Plateau", "SaveBest", "EarlyStop", "Board"]
+    assert names == ["Plateau", "SaveBest", "EarlyStop", "TensorBoard"]
     assert all(isinstance(callback, Resumable) for callback in recommended(FitSettings(), tmp_path))
 
 
