@@ -244,17 +244,17 @@ def _body(a: Architecture, x: Any, mask: Any, seeds: Seeds) -> Encoded:
 
 def _vector(a: Architecture, encoded: Encoded, x: Any, mask: Any, seeds: Seeds) -> Any:
     """One vector per window, (B, V): the last state and, where asked for, context, statistics and all rows."""
-    parts = [encoded.last]
+    vectors = [encoded.last]
     if a.attention:
         from backmix.models.body.attention import AdditiveWeights, context
 
         weights = AdditiveWeights(a.width, seed=next(seeds.added))(encoded.rows, encoded.last, mask=mask)
-        parts.append(context(weights, encoded.rows))
+        vectors.append(context(weights, encoded.rows))
     if a.summaries:
-        parts.append(summarise(x, mask))
+        vectors.append(summarise(x, mask))
     if a.skip:
-        parts.append(use_engine().ops.reshape(x, (-1, x.shape[1] * x.shape[2])))
-    return use_engine().ops.concatenate(parts, axis=-1) if len(parts) > 1 else encoded.last
+        vectors.append(use_engine().ops.reshape(x, (-1, x.shape[1] * x.shape[2])))
+    return use_engine().ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else encoded.last
 
 
 def finished(a: Architecture, y: Any, seeds: Seeds) -> Any:

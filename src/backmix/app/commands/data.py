@@ -26,16 +26,16 @@ def add(app: typer.Typer) -> None:
         rows = [
             (
                 name,
-                part.title[language()],
-                part.licence,
-                ", ".join(part.plans),
+                entry.title[language()],
+                entry.licence,
+                ", ".join(entry.plans),
                 say("app.yes") if available(name) else say("app.no"),
             )
-            for name, part in sets
+            for name, entry in sets
         ]
         rows += [
-            (name, part.title[language()], say("app.simulated"), ", ".join(part.plans), say("app.yes"))
-            for name, part in plants
+            (name, entry.title[language()], say("app.simulated"), ", ".join(entry.plans), say("app.yes"))
+            for name, entry in plants
         ]
         if as_json:
             keys = ("name", "title", "licence", "protocols", "here")

@@ -95,10 +95,10 @@ class CausalAttention(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def call(self, rows: Any, mask: Any = None) -> Any:
         ops = keras.ops
         steps, width = ops.shape(rows)[1], rows.shape[-1]
-        parts = ops.split(ops.matmul(rows, self.kernel) + self.bias, 3, axis=-1)
+        projections = ops.split(ops.matmul(rows, self.kernel) + self.bias, 3, axis=-1)
         q, k, v = (
-            ops.transpose(ops.reshape(part, (-1, steps, self.heads, width // self.heads)), (0, 2, 1, 3))
-            for part in parts
+            ops.transpose(ops.reshape(projection, (-1, steps, self.heads, width // self.heads)), (0, 2, 1, 3))
+            for projection in projections
         )
         score = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / (width // self.heads) ** 0.5
         place = ops.arange(steps)

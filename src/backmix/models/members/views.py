@@ -120,7 +120,7 @@ def named(name: str) -> View:
     >>> named("lags+statistics").width(10, 3)
     45
     """
-    chosen = tuple(views.get(part) for part in name.split("+"))
+    chosen = tuple(views.get(view) for view in name.split("+"))
     return chosen[0] if len(chosen) == 1 else _Joined(chosen)
 
 
@@ -139,10 +139,10 @@ def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np
     edges = np.linspace(0, 1, places + 1)[None, :] * length[:, None]
     # stages may end inside a row: integrate the rows as a step function, so that unequal lengths line up
     low = np.minimum(np.floor(edges).astype(np.int64), steps)
-    part = (edges - low)[:, :, None]
+    share = (edges - low)[:, :, None]
     rows = np.arange(count)[:, None]
     following = x[rows, np.minimum(low, steps - 1)]
-    integral = total[rows, low] + part * following
+    integral = total[rows, low] + share * following
     means = np.diff(integral, axis=1) / (length[:, None, None] / places)
     flat = means.reshape(count, -1)
     return np.column_stack([flat, np.log(length)]).astype(np.float32)

@@ -154,8 +154,8 @@ class _Window:
         values = np.zeros_like(rows)
         for t in range(len(rows)):
             for head in range(self.a.attention_heads):
-                part = slice(head * size, (head + 1) * size)
-                values[t, part] = softmax(k[: t + 1, part] @ q[t, part] / np.sqrt(size)) @ v[: t + 1, part]
+                columns = slice(head * size, (head + 1) * size)
+                values[t, columns] = softmax(k[: t + 1, columns] @ q[t, columns] / np.sqrt(size)) @ v[: t + 1, columns]
         return values @ w[f"{name}/out_kernel"] + w[f"{name}/out_bias"]
 
     def _feed_back(self, rows: Array, states: list[Array]) -> Array:
