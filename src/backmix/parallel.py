@@ -103,24 +103,24 @@ def spread(
     [3, 2]
     """
     if workers == HERE and not apart:
-        found = {}
+        results = {}
         for number, job in enumerate(jobs):
-            found[number] = work(job)
-            _tell(watch, found[number])
-        return list(found.values())
+            results[number] = work(job)
+            _tell(watch, results[number])
+        return list(results.values())
     if not jobs:
         return []
     count = min(workers.count, len(jobs))
-    with _results(work, jobs, replace(workers, count=count)) as told:
-        found = {}
+    with _results(work, jobs, replace(workers, count=count)) as finished:
+        results = {}
         try:
-            for number, result in told:
-                found[number] = result
+            for number, result in finished:
+                results[number] = result
                 _tell(watch, result)
         except BaseException:
-            _abandon(told)
+            _abandon(finished)
             raise
-    return [found[number] for number in range(len(jobs))]
+    return [results[number] for number in range(len(jobs))]
 
 
 def _tell(watch: Callable[[R], None] | None, result: R) -> None:
@@ -255,8 +255,8 @@ def _ray(workers: Workers) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the default is about to change, and Ray warns
     import ray
 
-    mine = not ray.is_initialized()
-    if mine:
+    own = not ray.is_initialized()
+    if own:
         _start_ray(workers)
     try:
         processors = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
@@ -264,7 +264,7 @@ def _ray(workers: Workers) -> Iterator[None]:
             raise PlanError("backtest.small_cluster", wanted=workers.count, processors=processors)
         yield
     finally:
-        if mine:
+        if own:
             _stop_ray()
 
 

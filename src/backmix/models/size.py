@@ -154,7 +154,7 @@ def _runs(a: Architecture, layer: Layer, length: int) -> int:
 
 
 def _recurrent(a: Architecture) -> Iterator[Layer]:
-    width, ways, kept = a.features, (2 if a.bidirectional else 1), cells.get(a.cell).kept
+    width, ways, kept_per_unit = a.features, (2 if a.bidirectional else 1), cells.get(a.cell).kept
     for number, units in enumerate(a.units, 1):
         name = f"recurrent_{number}"
         shapes = _cell(a, width, units)
@@ -164,7 +164,9 @@ def _recurrent(a: Architecture) -> Iterator[Layer]:
             }
         wide = ways * units
         rows = number < len(a.units) or a.by_row or a.attention or a.decoder == "attention"
-        yield Layer(name, width, wide, shapes, "window", ways * (kept * units + width), shown=wide if rows else 0)
+        yield Layer(
+            name, width, wide, shapes, "window", ways * (kept_per_unit * units + width), shown=wide if rows else 0
+        )
         where: Where = "window" if rows else "once"
         if a.layer_norm:
             yield Layer(f"norm_{number}", wide, wide, _norm(wide), where, 3 * wide, shown=wide if rows else 0)
