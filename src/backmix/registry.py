@@ -2,12 +2,16 @@
 
 This module keeps the parts of one kind (sources, data sets, plants, cells, tasks, metrics, ...)
 by name. A part is one decorated object in one file of the kind's package; parts of other
-distributions arrive through the entry-point group ``backmix.<kind>``.
+distributions arrive through the entry-point group ``backmix.<kind>``. It brings its name for people, and
+whatever else it has to say to them, in both languages:
 
-    cells = Registry("cells", package="backmix.models.cells")
+    tasks = Registry("tasks", package="backmix.tasks")
 
-    @cells.register("gru")
-    def gru(...): ...
+    @tasks.register("level", title={"en": "level", "zh_TW": "液位"}, sentences={"remark": {"en": ..., "zh_TW": ...}})
+    class Level(...): ...
+
+    tasks.title("level")          # "level", or "液位" where Chinese is spoken
+    say("tasks.level.remark")     # as every key of the catalogue; errors and decisions take it, too
 
 Nothing is imported until somebody asks for a name or for the list of names.
 """
@@ -16,12 +20,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from backmix.errors import PlanError
+from backmix.text import Language, Sentence, declare, title_of
 
 T = TypeVar("T")
 
@@ -35,16 +40,31 @@ class Registry(Generic[T]):
         self._parts: dict[str, T] = {}
         self._filled = False
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that files a part under ``name``; two parts of one name are a program fault."""
+    def register(
+        self, name: str, *, title: Sentence | None = None, sentences: Mapping[str, Sentence] | None = None
+    ) -> Callable[[T], T]:
+        """Decorator that files a part under ``name``; two parts of one name are a program fault.
+
+        title: its name for people, in every language
+        sentences: further sentences of its own, said by ``<kind>.<name>.<sentence>``
+        """
 
         def file(part: T) -> T:
             if name in self._parts:
                 raise ValueError(f"two {self.kind} are named {name!r}")
+            if title is not None:
+                declare(f"{self.kind}.{name}", title)
+            for key, sentence in (sentences or {}).items():
+                declare(f"{self.kind}.{name}.{key}", sentence)
             self._parts[name] = part
             return part
 
         return file
+
+    def title(self, name: str, lang: Language | None = None) -> str:
+        """The name of a part for people, in the language of the moment unless one is named; else its bare name."""
+        self._fill()
+        return title_of(f"{self.kind}.{name}", lang, otherwise=name)
 
     def get(self, name: str) -> T:
         """The part called ``name``; PlanError with the nearest names when there is none."""
@@ -80,5 +100,8 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(getattr(home, "__path__", [])):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=f"backmix.{self.kind}"):
-            if point.name not in self._parts:
-                self.register(point.name)(point.load())
+            if point.name in self._parts:
+                continue
+            part = point.load()
+            if point.name not in self._parts:  # its own decorator may have filed it while it was loaded
+                self.register(point.name)(part)

@@ -71,7 +71,7 @@ def test_a_figure_without_data_is_no_figure(name: str, number_report: Maker) -> 
 
 def test_every_figure_of_every_task_is_registered() -> None:
     for _, task in tasks:
-        assert set(task.figures) <= set(FIGURES)
+        assert set(task.presentation.figures) <= set(FIGURES)
 
 
 @pytest.mark.parametrize("name", FIGURES)

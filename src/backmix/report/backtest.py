@@ -84,7 +84,7 @@ def _page(data: FoldsReport) -> Page:
     return Page(
         html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
         title=name(data.title or say("backtest.title", target=targets), 160),
-        subtitle=title_of(f"tasks.{data.task.name}", otherwise=data.task.name),
+        subtitle=data.task.title,
         verdict=data.result.verdict(),
         tone={True: "good", False: "bad", None: "even"}[data.result.worth],
         contents=say("report.contents"),
