@@ -163,7 +163,8 @@ def _seen(subject: Subject, stretch: Stretch) -> tuple[Floats, Floats, tuple[str
         return truth[:0], truth[:0], ()
     codes = np.where(known, truth, 0).astype(np.int64)
     chance = np.where(known, outcome.probabilities[np.arange(len(codes)), codes], np.nan)
-    return truth, chance, tuple(_class(task.target.classes, code, real) for code, real in zip(codes, known, strict=True))
+    names = tuple(_class(task.target.classes, code, real) for code, real in zip(codes, known, strict=True))
+    return truth, chance, names
 
 
 def _class(names: tuple[str, ...], code: Any, real: Any) -> str:

@@ -30,7 +30,7 @@ from backmix.report.render import set_page
 from backmix.scoring.comparison import NETWORK, BacktestResult, Spread
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import model_title, number, unit_title
-from backmix.text import Language, language, say, speak, title_of
+from backmix.text import Language, language, say, speak
 
 if TYPE_CHECKING:
     from backmix.tasks import Task
