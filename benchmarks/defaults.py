@@ -133,9 +133,9 @@ def _score(prepared: Prepared) -> float:
     chosen = design(prepared)
     fitted = fit_network(chosen.architecture, prepared.train, prepared.validation, settings=chosen.settings)
     windows, task = prepared.validation, prepared.task
-    outcome = task.decode(predict_network(fitted.model, windows), windows)
+    outcome = task.answer.decode(predict_network(fitted.model, windows), windows)
     sample = read_sample(
-        prediction_frame(task, windows, outcome, model="network", part="validation"), classes=task.classes
+        prediction_frame(task, windows, outcome, model="network", part="validation"), classes=task.target.classes
     )
     if task.kind == "classification":
         return 100 * metrics.get("accuracy")(sample)

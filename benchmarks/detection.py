@@ -102,7 +102,7 @@ def per_step(seeds: int) -> None:
             prepared = prepare(read(plan.data), plan)
             for seed in range(seeds):
                 for name, frame in _frames(prepared, seed, baselines=not each and seed == 0).items():
-                    sample = read_sample(frame, classes=prepared.task.classes)
+                    sample = read_sample(frame, classes=prepared.task.target.classes)
                     title = name if name != "network" else f"network, a label per {'row' if each else 'window'}"
                     rows.setdefault(title, []).append({"accuracy": metrics.get("accuracy")(sample)})
         print(f"\n### per step: {protocol}\n")
@@ -119,7 +119,7 @@ def unknown(seeds: int) -> None:
         rates = None
         for seed in range(seeds):
             for name, frame in _frames(prepared, seed, baselines=seed == 0).items():
-                sample = read_sample(frame, classes=prepared.task.classes, normal="normal")
+                sample = read_sample(frame, classes=prepared.task.target.classes, normal="normal")
                 rows.setdefault(name, []).append(
                     {
                         key: metrics.get(key)(sample)
@@ -147,7 +147,7 @@ def _frames(prepared: Prepared, seed: int, *, baselines: bool) -> dict[str, pd.D
     said: dict[str, Any] = {"network": predict_outcome(fitted.model, task, windows)}
     if baselines:
         others = fit_baselines(task, prepared.train, prepared.validation, seed=seed).predictors
-        said |= {name: task.finished(other.predict(windows), windows) for name, other in others.items()}
+        said |= {name: task.revise(other.predict(windows), windows) for name, other in others.items()}
     return {name: prediction_frame(task, windows, outcome, model=name, part="test") for name, outcome in said.items()}
 
 

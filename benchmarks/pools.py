@@ -174,7 +174,7 @@ def trained(prepared: Prepared) -> Said:
     chosen = design(prepared)
     found = fit_candidates(prepared, over)
     networks = train_networks(prepared, chosen, over, None, ALONE)
-    form, outputs = chosen.architecture, prepared.task.outputs
+    form, outputs = chosen.architecture, prepared.task.answer.outputs
     alone = [Ensemble(form, networks.members, (), np.ones((1, outputs)))]
     alone += [
         Ensemble(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1)) for one in found
@@ -185,7 +185,7 @@ def trained(prepared: Prepared) -> Said:
         block=over.code,
         test=np.stack([predict_network(one, prepared.test) for one in alone]).astype(float),
         wanted=np.asarray(prepared.test.truth()[:, 0], np.int64),
-        kind=heads.get(prepared.task.head).kind,
+        kind=heads.get(prepared.task.answer.head).kind,
     )
 
 

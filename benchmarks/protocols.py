@@ -53,7 +53,7 @@ def _report(protocol: str, seeds: int) -> None:
     name, _, key = protocol.partition(":")
     plan = Plan.check(standard_plan(name, key))
     prepared = prepare(read(plan.data), plan)
-    metric = prepared.task.metrics[0]
+    metric = prepared.task.judging.metrics[0]
     beside = score_baselines(prepared)
     values, seconds, verdicts, rows = [], [], [], ()
     for seed in range(seeds):

@@ -140,7 +140,7 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
     plan = plan_of(name)
     reading = read(plan.data, base=EXAMPLES)
     prepared, beside = {}, {}
-    kind = tasks.get(plan.the_task.kind).kind
+    kind = tasks.get(plan.the_task.kind).Answer.kind
     for recipe, seed in wanted:
         if ("huber" in recipe and plan.the_task.kind == "fault_diagnosis") or (
             recipe == "residual" and plan.the_task.kind not in ("soft_sensor", "remaining_life")

@@ -42,7 +42,7 @@ def subject(
     task = task or regression("y1")
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(windows, steps, architecture.features)).astype(np.float32)
-    classes = task.classes
+    classes = task.target.classes
     y = rng.integers(0, len(classes), windows) if classes else rng.normal(size=(windows, len(task.targets)))
     lengths = rng.integers(2, steps + 1, windows) if architecture.masked else None
     if lengths is not None:

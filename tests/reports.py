@@ -314,7 +314,7 @@ def told(name: str) -> ReportData:
     """The first of a task's baselines on the small plant, in the place of a network."""
     table, plan = small_task(name)
     found = prepare(reading(table), plan)
-    first = found.task.baselines[0]
+    first = found.task.judging.baselines[0]
     frame = baseline_frame(
         fit_baselines(found.task, found.train, found.validation, names=[first]), found.task, found.scored
     )

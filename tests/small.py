@@ -10,6 +10,7 @@ from backmix.data.ledger import Ledger
 from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.data.tag import Tag
+from backmix.tasks import tasks
 from backmix.training.plan import Plan
 
 
@@ -71,26 +72,32 @@ def small_plan(*, classes: bool = False, **changes: Any) -> Plan:
     return Plan.check(document)
 
 
+OWN_SECTION: dict[str, dict[str, Any]] = {
+    "anomaly_detection": {"normal": "normal", "false_alarm_rate": 0.1},
+    "batch_end_time": {"target": "time_remaining"},
+    "fault_diagnosis": {"normal": "normal"},
+    "forecast": {"season": "4 rows"},
+    "remaining_life": {"target": "remaining_life"},
+    "soft_sensor": {"past_targets": {"delay": 3}},
+}
+"""What a task needs in its section for all of its own baselines to be in reach; a new task needs nothing."""
+
+
 def small_task(name: str) -> tuple[Table, Plan]:
-    """A small table and a quick plan for a registered task, with all of the task's own baselines in reach."""
-    if name == "fault_diagnosis":
-        return small_table(classes=True), small_plan(classes=True)
-    if name == "anomaly_detection":
-        return small_table(classes=True), small_plan(
-            task={"kind": name, "target": "state", "normal": "normal", "false_alarm_rate": 0.1},
-            windows={"lookback": 2},
-            evaluation={"baselines": ["pca"]},
-        )
-    if name == "forecast":
-        return small_table(), small_plan(
-            task={"kind": name, "target": "quality", "season": "4 rows"}, windows={"horizon": 3}
-        )
-    if name in ("batch_end_time", "batch_quality", "remaining_life"):
-        target = {"target": "quality"} if name == "batch_quality" else {}
-        lookback = 5 if name == "remaining_life" else "elapsed"
-        document = small_plan(split={"kind": "batch"}, windows={"lookback": lookback}).to_dict()
-        return small_batches(), Plan.check(document | {"task": {"kind": name} | target})
-    return small_table(), small_plan(task={"kind": name, "past_targets": {"delay": 3}})
+    """A small table and a quick plan for any registered task, made from what its contract says."""
+    kind = tasks.get(name)
+    classes, batches = kind.Answer.kind == "classification", kind.Target.whole_batches
+    section = {"kind": name, "target": "state" if classes else "quality", **OWN_SECTION.get(name, {})}
+    changes: dict[str, Any] = {}
+    if batches:
+        lookback = "elapsed" if kind.Target.auto_lookback == "elapsed" else 5
+        changes = {"split": {"kind": "batch"}, "windows": {"lookback": lookback}}
+    elif name == "forecast":
+        changes = {"windows": {"horizon": 3}}
+    elif name == "anomaly_detection":
+        changes = {"windows": {"lookback": 2}, "evaluation": {"baselines": ["pca"]}}
+    document = small_plan(classes=classes, **changes).to_dict() | {"task": section}
+    return small_batches() if batches else small_table(classes=classes), Plan.check(document)
 
 
 def reading(table: Table) -> Reading:

@@ -211,12 +211,12 @@ def test_a_soft_sensor_goes_through(name: str, tmp_path: Path) -> None:
 
 def test_uneven_classes_are_weighted_and_only_when_wanted() -> None:
     prepared = prepare(reading(uneven_numbers()), small_plan(classes=True, task={"normal": "1"}))
-    weights = prepared.task.class_weights(prepared.train)
+    weights = prepared.task.answer.class_weights(prepared.train)
     counts = np.bincount(prepared.train.truth()[:, 0].astype(int))
     assert weights is not None
     np.testing.assert_allclose([weights[code] * n for code, n in enumerate(counts)], counts.sum() / 3)
     even = prepare(reading(two()), small_plan(classes=True, task={"normal": None}))
-    assert even.task.class_weights(even.train) is None
+    assert even.task.answer.class_weights(even.train) is None
 
 
 def test_a_class_that_training_never_saw_is_named(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from importlib import import_module
 
 import pytest
 
-from backmix.earlier import MOVED, RENAMED
+from backmix.earlier import MOVED, OF_TASK, RENAMED
 from backmix.serving.bundle import Bundle
 from backmix.workflow import Run
+from frames import diagnosis
 
 
 @pytest.mark.parametrize("earlier", sorted(MOVED))
@@ -43,3 +44,18 @@ def test_a_bundle_still_has_its_recipe(sensor_run: Run) -> None:
     bundle = Bundle.load(sensor_run.bundle_path)
     with pytest.warns(DeprecationWarning, match="preprocessing"):
         assert bundle.recipe is bundle.preprocessing
+
+
+@pytest.mark.parametrize("earlier", sorted(OF_TASK))
+def test_an_attribute_of_a_task_is_found_in_its_part(earlier: str) -> None:
+    task = diagnosis("calm", "leak")
+    part, _, name = OF_TASK[earlier].partition(".")
+    with pytest.warns(DeprecationWarning, match=f"task.{earlier} is now task.{part}.{name}") as caught:
+        value = getattr(task, earlier)
+    assert len(caught) == 1
+    assert value == getattr(getattr(task, part), name)
+
+
+def test_what_a_task_never_had_it_has_not() -> None:
+    with pytest.raises(AttributeError, match="'FaultDiagnosis' object has no attribute 'moon'"):
+        diagnosis("calm", "leak").moon  # noqa: B018

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backmix.data.sources import read
-from backmix.tasks import tasks
+from backmix.tasks import Task, tasks
 from backmix.text import LANGUAGES
 from backmix.training.plan import Plan
 from backmix.workflow import fit
@@ -36,7 +36,7 @@ MIXED = ("soft_sensor_cstr", "batch_quality_batch_reactor")
 def quick(path: Path) -> Plan:
     """The plan with two epochs of a small network, and two of the task's baselines beside it."""
     plan = Plan.load(path)
-    names = plan.evaluation.baselines or tasks.get(plan.the_task.kind).baselines
+    names = plan.evaluation.baselines or Task.of(plan.the_task).judging.baselines
     # an ensemble trains as one network does, with much beside it; two examples show that
     model = {"units": [8]} if path.stem in MIXED else {"units": [8], "recipe": "course"}
     changes: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """Names of the release before, which work on for one release, with a warning.
 
-This module answers imports of modules that have moved and of classes that have another name now. The tables
-below are all there is to it: an entry goes when its release is over.
+This module answers for modules that have moved, classes that have another name, and attributes of a task that are
+those of one of its parts now. The tables below are all there is to it: an entry goes when its release is over.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -39,6 +40,11 @@ MOVED = {
     "backmix.evaluation.verdict": "backmix.scoring.verdict",
     "backmix.data.course": "backmix.data.progress",
     "backmix.models.choice": "backmix.decision",
+    "backmix.tasks.batches": "backmix.tasks.shared.batches",
+    "backmix.tasks.classes": "backmix.tasks.shared.classes",
+    "backmix.tasks.past_targets": "backmix.tasks.shared.past_targets",
+    "backmix.tasks.regression": "backmix.tasks",
+    "backmix.tasks.rejection": "backmix.tasks.shared.rejection",
     "backmix.models.mixture": "backmix.models.ensemble",
     "backmix.models.parts": "backmix.models.members.member",
     "backmix.training.members": "backmix.training.networks",
@@ -123,6 +129,37 @@ RENAMED = {
     "backmix.scoring.verdict": {"Standing": "ModelScore"},
 }
 """What a name was called in a module, and what it is called."""
+OF_TASK = {
+    **{name: f"answer.{name}" for name in ("class_weights", "decode", "head", "light", "loss", "outputs")},
+    **{name: f"target.{name}" for name in ("classes", "training_samples", "whole_batches")},
+    **{name: f"judging.{name}" for name in ("baselines", "convention", "metrics", "stage")},
+    **{name: f"presentation.{name}" for name in ("figures", "remarks")},
+    "choosing": "judging.selection_windows",
+    "facts": "judging.frame_columns",
+    "fit_rows": "target.training_rows",
+    "form": "target.window_form",
+    "goals": "target.learned_names",
+    "judged": "judging.test_windows",
+    "known": "target.known_classes",
+    "learned": "target.training_windows",
+    "normal": "target.normal_class",
+    "rolls": "answer.recursive",
+    "scored": "judging.metrics",
+    "shape": "answer.architecture",
+}
+"""What an attribute of a task was called, and which one of which part it is."""
+
+
+def of_task(task: Any, name: str) -> Any:
+    """An attribute of a task that one of its parts has now; AttributeError for what it never had."""
+    if name not in OF_TASK:
+        raise AttributeError(f"{type(task).__name__!r} object has no attribute {name!r}")
+    warnings.warn(
+        f"task.{name} is now task.{OF_TASK[name]}; the old name goes with the next release",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return attrgetter(OF_TASK[name])(task)
 
 
 class _Earlier(ModuleType):

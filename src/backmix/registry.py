@@ -2,12 +2,15 @@
 
 This module keeps the entries of one kind (sources, data sets, plants, cells, tasks, metrics, ...) by name. An entry is
 one decorated object in one file of the kind's package; entries of other distributions come from the entry-point group
-``backmix.<kind>``.
+``backmix.<kind>``. An entry brings its name for people, and whatever else it has to say, in both languages:
 
-    cells = Registry("cells", package="backmix.models.cells")
+    tasks = Registry("tasks", package="backmix.tasks")
 
-    @cells.register("gru")
-    def gru(...): ...
+    @tasks.register("level", title={"en": "level", "zh_TW": "液位"}, sentences={"remark": {"en": ..., "zh_TW": ...}})
+    class Level(...): ...
+
+    tasks.title("level")          # "level", or "液位" where Chinese is spoken
+    say("tasks.level.remark")     # as every key of the catalogue; errors and decisions take it, too
 
 Nothing is imported until a name or the list of names is asked for.
 """
@@ -16,12 +19,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from backmix.errors import PlanError
+from backmix.text import Language, Sentence, declare, title_of
 
 T = TypeVar("T")
 
@@ -35,16 +39,31 @@ class Registry(Generic[T]):
         self._parts: dict[str, T] = {}
         self._filled = False
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that registers an object as ``name``; ValueError when the name is taken."""
+    def register(
+        self, name: str, *, title: Sentence | None = None, sentences: Mapping[str, Sentence] | None = None
+    ) -> Callable[[T], T]:
+        """Decorator that registers an object as ``name``; ValueError when the name is taken.
+
+        title: its name for people, in every language
+        sentences: further sentences of its own, said by ``<kind>.<name>.<sentence>``
+        """
 
         def file(entry: T) -> T:
             if name in self._parts:
                 raise ValueError(f"two {self.kind} are named {name!r}")
+            if title is not None:
+                declare(f"{self.kind}.{name}", title)
+            for key, sentence in (sentences or {}).items():
+                declare(f"{self.kind}.{name}.{key}", sentence)
             self._parts[name] = entry
             return entry
 
         return file
+
+    def title(self, name: str, lang: Language | None = None) -> str:
+        """The name of a part for people, in the language of the moment unless one is named; else its bare name."""
+        self._fill()
+        return title_of(f"{self.kind}.{name}", lang, otherwise=name)
 
     def get(self, name: str) -> T:
         """The entry called ``name``; PlanError with the nearest name when there is none."""
@@ -80,5 +99,8 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(getattr(home, "__path__", [])):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=f"backmix.{self.kind}"):
-            if point.name not in self._parts:
-                self.register(point.name)(point.load())
+            if point.name in self._parts:
+                continue
+            part = point.load()
+            if point.name not in self._parts:  # its own decorator may have filed it while it was loaded
+                self.register(point.name)(part)

@@ -18,7 +18,7 @@ from backmix.data.plants import batch_reactor, cstr, heat_exchanger
 from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.plants.signals import at_times, moves, smooth, wander
 from backmix.errors import PlanError
-from backmix.tasks import tasks
+from backmix.tasks import Task
 from backmix.text import LANGUAGES, speak
 from backmix.training.plan import Plan
 
@@ -60,7 +60,7 @@ def test_plans_are_plans(name: str, runs: dict[str, plants.Simulation]) -> None:
     for task, plan in runs[name].plans.items():
         whole = Plan.model_validate(plan)
         assert whole.the_task.kind == task
-        assert set(whole.the_task.targets) <= {*names, *tasks.get(task).made(whole.the_task)}
+        assert set(whole.the_task.targets) <= {*names, *Task.of(whole.the_task).target.computed}
         assert plan["data"] == {"plant": name, "seed": 3}
 
 

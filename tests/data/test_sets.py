@@ -22,7 +22,7 @@ from backmix.data.sets.dataset import EPOCH, DataFile, DataSet, clock, raw
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError, StorageError
-from backmix.tasks import tasks
+from backmix.tasks import Task, tasks
 from backmix.text import LANGUAGES, sentences, speak
 from backmix.training.plan import Plan
 
@@ -121,7 +121,7 @@ def test_plans_are_plans(name: str, protocol: str) -> None:
     assert plan["data"] == {"set": name, "protocol": protocol}
     whole = Plan.model_validate(plan)
     known = {tag.name for tag in sets.sets.get(name).tags}
-    assert set(whole.the_task.targets) <= known | set(tasks.get(whole.the_task.kind).made(whole.the_task))
+    assert set(whole.the_task.targets) <= known | set(Task.of(whole.the_task).target.computed)
 
 
 def test_a_plan_is_a_copy() -> None:

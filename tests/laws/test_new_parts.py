@@ -16,7 +16,9 @@ from backmix.data.columns import RawColumn, RawTable
 from backmix.data.plants import Plant, Simulation, plants
 from backmix.data.sets import sets
 from backmix.data.sources import ReadPlan, Source, read, sources
+from backmix.data.table import Table
 from backmix.data.windows import Windows
+from backmix.decision import Decision
 from backmix.errors import BundleError, PlanError
 from backmix.models.cells import LayerSettings, cells, common
 from backmix.models.cells.simple_rnn import SimpleRnn
@@ -30,12 +32,16 @@ from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import Exporter, exporters
 from backmix.simple import Predictor, baselines
 from backmix.simple.constants import Constant
-from backmix.tasks import Task, tasks
-from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
+from backmix.tasks import Classification, Outcome, Regression, Task, TaskPlan, tasks
+from backmix.tasks.shared.classes import ClassAnswer, ClassTarget
+from backmix.tasks.shared.numbers import NumericJudging, NumericPresentation
+from backmix.tasks.soft_sensor import SoftSensor
+from backmix.text import Sentence
 from backmix.training.parts import Candidate, candidate, candidates
 from backmix.training.plan import Plan, json_schema
 from backmix.workflow import fit
 from small import small_plan, small_table
+from task_laws import check_baseline, check_decoding, check_names, check_whole_way, prepare_small
 
 KINDS: tuple[Registry[Any], ...] = (
     sources,
@@ -62,21 +68,78 @@ def _parts_of_this_test_only() -> Iterator[None]:
         kind._filled = True
 
 
-class LevelPlan(SoftSensorPlan):
+# A task of one page: a soft sensor that is judged by its median error.
+
+
+class LevelPlan(TaskPlan):
     """``[task]`` of the level task."""
 
-    kind: Literal["level"] = "level"  # type: ignore[assignment]
+    kind: Literal["level"] = "level"
 
 
-@dataclass(frozen=True)
-class Level(SoftSensor):
-    """A soft sensor that is judged by its median error."""
+class LevelJudging(NumericJudging):
+    """The error in the middle."""
 
-    name = "level"
-    Settings = LevelPlan
     metrics = ("median_error", "rmse")
     baselines = ("median", "mean")
-    figures = ("scores", "parity")
+
+
+class LevelPresentation(NumericPresentation):
+    """The figures of all numbers, with a remark."""
+
+    def remarks(self, train: Windows) -> tuple[Decision, ...]:
+        return (Decision(len(train), "tasks.level.taught", {"windows": len(train)}, setting="task.target"),)
+
+
+class Level(Regression):
+    """A soft sensor that is judged by its median error."""
+
+    Settings = LevelPlan
+    Judging = LevelJudging
+    Presentation = LevelPresentation
+
+
+TITLE: Sentence = {"en": "tank level", "zh_TW": "槽液位"}
+TAUGHT: Sentence = {"en": "taught by {windows} windows", "zh_TW": "以 {windows} 個視窗訓練"}
+
+
+# A task with labels and an answer of its own, called so that it comes first: whether a value lies above a limit.
+
+
+class AbovePlan(TaskPlan):
+    """``[task]`` of the limit task."""
+
+    kind: Literal["above"] = "above"
+    target: str
+    limit: float = 0.5
+
+
+class AboveTarget(ClassTarget):
+    """Two classes, made of a number."""
+
+    settings: AbovePlan
+
+    def adapt(self, table: Table) -> Table:
+        tag, values = table.tag(self.settings.target), table.column(self.settings.target)
+        above = np.where(np.isfinite(values), values > self.settings.limit, np.nan)
+        return table.with_columns([replace(tag, role="target", categories=("below", "above"))], above)
+
+
+class AboveAnswer(ClassAnswer):
+    """Never quite sure."""
+
+    def decode(self, outputs: Any, windows: Windows) -> Outcome:
+        sure = super().decode(outputs, windows).probabilities
+        assert sure is not None
+        return Outcome(probabilities=0.9 * sure + 0.05)
+
+
+class Above(Classification):
+    """Whether a value lies above a limit."""
+
+    Settings = AbovePlan
+    Target = AboveTarget
+    Answer = AboveAnswer
 
 
 def median_error(sample: Sample, weights: Weights) -> Values:
@@ -110,7 +173,7 @@ def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the plan to the report and the bundle, in both languages, without a line elsewhere."""
-    tasks.register("level")(Level)
+    tasks.register("level", title=TITLE, sentences={"taught": TAUGHT})(Level)
     metric("median_error", better="lower", unit="target", kind="regression")(median_error)
     baselines.register("median")(fit_median)
     cells.register("bounded")(Bounded)
@@ -122,9 +185,9 @@ def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
     assert run.summary["network"] == "bounded"
     assert {"median", "mean", "bounded"} == {row["model"] for row in run.summary["scores"]}
     assert run.summary["judgement"]["metric"] == "median_error"
-    for lang in ("en", "zh_TW"):
+    for lang, called, taught in (("en", "tank level", "taught by"), ("zh_TW", "槽液位", "個視窗訓練")):
         page = (run.folder / f"report.{lang}.html").read_text("utf-8")
-        assert all(word in page for word in ("level", "median_error", "median", "bounded"))
+        assert all(word in page for word in (called, taught, "median_error", "median", "bounded"))
         assert run_command("--lang", lang, "show", str(run.bundle_path)) == 0
     again = Bundle.load(run.bundle_path)
     assert isinstance(again.preprocessing.task, Level)
@@ -133,9 +196,31 @@ def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
     assert "LevelPlan" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("name", "light"), [("level", True), ("above", False)])
+def test_a_new_task_keeps_the_laws_of_all_tasks(name: str, light: bool, tmp_path: Path) -> None:
+    """Without a line elsewhere; an answer that only the task itself can decode is refused by the light runtime."""
+    tasks.register("level", title=TITLE, sentences={"taught": TAUGHT})(Level)
+    tasks.register("above", title={"en": "above a limit", "zh_TW": "高於上限"})(Above)
+    metric("median_error", better="lower", unit="target", kind="regression")(median_error)
+    baselines.register("median")(fit_median)
+    found = prepare_small(name)
+    check_names(name, found)
+    check_decoding(found)
+    for baseline in found.task.judging.baselines:
+        check_baseline(baseline, found)
+    assert check_whole_way(name, tmp_path / "run") == light
+
+
+def test_what_a_task_says_is_said_in_every_language() -> None:
+    with pytest.raises(ValueError, match=r"tasks\.level is given in en: give it in en, zh_TW"):
+        tasks.register("level", title={"en": "level"})(Level)
+    tasks.register("untitled")(Level)
+    assert tasks.title("untitled", "zh_TW") == "untitled"
+
+
 def test_a_task_that_is_not_installed_here_is_named(tmp_path: Path) -> None:
     """Trap V: a bundle with a part of another distribution, opened where that is missing, is no traceback."""
-    tasks.register("level")(Level)
+    tasks.register("level", sentences={"taught": TAUGHT})(Level)
     metric("median_error", better="lower", unit="target", kind="regression")(median_error)
     run = fit(
         small_table(),

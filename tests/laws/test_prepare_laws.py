@@ -159,7 +159,7 @@ def test_shuffled_labels_teach_a_network_nothing(classes: bool) -> None:
     prepared = prepare(reading(replace(table, values=values)), plan)
     chosen = design(prepared)
     fitted = fit_network(chosen.architecture, prepared.train, prepared.validation, settings=chosen.settings)
-    outcome = prepared.task.decode(predict_network(fitted.model, prepared.test), prepared.test)
+    outcome = prepared.task.answer.decode(predict_network(fitted.model, prepared.test), prepared.test)
     truth = prepared.test.truth()
     if classes:
         assert outcome.probabilities is not None

@@ -23,13 +23,15 @@ from backmix.registry import Registry
 from backmix.report.figures import NARROW, figures
 from backmix.scoring.metrics import metrics
 from backmix.serving.exporters import exporters
+from backmix.tasks import tasks
 from backmix.workflow import Run, fit
 from reports import numbers
 from small import small_plan
+from task_laws import check_baseline, check_decoding, check_names, check_whole_way, prepare_small
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "parts.md"
 TEMPLATES = dict(re.findall(r"^## (.+?)\n.*?```python\n(.*?)```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL))
-KINDS: tuple[Registry, ...] = (sources, sets, plants, cells, heads, metrics, figures, exporters)
+KINDS: tuple[Registry, ...] = (sources, sets, plants, cells, heads, tasks, metrics, figures, exporters)
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +103,17 @@ def test_a_cell_that_declares_other_weights_is_refused_before_training(tmp_path:
 def test_a_head() -> None:
     register("A head")
     assert any(heads.get("pair").kind in loss.kinds for _, loss in losses)
+
+
+def test_a_task(tmp_path: Path) -> None:
+    register("A task")
+    found = prepare_small("magnitude")
+    check_names("magnitude", found)
+    check_decoding(found)
+    for baseline in found.task.judging.baselines:
+        check_baseline(baseline, found)
+    assert check_whole_way("magnitude", tmp_path / "run")
+    assert "標記為以 10 為底的對數" in (tmp_path / "run" / "report.zh_TW.html").read_text("utf-8")
 
 
 def test_a_metric() -> None:

@@ -26,7 +26,6 @@ from backmix.report.figures.classes import class_scores
 from backmix.report.figures.confusion import confusion
 from backmix.report.figures.residuals import autocorrelation
 from backmix.report.page.delays import delay_blocks
-from backmix.tasks import tasks
 from backmix.text import LANGUAGES, say, speak
 from backmix.text.numbers import number, round_ticks, time_ticks
 
@@ -67,11 +66,6 @@ def test_every_figure_is_one_well_formed_drawing(
 def test_a_figure_without_data_is_no_figure(name: str, number_report: Maker) -> None:
     bare = ReportData(title="", task=number_report().task, verdict="")
     assert figures.get(name)(bare, WIDE) is None
-
-
-def test_every_figure_of_every_task_is_registered() -> None:
-    for _, task in tasks:
-        assert set(task.figures) <= set(FIGURES)
 
 
 @pytest.mark.parametrize("name", FIGURES)

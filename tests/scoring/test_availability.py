@@ -23,7 +23,7 @@ from backmix.data.windows import Known, Windows
 from backmix.errors import LeakageError, PlanError
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.scoring.leakage.availability import audit_labels, rule, text
-from backmix.tasks.past_targets import PastTargets
+from backmix.tasks.shared.past_targets import PastTargets
 from backmix.training.plan import Plan
 from backmix.training.prepare import Prepared, prepare
 from backmix.workflow import Run, fit

@@ -27,7 +27,7 @@ NET = IntervalSettings("gru")
 def task_of(kind: str, **settings: Any) -> Task:
     part = tasks.get(kind)
     told = part.Settings.model_validate({"kind": kind, "target": "y", **settings})
-    classes = ("A", "B", "C") if part.kind == "classification" else ()
+    classes = ("A", "B", "C") if part.Answer.kind == "classification" else ()
     return part(settings=told, targets=(Tag("y", unit="" if classes else "%", role="target", categories=classes),))
 
 

@@ -73,7 +73,7 @@ def all_heard(prepared: Prepared) -> Ensemble:
     parts = tuple(found.part for found in fit_candidates(prepared, blocks))
     ensemble = fit_model(prepared, design(prepared), blocks)
     members = ensemble.alone.members if ensemble.alone else ()
-    outputs = prepared.task.outputs
+    outputs = prepared.task.answer.outputs
     weights = np.linspace(0.5, 1.5, 1 + len(parts))[:, None].repeat(outputs, axis=1) / (1 + len(parts))
     return Ensemble(members[0].architecture, members, parts, weights)
 

@@ -40,7 +40,9 @@ def scores(task: Task, parts: dict[str, Windows], names: tuple[str, ...], metric
     frame = baseline_frame(fitted, task, {"test": parts["test"]})
     normal = getattr(task.settings, "normal", None)
     return {
-        model: metrics.get(metric)(read_sample(frame[frame["model"] == model], classes=task.classes, normal=normal))
+        model: metrics.get(metric)(
+            read_sample(frame[frame["model"] == model], classes=task.target.classes, normal=normal)
+        )
         for model in names
     }
 
@@ -265,7 +267,7 @@ def _debutanizer(shared_data: Path, past: dict[str, int] | None, lookback: int) 
     table = Table(values, (*(Tag(f"u{k}") for k in range(1, 8)), Tag("y", role="target")))
     task = sensor(table.tag("y"), past=past)
     plain = WindowSpec(inputs=tuple(f"u{k}" for k in range(1, 8)), targets=("y",), lookback=lookback)
-    spec = task.form(plain, None)
+    spec = task.target.window_form(plain, None)
     rows = np.arange(len(table))
     scalers = fit_scalers(table, spec, rows=rows < 1200)
     # the published protocol cuts by the target row alone; what a window reaches back to is not purged
@@ -318,7 +320,7 @@ def test_tennessee_eastman_reaches_the_known_bar(shared_data: Path, faults: tupl
     train, test = (build_windows(table, spec, part=mask).scaled(scaler) for mask in (learn, ~learn))
     fitted = fit_baselines(task, train, None, names=["lda"])
     frame = baseline_frame(fitted, task, {"test": test})
-    score = metrics.get("balanced_accuracy")(read_sample(frame, classes=task.classes))
+    score = metrics.get("balanced_accuracy")(read_sample(frame, classes=task.target.classes))
     assert score > known - 0.003
 
 

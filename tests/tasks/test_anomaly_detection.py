@@ -89,7 +89,7 @@ def test_nothing_is_learned_from_an_abnormal_row(method: str) -> None:
         one, two = (windows.gather(windows.all_indices) for windows in (mine, theirs))
         np.testing.assert_array_equal(one.x, two.x)
         np.testing.assert_array_equal(one.y, two.y)
-    for name in found.task.baselines:
+    for name in found.task.judging.baselines:
         one, two = (
             fit_baselines(p.task, p.train, p.validation, names=[name]).predictors[name].predict(found.test)
             for p in (found, other)
@@ -250,8 +250,8 @@ def _scores(score: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     outcome = Outcome(probabilities=np.column_stack([1 - chance, chance]))
     frame = prediction_frame(task, windows, outcome, model="m", part="test")
     frame["truth"] = np.where(truth, "anomaly", "normal")
-    sample = read_sample(frame, classes=task.classes, normal="normal")
-    return {name: metrics.get(name)(sample) for name in (*task.metrics, "macro_f1")}
+    sample = read_sample(frame, classes=task.target.classes, normal="normal")
+    return {name: metrics.get(name)(sample) for name in (*task.judging.metrics, "macro_f1")}
 
 
 def _point_adjusted_f1(alarm: np.ndarray, truth: np.ndarray) -> float:

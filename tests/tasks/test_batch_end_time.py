@@ -271,4 +271,4 @@ def test_equal_rows_to_the_end_of_all_batches_teach_nothing() -> None:
     table = batch_table().with_columns([Tag("time_remaining", unit="min")], np.full(len(batch_table()), 5.0))
     found = prepared(table)
     with pytest.raises(InputError, match=r"target 'time_remaining' is 5 in all \d+ training windows"):
-        found.task.loss(found.training_samples[0])
+        found.task.answer.loss(found.training_samples[0])

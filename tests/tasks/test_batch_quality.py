@@ -163,7 +163,7 @@ def test_several_qualities_at_once() -> None:
         batch_names=table.batch_names,
     )
     found = prepared(more, task={"target": ["purity", "colour"]})
-    assert found.task.outputs == 2
+    assert found.task.answer.outputs == 2
     assert np.allclose(found.train.truth()[:, 1], 2 * found.train.truth()[:, 0])
 
 
@@ -276,4 +276,4 @@ def test_the_same_quality_in_all_batches_teaches_nothing() -> None:
     values[np.isfinite(values[:, 2]), 2] = 90.0
     found = prepared(replace(table, values=values))
     with pytest.raises(InputError, match=r"target 'purity' is 90 in all \d+ training windows, so there is nothing"):
-        found.task.loss(found.training_samples[0])
+        found.task.answer.loss(found.training_samples[0])

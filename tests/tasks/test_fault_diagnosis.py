@@ -20,7 +20,7 @@ from backmix.serving.bundle import Bundle
 from backmix.simple import fit_baselines
 from backmix.tasks import Outcome
 from backmix.tasks.fault_diagnosis import UNKNOWN
-from backmix.tasks.rejection import RejectionGate
+from backmix.tasks.shared.rejection import RejectionGate
 from backmix.training.design import design
 from backmix.training.fitting.feed import Feed
 from backmix.training.plan import Plan, PlanFaults
@@ -96,7 +96,7 @@ def test_class_weights_count_the_rows_that_are_asked_about() -> None:
     values[values[:, 4] == 2, 4] = 1  # twice as many of one
     found = prepare(reading(replace(table, values=values)), plan({"per_step": True}))
     training_samples = found.training_samples[0]
-    weights = found.task.class_weights(training_samples)
+    weights = found.task.answer.class_weights(training_samples)
     assert weights is not None
     batch = training_samples.gather(training_samples.all_indices)
     total = {code: weights[code] * (batch.y == code).sum() for code in weights}
@@ -147,8 +147,8 @@ def test_what_is_left_out_is_never_learned_from() -> None:
 
 def test_what_is_left_out_is_unknown_in_the_test_part() -> None:
     found = prepared(True)
-    assert found.task.classes == ("normal", "hot", "stuck", UNKNOWN)
-    assert found.task.known == ("normal", "hot", "stuck")
+    assert found.task.target.classes == ("normal", "hot", "stuck", UNKNOWN)
+    assert found.task.target.known_classes == ("normal", "hot", "stuck")
     raw = plant().column("state")[found.test.origins]
     np.testing.assert_array_equal(found.test.truth()[:, 0], np.minimum(raw, 3))
     architecture = design(found).architecture
@@ -178,8 +178,8 @@ def test_the_gate_answers_for_every_model_alike() -> None:
     rejected = gate.novelty(found.test) > 1
     for _ in range(3):
         raw = rng.dirichlet(np.full(3, 0.3), size=len(found.test))
-        before = found.task.decode(raw, found.test)
-        after = found.task.finished(before, found.test).probabilities
+        before = found.task.answer.decode(raw, found.test)
+        after = found.task.revise(before, found.test).probabilities
         assert before.probabilities is not None
         assert after is not None
         np.testing.assert_allclose(after.sum(axis=1), 1.0)
@@ -218,8 +218,8 @@ def _sample(truth: list[int], said: list[int]) -> Any:
     found = prepared(True)
     windows = found.test.subset(np.arange(len(truth)))
     frame = prediction_frame(found.task, windows, Outcome(probabilities=np.eye(4)[said]), model="m", part="test")
-    frame["truth"] = np.array(found.task.classes, dtype=object)[truth]
-    return read_sample(frame, classes=found.task.classes, normal="normal")
+    frame["truth"] = np.array(found.task.target.classes, dtype=object)[truth]
+    return read_sample(frame, classes=found.task.target.classes, normal="normal")
 
 
 def test_the_metrics_of_unknown_faults_count_what_they_say() -> None:
@@ -298,7 +298,7 @@ def test_two_known_classes_are_told_apart_by_one_number(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_would_be_too_large_is_refused_before_it_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backmix.tasks.rejection.MOST_NUMBERS", 150)
+    monkeypatch.setattr("backmix.tasks.shared.rejection.MOST_NUMBERS", 150)
     assert _refused({"reject": 0.05}) == (
         "plant — models of 5 classes with 4 inputs are too large for a bundle; up to 2 inputs fit. Give fewer columns "
         'the role "input", or leave reject out'

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backmix.errors import BundleError
 from backmix.serving.runtime import Runtime
+from backmix.tasks import tasks
 from backmix.workflow import Run, fit
 from small import small_batches, small_task
+from task_laws import check_whole_way
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,6 @@ def test_a_running_batch_is_stepped_row_by_row(quality_run: Run) -> None:
         np.testing.assert_allclose(stepped, mine["prediction"], rtol=1e-4)
 
 
-@pytest.mark.parametrize("task", ["forecast", "anomaly_detection"])
-def test_what_the_light_runtime_cannot_do_it_refuses(task: str, tmp_path: Path) -> None:
-    table, plan = small_task(task)
-    run = fit(table, plan, folder=tmp_path / "run", quiet=True)
-    with pytest.raises(BundleError, match=r"light runtime .* Use `backmix predict`"):
-        Runtime.load(run.bundle_path)
+@pytest.mark.parametrize("name", tasks.names())
+def test_every_task_goes_the_whole_way(name: str, tmp_path: Path) -> None:
+    check_whole_way(name, tmp_path / "run")

@@ -71,7 +71,7 @@ def test_the_scaler_learns_the_capped_label() -> None:
 @pytest.mark.parametrize(("unit", "usual"), [("rows", 125.0), ("min", None)])
 def test_the_usual_cap_is_for_rows(unit: str, usual: float | None) -> None:
     found = prepared(task={"unit": unit})
-    assert found.task.cap == usual  # type: ignore[attr-defined]
+    assert found.task.target.cap == usual  # type: ignore[attr-defined]
     assert found.task.targets[0].unit == unit
     decision = next(decision for decision in found.decisions if decision.reason_key.startswith("course.cap_"))
     assert decision.value == (usual or "none")
@@ -100,7 +100,7 @@ def test_the_usual_cap_is_for_rows(unit: str, usual: float | None) -> None:
 )
 def test_the_convention_is_said(judge: bool, judged: str, sentence: str) -> None:
     found = prepared(task={"cap": 6.0, "judge_capped": judge, "judged": judged})
-    convention = found.task.convention
+    convention = found.task.judging.convention
     assert convention is not None
     assert convention.reason("en") == sentence
     assert "6 rows" in convention.reason("zh_TW")
@@ -309,7 +309,7 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], table: Table | None,
 def _ask(table: Table | None, changes: dict[str, Any]) -> None:
     """Go as far as a run does before it trains."""
     found = prepared(table, **changes)
-    found.task.loss(found.training_samples[0])
+    found.task.answer.loss(found.training_samples[0])
 
 
 def test_a_misspelt_target_names_the_nearest() -> None:

@@ -262,7 +262,7 @@ def test_the_same_seed_gives_the_same_ensemble_and_finished_networks_are_not_tra
 def test_classes_are_mixed_as_probabilities(classes: int) -> None:
     table = steady_table(classes=True)
     if classes == 2:
-        from backmix.tasks.classes import recoded
+        from backmix.tasks.shared.classes import recoded
 
         table = recoded(table, "state", [0, 1, 1], ("normal", "fault"))
     prepared = ready(table, auto(classes=True))
@@ -361,7 +361,7 @@ def test_every_usual_candidate_is_registered_and_says_numbers() -> None:
             found = candidates.get(name).fit(blocks, prepared.task, 0)
             assert found is not None, name
             assert found.part.name == name
-            assert found.held.shape == (len(blocks.pool), prepared.task.outputs)
+            assert found.held.shape == (len(blocks.pool), prepared.task.answer.outputs)
             assert np.isfinite(found.held).all()
 
 

@@ -19,7 +19,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
 from backmix.tasks import tasks
-from backmix.tasks.classes import MOST_CLASSES
+from backmix.tasks.shared.classes import MOST_CLASSES
 from backmix.text import say
 from backmix.training.prepare import check_target
 
@@ -73,7 +73,7 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
         lines += [f"# {say('draft.normal')}", f"# normal = {first}"]
     lines += _grid(table)
     share = "batch" if kind == "fault_diagnosis" and table.batch is not None else "table"
-    way = "batch" if tasks.get(kind).whole_batches else "chronological"
+    way = "batch" if tasks.get(kind).Target.whole_batches else "chronological"
     lines += [
         "",
         "[split]",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backmix.app.screen import note, show_json, show_line, show_table
-from backmix.text import LANGUAGES, language, say, title_of
+from backmix.text import LANGUAGES, language, say
 
 if TYPE_CHECKING:
     from backmix.data.audit import Audit
@@ -163,11 +163,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         return
     rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.preprocessing.inputs]
     rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
-    show_table(
-        [say("app.col_tag"), say("app.col_unit"), say("app.col_role")],
-        rows,
-        title=title_of(f"tasks.{task.name}", otherwise=task.name),
-    )
+    show_table([say("app.col_tag"), say("app.col_unit"), say("app.col_role")], rows, title=task.title)
     show_line(say("app.network", form=describe(a), rows=a.lookback or "–", parameters=parameters(a)))
     _show_scores(bundle.scores.get("scores", ()))
     show_line(say("rules.known", rule=_rule(bundle)[language()]))

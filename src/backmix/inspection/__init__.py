@@ -139,7 +139,7 @@ def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, 
         gates=gates,
         attention=attend(subject, effort),
         left_out=tuple(left_out),
-        classes=bool(subject.task.classes),
+        classes=bool(subject.task.target.classes),
         summaries=a.summaries,
         whole=subject.windows.masked,
     )

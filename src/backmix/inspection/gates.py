@@ -91,7 +91,7 @@ def watch(
     if subject.architecture.cell not in KEEPING:
         return None
     stretch = choose(
-        subject.every, subject.truth(subject.every), classes=bool(subject.task.classes), place=place, rows=rows
+        subject.every, subject.truth(subject.every), classes=bool(subject.task.target.classes), place=place, rows=rows
     )
     x = consecutive(subject, stretch)
     whole = subject.every.lengths is not None
@@ -154,7 +154,7 @@ def _seen(subject: Subject, stretch: Stretch) -> tuple[Floats, Floats, tuple[str
     """Truth and prediction (R,) at every row of the stretch, and for classes their names."""
     windows, task = subject.every.subset(stretch.indices), subject.task
     truth = subject.truth(windows)
-    outcome = task.decode(predict_network(subject.model, windows), windows)
+    outcome = task.answer.decode(predict_network(subject.model, windows), windows)
     if outcome.values is not None:
         return truth, outcome.values[:, subject.target], ()
     assert outcome.probabilities is not None
@@ -163,7 +163,8 @@ def _seen(subject: Subject, stretch: Stretch) -> tuple[Floats, Floats, tuple[str
         return truth[:0], truth[:0], ()
     codes = np.where(known, truth, 0).astype(np.int64)
     chance = np.where(known, outcome.probabilities[np.arange(len(codes)), codes], np.nan)
-    return truth, chance, tuple(_class(task.classes, code, real) for code, real in zip(codes, known, strict=True))
+    names = tuple(_class(task.target.classes, code, real) for code, real in zip(codes, known, strict=True))
+    return truth, chance, names
 
 
 def _class(names: tuple[str, ...], code: Any, real: Any) -> str:

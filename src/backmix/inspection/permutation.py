@@ -115,7 +115,7 @@ def _lent(sample: WindowSample, feature: int, order: NDArray[np.int64]) -> NDArr
 
 
 def _error(subject: Subject, sample: WindowSample, x: NDArray[np.float32], truth: Floats) -> float:
-    outcome = subject.task.decode(subject.answers(sample, x), subject.windows.subset(sample.indices))
+    outcome = subject.task.answer.decode(subject.answers(sample, x), subject.windows.subset(sample.indices))
     if outcome.values is not None:
         return float(np.sqrt(np.mean((outcome.values[:, subject.place] - truth) ** 2)))
     assert outcome.probabilities is not None

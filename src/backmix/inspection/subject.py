@@ -150,7 +150,7 @@ class Subject:
     def plain(self) -> Subject:
         """The same network with one answer per window: on the last row for a network that answers on every row,
         one row ahead for a recursive forecast."""
-        if self.task.rolls:
+        if self.task.answer.recursive:
             windows, background, every = (part.one_ahead() for part in (self.windows, self.background, self.every))
             return replace(self, windows=windows, background=background, every=every)
         if self.architecture.answer != "every":

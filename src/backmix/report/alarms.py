@@ -61,7 +61,7 @@ class AlarmScores:
 def alarm_scores(data: ReportData) -> AlarmScores | None:
     """The scores of an anomaly detection on its test part; None for any other run."""
     frame = data.predictions
-    if frame is None or "score" not in frame.columns or data.task.normal is None:
+    if frame is None or "score" not in frame.columns or data.task.target.normal_class is None:
         return None
     frame = frame[(frame["model"] == data.network) & (frame["part"] == "test")]
     score = frame["score"].to_numpy(dtype=np.float64)
@@ -74,8 +74,8 @@ def alarm_scores(data: ReportData) -> AlarmScores | None:
     frame = frame.iloc[np.lexsort((frame["origin"].to_numpy(), codes))].reset_index(drop=True)
     run = series(frame)
     truth = frame["truth"].notna().to_numpy()
-    fault = truth & (frame["truth"] != data.task.normal).to_numpy()
-    alarm = frame["prediction"].notna().to_numpy() & (frame["prediction"] != data.task.normal).to_numpy()
+    fault = truth & (frame["truth"] != data.task.target.normal_class).to_numpy()
+    alarm = frame["prediction"].notna().to_numpy() & (frame["prediction"] != data.task.target.normal_class).to_numpy()
     return AlarmScores(run, frame["score"].to_numpy(dtype=np.float64), alarm, fault, bool(truth.any()), frame)
 
 

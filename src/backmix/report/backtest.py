@@ -30,7 +30,7 @@ from backmix.report.render import set_page
 from backmix.scoring.comparison import NETWORK, BacktestResult, Spread
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import model_title, number, unit_title
-from backmix.text import Language, language, say, speak, title_of
+from backmix.text import Language, language, say, speak
 
 if TYPE_CHECKING:
     from backmix.tasks import Task
@@ -84,7 +84,7 @@ def _page(data: FoldsReport) -> Page:
     return Page(
         html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
         title=name(data.title or say("backtest.title", target=targets), 160),
-        subtitle=title_of(f"tasks.{data.task.name}", otherwise=data.task.name),
+        subtitle=data.task.title,
         verdict=data.result.verdict(),
         tone={True: "good", False: "bad", None: "even"}[data.result.worth],
         contents=say("report.contents"),

@@ -106,7 +106,7 @@ def _compilation(data: ReportData, s: FitSettings) -> Iterator[Check]:
     number = data.task.kind == "regression"
     fits = s.loss.endswith("crossentropy") != number
     yield Check("loss", fits, "loss", {"name": s.loss})
-    count = len(data.task.scored)
+    count = len(data.task.judging.metrics)
     yield Check("metrics", count > 1, "metrics", {"count": count})
 
 

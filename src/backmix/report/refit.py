@@ -29,7 +29,7 @@ from backmix.scoring.bootstrap import Interval
 from backmix.scoring.metrics import metrics
 from backmix.scoring.rounds import Round, RoundScore
 from backmix.scoring.scores import model_title, number, shown, unit_title
-from backmix.text import Language, language, say, speak, title_of
+from backmix.text import Language, language, say, speak
 
 if TYPE_CHECKING:
     from backmix.scoring.verdict import ModelScore, Verdict
@@ -57,7 +57,7 @@ class RoundsReport:
     @property
     def metric(self) -> str:
         """The registered name of the metric that decides."""
-        return self.task.metrics[0]
+        return self.task.judging.metrics[0]
 
     @property
     def share(self) -> bool:
@@ -140,7 +140,7 @@ def _page(data: RoundsReport) -> Page:
     return Page(
         html_lang={"en": "en", "zh_TW": "zh-Hant-TW"}[language()],
         title=name(data.title or say("refit.title", target=targets), 160),
-        subtitle=title_of(f"tasks.{data.task.name}", otherwise=data.task.name),
+        subtitle=data.task.title,
         verdict=data.verdict(),
         tone=tone,
         contents=say("report.contents"),

@@ -94,7 +94,7 @@ def rank(row: ScoreRow | None) -> float:
 
 def score_bars(data: ReportData) -> list[Bars]:
     """The first metric of the task on the test part, one block per target."""
-    first = data.task.scored[0]
+    first = data.task.judging.metrics[0]
     rows = [row for row in data.scores if row.metric == first and row.part == "test" and not row.label]
     blocks = []
     for target in dict.fromkeys(row.target for row in rows):

@@ -32,7 +32,7 @@ from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import start_of
 from backmix.simple import baselines
 from backmix.storage import hold, loud, write_atomic
-from backmix.tasks import Task, tasks
+from backmix.tasks import Task
 from backmix.text import say
 from backmix.training.design import design
 from backmix.training.plan import Plan
@@ -96,14 +96,13 @@ def set_trial(data: Any, plan: Plan, base: Path, folder: Path) -> BacktestSetup:
     for name in plan.evaluation.baselines or ():
         baselines.get(name)
     reading = reading_of(data, plan, base)
-    settings = plan.the_task
-    check_target(reading, settings.targets)
-    kind = tasks.get(settings.kind)
-    table = kind.adapt(reading.table, settings)
+    check_target(reading, plan.the_task.targets)
+    target = Task.of(plan.the_task).target
+    table = target.adapt(reading.table)
     check_clock(table, plan.repair)
     table = resample(table, plan.repair).table
-    lookback = kind.lookback if plan.windows.lookback == "auto" else plan.windows.lookback
-    layout = lay_out_folds(table, plan.backtest, whole=kind.whole_batches or lookback in ("batch", "elapsed"))
+    lookback = target.auto_lookback if plan.windows.lookback == "auto" else plan.windows.lookback
+    layout = lay_out_folds(table, plan.backtest, whole=target.whole_batches or lookback in ("batch", "elapsed"))
     start = start_of(plan, base)
     jobs = tuple(
         FoldJob(table, plan, layout, number, seed, start, folder / f"fold-{number:02d}-seed-{seed}")

@@ -158,7 +158,7 @@ def _summary(job: FoldJob, taught: TaughtModel, frame: pd.DataFrame) -> dict[str
         "best_epoch": taught.ensemble.fitted.best_epoch,
         "epochs": len(taught.ensemble.fitted.history["loss"]),
         "recurrent": taught.ensemble.share,
-        "metric": task.scored[0],
+        "metric": task.judging.metrics[0],
         "best_baseline": best_by_validation(
             frame, task, [name for name, score in found.items() if name != NETWORK and np.isfinite(score.mean)]
         ),

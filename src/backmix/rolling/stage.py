@@ -23,7 +23,7 @@ from backmix.errors import InputError
 from backmix.rolling.contender import Contender, one_network, teach
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import Bundle, start_of
-from backmix.tasks import tasks
+from backmix.tasks import Task
 from backmix.training.plan import Plan
 from backmix.training.sections.rounds import RoundLayout, lay_out
 from backmix.training.warm import Start
@@ -66,12 +66,12 @@ def set_stage(source: Plan | Bundle | Path | str, data: Any, old: Any, settings:
 
 def _of_plan(plan: Plan, table: Table, start: Start | None) -> Stage:
     """The first champion is trained on the first rows as in any run; its test part is held out for good."""
-    kind = tasks.get(plan.the_task.kind)
-    table = kind.adapt(table, plan.the_task)
+    target = Task.of(plan.the_task).target
+    table = target.adapt(table)
     check_clock(table, plan.repair)
     table = resample(table, plan.repair).table
     old = round(plan.refit.first * len(table))
-    if kind.whole_batches and table.batch is not None:
+    if target.whole_batches and table.batch is not None:
         old = next(end for _, end in batch_runs(table) if end >= old)
     warm = plan.refit.start == "warm"
     taught = teach(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
@@ -108,7 +108,7 @@ def _set(plan: Plan, table: Table, champion: Contender, path: Path | None, *, ol
     if plan.refit.start == "warm":
         champion.bundle.start("champion").check(plan)
     table = resample(preprocessing.aligned(table, need_target=True).table, preprocessing.repair.plan).table
-    whole = preprocessing.spec.lookback is None or preprocessing.task.whole_batches
+    whole = preprocessing.spec.lookback is None or preprocessing.task.target.whole_batches
     layout = lay_out(table, plan.refit, preprocessing.spec, old=old, held=held, whole=whole)
     return Stage(plan=plan, table=table, champion=champion, layout=layout, path=path)
 

@@ -210,7 +210,7 @@ def compare_with_baselines(
     horizon_rows: how many rows ahead the windows look
     Raises ValueError when the frame has no row of the network on the test parts.
     """
-    metric = metrics.get(task.scored[0])
+    metric = metrics.get(task.judging.metrics[0])
     facts, seeds = _metric_draws(frame, task, "test", sampling)
     if facts is None or f"{NETWORK}@{seeds[0]}" not in facts.paired[0].samples:
         raise ValueError("the frame has no row of the network on the test parts")
@@ -288,7 +288,7 @@ def _metric_draws(
         PairedSamples({name: sample for name, sample in paired.samples.items() if name not in silent}, paired.unit)
         for paired in targets
     ]
-    return (MetricDraws(metrics.get(task.scored[0]), targets, sampling) if targets[0].samples else None), seeds
+    return (MetricDraws(metrics.get(task.judging.metrics[0]), targets, sampling) if targets[0].samples else None), seeds
 
 
 def _models(facts: MetricDraws) -> list[str]:

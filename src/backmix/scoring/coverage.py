@@ -154,7 +154,7 @@ def _with_out_of_fold(frame: pd.DataFrame, task: Task, network: str, ensemble: T
     indices = np.flatnonzero(earlier)
     indices = indices[sampled(len(indices), MOST_EARLIER)]
     windows = ensemble.blocks.pool.subset(indices)
-    outcome = task.finished(task.decode(ensemble.held[indices], windows), windows)
+    outcome = task.revise(task.answer.decode(ensemble.held[indices], windows), windows)
     part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
     return pd.concat([frame, prediction_frame(task, windows, outcome, model=network, part=part)], ignore_index=True)
 
@@ -281,7 +281,7 @@ def _batch_names(rows: pd.DataFrame) -> tuple[str, ...]:
 
 def _sets(rows: pd.DataFrame, task: Task, sets: ClassSets) -> CoveredRows:
     mine = rows[rows["truth"].isin(sets.classes)]
-    sample = read_sample(mine, classes=task.classes)
+    sample = read_sample(mine, classes=task.target.classes)
     assert sample.probabilities is not None
     members = sets.members(sample.probabilities[:, : len(sets.classes)])
     truth = sample.truth.astype(np.int64)

@@ -112,7 +112,7 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
     """For a network that rolls on where all inputs are planned: one window at the start of each of the
     longest stretches of the test part, whose path reaches to the stretch's end."""
     spec = test.spec
-    if not task.rolls or set(spec.future) != set(spec.inputs):
+    if not task.answer.recursive or set(spec.future) != set(spec.inputs):
         return []
     breaks = np.flatnonzero(np.diff(test.origins) != spec.stride) + 1
     stretches = np.split(np.arange(len(test)), breaks)
@@ -160,7 +160,7 @@ def baseline_frame(fitted: FittedBaselines, task: Task, parts: Mapping[str, Wind
     for part, windows in parts.items():
         for name, predictor in fitted.predictors.items():
             with few_threads(windows):
-                outcome = task.finished(predictor.predict(windows), windows)
+                outcome = task.revise(predictor.predict(windows), windows)
             frames.append(prediction_frame(task, windows, outcome, model=name, part=part))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

@@ -65,7 +65,7 @@ def calibrate(frame: pd.DataFrame, task: Task, settings: IntervalSettings) -> Ca
     A task that is judged by the last window of each batch is calibrated on all windows of the validation batches.
     Raises KeyError when the frame lacks a column of a prediction frame.
     """
-    if task.kind == "classification" and not task.sets:
+    if task.kind == "classification" and not task.target.known_classes:
         return None
     part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
     mine = frame[(frame["model"] == settings.network) & (frame["part"] == part)]
@@ -78,9 +78,9 @@ def calibrate(frame: pd.DataFrame, task: Task, settings: IntervalSettings) -> Ca
     if not groups:
         return None
     most = min(MOST_KEPT, max(FEWEST_KEPT, MOST_NUMBERS // (len(groups) * MOST_STAGES)))
-    form = _BandSettings(task.stage, unit, settings.level, most)
+    form = _BandSettings(task.judging.stage, unit, settings.level, most)
     bands = tuple(_band(rows, form) for _, rows in groups)
-    return Bands(settings.level, settings.kind, task.stage, unit, bands)
+    return Bands(settings.level, settings.kind, task.judging.stage, unit, bands)
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,14 @@ def _edges(position: Floats, units: NDArray[Any], least: int) -> tuple[float, ..
 
 def _sets(rows: pd.DataFrame, task: Task, settings: IntervalSettings, unit: Unit) -> ClassSets:
     scores = []
-    for name in task.known:
+    for name in task.target.known_classes:
         mine = rows[rows["truth"] == name]
         units = mine["batch"].astype(str).to_numpy() if unit == "batches" else None
         strange = np.clip(1.0 - mine[f"p:{name}"].to_numpy(float), 0.0, 1.0)
         strange_of = np.isfinite(strange)
         some = Scores.of(strange[strange_of], None if units is None else units[strange_of])
         scores.append(some.thinned(MOST_KEPT, settings.level))
-    return ClassSets(settings.level, unit, tuple(task.known), tuple(scores))
+    return ClassSets(settings.level, unit, tuple(task.target.known_classes), tuple(scores))
 
 
 def with_intervals(frame: pd.DataFrame, task: Task, calibrated: Calibrated, settings: IntervalSettings) -> pd.DataFrame:
@@ -194,7 +194,7 @@ def interval_ends(rows: pd.DataFrame, task: Task, bands: Bands, settings: Interv
 
 def _known_from(rows: pd.DataFrame, task: Task, row: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n,) the row from which each result is known: ``row``, or the last one of its batch."""
-    if not task.whole_batches:
+    if not task.target.whole_batches:
         return row
     last: NDArray[np.int64] = rows.assign(at=row).groupby("batch")["at"].transform("max").to_numpy(np.int64)
     return last

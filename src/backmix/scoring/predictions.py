@@ -68,11 +68,11 @@ def prediction_frame(task: Task, windows: Windows, outcome: Outcome, *, model: s
         columns["prediction"] = np.asarray(outcome.values, dtype=np.float64).reshape(count * each)
     else:
         assert outcome.probabilities is not None
-        columns["truth"] = _class_names(truth[:, 0, 0], task.classes)
-        columns["prediction"] = _class_names(_winner(outcome.probabilities), task.classes)
-        for code, name in enumerate(task.classes):
+        columns["truth"] = _class_names(truth[:, 0, 0], task.target.classes)
+        columns["prediction"] = _class_names(_winner(outcome.probabilities), task.target.classes)
+        for code, name in enumerate(task.target.classes):
             columns[f"p:{name}"] = np.asarray(outcome.probabilities[:, code], dtype=np.float64)
-    known = task.facts(windows) if windows.spec.need_target else {}
+    known = task.judging.frame_columns(windows) if windows.spec.need_target else {}
     for name, values in {**known, **outcome.columns}.items():
         columns[name] = np.repeat(values, each)
     return pd.DataFrame(columns, index=pd.RangeIndex(count * each))

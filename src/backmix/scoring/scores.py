@@ -137,7 +137,7 @@ def score_table(
     names: registered metrics; None for those of the task. A metric per class gives a row per class.
     """
     sampling = sampling or Sampling()
-    chosen = [metrics.get(name) for name in (task.scored if names is None else names)]
+    chosen = [metrics.get(name) for name in (task.judging.metrics if names is None else names)]
     rows: list[ScoreRow] = []
     for (part, target), paired in paired_samples(frame, task):
         rows += _rows(paired, part=part, target=target, chosen=chosen, sampling=sampling)
@@ -196,7 +196,7 @@ def paired_samples(frame: pd.DataFrame, task: Task) -> Iterator[tuple[tuple[str,
     for (part, target), piece in frame.groupby(["part", "target"], sort=False):
         yield (
             (str(part), str(target)),
-            PairedSamples(_aligned(piece, task.classes, task.normal), units.get(str(target), "")),
+            PairedSamples(_aligned(piece, task.target.classes, task.target.normal_class), units.get(str(target), "")),
         )
 
 

@@ -223,7 +223,7 @@ def judge(
     Raises ValueError when the frame has no row of ``network`` on the judged part.
     """
     sampling = sampling or Sampling()
-    metric = metrics.get(task.scored[0])
+    metric = metrics.get(task.judging.metrics[0])
     test = [paired for (part, _), paired in paired_samples(frame[frame["part"] == judged], task)]
     if not test or network not in test[0].samples:
         raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
@@ -235,7 +235,7 @@ def judge(
     baselines = [name for name in baselines if np.isfinite(values[name])]
     draws = facts.draws([network, *baselines])
     standing = {name: ModelScore(name, values[name], facts.ends(draws[name])) for name in [network, *baselines]}
-    common = {**facts.describe(), "note": task.convention}
+    common = {**facts.describe(), "note": task.judging.convention}
     if inside is not None:
         value = facts.value(inside.alone)
         alone = ModelScore(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone]))

@@ -37,10 +37,10 @@ def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> b
         names = {tag.name for tag in task.targets}
         return (
             task.kind == "regression"
-            and intervals.stage == task.stage
+            and intervals.stage == task.judging.stage
             and all(band.target in names and band.horizon in preprocessing.spec.horizons for band in intervals.bands)
         )
-    return task.kind == "classification" and task.sets and intervals.classes == task.known
+    return task.kind == "classification" and intervals.classes == task.target.known_classes != ()
 
 
 def add_intervals(
@@ -48,13 +48,11 @@ def add_intervals(
 ) -> pd.DataFrame:
     """The prediction frame of these windows with the columns of `scoring.prediction_intervals`."""
     from backmix.scoring.prediction_intervals import IntervalSettings, lateness, with_intervals
+    from backmix.tasks.shared.batches import elapsed
 
-    elapsed = preprocessing.task.elapsed(windows)
-    with_elapsed = (
-        frame
-        if elapsed is None or len(windows) == 0
-        else frame.assign(elapsed=np.repeat(elapsed, len(frame) // len(windows)))
-    )
+    with_elapsed = frame
+    if preprocessing.task.judging.stage == "elapsed" and len(windows):
+        with_elapsed = frame.assign(elapsed=np.repeat(elapsed(windows), len(frame) // len(windows)))
     kind = intervals.kind if isinstance(intervals, Bands) else "split"
     settings = IntervalSettings(
         str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)

@@ -105,9 +105,9 @@ def fit_baselines(
     """
     import time
 
-    train = task.learned(train)
-    validation = task.learned(validation) if validation is not None and len(validation) else None
-    chosen = {name: baselines.get(name) for name in (task.baselines if names is None else names)}
+    train = task.target.training_windows(train)
+    validation = task.target.training_windows(validation) if validation is not None and len(validation) else None
+    chosen = {name: baselines.get(name) for name in (task.judging.baselines if names is None else names)}
     predictors: dict[str, Predictor] = {}
     unusable: dict[str, Decision] = {}
     seconds: dict[str, float] = {}
@@ -130,4 +130,6 @@ def _check_kind(name: str, predictor: Predictor, task: Task, train: Windows) -> 
     """PlanError for a baseline that a plan names and that answers another kind of question."""
     outcome = predictor.predict(train.subset(train.all_indices[:1]))
     if (outcome.values if task.kind == "regression" else outcome.probabilities) is None:
-        raise PlanError("evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.baselines))
+        raise PlanError(
+            "evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.judging.baselines)
+        )

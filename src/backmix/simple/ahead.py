@@ -19,6 +19,7 @@ from backmix.decision import Decision
 from backmix.simple import Unusable, baselines
 from backmix.simple.linear import Linear, ridge
 from backmix.tasks import Outcome
+from backmix.tasks.contract.optional import HasSeason
 from backmix.training.predict import rolled
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Seasonal:
 @baselines.register("seasonal")
 def fit_seasonal(train: Windows, validation: Windows | None, task: Task, seed: int) -> Seasonal:
     """The value one season before; needs a season and a window that reaches over it."""
-    season = task.season(train.table.step)
+    season = task.target.season(train.table.step) if isinstance(task.target, HasSeason) else None
     if train.spec.known is None or season is None:
         raise Unusable("evaluation.no_season")
     if season > train.steps:

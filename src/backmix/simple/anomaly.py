@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backmix.decision import Decision
 from backmix.models.members.novelty import VARIANCE, Subspace, finest, needed, threshold
 from backmix.simple import Unusable, baselines
-from backmix.tasks.anomaly_detection import AnomalyDetection, alarm
+from backmix.tasks.anomaly_detection import AnomalyDetectionTarget, alarm
 from backmix.training.features import last_fifth
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ class _Normal:
     @classmethod
     def of(cls, train: Windows, validation: Windows | None, task: Task) -> _Normal:
         """Unusable for another task, or when too few windows are left to tell the rate."""
-        if not isinstance(task, AnomalyDetection):
+        if not isinstance(task.target, AnomalyDetectionTarget):
             raise Unusable("anomaly.only_for", task=task.name)
-        rate = task.settings.false_alarm_rate
+        rate = task.target.settings.false_alarm_rate
         taught, choosing = last_fifth(train, validation)
         if len(choosing) < needed(rate):
             raise Unusable(
@@ -116,7 +116,7 @@ class _Normal:
                 count=len(choosing),
                 fit=finest(len(choosing)),
             )
-        return cls(newest(taught, 1)[:, 0], newest(choosing, task.counted(choosing)), rate)
+        return cls(newest(taught, 1)[:, 0], newest(choosing, task.target.scored_rows(choosing)), rate)
 
 
 @baselines.register("pca")

@@ -52,7 +52,7 @@ def fit_majority(train: Windows, validation: Windows | None, task: Task, seed: i
     """The share of each class among the training windows; the most frequent one is predicted."""
 
     def learn(windows: Windows) -> Constant:
-        counts = np.bincount(windows.truth()[:, 0].astype(np.int64), minlength=len(task.classes))
+        counts = np.bincount(windows.truth()[:, 0].astype(np.int64), minlength=len(task.target.classes))
         return Constant(probabilities=counts / counts.sum(), learn_again=learn)
 
     return learn(train)

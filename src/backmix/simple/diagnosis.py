@@ -80,7 +80,7 @@ def fit_lda(train: Windows, validation: Windows | None, task: Task, seed: int) -
     return Classifier(
         model,
         np.asarray(model.classes_, dtype=np.int64),
-        len(task.classes),
+        len(task.target.classes),
         (decision, *notes),
         lambda windows: fit_lda(windows, None, task, seed),
     )
@@ -114,10 +114,12 @@ def fit_trees(train: Windows, validation: Windows | None, task: Task, seed: int)
         x, codes, notes = _learn(windows, TREE_ROWS)
         grown = _grown(x, codes, leaf, seed)
         return Classifier(
-            grown, np.asarray(grown.classes_, dtype=np.int64), len(task.classes), (decision, *notes), learn
+            grown, np.asarray(grown.classes_, dtype=np.int64), len(task.target.classes), (decision, *notes), learn
         )
 
-    return Classifier(best, np.asarray(best.classes_, dtype=np.int64), len(task.classes), (decision, *notes), learn)
+    return Classifier(
+        best, np.asarray(best.classes_, dtype=np.int64), len(task.target.classes), (decision, *notes), learn
+    )
 
 
 def _grown(x: Singles, codes: NDArray[np.int64], leaf: int, seed: int) -> Any:

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from backmix.data.purity import pure_windows
 from backmix.data.table import Table, missing_column
 from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
@@ -30,7 +29,9 @@ from backmix.errors import InputError, PlanError
 from backmix.models.losses import choose_loss
 from backmix.models.members.novelty import Ellipse, finest, needed, threshold
 from backmix.tasks import Outcome, Task, TaskPlan, tasks
-from backmix.tasks.classes import as_classes, recoded
+from backmix.tasks.contract import Answer, Judging, Kind, Presentation, Target
+from backmix.tasks.contract.optional import LearnsFromOutputs, LearnsFromWindows
+from backmix.tasks.shared.classes import as_classes, recoded
 from backmix.text import say
 
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -82,92 +83,45 @@ class AnomalyDetectionPlan(TaskPlan):
         return () if self.target is None else (self.target,)
 
 
-@tasks.register("anomaly_detection")
-@dataclass(frozen=True)
-class AnomalyDetection(Task):
-    """Normal or not, row by row, with the tags that say so.
-
-    The column ``p:anomaly`` of its predictions is score / (1 + score): above one half exactly when the score
-    is above the threshold. It ranks windows, it is no probability.
-    """
+class AnomalyDetectionTarget(Target):
+    """The inputs themselves, on rows of normal operation; a label column, where there is one, says which are normal."""
 
     settings: AnomalyDetectionPlan
+    clamps_inputs = False
 
-    name = "anomaly_detection"
-    Settings = AnomalyDetectionPlan
-    kind = "classification"
-    clamps = False
-    sets = False
-    metrics = (
-        "auc",
-        "detection_rate",
-        "false_alarm_rate",
-        "detection_delay",
-        "event_recall",
-        "event_precision",
-        "false_alarms_per_day",
-    )
-    baselines = ("pca", "largest_deviation")
-    figures = ("scores", "anomaly_score", "contributions", "learning")
-
-    def __post_init__(self) -> None:
-        """Raises ValueError or KeyError for thresholds that no training could have left."""
-        if "threshold" in self.fitted:
-            ellipse, limit = Ellipse.from_dict(self.fitted), float(self.fitted["threshold"])
-            if len(ellipse.center) != self.outputs or not (np.isfinite(limit) and limit > 0):
-                raise ValueError(f"an ellipse of {len(ellipse.center)} for {self.outputs} inputs, limit {limit}")
-
-    @classmethod
-    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
-        assert isinstance(settings, AnomalyDetectionPlan)
-        if settings.target is None:
+    def adapt(self, table: Table) -> Table:
+        """Raises InputError: data.missing_column, anomaly.which_normal, tasks.no_normal and those of `as_classes`."""
+        name = self.settings.target
+        if name is None:
             return table
-        if settings.target not in table.names:
-            raise missing_column(settings.target, table.names, table.source)
-        return _coded(table, settings)
+        if name not in table.names:
+            raise missing_column(name, table.names, table.source)
+        return _coded(table, name, self.settings.normal)
 
-    @classmethod
-    def bind(cls, table: Table, settings: TaskPlan) -> Self:
-        assert isinstance(settings, AnomalyDetectionPlan)
-        judged = (
-            Tag(UNLABELLED, role="target", categories=(NORMAL, ANOMALY))
-            if settings.target is None
-            else table.tag(settings.target)
-        )
-        return cls(settings=settings, targets=(judged,))
+    def bind(self, table: Table) -> tuple[Tag, ...]:
+        if self.settings.target is None:
+            return (Tag(UNLABELLED, role="target", categories=(NORMAL, ANOMALY)),)
+        return (table.tag(self.settings.target),)
+
+    def learned_names(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        return inputs
 
     @property
-    def light(self) -> bool:
-        return False
+    def classes(self) -> tuple[str, ...]:
+        return (NORMAL, ANOMALY)
 
     @property
-    def normal(self) -> str:
-        """The class that does not alarm."""
-        return NORMAL
-
-    @property
-    def known(self) -> tuple[str, ...]:
+    def known_classes(self) -> tuple[str, ...]:
         return ()
 
     @property
-    def head(self) -> str:
-        return "number" if self.outputs == 1 else "numbers"
+    def normal_class(self) -> str:
+        return NORMAL
 
-    @property
-    def outputs(self) -> int:
-        return int(self.fitted["inputs"])
-
-    @property
-    def shape(self) -> Mapping[str, Any]:
-        return {} if self.settings.method == "prediction" else {"decoder": "repeat", "noise": NOISE}
-
-    def goals(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
-        return inputs
-
-    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+    def window_form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         """The windows end on the row before the one that is predicted, or on the one that is given back.
 
-        Raises PlanError (anomaly.ahead, anomaly.whole_batch).
+        Raises PlanError (anomaly.ahead, anomaly.whole_batch, anomaly.dead_time).
         """
         if spec.horizon:
             raise PlanError("anomaly.ahead", horizon=spec.horizon)
@@ -179,15 +133,16 @@ class AnomalyDetection(Task):
             raise PlanError("anomaly.dead_time", dead_time=spec.dead_time)
         return spec
 
-    def fit_rows(self, table: Table) -> NDArray[np.bool_] | None:
-        return None if self.settings.target is None else self._normal_rows(table)
+    def training_rows(self, table: Table) -> NDArray[np.bool_] | None:
+        if self.settings.target is None or self.settings.target not in table.names:
+            return None
+        rows: NDArray[np.bool_] = table.column(self.settings.target) == 0
+        return rows
 
-    def learned(self, windows: Windows) -> Windows:
+    def training_windows(self, windows: Windows) -> Windows:
         """The windows whose every row is normal; InputError (anomaly.no_normal_window) when there is none."""
-        if self.settings.target is None or self.settings.target not in windows.table.names:
-            return windows
-        found = pure_windows(windows, self._normal_rows(windows.table))
-        if not len(found):
+        normal = super().training_windows(windows)
+        if self.settings.target in windows.table.names and not len(normal):
             raise InputError(
                 "anomaly.no_normal_window",
                 where=windows.table.source,
@@ -195,62 +150,123 @@ class AnomalyDetection(Task):
                 rows=windows.steps + windows.spec.dead_time,
                 target=self.settings.target,
             )
-        return found
+        return normal
 
     def training_samples(self, windows: Windows) -> Windows:
         if self.settings.method == "prediction":
             return windows
         return replace(windows, spec=replace(windows.spec, answer="window"))
 
-    def prepared(self, train: Windows, validation: Windows) -> Self:
-        """Raises InputError (anomaly.too_fine) when the validation windows cannot tell the false-alarm rate."""
-        normal = self.learned(validation)
-        least = needed(self.settings.false_alarm_rate)
-        if len(normal) < least:
-            raise InputError(
-                "anomaly.too_fine",
-                where=train.table.source,
-                rate=self.settings.false_alarm_rate,
-                least=f"{least:,}",
-                count=f"{len(normal):,}",
-                fit=finest(len(normal)),
-            )
-        return replace(self, fitted={"inputs": len(train.spec.inputs)})
+    def scored_rows(self, windows: Windows) -> int:
+        """R: how many rows of a window, the newest, make its score."""
+        return 1 if self.settings.method == "prediction" else max(1, round(NEWEST * windows.steps))
+
+
+@dataclass(frozen=True)
+class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs):
+    """Scores of the errors of a network that predicts the inputs or gives them back.
+
+    The column ``p:anomaly`` of its predictions is score / (1 + score): above one half exactly when the score
+    is above the threshold. It ranks windows, it is no probability.
+    """
+
+    target: AnomalyDetectionTarget
+    kind: ClassVar[Kind] = "classification"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError or KeyError for thresholds that no training could have left."""
+        if "threshold" in self.fitted:
+            ellipse, limit = Ellipse.from_dict(self.fitted), float(self.fitted["threshold"])
+            if len(ellipse.center) != self.outputs or not (np.isfinite(limit) and limit > 0):
+                raise ValueError(f"an ellipse of {len(ellipse.center)} for {self.outputs} inputs, limit {limit}")
+
+    @property
+    def head(self) -> str:
+        return "number" if self.outputs == 1 else "numbers"
+
+    @property
+    def outputs(self) -> int:
+        return int(self.fitted["inputs"])
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        return {} if self.target.settings.method == "prediction" else {"decoder": "repeat", "noise": NOISE}
 
     def loss(self, train: Windows) -> Decision:
         return choose_loss("regression")
-
-    def calibrated(self, outputs: NDArray[Any], windows: Windows) -> Self:
-        errors = self._errors(outputs, windows)
-        errors = errors[np.isfinite(errors).all(axis=(1, 2))]
-        ellipse = Ellipse.fit(errors.reshape(-1, errors.shape[-1]))
-        scores = crossed(errors)
-        limit = threshold(scores, self.settings.false_alarm_rate)
-        return replace(self, fitted={**self.fitted, **ellipse.to_dict(), "threshold": limit, "windows": len(scores)})
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
         parts = _parts(Ellipse.from_dict(self.fitted), self._errors(outputs, windows))
         return alarm(parts, self.fitted["threshold"], windows.spec.inputs)
 
-    def counted(self, windows: Windows) -> int:
-        """R: how many rows of a window, the newest, make its score."""
-        return 1 if self.settings.method == "prediction" else max(1, round(NEWEST * windows.steps))
+    def learn(self, train: Windows, validation: Windows) -> Mapping[str, Any]:
+        """How many inputs there are.
 
-    def _normal_rows(self, table: Table) -> NDArray[np.bool_]:
-        assert self.settings.target is not None
-        rows: NDArray[np.bool_] = table.column(self.settings.target) == 0
-        return rows
+        Raises InputError (anomaly.too_fine) when the validation windows cannot tell the false-alarm rate.
+        """
+        rate, normal = self.target.settings.false_alarm_rate, self.target.training_windows(validation)
+        if len(normal) < needed(rate):
+            raise InputError(
+                "anomaly.too_fine",
+                where=train.table.source,
+                rate=rate,
+                least=f"{needed(rate):,}",
+                count=f"{len(normal):,}",
+                fit=finest(len(normal)),
+            )
+        return {"inputs": len(train.spec.inputs)}
+
+    def calibrate(self, outputs: NDArray[Any], windows: Windows) -> Mapping[str, Any]:
+        """The ellipse around the errors of normal windows, and the threshold."""
+        errors = self._errors(outputs, windows)
+        errors = errors[np.isfinite(errors).all(axis=(1, 2))]
+        ellipse = Ellipse.fit(errors.reshape(-1, errors.shape[-1]))
+        scores = crossed(errors)
+        limit = threshold(scores, self.target.settings.false_alarm_rate)
+        return {**self.fitted, **ellipse.to_dict(), "threshold": limit, "windows": len(scores)}
 
     def _errors(self, outputs: NDArray[Any], windows: Windows) -> Floats:
         """Scaled errors (B, R, F) of the R rows that count; NaN where a value is not known."""
-        said = np.asarray(outputs, dtype=np.float64)
-        if self.settings.method == "prediction":
-            return (windows.scaled_targets() - said)[:, None]
-        steps, newest = windows.steps, self.counted(windows)
+        predicted = np.asarray(outputs, dtype=np.float64)
+        if self.target.settings.method == "prediction":
+            return (windows.scaled_targets() - predicted)[:, None]
+        steps, newest = windows.steps, self.target.scored_rows(windows)
         form = replace(windows.spec, answer="window", need_target=True)
         given = replace(windows, spec=form).gather(windows.all_indices).y
         assert given is not None
-        return given[:, -newest:] - said.reshape(len(windows), steps, -1)[:, -newest:]
+        return given[:, -newest:] - predicted.reshape(len(windows), steps, -1)[:, -newest:]
+
+
+class AnomalyDetectionJudging(Judging):
+    """How well scores tell normal from abnormal rows, and how alarms do."""
+
+    metrics = (
+        "auc",
+        "detection_rate",
+        "false_alarm_rate",
+        "detection_delay",
+        "event_recall",
+        "event_precision",
+        "false_alarms_per_day",
+    )
+    baselines = ("pca", "largest_deviation")
+
+
+class AnomalyDetectionPresentation(Presentation):
+    """The score over time, and the tags that it is due to."""
+
+    figures = ("scores", "anomaly_score", "contributions", "learning")
+
+
+@tasks.register("anomaly_detection", title={"en": "anomaly detection", "zh_TW": "異常偵測"})
+class AnomalyDetection(Task):
+    """Normal or not, row by row, with the tags that say so."""
+
+    Settings = AnomalyDetectionPlan
+    Target = AnomalyDetectionTarget
+    Answer = AnomalyDetectionAnswer
+    Judging = AnomalyDetectionJudging
+    Presentation = AnomalyDetectionPresentation
 
 
 def alarm(parts: Floats, limit: float, inputs: tuple[str, ...]) -> Outcome:
@@ -298,19 +314,14 @@ def _parts(ellipse: Ellipse, errors: Floats) -> Floats:
     return found
 
 
-def _coded(table: Table, settings: AnomalyDetectionPlan) -> Table:
+def _coded(table: Table, name: str, normal: str | None) -> Table:
     """The table with the label column as two classes: normal, and everything else."""
-    name = settings.target
-    assert name is not None
     table = as_classes(table, name)
-    classes = table.tag(name).categories
-    if settings.normal is None:
-        raise InputError(
-            "anomaly.which_normal", where=table.source, target=name, found=", ".join(classes[:8]), first=classes[0]
-        )
-    if settings.normal not in classes:
-        raise InputError(
-            "tasks.no_normal", where=table.source, target=name, normal=settings.normal, found=", ".join(classes[:8])
-        )
-    table = recoded(table, name, [int(label != settings.normal) for label in classes], (NORMAL, ANOMALY))
+    labels = table.tag(name).categories
+    found = ", ".join(labels[:8])
+    if normal is None:
+        raise InputError("anomaly.which_normal", where=table.source, target=name, found=found, first=labels[0])
+    if normal not in labels:
+        raise InputError("tasks.no_normal", where=table.source, target=name, normal=normal, found=found)
+    table = recoded(table, name, [int(label != normal) for label in labels], (NORMAL, ANOMALY))
     return table.retag({name: replace(table.tag(name), role="target")})

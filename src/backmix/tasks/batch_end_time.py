@@ -8,7 +8,6 @@ that still runs, whose end nobody knows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +19,9 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Windows, WindowSpec
 from backmix.decision import Decision
 from backmix.errors import PlanError
-from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.batches import Countdown, CountdownPlan
+from backmix.tasks import Regression, tasks
+from backmix.tasks.contract import Judging, Presentation
+from backmix.tasks.shared.batches import CountdownPlan, CountdownTarget
 from backmix.text import say
 
 NAME = "time_remaining"
@@ -44,47 +44,68 @@ class BatchEndTimePlan(CountdownPlan):
     unit: Unit | Literal["auto"] = "auto"
 
 
-@tasks.register("batch_end_time")
-@dataclass(frozen=True)
-class BatchEndTime(Countdown):
-    """Regression of the time that remains of a running batch."""
+class BatchEndTimeTarget(CountdownTarget):
+    """The time to the last row of each batch; the time since the first is an input."""
 
     settings: BatchEndTimePlan
+    usual_name = NAME
+    auto_lookback = "elapsed"
 
-    name = "batch_end_time"
-    Settings = BatchEndTimePlan
-    metrics = ("mae", "rmse", "last_quarter_mae", "bias", "max_error")
-    baselines = ("usual_length", "mean", "ridge", "trees")
-    figures = ("scores", "end_progress", "error_by_left", "parity", "learning")
-    lookback = "elapsed"
-    computed = NAME
+    @property
+    def computed(self) -> tuple[str, ...]:
+        return (ELAPSED, *super().computed)
 
-    @classmethod
-    def made(cls, settings: TaskPlan) -> tuple[str, ...]:
-        return (ELAPSED, *super().made(settings))
-
-    @classmethod
-    def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
-        assert isinstance(settings, BatchEndTimePlan)
-        unit = settings.unit if settings.unit != "auto" else "rows" if table.time is None else "min"
+    def with_inputs(self, table: Table) -> Table:
+        unit = self._unit(table)
         since = Tag(ELAPSED, unit=unit, description=say("course.elapsed"))
-        table = table.with_columns([since], passed(table, unit))
-        return cls.labelled(table, settings, unit=unit, description=say("course.time_left")) if targets else table
+        return table.with_columns([since], passed(table, unit))
 
-    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+    def with_labels(self, table: Table) -> Table:
+        return self.labelled(table, unit=self._unit(table), description=say("course.time_left"))
+
+    def _unit(self, table: Table) -> str:
+        unit = self.settings.unit
+        return unit if unit != "auto" else "rows" if table.time is None else "min"
+
+    def window_form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+        """Raises PlanError (course.end_of_ended, course.no_horizon)."""
         if spec.lookback is None and not spec.growing:
             raise PlanError("course.end_of_ended")
-        return super().form(spec, step)
+        return super().window_form(spec, step)
 
     def training_samples(self, windows: Windows) -> Windows:
         return every_row(windows) if windows.spec.growing else windows
 
-    def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
-        elapsed = np.asarray(windows.table.column(ELAPSED), dtype=np.float64)[windows.origins]
-        return {"elapsed": elapsed, "share": share(windows)}
+
+class BatchEndTimeJudging(Judging):
+    """The error of the time that remains, at every row of a batch."""
+
+    metrics = ("mae", "rmse", "last_quarter_mae", "bias", "max_error")
+    baselines = ("usual_length", "mean", "ridge", "trees")
+    stage = "told"
+
+    def frame_columns(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
+        since = np.asarray(windows.table.column(ELAPSED), dtype=np.float64)[windows.origins]
+        return {"elapsed": since, "share": share(windows)}
+
+
+class BatchEndTimePresentation(Presentation):
+    """The predicted end while a batch runs."""
+
+    target: BatchEndTimeTarget
+    figures = ("scores", "end_progress", "error_by_left", "parity", "learning")
 
     def remarks(self, train: Windows) -> tuple[Decision, ...]:
-        unit = self.targets[0].unit
-        counted = (Decision(self.settings.target, "course.end_computed", {"unit": unit}, setting="task.target"),)
-        known = super().remarks(train)
-        return (*counted, *known) if counts_down(train, self.settings.target, unit) else known
+        name, unit = self.target.settings.target, self.target.tags[0].unit
+        counted = (Decision(name, "course.end_computed", {"unit": unit}, setting="task.target"),)
+        return (*(counted if counts_down(train, name, unit) else ()), *self.target.unfinished_remark)
+
+
+@tasks.register("batch_end_time", title={"en": "batch end time", "zh_TW": "批次結束時間"})
+class BatchEndTime(Regression):
+    """Regression of the time that remains of a running batch."""
+
+    Settings = BatchEndTimePlan
+    Target = BatchEndTimeTarget
+    Judging = BatchEndTimeJudging
+    Presentation = BatchEndTimePresentation

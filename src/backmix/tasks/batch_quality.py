@@ -9,18 +9,20 @@ that one sees from when on they can be used.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.progress import complete, every_row, last_value, passed, share
+from backmix.data.progress import every_row, last_value, share
 from backmix.data.table import Table
 from backmix.data.windows import Windows
 from backmix.decision import Decision
-from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.batches import BatchRegression
+from backmix.tasks import Regression, TaskPlan, tasks
+from backmix.tasks.contract import Judging, Presentation
+from backmix.tasks.shared.batches import BatchTarget, elapsed, last_windows
+
+JUDGED_AT_END = Decision("last", "course.quality_judged", {})
+"""The convention that scores are read by."""
 
 
 class BatchQualityPlan(TaskPlan):
@@ -33,50 +35,53 @@ class BatchQualityPlan(TaskPlan):
     kind: Literal["batch_quality"] = "batch_quality"
 
 
-@tasks.register("batch_quality")
-@dataclass(frozen=True)
-class BatchQuality(BatchRegression):
-    """Regression of the final quality of a batch from what has been seen of it."""
+class BatchQualityTarget(BatchTarget):
+    """The last value that is reported of a batch, on all its rows."""
 
-    settings: BatchQualityPlan
+    auto_lookback = "elapsed"
 
-    name = "batch_quality"
-    Settings = BatchQualityPlan
-    metrics = ("rmse", "mae", "r2", "bias", "max_error")
-    baselines = ("mean", "ridge", "pls_evolving", "trees")
-    figures = ("scores", "quality_progress", "error_by_share", "parity", "residuals", "learning")
-    lookback = "elapsed"
-    stage = "elapsed"
-
-    @classmethod
-    def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
-        if targets:
-            for name in settings.targets:
-                table = table.with_columns([table.tag(name)], last_value(table, name))
+    def with_labels(self, table: Table) -> Table:
+        for name in self.settings.targets:
+            table = table.with_columns([table.tag(name)], last_value(table, name))
         return table
 
     def training_samples(self, windows: Windows) -> Windows:
         return every_row(windows) if windows.spec.growing else windows
 
-    def judged(self, windows: Windows) -> Windows:
-        return windows.subset(complete(windows))
 
-    def choosing(self, windows: Windows) -> Windows:
-        return windows.subset(complete(windows))
+class BatchQualityJudging(Judging):
+    """The error at the end of each batch."""
 
-    def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
-        return {"elapsed": self.elapsed(windows), "share": share(windows)}
+    metrics = ("rmse", "mae", "r2", "bias", "max_error")
+    baselines = ("mean", "ridge", "pls_evolving", "trees")
+    stage = "elapsed"
+    convention = JUDGED_AT_END
 
-    def elapsed(self, windows: Windows) -> NDArray[np.float64]:
-        unit = "rows" if windows.table.time is None else "min"
-        return passed(windows.table, unit)[windows.origins]
+    def test_windows(self, windows: Windows) -> Windows:
+        return last_windows(windows)
 
-    @property
-    def convention(self) -> Decision:
-        return Decision("last", "course.quality_judged", {})
+    def selection_windows(self, windows: Windows) -> Windows:
+        return last_windows(windows)
+
+    def frame_columns(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
+        return {"elapsed": elapsed(windows), "share": share(windows)}
+
+
+class BatchQualityPresentation(Presentation):
+    """How the prediction settles while a batch runs."""
+
+    figures = ("scores", "quality_progress", "error_by_share", "parity", "residuals", "learning")
 
     def remarks(self, train: Windows) -> tuple[Decision, ...]:
-        return (
-            Decision(", ".join(self.settings.targets), "course.quality_label", {}, setting="task.target"),
-            self.convention,
-        )
+        names = ", ".join(self.target.settings.targets)
+        return (Decision(names, "course.quality_label", {}, setting="task.target"), JUDGED_AT_END)
+
+
+@tasks.register("batch_quality", title={"en": "batch quality", "zh_TW": "批次品質"})
+class BatchQuality(Regression):
+    """Regression of the final quality of a batch from what has been seen of it."""
+
+    Settings = BatchQualityPlan
+    Target = BatchQualityTarget
+    Judging = BatchQualityJudging
+    Presentation = BatchQualityPresentation

@@ -3,7 +3,7 @@
 This module is the fault-diagnosis task: the class of the target row from the window before it. With
 ``per_step`` the network learns the class of every row of the window, and is judged on the newest one
 as before. Classes that are ``left_out`` are never taught; in the test part they are "unknown", and with
-``reject`` a novelty gate behind every model, network or baseline, can say so (see `tasks.rejection`).
+``reject`` a novelty gate behind every model, network or baseline, can say so (see `tasks.shared.rejection`).
 """
 
 from __future__ import annotations
@@ -17,20 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from backmix.data.purity import pure_windows
 from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec
-from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
-from backmix.models.losses import choose_loss
 from backmix.models.members.novelty import finest, needed
-from backmix.tasks import Outcome, Task, TaskPlan, tasks
-from backmix.tasks.classes import as_classes, recoded
-from backmix.tasks.rejection import RejectionGate
+from backmix.tasks import Classification, Outcome, TaskPlan, tasks
+from backmix.tasks.contract.optional import LearnsFromWindows, Revises
+from backmix.tasks.shared.classes import ClassAnswer, ClassJudging, ClassTarget, recoded
+from backmix.tasks.shared.rejection import RejectionGate
 from backmix.text import say
 
-UNEVEN = 1.5
-"""Classes are weighted when the largest is more than this many times the smallest."""
 UNKNOWN = "unknown"
 """The class of what was never taught; always the last one."""
 
@@ -63,129 +59,77 @@ class FaultDiagnosisPlan(TaskPlan):
         return bool(self.left_out) or self.reject is not None
 
 
-@tasks.register("fault_diagnosis")
-@dataclass(frozen=True)
-class FaultDiagnosis(Task):
-    """Classification of a window into the named classes of one tag."""
+class FaultDiagnosisTarget(ClassTarget):
+    """The class of each row; those that are left out, and any that nobody has seen, are "unknown"."""
 
     settings: FaultDiagnosisPlan
 
-    name = "fault_diagnosis"
-    Settings = FaultDiagnosisPlan
-    kind = "classification"
-    metrics = (
-        "accuracy",
-        "balanced_accuracy",
-        "macro_f1",
-        "auc",
-        "detection_delay",
-        "false_alarms_per_day",
-        "recall",
-        "precision",
-    )
-    unknown_metrics = ("unknown_recall", "false_rejection", "known_accuracy")
-    baselines = ("majority", "lda", "trees_statistics")
-    figures = ("scores", "confusion", "classes", "class_timeline", "learning")
-
-    def __post_init__(self) -> None:
-        """Raises ValueError or KeyError for a gate that no training could have left."""
-        if self.fitted:
-            RejectionGate.from_dict(self.fitted)
-
-    @classmethod
-    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
-        assert isinstance(settings, FaultDiagnosisPlan)
-        name = settings.target
-        table = as_classes(table, name)
-        tag = table.tag(name)
-        if len(tag.categories) < 2:
-            raise InputError("tasks.one_class", where=table.source, target=name, found=", ".join(tag.categories))
-        if settings.normal is not None and settings.normal not in tag.categories:
-            raise InputError(
-                "tasks.no_normal",
-                where=table.source,
-                target=name,
-                normal=settings.normal,
-                found=", ".join(tag.categories[:8]),
-            )
-        if settings.opens:
-            table = _open_classes(table, settings)
-        return table.retag({name: replace(table.tag(name), role="target")})
+    def adapt(self, table: Table) -> Table:
+        table = super().adapt(table)
+        return _with_unknown(table, self.settings) if self.settings.opens else table
 
     @property
-    def known(self) -> tuple[str, ...]:
+    def known_classes(self) -> tuple[str, ...]:
         return self.classes[:-1] if self.settings.opens else self.classes
 
-    @property
-    def scored(self) -> tuple[str, ...]:
-        if not self.settings.opens:
-            return self.metrics
-        return (*self.metrics[:4], *self.unknown_metrics, *self.metrics[4:])
-
-    @property
-    def light(self) -> bool:
-        return not (self.settings.per_step or self.settings.opens)
-
-    @property
-    def head(self) -> str:
-        return "binary" if len(self.known) == 2 else "classes"
-
-    @property
-    def outputs(self) -> int:
-        return 1 if len(self.known) == 2 else len(self.known)
-
-    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+    def window_form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         """Raises PlanError (diagnosis.per_step_now) when the label of a window's row is not that of its time."""
         if self.settings.per_step and (spec.horizon or spec.dead_time):
             raise PlanError("diagnosis.per_step_now", horizon=spec.horizon, dead_time=spec.dead_time)
         return spec
 
-    def fit_rows(self, table: Table) -> NDArray[np.bool_] | None:
-        return self._known_rows(table) if self.settings.left_out else None
-
-    def learned(self, windows: Windows) -> Windows:
-        """The windows that no row of a class that is left out lies in."""
+    def training_rows(self, table: Table) -> NDArray[np.bool_] | None:
+        """The rows of no class that is left out; those without a label are none of it."""
         if not self.settings.left_out:
-            return windows
-        return pure_windows(windows, self._known_rows(windows.table))
+            return None
+        rows: NDArray[np.bool_] = table.column(self.settings.target) != len(self.classes) - 1
+        return rows
 
     def training_samples(self, windows: Windows) -> Windows:
         if not self.settings.per_step:
             return windows
         return replace(windows, spec=replace(windows.spec, answer="every"))
 
-    def prepared(self, train: Windows, validation: Windows) -> Self:
+
+@dataclass(frozen=True)
+class FaultDiagnosisAnswer(ClassAnswer, LearnsFromWindows, Revises):
+    """The probability of each class; with ``reject`` a novelty gate takes from it what it gives to "unknown"."""
+
+    target: FaultDiagnosisTarget
+
+    def __post_init__(self) -> None:
+        """Raises ValueError or KeyError for a gate that no training could have left."""
+        if self.fitted:
+            RejectionGate.from_dict(self.fitted)
+
+    @property
+    def light(self) -> bool:
+        return not (self.target.settings.per_step or self.target.settings.opens)
+
+    def learn(self, train: Windows, validation: Windows) -> Mapping[str, Any]:
         """Raises InputError (diagnosis.too_fine) when the validation windows cannot tell the share to reject."""
-        rate = self.settings.reject
+        rate = self.target.settings.reject
         if rate is None:
-            return self
-        some = self.learned(validation)
-        if len(some) < needed(rate):
+            return {}
+        known = self.target.training_windows(validation)
+        if len(known) < needed(rate):
             raise InputError(
                 "diagnosis.too_fine",
                 where=train.table.source,
                 rate=rate,
                 least=f"{needed(rate):,}",
-                count=f"{len(some):,}",
-                fit=finest(len(some)),
+                count=f"{len(known):,}",
+                fit=finest(len(known)),
             )
-        return replace(self, fitted=RejectionGate.fit(train, some, rate).to_dict())
+        return RejectionGate.fit(train, known, rate).to_dict()
 
-    def loss(self, train: Windows) -> Decision:
-        return choose_loss("binary" if len(self.known) == 2 else "classes")
-
-    def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        raw = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), self.outputs)
-        found = np.hstack([1 - raw, raw]) if self.outputs == 1 else raw
-        return Outcome(probabilities=np.pad(found, [(0, 0), (0, len(self.classes) - len(self.known))]))
-
-    def finished(self, outcome: Outcome, windows: Windows) -> Outcome:
+    def revise(self, outcome: Outcome, windows: Windows) -> Outcome:
         """The answer after the gate: "unknown" is the likeliest class exactly when the gate rejects the window.
 
         With s the novelty and p the largest probability the chance of "unknown" is s·p / (1 + s·p), and the
         other classes share the rest as they did before.
         """
-        if self.settings.reject is None:
+        if self.target.settings.reject is None:
             return outcome
         assert outcome.probabilities is not None
         novelty = RejectionGate.from_dict(self.fitted).novelty(windows)
@@ -198,31 +142,30 @@ class FaultDiagnosis(Task):
             columns={**outcome.columns, "novelty": novelty},
         )
 
-    def class_weights(self, train: Windows) -> Mapping[int, float] | None:
-        counts = self._counts(train)
-        seen = counts[counts > 0]
-        if seen.max() <= UNEVEN * seen.min():
-            return None
-        # balanced weights, n / (classes * count): King & Zeng 2001, as in scikit-learn
-        return {code: float(seen.sum() / (len(seen) * n)) for code, n in enumerate(counts) if n}
 
-    def _counts(self, train: Windows) -> NDArray[np.int64]:
-        """(C,) how many answers of each class the network is asked for: per window, or per row of all windows."""
-        if train.spec.answer != "every":
-            return np.bincount(train.truth()[:, 0].astype(np.int64), minlength=len(self.classes))
-        last = np.asarray(train.origins, dtype=np.int64)
-        first = last - (train.steps if train.lengths is None else np.asarray(train.lengths)) + 1
-        labels = train.table.column(self.targets[0].name)
-        before = (np.concatenate([[0], np.cumsum(labels == code)]) for code in range(len(self.classes)))
-        return np.array([int((seen[last + 1] - seen[first]).sum()) for seen in before])
+class FaultDiagnosisJudging(ClassJudging):
+    """How often the class is right, and how soon and how falsely a fault is reported."""
 
-    def _known_rows(self, table: Table) -> NDArray[np.bool_]:
-        """(N,) the rows of no class that is left out; those without a label are none of it."""
-        rows: NDArray[np.bool_] = table.column(self.targets[0].name) != len(self.classes) - 1
-        return rows
+    target: FaultDiagnosisTarget
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        unknown = ("unknown_recall", "false_rejection", "known_accuracy") if self.target.settings.opens else ()
+        classes = ("accuracy", "balanced_accuracy", "macro_f1", "auc")
+        return (*classes, *unknown, "detection_delay", "false_alarms_per_day", "recall", "precision")
 
 
-def _open_classes(table: Table, settings: FaultDiagnosisPlan) -> Table:
+@tasks.register("fault_diagnosis", title={"en": "fault diagnosis", "zh_TW": "故障診斷"})
+class FaultDiagnosis(Classification):
+    """Classification of a window into the named classes of one tag."""
+
+    Settings = FaultDiagnosisPlan
+    Target = FaultDiagnosisTarget
+    Answer = FaultDiagnosisAnswer
+    Judging = FaultDiagnosisJudging
+
+
+def _with_unknown(table: Table, settings: FaultDiagnosisPlan) -> Table:
     """The table with one class more, the last: those that are left out, and what nobody has ever seen."""
     name = settings.target
     tag = table.tag(name)

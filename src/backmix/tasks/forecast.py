@@ -17,7 +17,7 @@ Computation 1 (1989) 270.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from backmix.data.form import Relative
@@ -25,8 +25,10 @@ from backmix.data.table import Table
 from backmix.data.windows import Known, Windows, WindowSpec
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError, PlanError
-from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.regression import Regression
+from backmix.tasks import Regression, TaskPlan, tasks
+from backmix.tasks.contract import Judging, Presentation
+from backmix.tasks.contract.optional import HasSeason
+from backmix.tasks.shared.numbers import NumericAnswer, NumericTarget
 
 TEACHER_FORCING = 0.5
 """Share of training steps in which the decoder is shown the true row before; the other half it lives with
@@ -54,43 +56,20 @@ class ForecastPlan(TaskPlan):
     season: DurationField | Literal["auto", "none"] = "auto"
 
 
-@tasks.register("forecast")
-@dataclass(frozen=True)
-class Forecast(Regression):
-    """Regression of the paths of one or several targets in their own units."""
+class ForecastTarget(NumericTarget, HasSeason):
+    """The next rows of one or several quantities, whose newest values are shown."""
 
     settings: ForecastPlan
 
-    name = "forecast"
-    Settings = ForecastPlan
-    metrics = ("rmse", "mae", "mse", "r2", "bias")
-    baselines = ("last_value", "seasonal", "ridge", "arx", "mean")
-    figures = ("scores", "horizons", "paths", "free_run", "parity", "learning")
-
-    @classmethod
-    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
-        """As every regression; InputError (tasks.ahead_is_target) for a target that shall be known ahead."""
-        for name in getattr(settings, "known_ahead", ()):
+    def adapt(self, table: Table) -> Table:
+        """As all numbers; InputError (tasks.ahead_is_target) for a target that shall be known ahead."""
+        for name in self.settings.known_ahead:
             table.index(name)
-            if name in settings.targets:
+            if name in self.settings.targets:
                 raise InputError("tasks.ahead_is_target", where=table.source, tag=name)
-        return super().adapt(table, settings)
+        return super().adapt(table)
 
-    @property
-    def light(self) -> bool:
-        return False
-
-    @property
-    def rolls(self) -> bool:
-        return self.settings.strategy == "recursive"
-
-    @property
-    def shape(self) -> Mapping[str, Any]:
-        if self.settings.strategy != "encoder_decoder":
-            return {}
-        return {"decoder": "states", "teacher_forcing": TEACHER_FORCING}
-
-    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+    def window_form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         """The plan's windows with the whole path as their answer.
 
         Raises PlanError (tasks.forecast_horizon, windows.relative_to_nothing).
@@ -108,13 +87,53 @@ class Forecast(Regression):
         )
 
     def training_samples(self, windows: Windows) -> Windows:
-        return windows.one_ahead() if self.rolls else windows
+        return windows.one_ahead() if self.settings.strategy == "recursive" else windows
 
     def season(self, step: float | None) -> int | None:
-        """The period of the seasonal persistence in rows; None without one."""
+        """That of the plan; "auto" is a day where a day holds at least two rows."""
         season = self.settings.season
         if isinstance(season, Duration):
             return season.rows(step)
         if season == "none" or step is None or step > DAY / 2:
             return None
         return round(DAY / step)
+
+
+class ForecastAnswer(NumericAnswer):
+    """The path, row by row."""
+
+    target: ForecastTarget
+
+    @property
+    def recursive(self) -> bool:
+        return self.target.settings.strategy == "recursive"
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        if self.target.settings.strategy != "encoder_decoder":
+            return {}
+        return {"decoder": "states", "teacher_forcing": TEACHER_FORCING}
+
+
+class ForecastJudging(Judging):
+    """The error over all rows of the path."""
+
+    metrics = ("rmse", "mae", "mse", "r2", "bias")
+    baselines = ("last_value", "seasonal", "ridge", "arx", "mean")
+
+
+class ForecastPresentation(Presentation):
+    """Errors by how far ahead, and some of the paths."""
+
+    figures = ("scores", "horizons", "paths", "free_run", "parity", "learning")
+
+
+@tasks.register("forecast", title={"en": "forecast", "zh_TW": "多步預測"})
+class Forecast(Regression):
+    """Regression of the paths of one or several targets in their own units."""
+
+    Settings = ForecastPlan
+    Target = ForecastTarget
+    Answer = ForecastAnswer
+    Judging = ForecastJudging
+    Presentation = ForecastPresentation

@@ -10,20 +10,22 @@ part of the verdict.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from backmix.data.progress import SECONDS, Unit, complete, counts_down, passed
+from backmix.data.progress import SECONDS, Unit, counts_down, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec
+from backmix.data.windows import Windows
 from backmix.decision import Decision
-from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.batches import Countdown, CountdownPlan
+from backmix.tasks import Regression, tasks
+from backmix.tasks.contract import Judging, Presentation
+from backmix.tasks.shared.batches import CountdownPlan, CountdownTarget, last_windows
+from backmix.tasks.shared.numbers import NumericAnswer
 from backmix.text import say
 
 NAME = "remaining_life"
@@ -68,88 +70,110 @@ class RemainingLifePlan(CountdownPlan):
         return self
 
 
-@tasks.register("remaining_life")
-@dataclass(frozen=True)
-class RemainingLife(Countdown):
-    """Regression of the life that a unit has left."""
+class RemainingLifeTarget(CountdownTarget):
+    """What is left to the last row of each unit; the learned label is cut off at a cap."""
 
     settings: RemainingLifePlan
-
-    name = "remaining_life"
-    Settings = RemainingLifePlan
-    metrics = ("rmse", "nasa_score", "bias", "late_share", "late_error", "early_error", "late_early_cost")
-    baselines = ("mean", "ridge", "ridge_summaries", "trees")
-    figures = ("scores", "life_progress", "parity", "error_by_left", "residuals", "learning")
-    computed = NAME
+    usual_name = NAME
     no_batches = "course.no_units"
 
-    @classmethod
-    def made(cls, settings: TaskPlan) -> tuple[str, ...]:
-        (name,) = settings.targets
-        return (*super().made(settings), capped_name(name))
+    @property
+    def computed(self) -> tuple[str, ...]:
+        return (*super().computed, capped_name(self.settings.target))
 
-    @classmethod
-    def derive(cls, table: Table, settings: TaskPlan, *, targets: bool) -> Table:
-        if not targets:
+    def with_labels(self, table: Table) -> Table:
+        table = self.labelled(table, unit=self.settings.unit, description=say("course.life_left"))
+        tag = table.tag(self.settings.target)
+        cap = cap_of(self.settings, tag)
+        if cap is None:
             return table
-        assert isinstance(settings, RemainingLifePlan)
-        table = cls.labelled(table, settings, unit=settings.unit, description=say("course.life_left"))
-        tag = table.tag(settings.target)
-        cap = cap_of(settings, tag)
-        return (
-            table
-            if cap is None
-            else table.with_columns([replace(tag, name=capped_name(tag.name))], np.minimum(table.column(tag.name), cap))
-        )
+        capped = np.minimum(table.column(tag.name), cap)
+        return table.with_columns([replace(tag, name=capped_name(tag.name))], capped)
 
-    @classmethod
-    def bind(cls, table: Table, settings: TaskPlan) -> Self:
-        task = super().bind(table, settings)
-        if task.cap is None or not task.settings.judge_capped:
-            return task
-        return replace(task, targets=(table.tag(capped_name(task.settings.target)),))
+    def bind(self, table: Table) -> tuple[Tag, ...]:
+        (tag,) = super().bind(table)
+        capped = self.settings.judge_capped and cap_of(self.settings, tag) is not None
+        return (table.tag(capped_name(tag.name)),) if capped else (tag,)
 
     @property
     def cap(self) -> float | None:
         """Where the learned label is cut off, in the target's unit; None for a label as it is."""
-        return cap_of(self.settings, self.targets[0])
+        return cap_of(self.settings, self.tags[0])
 
-    @property
-    def shape(self) -> Mapping[str, Any]:
-        return {"dropout": DROPOUT}
-
-    def goals(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
+    def learned_names(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
         return (self.settings.target if self.cap is None else capped_name(self.settings.target),)
-
-    def judged_spec(self, spec: WindowSpec) -> WindowSpec:
-        # the last row of a unit lies where it lies, not at a multiple of the stride
-        return replace(spec, stride=1) if self.settings.judged == "last" else spec
-
-    def judged(self, windows: Windows) -> Windows:
-        return windows if self.settings.judged == "all" else windows.subset(complete(windows))
-
-    def facts(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
-        unit = self.targets[0].unit
-        elapsed = passed(windows.table, unit if unit in SECONDS and windows.table.time is not None else "rows")
-        late, early = (np.full(len(windows), cost) for cost in (self.settings.late_cost, self.settings.early_cost))
-        return {"elapsed": elapsed[windows.origins], "late_cost": late, "early_cost": early}
 
     @property
     def convention(self) -> Decision:
-        cap, unit = self.cap, self.targets[0].unit
+        """How labels are capped, and which rows of the test units are judged."""
+        cap, unit = self.cap, self.tags[0].unit
         how = "uncapped" if cap is None else "capped" if self.settings.judge_capped else "learned_capped"
         values = {"cap": f"{cap:g} {unit}".rstrip() if cap is not None else ""}
         return Decision(cap, f"course.life_{how}_{self.settings.judged}", values, setting="task.cap")
 
+
+class RemainingLifeAnswer(NumericAnswer):
+    """One number, from a network with dropout."""
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        return {"dropout": DROPOUT}
+
+
+class RemainingLifeJudging(Judging):
+    """The error at all rows of the test units, or at the last one of each."""
+
+    target: RemainingLifeTarget
+    metrics = ("rmse", "nasa_score", "bias", "late_share", "late_error", "early_error", "late_early_cost")
+    baselines = ("mean", "ridge", "ridge_summaries", "trees")
+    stage = "told"
+
+    @property
+    def test_at_every_row(self) -> bool:
+        # the last row of a unit lies where it lies, not at a multiple of the stride
+        return self.target.settings.judged == "last"
+
+    def test_windows(self, windows: Windows) -> Windows:
+        return windows if self.target.settings.judged == "all" else last_windows(windows)
+
+    def frame_columns(self, windows: Windows) -> Mapping[str, NDArray[Any]]:
+        settings, unit = self.target.settings, self.target.tags[0].unit
+        elapsed = passed(windows.table, unit if unit in SECONDS and windows.table.time is not None else "rows")
+        late, early = (np.full(len(windows), cost) for cost in (settings.late_cost, settings.early_cost))
+        return {"elapsed": elapsed[windows.origins], "late_cost": late, "early_cost": early}
+
+    @property
+    def convention(self) -> Decision:
+        return self.target.convention
+
+
+class RemainingLifePresentation(Presentation):
+    """The predicted life of each unit, and whether it is late or early."""
+
+    target: RemainingLifeTarget
+    figures = ("scores", "life_progress", "parity", "error_by_left", "residuals", "learning")
+
     def remarks(self, train: Windows) -> tuple[Decision, ...]:
-        why = "given" if self.settings.cap != "auto" else "none" if self.cap is None else "rows"
-        found = [
-            self.convention,
-            Decision("none" if self.cap is None else self.cap, f"course.cap_{why}", {}, setting="task.cap"),
-        ]
-        if counts_down(train, self.settings.target, self.targets[0].unit):
-            found.append(Decision(self.settings.target, "course.life_computed", {}, setting="task.target"))
-        return (*found, *super().remarks(train))
+        settings, cap = self.target.settings, self.target.cap
+        why = "given" if settings.cap != "auto" else "none" if cap is None else "rows"
+        counted = counts_down(train, settings.target, self.target.tags[0].unit)
+        return (
+            self.target.convention,
+            Decision("none" if cap is None else cap, f"course.cap_{why}", {}, setting="task.cap"),
+            *([Decision(settings.target, "course.life_computed", {}, setting="task.target")] if counted else []),
+            *self.target.unfinished_remark,
+        )
+
+
+@tasks.register("remaining_life", title={"en": "remaining useful life", "zh_TW": "剩餘使用壽命"})
+class RemainingLife(Regression):
+    """Regression of the life that a unit has left."""
+
+    Settings = RemainingLifePlan
+    Target = RemainingLifeTarget
+    Answer = RemainingLifeAnswer
+    Judging = RemainingLifeJudging
+    Presentation = RemainingLifePresentation
 
 
 def capped_name(target: str) -> str:

@@ -7,13 +7,13 @@ really be known by then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from backmix.data.windows import WindowSpec
-from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.past_targets import PastTargets
-from backmix.tasks.regression import Regression
+from backmix.tasks import Regression, TaskPlan, tasks
+from backmix.tasks.shared.numbers import NumericJudging, NumericTarget
+from backmix.tasks.shared.past_targets import PastTargets
 
 
 class SoftSensorPlan(TaskPlan):
@@ -23,19 +23,26 @@ class SoftSensorPlan(TaskPlan):
     past_targets: PastTargets | None = None
 
 
-@tasks.register("soft_sensor")
-@dataclass(frozen=True)
-class SoftSensor(Regression):
-    """Regression of one or several targets at the moment of prediction, or a horizon later."""
+class SoftSensorTarget(NumericTarget):
+    """One or several quantities, with their past as far as the plan says that it is known."""
 
     settings: SoftSensorPlan
 
-    name = "soft_sensor"
-    Settings = SoftSensorPlan
-    metrics = ("rmse", "mae", "r2", "max_error", "bias")
-    baselines = ("last_value", "mean", "ridge", "pls", "trees", "feed_forward")
-    figures = ("scores", "timeline", "parity", "residuals", "learning")
-
-    def form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
+    def window_form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         past = self.settings.past_targets
         return spec if past is None else replace(spec, known=past.in_rows(spec.targets, step))
+
+
+class SoftSensorJudging(NumericJudging):
+    """The error at each label; the newest known value is a baseline where the plan says that it is known."""
+
+    baselines = ("last_value", "mean", "ridge", "pls", "trees", "feed_forward")
+
+
+@tasks.register("soft_sensor", title={"en": "soft sensor", "zh_TW": "軟感測器"})
+class SoftSensor(Regression):
+    """Regression of one or several targets at the moment of prediction, or a horizon later."""
+
+    Settings = SoftSensorPlan
+    Target = SoftSensorTarget
+    Judging = SoftSensorJudging

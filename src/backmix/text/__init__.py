@@ -8,13 +8,16 @@ so that neither can be forgotten:
     [empty_file]
     en = "{where} is empty. Export the table again with its header row."
     zh_TW = "{where} 是空檔。請連同標題列重新匯出。"
+
+A registered part declares its sentences where it is registered (see `registry`); their keys begin with its kind and
+name (``tasks.level``, ``tasks.level.remark``).
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -24,6 +27,10 @@ from typing import Any, Literal, get_args
 Language = Literal["en", "zh_TW"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
+Sentence = Mapping[Language, str]
+"""The same in every language."""
+
+_declared: dict[str, Sentence] = {}
 _spoken: ContextVar[Language | None] = ContextVar("backmix_language", default=None)
 
 
@@ -50,29 +57,55 @@ def speak(lang: Language) -> Iterator[None]:
         _spoken.reset(token)
 
 
+def declare(key: str, sentence: Sentence) -> None:
+    """Add a sentence to the catalogue; ValueError when a language is missing, or one too many is there.
+
+    >>> declare("example.level", {"en": "level", "zh_TW": "液位"})
+    >>> say("example.level", "zh_TW")
+    '液位'
+    """
+    if set(sentence) != set(LANGUAGES):
+        raise ValueError(f"{key} is given in {', '.join(sentence) or 'no language'}: give it in {', '.join(LANGUAGES)}")
+    _declared[key] = sentence
+
+
+def declared() -> Mapping[str, Sentence]:
+    """The sentences that registered parts have declared, by key."""
+    return dict(_declared)
+
+
 def say(key: str, lang: Language | None = None, /, **values: Any) -> str:
     """The sentence of ``key`` (``stage.name``) in ``lang`` with its blanks filled.
 
     Raises KeyError for a key that the catalogue lacks: that is a fault of the program.
     """
-    stage, _, name = key.partition(".")
-    return sentences(stage)[name][lang or language()].format(**values)
+    sentence = _sentence(key)
+    if sentence is None:
+        raise KeyError(key)
+    return sentence[lang or language()].format(**values)
 
 
 def title_of(key: str, lang: Language | None = None, /, *, otherwise: str) -> str:
-    """The sentence of ``key``; ``otherwise`` for a part of another distribution, which has none here.
+    """The sentence of ``key``; ``otherwise`` for a part that brings none.
 
-    >>> title_of("tasks.soft_sensor", "en", otherwise="soft_sensor"), title_of("tasks.mine", otherwise="mine")
-    ('soft sensor', 'mine')
+    >>> title_of("sets.cstr", "en", otherwise="cstr"), title_of("sets.mine", otherwise="mine")
+    ('Stirred tank reactor with slow analyser (simulated)', 'mine')
     """
+    return otherwise if _sentence(key) is None else say(key, lang)
+
+
+def _sentence(key: str) -> Sentence | None:
+    if key in _declared:
+        return _declared[key]
     stage, _, name = key.partition(".")
-    return say(key, lang) if name in sentences(stage) else otherwise
+    return sentences(stage).get(name)
 
 
 @cache
-def sentences(stage: str) -> dict[str, dict[str, str]]:
-    """All sentences of one stage: name -> language -> text."""
-    return tomllib.loads((files(__name__) / f"{stage}.toml").read_text("utf-8"))
+def sentences(stage: str) -> dict[str, dict[Language, str]]:
+    """All sentences of one stage in the catalogue: name -> language -> text; none where there is no file."""
+    file = files(__name__) / f"{stage}.toml"
+    return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
 
 
 def stages() -> list[str]:

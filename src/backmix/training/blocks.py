@@ -78,7 +78,7 @@ def pooled(prepared: Prepared) -> Windows:
     preprocessing = prepared.preprocessing
     both = Split(rejoined(prepared.split.part, batch=prepared.table.batch))
     every = build_windows(prepared.table, prepared.train.spec, split=both, part=SplitPart.TRAIN)
-    return prepared.task.learned(every.scaled(preprocessing.scaler, preprocessing.target_scaler))
+    return prepared.task.target.training_windows(every.scaled(preprocessing.scaler, preprocessing.target_scaler))
 
 
 def _joined(one: Windows, other: Windows) -> Windows:

@@ -42,14 +42,14 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
         features=len(train.feature_names),
         lookback=spec.lookback,
         samples=len(train),
-        head=task.head,
-        outputs=task.outputs,
+        head=task.answer.head,
+        outputs=task.answer.outputs,
         masked=train.lengths is not None,
         rows=rows,
         answer=spec.answer,
         horizon=len(spec.horizons),
         future=len(spec.future),
-        shape=task.shape,
+        shape=task.answer.architecture,
     )
     asked = prepared.plan.model
     carried = plan.state == "carried"
@@ -58,7 +58,7 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
         asked = asked.model_copy(update={"summaries": False})
         chosen = (Decision(False, "carried.no_summaries", setting="model.summaries"),)
     advice = advise(asked, situation) if start is None else Advice(start.network(asked), ())
-    loss = task.loss(train)
+    loss = task.answer.loss(train)
     batch = choose_batch_size(rows, samples=len(train))
     stretch = None
     if carried:
@@ -74,11 +74,11 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
         loss=str(loss.value),
         batch_size=int(batch.value),
         lookback=rows,
-        class_weights=task.class_weights(train),
+        class_weights=task.answer.class_weights(train),
         resume=resume,
     )
     settings = replace(settings, stretch=stretch)
-    kind = heads.get(task.head).kind
+    kind = heads.get(task.answer.head).kind
     for name in settings.metrics:
         check_metric(name, kind)
     check_loss(settings.loss, kind, targets=asked_targets(train) if kind == "regression" else None)

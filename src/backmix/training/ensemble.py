@@ -88,7 +88,7 @@ class TrainedEnsemble:
         _, here, there = np.intersect1d(windows.origins, self.blocks.pool.origins, return_indices=True)
         sound = np.isfinite(held[there]).all(axis=1)
         raw[here[sound]] = held[there[sound]]
-        return task.finished(task.decode(raw, windows), windows)
+        return task.revise(task.answer.decode(raw, windows), windows)
 
 
 def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
@@ -102,7 +102,7 @@ def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
         (
             "ensemble.alone_answer",
             spec.answer != "row"
-            or prepared.task.rolls
+            or prepared.task.answer.recursive
             or bool(spec.future)
             or not prepared.preprocessing.tells_what_is_judged,
         ),
@@ -247,8 +247,8 @@ def aims(prepared: Prepared, blocks: Blocks) -> Floats:
     if task.kind == "regression":
         return pool.scaled_targets()
     codes = pool.truth()[:, 0].astype(np.int64)
-    known = np.eye(len(task.known))[codes]
-    return known[:, 1:] if task.outputs == 1 else known
+    known = np.eye(len(task.target.known_classes))[codes]
+    return known[:, 1:] if task.answer.outputs == 1 else known
 
 
 def _mixed(
@@ -263,10 +263,10 @@ def _mixed(
     truth = aims(prepared, blocks)
     # by the windows that models are compared on: of some tasks only those of batches that have ended
     there = np.isfinite(trained.held).all(axis=1) & np.isin(
-        blocks.pool.origins, prepared.task.choosing(blocks.pool).origins
+        blocks.pool.origins, prepared.task.judging.selection_windows(blocks.pool).origins
     )
     said = [trained.held[there], *(one.held[there] for one in found)]
-    kind = heads.get(prepared.task.head).kind
+    kind = heads.get(prepared.task.answer.head).kind
     weights = (
         sparse_stacking_weights(said, truth[there])
         if kind == "regression"

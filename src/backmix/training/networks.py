@@ -115,7 +115,7 @@ def train_networks(
         jobs.append(
             _NetworkJob(
                 chosen.architecture,
-                (task.training_samples(teach), task.training_samples(stop)),
+                (task.target.training_samples(teach), task.target.training_samples(stop)),
                 block.held,
                 replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
                 None if folder is None else folder / f"network_{number + 1}",
@@ -126,7 +126,7 @@ def train_networks(
             )
         )
     made = spread(_train if here else _train_away, jobs, making.workers)
-    held = np.full((len(blocks.pool), task.outputs), np.nan)
+    held = np.full((len(blocks.pool), task.answer.outputs), np.nan)
     for (_, block), one in zip(taken, made, strict=True):
         held[block.at] = one.held
     members = [_rebuilt(chosen.architecture, one) for one in made]
@@ -161,7 +161,7 @@ def _again(
 ) -> list[Any]:
     """Networks on all windows, for so many epochs."""
     everything = blocks.pool if told is None else replace(blocks.pool, told=told)
-    teach = prepared.task.training_samples(everything)
+    teach = prepared.task.target.training_samples(everything)
     members = []
     for number in numbers:
         settings = replace(
@@ -175,7 +175,7 @@ def _again(
         fitted = fit_network(
             chosen.architecture,
             teach,
-            prepared.task.training_samples(blocks.blocks[-1].held),
+            prepared.task.target.training_samples(blocks.blocks[-1].held),
             settings=settings,
             folder=None if folder is None else folder / f"all_{number + 1}",
         )

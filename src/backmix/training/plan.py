@@ -26,7 +26,7 @@ from backmix.errors import PlanError
 from backmix.models.network import ModelPlan
 from backmix.section import PlanSection
 from backmix.tasks import TaskPlan, tasks
-from backmix.tasks.past_targets import check_delays
+from backmix.tasks.shared.past_targets import check_delays
 from backmix.text import LANGUAGES, say
 from backmix.training.fitting.fit import TrainingPlan
 from backmix.training.sections.folds import BacktestPlan

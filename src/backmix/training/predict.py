@@ -19,6 +19,7 @@ from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.size import memory_predict
 from backmix.tasks import Outcome, Task
+from backmix.tasks.contract.optional import LearnsFromOutputs
 from backmix.training.fitting.carried import predict_carried
 from backmix.training.fitting.checkpoint import arrays_of, put
 from backmix.training.fitting.feed import gathered
@@ -43,21 +44,21 @@ def predict_outcome(model: Any, task: Task, windows: Windows) -> Outcome:
     parts = []
     for low in range(0, max(1, len(windows)), together):
         some = windows.subset(np.arange(low, min(low + together, len(windows))))
-        parts.append(task.finished(task.decode(predict_raw(model, task, some), some), some))
+        parts.append(task.revise(task.answer.decode(predict_raw(model, task, some), some), some))
     return Outcome.joined(parts)
 
 
 def predict_raw(model: Any, task: Task, windows: Windows) -> NDArray[np.float32]:
     """What comes out of the network as the task uses it, (W, O): at once, or rolled on row by row."""
-    return roll(model, windows) if task.rolls else predict_network(model, windows)
+    return roll(model, windows) if task.answer.recursive else predict_network(model, windows)
 
 
 def calibrate(prepared: Prepared, model: Any) -> Prepared:
     """The same, with what the task learns from the network's outputs on its validation samples."""
-    if type(prepared.task).calibrated is Task.calibrated:
+    if not isinstance(prepared.task.answer, LearnsFromOutputs):
         return prepared
     windows = prepared.training_samples[1]
-    task = prepared.task.calibrated(predict_network(model, windows), windows)
+    task = prepared.task.calibrate(predict_network(model, windows), windows)
     return replace(prepared, preprocessing=replace(prepared.preprocessing, task=task))
 
 

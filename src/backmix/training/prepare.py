@@ -28,7 +28,7 @@ from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers
 from backmix.decision import Decision
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
-from backmix.tasks import Task, TaskPlan, tasks
+from backmix.tasks import Task
 from backmix.text import say
 from backmix.training.advice.delays import scan_rows
 from backmix.training.advice.lookback import choose_lookback
@@ -85,7 +85,7 @@ class Prepared:
     @property
     def scored(self) -> dict[str, Windows]:
         """The windows that network and baselines are asked about: those that choose, judge, and go beside."""
-        choosing = self.task.choosing(self.validation)
+        choosing = self.task.judging.selection_windows(self.validation)
         # what was learned of running batches before the test part, so that their intervals can be calibrated
         before = {} if len(choosing) == len(self.validation) else {RUNNING_BEFORE: self.validation}
         running = {} if self.running is None else {"running": self.running}
@@ -113,27 +113,30 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     judges = divide is None or parts.count(SplitPart.TEST) > 0
     forms = {SplitPart.TRAIN: ground.spec, SplitPart.VALIDATION: ground.spec}
     if judges:
-        forms[SplitPart.TEST] = task.judged_spec(ground.spec)
+        forms[SplitPart.TEST] = replace(ground.spec, stride=1) if task.judging.test_at_every_row else ground.spec
     windows = {
         part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers) for part, form in forms.items()
     }
     for part, found in windows.items():
-        _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.whole_batches)
+        _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.target.whole_batches)
     decisions += _left_out(table, list(windows.values()))
     tested = windows[SplitPart.TEST] if judges else windows[SplitPart.VALIDATION].subset(np.empty(0, np.int64))
-    windows[SplitPart.TEST] = task.judged(tested) if judges else tested
+    windows[SplitPart.TEST] = task.judging.test_windows(tested) if judges else tested
     if judges and not len(windows[SplitPart.TEST]):
         raise InputError("course.none_judged", where=table.source, count=len(tested))
     decisions += _not_judged(tested, windows[SplitPart.TEST])
-    windows[SplitPart.TRAIN] = task.learned(windows[SplitPart.TRAIN])
+    windows[SplitPart.TRAIN] = task.target.training_windows(windows[SplitPart.TRAIN])
     train, validation = windows[SplitPart.TRAIN], windows[SplitPart.VALIDATION]
-    training_samples = (task.training_samples(train), task.training_samples(task.learned(validation)))
+    training_samples = (
+        task.target.training_samples(train),
+        task.target.training_samples(task.target.training_windows(validation)),
+    )
     for part, found in zip((SplitPart.TRAIN, SplitPart.VALIDATION), training_samples, strict=True):
         _enough(found, part, rows=int(parts.rows(part).sum()))
-    decisions += (*_unseen(task, train), *task.remarks(train))
+    decisions += (*_unseen(task, train), *task.presentation.remarks(train))
     scaler, target_scaler = ground.scalers
     preprocessing = Preprocessing(
-        task=task.prepared(train, validation),
+        task=task.learn(train, validation),
         inputs=ground.inputs,
         repair=ground.repair,
         spec=ground.spec,
@@ -179,13 +182,13 @@ class _Ground:
 def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     """Everything learned from this table's own training rows."""
     settings = plan.the_task
-    kind = tasks.get(settings.kind)
-    _untaken(reading.table, kind, settings)
-    table = kind.adapt(reading.table, settings)
+    task = Task.of(settings)
+    _check_computed(reading.table, task)
+    table = task.target.adapt(reading.table)
     check_clock(table, plan.repair)
     table, resampled = resample(table, plan.repair)
-    table = kind.derive(table, settings, targets=True)
-    task = kind.bind(table, settings)
+    table = task.target.with_labels(task.target.with_inputs(table))
+    task = task.bind(table)
     if divide is None:
         check_uncut(table, plan, task)
     inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
@@ -203,7 +206,9 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
         repaired_once = repair.apply(table).table
         seen = scan_rows(repaired_once, short, task, _teaching_rows(table, parts, task))
-        decisions.append(choose_lookback(repaired_once, parts, short, learned=task.learned, dead_times=seen))
+        decisions.append(
+            choose_lookback(repaired_once, parts, short, learned=task.target.training_windows, dead_times=seen)
+        )
         spec = replace(spec, lookback=decisions[-1].value)
     parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
@@ -221,11 +226,11 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
     """Everything as the model knows it that training goes on from; only the rows are new."""
     old, settings = start.preprocessing, plan.the_task
     start.check(plan)
-    start.check_tags(tasks.get(settings.kind).adapt(reading.table, settings))
+    start.check_tags(Task.of(settings).target.adapt(reading.table))
     aligned = old.aligned(reading.table, need_target=True)
     table, resampled = resample(aligned.table, old.repair.plan)
     task = replace(old.task, settings=settings, fitted={})
-    table = task.derive(table, settings, targets=True)
+    table = task.target.with_labels(task.target.with_inputs(table))
     if divide is None:
         check_uncut(table, plan, task)
     asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
@@ -246,22 +251,22 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
     )
 
 
-def _untaken(table: Table, kind: type[Task], settings: TaskPlan) -> None:
+def _check_computed(table: Table, task: Task) -> None:
     """InputError when a column has the name of one that the task computes itself."""
-    for name in kind.made(settings):
-        if name in table.names and name not in settings.targets:
-            raise InputError("course.name_taken", where=table.source, column=name, task=settings.kind)
+    for name in task.target.computed:
+        if name in table.names and name not in task.settings.targets:
+            raise InputError("course.name_taken", where=table.source, column=name, task=task.name)
 
 
 def _measured(table: Table, task: Task) -> Table:
     """The table less what the task computes itself: there is nothing to repair in it."""
-    made = task.made(task.settings)
+    made = task.target.computed
     return table.select([name for name in table.names if name not in made])
 
 
 def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Decision, ...]]:
     """The repair rules of the plan, less the clamping where it would hide what the task looks for."""
-    if task.clamps or not plan.repair.clamp or "clamp" in plan.repair.model_fields_set:
+    if task.target.clamps_inputs or not plan.repair.clamp or "clamp" in plan.repair.model_fields_set:
         return plan.repair, ()
     return (
         plan.repair.model_copy(update={"clamp": False}),
@@ -271,7 +276,7 @@ def _rules(plan: Plan, task: Task) -> tuple[RepairPlan, tuple[Decision, ...]]:
 
 def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     """(N,) the training rows that repair rules and scalers are learned from."""
-    rows, allowed = parts.rows(SplitPart.TRAIN), task.fit_rows(table)
+    rows, allowed = parts.rows(SplitPart.TRAIN), task.target.training_rows(table)
     if allowed is None:
         return rows
     if not (rows & allowed).any():
@@ -285,10 +290,10 @@ def _teaching_rows(table: Table, parts: Split, task: Task) -> Mask:
     return rows & allowed
 
 
-def check_uncut(table: Table, plan: Plan, task: Task | type[Task]) -> None:
+def check_uncut(table: Table, plan: Plan, task: Task) -> None:
     """PlanError when the split cuts batches whose rows only know their target when the batch has ended."""
     cuts = plan.split.kind not in ("batch", "named") or plan.split.within == "batch"
-    if task.whole_batches and cuts:
+    if task.target.whole_batches and cuts:
         raise PlanError("prepare.cut_batches", task=task.name, kind=plan.split.kind)
 
 
@@ -378,10 +383,10 @@ def _unseen(task: Task, train: Windows) -> tuple[Decision, ...]:
             "prepare.one_class",
             where=train.table.source,
             target=task.targets[0].name,
-            found=task.classes[seen.pop()],
+            found=task.target.classes[seen.pop()],
             count=len(train),
         )
-    names = [name for code, name in enumerate(task.known) if code not in seen]
+    names = [name for code, name in enumerate(task.target.known_classes) if code not in seen]
     if not names:
         return ()
     return (Decision(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
@@ -404,10 +409,10 @@ def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> Wind
     """The form of the windows; with lookback "auto" one row, until it is chosen."""
     form, gap, step = plan.windows, plan.repair.max_gap, table.step
     if form.lookback == "auto":
-        lookback = Duration.parse(1) if task.lookback == "auto" else task.lookback
+        lookback = Duration.parse(1) if task.target.auto_lookback == "auto" else task.target.auto_lookback
         form = form.model_copy(update={"lookback": lookback})
     names = tuple(tag.name for tag in inputs)
-    goals = task.goals(names)
+    goals = task.target.learned_names(names)
     if not goals:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
     spec = window_spec(
@@ -424,7 +429,9 @@ def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> Wind
 def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: Table) -> WindowSpec:
     """The form of the task's windows with these inputs; InputError when nothing is left to look at."""
     names = tuple(tag.name for tag in inputs)
-    spec = task.form(replace(spec, inputs=names or spec.inputs, targets=task.goals(names)), table.step)
+    spec = task.target.window_form(
+        replace(spec, inputs=names or spec.inputs, targets=task.target.learned_names(names)), table.step
+    )
     if not names and spec.known is None:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))
     return replace(spec, inputs=names, known=learned(spec.known, table, spec.targets))

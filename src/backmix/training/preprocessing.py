@@ -52,7 +52,7 @@ class Preprocessing:
     @property
     def measured(self) -> tuple[Tag, ...]:
         """The inputs that a table must bring: those that the task does not compute itself."""
-        made = self.task.made(self.task.settings)
+        made = self.task.target.computed
         return tuple(tag for tag in self.inputs if tag.name not in made)
 
     @property
@@ -70,7 +70,7 @@ class Preprocessing:
         """Whether the light runtime can do what this recipe says."""
         plain = self.spec.answer == "row" and self.spec.relative == "none" and not self.spec.future
         aged = self.spec.known is not None and self.spec.known.age
-        return self.task.light and plain and not aged and not self.spec.missing
+        return self.task.answer.light and plain and not aged and not self.spec.missing
 
     def windows(self, table: Table, *, need_target: bool) -> tuple[Windows, Ledger]:
         """The windows of a table that training has never seen, and what was done to its rows.
@@ -80,7 +80,9 @@ class Preprocessing:
         task = self.task
         aligned = self.aligned(table, need_target=need_target)
         table, resampled = resample(aligned.table, self.repair.plan)
-        table = task.derive(table, task.settings, targets=need_target)
+        table = task.target.with_inputs(table)
+        if need_target:
+            table = task.target.with_labels(table)
         table, repaired = repair_for(self.spec, self.repair, table)
         ledger = aligned.ledger.add(*resampled, *repaired)
         spec = self.spec.without_target() if not need_target else self.spec
@@ -92,9 +94,9 @@ class Preprocessing:
             check_reports(table, self.spec.targets)
         task, wanted = self.task, self.wanted
         if need_target:
-            table = task.adapt(table, task.settings)
+            table = task.target.adapt(table)
             judged = {tag.name: tag for tag in task.targets}
-            made = [name for name in task.made(task.settings) if name not in table.names]
+            made = [name for name in task.target.computed if name not in table.names]
             there = [name for name in (*judged, *task.settings.targets) if name in table.names]
             taken = {*made, *(tag.name for tag in self.inputs)}
             names = dict.fromkeys(name for name in (*self.spec.targets, *there) if name not in taken)

@@ -25,7 +25,7 @@ from backmix.data.tag import Tag
 from backmix.duration import Duration
 from backmix.errors import BackmixError, InputError, PlanError
 from backmix.scoring.leakage.audit import audit_run, refuse
-from backmix.tasks import tasks
+from backmix.tasks import Task
 from backmix.text import say
 from backmix.training.design import design
 from backmix.training.plan import Plan
@@ -75,7 +75,7 @@ def set_stage(reading: Reading, plan: Plan) -> Stage:
         raise PlanError("tune.warm_start", got=plan.training.warm_start)
     check_target(reading, plan.the_task.targets)
     table = reading.table
-    check_uncut(table, plan, tasks.get(plan.the_task.kind))
+    check_uncut(table, plan, Task.of(plan.the_task))
     known = known_rows(table, plan)
     seen = _cut(table, known)
     dividing, inside = _dividing(plan)

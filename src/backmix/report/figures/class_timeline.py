@@ -31,7 +31,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         return None
     truth, prediction = class_names(run.truth), class_names(run.prediction)
     seen = {*truth.tolist(), *prediction.tolist()}
-    lanes = [name for name in data.task.classes if name in seen] + sorted(seen - set(data.task.classes))
+    lanes = [name for name in data.task.target.classes if name in seen] + sorted(seen - set(data.task.target.classes))
     lanes = lanes[:MOST_LANES]
     left = min(max(span(name) for name in lanes) + 16, width * 0.3)
     axes = Axes(left, 60, width - left - 12, LANE * len(lanes), run.ends, (0.0, float(len(lanes))))

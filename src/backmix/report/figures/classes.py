@@ -41,7 +41,7 @@ def class_scores(data: ReportData) -> tuple[ClassScore, ...]:
     run = data.classification
     if run is None:
         return ()
-    names, counts = confusion(class_names(run.truth), class_names(run.prediction), data.task.classes)
+    names, counts = confusion(class_names(run.truth), class_names(run.prediction), data.task.target.classes)
     hits, actual, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     return tuple(
         ClassScore(name=name, windows=int(a), recall=float(h / a) if a else None, precision=float(h / p) if p else None)

@@ -30,7 +30,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     run = data.classification
     if run is None:
         return None
-    names, counts = confusion(class_names(run.truth), class_names(run.prediction), data.task.classes)
+    names, counts = confusion(class_names(run.truth), class_names(run.prediction), data.task.target.classes)
     if len(names) > MOST_CLASSES:
         names, counts = _together(names, counts)
     n = len(names)

@@ -62,7 +62,7 @@ def _blocks(data: ReportData, coverage: CoverageResult) -> Iterator[PageBlock]:
     yield from _groups(data, coverage)
     late = (
         say("intervals.known_batch")
-        if data.task.whole_batches
+        if data.task.target.whole_batches
         else say("intervals.known_rows", rows=coverage.settings.late)
     )
     yield PageBlock(text=late, tone="note")

@@ -16,7 +16,7 @@ from backmix.report.page.blocks import Grid, GridCell, GridRow, Key, PageBlock, 
 from backmix.report.page.horizons import horizons
 from backmix.report.score_rows import Measure, measure, rank
 from backmix.scoring.scores import ScoreRow, model_title
-from backmix.text import say, title_of
+from backmix.text import say
 from backmix.text.numbers import number
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ELSEWHERE = ("scores", "learning", "splits", "audit")
 
 def subtitle(data: ReportData) -> str:
     """What kind of model this is, of which targets, in the line above the title."""
-    task = title_of(f"tasks.{data.task.name}", otherwise=data.task.name)
+    task = data.task.title
     return " · ".join([task, *(name(tag.label) for tag in data.task.targets[:4])])
 
 
@@ -146,7 +146,7 @@ def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
     test = [row for row in rows if row.part == "test"]
     if not test:
         return None
-    first = data.task.scored[0]
+    first = data.task.judging.metrics[0]
     columns = [[row for row in test if row.metric == metric] for metric in dict.fromkeys(r.metric for r in test)]
     columns.append([row for row in rows if row.part == "validation" and row.metric == first])
     order = sorted(
@@ -212,7 +212,7 @@ def unseen(data: ReportData) -> PageSection:
 
 
 def _test(data: ReportData) -> Iterator[PageBlock]:
-    drawn = draw(data, [figure for figure in data.task.figures if figure not in ELSEWHERE])
+    drawn = draw(data, [figure for figure in data.task.presentation.figures if figure not in ELSEWHERE])
     if drawn:
         yield PageBlock(figures=drawn)
     yield from alarm_blocks(data)

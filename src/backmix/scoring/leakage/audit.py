@@ -98,7 +98,7 @@ def audit_run(prepared: Prepared, model: Any = None) -> tuple[LeakageResult, ...
         scaler_rows(prepared.train, rows=prepared.fitted_on, kinds=scaling)
         if prepared.start is None
         else inherited(prepared.start, prepared.test),
-        *target_copies(prepared.train, made=preprocessing.task.made(preprocessing.task.settings)),
+        *target_copies(prepared.train, made=preprocessing.task.target.computed),
         LeakageResult("availability", *audit_labels(prepared)),
         future(
             preprocessing,

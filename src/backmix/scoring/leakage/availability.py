@@ -24,7 +24,7 @@ from backmix.data.table import Table
 from backmix.data.windows import Windows, WindowSpec
 from backmix.duration import Duration
 from backmix.tasks import Task
-from backmix.tasks.past_targets import delay_of
+from backmix.tasks.shared.past_targets import delay_of
 from backmix.text import LANGUAGES, Language, language, say, speak
 from backmix.text.lengths import duration, rows_and_time
 
@@ -94,12 +94,12 @@ def _known(task: Task, spec: WindowSpec, step: float | None, table: Table | None
         key = "rules.known_alarm" if task.settings.targets else "rules.known_no_label"
         yield RuleSentence(key, judged)
     elif spec.known is None:
-        made = bool(set(spec.targets) & set(task.made(task.settings)))
+        made = bool(set(spec.targets) & set(task.target.computed))
         yield RuleSentence(
             "report.sees_no_label"
             if task.kind == "classification"
             else "rules.known_at_end"
-            if task.whole_batches and not made
+            if task.target.whole_batches and not made
             else "rules.known_counted"
             if made
             else "report.sees_no_past",

@@ -16,6 +16,7 @@ from backmix.models.heads import Kind, heads
 from backmix.models.losses import choose_loss
 from backmix.models.network import ModelPlan
 from backmix.tasks import tasks
+from backmix.tasks.shared.classes import ClassAnswer
 from backmix.text import LANGUAGES, Language, say
 from backmix.training.advice.choose import Situation, advise, choose_batch_size
 from backmix.training.advice.course_rules import SETTING, CourseFacts, CourseRule, Topic, applying, concluded, path
@@ -115,12 +116,12 @@ def kind_of(task: str) -> Kind:
     >>> kind_of("fault_diagnosis"), kind_of("anomaly_detection")
     ('classes', 'regression')
     """
-    return "classes" if tasks.get(task).kind == "classification" and task != "anomaly_detection" else "regression"
+    return "classes" if issubclass(tasks.get(task).Answer, ClassAnswer) else "regression"
 
 
 def facts_of(prepared: Prepared) -> CourseFacts:
     """What the rules ask about, of a run: from its training windows alone."""
-    train, kind = prepared.training_samples[0], heads.get(prepared.task.head).kind
+    train, kind = prepared.training_samples[0], heads.get(prepared.task.answer.head).kind
     loss = "" if kind != "regression" else str(choose_loss(kind, targets=asked_targets(train)).value)
     return CourseFacts(
         rows=train.steps,

@@ -31,7 +31,7 @@ def scan_rows(table: Table, spec: WindowSpec, task: Task, rows: Mask) -> Scan | 
         return None
     target = spec.targets[0]
     inputs = tuple(name for name in spec.inputs if name not in spec.targets)
-    if target in spec.inputs or target in task.made(task.settings) or not inputs:
+    if target in spec.inputs or target in task.target.computed or not inputs:
         return None
     return scan(table, inputs, target, rows=rows)
 

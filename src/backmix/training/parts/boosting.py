@@ -34,13 +34,13 @@ MOST_TARGETS = 8
 @candidate("boosting", "regression")
 def fit_boosting(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Boosted trees on window statistics, and on every row of the window where those are not too many."""
-    if task.kind != "regression" or task.outputs > MOST_TARGETS:
+    if task.kind != "regression" or task.answer.outputs > MOST_TARGETS:
         return None
     view = "statistics"
     if blocks.pool.spec.lookback is not None and FlatView.of(blocks.pool, "lags").width <= MOST_LAGS:
         view = "lags+statistics"
     seen = FlatView.of(blocks.pool, view)
-    held = np.empty((len(blocks.pool), task.outputs))
+    held = np.empty((len(blocks.pool), task.answer.outputs))
     rounds = []
     for block in blocks.blocks:
         models = _boosted(seen, block.teach, seed, stop=block.held)

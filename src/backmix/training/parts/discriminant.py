@@ -31,7 +31,7 @@ NEVER = -60.0
 def fit_lda(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
     """Linear discriminant analysis; every class weighs as many windows as it has."""
     seen = FlatView.of(blocks.pool, "statistics")
-    held = np.zeros((len(blocks.pool), task.outputs))
+    held = np.zeros((len(blocks.pool), task.answer.outputs))
     for block in blocks.blocks:
         part = _fitted(seen, block.teach, task)
         if part is None:
@@ -52,9 +52,9 @@ def _fitted(seen: FlatView, windows: Windows, task: Task) -> Member | None:
     x = rows(seen, used).astype(np.float64)
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x, codes)
     kernel, bias = np.asarray(model.coef_).T, np.asarray(model.intercept_)
-    if task.outputs == 1:
+    if task.answer.outputs == 1:
         return Member("lda", seen.view, "linear", {"kernel": kernel, "bias": bias}, "sigmoid")
-    return Member("lda", seen.view, "linear", _per_class(kernel, bias, model.classes_, task.outputs), "softmax")
+    return Member("lda", seen.view, "linear", _per_class(kernel, bias, model.classes_, task.answer.outputs), "softmax")
 
 
 def _per_class(kernel: NDArray[Any], bias: NDArray[Any], codes: NDArray[Any], classes: int) -> dict[str, NDArray[Any]]:

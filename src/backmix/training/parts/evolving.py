@@ -44,7 +44,7 @@ def fit_evolving(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
             found[number] = (mine[1], one)
     if last not in found or len(found) < 2:
         return None
-    held = np.full((len(pool), task.outputs), np.nan)
+    held = np.full((len(pool), task.answer.outputs), np.nan)
     for at, one in found.values():
         held[at] = one.held
     held = _filled(held, pool, ends, found)

@@ -50,7 +50,7 @@ def fit_forest_lags(blocks: Blocks, task: Task, seed: int) -> Candidate | None:
 
 
 def _fit(name: str, seen: FlatView, blocks: Blocks, task: Task, seed: int) -> Candidate:
-    held = np.zeros((len(blocks.pool), task.outputs))
+    held = np.zeros((len(blocks.pool), task.answer.outputs))
     for number, block in enumerate(blocks.blocks):
         part = _grown(name, seen, block.teach, task, seed + number)
         held[block.at] = said(part, block.held)
@@ -69,15 +69,15 @@ def _grown(name: str, seen: FlatView, windows: Windows, task: Task, seed: int) -
         model = ExtraTreesRegressor(max_features=SHARE, **settings)
         y = used.scaled_targets()
         model.fit(x, y if y.shape[1] > 1 else y[:, 0])
-        return forest(model.estimators_, view=seen.view, name=name, outputs=task.outputs)
+        return forest(model.estimators_, view=seen.view, name=name, outputs=task.answer.outputs)
     codes = used.truth()[:, 0].astype(np.int64)
     model = ExtraTreesClassifier(class_weight="balanced", **settings).fit(x, codes)
-    if task.outputs > 1:
+    if task.answer.outputs > 1:
         return forest(
             model.estimators_,
             view=seen.view,
             name=name,
-            outputs=task.outputs,
+            outputs=task.answer.outputs,
             columns=np.asarray(model.classes_, np.int64),
         )
     return second(

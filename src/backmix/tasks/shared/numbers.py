@@ -1,13 +1,12 @@
-"""What all tasks share whose answer is a number.
+"""Targets that are numbers, and answers in their units.
 
-This module defines `Regression`, the part of a task that reads numeric targets, picks the loss and
-turns scaled outputs back into the units of the targets. It registers no task.
+This module defines the parts that a regression task has unless it brings its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +17,21 @@ from backmix.data.windows import Windows
 from backmix.decision import Decision
 from backmix.errors import InputError
 from backmix.models.losses import choose_loss
-from backmix.tasks import Outcome, Task, TaskPlan
+from backmix.tasks.contract import Answer, Judging, Kind, Outcome, Presentation, Target
+from backmix.tasks.contract.optional import Revises
 
 
-@dataclass(frozen=True)
-class Regression(Task):
-    """Regression of one or several targets in their own units."""
+class NumericTarget(Target):
+    """One or several columns of numbers."""
 
-    kind = "regression"
+    def adapt(self, table: Table) -> Table:
+        """A target that the task computes where there is none need not be there.
 
-    @classmethod
-    def adapt(cls, table: Table, settings: TaskPlan) -> Table:
-        """A target that the task computes where there is none need not be there."""
+        Raises InputError: data.missing_column, tasks.target_is_text, tasks.target_is_empty.
+        """
         changes = {}
-        for name in settings.targets:
-            if name in cls.made(settings) and name not in table.names:
+        for name in self.settings.targets:
+            if name in self.computed and name not in table.names:
                 continue
             tag = table.tag(name)
             if tag.categories:
@@ -40,7 +39,7 @@ class Regression(Task):
                     "tasks.target_is_text",
                     where=table.source,
                     target=name,
-                    task=cls.name,
+                    task=self.settings.kind,
                     examples=", ".join(tag.categories[:3]),
                 )
             if not np.isfinite(table.column(name)).any():
@@ -48,15 +47,22 @@ class Regression(Task):
             changes[name] = replace(tag, role="target")
         return table.retag(changes)
 
+
+class NumericAnswer(Answer):
+    """A number for each target, in its unit; the loss is chosen by how the targets are distributed."""
+
+    kind: ClassVar[Kind] = "regression"
+
     @property
     def head(self) -> str:
         return "number" if self.outputs == 1 else "numbers"
 
     @property
     def outputs(self) -> int:
-        return len(self.targets)
+        return len(self.target.tags)
 
     def loss(self, train: Windows) -> Decision:
+        """Raises InputError (tasks.target_is_constant) when there is nothing to learn."""
         asked = asked_targets(train)
         for column, name in enumerate(train.spec.targets):
             if np.ptp(asked[:, column]) == 0:
@@ -71,3 +77,21 @@ class Regression(Task):
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
         return Outcome(values=windows.unscaled(outputs))
+
+    @property
+    def light(self) -> bool:
+        """The light runtime scales back as this class does; it knows no other way."""
+        return type(self).decode is NumericAnswer.decode and not isinstance(self, Revises)
+
+
+class NumericJudging(Judging):
+    """The error at each label."""
+
+    metrics: tuple[str, ...] = ("rmse", "mae", "r2", "max_error", "bias")
+    baselines: tuple[str, ...] = ("mean", "ridge", "pls", "trees")
+
+
+class NumericPresentation(Presentation):
+    """The target over time, and where the errors are."""
+
+    figures: tuple[str, ...] = ("scores", "timeline", "parity", "residuals", "learning")

@@ -1,0 +1,49 @@
+"""What only a few tasks need; a new task leaves it out.
+
+This module defines contracts that a part of a task may fulfil beside its own. They are found by `isinstance`.
+What a task learns itself is kept in ``Task.fitted`` and goes into the bundle, so it must be ready for JSON. An answer
+checks it when it is made: ValueError or KeyError for what no training could have left.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from backmix.data.windows import Windows
+from backmix.tasks.contract.outcome import Outcome
+
+
+class LearnsFromWindows(ABC):
+    """An answer that learns something from training and validation windows before any model is trained."""
+
+    @abstractmethod
+    def learn(self, train: Windows, validation: Windows) -> Mapping[str, Any]:
+        """What the answer's ``fitted`` will be. Raises InputError when there are too few windows."""
+
+
+class LearnsFromOutputs(ABC):
+    """An answer that learns something (a threshold) from the raw outputs of a trained network."""
+
+    @abstractmethod
+    def calibrate(self, outputs: NDArray[Any], windows: Windows) -> Mapping[str, Any]:
+        """What the answer's ``fitted`` will be; windows: the validation samples that the outputs are of."""
+
+
+class Revises(ABC):
+    """An answer that has the last word on what any model says, network and baseline alike."""
+
+    @abstractmethod
+    def revise(self, outcome: Outcome, windows: Windows) -> Outcome:
+        """The outcome after that word."""
+
+
+class HasSeason(ABC):
+    """A target that may come round again."""
+
+    @abstractmethod
+    def season(self, step: float | None) -> int | None:
+        """After how many rows, for rows ``step`` seconds apart; None when no period is given."""
