@@ -93,7 +93,7 @@ def spread(
     ``work`` is a function of a module, and jobs and results can be pickled: they go to other processes.
     An error in a job, or Ctrl-C, ends all of them and is raised here.
 
-    watch: is told every result as it comes
+    watch: is called with every result as it comes
     apart: even a single local worker is a process of its own, with one thread like all others, so that
         results cannot depend on how many workers there are
 
@@ -103,24 +103,24 @@ def spread(
     [3, 2]
     """
     if workers == HERE and not apart:
-        found = {}
+        results = {}
         for number, job in enumerate(jobs):
-            found[number] = work(job)
-            _tell(watch, found[number])
-        return list(found.values())
+            results[number] = work(job)
+            _tell(watch, results[number])
+        return list(results.values())
     if not jobs:
         return []
     count = min(workers.count, len(jobs))
-    with _results(work, jobs, replace(workers, count=count)) as told:
-        found = {}
+    with _results(work, jobs, replace(workers, count=count)) as stream:
+        results = {}
         try:
-            for number, result in told:
-                found[number] = result
+            for number, result in stream:
+                results[number] = result
                 _tell(watch, result)
         except BaseException:
-            _abandon(told)
+            _abandon(stream)
             raise
-    return [found[number] for number in range(len(jobs))]
+    return [results[number] for number in range(len(jobs))]
 
 
 def _tell(watch: Callable[[R], None] | None, result: R) -> None:
@@ -128,12 +128,12 @@ def _tell(watch: Callable[[R], None] | None, result: R) -> None:
         watch(result)
 
 
-def _abandon(told: Any) -> None:
+def _abandon(stream: Any) -> None:
     """Give up what is still being worked at; joblib warns of lost work, which is what an error or Ctrl-C asks for."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\d+ tasks", category=UserWarning)
-        if hasattr(told, "close"):
-            told.close()
+        if hasattr(stream, "close"):
+            stream.close()
 
 
 def _numbered(work: Callable[[J], R], number: int, job: J) -> tuple[int, R]:

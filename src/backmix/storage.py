@@ -4,7 +4,7 @@ This module keeps files whole: a file is either the old one or the new one, neve
 a folder has one writer at a time. Every stage that leaves something on disk goes through here.
 
     write_atomic(path, content)    temporary file in the same folder, fsync, rename, fsync of the folder
-    hold(folder)                   the lock of a run folder; a second process is told who holds it
+    hold(folder)                   the lock of a run folder; a second process learns who holds it
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One file that holds all a model needs to run, and nothing that can run by itself.
 
-This module defines `Bundle`: recipe (tags, units, repair rules, window form, scalers),
+This module defines `Bundle`: preprocessing (tags, units, repair rules, window form, scalers),
 architecture, weights, the plan and the scores it was judged by. Weights are safetensors, the rest
 is JSON; the network is rebuilt by our own builder from a checked architecture. Opening a bundle
 never executes anything from it.

@@ -1,7 +1,7 @@
 """The intervals that a bundle holds.
 
 This module reads ``intervals.json`` from a bundle of unknown origin, looks whether it belongs to the bundle's
-recipe, and writes the intervals beside new predictions. Bundles without it are as good as ever.
+preprocessing, and writes the intervals beside new predictions. Bundles without it are as good as ever.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read_intervals(members: Members) -> Calibrated | None:
 
 
 def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> bool:
-    """Whether these are intervals of what the recipe's task answers."""
+    """Whether these are intervals of what the task of the preprocessing answers."""
     task = preprocessing.task
     if isinstance(intervals, Bands):
         names = {tag.name for tag in task.targets}
@@ -59,5 +59,5 @@ def add_intervals(
     settings = IntervalSettings(
         str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)
     )
-    banded = with_intervals(with_elapsed, preprocessing.task, intervals, settings)
-    return banded[[name for name in banded.columns if name != "elapsed" or name in frame.columns]]
+    result = with_intervals(with_elapsed, preprocessing.task, intervals, settings)
+    return result[[name for name in result.columns if name != "elapsed" or name in frame.columns]]

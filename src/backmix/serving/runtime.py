@@ -300,7 +300,7 @@ class Runtime:
 
 @dataclass(frozen=True, eq=False)
 class _Preprocessing:
-    """What the runtime takes from a recipe; plain: how many inputs are no known past targets."""
+    """What the runtime takes from the preprocessing; plain: how many inputs are no known past targets."""
 
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
