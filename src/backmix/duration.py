@@ -44,10 +44,10 @@ class Duration:
         """
         if isinstance(value, Duration):
             return value
-        found = None if isinstance(value, bool) else _FORM.fullmatch(str(value))
-        if not found:
+        match = None if isinstance(value, bool) else _FORM.fullmatch(str(value))
+        if not match:
             raise PlanError("core.bad_duration", value=value)
-        number, unit = float(found[1]), found[2]
+        number, unit = float(match[1]), match[2]
         if unit in (None, "row", "rows"):
             if number != int(number):
                 raise PlanError("core.bad_duration", value=value)

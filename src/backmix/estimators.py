@@ -78,9 +78,9 @@ class _Recurrent(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         """Fit scaler and network; the last ``validation_fraction`` of the samples stops the training."""
         count, steps, width = x.shape
-        held = min(max(1, round(self.validation_fraction * count)), count - 1) if count > 1 else 0
+        holdout = min(max(1, round(self.validation_fraction * count)), count - 1) if count > 1 else 0
         names = tuple(f"x{i + 1}" for i in range(width))
-        train = np.arange(count) < count - held
+        train = np.arange(count) < count - holdout
         self.scaler_: Scaler = fit_scaler("standard", x[train].reshape(-1, width), names)
         categories = tuple(str(code) for code in range(max(2, outputs))) if head != "number" else ()
         windows = Windows.from_arrays(x, y, names=names, categories=categories).scaled(self.scaler_)
@@ -98,7 +98,7 @@ class _Recurrent(BaseEstimator):  # type: ignore[misc]
         batch = int(choose_batch_size(steps, samples=int(train.sum())).value)
         settings = resolve(plan, loss=loss, batch_size=batch, lookback=steps, class_weights=class_weights)
         fitted = fit_network(
-            self.architecture_, windows.subset(train), windows.subset(~train if held else train), settings=settings
+            self.architecture_, windows.subset(train), windows.subset(~train if holdout else train), settings=settings
         )
         self.history_ = fitted.history
         self.n_iter_ = len(fitted.history["loss"])

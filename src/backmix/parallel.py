@@ -93,7 +93,7 @@ def spread(
     ``work`` is a function of a module, and jobs and results can be pickled: they go to other processes.
     An error in a job, or Ctrl-C, ends all of them and is raised here.
 
-    watch: is told every result as it comes
+    watch: is called with every result as it comes
     apart: even a single local worker is a process of its own, with one thread like all others, so that
         results cannot depend on how many workers there are
 

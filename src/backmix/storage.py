@@ -4,7 +4,7 @@ This module writes files whole: after a crash there is the old file or the new o
 one writer at a time. Everything that the package writes to disk goes through here.
 
     write_atomic(path, content)    temporary file in the same folder, fsync, rename, fsync of the folder
-    hold(folder)                   the lock of a run folder; a second process is told who holds it
+    hold(folder)                   the lock of a run folder; a second process learns who holds it
 """
 
 from __future__ import annotations

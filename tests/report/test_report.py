@@ -130,7 +130,7 @@ def test_the_verdict_stands_before_everything_else(number_report: Maker) -> None
     data = number_report()
     text = read(data).text
     assert not isinstance(data.verdict, str)
-    assert text.index(data.verdict.text("en")) < text.index("The network beside simpler models")
+    assert text.index(data.verdict.text("en")) < text.index("The network beside the baselines")
 
 
 def test_the_report_says_what_is_known_when_predicting(number_report: Maker, class_report: Maker) -> None:

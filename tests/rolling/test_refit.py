@@ -102,7 +102,7 @@ def test_a_promoted_challenger_is_kept_with_its_round_and_is_the_last_champion(d
 def test_the_report_tells_it_in_both_languages(drift: Refit) -> None:
     for lang, words in (
         ("en", ("promoted: RMSE", "never updated", "Round by round")),
-        ("zh_TW", ("升任：", "從不更新", "逐輪結果")),
+        ("zh_TW", ("升任：", "從不更新", "逐回合結果")),
     ):
         page = (drift.folder / f"report.{lang}.html").read_text("utf-8")
         assert all(word in page for word in words)
@@ -245,7 +245,7 @@ def test_old_rows_may_come_by_themselves(champion: Run) -> None:
             r"no rows of the old training period, but replay = 0\.3",
         ),
         (slice(FIRST, ROWS), {"replay": 0.0, "bound": 0.1}, r"bound = 0\.1 need some\. Give the old table with --old"),
-        (slice(0, ROWS), {"every": 20}, r"taught on 20 rows, at least 50 are needed"),
+        (slice(0, ROWS), {"every": 20}, r"trained on 20 rows, at least 50 are needed"),
         (slice(0, 900), {"every": 300}, r"422 new rows make no round: .* Give at least 600 new rows"),
     ],
 )

@@ -161,7 +161,7 @@ def test_too_few_windows_get_none_and_a_sentence() -> None:
     assert found.frame["low"].isna().all()
     assert sentence(found.asked[0], found)[0] == (
         "y: no interval of 90% can be told. It takes 9 validation windows with a result in every stage and at every "
-        "distance; give a longer validation part or ask for a lower [intervals] level."
+        "horizon; give a longer validation part or ask for a lower [intervals] level."
     )
 
 

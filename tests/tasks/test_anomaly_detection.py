@@ -329,7 +329,7 @@ def test_refusals_say_what_where_and_how_to_mend() -> None:
         "anomaly_detection keeps out. Choose other training rows in [split]"
     )
     assert _message({"task": {"false_alarm_rate": 0.001}}) == (
-        "plant — a false-alarm rate of 0.001 needs at least 999 normal validation windows, and there are 160. Give the "
+        "plant — a false alarm rate of 0.001 needs at least 999 normal validation windows, and there are 160. Give the "
         "validation part more normal rows in [split], or set false_alarm_rate to 0.0063 or more"
     )
     assert all(needed(float(finest(count))) <= count for count in range(3, 4000))
@@ -367,7 +367,7 @@ def test_the_verdict_does_not_claim_a_choice_that_validation_could_not_make(tmp_
     assert judged["baseline"]["model"] == judged["best_on_test"]["model"]
     assert "best baseline on the validation part" not in run.summary["verdict"]["en"]
     page = (run.folder / "report.en.html").read_text("utf-8")
-    assert "(best simpler model by test)" in page
+    assert "(best baseline by test)" in page
     assert "by validation)" not in page
 
 

@@ -264,8 +264,8 @@ def test_refusals_say_what_where_and_how_to_mend() -> None:
     )
     named = plant().retag({"state": replace(plant().tag("state"), categories=(*NAMES[:4], UNKNOWN))})
     assert _refused({"reject": 0.05}, named) == (
-        "plant — target 'state' has a class 'unknown' already, which is the answer for what was never taught. Give "
-        "that class another name, or add it to left_out"
+        "plant — target 'state' has a class 'unknown' already, which is the answer for classes outside the "
+        "training. Give that class another name, or add it to left_out"
     )
     values = np.array(plant().values)
     values[(values[:, 4] == 4) & (np.arange(len(values)) > 165), 4] = 0

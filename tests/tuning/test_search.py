@@ -301,7 +301,7 @@ def test_a_plan_that_cannot_be_trained_is_refused_with_the_fold(tmp_path: Path) 
     with pytest.raises(InputError) as fault:
         tune(small_table(80), plan_of(folds=4), folder=tmp_path / "tune")
     assert fault.value.__notes__ == [
-        "This is about the plan as it is, in fold 1 of 4. Fewer folds leave more rows to teach: [tune] folds (--folds)"
+        "This is about the plan as it is, in fold 1 of 4. Fewer folds leave more training rows: [tune] folds (--folds)"
     ]
     assert not (tmp_path / "tune").exists()
 
@@ -584,7 +584,7 @@ def test_a_lookback_that_a_fold_has_no_room_for_is_left_out_and_told_or_refused_
         set_stage(reading(table), plan_of(space={"windows.lookback": [60]}))
     assert fault.value.__notes__ == [
         "This is about lookback = 60 rows of [tune.space], in fold 1 of 2. Leave it out "
-        "there. Fewer folds leave more rows to teach: [tune] folds (--folds)"
+        "there. Fewer folds leave more training rows: [tune] folds (--folds)"
     ]
 
 

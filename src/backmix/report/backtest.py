@@ -123,14 +123,14 @@ def _keys(data: FoldsReport) -> Iterator[Key]:
 def _folds(data: FoldsReport) -> Iterator[PageBlock]:
     result = data.result
     metric = metrics.get(result.metric).title()
-    rivals = [pair.baseline for pair in result.comparisons]
+    baselines = [pair.baseline for pair in result.comparisons]
     scores = [fold.scores for fold in data.folds]
     wide, narrow = (
-        draw_folds(scores, width, metric=metric, network=NETWORK, rivals=rivals) for width in (WIDE, NARROW)
+        draw_folds(scores, width, metric=metric, network=NETWORK, baselines=baselines) for width in (WIDE, NARROW)
     )
     if wide is not None and narrow is not None:
         yield PageBlock(figures=(Drawing(wide.svg, narrow.svg, wide.caption()),))
-    shown = [NETWORK, *rivals[:5]]
+    shown = [NETWORK, *baselines[:5]]
     heads = [GridCell(say(f"backtest.column_{key}"), number=key == "windows") for key in ("fold", "judged", "windows")]
     unit = unit_title(result.unit)
     rows = [

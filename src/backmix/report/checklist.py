@@ -143,5 +143,5 @@ def _intervals(coverage: CoverageResult) -> Check:
     known = [row for row in coverage.asked if row.share is not None and row.ends]
     if not known:
         return Check("intervals", None, "intervals_unknown", values)
-    held = all(row.high is not None and row.high >= level for row in known)
-    return Check("intervals", held, "intervals_hold" if held else "intervals_miss", values)
+    reached = all(row.high is not None and row.high >= level for row in known)
+    return Check("intervals", reached, "intervals_hold" if reached else "intervals_miss", values)

@@ -38,7 +38,7 @@ Found = tuple[dict[str, Any], "pd.DataFrame"]
 class Backtest(ResultFolder):
     """A finished backtest.
 
-    summary: verdict (per language), folds, scores over all folds, duels with the baselines, settings;
+    summary: verdict (per language), folds, scores over all folds, comparisons ("duels"), settings;
         ready for JSON
     """
 

@@ -57,5 +57,5 @@ def add_intervals(
     settings = IntervalSettings(
         str(frame["model"].iloc[0]) if len(frame) else "", intervals.level, kind, lateness(preprocessing.spec)
     )
-    banded = with_intervals(with_elapsed, preprocessing.task, intervals, settings)
-    return banded[[name for name in banded.columns if name != "elapsed" or name in frame.columns]]
+    result = with_intervals(with_elapsed, preprocessing.task, intervals, settings)
+    return result[[name for name in result.columns if name != "elapsed" or name in frame.columns]]

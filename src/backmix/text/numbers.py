@@ -112,13 +112,13 @@ def round_ticks(low: float, high: float, most: int = 6) -> list[Tick]:
 def log_ticks(low: float, high: float) -> list[Tick]:
     """Ticks at powers of ten (and 2 and 5 times them on short axes) for an axis in log10."""
     factors = (1.0,) if high - low > 2.5 else (1.0, 2.0, 5.0)
-    found = [
+    ticks = [
         (math.log10(f) + p, number(f * 10.0**p))
         for p in range(math.floor(low), math.ceil(high) + 1)
         for f in factors
         if low - 1e-9 <= math.log10(f) + p <= high + 1e-9
     ]
-    return found or [(low, number(10**low)), (high, number(10**high))]
+    return ticks or [(low, number(10**low)), (high, number(10**high))]
 
 
 def time_ticks(low: float, high: float, most: int = 6) -> list[Tick]:
@@ -127,15 +127,15 @@ def time_ticks(low: float, high: float, most: int = 6) -> list[Tick]:
     step = next((s for s in _CLOCK if s >= wanted), None)
     if step is not None:
         first = math.ceil(low / step)
-        at = [n * step for n in range(first, math.floor(high / step) + 1)]
+        places = [n * step for n in range(first, math.floor(high / step) + 1)]
     else:
         months = next((m for m in (1, 2, 3, 6, 12, 24, 60, 120) if m * 30.4 * DAY >= wanted), 600)
         start, end = (int(np.datetime64(int(v), "s").astype("datetime64[M]").astype(int)) for v in (low, high))
         whole = [m for m in range(start, end + 1) if m % months == 0]
-        at = [float(np.datetime64(m, "M").astype("datetime64[s]").astype(int)) for m in whole]
-        at = [v for v in at if low <= v <= high]
+        places = [float(np.datetime64(m, "M").astype("datetime64[s]").astype(int)) for m in whole]
+        places = [v for v in places if low <= v <= high]
         step = months * 30.4 * DAY
-    return [(v, _moment(v, step)) for v in at]
+    return [(v, _moment(v, step)) for v in places]
 
 
 def _moment(seconds: float, step: float) -> str:

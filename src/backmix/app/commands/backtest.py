@@ -104,17 +104,17 @@ def _show(outcome: Backtest, *, as_json: bool) -> None:
     if as_json:
         show_json(outcome.to_dict())
         return
-    duels: dict[str, Any] = {duel["baseline"]: duel for duel in summary["duels"]}
+    comparisons: dict[str, Any] = {pair["baseline"]: pair for pair in summary["duels"]}
     rows = []
     for model, score in summary["scores"].items():
-        duel = duels.get(model)
+        pair = comparisons.get(model)
         rows.append(
             (
                 model_title(model),
                 score["mean"],
                 score["deviation"],
-                None if duel is None else duel["gain"],
-                None if duel is None else duel["diebold_mariano"]["p_value"],
+                None if pair is None else pair["gain"],
+                None if pair is None else pair["diebold_mariano"]["p_value"],
             )
         )
     unit = f" [{summary['unit']}]" if summary["unit"] else ""

@@ -24,10 +24,10 @@ LEFT = 62.0
 
 
 def draw_folds(
-    scores: Sequence[Mapping[str, Spread]], width: int, *, metric: str, network: str, rivals: Sequence[str]
+    scores: Sequence[Mapping[str, Spread]], width: int, *, metric: str, network: str, baselines: Sequence[str]
 ) -> Figure | None:
-    """The scores of the folds; rivals: the baselines, of which the first two are drawn as lines."""
-    lines = [(network, "network"), *zip(rivals, ("truth", "perfect"), strict=False)]
+    """The scores of the folds; of ``baselines`` the first two are drawn as lines."""
+    lines = [(network, "network"), *zip(baselines, ("truth", "perfect"), strict=False)]
     curves = {name: np.array([fold[name].mean if name in fold else np.nan for fold in scores]) for name, _ in lines}
     seeds = [fold[network].values if network in fold else () for fold in scores]
     known = np.concatenate([*curves.values(), *(np.array(values) for values in seeds)])

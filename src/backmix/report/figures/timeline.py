@@ -57,10 +57,10 @@ def _panel(tag: Tag, run: Series, width: int, top: float) -> tuple[str, float]:
     parts = [
         text(0, top + 14, f"{say('report.timeline_title')} · {tag.label}", "head", width=width - 4),
         legend(LEFT, top + 40, names),
-        _band_key(LEFT + sum(46 + span(words) for _, words in names), top + 40) if _banded(run) else "",
+        _band_key(LEFT + sum(46 + span(words) for _, words in names), top + 40) if _has_intervals(run) else "",
         main.rows(round_ticks(*main.ys, 6)),
         main.columns(ticks, words=False),
-        _band(main, run) if _banded(run) else "",
+        _band(main, run) if _has_intervals(run) else "",
         _line(main, run, truth, "truth"),
         _line(main, run, prediction, "network"),
         text(LEFT, below.top - 8, say("report.error_strip", unit=bracket(tag.unit)), "note"),
@@ -73,7 +73,7 @@ def _panel(tag: Tag, run: Series, width: int, top: float) -> tuple[str, float]:
     return "".join(parts), below.bottom + 52
 
 
-def _banded(run: Series) -> bool:
+def _has_intervals(run: Series) -> bool:
     return run.low is not None and run.high is not None and bool(np.isfinite(run.high - run.low).any())
 
 

@@ -42,7 +42,7 @@ def _training(data: ReportData) -> Iterator[PageBlock]:
         rows = [
             GridRow(
                 (
-                    GridCell(decision.setting or say("report.choice_other")),
+                    GridCell(decision.setting or say("report.decision_other")),
                     GridCell(_value(decision.value)),
                     GridCell(decision.reason()),
                 )
@@ -50,9 +50,9 @@ def _training(data: ReportData) -> Iterator[PageBlock]:
             for decision in data.decisions
         ]
         yield PageBlock(
-            head=say("report.head_choices"),
+            head=say("report.head_decisions"),
             table=grid(
-                say("report.choices_caption"),
+                say("report.decisions_caption"),
                 [say(f"report.column_{key}") for key in ("setting", "value", "why")],
                 rows,
             ),

@@ -217,7 +217,7 @@ def _shows_reported(windows: Windows, target: int) -> bool:
     last = np.asarray(windows.origins, dtype=np.int64)[some] - spec.dead_time
     sample = np.asarray(windows.reported[target], dtype=np.int64)[last - spec.known.offset]
     seen = windows.gather(some).x[:, -1, len(spec.columns) + target].astype(np.float64)
-    if spec.relative == "window":  # then the newest value itself is what all others are told from
+    if spec.relative == "window":  # the newest value itself is the reference of all others
         return bool(np.all(seen == 0))
     scaler = windows.target_scaler
     center, scale = (0.0, 1.0) if scaler is None else (scaler.center[target], scaler.scale[target])
