@@ -17,6 +17,9 @@ if os.environ.get("CI"):
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ["BACKMIX_LANG"] = "en"
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each processor: more threads wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # most of the time of the tests is compiling small networks: do it once for all processes
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -158,11 +158,17 @@ def test_sliding_over_a_table_is_predicting_every_window(heavy: Path, kernels: b
     np.testing.assert_allclose(runtime.slide(rows), runtime.predict(windows), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kernels", KERNELS)
-def test_classes_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
+@pytest.fixture(scope="module")
+def of_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of an ensemble that says classes."""
     prepared = ready(small_table(classes=True), small_plan(classes=True, model={"recipe": "auto", "members": 3}))
-    path = Bundle.of(all_heard(prepared), preprocessing=prepared.preprocessing).save(tmp_path / "classes.backmix")
-    runtime, bundle = Runtime.load(path, kernels=kernels), Bundle.load(path)
+    bundle = Bundle.of(all_heard(prepared), preprocessing=prepared.preprocessing)
+    return bundle.save(tmp_path_factory.mktemp("classes") / "classes.backmix")
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_classes_in_the_light_runtime(of_classes: Path, kernels: bool) -> None:
+    runtime, bundle = Runtime.load(of_classes, kernels=kernels), Bundle.load(of_classes)
     table = small_table(classes=True)
     rows = np.column_stack([table.column(name) for name in runtime.inputs])
     said = runtime.predict(np.stack([rows[at : at + 6] for at in range(50)]))
@@ -172,11 +178,20 @@ def test_classes_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
         runtime.step(rows[0], runtime.start())
 
 
-@pytest.mark.parametrize("kernels", KERNELS)
-def test_batches_of_any_length_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
+@pytest.fixture(scope="module")
+def of_batches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, Path]:
+    """What an ensemble of whole batches has learnt from, and its bundle."""
     _, plan = small_task("batch_quality")
     prepared = ready(small_batches(60), plan.merged({"model": {"recipe": "auto", "members": 3, "units": [4]}}))
-    path = Bundle.of(all_heard(prepared), preprocessing=prepared.preprocessing).save(tmp_path / "batches.backmix")
+    heard = all_heard(prepared)
+    assert "pls_evolving" in {part.name for part in heard.simple_members}
+    bundle = Bundle.of(heard, preprocessing=prepared.preprocessing)
+    return prepared, bundle.save(tmp_path_factory.mktemp("batches") / "batches.backmix")
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_batches_of_any_length_in_the_light_runtime(of_batches: tuple[Prepared, Path], kernels: bool) -> None:
+    prepared, path = of_batches
     runtime = Runtime.load(path, kernels=kernels)
     windows = prepared.test
     some = windows.all_indices[:12]
@@ -184,7 +199,6 @@ def test_batches_of_any_length_in_the_light_runtime(tmp_path: Path, kernels: boo
     scaler = prepared.preprocessing.scaler
     plain = batch.x * scaler.scale + scaler.center
     lengths = batch.mask.sum(axis=1)
-    assert "pls_evolving" in {part.name for part in all_heard(prepared).simple_members}
     said = runtime.predict(plain, lengths=lengths, ended=complete(windows.subset(some)))
     truth = Bundle.load(path).predict(small_batches(60))[0].set_index("origin")["prediction"]
     np.testing.assert_allclose(said[:, 0], truth.loc[windows.origins[some]], rtol=1e-3, atol=1e-3)

@@ -109,7 +109,7 @@ def unpack(path: Path) -> dict[str, bytes]:
         raise BundleError("bundle.not_found", where=path) from None
     except OSError as fault:
         raise BundleError("bundle.unreadable", where=path, fault=fault.strerror or str(fault)) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError):
         raise BundleError("bundle.damaged", where=path) from None
 
 
