@@ -183,7 +183,7 @@ import sys
 sys.path.insert(0, {tests!r})
 import numpy as np
 from backmix import native
-from backmix.models.kernels import Form
+from backmix.models.kernels import KernelForm
 import recurrent
 found = {{}}
 for n, form in enumerate({forms!r}):
@@ -245,7 +245,7 @@ def test_forks_compute(tmp_path: Path) -> None:
     program = PROGRAM.format(tests=str(Path(recurrent.__file__).parent), forms=FORMS, out=str(tmp_path / "mine.npz"))
     program += """
 import os
-case = recurrent.make_case(Form("lstm"), (70, 8, 5, 21), seed=6)
+case = recurrent.make_case(KernelForm("lstm"), (70, 8, 5, 21), seed=6)
 before = recurrent.run(case)[0]
 children = []
 for _ in range(3):

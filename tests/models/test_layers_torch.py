@@ -20,7 +20,7 @@ import torch
 import keras
 from backmix import layers as ours
 from backmix.layers import SlowLoopWarning
-from backmix.models.kernels import GATES, Form
+from backmix.models.kernels import GATES, KernelForm
 import recurrent
 
 assert keras.backend.backend() == "torch"
@@ -54,7 +54,7 @@ count = 0
 for n in range(48):
     cell, reset_after = [("simple_rnn", True), ("lstm", True), ("gru", True), ("gru", False)][n % 4]
     acts = ("tanh", "sigmoid") if n % 3 else tuple(str(s) for s in rng.choice(["linear", "tanh", "sigmoid"], 2))
-    form = Form(cell, *acts, reset_after=reset_after, backwards=bool(rng.integers(2)))
+    form = KernelForm(cell, *acts, reset_after=reset_after, backwards=bool(rng.integers(2)))
     masked, dropout, inner = (bool(rng.random() < p) for p in (0.6, 0.4, 0.3))
     gates = GATES[cell] if inner else 1
     settings = dict(return_sequences=bool(rng.integers(2)), return_state=True, use_bias=bool(rng.random() < 0.8),
