@@ -11,7 +11,7 @@ from typing import Any
 
 from backmix.app.screen import show_json, show_line, show_table
 from backmix.text import Language, say, speak
-from backmix.training.advice.counsel import Counsel, told
+from backmix.training.advice.counsel import Counsel, rule_to_dict
 from backmix.training.advice.course_rules import RULES, SETTING, TREE, CourseFacts, CourseRule, Topic, concluded, path
 from backmix.training.advice.measured import source, weigh
 
@@ -78,7 +78,7 @@ def show_tree(*, as_json: bool) -> None:
                     {"question": question.name, "yes": question.yes.name, "no": question.no and question.no.name}
                     for question in TREE
                 ],
-                "rules": [told(rule) for rule in RULES],
+                "rules": [rule_to_dict(rule) for rule in RULES],
                 "source": source(),
             }
         )

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from backmix.decision import Decision
-from backmix.models.architecture import FEEDBACK, STEPPED, Architecture
+from backmix.models.architecture import Architecture
 from backmix.models.body.fast_path import leaves_fast_path
 from backmix.models.heads import Kind, heads
 from backmix.models.network import ModelPlan
-from backmix.models.size import parameters
+from backmix.models.shape.network_shape import FEEDBACK, STEPPED
+from backmix.models.shape.size import parameters
 from backmix.training.sections.settings import choose_learning_rate
 
 __all__ = [
@@ -171,10 +172,10 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     """Put the advice in the place of every "auto" of a ``[model]`` section.
 
     >>> from backmix.models import ModelPlan
-    >>> found = advise(ModelPlan(), Situation(features=7, lookback=20, samples=800))
-    >>> found.architecture.cell, found.architecture.units
+    >>> advice = advise(ModelPlan(), Situation(features=7, lookback=20, samples=800))
+    >>> advice.architecture.cell, advice.architecture.units
     ('gru', (32,))
-    >>> [decision.setting for decision in found.decisions][:3]
+    >>> [decision.setting for decision in advice.decisions][:3]
     ['model.cell', 'model.units', 'model.summaries']
 
     Raises PlanError (models.too_large) when what the plan asks for is beyond all bounds, and
@@ -198,9 +199,9 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
     decoder = "none" if plan.decoder == "auto" else plan.decoder
     if s.answer in STEPPED:
         decoder = take(plan.decoder, choose_decoder(s.shape.get("decoder", "none"), plan.body))
-    taught = 0.0 if plan.teacher_forcing == "auto" else plan.teacher_forcing
+    teacher_forcing = 0.0 if plan.teacher_forcing == "auto" else plan.teacher_forcing
     if decoder in FEEDBACK:
-        taught = take(plan.teacher_forcing, choose_teacher_forcing(s.shape.get("teacher_forcing", 0.0)))
+        teacher_forcing = take(plan.teacher_forcing, choose_teacher_forcing(s.shape.get("teacher_forcing", 0.0)))
     at_once = s.answer == "row" or decoder == "repeat" or (s.answer == "path" and decoder == "none")
     summaries = take(plan.summaries, choose_summaries(kind, at_once=at_once))
     head_dropout = take(plan.head_dropout, choose_head_dropout(kind, summaries=summaries))
@@ -232,7 +233,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         horizon=s.horizon,
         future=s.future,
         decoder=decoder,
-        teacher_forcing=taught,
+        teacher_forcing=teacher_forcing,
     )
     noise = take(plan.noise, choose_noise(s.shape.get("noise", 0.0)))
     wished = s.shape.get("dropout")

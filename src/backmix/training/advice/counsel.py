@@ -22,7 +22,7 @@ from backmix.training.advice.choose import Situation, advise, choose_batch_size
 from backmix.training.advice.course_rules import SETTING, CourseFacts, CourseRule, Topic, applying, concluded, path
 from backmix.training.advice.measured import weigh
 from backmix.training.design import Design
-from backmix.training.prepare import Prepared
+from backmix.training.prepared import Prepared
 from backmix.training.sections.settings import choose_learning_rate
 
 TOPICS: tuple[Topic, ...] = tuple(SETTING)
@@ -61,13 +61,13 @@ class Counsel:
         value = list(self.value) if isinstance(self.value, tuple) else self.value
         return {
             "setting": SETTING[self.topic],
-            "rules": [told(rule) for rule in self.rules],
+            "rules": [rule_to_dict(rule) for rule in self.rules],
             "value": value,
             "reason": {lang: self.reason(lang) for lang in LANGUAGES},
         }
 
 
-def told(rule: CourseRule) -> dict[str, Any]:
+def rule_to_dict(rule: CourseRule) -> dict[str, Any]:
     """A rule ready for JSON, with what was measured about it."""
     return {
         "name": rule.name,
@@ -87,11 +87,11 @@ def situation(facts: CourseFacts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
     tags: inputs of each row
 
     >>> from backmix.training.advice.course_rules import CourseFacts
-    >>> [one.topic for one in situation(CourseFacts(rows=60, samples=5000))][:2]
+    >>> [counsel.topic for counsel in situation(CourseFacts(rows=60, samples=5000))][:2]
     ['cell', 'size']
     """
     head = "number" if facts.kind == "regression" else "classes"
-    found = advise(
+    advised = advise(
         ModelPlan(),
         Situation(
             features=tags,
@@ -103,11 +103,9 @@ def situation(facts: CourseFacts, *, tags: int = TAGS) -> tuple[Counsel, ...]:
         ),
     ).decisions
     loss = () if facts.kind == "regression" else (choose_loss(facts.kind),)
-    return _beside(
-        facts,
-        [*found, *loss, choose_learning_rate("adam", facts.rows), choose_batch_size(facts.rows, samples=facts.samples)],
-        {},
-    )
+    rate = choose_learning_rate("adam", facts.rows)
+    batch_size = choose_batch_size(facts.rows, samples=facts.samples)
+    return _counsels(facts, [*advised, *loss, rate, batch_size], {})
 
 
 def kind_of(task: str) -> Kind:
@@ -135,25 +133,25 @@ def facts_of(prepared: Prepared) -> CourseFacts:
 
 def of_run(prepared: Prepared, design: Design) -> tuple[Counsel, ...]:
     """The decisions of a run that has not begun yet; what its plan names stands as it is."""
-    a, s = design.architecture, design.settings
+    architecture, settings = design.architecture, design.settings
     named = {
-        "model.cell": a.cell,
-        "model.units": a.units,
-        "training.loss": s.loss,
-        "model.dropout": a.dropout,
-        "training.learning_rate": s.learning_rate,
-        "training.batch_size": s.batch_size,
+        "model.cell": architecture.cell,
+        "model.units": architecture.units,
+        "training.loss": settings.loss,
+        "model.dropout": architecture.dropout,
+        "training.learning_rate": settings.learning_rate,
+        "training.batch_size": settings.batch_size,
     }
-    return _beside(facts_of(prepared), design.decisions, named)
+    return _counsels(facts_of(prepared), design.decisions, named)
 
 
-def _beside(facts: CourseFacts, decisions: Sequence[Decision], named: dict[str, Any]) -> tuple[Counsel, ...]:
+def _counsels(facts: CourseFacts, decisions: Sequence[Decision], named: dict[str, Any]) -> tuple[Counsel, ...]:
     made: dict[str, Decision] = {}
     for decision in decisions:
         made.setdefault(decision.setting, decision)
-    found = []
+    counsels = []
     for topic in TOPICS:
         own = made.get(SETTING[topic])
         value = named.get(SETTING[topic], None if own is None else own.value)
-        found.append(Counsel(topic, applying(topic, facts), value, own, facts))
-    return tuple(found)
+        counsels.append(Counsel(topic, applying(topic, facts), value, own, facts))
+    return tuple(counsels)

@@ -1,16 +1,16 @@
 """The rules of thumb of a course on recurrent networks, as a course states them.
 
-This module holds its decision tree and its choosers as data: when a rule applies, what it answers, and what
-would have to be measured to believe it. What backmix itself chooses stands in `training.advice`; what was
-measured in `training.advice.measured`. The reason of each rule is in the catalogue, ``rules.why_<name>``.
-
-Where the course leaves a boundary open (20-50, 50-100) the shorter range has it, as in its own code for batches.
+This module reads them from ``course_rules.toml``: when a rule applies, what it answers, and what would have to be
+measured to believe it. It also walks the decision tree of the course. What backmix itself chooses stands in
+`training.advice.choose`; what was measured in `training.advice.measured`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from backmix.models.heads import Kind
@@ -18,6 +18,7 @@ from backmix.text import Language, say
 from backmix.training.advice.choose import Budget
 
 Topic = Literal["cell", "size", "loss", "dropout", "learning_rate", "batch_size", "practice"]
+PLACE = Path(__file__).with_suffix(".toml")
 ANY = float("inf")
 
 SETTING: Mapping[Topic, str] = {
@@ -80,12 +81,12 @@ class Condition:
         >>> Condition(rows=(101, ANY), budget="tight").text("en")
         'more than 100 rows, little computing time'
         """
-        found = [*_range("rows", self.rows, lang), *_range("samples", self.samples, lang)]
+        parts = [*_range("rows", self.rows, lang), *_range("samples", self.samples, lang)]
         for name in ("budget", "kind", "outliers", "wide", "tuning", "overfits"):
             value = getattr(self, name)
             if value is not None:
-                found.append(say(f"rules.if_{name}_{value}".lower(), lang))
-        return say("rules.comma", lang).join(found) or say("rules.if_always", lang)
+                parts.append(say(f"rules.if_{name}_{value}".lower(), lang))
+        return say("rules.comma", lang).join(parts) or say("rules.if_always", lang)
 
 
 def _range(name: str, ends: tuple[float, float], lang: Language | None) -> list[str]:
@@ -136,268 +137,33 @@ class CourseRule:
         """The course's answer in words."""
         if self.topic == "practice":
             return say(f"report.check_{self.name}", lang)
-        return say("rules.or", lang).join(str(one) for one in self.answer)
+        return say("rules.or", lang).join(str(value) for value in self.answer)
 
 
-_SHORT, _MIDDLE, _LONG = (0, 19), (20, 100), (101, ANY)
-_FEW = ("cstr few", "cstr", "debutanizer")
-_MANY = ("cstr many",)
-"""Data with fewer than 1000 training windows of 30 rows, and with more."""
+def _rules() -> Iterator[CourseRule]:
+    """The rules as ``course_rules.toml`` states them."""
+    for topic, table in tomllib.loads(PLACE.read_text("utf-8"))["topic"].items():
+        for fields in table["rule"]:
+            yield CourseRule(
+                name=fields["name"],
+                topic=topic,
+                item=table["item"],
+                when=Condition(**_frozen(fields.get("when", {}))),
+                answer=tuple(fields.get("answer", ())),
+                claims=tuple(Claim(**_frozen(claim)) for claim in fields.get("claims", ())),
+                letter=fields.get("letter", ""),
+            )
 
-CELLS = (
-    CourseRule(
-        "short",
-        "cell",
-        81,
-        Condition(rows=_SHORT),
-        ("simple_rnn", "gru"),
-        (Claim("cell", "simple_rnn", "lstm", (10,)), Claim("cell", "gru", "lstm", (10,))),
-    ),
-    CourseRule(
-        "long",
-        "cell",
-        81,
-        Condition(rows=_LONG),
-        ("lstm",),
-        (Claim("cell", "lstm", "gru", (240,)), Claim("cell", "lstm", "simple_rnn", (240,))),
-        "L",
-    ),
-    CourseRule(
-        "middle",
-        "cell",
-        81,
-        Condition(rows=_MIDDLE),
-        ("gru",),
-        (Claim("cell", "gru", "lstm", (30, 100)), Claim("cell", "gru", "simple_rnn", (30, 100))),
-    ),
-    CourseRule(
-        "few",
-        "cell",
-        81,
-        Condition(samples=(0, 999)),
-        ("gru",),
-        (Claim("cell_few", "gru", "lstm", (30,), ("cstr few",)), Claim("cell", "gru", "lstm", (30,), ("debutanizer",))),
-    ),
-    CourseRule("many", "cell", 81, Condition(samples=(1000, ANY)), ("lstm", "gru")),
-    CourseRule(
-        "tight",
-        "cell",
-        81,
-        Condition(budget="tight"),
-        ("gru",),
-        (Claim("cell", "gru", "lstm", (10, 30, 100, 240), by="seconds"),),
-        "L",
-    ),
-    CourseRule(
-        "ample",
-        "cell",
-        81,
-        Condition(budget="ample"),
-        ("lstm",),
-        (Claim("cell", "lstm", "gru", (10, 30, 100, 240)),),
-        "L",
-    ),
-)
+
+def _frozen(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a file as those of a frozen dataclass: lists are tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+RULES = tuple(_rules())
+"""All rules of thumb; those of the topic "practice" are the list that every report fills in (`report.checklist`)."""
+CELL_RULES: Mapping[str, CourseRule] = {rule.name: rule for rule in RULES if rule.topic == "cell"}
 """What the branches of the tree end in."""
-
-SIZES = (
-    CourseRule(
-        "size_short",
-        "size",
-        82,
-        Condition(rows=_SHORT),
-        ("32", "64"),
-        (Claim("size", "32", "16", (10,)), Claim("size", "32", "64", (10,))),
-    ),
-    CourseRule(
-        "size_usual",
-        "size",
-        82,
-        Condition(rows=(20, 50)),
-        ("64", "128", "64-64", "128-128"),
-        (Claim("size", "64", "32"), Claim("size", "32-32", "32")),
-    ),
-    CourseRule(
-        "size_middle",
-        "size",
-        82,
-        Condition(rows=(51, 100)),
-        ("128-128", "256-256"),
-        (Claim("size", "64-64", "32", (60,)),),
-    ),
-    CourseRule(
-        "size_long",
-        "size",
-        82,
-        Condition(rows=_LONG),
-        ("several layers, attention",),
-        (Claim("size", "32-32", "32", (240,)), Claim("size", "32-32 attention", "32", (240,))),
-    ),
-)
-
-LOSSES = (
-    CourseRule(
-        "loss_usual",
-        "loss",
-        83,
-        Condition(kind="regression", outliers=False, wide=False),
-        ("mse",),
-        (Claim("loss", "mse", "mae"), Claim("loss", "mse", "huber")),
-    ),
-    CourseRule(
-        "loss_outliers",
-        "loss",
-        83,
-        Condition(kind="regression", outliers=True),
-        ("mae", "huber"),
-        tuple(
-            Claim("loss", loss, "mse", places=("cstr outliers", "debutanizer outliers")) for loss in ("mae", "huber")
-        ),
-    ),
-    CourseRule(
-        "loss_wide",
-        "loss",
-        83,
-        Condition(kind="regression", wide=True),
-        ("msle",),
-        (
-            Claim("loss", "msle, target none", "mse", places=("cstr wide",)),
-            Claim("loss", "msle, target minmax", "mse", places=("cstr wide",)),
-        ),
-        "H",
-    ),
-    CourseRule("loss_binary", "loss", 83, Condition(kind="binary"), ("binary_crossentropy",)),
-    CourseRule("loss_classes", "loss", 83, Condition(kind="classes"), ("sparse_categorical_crossentropy",)),
-)
-
-_WITH = ("cstr", "debutanizer", "cstr few", "cstr classes")
-DROPOUTS = (
-    CourseRule(
-        "dropout_start",
-        "dropout",
-        84,
-        Condition(),
-        ("0.2 and recurrent_dropout 0.2",),
-        (Claim("dropout", "0.2 and 0.2", "0", places=_WITH),),
-    ),
-    CourseRule(
-        "dropout_few",
-        "dropout",
-        84,
-        Condition(samples=(0, 999)),
-        ("0.2-0.3 and recurrent_dropout 0.2",),
-        (Claim("dropout", "0.2", "0", places=_FEW), Claim("dropout", "0.2 and 0.2", "0", places=_FEW)),
-    ),
-    CourseRule(
-        "dropout_many",
-        "dropout",
-        84,
-        Condition(samples=(1000, ANY)),
-        ("0.1-0.2 and recurrent_dropout 0.1",),
-        (Claim("dropout", "0.2", "0", places=_MANY), Claim("dropout", "0.2 and 0.2", "0", places=_MANY)),
-    ),
-    CourseRule(
-        "dropout_over",
-        "dropout",
-        84,
-        Condition(overfits=True),
-        ("0.4-0.5",),
-        (Claim("dropout", "0.5", "0.2", places=_WITH),),
-    ),
-    CourseRule(
-        "dropout_head",
-        "dropout",
-        84,
-        Condition(budget="tight"),
-        ("head_dropout only",),
-        (
-            Claim("dropout", "head 0.2", "0.2", places=_WITH, by="seconds"),
-            Claim("dropout", "head 0.2", "0.2 and 0.2", places=_WITH, by="seconds"),
-        ),
-        "D",
-    ),
-)
-
-RATES = (
-    CourseRule(
-        "rate_usual",
-        "learning_rate",
-        45,
-        Condition(tuning=False, rows=_MIDDLE),
-        (0.001,),
-        (Claim("learning_rate", "0.001", "0.0001"), Claim("learning_rate", "0.001", "0.01")),
-    ),
-    CourseRule(
-        "rate_long",
-        "learning_rate",
-        45,
-        Condition(tuning=False, rows=_LONG),
-        (0.0001,),
-        (Claim("learning_rate", "0.0001", "0.001", (240,)),),
-    ),
-    CourseRule(
-        "rate_short",
-        "learning_rate",
-        45,
-        Condition(tuning=False, rows=_SHORT),
-        (0.01,),
-        (Claim("learning_rate", "0.01", "0.001", (10,)),),
-    ),
-    CourseRule("rate_tuning", "learning_rate", 45, Condition(tuning=True), (0.0001,)),
-)
-
-BATCHES = (
-    CourseRule(
-        "batch_short",
-        "batch_size",
-        50,
-        Condition(rows=(0, 50)),
-        (64,),
-        (Claim("batch_size", "64", "16"), Claim("batch_size", "64", "16", by="seconds")),
-    ),
-    CourseRule(
-        "batch_middle", "batch_size", 50, Condition(rows=(51, 100)), (32,), (Claim("batch_size", "32", "64", (100,)),)
-    ),
-    CourseRule(
-        "batch_long", "batch_size", 50, Condition(rows=_LONG), (16,), (Claim("batch_size", "16", "64", (240,)),)
-    ),
-    CourseRule("batch_large", "batch_size", 50, Condition(samples=(100_000, ANY)), (256, 512)),
-)
-
-PRACTICE = tuple(
-    CourseRule(
-        name,
-        "practice",
-        85,
-        Condition(),
-        (),
-        (Claim("shuffle", "false", "true"),) if name == "order" else (),
-        "I" if name == "order" else "",
-    )
-    for name in (
-        "scaling",
-        "windows",
-        "shape",
-        "order",
-        "stacked",
-        "dropout",
-        "initializer",
-        "optimizer",
-        "loss",
-        "metrics",
-        "early",
-        "checkpoint",
-        "plateau",
-        "batch",
-        "test",
-        "drawn",
-        "residuals",
-    )
-)
-"""The list of good practice, which every report fills in (`report.checklist`)."""
-
-RULES = (*CELLS, *SIZES, *LOSSES, *DROPOUTS, *RATES, *BATCHES, *PRACTICE)
-BY_NAME: Mapping[tuple[Topic, str], CourseRule] = {(rule.topic, rule.name): rule for rule in RULES}
 
 
 @dataclass(frozen=True)
@@ -411,7 +177,7 @@ class Question:
 
 
 TREE = tuple(
-    Question(name, BY_NAME["cell", name].when, BY_NAME["cell", name], None if no is None else BY_NAME["cell", no])
+    Question(name, CELL_RULES[name].when, CELL_RULES[name], None if no is None else CELL_RULES[no])
     for name, no in (("short", None), ("long", "middle"), ("few", "many"), ("tight", "ample"))
 )
 """The tree as the course draws it: four questions one below the other, each with an answer of its own, so that they

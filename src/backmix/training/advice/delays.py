@@ -15,7 +15,7 @@ from backmix.data.table import Table
 
 if TYPE_CHECKING:
     from backmix.tasks import Task
-    from backmix.training.prepare import Prepared
+    from backmix.training.prepared import Prepared
 
 UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 MOST_NAMED = 6
@@ -42,23 +42,23 @@ def scan_prepared(prepared: Prepared) -> Scan | None:
     return scan_rows(prepared.table, preprocessing.spec, preprocessing.task, prepared.fitted_on)
 
 
-def rows_back(found: DeadTime, spec: WindowSpec) -> int:
+def rows_back(delay: DeadTime, spec: WindowSpec) -> int:
     """The lookback with which a window shows the row from which this tag tells most of its target.
 
     >>> found = DeadTime("F102", 12, None, 11, 11, 13, 0.5, "correlation", 0.0, True, "found")
     >>> rows_back(found, WindowSpec(inputs=("F102",), targets=("y",), lookback=1, dead_time=2))
     11
     """
-    return found.rows + 1 - spec.dead_time - spec.horizon
+    return delay.rows + 1 - spec.dead_time - spec.horizon
 
 
 def plan_lines(scan: Scan, spec: WindowSpec) -> tuple[str, ...]:
     """The lines of a plan with which every window covers the sure delays; none when it covers them already."""
-    late = [found for found in scan.sure if rows_back(found, spec) > (spec.lookback or 0)]
+    late = [delay for delay in scan.sure if rows_back(delay, spec) > (spec.lookback or 0)]
     if not late:
         return ()
-    rows = max(rows_back(found, spec) for found in late)
-    named = ", ".join(f"{found.tag}: {spoken(found.rows, scan.step)}" for found in late[:MOST_NAMED])
+    rows = max(rows_back(delay, spec) for delay in late)
+    named = ", ".join(f"{delay.tag}: {spoken(delay.rows, scan.step)}" for delay in late[:MOST_NAMED])
     return ("[windows]", f"lookback = {rows}  # {named}")
 
 

@@ -46,8 +46,8 @@ def choose_lookback(
     keeps the windows that may be learned from. ``dead_times``: what the training rows show of delays.
     """
     errors: dict[int, float] = {}
-    late = [] if dead_times is None else [(rows_back(found, spec), found) for found in dead_times.sure]
-    for rows in sorted({*CANDIDATES, *(rows for rows, _ in late if rows > CANDIDATES[-1])}):
+    delays = [] if dead_times is None else [(rows_back(delay, spec), delay) for delay in dead_times.sure]
+    for rows in sorted({*CANDIDATES, *(rows for rows, _ in delays if rows > CANDIDATES[-1])}):
         parts = _parts(table, split, replace(spec, lookback=rows), learned)
         if parts is None:
             break
@@ -57,10 +57,10 @@ def choose_lookback(
     best = min(errors, key=lambda rows: errors[rows])
     chosen = next(rows for rows in errors if errors[rows] <= CLOSE * errors[best])
     listed = ", ".join(f"{rows}: {error:.3g}" for rows, error in errors.items())
-    for needed, found in late:
+    for needed, delay in delays:
         covers = next((rows for rows in errors if rows >= needed), 0)
         if covers > chosen and errors[covers] <= CLOSE * errors[chosen]:
-            values = {"rows": covers, "tag": found.tag, "delay": found.rows, "shorter": chosen, "errors": listed}
+            values = {"rows": covers, "tag": delay.tag, "delay": delay.rows, "shorter": chosen, "errors": listed}
             return Decision(covers, "dead_time.lookback", values, setting="windows.lookback")
     return Decision(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed}, setting="windows.lookback")
 

@@ -109,12 +109,12 @@ class Measured:
 
     def text(self, lang: Language | None = None, *, brief: bool = False) -> str:
         """The finding and its figures in words; ``brief``: only what counts, and how much there is besides."""
-        found = say(f"rules.finding_{self.finding}", lang)
-        told = [one for one in self.comparisons if not brief or one.finding != "undecided"]
-        figures = [one.text(lang) for one in told]
-        if brief and 0 < len(told) < len(self.comparisons):
-            figures.append(say("rules.finding_rest", lang, count=len(self.comparisons) - len(told)))
-        return say("rules.finding", lang, finding=found, figures="; ".join(figures)) if figures else found
+        finding = say(f"rules.finding_{self.finding}", lang)
+        shown = [pair for pair in self.comparisons if not brief or pair.finding != "undecided"]
+        figures = [pair.text(lang) for pair in shown]
+        if brief and 0 < len(shown) < len(self.comparisons):
+            figures.append(say("rules.finding_rest", lang, count=len(self.comparisons) - len(shown)))
+        return say("rules.finding", lang, finding=finding, figures="; ".join(figures)) if figures else finding
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -122,16 +122,16 @@ class Measured:
             "finding": self.finding,
             "comparisons": [
                 {
-                    "by": one.claim.by,
-                    "one": one.claim.one,
-                    "other": one.claim.other,
-                    "place": one.place,
-                    "rows": one.rows,
-                    "percent": round(one.percent, 1),
-                    "spread": round(one.spread, 1),
-                    "finding": one.finding,
+                    "by": pair.claim.by,
+                    "one": pair.claim.one,
+                    "other": pair.claim.other,
+                    "place": pair.place,
+                    "rows": pair.rows,
+                    "percent": round(pair.percent, 1),
+                    "spread": round(pair.spread, 1),
+                    "finding": pair.finding,
                 }
-                for one in self.comparisons
+                for pair in self.comparisons
             ],
             **({"source": source()} if self.comparisons else {}),
         }
@@ -140,8 +140,8 @@ class Measured:
 @cache
 def document() -> Mapping[str, Any]:
     """The file: log, command, commit, machine, date, seeds, figures."""
-    found: Mapping[str, Any] = json.loads(PLACE.read_text("utf-8"))
-    return found
+    content: Mapping[str, Any] = json.loads(PLACE.read_text("utf-8"))
+    return content
 
 
 @cache
@@ -160,33 +160,32 @@ def weigh(claims: Iterable[Claim], known: tuple[MeasuredRun, ...] | None = None)
 
     >>> def figure(cell, *errors):
     ...     return MeasuredRun("cell", "cstr", 30, cell, 800, errors, errors)
-    >>> found = (figure("gru", 0.40, 0.30, 0.52), figure("lstm", 0.50, 0.39, 0.66))
-    >>> weigh([Claim("cell", "gru", "lstm", places=("cstr",))], found).finding
+    >>> measured = (figure("gru", 0.40, 0.30, 0.52), figure("lstm", 0.50, 0.39, 0.66))
+    >>> weigh([Claim("cell", "gru", "lstm", places=("cstr",))], measured).finding
     'agrees'
     """
-    found = tuple(one for claim in claims for one in _compared(claim, figures() if known is None else known))
-    said = {one.finding for one in found}
-    if not found:
+    comparisons = tuple(pair for claim in claims for pair in _compared(claim, figures() if known is None else known))
+    findings = {pair.finding for pair in comparisons}
+    if not comparisons:
         return Measured("unmeasured")
-    if {"agrees", "contradicts"} <= said:
-        return Measured("mixed", found)
+    if {"agrees", "contradicts"} <= findings:
+        return Measured("mixed", comparisons)
     for finding in ("agrees", "contradicts"):
-        if finding in said:
-            return Measured(finding, found)
-    return Measured("undecided", found)
+        if finding in findings:
+            return Measured(finding, comparisons)
+    return Measured("undecided", comparisons)
 
 
 def _compared(claim: Claim, known: tuple[MeasuredRun, ...]) -> Iterable[Comparison]:
-    at = {(one.place, one.rows, one.setting): one for one in known if one.experiment == claim.experiment}
+    runs = {(run.place, run.rows, run.setting): run for run in known if run.experiment == claim.experiment}
     for place in claim.places:
         for rows in claim.rows:
-            one, other = at.get((place, rows, claim.one)), at.get((place, rows, claim.other))
+            one, other = runs.get((place, rows, claim.one)), runs.get((place, rows, claim.other))
             if one is not None and other is not None:
-                pairs = zip(
-                    *((figure.errors if claim.by == "error" else figure.seconds) for figure in (one, other)),
-                    strict=True,
+                by_seed = zip(
+                    *((run.errors if claim.by == "error" else run.seconds) for run in (one, other)), strict=True
                 )
-                ratios = [math.log(mine / theirs) for mine, theirs in pairs]
+                ratios = [math.log(first / second) for first, second in by_seed]
                 yield Comparison(
                     claim,
                     place,
