@@ -45,7 +45,8 @@ from backmix.training.design import design
 from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_outcome
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 
 ROOT = Path(__file__).resolve().parent.parent
 TITLE = "What the course's rules of thumb are worth"

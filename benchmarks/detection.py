@@ -31,7 +31,8 @@ from backmix.training.design import design
 from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import calibrate, predict_outcome
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 
 NAME = "tennessee_eastman"
 PUBLISHED_RATE = 0.021

@@ -45,23 +45,21 @@ class Timed:
 
 def timed(given: Timed) -> tuple[float, float, float, str]:
     """Begin and end of a job on the clock of the machine, its processor seconds, and a digest of its predictions."""
-    from backmix.rolling.fold import play_fold
+    from backmix.rolling.backtest_fold import run_fold
 
     begin, used = time.monotonic(), time.process_time()
-    result = play_fold(given.job)
-    if result.fault is not None or result.frame is None:
-        raise SystemExit(str(result.fault))
+    fold = run_fold(given.job).get("in a fold of this benchmark")
     if given.together:
         (given.signs / str(os.getpid())).write_text("ready")
         while len(list(given.signs.iterdir())) < given.together:
             time.sleep(0.02)
-    return begin, time.monotonic(), time.process_time() - used, repr(float(result.frame["prediction"].sum()))
+    return begin, time.monotonic(), time.process_time() - used, repr(float(fold.frame["prediction"].sum()))
 
 
 def measure(count: int, folds: int, epochs: int, units: int) -> dict[str, Any]:
     """A backtest with so many workers in this process: seconds of its stages."""
     from backmix.parallel import Workers, spread
-    from backmix.rolling.backtest import set_trial
+    from backmix.rolling.backtest import set_up_backtest
     from backmix.training.plan import Plan
 
     plan = Plan.check(
@@ -76,7 +74,7 @@ def measure(count: int, folds: int, epochs: int, units: int) -> dict[str, Any]:
         }
     )
     with tempfile.TemporaryDirectory() as folder:
-        trial = set_trial(None, plan, Path(), Path(folder) / "none" / "folds")
+        trial = set_up_backtest(None, plan, Path(), Path(folder) / "none" / "folds")
         short = plan.merged({"training": {"epochs": 1}})
         signs = Path(folder) / "signs"
         signs.mkdir()

@@ -43,7 +43,8 @@ from backmix.training.ensemble import ALONE, MOST_POWER, aims, ensemble_blocks, 
 from backmix.training.networks import train_networks
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]

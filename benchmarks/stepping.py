@@ -66,7 +66,7 @@ def make_bundle(folder: Path) -> None:
     from backmix.data.table import Table
     from backmix.data.tag import Tag
     from backmix.models.architecture import Architecture
-    from backmix.models.size import weight_shapes
+    from backmix.models.shape.size import weight_shapes
     from backmix.serving.bundle import Bundle
     from backmix.training.plan import Plan
     from backmix.training.prepare import prepare

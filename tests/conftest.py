@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests import small.py by its n
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backmix.workflow import Run
+    from backmix.results.run import Run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

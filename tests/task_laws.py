@@ -17,7 +17,8 @@ from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
 from backmix.simple import baselines, fit_baselines
 from backmix.tasks import Outcome, Task, tasks
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 from backmix.workflow import fit
 from small import reading, small_task
 

@@ -15,10 +15,11 @@ import backmix
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
+from backmix.results.run import Run
 from backmix.serving.bundle import Bundle
 from backmix.training.plan import Plan
 from backmix.training.prepare import LEAST_BATCHES, prepare
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from small import reading, small_plan, small_table
 
 Maker = Callable[[], Table]

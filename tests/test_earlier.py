@@ -7,9 +7,9 @@ from importlib import import_module
 
 import pytest
 
-from backmix.earlier import MOVED, OF_TASK, RENAMED
+from backmix.earlier import LEFT, MOVED, OF_TASK, RENAMED
+from backmix.results.run import Run
 from backmix.serving.bundle import Bundle
-from backmix.workflow import Run
 from frames import diagnosis
 
 
@@ -33,6 +33,24 @@ def test_a_renamed_class_is_found_where_it_was(home: str, earlier: str) -> None:
     with pytest.warns(DeprecationWarning, match=f"{where} is now {home}"):
         found = getattr(import_module(where), earlier)
     assert found is getattr(import_module(home), RENAMED[home][earlier])
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module in ("backmix.workflow",) for name in LEFT[module]]
+)
+def test_a_name_that_left_its_module_is_found_with_one_warning(module: str, name: str) -> None:
+    with pytest.warns(DeprecationWarning, match=rf"{module}\.{name} is now") as caught:
+        found = getattr(import_module(module), name)
+    assert len(caught) == 1
+    assert found is getattr(import_module(LEFT[module][name]), name)
+
+
+def test_what_left_a_module_that_moved_is_found_in_its_new_home() -> None:
+    sys.modules.pop("backmix.training.space", None)
+    with pytest.warns(DeprecationWarning, match=r"backmix\.training\.space is now"):
+        earlier = import_module("backmix.training.space")
+    for name, home in LEFT["backmix.training.sections.space"].items():
+        assert getattr(earlier, name) is getattr(import_module(home), name)
 
 
 def test_what_never_was_is_still_an_import_error() -> None:

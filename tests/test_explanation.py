@@ -14,8 +14,9 @@ from backmix.data.export import write_csv
 from backmix.errors import InputError, StorageError
 from backmix.explanation import Explanation, explain
 from backmix.report.render import MOST_BYTES
+from backmix.results.run import Run
 from backmix.text import LANGUAGES, say, speak
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from small import small_plan, small_table
 
 

@@ -23,6 +23,7 @@ from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.windows import fit_scalers
 from backmix.errors import InputError, PlanError
+from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run, future, split_overlap
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
@@ -30,8 +31,9 @@ from backmix.simple import baselines
 from backmix.text import speak
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import rolled
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import small_plan, small_table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -26,7 +26,7 @@ _HOMES = {
     "Windows": "backmix.data.windows",
     "Task": "backmix.tasks",
     "Plan": "backmix.training.plan",
-    "Run": "backmix.workflow",
+    "Run": "backmix.results.run",
     "Bundle": "backmix.serving.bundle",
     "audit": "backmix.data.audit",
     "read": "backmix.data.sources",
@@ -34,7 +34,7 @@ _HOMES = {
     "load": "backmix.workflow",
     "explain": "backmix.explanation",
     "backtest": "backmix.rolling.backtest",
-    "refit": "backmix.rolling.play",
+    "refit": "backmix.rolling.refit",
     "tune": "backmix.tuning.search",
     "RecurrentRegressor": "backmix.estimators",
     "RecurrentClassifier": "backmix.estimators",
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
     from backmix.estimators import RecurrentClassifier as RecurrentClassifier
     from backmix.estimators import RecurrentRegressor as RecurrentRegressor
     from backmix.explanation import explain as explain
+    from backmix.results.run import Run as Run
     from backmix.rolling.backtest import backtest as backtest
-    from backmix.rolling.play import refit as refit
+    from backmix.rolling.refit import refit as refit
     from backmix.serving.bundle import Bundle as Bundle
     from backmix.tasks import Task as Task
     from backmix.training.plan import Plan as Plan
     from backmix.tuning.search import tune as tune
-    from backmix.workflow import Run as Run
     from backmix.workflow import fit as fit
     from backmix.workflow import load as load
 

@@ -80,10 +80,19 @@ MOVED = {
     "backmix.models.bands": "backmix.models.intervals.bands",
     "backmix.models.conformal": "backmix.models.intervals.conformal",
     "backmix.models.adaptive": "backmix.models.intervals.adaptive",
+    "backmix.models.forms": "backmix.models.shape.forms",
+    "backmix.models.size": "backmix.models.shape.size",
+    "backmix.rolling.fold": "backmix.rolling.backtest_fold",
+    "backmix.rolling.outcome": "backmix.rolling.backtest_record",
+    "backmix.rolling.play": "backmix.rolling.refit",
+    "backmix.rolling.record": "backmix.rolling.refit_record",
+    "backmix.rolling.stage": "backmix.rolling.refit_setup",
+    "backmix.tuning.stage": "backmix.tuning.setup",
+    "backmix.serving.kept": "backmix.results.folders",
+    "backmix.training.warm": "backmix.training.fitting.warm",
     "backmix.models.views": "backmix.models.members.views",
     "backmix.models.statistics": "backmix.models.members.statistics",
     "backmix.models.novelty": "backmix.models.members.novelty",
-    "backmix.serving.kept": "backmix.serving.folders",
 }
 """Where a module was, and where it is."""
 RENAMED = {
@@ -97,7 +106,7 @@ RENAMED = {
     },
     "backmix.models.body.transformer": {"Places": "PositionEncoding"},
     "backmix.models.intervals.adaptive": {"Ahead": "PendingPrediction", "Course": "PredictionSeries"},
-    "backmix.serving.folders": {"Told": "ResultFolder", "Kept": "ModelFolder"},
+    "backmix.results.folders": {"Told": "ResultFolder", "Kept": "ModelFolder"},
     "backmix.training.fitting.callbacks": {"Hooks": "Callback", "Board": "TensorBoard"},
     "backmix.training.fitting.lanes": {"deal": "assign_to_lanes", "pieces": "stretches_of"},
     "backmix.training.fitting.outer_callbacks": {"Keeper": "LastCallback"},
@@ -111,6 +120,10 @@ RENAMED = {
     "backmix.training.preprocessing": {"Recipe": "Preprocessing"},
     "backmix.scoring.judgement": {"Neighbours": "Baselines", "neighbours": "score_baselines"},
     "backmix.report.data": {"Training": "TrainingRecord"},
+    "backmix.rolling.backtest_fold": {"FoldJob": "BacktestJob", "play_fold": "run_fold"},
+    "backmix.rolling.refit": {"play": "play_rounds"},
+    "backmix.rolling.refit_setup": {"Stage": "RefitSetup", "set_stage": "set_up_refit"},
+    "backmix.tuning.setup": {"Stage": "SearchSetup", "set_stage": "set_up_search"},
     "backmix.report.alarms": {"Scored": "AlarmScores", "scored": "alarm_scores"},
     "backmix.scoring.comparison": {
         "Contest": "BacktestResult",
@@ -162,6 +175,36 @@ def of_task(task: Any, name: str) -> Any:
     return attrgetter(OF_TASK[name])(task)
 
 
+LEFT = {
+    "backmix.workflow": {
+        "RUNS": "backmix.results.claim",
+        "STARTED": "backmix.results.claim",
+        "SUMMARY": "backmix.results.claim",
+        "fingerprint": "backmix.results.claim",
+        "title": "backmix.results.report",
+        "trained_on": "backmix.results.summary",
+    },
+    "backmix.training.sections.space": dict.fromkeys(
+        ("Knob", "SPACE", "changed", "is_open", "label_of", "open_space", "resolved", "starting_point"),
+        "backmix.tuning.space",
+    ),
+}
+"""Names that have left a module, and the module they are in now."""
+
+
+def moved_name(module: str, name: str) -> Any:
+    """What a module answers for a name that it does not have: the thing where it is now, with a warning."""
+    home = LEFT.get(module, {}).get(name)
+    if home is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    warnings.warn(
+        f"{module}.{name} is now {home}.{name}; the old name goes with the next release",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return getattr(import_module(home), name)
+
+
 class _Earlier(ModuleType):
     """A module under its earlier name: whatever is asked of it is looked up where it is now."""
 
@@ -169,6 +212,7 @@ class _Earlier(ModuleType):
         home = self.__dict__["_home"]
         if name.startswith("__") or home is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        home = LEFT.get(home, {}).get(name, home)
         return getattr(import_module(home), RENAMED.get(home, {}).get(name, name))
 
 

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.errors import InputError
+from backmix.results.claim import STARTED, fingerprint
+from backmix.results.reading import reading_of
+from backmix.results.report import title
+from backmix.results.run import Run
 from backmix.storage import write_atomic
 from backmix.text import LANGUAGES, Language, language
 from backmix.training.plan import Plan
-from backmix.workflow import STARTED, Run, fingerprint, reading_of, title
 
 if TYPE_CHECKING:
     from backmix.data.sources import Reading
@@ -71,14 +74,14 @@ def explain(
         raise InputError("anomaly.no_insight", where=run.folder, task=run.bundle.preprocessing.task.name)
     plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
     subject, source = _subject(run, plan, data, _target(run, target))
-    seen = replace(look(subject, THOROUGH, seed=plan.training.seed, place=at, rows=rows), source=source)
+    insight = replace(look(subject, THOROUGH, seed=plan.training.seed, place=at, rows=rows), source=source)
     if run.bundle.composition is not None:
-        seen = replace(seen, left_out=(*seen.left_out, "ensemble.one_of"))
+        insight = replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
     folder = run.folder if out is None else Path(out)
     pages = {lang: folder / f"explain.{lang}.html" for lang in LANGUAGES}
-    for lang, page in _pages(run, plan, subject, seen).items():
+    for lang, page in _pages(run, plan, subject, insight).items():
         write_atomic(pages[lang], page)
-    return Explanation(insight=seen, pages=pages)
+    return Explanation(insight=insight, pages=pages)
 
 
 def _target(run: Run, name: str | None) -> int:
@@ -150,7 +153,7 @@ def _kept(run: Run) -> str:
         return ""
 
 
-def _pages(run: Run, plan: Plan, subject: Subject, seen: Insight) -> dict[Language, bytes]:
+def _pages(run: Run, plan: Plan, subject: Subject, insight: Insight) -> dict[Language, bytes]:
     from backmix.report.data import ReportData
     from backmix.report.render import render_explanation
 
@@ -160,7 +163,7 @@ def _pages(run: Run, plan: Plan, subject: Subject, seen: Insight) -> dict[Langua
                 title=title(plan, subject.task, subject.table),
                 task=subject.task,
                 verdict=str(run.summary["verdict"][lang]),
-                insight=seen,
+                insight=insight,
                 plan=run.bundle.plan,
                 environment=run.summary.get("environment", {}),
             ),

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -78,6 +78,11 @@ class Registry(Generic[T]):
                 names=", ".join(sorted(self._parts)),
             )
         return self._parts[name]
+
+    def check(self, names: Iterable[str]) -> None:
+        """PlanError for the first of these names that no entry has."""
+        for name in names:
+            self.get(name)
 
     def names(self) -> list[str]:
         """All names in alphabetical order."""

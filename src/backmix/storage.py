@@ -4,6 +4,7 @@ This module writes files whole: after a crash there is the old file or the new o
 one writer at a time. Everything that the package writes to disk goes through here.
 
     write_atomic(path, content)    temporary file in the same folder, fsync, rename, fsync of the folder
+    write_json(path, value)        the same for a value as JSON, which `read_json` reads back
     hold(folder)                   the lock of a run folder; a second process learns who holds it
 """
 
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +78,34 @@ def write_atomic(path: str | Path, content: bytes | str | Callable[[BinaryIO], N
             raise
     with loud(target, "storage.unconfirmed"):
         _sync_folder(target.parent)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as JSON, as `write_atomic` does."""
+    write_atomic(path, json.dumps(json_ready(value), ensure_ascii=False, allow_nan=False, indent=1))
+
+
+def read_json(path: str | Path) -> Any:
+    """What a file of JSON holds; None when it is not there, or holds something else."""
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def json_ready(value: Any) -> Any:
+    """A value as JSON takes it: text as keys, lists for tuples, null for a number that is not finite.
+
+    >>> json_ready({1: (0.5, float("nan"))})
+    {'1': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str):  # a number of NumPy
+        return json_ready(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def remove(path: str | Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 import backmix
 from backmix.app.main import COMMANDS, main
 from backmix.data.export import write_csv
+from backmix.results.run import Run
 from backmix.training.plan import Plan
-from backmix.workflow import Run
 from small import small_plan, small_table
 
 
@@ -171,7 +171,7 @@ def test_any_form_shows_its_size_before_training(
 ) -> None:
     """Course items 4, 51, 86: parameters and memory of a form without training it, the same as in Keras."""
     from backmix.models import build
-    from backmix.models.forms import describe
+    from backmix.models.shape.forms import describe
     from backmix.training.advice.choose import Situation, advise
 
     plan = Plan.load("plan.toml").merged({"model": form})

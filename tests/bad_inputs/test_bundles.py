@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backmix.errors import BundleError
+from backmix.results.run import Run
 from backmix.serving.archive import FORMAT, pack
 from backmix.serving.bundle import Bundle
-from backmix.workflow import Run
 
 Members = dict[str, bytes]
 

@@ -12,8 +12,8 @@ import pytest
 
 from backmix.app.main import main
 from backmix.data.export import write_csv
+from backmix.results.run import Run
 from backmix.simple import baselines
-from backmix.workflow import Run
 from small import small_plan, small_table
 
 Said = tuple[int, str, str]

@@ -16,7 +16,8 @@ from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.scoring.scores import score_table
 from backmix.scoring.verdict import judge
 from backmix.training.plan import Plan
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 from frames import diagnosis, labels, lagged_table
 
 

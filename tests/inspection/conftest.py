@@ -14,11 +14,11 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.inspection.subject import Subject
 from backmix.report.data import ReportData
+from backmix.results.run import Run
 from backmix.training.design import design
 from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
-from backmix.workflow import Run
 from reports import classes, numbers
 from small import reading, small_plan, small_table
 

@@ -12,9 +12,10 @@ import pytest
 import backmix
 from backmix.inspection import Subject
 from backmix.models.network import build
+from backmix.results.run import Run
 from backmix.training.design import design
 from backmix.training.prepare import prepare
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from small import reading, small_batches, small_plan, small_table, small_task
 
 FORECAST = {"kind": "forecast", "target": "quality", "known_ahead": ["T101"]}

@@ -24,6 +24,7 @@ from backmix.models.losses import losses
 from backmix.models.weights import variable_name
 from backmix.registry import Registry
 from backmix.report.figures import figures
+from backmix.results.run import Run
 from backmix.scoring.metrics import MetricValue, metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.scoring.scores import model_title
@@ -33,8 +34,8 @@ from backmix.serving.runtime import Runtime
 from backmix.simple import baselines
 from backmix.tasks import Outcome, tasks
 from backmix.text import LANGUAGES, declared
-from backmix.training.prepare import Prepared
-from backmix.workflow import Run, fit
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import small_plan, small_table
 from task_laws import check_baseline, check_decoding, check_names, prepare_small
 

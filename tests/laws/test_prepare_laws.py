@@ -20,7 +20,8 @@ from backmix.training.design import design
 from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 from small import reading, small_plan, small_table
 
 LAWFUL = settings(max_examples=25, deadline=None)

@@ -25,8 +25,8 @@ import pytest
 
 from backmix.app.main import main
 from backmix.data.export import write_csv
+from backmix.results.run import Run
 from backmix.serving.bundle import Bundle
-from backmix.workflow import Run
 from small import small_plan, small_table
 
 EPOCHS, STEPS = 4, 8
@@ -189,12 +189,7 @@ def test_row_42_ctrl_c_outside_of_training(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    module = {
-        "audit": "backmix.workflow",
-        "score_baselines": "backmix.scoring.judgement",
-        "render": "backmix.report.render",
-    }[moment]
-    monkeypatch.setattr(f"{module}.{moment}", interrupt)
+    monkeypatch.setattr(f"backmix.workflow.{moment}", interrupt)
     assert command("run", "plan.toml") == 130
     last = capsys.readouterr().err.splitlines()[-1]
     if moment == "audit":  # nothing has begun, so nothing is there to be resumed
@@ -215,7 +210,7 @@ def test_only_the_same_plan_and_data_are_resumed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("backmix.scoring.judgement.score_baselines", interrupt)
+        patch.setattr("backmix.workflow.score_baselines", interrupt)
         assert command("run", "plan.toml") == 130
     before = (plant / "started.json").read_bytes()
     for file, change in (

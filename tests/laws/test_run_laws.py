@@ -15,8 +15,9 @@ import backmix
 from backmix.data.ledger import Ledger
 from backmix.data.sources import Reading
 from backmix.data.table import Table
+from backmix.results.run import Run
 from backmix.training.prepare import prepare
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from small import small_plan, small_table
 
 LAWFUL = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -21,10 +21,11 @@ from backmix.models.heads import heads
 from backmix.models.losses import losses
 from backmix.registry import Registry
 from backmix.report.figures import NARROW, figures
+from backmix.results.run import Run
 from backmix.scoring.metrics import metrics
 from backmix.serving.exporters import exporters
 from backmix.tasks import tasks
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from reports import numbers
 from small import small_plan
 from task_laws import check_baseline, check_decoding, check_names, check_whole_way, prepare_small

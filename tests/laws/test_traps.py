@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from backmix import layers as ours
+from backmix.results.run import Run
 from backmix.serving.runtime import Runtime
-from backmix.workflow import Run
 from small import small_table
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}

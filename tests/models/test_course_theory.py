@@ -9,7 +9,7 @@ from backmix.models import reference
 from backmix.models.architecture import Architecture
 from backmix.models.cells import cells
 from backmix.models.reference import CellForm, Weights, backward, forward
-from backmix.models.size import parameters
+from backmix.models.shape.size import parameters
 
 
 def random_weights(cell: str, features: int, units: int, seed: int = 0) -> Weights:

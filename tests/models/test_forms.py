@@ -17,7 +17,7 @@ from backmix.models.engine import use_engine
 from backmix.models.reference import Network
 from backmix.models.reference.forms import attention_weights
 from backmix.models.reference.forms import outputs as by_reference
-from backmix.models.size import layers, parameters, weight_shapes
+from backmix.models.shape.size import layers, parameters, weight_shapes
 from backmix.models.weights import fits, put_weights, take_weights
 from forms import FORMS, LENGTHS, MASK, PLAIN, B, F, T, inputs, made, make, real, shape_of
 

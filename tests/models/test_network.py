@@ -200,7 +200,7 @@ def test_batch_size_changes_nothing() -> None:
 @pytest.mark.parametrize("cell", cells.names())
 def test_every_cell_builds_stacks_and_counts(cell: str) -> None:
     """Course items 33 and 34, for every registered cell: layers of it stack, and its count of parameters is true."""
-    from backmix.models.size import parameters
+    from backmix.models.shape.size import parameters
 
     shape = Architecture(features=F, cell=cell, units=(4, 3, 2), initializer="orthogonal")
     model = build(shape, seed=0)
@@ -313,7 +313,7 @@ def test_building_says_nothing_and_leaves_the_engine_alone() -> None:
     """Trap Y: no log line, no warning, 64-bit numbers of JAX untouched, and help needs no engine."""
     code = (
         "import sys; from backmix.models import Architecture, ModelPlan, build;"
-        "import backmix.models.size, backmix.models.losses, backmix.models.reference;"
+        "import backmix.models.shape.size, backmix.models.losses, backmix.models.reference;"
         "loaded = {'keras', 'jax', 'pandas', 'tensorflow', 'torch'} & set(sys.modules);"
         "assert not loaded, loaded;"
         "build(Architecture(features=2), seed=0);"

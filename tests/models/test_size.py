@@ -9,7 +9,7 @@ import pytest
 
 from backmix.models import Architecture, build
 from backmix.models.cells import cells
-from backmix.models.size import layers, memory, memory_predict, parameters, weight_shapes
+from backmix.models.shape.size import layers, memory, memory_predict, parameters, weight_shapes
 
 SHAPES = [
     Architecture(features=3, cell="simple_rnn", units=(32,)),

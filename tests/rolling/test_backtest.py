@@ -23,9 +23,9 @@ from backmix.data.tag import Tag
 from backmix.data.windows import WindowSpec, build_windows, fit_scalers
 from backmix.errors import InputError, Interrupted, PlanError
 from backmix.parallel import Workers, spread
-from backmix.rolling.backtest import FOLDS, backtest, set_trial
-from backmix.rolling.fold import FoldJob, FoldResult, play_fold
-from backmix.rolling.outcome import SUMMARY, Backtest
+from backmix.rolling.backtest import FOLDS, backtest, set_up_backtest
+from backmix.rolling.backtest_fold import BacktestFold, BacktestJob, run_fold
+from backmix.rolling.backtest_record import Backtest
 from backmix.training.plan import Plan
 from backmix.training.sections.folds import BacktestPlan, lay_out_folds
 from small import small_batches, small_plan, small_table
@@ -43,8 +43,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Backtest:
     return backtest(small_table(), plan_of(), workers=Workers(2), folder=tmp_path_factory.mktemp("two") / "backtest")
 
 
-def job_of(table: Table, plan: Plan, number: int, folder: Path = Path("nowhere/at/all")) -> FoldJob:
-    return next(job for job in set_trial(table, plan, Path(), folder).jobs if job.number == number)
+def job_of(table: Table, plan: Plan, number: int, folder: Path = Path("nowhere/at/all")) -> BacktestJob:
+    return next(job for job in set_up_backtest(table, plan, Path(), folder).jobs if job.number == number)
 
 
 def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
@@ -133,7 +133,7 @@ def test_scalers_and_rules_of_a_fold_come_from_its_training_rows_alone(number: i
     table, plan = small_table(), plan_of(seeds=1)
     prepared = job_of(table, plan, number).prepared()
     rows = prepared.split.rows(SplitPart.TRAIN)
-    alone = job_of(table, plan, number).seen.rows(rows)
+    alone = job_of(table, plan, number).visible.rows(rows)
     repair = fit_repair(alone, plan.repair, rows=np.ones(len(alone), bool))
     fitted = fit_scalers(repair.apply(alone)[0], prepared.preprocessing.spec, rows=np.ones(len(alone), bool))
     for mine, wanted in zip((prepared.preprocessing.scaler, prepared.preprocessing.target_scaler), fitted, strict=True):
@@ -151,12 +151,10 @@ def test_scalers_and_rules_of_a_fold_come_from_its_training_rows_alone(number: i
 def test_rows_behind_a_fold_change_nothing_of_it(kind: str) -> None:
     """Course item 62, bit for bit: predictions of network and baselines, scores and choices."""
     table, plan = small_table(), plan_of(kind=kind, seeds=1)
-    end = job_of(table, plan, 1).layout.cuts[1]
+    _, end = job_of(table, plan, 1).rows
     values = np.array(table.values)
     values[end:] = np.random.default_rng(1).permutation(values[end:]) * 3.0 + 1.0
-    one, other = (play_fold(job_of(t, plan, 1)) for t in (table, replace(table, values=values)))
-    assert one.frame is not None
-    assert other.frame is not None
+    one, other = (run_fold(job_of(t, plan, 1)).get("fold 1") for t in (table, replace(table, values=values)))
     same(one.frame, other.frame)
     assert timeless(one.summary) == timeless(other.summary)
     assert set(one.frame["model"]) == {"network", "ridge", "mean"}
@@ -169,7 +167,7 @@ def test_one_worker_and_a_resumed_backtest_give_the_bits_of_two_workers(two: Bac
     """Interrupted after the first fold, then gone on with by one worker."""
     where = tmp_path / "backtest"
 
-    def stop(result: FoldResult, count: int) -> None:
+    def stop(result: BacktestFold, count: int) -> None:
         assert count == 4
         raise KeyboardInterrupt
 
@@ -197,14 +195,14 @@ def test_one_worker_and_a_resumed_backtest_give_the_bits_of_two_workers(two: Bac
 @pytest.mark.parametrize("on", ["ray", "dask"])
 def test_a_cluster_gives_the_bits_of_local_workers(two: Backtest, on: Any, tmp_path: Path) -> None:
     """A real cluster of two workers on this machine; nothing of it is left behind."""
-    jobs = [job for job in set_trial(small_table(), plan_of(), Path(), tmp_path / FOLDS).jobs if job.seed == 1]
-    found = spread(play_fold, jobs, Workers(2, on))
-    assert [result.number for result in found] == [1, 2]
-    for result in found:
-        assert result.frame is not None
+    jobs = [job for job in set_up_backtest(small_table(), plan_of(), Path(), tmp_path / FOLDS).jobs if job.seed == 1]
+    results = spread(run_fold, jobs, Workers(2, on))
+    assert [result.number for result in results] == [1, 2]
+    for result in results:
+        frame = result.get("a fold").frame
         wanted = two.predictions
         wanted = wanted[(wanted["fold"] == result.number) & (wanted["seed"] == 1)].reset_index(drop=True)
-        same(result.frame.assign(batch=result.frame["batch"].astype(object)), wanted)
+        same(frame.assign(batch=frame["batch"].astype(object)), wanted)
 
 
 def test_scores_folds_and_duels_are_told(two: Backtest) -> None:
@@ -252,7 +250,7 @@ def test_an_error_in_a_fold_names_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to tell apart") as caught:
         backtest(replace(table, values=values), plan, folder=tmp_path / "backtest")
     assert caught.value.__notes__ == ["This happened in fold 2, seed 1"]
-    assert not (tmp_path / "backtest" / SUMMARY).exists()
+    assert not (tmp_path / "backtest" / Backtest.summary_name).exists()
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,17 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 from backmix.models.network import ModelPlan
-from backmix.rolling.play import play, refit
-from backmix.rolling.record import Refit
-from backmix.rolling.stage import set_stage
+from backmix.results.run import Run
+from backmix.rolling.refit import play_rounds, refit
+from backmix.rolling.refit_record import Refit
+from backmix.rolling.refit_setup import set_up_refit
 from backmix.scoring.rounds import decide, error
 from backmix.scoring.scores import Sampling
 from backmix.serving.bundle import Bundle
 from backmix.training.blocks import pooled
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from frames import numbers, sensor
 from small import small_plan, small_table
 
@@ -114,7 +115,7 @@ def test_the_report_tells_it_in_both_languages(drift: Refit) -> None:
 
 
 def test_a_challenger_that_forgets_is_refused_by_the_bound() -> None:
-    told = play(set_stage(plan_of(bound=0.1, rounds=1), drifting(), None, {})).rounds
+    told = play_rounds(set_up_refit(plan_of(bound=0.1, rounds=1), drifting(), None, {})).rounds
     decision = told[0].decision
     assert not decision.promoted
     assert decision.key == "refit.forgets"
@@ -127,35 +128,35 @@ def test_a_challenger_that_forgets_is_refused_by_the_bound() -> None:
 
 def test_a_plant_that_stays_as_it_is_keeps_its_champion() -> None:
     """Noise must not promote: at 95 % one promotion in two rounds would already be rare."""
-    played = play(set_stage(plan_of(epochs=80, replay=0.3, bound=0.1), plant(np.full(ROWS, 3.0)), None, {}))
+    played = play_rounds(set_up_refit(plan_of(epochs=80, replay=0.3, bound=0.1), plant(np.full(ROWS, 3.0)), None, {}))
     assert [told.decision.promoted for told in played.rounds].count(True) == 0
     assert {told.decision.key for told in played.rounds} <= {"refit.not_better", "refit.same", "refit.forgets"}
-    assert played.champion is played.stage.champion
+    assert played.champion is played.setup.champion
 
 
 @pytest.mark.parametrize("start", ["warm", "fresh"])
 def test_the_future_of_a_round_changes_nothing_in_it(start: str) -> None:
     """Traps J and P: shuffle and disturb everything behind the stretch that round 1 is judged on."""
     table = drifting()
-    stage = set_stage(plan_of(start=start, replay=0.3, bound=0.5), table, None, {})
-    end = stage.layout.cuts[2]
+    setup = set_up_refit(plan_of(start=start, replay=0.3, bound=0.5), table, None, {})
+    end = setup.layout.cuts[2]
     values = np.array(table.values)
     rng = np.random.default_rng(1)
     values[end:] = values[end:][rng.permutation(len(values) - end)] + rng.normal(size=values[end:].shape)
-    other = set_stage(plan_of(start=start, replay=0.3, bound=0.5), replace(table, values=values), None, {})
-    one, two = play(stage).rounds, play(other).rounds
+    other = set_up_refit(plan_of(start=start, replay=0.3, bound=0.5), replace(table, values=values), None, {})
+    one, two = play_rounds(setup).rounds, play_rounds(other).rounds
     assert one[0].to_dict() == two[0].to_dict()
     assert one[1].to_dict() != two[1].to_dict()
 
 
 def test_a_challenger_learns_from_new_and_replayed_rows_and_from_nothing_held_out() -> None:
-    stage = set_stage(plan_of(replay=0.5, bound=0.1), drifting(), None, {})
-    layout, spec = stage.layout, stage.champion.bundle.preprocessing.spec
-    held = np.flatnonzero(layout.held)
+    setup = set_up_refit(plan_of(replay=0.5, bound=0.1), drifting(), None, {})
+    layout, spec = setup.layout, setup.champion.bundle.preprocessing.spec
+    held = np.flatnonzero(layout.held_out)
     assert layout.cuts == (600, 900, 1200, 1500)
     assert held.min() > 400
     for number in (1, 2):
-        known = stage.table.rows(slice(0, layout.cuts[number]))
+        known = setup.table.rows(slice(0, layout.cuts[number]))
         split = layout.divide(number, spec, seed=0, table=known, gap=spec.reach)
         train, validation = split.rows(SplitPart.TRAIN), split.rows(SplitPart.VALIDATION)
         new = slice(layout.cuts[number - 1], layout.cuts[number])
@@ -171,10 +172,10 @@ def test_a_challenger_learns_from_new_and_replayed_rows_and_from_nothing_held_ou
 
 def test_old_rows_that_are_not_replayed_teach_no_ensemble() -> None:
     """A fresh challenger may be an ensemble: it learns from the same rows as one network would."""
-    stage = set_stage(plan_of(start="fresh", replay=0.4, bound=0.1, epochs=1), drifting(), None, {})
-    layout, spec = stage.layout, stage.champion.bundle.preprocessing.spec
-    known = stage.table.rows(slice(0, layout.cuts[2]))
-    plan = stage.plan.model_copy(update={"model": ModelPlan(preprocessing="auto", units=(4,))})
+    setup = set_up_refit(plan_of(start="fresh", replay=0.4, bound=0.1, epochs=1), drifting(), None, {})
+    layout, spec = setup.layout, setup.champion.bundle.preprocessing.spec
+    known = setup.table.rows(slice(0, layout.cuts[2]))
+    plan = setup.plan.model_copy(update={"model": ModelPlan(recipe="auto", units=(4,))})
     prepared = prepare(
         Reading(known, Ledger(read=len(known))),
         plan,
@@ -184,7 +185,7 @@ def test_old_rows_that_are_not_replayed_teach_no_ensemble() -> None:
     assert set(codes[taught].tolist()) == {SplitPart.TRAIN, SplitPart.VALIDATION, SplitPart.PURGED}
     # of the rows of no part only those that kept training and validation apart
     between = taught[codes[taught] == SplitPart.PURGED]
-    assert ((between >= layout.taught(2)[0]) & (between < layout.taught(2)[1])).all()
+    assert ((between >= layout.training_rows(2)[0]) & (between < layout.training_rows(2)[1])).all()
     assert (codes[:FIRST] == SplitPart.PURGED).sum() > 50
 
 
@@ -215,24 +216,24 @@ def test_a_plan_may_name_its_champion_or_a_start_of_the_first_one(champion: Run,
     (tmp_path / "old.backmix").write_bytes(champion.bundle_path.read_bytes())
     plan = plan_of(champion="old.backmix", bound=0.1)
     (tmp_path / "plan.toml").write_text(plan.to_toml())
-    named = set_stage(tmp_path / "plan.toml", table, None, {})
-    assert named.layout.cuts == set_stage(champion.bundle, table, None, {"bound": 0.1}).layout.cuts
+    named = set_up_refit(tmp_path / "plan.toml", table, None, {})
+    assert named.layout.cuts == set_up_refit(champion.bundle, table, None, {"bound": 0.1}).layout.cuts
     assert named.champion.bundle.preprocessing.to_dict() == champion.bundle.preprocessing.to_dict()
     late = replace(table, time=table.time + np.timedelta64(600, "m"))  # type: ignore[operator]
     start = plan_of(bound=0.1).merged({"training": {"warm_start": str(champion.bundle_path), "epochs": 1}})
-    begun = set_stage(start, late, None, {})
+    begun = set_up_refit(start, late, None, {})
     assert begun.champion.bundle.preprocessing.scaler.to_dict() == champion.bundle.preprocessing.scaler.to_dict()
 
 
 def test_old_rows_may_come_by_themselves(champion: Run) -> None:
     table = plant(np.full(ROWS, 3.0))
     old, new = table.rows(slice(0, FIRST)), table.rows(slice(FIRST, ROWS))
-    stage = set_stage(champion.bundle, new, old, {"bound": 0.1, "replay": 0.3})
-    assert stage.layout.old == FIRST
-    np.testing.assert_array_equal(stage.table.values, table.values)
-    assert stage.layout.held.sum() == round(0.2 * FIRST)
+    setup = set_up_refit(champion.bundle, new, old, {"bound": 0.1, "replay": 0.3})
+    assert setup.layout.old == FIRST
+    np.testing.assert_array_equal(setup.table.values, table.values)
+    assert setup.layout.held_out.sum() == round(0.2 * FIRST)
     with pytest.raises(InputError, match=r"the new data begins at 2026-03-01T00:00:00, before the old data ends"):
-        set_stage(champion.bundle, old, new, {})
+        set_up_refit(champion.bundle, old, new, {})
 
 
 @pytest.mark.parametrize(
@@ -253,15 +254,15 @@ def test_tables_that_make_no_round_are_refused(
     champion: Run, data: slice, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        set_stage(champion.bundle, plant(np.full(ROWS, 3.0)).rows(data), None, settings)
+        set_up_refit(champion.bundle, plant(np.full(ROWS, 3.0)).rows(data), None, settings)
 
 
 def test_a_champion_of_other_tags_or_without_a_clock_is_refused(champion: Run) -> None:
     with pytest.raises(InputError, match="F101"):
-        set_stage(champion.bundle, small_table(), None, {})
+        set_up_refit(champion.bundle, small_table(), None, {})
     table = replace(plant(np.full(ROWS, 3.0)), time=None)
     with pytest.raises(InputError, match=r"lost|clock|time"):
-        set_stage(champion.bundle, table, None, {})
+        set_up_refit(champion.bundle, table, None, {})
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,9 @@ def test_a_stretch_without_labels_is_no_end(champion: Run) -> None:
     table = plant(np.full(ROWS, 3.0))
     values = np.array(table.values)
     values[480:780, 2] = np.nan
-    played = play(set_stage(champion.bundle, replace(table, values=values), None, {"every": 300, "bound": 0.1}))
+    played = play_rounds(
+        set_up_refit(champion.bundle, replace(table, values=values), None, {"every": 300, "bound": 0.1})
+    )
     first = played.rounds[0].decision
     assert (first.promoted, first.key) == (False, "refit.skipped")
     assert "there was no challenger" in first.reason()
@@ -363,7 +366,7 @@ def test_classes_are_refitted_too() -> None:
         evaluation={"baselines": ["majority"], "resamples": 50},
         refit={"first": 0.4, "every": 150, "replay": 0.2, "bound": 0.5, "rounds": 1},
     )
-    told = play(set_stage(plan, small_table(840, classes=True), None, {})).rounds[0]
+    told = play_rounds(set_up_refit(plan, small_table(840, classes=True), None, {})).rounds[0]
     assert told.baseline_name == "majority"
     assert told.decision.growth is not None
     assert 0 <= told.in_charge.value <= 1  # type: ignore[union-attr]

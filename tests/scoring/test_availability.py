@@ -21,12 +21,14 @@ from backmix.data.sources import ReadPlan
 from backmix.data.table import Table
 from backmix.data.windows import Known, Windows
 from backmix.errors import LeakageError, PlanError
+from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.scoring.leakage.availability import audit_labels, rule, text
 from backmix.tasks.shared.past_targets import PastTargets
 from backmix.training.plan import Plan
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import reading, small_plan, small_table, small_task
 
 PAST = {"kind": "soft_sensor", "target": "quality"}

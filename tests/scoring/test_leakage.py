@@ -20,7 +20,8 @@ from backmix.errors import LeakageError, PlanError
 from backmix.scoring.leakage.audit import audit_run, future, refuse, scaler_rows, split_overlap, target_copies
 from backmix.scoring.leakage.copies import find_copies
 from backmix.training.plan import Plan
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 from frames import lagged_table, windows_of
 
 

@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from backmix.app.main import build
+from backmix.results.run import Run
 from backmix.serving.bundle import Bundle
 from backmix.serving.history import score_history
 from backmix.serving.runtime import Runtime
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from small import small_plan, small_table
 
 FIXTURES = sorted((Path(__file__).parent.parent / "fixtures").glob("*.*"))

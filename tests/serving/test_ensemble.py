@@ -20,14 +20,16 @@ from backmix.errors import BundleError, InputError
 from backmix.models.ensemble import Ensemble
 from backmix.models.kernels import available
 from backmix.parallel import Workers
+from backmix.results.run import Run
 from backmix.serving.archive import pack, unpack
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
 from backmix.training.blocks import Blocks
 from backmix.training.design import design
 from backmix.training.ensemble import ensemble_blocks, fit_model
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import small_batches, small_plan, small_table, small_task
 
 native_only = pytest.mark.skipif(not available(), reason="the kernels were not built")

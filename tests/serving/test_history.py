@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backmix.errors import InputError, StorageError
+from backmix.results.run import Run
 from backmix.serving import history
 from backmix.serving.history import score_history
 from backmix.serving.runtime import Runtime
-from backmix.workflow import Run
 from small import small_table
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from backmix.errors import BundleError, PlanError
 from backmix.models.intervals.bands import Bands, ClassSets
+from backmix.results.run import Run
 from backmix.serving.archive import pack
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
-from backmix.workflow import Run
 from small import small_plan, small_table
 
 

@@ -16,11 +16,11 @@ from backmix.models.engine import use_engine
 from backmix.models.kernels import available
 from backmix.models.network import build
 from backmix.models.weights import take_weights
+from backmix.results.run import Run
 from backmix.serving.archive import pack, unpack
 from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import exporters
 from backmix.serving.runtime import Runtime
-from backmix.workflow import Run
 from small import small_table
 
 native_only = pytest.mark.skipif(not available(), reason="the kernels were not built")

@@ -18,6 +18,7 @@ from backmix.models.members.novelty import Ellipse, finest, needed, threshold
 from backmix.report.alarms import alarm_scores, alarms
 from backmix.report.data import ReportData
 from backmix.report.figures import figures
+from backmix.results.run import Run
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.serving.bundle import Bundle
@@ -25,8 +26,9 @@ from backmix.simple import fit_baselines
 from backmix.tasks import Outcome
 from backmix.tasks.anomaly_detection import crossed
 from backmix.training.plan import Plan, PlanFaults
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import reading
 
 ROWS = 900

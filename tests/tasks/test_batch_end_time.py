@@ -13,12 +13,14 @@ from backmix.data.progress import left, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import BackmixError, InputError, PlanError
+from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run
 from backmix.serving.runtime import Runtime
 from backmix.simple import fit_baselines
 from backmix.training.predict import predict_network
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from batches import batch_plan, batch_table
 from small import reading
 

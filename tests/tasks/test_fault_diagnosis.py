@@ -14,6 +14,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 from backmix.models.network import build
+from backmix.results.run import Run
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.serving.bundle import Bundle
@@ -25,8 +26,9 @@ from backmix.training.design import design
 from backmix.training.fitting.feed import Feed
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import predict_network
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import reading, small_plan, small_table
 
 NAMES = ("normal", "hot", "stuck", "leak", "surge")

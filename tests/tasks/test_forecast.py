@@ -15,12 +15,14 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import BackmixError, InputError, PlanError
+from backmix.results.run import Run
 from backmix.scoring.judgement import free_runs
 from backmix.scoring.leakage.audit import audit_run
 from backmix.simple import fit_baselines
 from backmix.training.predict import rolled
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import reading, small_plan, small_table
 
 A, B = 0.9, 0.5

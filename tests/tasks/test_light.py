@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backmix.results.run import Run
 from backmix.serving.runtime import Runtime
 from backmix.tasks import tasks
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from small import small_batches, small_task
 from task_laws import check_whole_way
 

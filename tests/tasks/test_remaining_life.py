@@ -13,11 +13,13 @@ from backmix.data.progress import left
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
+from backmix.results.run import Run
 from backmix.scoring.judgement import baseline_frame
 from backmix.simple import fit_baselines
 from backmix.training.plan import Plan, PlanFaults
-from backmix.training.prepare import Prepared, prepare
-from backmix.workflow import Run, fit
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from batches import batch_plan, batch_table
 from small import reading, small_table
 

@@ -13,7 +13,8 @@ from backmix.data.reading import Reading
 from backmix.data.split import SplitPart, rejoined
 from backmix.data.windows import Windows
 from backmix.training.blocks import block_windows, pool, pooled
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 from small import small_batches, small_plan, small_table, small_task
 
 

@@ -21,6 +21,7 @@ from backmix.models.body.carried import build_stateful, copy_weights
 from backmix.models.network import build
 from backmix.models.reference.forms import outputs
 from backmix.models.weights import take_weights
+from backmix.results.run import Run
 from backmix.serving.bundle import Bundle
 from backmix.serving.history import score_history
 from backmix.serving.runtime import Runtime
@@ -30,7 +31,7 @@ from backmix.training.fitting.fit import fit_network
 from backmix.training.fitting.lanes import LaneFeed, assign_to_lanes, stretches_of
 from backmix.training.prepare import prepare
 from backmix.training.sections.settings import FitSettings
-from backmix.workflow import Run, fit
+from backmix.workflow import fit
 from small import reading, small_plan, small_table
 
 SHAPE = Architecture(features=3, lookback=6, units=(4,))

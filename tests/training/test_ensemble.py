@@ -36,7 +36,8 @@ from backmix.training.networks import Making
 from backmix.training.parts import candidates, fitting
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
-from backmix.training.prepare import Prepared, prepare
+from backmix.training.prepare import prepare
+from backmix.training.prepared import Prepared
 from small import small_batches, small_plan, small_table, small_task
 
 AUTO = {"recipe": "auto", "units": [4]}

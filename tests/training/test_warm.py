@@ -14,9 +14,10 @@ import pytest
 
 from backmix.data.tag import Tag
 from backmix.errors import BundleError, InputError, LeakageError, PlanError, TrainingError
+from backmix.results.run import Run
 from backmix.serving.bundle import Bundle
-from backmix.training.warm import GENTLE, Period
-from backmix.workflow import Run, fit
+from backmix.training.fitting.warm import GENTLE, Period
+from backmix.workflow import fit
 from small import small_plan, small_table
 
 OLD_ROWS = 420

@@ -20,16 +20,18 @@ from backmix.app.main import main
 from backmix.data.export import write_csv
 from backmix.data.table import Table
 from backmix.errors import InputError, Interrupted, PlanError, TrainingError
+from backmix.folds import FoldResult
 from backmix.training.design import design
 from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import predict_outcome
-from backmix.training.sections.space import Range, changed
-from backmix.tuning import search, stage
+from backmix.training.sections.space import Range
+from backmix.tuning import search, setup
 from backmix.tuning.record import Search, TrialRow
 from backmix.tuning.search import tune
-from backmix.tuning.stage import set_stage
-from backmix.tuning.trial import FoldJob, FoldResult
+from backmix.tuning.setup import set_up_search
+from backmix.tuning.space import changed
+from backmix.tuning.trial import FoldError, TrialJob
 from small import reading, small_plan, small_table
 
 RATE = "training.learning_rate"
@@ -59,18 +61,19 @@ def told(found: Search) -> list[dict[str, Any]]:
     return [{key: value for key, value in asdict(row).items() if key != "seconds"} for row in found.rows]
 
 
-def surrogate(job: FoldJob) -> FoldResult:
+def surrogate(job: TrialJob) -> FoldResult[FoldError]:
     """What a fold would give, without training: best at a learning rate of 10^-1.5, fold 2 harder than fold 1."""
     rate = job.plan.training.learning_rate
     rate = 1e-3 if rate == "auto" else rate
     worse = 0.5 if job.plan.model.cell == "simple_rnn" else 0.0
-    return FoldResult(abs(math.log10(rate) + 1.5) + 0.1 * job.number + worse + 0.05, 0.01, metric="rmse", unit="%")
+    error = abs(math.log10(rate) + 1.5) + 0.1 * (job.number - 1) + worse + 0.05
+    return FoldResult(job.number, job.seed, 0.01, FoldError(error, metric="rmse", unit="%"))
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials that take no time: everything but the training itself is as it is."""
-    monkeypatch.setattr(search, "run_fold", surrogate)
+    monkeypatch.setattr(search, "run_trial", surrogate)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,7 @@ def test_the_same_check_catches_a_search_that_sees_the_test_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It must be able to fail: here the rows are no longer cut off."""
-    monkeypatch.setattr(stage, "known_rows", lambda table, plan: np.ones(len(table), bool))
+    monkeypatch.setattr(setup, "known_rows", lambda table, plan: np.ones(len(table), bool))
     leaking = tune(small_table(), plan_of(trials=1), folder=tmp_path / "leaking")
     other = tune(
         with_rows(small_table(), slice(FIRST_TEST_ROW, None), None), plan_of(trials=1), folder=tmp_path / "other"
@@ -129,12 +132,12 @@ def test_nothing_of_a_search_tells_a_score_of_the_test_part(found: Search) -> No
 
 def test_the_error_of_a_trial_is_that_of_networks_trained_on_each_fold(found: Search) -> None:
     """By hand: the folds as they are cut, a network for each, scikit-learn's error on the windows of the stretch."""
-    ready = set_stage(reading(small_table()), plan_of())
+    ready = set_up_search(reading(small_table()), plan_of())
     for row in (found.rows[0], next(row for row in found.rows[1:] if row.error is not None)):
         plan = changed(plan_of(), row.settings)
         errors = []
-        for number in range(2):
-            prepared = ready.prepared(number, plan)
+        for number in (1, 2):
+            prepared = ready.job(number, plan).prepared()
             chosen = design(prepared)
             model = fit_network(chosen.architecture, *prepared.training_samples, settings=chosen.settings).model
             values = predict_outcome(model, prepared.task, prepared.test).values
@@ -144,19 +147,19 @@ def test_the_error_of_a_trial_is_that_of_networks_trained_on_each_fold(found: Se
 
 
 def test_the_rows_between_two_parts_of_a_fold_are_those_of_the_plan() -> None:
-    ready = set_stage(reading(small_table()), plan_of(split={"gap": 9}))
-    prepared = ready.prepared(1, ready.plan)
+    ready = set_up_search(reading(small_table()), plan_of(split={"gap": 9}))
+    prepared = ready.job(2, ready.plan).prepared()
     assert prepared.test.target_rows.min() - prepared.validation.target_rows.max() == 10
 
 
 def test_folds_follow_one_another_in_time_and_scalers_are_their_own() -> None:
-    ready = set_stage(reading(small_table()), plan_of(folds=3))
+    ready = set_up_search(reading(small_table()), plan_of(folds=3))
     ends, centers = [], []
-    for number in range(3):
-        prepared = ready.prepared(number, ready.plan)
+    for number in (1, 2, 3):
+        prepared = ready.job(number, ready.plan).prepared()
         taught = np.concatenate([prepared.train.target_rows, prepared.validation.target_rows])
         assert taught.max() < prepared.test.target_rows.min() - prepared.preprocessing.spec.reach + 1
-        np.testing.assert_array_equal(prepared.test.target_rows, ready.judged[number])
+        np.testing.assert_array_equal(prepared.test.target_rows, ready.judged[number - 1])
         ends.append(int(prepared.test.target_rows.max()))
         centers.append(tuple(prepared.preprocessing.scaler.center))
     assert ends == sorted(ends)
@@ -268,12 +271,12 @@ def test_settings_that_were_tried_are_not_tried_again(tmp_path: Path) -> None:
 def test_a_trial_that_cannot_be_trained_is_told_and_the_search_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(job: FoldJob) -> FoldResult:
+    def failing(job: TrialJob) -> FoldResult[FoldError]:
         if job.plan.model.cell == "simple_rnn":
-            return FoldResult(None, 0.0, fault=TrainingError("training.no_validation", where="small"))
+            return FoldResult(job.number, job.seed, 0.0, fault=TrainingError("training.no_validation", where="small"))
         return surrogate(job)
 
-    monkeypatch.setattr(search, "run_fold", failing)
+    monkeypatch.setattr(search, "run_trial", failing)
     found = tune(small_table(), plan_of(trials=8), folder=tmp_path / "tune")
     failed = [row for row in found.rows if row.settings.get("model.cell") == "simple_rnn"]
     assert failed
@@ -284,7 +287,7 @@ def test_a_trial_that_cannot_be_trained_is_told_and_the_search_goes_on(
 def test_settings_that_do_not_fit_together_are_a_trial_that_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "run_fold", surrogate)
+    monkeypatch.setattr(search, "run_trial", surrogate)
     space = dict.fromkeys(("model.cell", "model.dropout", "model.summaries", RATE), "fixed")
     plan = plan_of(trials=8, space=space | {"training.clipvalue": [0.5], "training.clipnorm": [1.0, 2.0]})
     with pytest.raises(PlanError, match="clipvalue"):
@@ -311,10 +314,10 @@ def test_a_plan_that_cannot_be_trained_is_refused_with_the_fold(tmp_path: Path) 
 def test_a_killed_search_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, at: str
 ) -> None:
-    calls: list[FoldJob] = []
+    calls: list[TrialJob] = []
 
-    def kill(after: int | None) -> Callable[[FoldJob], FoldResult]:
-        def one(job: FoldJob) -> FoldResult:
+    def kill(after: int | None) -> Callable[[TrialJob], FoldResult[FoldError]]:
+        def one(job: TrialJob) -> FoldResult[FoldError]:
             if len(calls) == after:
                 raise KeyboardInterrupt
             calls.append(job)
@@ -323,14 +326,14 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(
         return one
 
     settings = {"storage": str(tmp_path / name), "pruner": "none"}
-    monkeypatch.setattr(search, "run_fold", kill(None))
+    monkeypatch.setattr(search, "run_trial", kill(None))
     whole = tune(small_table(), plan_of(trials=12), folder=tmp_path / "whole", settings={"pruner": "none"})
     assert len(calls) == 24
     calls.clear()
-    monkeypatch.setattr(search, "run_fold", kill(8 if at == "between trials" else 19))
+    monkeypatch.setattr(search, "run_trial", kill(8 if at == "between trials" else 19))
     with pytest.raises(Interrupted, match=r"the search was interrupted; trials that are over are kept"):
         tune(small_table(), plan_of(trials=12), folder=tmp_path / "cut", settings=settings)
-    monkeypatch.setattr(search, "run_fold", kill(None))
+    monkeypatch.setattr(search, "run_trial", kill(None))
     done = len(calls) // 2
     resumed = tune(small_table(), plan_of(trials=12), folder=tmp_path / "cut", settings=settings, resume=True)
     assert told(resumed) == told(whole)
@@ -525,7 +528,7 @@ def test_a_search_that_cannot_be_is_refused_before_anything_is_made(
 
 def test_only_what_the_plan_leaves_open_is_searched() -> None:
     def names(**changes: Any) -> set[str]:
-        return {knob.name for knob in set_stage(reading(small_table()), plan_of(space={}, **changes)).space}
+        return {knob.name for knob in set_up_search(reading(small_table()), plan_of(space={}, **changes)).space}
 
     base = {"model.cell", "model.dropout", "model.summaries", RATE}
     assert names() == base, "units, batch size and lookback are said in the plan"
@@ -548,7 +551,7 @@ def test_a_space_may_be_written_without_quotes_and_holds_what_the_plan_says() ->
         training.learning_rate = { low = 1e-5, high = 1e-4 }
     """)
     assert plan.tune.space["training.learning_rate"] == Range(low=1e-5, high=1e-4)
-    ready = set_stage(reading(small_table()), plan)
+    ready = set_up_search(reading(small_table()), plan)
     by_name = {knob.name: knob for knob in ready.space}
     assert by_name["windows.lookback"].labelled().keys() == {4, 7, 6}
     assert ready.start["windows.lookback"] == 6
@@ -562,26 +565,26 @@ def test_rows_in_front_of_a_trial_that_another_lookback_cannot_answer_are_judged
     batch = np.repeat(np.arange(14, dtype=np.int32), 30)
     table = replace(small_table(), batch=batch, batch_names=tuple(f"B{n}" for n in range(14)))
     plan = plan_of(split={"kind": "batch"}, space={"windows.lookback": [3, 20]})
-    ready = set_stage(reading(table), plan)
+    ready = set_up_search(reading(table), plan)
     lookback = next(knob for knob in ready.space if knob.name == "windows.lookback")
     assert set(lookback.labelled()) == {3, 20, 6}
-    for number, rows in enumerate(ready.judged):
+    for number, rows in enumerate(ready.judged, start=1):
         assert len(rows)
         assert (rows % 30 >= 19).all()
-        short = ready.prepared(number, changed(plan, {"windows.lookback": 3})).test
+        short = ready.job(number, changed(plan, {"windows.lookback": 3})).prepared().test
         assert len(short) > len(rows)
         assert np.isin(rows, short.target_rows).all()
 
 
 def test_a_lookback_that_a_fold_has_no_room_for_is_left_out_and_told_or_refused_where_the_plan_names_it() -> None:
     table, plan = small_table(700), plan_of(space={}, windows={"lookback": "auto"})
-    ready = set_stage(reading(table), plan)
+    ready = set_up_search(reading(table), plan)
     lookback = next(knob for knob in ready.space if knob.name == "windows.lookback")
     assert set(ready.left_out) == {40, 60, 120}
     assert set(lookback.labelled()) == {5, 10, 20}
     assert [len(rows) for rows in ready.judged] == [186, 187], "the rows before make room for every one"
     with pytest.raises(InputError) as fault:
-        set_stage(reading(table), plan_of(space={"windows.lookback": [60]}))
+        set_up_search(reading(table), plan_of(space={"windows.lookback": [60]}))
     assert fault.value.__notes__ == [
         "This is about lookback = 60 rows of [tune.space], in fold 1 of 2. Leave it out "
         "there. Fewer folds leave more training rows: [tune] folds (--folds)"

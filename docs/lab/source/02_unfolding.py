@@ -106,7 +106,7 @@ sketch({"|dL/dU|": [np.abs(share).sum() for share in shares]}, x=list(range(1, T
 
 # %%
 from backmix.models.architecture import Architecture
-from backmix.models.size import memory
+from backmix.models.shape.size import memory
 
 for rows in (10, 50, 100, 500, 1000):
     shape = Architecture(features=10, lookback=rows, cell="lstm", units=(64,))

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from backmix.data.dead_time import Scan
     from backmix.data.ledger import Ledger
     from backmix.data.sources import Reading
+    from backmix.results.run import Run
     from backmix.serving.bundle import Bundle
     from backmix.training.design import Design
-    from backmix.training.prepare import Prepared
-    from backmix.workflow import Run
+    from backmix.training.prepared import Prepared
 
 
 def show_run(run: Run, *, as_json: bool) -> None:
@@ -98,7 +98,7 @@ def show_advice(prepared: Prepared, design: Design, *, dead_times: Scan | None, 
     known, and the dead times of the inputs."""
     from backmix.app.advice import show_counsel
     from backmix.app.delays import delays_to_dict, show_delays
-    from backmix.models.size import memory, parameters
+    from backmix.models.shape.size import memory, parameters
     from backmix.scoring.leakage.availability import rule, text, texts
     from backmix.training.advice.counsel import of_run
     from backmix.training.advice.course_rules import SETTING
@@ -142,8 +142,8 @@ def _value(value: Any) -> str:
 
 def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     """Tags with units, network, scores and verdict of a bundle."""
-    from backmix.models.forms import describe
-    from backmix.models.size import parameters
+    from backmix.models.shape.forms import describe
+    from backmix.models.shape.size import parameters
 
     task, a = bundle.preprocessing.task, bundle.architecture
     if as_json:

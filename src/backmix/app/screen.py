@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from backmix.storage import json_ready
 
 
 def show_json(value: Any) -> None:
     """One JSON document on stdout; a number that is not finite becomes null."""
-    print(json.dumps(_plain(value), ensure_ascii=False, indent=1, default=str))
+    print(json.dumps(json_ready(value), ensure_ascii=False, indent=1, default=str))
 
 
 def show_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
@@ -67,13 +69,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if hasattr(value, "item") and not isinstance(value, str) else value

@@ -138,6 +138,11 @@ class ReadPlan(PlanSection):
                 raise ValueError(say("read.plan_tag_twice", tag=name))
         return self
 
+    def of_file(self, path: str | os.PathLike[str]) -> ReadPlan:
+        """The same rules for another file, wherever the table came from before."""
+        elsewhere = dict.fromkeys((*_SOURCES, "protocol", "query"))
+        return self.model_copy(update=elsewhere | {"file": os.fspath(path)})
+
     @property
     def limit(self) -> int:
         """The most bytes that are read."""
@@ -161,3 +166,8 @@ class Reading:
 
     table: Table
     ledger: Ledger
+
+    @classmethod
+    def of(cls, table: Table) -> Reading:
+        """A table that was made in memory: all of its rows were read, and nothing was done to them."""
+        return cls(table, Ledger(read=len(table)))

@@ -20,15 +20,15 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Windows, build_windows
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
-from backmix.models.forms import beyond_light
 from backmix.models.network import build
 from backmix.models.reference import Network
 from backmix.models.reference.steps import STEPS
-from backmix.models.size import parameters
+from backmix.models.shape.forms import beyond_light
+from backmix.models.shape.size import parameters
 from backmix.models.weights import put_weights, take_weights
 from backmix.tasks import Task
 from backmix.training.predict import BLOCK, predict_arrays
-from backmix.training.prepare import Prepared
+from backmix.training.prepared import Prepared
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

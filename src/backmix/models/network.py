@@ -11,22 +11,22 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from backmix.errors import PlanError
-from backmix.models.architecture import (
-    MOST_DROPOUT,
-    MOST_HEADS,
-    MOST_LAYERS,
-    MOST_MEMBERS,
-    MOST_NOISE,
-    MOST_UNITS,
-    Architecture,
-)
+from backmix.models.architecture import Architecture
 from backmix.models.body.encoders import Encoded, encode
 from backmix.models.body.seeds import Seeds
 from backmix.models.body.summaries import summarise
 from backmix.models.cells import ACTIVATIONS, INITIALIZERS, cells, initializer
 from backmix.models.engine import use_engine
 from backmix.models.heads import heads
-from backmix.models.size import weight_shapes
+from backmix.models.shape.network_shape import (
+    MOST_DROPOUT,
+    MOST_HEADS,
+    MOST_LAYERS,
+    MOST_MEMBERS,
+    MOST_NOISE,
+    MOST_UNITS,
+)
+from backmix.models.shape.size import weight_shapes
 from backmix.models.weights import variable_name
 from backmix.section import PlanSection
 from backmix.text import say

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backmix.models.architecture import Architecture
 from backmix.models.ensemble import Ensemble
-from backmix.models.size import weight_shapes
+from backmix.models.shape.size import weight_shapes
 
 Weights = Mapping[str, NDArray[Any]]
 

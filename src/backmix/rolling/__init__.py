@@ -2,6 +2,6 @@
 
 In: a plan with its table, and for a refit the bundle in charge.
 Out: a `Backtest` or a `Refit`: a folder with every fold or round, scores, and a verdict.
-A backtest learns everything anew in every fold (`backtest`, `fold`). A refit plays champion and challengers
-forward round by round (`play`): who takes over was judged on rows that nobody had learned from.
+A backtest learns everything anew in every fold (`backtest`, `backtest_fold`). A refit plays champion and challengers
+forward round by round (`refit`): who takes over was judged on rows that neither had learned from.
 """

@@ -5,9 +5,9 @@ compares network and baselines over all of them.
 
     import backmix
     from backmix.parallel import Workers
-    found = backmix.backtest(None, "plan.toml", workers=Workers(2))
-    print(found.verdict)
-    found.predictions.groupby(["fold", "seed", "model"]).size()
+    result = backmix.backtest(None, "plan.toml", workers=Workers(2))
+    print(result.verdict)
+    result.predictions.groupby(["fold", "seed", "model"]).size()
 
 However many workers there are, and wherever, the results are the same: every fold is a process of its
 own with one thread.
@@ -15,32 +15,36 @@ own with one thread.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backmix.data.resample import check_clock, resample
-from backmix.errors import Interrupted, PlanError
+from backmix.errors import Interrupted
+from backmix.folds import FoldResult
 from backmix.parallel import HERE, Workers, spread
-from backmix.rolling.fold import FOLD, FoldJob, FoldResult, keep_fold, play_fold, read_fold
-from backmix.rolling.outcome import SUMMARY, Backtest, record_backtest
+from backmix.results.claim import check_claimable, claim, run_folder, unfinished_folder
+from backmix.results.reading import reading_of
+from backmix.rolling.backtest_fold import FOLD, BacktestFold, BacktestJob, run_fold
+from backmix.rolling.backtest_record import Backtest, record_backtest
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import start_of
 from backmix.simple import baselines
-from backmix.storage import hold, loud, write_atomic
+from backmix.storage import hold, loud
 from backmix.tasks import Task
 from backmix.text import say
 from backmix.training.design import design
 from backmix.training.plan import Plan
-from backmix.training.prepare import check_target
+from backmix.training.prepare import check_target, on_grid
 from backmix.training.sections.folds import FoldLayout, lay_out_folds
-from backmix.workflow import RUNS, STARTED, fingerprint, reading_of, run_folder
 
 FOLDS = "folds"
+
+Watch = Callable[[BacktestFold, int], None]
+"""Told every finished fold, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,7 @@ class BacktestSetup:
     plan: Plan
     layout: FoldLayout
     task: Task
-    jobs: tuple[FoldJob, ...]
+    jobs: tuple[BacktestJob, ...]
 
 
 def backtest(
@@ -61,7 +65,7 @@ def backtest(
     workers: Workers = HERE,
     folder: Path | str | None = None,
     resume: bool = False,
-    watch: Callable[[FoldResult, int], None] | None = None,
+    watch: Watch | None = None,
 ) -> Backtest:
     """Try a plan on the folds that its ``[backtest]`` lays out, and compare network and baselines.
 
@@ -80,32 +84,42 @@ def backtest(
         plan = Plan.load(plan)
     if settings:
         plan = plan.merged({"backtest": dict(settings)})
-    where = Path(folder) if folder is not None else _folder(name, resume=resume)
-    if resume and not (where / STARTED).exists():
-        raise PlanError("workflow.nothing_to_resume", where=where)
-    if (where / SUMMARY).exists():
-        raise PlanError("backtest.finished", where=where)
-    trial = set_trial(data, plan, base, (where / FOLDS).absolute())  # workers may stand elsewhere
+    if folder is not None:
+        where = Path(folder)
+    else:
+        where = unfinished_folder(name, Backtest.summary_name) if resume else run_folder(name)
+    check_claimable(where, resume=resume, summary=Backtest.summary_name, finished="backtest.finished")
+    setup = set_up_backtest(data, plan, base, (where / FOLDS).absolute())  # workers may stand elsewhere
     with hold(where):
-        _begin(where, trial, resume=resume)
-        return _run(where, trial, workers, watch)
+        claim(where, plan, setup.jobs[0].table, resume=resume)
+        with loud(where):
+            if not resume and (where / FOLDS).exists():
+                shutil.rmtree(where / FOLDS)
+            (where / FOLDS).mkdir(exist_ok=True)
+        return _run(where, setup, workers, watch)
 
 
-def set_trial(data: Any, plan: Plan, base: Path, folder: Path) -> BacktestSetup:
+def set_up_backtest(data: Any, plan: Plan, base: Path, folder: Path) -> BacktestSetup:
     """The jobs of a backtest, after all that can be refused was: the first, smallest fold is prepared for it."""
-    for name in plan.evaluation.baselines or ():
-        baselines.get(name)
+    baselines.check(plan.evaluation.baselines or ())
     reading = reading_of(data, plan, base)
     check_target(reading, plan.the_task.targets)
     target = Task.of(plan.the_task).target
-    table = target.adapt(reading.table)
-    check_clock(table, plan.repair)
-    table = resample(table, plan.repair).table
+    table = on_grid(reading.table, plan).table
     lookback = target.auto_lookback if plan.windows.lookback == "auto" else plan.windows.lookback
     layout = lay_out_folds(table, plan.backtest, whole=target.whole_batches or lookback in ("batch", "elapsed"))
     start = start_of(plan, base)
     jobs = tuple(
-        FoldJob(table, plan, layout, number, seed, start, folder / f"fold-{number:02d}-seed-{seed}")
+        BacktestJob(
+            table=table,
+            plan=plan.merged({"training": {"seed": plan.training.seed + seed - 1}}),
+            number=number,
+            rows=layout.rows(number, table),
+            divide=partial(layout.divide, number),
+            start=start,
+            seed=seed,
+            folder=folder / f"fold-{number:02d}-seed-{seed}",
+        )
         for number in range(1, layout.count + 1)
         for seed in range(1, plan.backtest.seeds + 1)
     )
@@ -115,50 +129,23 @@ def set_trial(data: Any, plan: Plan, base: Path, folder: Path) -> BacktestSetup:
     return BacktestSetup(plan, layout, prepared.task, jobs)
 
 
-def _folder(name: str, *, resume: bool) -> Path:
-    """A new folder under ``runs/``, or the newest one that holds an unfinished backtest."""
-    if not resume:
-        return run_folder(name)
-    begun = [path for path in RUNS.glob(f"{name}*") if (path / STARTED).exists() and not (path / SUMMARY).exists()]
-    if not begun:
-        raise PlanError("workflow.nothing_to_resume", where=RUNS / name)
-    return max(begun, key=lambda path: (path / STARTED).stat().st_mtime)
+def _run(folder: Path, setup: BacktestSetup, workers: Workers, watch: Watch | None) -> Backtest:
+    folders = {(job.number, job.seed): job.folder for job in setup.jobs}
+    unfinished = [job for job in setup.jobs if BacktestFold.load(job.folder) is None]
 
-
-def _begin(folder: Path, trial: BacktestSetup, *, resume: bool) -> None:
-    """Keep plan and fingerprint of the data; refuse to go on with folds of others, clear away what was left."""
-    now = json.dumps({"plan": trial.plan.to_toml(), "data": fingerprint(trial.jobs[0].table)}, indent=1)
-    kept = folder / STARTED
-    if resume and kept.read_text("utf-8") != now:
-        raise PlanError("workflow.other_run", where=folder)
-    with loud(folder):
-        if not resume and (folder / FOLDS).exists():
-            shutil.rmtree(folder / FOLDS)
-        (folder / FOLDS).mkdir(exist_ok=True)
-    write_atomic(kept, now)
-    write_atomic(folder / "plan.toml", trial.plan.to_toml())
-
-
-def _run(
-    folder: Path, trial: BacktestSetup, workers: Workers, watch: Callable[[FoldResult, int], None] | None
-) -> Backtest:
-    todo = [job for job in trial.jobs if read_fold(job.folder) is None]
-
-    def arrived(result: FoldResult) -> None:
-        if result.fault is not None:
-            result.fault.add_note(say("backtest.in_fold", fold=result.number, seed=result.seed))
-            raise result.fault
-        own = folder / FOLDS / f"fold-{result.number:02d}-seed-{result.seed}"
+    def keep(result: FoldResult[BacktestFold]) -> None:
+        fold = result.get(say("backtest.in_fold", fold=result.number, seed=result.seed))
+        own = folders[fold.number, fold.seed]
         if not (own / FOLD).exists():
-            keep_fold(result, own)
+            fold.save(own)
         if watch is not None:
-            watch(result, len(trial.jobs))
+            watch(fold, len(setup.jobs))
 
     try:
-        spread(play_fold, todo, workers, watch=arrived, apart=True)
-        # read back even what was just found, so that a backtest that was resumed is the same as one that was not
-        found = [read_fold(job.folder) for job in trial.jobs]
+        spread(run_fold, unfinished, workers, watch=keep, apart=True)
+        # read back even what has just been computed: a backtest that was resumed must equal one that was not
+        folds = [fold for job in setup.jobs if (fold := BacktestFold.load(job.folder)) is not None]
     except KeyboardInterrupt:
-        done = sum(read_fold(job.folder) is not None for job in trial.jobs)
-        raise Interrupted("backtest.interrupted", where=folder, done=done, count=len(trial.jobs)) from None
-    return record_backtest(folder, trial.plan, trial.layout, trial.task, [one for one in found if one is not None])
+        done = sum(BacktestFold.load(job.folder) is not None for job in setup.jobs)
+        raise Interrupted("backtest.interrupted", where=folder, done=done, count=len(setup.jobs)) from None
+    return record_backtest(folder, setup.plan, setup.layout, setup.task, folds)

@@ -1,7 +1,7 @@
-"""A model that may be in charge, and how one is taught.
+"""A model that may be in charge, and how one is trained.
 
-This module trains a challenger as a run trains its network, and lets any model tell about any rows of
-a table that is known up to some moment.
+This module trains a challenger as a run trains its model, and lets any model predict any rows of a table
+that is known up to some moment.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backmix.data.ledger import Ledger
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.data.windows import Windows
 from backmix.errors import InputError
+from backmix.results.summary import trained_on
 from backmix.scoring.predictions import prediction_frame
 from backmix.serving.bundle import Bundle
 from backmix.training.design import design
+from backmix.training.fitting.warm import Start
 from backmix.training.plan import Plan
 from backmix.training.predict import calibrate, predict_outcome
-from backmix.training.prepare import Divide, Prepared, prepare
-from backmix.training.warm import Start
-from backmix.workflow import trained_on
+from backmix.training.prepare import Divide, prepare
+from backmix.training.prepared import Prepared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,41 +47,42 @@ class Contender:
             if not fault.key.startswith("windows."):
                 raise
             return None
-        mine = windows.subset(rows[np.asarray(windows.target_rows)])
-        return mine if len(mine) else None
+        chosen = windows.subset(rows[np.asarray(windows.target_rows)])
+        return chosen if len(chosen) else None
 
     def frame(self, table: Table, rows: Mask, *, model: str, part: str) -> pd.DataFrame | None:
-        """What it says about these rows, as a prediction frame; None when it has no window there."""
+        """Its prediction frame of these rows, under the name ``model``; None when it has no window on them."""
         windows = self.windows(table, rows)
         if windows is None:
             return None
         task = self.bundle.preprocessing.task
-        return prediction_frame(
-            task, windows, predict_outcome(self.bundle.network, task, windows), model=model, part=part
-        )
+        outcome = predict_outcome(self.bundle.network, task, windows)
+        return prediction_frame(task, windows, outcome, model=model, part=part)
 
 
 @dataclass(frozen=True, eq=False)
-class TaughtModel:
-    """A model that was just taught, and the windows it was taught with; mixed: the training itself."""
+class TrainedContender:
+    """A model that was just trained, the windows it was trained with, and the training itself."""
 
     prepared: Prepared
     bundle: Bundle
     ensemble: TrainedEnsemble
 
 
-def teach(table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None) -> TaughtModel:
+def train_contender(
+    table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None
+) -> TrainedContender:
     """Train the model of a plan on a table that is known up to some moment.
 
     Raises InputError when the rows are too few, TrainingError when training diverges.
     """
     from backmix.training.ensemble import ensemble_blocks, fit_model
 
-    prepared = prepare(Reading(table, Ledger(read=len(table))), plan, start=start, divide=divide)
+    prepared = prepare(Reading.of(table), plan, start=start, divide=divide)
     chosen = design(prepared)
     ensemble = fit_model(prepared, chosen, ensemble_blocks(prepared))
     prepared = calibrate(prepared, ensemble.model)
-    return TaughtModel(
+    return TrainedContender(
         prepared,
         Bundle.of(
             ensemble.model,

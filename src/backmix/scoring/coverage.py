@@ -21,7 +21,7 @@ from backmix.scoring.bootstrap import Interval, Resampler, block_length, percent
 from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, interval_ends, lateness, with_intervals
 from backmix.scoring.predictions import Codes, Floats, prediction_frame, read_sample
 from backmix.scoring.scores import Sampling
-from backmix.training.prepare import RUNNING_BEFORE
+from backmix.training.prepared import RUNNING_BEFORE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from backmix.scoring.judgement import Judgement
     from backmix.tasks import Task
     from backmix.training.ensemble import TrainedEnsemble
-    from backmix.training.prepare import Prepared
+    from backmix.training.prepared import Prepared
 
 Method = Literal["split", "adaptive", "sets"]
 METHODS: tuple[Literal["split", "adaptive"], ...] = ("split", "adaptive")

@@ -23,7 +23,7 @@ from backmix.tasks import Task
 from backmix.training.ensemble import TrainedEnsemble
 from backmix.training.fitting.progress import ScoreToBeat
 from backmix.training.predict import predict_outcome
-from backmix.training.prepare import Prepared
+from backmix.training.prepared import Prepared
 from backmix.training.threads import few_threads
 
 if TYPE_CHECKING:

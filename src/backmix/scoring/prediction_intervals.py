@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from backmix.models.intervals.adaptive import PredictionSeries, follow
 from backmix.models.intervals.bands import Band, Bands, Calibrated, ClassSets, Kind, Unit
 from backmix.models.intervals.conformal import Scores, needed_units
-from backmix.training.prepare import RUNNING_BEFORE
+from backmix.training.prepared import RUNNING_BEFORE
 
 if TYPE_CHECKING:
     import pandas as pd

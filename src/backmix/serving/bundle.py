@@ -11,7 +11,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,21 +25,25 @@ from backmix.data.table import Table
 from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.ensemble import ENSEMBLE, Ensemble
-from backmix.models.forms import check_carries
 from backmix.models.intervals.bands import Calibrated
+from backmix.models.shape.forms import check_carries
 from backmix.models.weights import Weights, network_weights, put_weights, take_ensemble, take_weights
 from backmix.parallel import HERE, Workers
 from backmix.serving.archive import Members, pack
 from backmix.serving.composition import Composition, read_network
 from backmix.serving.intervals import add_intervals, fits_preprocessing, read_intervals
+from backmix.serving.partitions import score
 from backmix.text import LANGUAGES
+from backmix.training.fitting.warm import Period, Start
 from backmix.training.plan import Plan
 from backmix.training.preprocessing import Preprocessing
-from backmix.training.warm import Period, Start
 from backmix.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from backmix.data.windows import Windows
+    from backmix.tasks import Outcome
 
 _AT_PREDICTION = {
     "windows.too_little": "bundle.too_few_rows",
@@ -155,13 +159,14 @@ class Bundle:
         Raises InputError when a column is missing or no window fits.
         """
         from backmix.scoring.predictions import prediction_frame
-        from backmix.serving.partitions import score
 
         try:
             windows, ledger = self.preprocessing.windows(table, need_target=False)
         except InputError as fault:
             raise InputError(_AT_PREDICTION.get(fault.key, fault.key), **fault.values) from None
-        outcome = score(self, windows, workers)
+        # workers get a fresh one: the network that was built stays here
+        model = self if workers == HERE else replace(self, reports={}, scores={})
+        outcome = score(partial(_outcome, model), windows, workers)
         frame = prediction_frame(self.preprocessing.task, windows, outcome, model=self.called, part="new")
         quality = windows.worst_quality()
         repeats = len(frame) // max(1, len(quality))
@@ -180,17 +185,11 @@ class Bundle:
         """
         names = {tag.name for tag in self.preprocessing.wanted}
         replaced = {
-            "file": str(path),
-            "set": None,
-            "plant": None,
-            "sql": None,
-            "query": None,
-            "protocol": None,
             "lab": self._lab(lab),
             # a new file need not have the columns that were used in training only
             "tags": tuple(tag for tag in self.read.tags if tag.name in names),
         }
-        plan = Plan.check({"data": self.read.model_dump() | replaced | settings}, where="predict").data
+        plan = Plan.check({"data": self.read.of_file(path).model_dump() | replaced | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table, workers=workers)
         return frame, reading.ledger.add(*ledger.notes)
@@ -269,6 +268,12 @@ class Bundle:
             intervals=intervals,
             composition=composition,
         )
+
+
+def _outcome(bundle: Bundle, windows: Windows) -> Outcome:
+    from backmix.training.predict import predict_outcome
+
+    return predict_outcome(bundle.network, bundle.preprocessing.task, windows)
 
 
 def _built(architecture: Architecture, weights: Weights) -> Any:

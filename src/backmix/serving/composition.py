@@ -12,9 +12,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from backmix.models.architecture import MOST_MEMBERS, Architecture
+from backmix.models.architecture import Architecture
 from backmix.models.ensemble import Ensemble, check_ensemble
 from backmix.models.members.member import Member
+from backmix.models.shape.network_shape import MOST_MEMBERS
 from backmix.models.weights import Weights, fits, member_arrays, network_weights
 from backmix.serving.archive import Members
 

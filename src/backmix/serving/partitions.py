@@ -6,8 +6,8 @@ depends on its own window alone, so the cuts do not change it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,31 +15,28 @@ from backmix.data.windows import Windows
 from backmix.parallel import HERE, Workers, spread
 from backmix.tasks import Outcome
 
-if TYPE_CHECKING:
-    from backmix.serving.bundle import Bundle
+Predict = Callable[[Windows], Outcome]
+"""What a model says of windows; it can be pickled, and travels to the workers without what they do not need."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Partition:
-    bundle: Bundle
+    predict: Predict
     windows: Windows
 
 
-def score(bundle: Bundle, windows: Windows, workers: Workers = HERE) -> Outcome:
-    """The outcome of the model on windows, in their order.
+def score(predict: Predict, windows: Windows, workers: Workers = HERE) -> Outcome:
+    """What a model says of windows, in their order.
 
     A worker has one thread and may round differently from this process with all its threads; the result does not
     depend on the number of workers.
     """
     count = min(workers.count, len(windows))
     if workers == HERE or count < 1:
-        return _scored(_Partition(bundle, windows))
-    bare = replace(bundle, reports={}, scores={})  # without the network that was built here
-    jobs = [_Partition(bare, windows.subset(positions)) for positions in np.array_split(np.arange(len(windows)), count)]
+        return predict(windows)
+    jobs = [_Partition(predict, windows.subset(rows)) for rows in np.array_split(np.arange(len(windows)), count)]
     return Outcome.joined(spread(_scored, jobs, workers, apart=True))
 
 
 def _scored(job: _Partition) -> Outcome:
-    from backmix.training.predict import predict_outcome
-
-    return predict_outcome(job.bundle.network, job.bundle.preprocessing.task, job.windows)
+    return job.predict(job.windows)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backmix.models.architecture import Architecture
 from backmix.models.cells import Arrays, StepSettings, cells
 from backmix.models.reference.network import Dense, Network, summarise
-from backmix.models.size import layers
+from backmix.models.shape.size import layers
 from backmix.serving.stepping import Floats, State, Stepper
 
 BLOCK = 4096

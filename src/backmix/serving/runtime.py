@@ -27,11 +27,11 @@ from backmix.data.tag import reported_name
 from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
-from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
 from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
-from backmix.models.size import layers
+from backmix.models.shape.forms import beyond_light
+from backmix.models.shape.size import layers
 from backmix.models.weights import Weights, network_weights
 from backmix.serving.archive import Members
 from backmix.serving.composition import read_network

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backmix.data.reach import apart
 from backmix.data.split import Split, SplitPart, rejoined
 from backmix.data.windows import Windows, build_windows
-from backmix.training.prepare import Prepared
+from backmix.training.prepared import Prepared
 
 BLOCKS = 5
 """Blocks unless the plan says otherwise; the last of them is the validation part."""

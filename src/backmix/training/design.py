@@ -12,13 +12,13 @@ from backmix.data.progress import asked_targets
 from backmix.data.windows import Windows
 from backmix.decision import Decision
 from backmix.models.architecture import Architecture
-from backmix.models.forms import check_carries
 from backmix.models.heads import heads
 from backmix.models.losses import check_loss
+from backmix.models.shape.forms import check_carries
 from backmix.training.advice.choose import Advice, Situation, advise, choose_batch_size
-from backmix.training.prepare import Prepared
+from backmix.training.fitting.warm import gentle
+from backmix.training.prepared import Prepared
 from backmix.training.sections.settings import FitSettings, TrainingPlan, check_metric, choose_learning_rate, resolve
-from backmix.training.warm import gentle
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.networks import Making, TrainedNetworks, train_networks
 from backmix.training.parts import Candidate, candidates, fitting
 from backmix.training.predict import predict_network, predict_outcome
-from backmix.training.prepare import Prepared
+from backmix.training.prepared import Prepared
 from backmix.training.threads import few_threads
 
 Floats = NDArray[np.float64]

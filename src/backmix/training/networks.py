@@ -25,7 +25,7 @@ from backmix.training.design import Design
 from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.fitting.progress import ProgressListener
 from backmix.training.predict import predict_network
-from backmix.training.prepare import Prepared
+from backmix.training.prepared import Prepared
 from backmix.training.sections.settings import FitSettings
 
 Floats = NDArray[np.float64]

@@ -28,9 +28,9 @@ from backmix.section import PlanSection
 from backmix.tasks import TaskPlan, tasks
 from backmix.tasks.shared.past_targets import check_delays
 from backmix.text import LANGUAGES, say
-from backmix.training.fitting.fit import TrainingPlan
 from backmix.training.sections.folds import BacktestPlan
 from backmix.training.sections.rounds import RefitPlan
+from backmix.training.sections.settings import TrainingPlan
 from backmix.training.sections.space import TunePlan
 
 PLAN_BYTES = 1_000_000

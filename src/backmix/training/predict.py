@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backmix.data.progress import complete
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
-from backmix.models.size import memory_predict
+from backmix.models.shape.size import memory_predict
 from backmix.tasks import Outcome, Task
 from backmix.tasks.contract.optional import LearnsFromOutputs
 from backmix.training.fitting.carried import predict_carried
@@ -26,7 +26,7 @@ from backmix.training.fitting.feed import gathered
 from backmix.training.fitting.memory import budget, spell
 
 if TYPE_CHECKING:
-    from backmix.training.prepare import Prepared
+    from backmix.training.prepared import Prepared
 
 MOST_NUMBERS = 20_000_000
 """Raw outputs in memory at once: 80 MB of float32."""

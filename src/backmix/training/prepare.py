@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from backmix.data.ledger import Account, Ledger, Note, account
+from backmix.data.ledger import Note, account
 from backmix.data.repair import Repair, RepairPlan, fit_repair
 from backmix.data.reported import learned
-from backmix.data.resample import check_clock, resample
+from backmix.data.resample import Resampled, check_clock, resample
 from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
@@ -32,68 +32,16 @@ from backmix.tasks import Task
 from backmix.text import say
 from backmix.training.advice.delays import scan_rows
 from backmix.training.advice.lookback import choose_lookback
+from backmix.training.fitting.warm import Start
 from backmix.training.plan import Plan
+from backmix.training.prepared import Prepared
 from backmix.training.preprocessing import Preprocessing, repair_for
-from backmix.training.warm import Start
 
 LEAST_WINDOWS = 10
 """A part with fewer windows than this can neither train nor judge a network."""
 LEAST_BATCHES = 3
 """The same when one window is one whole batch: batches are few, and the verdict says when they are too few."""
 
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """All that training and evaluation need of the data.
-
-    table: the repaired table, rows as in the windows
-    preprocessing: what turned the table into windows; goes into the bundle
-    train, validation, test: the windows that are judged, and that baselines learn from
-    running: all windows of the test part where only some are judged (the last of each batch ...), else None
-    training_samples: the windows of training and validation as the network learns them
-    fitted_on: (N,) the rows that repair rules and scalers were learned from
-    ledger, account: what was done to the rows, adding up
-    decisions: what "auto" became
-    start: the model that training goes on from, if any
-    """
-
-    plan: Plan
-    table: Table
-    split: Split
-    preprocessing: Preprocessing
-    train: Windows
-    validation: Windows
-    test: Windows
-    running: Windows | None
-    training_samples: tuple[Windows, Windows]
-    fitted_on: Mask
-    ledger: Ledger
-    account: Account
-    decisions: tuple[Decision, ...]
-    start: Start | None = None
-
-    @property
-    def task(self) -> Task:
-        """The task, bound to its target."""
-        return self.preprocessing.task
-
-    @property
-    def parts(self) -> dict[str, Windows]:
-        """The windows of each part by its name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
-
-    @property
-    def scored(self) -> dict[str, Windows]:
-        """The windows that network and baselines are asked about: those that choose, judge, and go beside."""
-        choosing = self.task.judging.selection_windows(self.validation)
-        # what was learned of running batches before the test part, so that their intervals can be calibrated
-        before = {} if len(choosing) == len(self.validation) else {RUNNING_BEFORE: self.validation}
-        running = {} if self.running is None else {"running": self.running}
-        return {"validation": choosing, **before, "test": self.test, **running}
-
-
-RUNNING_BEFORE = "running_validation"
-"""The part of the prediction frame with all windows of validation batches of which only some choose."""
 
 Divide = Callable[[Table, int], Split]
 """How rows are divided where it is not the plan that says so: (table, rows to purge) -> split."""
@@ -184,9 +132,7 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     settings = plan.the_task
     task = Task.of(settings)
     _check_computed(reading.table, task)
-    table = task.target.adapt(reading.table)
-    check_clock(table, plan.repair)
-    table, resampled = resample(table, plan.repair)
+    table, resampled = on_grid(reading.table, plan)
     table = task.target.with_labels(task.target.with_inputs(table))
     task = task.bind(table)
     if divide is None:
@@ -249,6 +195,16 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
         (*aligned.ledger.notes, *resampled, *repaired),
         (start.decision,),
     )
+
+
+def on_grid(table: Table, plan: Plan) -> Resampled:
+    """The table as the task of the plan takes it, on the grid of the plan.
+
+    Raises InputError where the clock is irregular and the plan names no grid.
+    """
+    table = Task.of(plan.the_task).target.adapt(table)
+    check_clock(table, plan.repair)
+    return resample(table, plan.repair)
 
 
 def _check_computed(table: Table, task: Task) -> None:

@@ -6,28 +6,26 @@ summary of a finished one. There is no score of the test part in it: no trial ha
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backmix.errors import InputError
+from backmix.results.claim import relative_to
+from backmix.results.folders import SummaryFolder
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import number, unit_title
 from backmix.scoring.verdict import SAME
-from backmix.storage import write_atomic
+from backmix.storage import json_ready, write_atomic, write_json
 from backmix.text import LANGUAGES, Language, language, say
 from backmix.training.plan import Plan
-from backmix.training.sections.space import changed, label_of
-from backmix.tuning.stage import Stage
+from backmix.tuning.setup import SearchSetup
+from backmix.tuning.space import changed, label_of
 from backmix.tuning.study import AS_IS, FOLDS, JUDGED, SECONDS, WHY, Book, spelled
 
 if TYPE_CHECKING:
     import optuna
 
-SUMMARY = "tune.json"
 TUNED = "tuned.toml"
 TRIALS = "trials.csv"
 SQLITE = "sqlite:///"
@@ -37,7 +35,7 @@ LEAST_TRIALS = 10
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial as it is told.
+    """A trial as a person reads it.
 
     number: counted from 1; state: "as_is", "done" or "given_up"
     error: the mean over the folds, None for a trial that was given up; folds: the error on each
@@ -57,20 +55,26 @@ class TrialRow:
         return self.why.get(lang or language(), "")
 
 
-@dataclass(frozen=True, eq=False)
-class Search:
+@dataclass(frozen=True)
+class Origin:
+    """Where the table of a search is from.
+
+    file: the table, if one was handed over; base: the folder from which the paths of the plan count, if it was not
+    """
+
+    file: Path | None
+    base: Path | None
+
+
+class Search(SummaryFolder):
     """A finished search: its folder, and the summary kept there, ready for JSON.
 
     summary: verdict (per language), metric, trials, importance, settings ...
     """
 
-    folder: Path
-    summary: Mapping[str, Any]
-
-    @property
-    def verdict(self) -> str:
-        """What came out in one sentence, in the language of the moment."""
-        return str(self.summary["verdict"][language()])
+    summary_name = "tune.json"
+    needed = frozenset({"verdict", "trials", "best"})
+    missing = "tune.no_search"
 
     @property
     def plan_path(self) -> Path:
@@ -87,52 +91,37 @@ class Search:
         """The trials in their order."""
         return tuple(TrialRow(**{**row, "folds": tuple(row["folds"])}) for row in self.summary["trials"])
 
-    @classmethod
-    def load(cls, folder: Path | str) -> Search:
-        """A search from its folder; InputError when it holds no finished one."""
-        folder = Path(folder)
-        try:
-            summary = json.loads((folder / SUMMARY).read_text("utf-8"))
-        except (OSError, ValueError):
-            summary = None
-        if not isinstance(summary, dict) or not summary.keys() >= {"verdict", "trials", "best"}:
-            raise InputError("tune.no_search", where=folder)
-        return cls(folder=folder, summary=summary)
-
 
 def row_of(book: Book, number_in_study: int) -> TrialRow:
     """A trial that is over, by its number in the study."""
-    at, trial = next((at, trial) for at, trial in enumerate(book.over, 1) if trial.number == number_in_study)
-    return _row(book, at, trial)
+    number, trial = next(pair for pair in enumerate(book.over, 1) if pair[1].number == number_in_study)
+    return _row(book, number, trial)
 
 
-def _row(book: Book, at: int, trial: optuna.trial.FrozenTrial) -> TrialRow:
-    told = trial.user_attrs
+def _row(book: Book, number: int, trial: optuna.trial.FrozenTrial) -> TrialRow:
+    kept = trial.user_attrs
     done = trial.state.name == "COMPLETE"
     return TrialRow(
-        number=at,
-        state="as_is" if told.get(AS_IS) else "done" if done else "given_up",
+        number=number,
+        state="as_is" if kept.get(AS_IS) else "done" if done else "given_up",
         error=trial.value if done else None,
-        folds=tuple(told.get(FOLDS, ())),
-        seconds=float(told.get(SECONDS, 0.0)),
-        why=told.get(WHY, {}),
+        folds=tuple(kept.get(FOLDS, ())),
+        seconds=float(kept.get(SECONDS, 0.0)),
+        why=kept.get(WHY, {}),
         settings={name: label_of(value) for name, value in book.values(trial).items()},
     )
 
 
-def record(folder: Path, stage: Stage, book: Book, *, found_in: Sequence[Path | None]) -> Search:
-    """Write everything into a folder, the summary last.
-
-    found_in: the file of the table if one was handed over, and the folder from which the plan's paths count
-    """
-    rows = [_row(book, at, trial) for at, trial in enumerate(book.over, 1)]
+def record_search(folder: Path, setup: SearchSetup, book: Book, *, origin: Origin) -> Search:
+    """Write everything into a folder, the summary last."""
+    rows = [_row(book, number, trial) for number, trial in enumerate(book.over, 1)]
     as_is, best = rows[0], best_of(rows)
     judged = book.over[0].user_attrs[JUDGED]
     trial = book.over[best.number - 1]
-    plan = changed(stage.plan, book.values(trial)) if best is not as_is else stage.plan
-    verdict: dict[str, str] = {lang: _sentence(rows, best, judged, stage, lang) for lang in LANGUAGES}
-    write_atomic(folder / TUNED, _toml(_moved(plan, found_in, folder), best, rows, verdict))
-    write_atomic(folder / TRIALS, _csv(rows, stage))
+    plan = changed(setup.plan, book.values(trial)) if best is not as_is else setup.plan
+    verdict: dict[str, str] = {lang: _sentence(rows, best, judged, setup, lang) for lang in LANGUAGES}
+    write_atomic(folder / TUNED, _toml(_moved(plan, origin, folder), best, rows, verdict))
+    write_atomic(folder / TRIALS, _csv(rows, setup))
     assert as_is.error is not None
     assert best.error is not None
     summary = {
@@ -148,19 +137,20 @@ def record(folder: Path, stage: Stage, book: Book, *, found_in: Sequence[Path | 
         "importance": book.importance(LEAST_TRIALS),
         "space": [
             knob.to_dict() | {"reason": {lang: say(knob.reason_key, lang) for lang in LANGUAGES}}
-            for knob in stage.space
+            for knob in setup.space
         ],
-        "left_out": {"windows.lookback": [label_of(value) for value in stage.left_out]} if stage.left_out else {},
+        "left_out": {"windows.lookback": [label_of(value) for value in setup.left_out]} if setup.left_out else {},
         "folds": {
-            **stage.dividing.model_dump(),
-            "inside_batches": stage.inside,
-            "judged_windows": [len(rows) for rows in stage.judged],
+            **setup.validation.plan.model_dump(),
+            "inside_batches": setup.validation.inside,
+            "judged_windows": [len(rows) for rows in setup.judged],
         },
-        "rows": {"seen": len(stage.table), "kept_from_the_search": stage.cut},
+        "rows": {"seen": len(setup.table), "kept_from_the_search": setup.cut},
         "plan": plan.to_toml(),
     }
-    write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=1))
-    return Search(folder=folder, summary=json.loads((folder / SUMMARY).read_text("utf-8")))
+    summary = json_ready(summary)
+    write_json(folder / Search.summary_name, summary)
+    return Search(folder=folder, summary=summary)
 
 
 def best_of(rows: Sequence[TrialRow]) -> TrialRow:
@@ -185,33 +175,35 @@ def error_title(judged: Mapping[str, Any], lang: Language | None = None) -> str:
     return say("tune.missing", lang, metric=title) if metric.better == "higher" else title
 
 
-def told_error(value: float | None, judged: Mapping[str, Any]) -> str:
+def shown_error(value: float | None, judged: Mapping[str, Any]) -> str:
     """An error as a person reads it, with its unit."""
     return "–" if value is None else f"{number(value, share=judged['share'])} {unit_title(judged['unit'])}".rstrip()
 
 
-def said_settings(row: TrialRow) -> str:
+def shown_settings(row: TrialRow) -> str:
     """The settings of a trial in one line, and why it ended early if it did."""
     settings = say("tune.as_is") if row.state == "as_is" else spelled(row.settings)
     return f"{settings} · {row.reason()}" if row.reason() else settings
 
 
-def said_trial(row: TrialRow, trials: int) -> str:
+def shown_trial(row: TrialRow, trials: int) -> str:
     """A trial that is over in one line."""
     outcome = "–" if row.error is None else number(row.error)
-    return say("tune.told_trial", number=row.number, trials=trials, outcome=outcome, settings=said_settings(row))
+    return say("tune.told_trial", number=row.number, trials=trials, outcome=outcome, settings=shown_settings(row))
 
 
-def _sentence(rows: Sequence[TrialRow], best: TrialRow, judged: Mapping[str, Any], stage: Stage, lang: Language) -> str:
+def _sentence(
+    rows: Sequence[TrialRow], best: TrialRow, judged: Mapping[str, Any], setup: SearchSetup, lang: Language
+) -> str:
     as_is = rows[0]
     values = {
         "trials": len(rows),
-        "folds": stage.dividing.folds,
+        "folds": setup.validation.count,
         "metric": error_title(judged, lang),
-        "as_is": told_error(as_is.error, judged),
-        "best": told_error(best.error, judged),
+        "as_is": shown_error(as_is.error, judged),
+        "best": shown_error(best.error, judged),
         "number": best.number,
-        "rows": f"{stage.cut:,}",
+        "rows": f"{setup.cut:,}",
     }
     if best is not as_is:
         assert as_is.error is not None
@@ -223,59 +215,42 @@ def _sentence(rows: Sequence[TrialRow], best: TrialRow, judged: Mapping[str, Any
 
 def _toml(plan: Plan, best: TrialRow, rows: Sequence[TrialRow], verdict: Mapping[str, str]) -> str:
     """The plan as a file that says where it comes from."""
-    said = [verdict["en"], verdict["zh_TW"]]
+    comments = [verdict["en"], verdict["zh_TW"]]
     if best is not rows[0]:
-        said.append(spelled(best.settings))
-    return "".join(f"# {line}\n" for line in said) + "\n" + plan.to_toml()
+        comments.append(spelled(best.settings))
+    return "".join(f"# {line}\n" for line in comments) + "\n" + plan.to_toml()
 
 
-def _moved(plan: Plan, found_in: Sequence[Path | None], folder: Path) -> Plan:
+def _moved(plan: Plan, origin: Origin, folder: Path) -> Plan:
     """The plan with its paths as seen from the folder that it is written into."""
-    file, base = found_in
-    data = plan.data
-    if file is not None:
-        data = data.model_copy(
-            update={
-                "file": _from(file, folder),
-                "set": None,
-                "protocol": None,
-                "plant": None,
-                "sql": None,
-                "query": None,
-            }
-        )
+    data, base = plan.data, origin.base
+    if origin.file is not None:
+        data = data.of_file(relative_to(origin.file, folder))
     elif base is not None:
         if data.file is not None:
-            data = data.model_copy(update={"file": _from(base / data.file, folder)})
+            data = data.model_copy(update={"file": relative_to(base / data.file, folder)})
         if data.lab is not None and data.lab.file is not None:
-            lab = data.lab.model_copy(update={"file": _from(base / data.lab.file, folder)})
+            lab = data.lab.model_copy(update={"file": relative_to(base / data.lab.file, folder)})
             data = data.model_copy(update={"lab": lab})
-    if base is not None and file is None and data.sql is not None and data.sql.startswith(SQLITE):
-        data = data.model_copy(update={"sql": SQLITE + _from(base / data.sql.removeprefix(SQLITE), folder)})
+    if base is not None and origin.file is None and data.sql is not None and data.sql.startswith(SQLITE):
+        data = data.model_copy(update={"sql": SQLITE + relative_to(base / data.sql.removeprefix(SQLITE), folder)})
     # a new search of the plan that was found is a study of its own
     return plan.model_copy(update={"data": data, "tune": plan.tune.model_copy(update={"storage": None})})
 
 
-def _from(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
-        return str(path.absolute())
-
-
-def _csv(rows: Sequence[TrialRow], stage: Stage) -> str:
+def _csv(rows: Sequence[TrialRow], setup: SearchSetup) -> str:
     """The trials as a table: number, state, mean error, error per fold, seconds, settings."""
     import csv
     import io
 
-    names = [knob.name for knob in stage.space]
+    names = [knob.name for knob in setup.space]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["trial", "state", "error", *(f"fold_{n + 1}" for n in range(stage.dividing.folds)), "seconds", *names]
+        ["trial", "state", "error", *(f"fold_{n + 1}" for n in range(setup.validation.count)), "seconds", *names]
     )
     for row in rows:
-        folds = [*row.folds, *[None] * (stage.dividing.folds - len(row.folds))]
+        folds = [*row.folds, *[None] * (setup.validation.count - len(row.folds))]
         writer.writerow(
             [row.number, row.state, row.error, *folds, row.seconds, *(row.settings.get(name) for name in names)]
         )

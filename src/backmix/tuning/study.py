@@ -18,7 +18,8 @@ import numpy as np
 
 from backmix.errors import InputError, PlanError
 from backmix.text import say
-from backmix.training.sections.space import Knob, Range, TunePlan, label_of
+from backmix.training.sections.space import Range, TunePlan
+from backmix.tuning.space import Knob, label_of
 
 if TYPE_CHECKING:
     import optuna

@@ -15,8 +15,8 @@ from backmix.app.backend import Backend
 from backmix.text import say
 
 if TYPE_CHECKING:
-    from backmix.rolling.fold import FoldResult
-    from backmix.rolling.outcome import Backtest
+    from backmix.rolling.backtest_fold import BacktestFold
+    from backmix.rolling.backtest_record import Backtest
 
 
 class Kind(StrEnum):
@@ -66,14 +66,14 @@ class _Progress:
     def __init__(self) -> None:
         self.done = 0
 
-    def __call__(self, result: FoldResult, count: int) -> None:
+    def __call__(self, fold: BacktestFold, count: int) -> None:
         from backmix.app.screen import note, number
         from backmix.scoring.comparison import NETWORK
         from backmix.scoring.metrics import metrics
         from backmix.scoring.scores import model_title
 
         self.done += 1
-        summary = result.summary
+        summary = fold.summary
         best = summary["best_baseline"]
         beside = (
             ""
@@ -83,8 +83,8 @@ class _Progress:
         note(
             say(
                 "backtest.told_fold",
-                fold=result.number,
-                seed=result.seed,
+                fold=fold.number,
+                seed=fold.seed,
                 done=self.done,
                 count=count,
                 metric=metrics.get(summary["metric"]).title(),

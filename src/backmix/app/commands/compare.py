@@ -21,6 +21,6 @@ def add(app: typer.Typer) -> None:
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.outcome import show_comparison
-        from backmix.workflow import Run
+        from backmix.results.run import Run
 
         show_comparison([Run.load(folder) for folder in runs], as_json=as_json)

@@ -32,8 +32,9 @@ def add(app: typer.Typer) -> None:
         from backmix.data.plants import plants
         from backmix.data.sets import sets
         from backmix.errors import InputError, Interrupted, PlanError
+        from backmix.results.claim import run_folder
         from backmix.training.plan import Plan
-        from backmix.workflow import fit, run_folder
+        from backmix.workflow import fit
 
         chosen = name or REAL
         known_source(chosen)

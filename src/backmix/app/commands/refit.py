@@ -14,7 +14,7 @@ import typer
 from backmix.text import say
 
 if TYPE_CHECKING:
-    from backmix.rolling.record import Refit
+    from backmix.rolling.refit_record import Refit
     from backmix.scoring.rounds import Round
 
 
@@ -43,8 +43,8 @@ def add(app: typer.Typer) -> None:
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.screen import note
-        from backmix.rolling.play import refit
-        from backmix.workflow import run_folder
+        from backmix.results.claim import run_folder
+        from backmix.rolling.refit import refit
 
         options = {
             "every": every,

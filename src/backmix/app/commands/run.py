@@ -29,8 +29,9 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         from backmix.app.outcome import show_run
         from backmix.parallel import Workers
+        from backmix.results.claim import run_folder
         from backmix.training.plan import Plan
-        from backmix.workflow import fit, run_folder
+        from backmix.workflow import fit
 
         plan_read = Plan.load(plan)
         if seed is not None:

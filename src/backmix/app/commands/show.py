@@ -21,8 +21,8 @@ def add(app: typer.Typer) -> None:
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.outcome import show_bundle, show_run
+        from backmix.results.run import Run
         from backmix.serving.bundle import Bundle
-        from backmix.workflow import Run
 
         if what.is_dir():
             show_run(Run.load(what), as_json=as_json)

@@ -35,9 +35,9 @@ def add(app: typer.Typer) -> None:
         as_json: bool = typer.Option(False, "--json", help=say("app.opt_json")),
     ) -> None:
         from backmix.app.screen import note
-        from backmix.tuning.record import said_trial
+        from backmix.results.claim import run_folder
+        from backmix.tuning.record import shown_trial
         from backmix.tuning.search import tune
-        from backmix.workflow import run_folder
 
         options = {
             "trials": trials,
@@ -49,7 +49,7 @@ def add(app: typer.Typer) -> None:
         }
 
         def watch(row: TrialRow, count: int) -> None:
-            note(said_trial(row, count))
+            note(shown_trial(row, count))
 
         search = tune(
             None,
@@ -64,7 +64,7 @@ def add(app: typer.Typer) -> None:
 
 def _show(search: Search, *, as_json: bool) -> None:
     from backmix.app.screen import show_json, show_line, show_table
-    from backmix.tuning.record import error_title, said_settings, told_error
+    from backmix.tuning.record import error_title, shown_error, shown_settings
 
     summary = search.summary
     if as_json:
@@ -82,10 +82,10 @@ def _show(search: Search, *, as_json: bool) -> None:
         [
             (
                 row.number,
-                told_error(row.error, summary),
-                " ".join(told_error(error, {**summary, "unit": ""}) for error in row.folds),
+                shown_error(row.error, summary),
+                " ".join(shown_error(error, {**summary, "unit": ""}) for error in row.folds),
                 round(row.seconds),
-                said_settings(row),
+                shown_settings(row),
             )
             for row in rows
         ],

@@ -18,10 +18,10 @@ import numpy as np
 from backmix.models.architecture import Architecture
 from backmix.models.body.encoders import dressed
 from backmix.models.body.seeds import Seeds
-from backmix.models.cells import LayerSettings, cells
+from backmix.models.cells import cells
 from backmix.models.engine import use_engine
-from backmix.models.forms import check_carries
 from backmix.models.network import finished
+from backmix.models.shape.forms import check_carries
 
 keras = use_engine()
 
@@ -67,8 +67,7 @@ def build_stateful(architecture: Architecture, *, lanes: int, rows: int, seed: i
     keep = keras.Input(batch_shape=(lanes,), name="keep", dtype="float32")
     y = keras.layers.GaussianNoise(a.noise, seed=next(seeds.added), name="noise")(x) if a.noise else x
     for number, units in enumerate(a.units, 1):
-        settings = LayerSettings.of(
-            a,
+        settings = a.layer_settings(
             dropout=a.dropout,
             recurrent_dropout=a.recurrent_dropout,
             sequences=True,

@@ -20,7 +20,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.body.attention import AdditiveWeights, context
 from backmix.models.body.encoders import Encoded
 from backmix.models.body.seeds import Seeds
-from backmix.models.cells import LayerSettings, cells, initializer
+from backmix.models.cells import cells, initializer
 from backmix.models.engine import use_engine
 from backmix.models.heads import heads
 
@@ -37,7 +37,7 @@ def repeat(a: Architecture, vector: Any, x: Any, future: Any, seeds: Seeds) -> A
     if future is not None:
         rows = ops.concatenate([rows, future], axis=-1)
     return cells.get(a.cell).layer(
-        a.units[-1], LayerSettings.of(a, sequences=True, seed=next(seeds.added), name="decoder")
+        a.units[-1], a.layer_settings(sequences=True, seed=next(seeds.added), name="decoder")
     )(rows)
 
 
@@ -62,7 +62,7 @@ class Feedback(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def __init__(self, architecture: Architecture, seeds: Seeds) -> None:
         super().__init__(name="decoder")
         a = self.form = architecture
-        settings = LayerSettings.of(a, seed=next(seeds.added))
+        settings = a.layer_settings(seed=next(seeds.added))
         self.cell = cells.get(a.cell).layer(a.width, settings).cell
         self.look = (
             AdditiveWeights(a.width, seed=next(seeds.added), name="attention") if (a.decoder == "attention") else None

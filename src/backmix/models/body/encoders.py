@@ -43,8 +43,7 @@ def encode(a: Architecture, x: Any, mask: Any, seeds: Seeds, *, rows: bool, stat
         top = number == len(a.units)
         sequences = rows if top else True
         ask = (top and states) or (sequences and a.bidirectional and (top or a.residual))
-        settings = LayerSettings.of(
-            a,
+        settings = a.layer_settings(
             dropout=a.dropout,
             recurrent_dropout=a.recurrent_dropout,
             sequences=sequences,

@@ -18,7 +18,7 @@ from backmix.models.body.encoders import Encoded, last_row
 from backmix.models.body.seeds import Seeds
 from backmix.models.cells import initializer
 from backmix.models.engine import use_engine
-from backmix.models.size import INNER
+from backmix.models.shape.size import INNER
 
 keras = use_engine()
 

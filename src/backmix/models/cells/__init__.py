@@ -14,15 +14,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backmix.registry import Registry
-
-if TYPE_CHECKING:
-    from backmix.models.architecture import Architecture
 
 INITIALIZERS = {
     "glorot_uniform": "GlorotUniform",
@@ -63,17 +60,6 @@ class LayerSettings:
     backwards: bool = False
     seed: int = 0
     name: str = "recurrent"
-
-    @classmethod
-    def of(cls, a: Architecture, **others: Any) -> Self:
-        """The settings that every recurrent layer of an architecture shares, without dropout, and ``others``."""
-        return cls(
-            activation=a.activation,
-            recurrent_activation=a.recurrent_activation,
-            initializer=a.initializer,
-            reset_after=a.reset_after,
-            **others,
-        )
 
 
 Arrays = Mapping[str, NDArray[np.float64]]

@@ -1,7 +1,7 @@
 """Every form of a network in NumPy, float64, forward only.
 
 This module computes the outputs of the networks of `models.network.build`, without dropout, noise and teacher, from
-the same `Architecture` and weights, named as in `models.size.weight_shapes`. Apart from the recurrent layers of
+the same `Architecture` and weights, named as in `models.shape.size.weight_shapes`. Apart from the recurrent layers of
 `reference.recurrent` it goes window by window and row by row, so that it shares no shortcut with what it checks.
 """
 
@@ -31,7 +31,7 @@ def outputs(a: Architecture, weights: Named, inputs: Mapping[str, NDArray[Any]])
     """The outputs of the network for ``{"x": (B, T, F)}`` and, where it takes them, "mask" and "future".
 
     >>> a = Architecture(features=2, units=(1,), attention=True)
-    >>> from backmix.models.size import weight_shapes
+    >>> from backmix.models.shape.size import weight_shapes
     >>> zeros = {name: np.zeros(shape) for name, shape in weight_shapes(a).items()}
     >>> outputs(a, zeros, {"x": np.ones((3, 4, 2))}).shape
     (3, 1)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from backmix.errors import PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
-from backmix.models.forms import beyond_light
 from backmix.models.heads import heads
 from backmix.models.members.statistics import WindowStatistics
 from backmix.models.reference.activations import SLOPES, VALUES, Array, sigmoid, softmax
 from backmix.models.reference.recurrent import CellForm, Gradients, Mask, Trace, Weights, backward, forward
 from backmix.models.reference.steps import STEPS
+from backmix.models.shape.forms import beyond_light
 
 
 @dataclass(frozen=True)

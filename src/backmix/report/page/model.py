@@ -61,8 +61,8 @@ def _training(data: ReportData) -> Iterator[PageBlock]:
 
 def _facts(run: TrainingRecord) -> Iterator[tuple[str, str]]:
     if run.architecture is not None:
-        from backmix.models.forms import describe
-        from backmix.models.size import memory, parameters
+        from backmix.models.shape.forms import describe
+        from backmix.models.shape.size import memory, parameters
 
         a = run.architecture
         yield say("report.fact_network"), describe(a)

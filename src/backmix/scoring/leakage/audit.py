@@ -30,9 +30,9 @@ from backmix.scoring.leakage.copies import Copy, find_copies
 from backmix.text import Language, say, speak
 
 if TYPE_CHECKING:
-    from backmix.training.prepare import Prepared
+    from backmix.training.fitting.warm import Start
+    from backmix.training.prepared import Prepared
     from backmix.training.preprocessing import Preprocessing
-    from backmix.training.warm import Start
 
 CUTS = 3
 """At how many places of the test part the future is changed."""
@@ -193,7 +193,7 @@ def scaler_rows(train: Windows, *, rows: NDArray[np.bool_], kinds: Mapping[str, 
 
 def inherited(start: Start, test: Windows) -> LeakageResult:
     """Whether the model that training started from can have learned from the test part; its scalers are kept."""
-    from backmix.training.warm import Period
+    from backmix.training.fitting.warm import Period
 
     judged = Period.of(test.table, rows_used(test))
     if start.period is None or judged is None:

@@ -29,7 +29,7 @@ from backmix.text import LANGUAGES, Language, language, say, speak
 from backmix.text.lengths import duration, rows_and_time
 
 if TYPE_CHECKING:
-    from backmix.training.prepare import Prepared
+    from backmix.training.prepared import Prepared
 
 MOST_COMPARED = 2000
 """Windows whose shown values are compared with the table, evenly spread over the test part."""

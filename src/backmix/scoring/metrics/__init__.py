@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.registry import Registry
+from backmix.scoring.faults import faults
 from backmix.scoring.predictions import Sample
 from backmix.text import Language, say, title_of
 
@@ -88,8 +89,6 @@ class Metric:
     def items(self, sample: Sample) -> int:
         """How many things a bootstrap can draw again."""
         if self.draws == "faults":
-            from backmix.scoring.metrics.alarms import faults
-
             return len(faults(sample))
         return len(sample)
 

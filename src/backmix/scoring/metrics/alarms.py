@@ -3,56 +3,19 @@
 This module registers the scores of an alarm system: detection delay, false alarms per day, and the
 event-wise and point-wise detection and false-alarm rates. Nothing is point-adjusted: an alarm at
 one moment of a fault does not turn its other moments into hits.
-
-A window alarms when its predicted class is not the normal one. A fault is a stretch of windows of
-one run whose truth is one and the same faulty class; it begins at its first window in the frame.
+What a fault is and when a window alarms: `scoring.faults`.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.scoring.faults import faults
 from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
 from backmix.scoring.predictions import Sample
 
 DAY = 86400.0
-
-
-class Fault(NamedTuple):
-    """One fault: its first window and the one behind its last, its delay, and whether it was noticed.
-
-    delay: from the first window of the fault to the first alarm in it; to its end when missed
-    """
-
-    first: int
-    end: int
-    delay: float
-    noticed: bool
-
-
-def faults(sample: Sample) -> list[Fault]:
-    """The faults of a sample in order; [] when no normal class is named."""
-    if sample.normal is None or len(sample) == 0:
-        return []
-    change = sample.starts.copy()
-    change[1:] |= sample.truth[1:] != sample.truth[:-1]
-    edges = [*np.flatnonzero(change).tolist(), len(sample)]
-    alarm = sample.prediction != sample.normal
-    events = []
-    for first, end in pairwise(edges):
-        if sample.truth[first] == sample.normal:
-            continue
-        hits = np.flatnonzero(alarm[first:end])
-        if len(hits):
-            delay = sample.places[first + hits[0]] - sample.places[first]
-        else:
-            delay = sample.places[end - 1] - sample.places[first] + sample.step
-        events.append(Fault(first, end, float(delay), bool(len(hits))))
-    return events
 
 
 def _has_fault(sample: Sample) -> Undefined | None:

@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 from backmix.errors import PlanError
-from backmix.models.forms import beyond_keras
+from backmix.models.shape.forms import beyond_keras
 from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import Exporter, exporters
 from backmix.storage import write_atomic

@@ -25,7 +25,7 @@ from backmix.models.engine import use_engine
 from backmix.models.heads import heads
 from backmix.models.losses import losses
 from backmix.models.network import build
-from backmix.models.size import memory_predict
+from backmix.models.shape.size import memory_predict
 from backmix.storage import hold, remove
 from backmix.training.fitting.callbacks import recommended
 from backmix.training.fitting.checkpoint import CHECKPOINT, Snapshot, arrays_of, load_snapshot, put
@@ -48,7 +48,7 @@ from backmix.training.predict import predict_network
 from backmix.training.sections.settings import METRICS, FitSettings, TrainingPlan, check_metric, resolve
 
 if TYPE_CHECKING:
-    from backmix.training.warm import Start
+    from backmix.training.fitting.warm import Start
 
 __all__ = ["Diverged", "FitSettings", "FittedNetwork", "TrainingPlan", "fit_network", "predict_network", "resolve"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
-from backmix.models.size import memory
+from backmix.models.shape.size import memory
 
 KEEP = 256 * 2**20
 """Windows are gathered once and kept when all of them take no more than this."""

@@ -143,8 +143,8 @@ def lay_out_folds(table: Table, plan: BacktestPlan, *, whole: bool) -> FoldLayou
     Raises InputError (backtest.too_few_rows, windows.too_few_batches, data.no_batches).
 
     >>> from backmix.data.tag import Tag
-    >>> found = lay_out_folds(Table(np.zeros((80, 1)), (Tag("T101"),)), BacktestPlan(folds=2), whole=False)
-    >>> found.cuts, found.rows(1, Table(np.zeros((80, 1)), (Tag("T101"),)))
+    >>> layout = lay_out_folds(Table(np.zeros((80, 1)), (Tag("T101"),)), BacktestPlan(folds=2), whole=False)
+    >>> layout.cuts, layout.rows(1, Table(np.zeros((80, 1)), (Tag("T101"),)))
     ((40, 60, 80), (0, 60))
     """
 

@@ -2,8 +2,8 @@
 
 This module holds `RefitPlan`, the ``[refit]`` section of a plan, and lays out the rounds: where old
 rows end, where stretches begin, which rows a challenger learns from and which measure what it has
-forgotten. Round k is taught at the end of stretch k and judged on stretch k + 1; whatever it does is
-computed from the rows before the end of that stretch.
+forgotten. The challenger of round k is trained at the end of stretch k and judged on stretch k + 1; whatever
+it does is computed from the rows before the end of that stretch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RefitPlan(PlanSection):
     champion: the bundle that is in charge first (path from the plan's folder); left out, one is trained
         on the ``first`` share of the rows
     every: rows between two decisions; "auto" cuts the new rows into six stretches
-    window: rows that a challenger is taught on, the newest; left out, one stretch
+    window: rows that a challenger learns from, the newest; left out, one stretch
     start: challengers go on from the champion's weights, or begin fresh with scalers of their own
     replay: share of a challenger's training rows that is taken from the old ones, against forgetting
     bound: how much larger the error on held-out old rows may be than that of the first champion; "none"
@@ -79,15 +79,15 @@ class RoundLayout:
     """Where the rounds lie in a table.
 
     old: rows before this one are old: the first champion may have learned from them
-    held: (old,) the old rows that no challenger learns from
+    held_out: (old,) the old rows that no challenger learns from
     cuts: the first row of every stretch, and the row behind the last one
-    window: rows that a challenger is taught on
+    window: rows that a challenger learns from
     delay: rows until the label of a row is known
     """
 
     plan: RefitPlan
     old: int
-    held: Mask
+    held_out: Mask
     cuts: tuple[int, ...]
     window: int
     delay: int
@@ -97,23 +97,23 @@ class RoundLayout:
         """How many rounds there are."""
         return len(self.cuts) - 2
 
-    def taught(self, number: int) -> tuple[int, int]:
-        """The rows that the challenger of round ``number`` (from 1) is taught on: first, behind the last."""
+    def training_rows(self, number: int) -> tuple[int, int]:
+        """The rows that the challenger of round ``number`` (from 1) learns from: first, behind the last."""
         end = self.cuts[number]
         return max(0, end - self.window), end - self.delay
 
-    def judged(self, number: int) -> tuple[int, int]:
+    def judged_rows(self, number: int) -> tuple[int, int]:
         """The rows on which round ``number`` is decided: first, behind the last whose label is known by then."""
         return self.cuts[number], self.cuts[number + 1] - self.delay
 
     def divide(self, number: int, spec: WindowSpec, *, seed: int, table: Table, gap: int) -> Split:
         """The parts of a challenger: new and replayed rows teach, the newest stop, held-out old ones measure."""
         part: Codes = np.zeros(len(table), np.uint8)
-        first, end = self.taught(number)
+        first, end = self.training_rows(number)
         edge = end - round(self.plan.validation * (end - first))
         part[first:edge], part[edge:end] = SplitPart.TRAIN, SplitPart.VALIDATION
         old = np.zeros(len(table), bool)
-        old[: self.old][self.held] = True
+        old[: self.old][self.held_out] = True
         part[old] = SplitPart.TEST
         share = self.plan.replay
         if share:
@@ -131,29 +131,32 @@ class RoundLayout:
             runs = [(low, min(low + size, len(free))) for low in range(0, len(free), size)]
         runs = [(low, high) for low, high in runs if free[low:high].all()]
         drawn, rows = np.zeros(len(free), bool), 0
-        for at in np.random.default_rng(seed).permutation(len(runs)):
+        for index in np.random.default_rng(seed).permutation(len(runs)):
             if rows >= wanted:
                 break
-            low, high = runs[at]
+            low, high = runs[index]
             drawn[low:high] = True
             rows += high - low
         return drawn
 
 
-def lay_out(
-    table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held: Mask | None, whole: bool
+def lay_out_rounds(
+    table: Table, plan: RefitPlan, spec: WindowSpec, *, old: int, held_out: Mask | None, whole: bool
 ) -> RoundLayout:
     """The rounds that a table gives.
 
-    old: how many rows are old; held: (old,) those held out, None for the last share of the plan; whole:
-    whether stretches end where batches end. Raises InputError (refit.no_old, refit.short_stretch,
+    old: how many rows are old
+    held_out: (old,) which of them no challenger learns from; None for the last share of the plan
+    whole: whether stretches end where batches end
+
+    Raises InputError (refit.no_old, refit.short_stretch,
     refit.too_few_rows), each with what is needed.
 
     >>> from backmix.data.tag import Tag
     >>> table = Table(np.zeros((700, 2)), (Tag("T101"), Tag("C_A", role="target")))
     >>> spec = WindowSpec(("T101",), ("C_A",), lookback=2)
-    >>> found = lay_out(table, RefitPlan(every=150), spec, old=200, held=None, whole=False)
-    >>> found.cuts, found.count, found.taught(1), found.judged(1), int(found.held.sum())
+    >>> layout = lay_out_rounds(table, RefitPlan(every=150), spec, old=200, held_out=None, whole=False)
+    >>> layout.cuts, layout.count, layout.training_rows(1), layout.judged_rows(1), int(layout.held_out.sum())
     ((200, 350, 500, 650), 2, (200, 350), (350, 500), 40)
     """
     if not old and (plan.replay or plan.bound != "none"):
@@ -176,6 +179,6 @@ def lay_out(
         cuts = cuts[: plan.rounds + 2]
     if len(cuts) < 3:
         raise InputError("refit.too_few_rows", where=table.source, new=new, every=every, needed=2 * every)
-    if held is None:
-        held = np.arange(old) >= old - round(plan.held * old)
-    return RoundLayout(plan=plan, old=old, held=held, cuts=tuple(cuts), window=window, delay=delay)
+    if held_out is None:
+        held_out = np.arange(old) >= old - round(plan.held * old)
+    return RoundLayout(plan=plan, old=old, held_out=held_out, cuts=tuple(cuts), window=window, delay=delay)

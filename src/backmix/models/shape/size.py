@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from backmix.models.body.summaries import STATISTICS
 from backmix.models.cells import cells
-
-if TYPE_CHECKING:
-    from backmix.models.architecture import Architecture
+from backmix.models.shape.network_shape import NetworkShape
 
 BYTES = 4
 """Networks compute in float32."""
@@ -60,7 +58,7 @@ class Layer:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
 
-def layers(architecture: Architecture) -> Iterator[Layer]:
+def layers(architecture: NetworkShape) -> Iterator[Layer]:
     """The layers with parameters, from the input to the head; names as in the built Keras model."""
     a = architecture
     yield from _transformer(a) if a.body == "transformer" else _recurrent(a)
@@ -87,27 +85,25 @@ def layers(architecture: Architecture) -> Iterator[Layer]:
     yield _dense("head", width, a.outputs * (a.horizon if a.answer == "path" and a.decoder == "none" else 1), where)
 
 
-def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+def weight_shapes(architecture: NetworkShape) -> dict[str, tuple[int, ...]]:
     """The shape of every weight array by ``layer/role``, as the built Keras model has them.
 
-    >>> from backmix.models.architecture import Architecture
-    >>> weight_shapes(Architecture(features=3, cell="lstm", units=(4,)))["recurrent_1/kernel"]
+    >>> weight_shapes(NetworkShape(features=3, cell="lstm", units=(4,)))["recurrent_1/kernel"]
     (3, 16)
     """
     return {f"{layer.name}/{role}": shape for layer in layers(architecture) for role, shape in layer.shapes.items()}
 
 
-def parameters(architecture: Architecture) -> int:
+def parameters(architecture: NetworkShape) -> int:
     """How many trainable numbers the network has; equal to Keras's own count.
 
-    >>> from backmix.models.architecture import Architecture
-    >>> parameters(Architecture(features=3, cell="simple_rnn", units=(32,)))
+    >>> parameters(NetworkShape(features=3, cell="simple_rnn", units=(32,)))
     1185
     """
     return sum(layer.parameters for layer in layers(architecture))
 
 
-def memory(architecture: Architecture, batch_size: int, *, rows: int | None = None) -> int:
+def memory(architecture: NetworkShape, batch_size: int, *, rows: int | None = None) -> int:
     """Bytes that one training step needs: weights, gradients, moments, and what BPTT keeps.
 
     rows: T, where the architecture leaves it open
@@ -126,7 +122,7 @@ def memory(architecture: Architecture, batch_size: int, *, rows: int | None = No
     return BYTES * numbers
 
 
-def memory_predict(architecture: Architecture, batch_size: int, *, rows: int | None = None) -> int:
+def memory_predict(architecture: NetworkShape, batch_size: int, *, rows: int | None = None) -> int:
     """Bytes that predicting one batch needs: weights, inputs and the sequences that layers hand on."""
     a = architecture
     length = a.lookback or rows or UNKNOWN_ROWS
@@ -147,13 +143,13 @@ def memory_predict(architecture: Architecture, batch_size: int, *, rows: int | N
     return BYTES * numbers
 
 
-def _runs(a: Architecture, layer: Layer, length: int) -> int:
+def _runs(a: NetworkShape, layer: Layer, length: int) -> int:
     if layer.where == "once":
         return 1
     return a.horizon if layer.where == "steps" and a.answer == "path" else length
 
 
-def _recurrent(a: Architecture) -> Iterator[Layer]:
+def _recurrent(a: NetworkShape) -> Iterator[Layer]:
     width, ways, kept_per_unit = a.features, (2 if a.bidirectional else 1), cells.get(a.cell).kept
     for number, units in enumerate(a.units, 1):
         name = f"recurrent_{number}"
@@ -177,7 +173,7 @@ def _recurrent(a: Architecture) -> Iterator[Layer]:
         width = wide
 
 
-def _transformer(a: Architecture) -> Iterator[Layer]:
+def _transformer(a: NetworkShape) -> Iterator[Layer]:
     wide = a.width
 
     def on_rows(name: str, inputs: int, size: int, shapes: Mapping[str, tuple[int, ...]], kept: int) -> Layer:
@@ -204,7 +200,7 @@ def _transformer(a: Architecture) -> Iterator[Layer]:
     yield on_rows("norm", wide, wide, _norm(wide), 3 * wide)
 
 
-def _repeat(a: Architecture, inputs: int) -> Layer:
+def _repeat(a: NetworkShape, inputs: int) -> Layer:
     units = a.units[-1]
     return Layer(
         "decoder",
@@ -217,7 +213,7 @@ def _repeat(a: Architecture, inputs: int) -> Layer:
     )
 
 
-def _feedback(a: Architecture) -> Layer:
+def _feedback(a: NetworkShape) -> Layer:
     """The decoder that is fed its own last output, with its cell, attention, dense layers and head."""
     looks = a.decoder == "attention"
     inputs = a.outputs + a.future + (a.width if looks else 0)
@@ -261,6 +257,6 @@ def _additive(width: int, query: int) -> dict[str, tuple[int, ...]]:
     return {"kernel": (width, width), "query": (query, width), "score": (width, 1), "bias": (width,)}
 
 
-def _cell(a: Architecture, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
+def _cell(a: NetworkShape, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
     """The weights of one recurrent layer, as its cell declares them."""
     return dict(cells.get(a.cell).weights(inputs, units, reset_after=a.reset_after))

@@ -16,7 +16,7 @@ from backmix.data.tag import Tag
 from backmix.errors import PlanError
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
-from backmix.tuning.stage import known_rows, set_stage
+from backmix.tuning.setup import known_rows, set_up_search
 from small import reading, small_batches, small_plan, small_table, small_task
 
 MINUTE = 60 * 10**9
@@ -48,7 +48,7 @@ def test_the_rows_that_are_cut_are_those_that_a_run_judges_on(name: str) -> None
     assert known[parts.rows(SplitPart.TRAIN) | parts.rows(SplitPart.VALIDATION)].all()
     if "test_rows" in cut:
         assert not known[cut["validation_rows"] :].any(), "what lies behind the test part is the future as well"
-    ready = set_stage(reading(table), plan)
+    ready = set_up_search(reading(table), plan)
     assert len(ready.table) == known.sum()
     assert ready.cut == (~known).sum()
 
@@ -94,13 +94,13 @@ def test_where_there_is_no_clock_a_hole_is_not_crossed() -> None:
         split={"kind": "blocked", "blocks": 5, "train": 0.4, "validation": 0.2, "test": 0.4}, tune={"folds": 2}
     )
     known = known_rows(table, plan)
-    seen = set_stage(reading(table), plan)
+    seen = set_up_search(reading(table), plan)
     pieces = 1 + int((np.diff(np.flatnonzero(known)) > 1).sum())
     assert pieces > 1
     assert seen.table.batch is not None
     assert seen.table.batch.max() + 1 == pieces
-    for number in range(2):
-        windows = seen.prepared(number, plan).test
+    for number in (1, 2):
+        windows = seen.job(number, plan).prepared().test
         first = windows.origins - 5
         assert (seen.table.batch[first] == seen.table.batch[windows.origins]).all()
 
@@ -112,12 +112,12 @@ def test_every_task_has_folds(name: str) -> None:
     table, plan = small_task(name)
     # folds ask for more rows than a run does
     table = small_batches(40) if table.batch is not None else small_table(1600, classes=name != "forecast")
-    ready = set_stage(reading(table), plan.merged({"tune": {"folds": 2}}))
+    ready = set_up_search(reading(table), plan.merged({"tune": {"folds": 2}}))
     assert len(ready.judged) == 2
     assert all(len(rows) for rows in ready.judged)
-    assert ready.dividing.kind == ("batch" if table.batch is not None else "expanding")
-    for number, rows in enumerate(ready.judged):
-        fold = ready.prepared(number, plan)
+    assert ready.validation.plan.kind == ("batch" if table.batch is not None else "expanding")
+    for number, rows in enumerate(ready.judged, start=1):
+        fold = ready.job(number, plan).prepared()
         taught = {*fold.train.target_rows.tolist(), *fold.validation.target_rows.tolist()}
         assert taught.isdisjoint(rows.tolist())
     if table.batch is not None:
@@ -128,7 +128,7 @@ def test_every_task_has_folds(name: str) -> None:
 def test_inside_batches_every_batch_is_cut_into_the_same_folds() -> None:
     table = batched(1200, 300)
     plan = small_plan(split={"within": "batch"}, tune={"folds": 3})
-    ready = set_stage(reading(table), plan)
+    ready = set_up_search(reading(table), plan)
     code = np.asarray(ready.table.batch)
     for number, rows in enumerate(ready.judged):
         assert {*code[rows]} == {0, 1, 2, 3}
@@ -140,5 +140,5 @@ def test_inside_batches_every_batch_is_cut_into_the_same_folds() -> None:
 def test_a_split_that_cuts_batches_which_only_know_their_target_at_the_end_is_refused() -> None:
     plan = Plan.check({"task": {"kind": "batch_end_time"}})
     with pytest.raises(PlanError) as fault:
-        set_stage(reading(small_batches()), plan)
+        set_up_search(reading(small_batches()), plan)
     assert fault.value.key == "prepare.cut_batches"

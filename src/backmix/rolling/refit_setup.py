@@ -1,7 +1,6 @@
 """What a refit begins with: the table, the first champion, and which rows are old.
 
-This module turns a plan or a bundle, and the tables given with it, into a `Stage` on which the rounds
-are played.
+This module turns a plan or a bundle, and the tables given with it, into a `RefitSetup`.
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from backmix.data.resample import check_clock, resample
+from backmix.data.resample import resample
 from backmix.data.segments import Mask
-from backmix.data.sources import Reading, read
 from backmix.data.split import SplitPart, batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
-from backmix.rolling.contender import Contender, one_network, teach
+from backmix.results.reading import reading_of
+from backmix.rolling.contender import Contender, one_network, train_contender
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import Bundle, start_of
 from backmix.tasks import Task
+from backmix.training.fitting.warm import Start
 from backmix.training.plan import Plan
-from backmix.training.sections.rounds import RoundLayout, lay_out
-from backmix.training.warm import Start
-from backmix.workflow import reading_of
+from backmix.training.prepare import on_grid
+from backmix.training.sections.rounds import RoundLayout, lay_out_rounds
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class RefitSetup:
     """Everything before the first round.
 
     table: old rows first, repaired by nobody yet; path: the file of the champion, if it came from one
@@ -44,8 +43,8 @@ class Stage:
     path: Path | None
 
 
-def set_stage(source: Plan | Bundle | Path | str, data: Any, old: Any, settings: Mapping[str, Any]) -> Stage:
-    """The stage for a plan or a champion; ``settings`` replace fields of ``[refit]``.
+def set_up_refit(source: Plan | Bundle | Path | str, data: Any, old: Any, settings: Mapping[str, Any]) -> RefitSetup:
+    """All that a plan or a champion needs before the first round; ``settings`` replace fields of ``[refit]``.
 
     Raises PlanError, InputError, BundleError, LeakageError, TrainingError.
     """
@@ -64,79 +63,67 @@ def set_stage(source: Plan | Bundle | Path | str, data: Any, old: Any, settings:
     return _of_plan(plan, reading_of(data, plan, base).table, start_of(plan, base))
 
 
-def _of_plan(plan: Plan, table: Table, start: Start | None) -> Stage:
+def _of_plan(plan: Plan, table: Table, start: Start | None) -> RefitSetup:
     """The first champion is trained on the first rows as in any run; its test part is held out for good."""
-    target = Task.of(plan.the_task).target
-    table = target.adapt(table)
-    check_clock(table, plan.repair)
-    table = resample(table, plan.repair).table
+    table = on_grid(table, plan).table
     old = round(plan.refit.first * len(table))
-    if target.whole_batches and table.batch is not None:
+    if Task.of(plan.the_task).target.whole_batches and table.batch is not None:
         old = next(end for _, end in batch_runs(table) if end >= old)
     warm = plan.refit.start == "warm"
-    taught = teach(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
-    refuse(audit_run(taught.prepared), acknowledged=plan.evaluation.acknowledged)
-    return _set(plan, table, Contender(taught.bundle), None, old=old, held=taught.prepared.split.rows(SplitPart.TEST))
+    trained = train_contender(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
+    refuse(audit_run(trained.prepared), acknowledged=plan.evaluation.acknowledged)
+    held_out = trained.prepared.split.rows(SplitPart.TEST)
+    return _set_up(plan, table, Contender(trained.bundle), None, old=old, held_out=held_out)
 
 
 def _of_champion(
     bundle: Bundle, path: Path | None, plan: Plan | None, data: Any, old: Any, settings: Mapping[str, Any]
-) -> Stage:
+) -> RefitSetup:
     where = str(path or "champion")
     if plan is None:
         plan = Plan.parse(bundle.plan, where=where)
         plan = plan.merged({"refit": settings}) if settings else plan
     # a champion is followed by challengers that start from it, not from what it once started from
     plan = plan.model_copy(update={"training": plan.training.model_copy(update={"warm_start": None})})
-    table = _table(bundle, data)
+    table = _read_for(bundle, data)
     if old is not None:
-        before = _table(bundle, old)
+        before = _read_for(bundle, old)
         if table.time is not None and before.time is not None and table.time[0] <= before.time[-1]:
-            raise InputError("refit.not_later", where=table.source, first=_moment(table, 0), last=_moment(before, -1))
-        return _set(plan, _joined(before, table), Contender(bundle), path, old=len(before), held=None)
+            raise InputError("refit.not_later", where=table.source, first=_time(table, 0), last=_time(before, -1))
+        return _set_up(plan, _appended(before, table), Contender(bundle), path, old=len(before), held_out=None)
     period = bundle.period
     if table.time is None or period is None:
         raise InputError("refit.no_clock", where=table.source)
     late = np.flatnonzero(table.time > np.datetime64(period.last))
     if not len(late):
-        raise InputError("refit.nothing_new", where=table.source, last=_moment(table, -1), known=period.last)
-    return _set(plan, table, Contender(bundle), path, old=int(late[0]), held=None)
+        raise InputError("refit.nothing_new", where=table.source, last=_time(table, -1), known=period.last)
+    return _set_up(plan, table, Contender(bundle), path, old=int(late[0]), held_out=None)
 
 
-def _set(plan: Plan, table: Table, champion: Contender, path: Path | None, *, old: int, held: Mask | None) -> Stage:
+def _set_up(
+    plan: Plan, table: Table, champion: Contender, path: Path | None, *, old: int, held_out: Mask | None
+) -> RefitSetup:
     preprocessing = champion.bundle.preprocessing
     if plan.refit.start == "warm":
         champion.bundle.start("champion").check(plan)
-    table = resample(preprocessing.aligned(table, need_target=True).table, preprocessing.repair.plan).table
+    table = _aligned(champion.bundle, table)
     whole = preprocessing.spec.lookback is None or preprocessing.task.target.whole_batches
-    layout = lay_out(table, plan.refit, preprocessing.spec, old=old, held=held, whole=whole)
-    return Stage(plan=plan, table=table, champion=champion, layout=layout, path=path)
+    layout = lay_out_rounds(table, plan.refit, preprocessing.spec, old=old, held_out=held_out, whole=whole)
+    return RefitSetup(plan=plan, table=table, champion=champion, layout=layout, path=path)
 
 
-def _table(bundle: Bundle, data: Any) -> Table:
+def _read_for(bundle: Bundle, data: Any) -> Table:
     """A table as the champion knows it: read as its training table was, its tags, on its grid."""
-    if isinstance(data, str | os.PathLike):
-        reading = read(
-            bundle.read.model_copy(
-                update={
-                    "file": os.fspath(data),
-                    "set": None,
-                    "protocol": None,
-                    "plant": None,
-                    "sql": None,
-                    "query": None,
-                }
-            )
-        )
-    elif data is None:
-        reading = read(bundle.read)
-    else:
-        reading = data if isinstance(data, Reading) else reading_of(data, Plan(data=bundle.read), Path())
+    return _aligned(bundle, reading_of(data, Plan(data=bundle.read), Path()).table)
+
+
+def _aligned(bundle: Bundle, table: Table) -> Table:
+    """A table with the tags of the champion, on its grid."""
     preprocessing = bundle.preprocessing
-    return resample(preprocessing.aligned(reading.table, need_target=True).table, preprocessing.repair.plan).table
+    return resample(preprocessing.aligned(table, need_target=True).table, preprocessing.repair.plan).table
 
 
-def _joined(old: Table, new: Table) -> Table:
+def _appended(old: Table, new: Table) -> Table:
     """Two tables of the same tags, one behind the other; batches of the same name go on."""
     time = None if old.time is None or new.time is None else np.concatenate([old.time, new.time])
     batch, names = None, old.batch_names
@@ -152,6 +139,6 @@ def _joined(old: Table, new: Table) -> Table:
     )
 
 
-def _moment(table: Table, row: int) -> str:
+def _time(table: Table, row: int) -> str:
     assert table.time is not None
     return str(np.datetime64(table.time[row], "s"))

@@ -6,15 +6,12 @@ architecture that the light runtime or plain Keras cannot run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from backmix.errors import PlanError
+from backmix.models.cells import cells
+from backmix.models.shape.network_shape import STEPPED, NetworkShape
 
-if TYPE_CHECKING:
-    from backmix.models.architecture import Architecture
 
-
-def check_form(a: Architecture) -> None:
+def check_form(a: NetworkShape) -> None:
     """Raise PlanError (forms.*) unless the fields of the architecture go together."""
     _check_answer(a)
     _check_decoder(a)
@@ -24,15 +21,12 @@ def check_form(a: Architecture) -> None:
         _check_transformer(a)
 
 
-def beyond_light(a: Architecture) -> tuple[str, ...]:
+def beyond_light(a: NetworkShape) -> tuple[str, ...]:
     """The settings of an architecture that only Keras can run, as a plan writes them; () for none.
 
-    >>> from backmix.models.architecture import Architecture
-    >>> beyond_light(Architecture(features=2, bidirectional=True, residual=True))
+    >>> beyond_light(NetworkShape(features=2, bidirectional=True, residual=True))
     ('bidirectional = true', 'residual = true')
     """
-    from backmix.models.cells import cells
-
     recurrent = a.body == "recurrent" and not cells.get(a.cell).light
     switches = ([f'cell = "{a.cell}"'] if recurrent else []) + [
         f"{name} = true"
@@ -48,11 +42,10 @@ def beyond_light(a: Architecture) -> tuple[str, ...]:
     return (*switches, *named, *([f"future = {a.future}"] if a.future else []))
 
 
-def beyond_keras(a: Architecture) -> tuple[str, ...]:
+def beyond_keras(a: NetworkShape) -> tuple[str, ...]:
     """The settings of an architecture that need layers of ours, which plain Keras cannot open; () for none.
 
-    >>> from backmix.models.architecture import Architecture
-    >>> beyond_keras(Architecture(features=2, bidirectional=True, attention=True))
+    >>> beyond_keras(NetworkShape(features=2, bidirectional=True, attention=True))
     ('attention = true',)
     """
     return tuple(
@@ -66,7 +59,7 @@ def beyond_keras(a: Architecture) -> tuple[str, ...]:
     )
 
 
-def check_carries(a: Architecture) -> None:
+def check_carries(a: NetworkShape) -> None:
     """PlanError (carried.form) unless the last state at a row is all that its answer needs."""
     beyond = [form for form in beyond_light(a) if not form.startswith(("layer_norm", "residual"))]
     beyond += [f"{name} = true" for name in ("summaries", "masked") if getattr(a, name)]
@@ -74,13 +67,12 @@ def check_carries(a: Architecture) -> None:
         raise PlanError("carried.form", form=", ".join(beyond))
 
 
-def describe(a: Architecture) -> str:
+def describe(a: NetworkShape) -> str:
     """A network in a line: body, sizes, and what its form adds.
 
-    >>> from backmix.models.architecture import Architecture
-    >>> describe(Architecture(features=2, units=(64, 32), bidirectional=True))
+    >>> describe(NetworkShape(features=2, units=(64, 32), bidirectional=True))
     'gru 64 → 32, bidirectional'
-    >>> describe(Architecture(features=2, units=(16,), answer="path", horizon=6, decoder="states"))
+    >>> describe(NetworkShape(features=2, units=(16,), answer="path", horizon=6, decoder="states"))
     'gru 16, decoder states'
     """
     more = [name for name in ("bidirectional", "layer_norm", "residual", "attention") if getattr(a, name)]
@@ -89,7 +81,7 @@ def describe(a: Architecture) -> str:
     return ", ".join([f"{a.called} {' → '.join(map(str, a.units))}", *more])
 
 
-def _check_answer(a: Architecture) -> None:
+def _check_answer(a: NetworkShape) -> None:
     if a.answer != "path" and a.horizon != 1:
         raise PlanError("forms.horizon_needs_path", horizon=a.horizon, answer=a.answer)
     if a.answer != "path" and a.future:
@@ -102,8 +94,7 @@ def _check_answer(a: Architecture) -> None:
                 raise PlanError("forms.rows_without", field=field, answer=a.answer)
 
 
-def _check_decoder(a: Architecture) -> None:
-    from backmix.models.architecture import STEPPED
+def _check_decoder(a: NetworkShape) -> None:
 
     if a.decoder != "none" and a.answer not in STEPPED:
         raise PlanError("forms.decoder_needs_steps", decoder=a.decoder, answer=a.answer)
@@ -115,7 +106,7 @@ def _check_decoder(a: Architecture) -> None:
                 raise PlanError("forms.decoder_without", field=field, decoder=a.decoder)
 
 
-def _check_transformer(a: Architecture) -> None:
+def _check_transformer(a: NetworkShape) -> None:
     if len(set(a.units)) > 1:
         raise PlanError("forms.transformer_units", units=", ".join(map(str, a.units)), width=max(a.units))
     if a.units[0] % a.attention_heads:
