@@ -66,6 +66,11 @@ class Duration:
             raise PlanError("core.no_clock", duration=self.text)
         return int(np.ceil(self.seconds / step - 1e-9))
 
+    @property
+    def empty(self) -> bool:
+        """Whether it is no time at all, or no row."""
+        return 0 in (self.count, self.seconds)
+
     def __str__(self) -> str:
         return self.text
 

@@ -1,7 +1,7 @@
 """What the network of a finished run does inside, after the fact.
 
 This module reads the data of a run again (or another table), looks into the network more thoroughly
-than the end of a run can, and writes what it saw as one page per language.
+than the run itself did, and writes one page per language.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.errors import InputError
-from backmix.results.claim import STARTED, fingerprint
+from backmix.results.claim import claimed_data, fingerprint
 from backmix.results.reading import reading_of
 from backmix.results.report import title
 from backmix.results.run import Run
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What was seen inside a network, and the pages that show it.
+    """An insight into a network, and the pages that show it.
 
     pages: the file of each language
     """
@@ -101,7 +101,7 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
 
     bundle = run.bundle
     reading = _again(run, plan) if data is None else reading_of(data, plan, Path())
-    if fingerprint(reading.table) == _kept(run):
+    if fingerprint(reading.table) == claimed_data(run.folder):
         prepared = prepare(reading, plan)
         return Subject.of(prepared, bundle.inside, bundle.architecture, target=target), ""
     if data is None:
@@ -141,16 +141,6 @@ def _again(run: Run, plan: Plan) -> Reading:
         return reading_of(None, plan, run.folder / place.get("base", "."))
     except InputError as fault:
         raise InputError("insight.lost_data", where=run.folder, fault=fault) from None
-
-
-def _kept(run: Run) -> str:
-    """The fingerprint of the data that the run was made of; "" when the folder does not hold it any more."""
-    import json
-
-    try:
-        return str(json.loads((run.folder / STARTED).read_text("utf-8"))["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _pages(run: Run, plan: Plan, subject: Subject, insight: Insight) -> dict[Language, bytes]:

@@ -43,7 +43,7 @@ class WindowPlan(PlanSection):
     def _sound(self) -> WindowPlan:
         for name in ("lookback", "stride"):
             value = getattr(self, name)
-            if isinstance(value, Duration) and 0 in (value.count, value.seconds):
+            if isinstance(value, Duration) and value.empty:
                 raise ValueError(say("windows.plan_zero", name=name))
         if self.lookback in ("batch", "elapsed"):
             fixed = (("horizon", 0), ("stride", 1), ("dead_time", 0))

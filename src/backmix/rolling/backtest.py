@@ -44,7 +44,7 @@ from backmix.training.sections.folds import FoldLayout, lay_out_folds
 FOLDS = "folds"
 
 Watch = Callable[[BacktestFold, int], None]
-"""Told every finished fold, and how many there are."""
+"""Called with every finished fold, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def backtest(
     workers: how many folds run at the same time, and where
     folder: where everything is kept; one under ``runs/`` when None
     resume: go on with the folds that an interrupted backtest has not finished
-    watch: is told every finished fold, and how many there are
+    watch: called with every finished fold, and how many there are
 
     Raises PlanError, InputError, LeakageError, TrainingError, BusyError, StorageError, Interrupted.
     """

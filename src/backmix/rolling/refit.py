@@ -59,7 +59,7 @@ def refit(
     old: rows of the old training period where ``data`` has none
     settings: fields of ``[refit]``, see `RefitPlan`
     folder: where everything is kept; one under ``runs/`` when None
-    watch: is told each round and how many there are
+    watch: called with each round and how many there are
 
     Raises PlanError, InputError, BundleError, LeakageError, BusyError, StorageError, Interrupted.
     """

@@ -58,7 +58,7 @@ def tune(
     settings: fields of ``[tune]``, see `TunePlan`
     folder: where everything is kept; one under ``runs/`` when None
     resume: go on with the study that is there, up to ``trials`` in all; plan, data and folds must be its own
-    watch: is told every trial that is over, and how many there will be
+    watch: called with every trial that is over, and how many there will be
 
     Raises PlanError, InputError, LeakageError, BusyError, StorageError, Interrupted; TrainingError when the
     plan as it is cannot be trained.

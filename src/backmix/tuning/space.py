@@ -142,14 +142,14 @@ def open_space(plan: Plan, prepared: Prepared, design: Design) -> tuple[Knob, ..
 def starting_point(space: tuple[Knob, ...], plan: Plan, prepared: Prepared, design: Design) -> dict[str, Any]:
     """The labels of the plan as it is; of a range the end that is nearer where it lies outside."""
     now = resolved(prepared, design)
-    found: dict[str, Any] = {}
+    labels: dict[str, Any] = {}
     for knob in space:
         value = _value_now(plan, knob.name, now)
         if not isinstance(knob.values, Range):
-            found[knob.name] = label_of(value)
+            labels[knob.name] = label_of(value)
         elif isinstance(value, int | float):
-            found[knob.name] = knob.values.nearest(value)
-    return found
+            labels[knob.name] = knob.values.nearest(value)
+    return labels
 
 
 def changed(plan: Plan, values: Mapping[str, Any]) -> Plan:

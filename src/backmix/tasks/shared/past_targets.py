@@ -83,6 +83,6 @@ def check_delays(lab: LabPlan | None, plan: TaskPlan | None) -> None:
         mine is not None and theirs is not None and mine < theirs
         for mine, theirs in ((delay.count, lab.report_delay.count), (delay.seconds, lab.report_delay.seconds))
     )
-    now = 0 in (delay.count, delay.seconds) and 0 not in (lab.report_delay.count, lab.report_delay.seconds)
+    now = delay.empty and not lab.report_delay.empty
     if late and (shorter or now):
         raise ValueError(say("rules.plan_delays", lab=lab.report_delay, delay=delay, target=late[0]))

@@ -62,7 +62,7 @@ class RefitPlan(PlanSection):
     @field_validator("every", "window")
     @classmethod
     def _some_rows(cls, value: Any) -> Any:
-        if isinstance(value, Duration) and 0 in (value.count, value.seconds):
+        if isinstance(value, Duration) and value.empty:
             raise ValueError(say("refit.no_rows", got=value))
         return value
 

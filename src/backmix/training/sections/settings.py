@@ -101,7 +101,7 @@ class TrainingPlan(PlanSection):
     @field_validator("stretch")
     @classmethod
     def _some_rows(cls, stretch: Duration | str) -> Duration | str:
-        if isinstance(stretch, Duration) and 0 in (stretch.count, stretch.seconds):
+        if isinstance(stretch, Duration) and stretch.empty:
             raise ValueError(say("carried.stretch_zero", got=stretch))
         return stretch
 
