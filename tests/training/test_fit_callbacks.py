@@ -112,6 +112,15 @@ def test_the_learning_rate_falls_on_a_plateau() -> None:
     assert model.optimizer.learning_rate == pytest.approx(0.02)
 
 
+@pytest.mark.parametrize("higher", [False, True])
+def test_law_better_is_by_more_than_the_least_difference(higher: bool) -> None:
+    """Up or down alike: a difference of ``min_delta`` itself, or a step in the wrong direction, is none."""
+    rule, sign = ImprovementRule("val_loss", higher=higher, min_delta=0.25), 1 if higher else -1
+    assert rule.better(1.0 + sign * 0.5, than=1.0)
+    assert not any(rule.better(1.0 + sign * step, than=1.0) for step in (0.25, 0.125, 0.0, -0.125, -0.5))
+    assert rule.better(7.0, than=None)
+
+
 def test_a_higher_metric_can_be_watched() -> None:
     stop = EarlyStop(ImprovementRule("val_loss", higher=True), patience=1)
     _, logs = play(stop, [1.0, 2.0, 1.5])
