@@ -104,13 +104,17 @@ def faults(mutants: Sequence[Mutant], root: Path = ROOT) -> list[str]:
             found.append(f"{mutant.id} changes nothing")
         elif file.suffix == ".py" and not _compiles(planted(mutant, root)):
             found.append(f"{mutant.id} is no Python any more, which no test is needed to notice")
-        found += [
-            f"{mutant.id}: there is no {test}" for test in mutant.tests if not (root / test.split("::")[0]).is_file()
-        ]
+        found += [f"{mutant.id}: there is no {test}" for test in mutant.tests if not _is_there(root, test)]
     names = [mutant.id for mutant in mutants]
     return found + [
         f"two mutants are called {name}" for name in sorted({name for name in names if names.count(name) > 1})
     ]
+
+
+def _is_there(root: Path, test: str) -> bool:
+    """Whether a test file, or a test in it, exists."""
+    file, _, name = test.partition("::")
+    return (root / file).is_file() and (not name or f"def {name}(" in (root / file).read_text("utf-8"))
 
 
 def planted(mutant: Mutant, root: Path = ROOT) -> str:

@@ -56,7 +56,7 @@ def test_the_list_is_long_enough_and_few_may_survive(mutants: ModuleType) -> Non
 def test_a_stale_mutant_is_named(mutants: ModuleType, tmp_path: Path) -> None:
     good = mutants.Mutant("low", "a.py", "x = 1\n", "x = 2\n", ("test_a.py::test_x",))
     (tmp_path / "a.py").write_text("x = 1\ny = x\nz = x\n")
-    (tmp_path / "test_a.py").touch()
+    (tmp_path / "test_a.py").write_text("def test_x(): ...")
     assert mutants.faults([good], tmp_path) == []
     assert mutants.planted(good, tmp_path) == "x = 2\ny = x\nz = x\n"
     for change, said in (
@@ -66,6 +66,7 @@ def test_a_stale_mutant_is_named(mutants: ModuleType, tmp_path: Path) -> None:
         ({"new": "x = 1\n"}, "low changes nothing"),
         ({"new": "x =\n"}, "low is no Python any more, which no test is needed to notice"),
         ({"tests": ("test_b.py",)}, "low: there is no test_b.py"),
+        ({"tests": ("test_a.py::test_y",)}, "low: there is no test_a.py::test_y"),
     ):
         (found,) = mutants.faults([replace(good, **change)], tmp_path)
         assert found.startswith(said)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -386,6 +386,7 @@ def test_law_a_value_is_doubted_after_half_the_limit_and_bad_after_all_of_it(run
     st.lists(st.integers(1, 13), max_size=3),
     st.integers(0, 3),
 )
+@example([(1.0, True), (np.nan, True), (np.nan, True), (5.0, True)], [], 2)
 @settings(max_examples=100, deadline=None)
 def test_law_holes_are_filled_inside_their_segment_from_good_values(
     cells: list[tuple[float, bool]], cuts: list[int], longest: int
@@ -458,9 +459,10 @@ def test_the_clock_is_learned_between_neighbouring_training_rows() -> None:
     values, rows = np.arange(12.0)[:, None], np.arange(12)
     later = np.datetime64("2024-05-13", "ns") + np.cumsum(np.where(rows < 4, 60, 300)).astype("timedelta64[s]")
     assert fit_repair(Table(values, (Tag("T"),), time=later), RepairPlan(), rows=rows < 4).step == 60
-    pairs = np.datetime64("2024-05-13", "ns") + np.cumsum(np.where(rows % 2, 60, 7200)).astype("timedelta64[s]")
-    batch = (rows // 2).astype(np.int32)
-    table = Table(values, (Tag("T"),), time=pairs, batch=batch, batch_names=tuple("ABCDEF"))
+    batch = np.array([0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8], np.int32)
+    pauses = np.where(np.diff(batch, prepend=-1) == 0, 60, 7200)
+    short = np.datetime64("2024-05-13", "ns") + np.cumsum(pauses).astype("timedelta64[s]")
+    table = Table(values, (Tag("T"),), time=short, batch=batch, batch_names=tuple("ABCDEFGHI"))
     assert fit_repair(table, RepairPlan(), rows=np.ones(12, bool)).step == 60
     alternate = fit_repair(Table(values, (Tag("T"),), time=later), RepairPlan(), rows=rows % 2 == 0)
     assert alternate.step is None  # no two training rows are neighbours
