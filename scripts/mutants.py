@@ -183,7 +183,7 @@ class Copy:
             "-q",
             "-p",
             "no:cacheprovider",
-            "--hypothesis-profile=gate",
+            "--hypothesis-profile=mutants",
             *tests,
         ]
         try:

@@ -77,6 +77,15 @@ def test_law_rejoined_takes_back_what_was_purged_between_training_and_validation
     assert rejoined(part, batch=batch).tolist() == want.tolist()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_law_a_purged_row_serves_the_next_row_that_has_a_part(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row by row, also across the borders of blocks."""
+    monkeypatch.setattr(segments, "BLOCK", 3)
+    part = np.random.default_rng(seed).choice([P, P, P, T, V, E], size=30).astype(np.uint8)
+    want = [next((code for code in part[row:] if code != P), P) for row in range(30)]
+    assert Split(part).owner.tolist() == want
+
+
 def test_chronological_parts_follow_one_another() -> None:
     """Course items 60 and 61: train, then validation, then test; the gap comes out of the earlier part."""
     found = split(rows(20), SplitPlan(), gap=2)

@@ -238,6 +238,19 @@ def test_law_every_row_of_a_path_has_its_label_and_its_plan() -> None:
     assert 20 < len(want) < 70
 
 
+def test_law_what_has_passed_of_a_batch_ends_at_its_first_hole() -> None:
+    """One window at every row from the batch's first row to this one, as long as nothing is missing in it."""
+    values = np.array(ramp(24).values)
+    values[[3, 16], [0, 1]] = np.nan
+    batch = np.repeat(np.arange(4, dtype=np.int32), 6)
+    table = Table(values, ramp(1).tags, batch=batch, batch_names=("A", "B", "C", "D"))
+    windows = build_windows(table, spec(lookback=None, growing=True))
+    want = [row for row in range(24) if np.isfinite(values[row // 6 * 6 : row + 1, :2]).all()]
+    assert windows.origins.tolist() == want
+    assert windows.lengths is not None
+    assert windows.lengths.tolist() == [row % 6 + 1 for row in want]
+
+
 def test_what_is_planned_are_the_rows_behind_the_origin() -> None:
     """As many as the path has, none of them known from the past."""
     windows = build_windows(ramp(9), spec(horizon=3, answer="path", future=("T102",)))

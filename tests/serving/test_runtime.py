@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -40,8 +41,6 @@ def cut(rows: np.ndarray, steps: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def any_bundle(sensor_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A bundle of any architecture: a finished run's, with another network in it."""
-    import json
-
     import safetensors.numpy
 
     members = unpack(sensor_run.bundle_path)
@@ -117,6 +116,26 @@ def test_windows_of_unequal_length_end_where_they_end(any_bundle: Any, kernels: 
     both = runtime.predict(padded, lengths=[4, 9])
     alone = runtime.predict(rows[None, :4], lengths=[4])
     np.testing.assert_allclose(both[0], alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_known_past_targets_are_shown_in_the_newest_rows_alone(any_bundle: Any, tmp_path: Path, kernels: bool) -> None:
+    """As in training: what stands in older rows counts for nothing."""
+    path, _ = any_bundle(Architecture(features=4, lookback=6, units=(5,)))
+    members = unpack(path)
+    recipe = json.loads(members["recipe.json"])
+    recipe["windows"]["known"] = {"delay": 3, "count": 2, "report": None, "age": False}
+    pack(tmp_path / "known.backmix", members | {"recipe.json": json.dumps(recipe).encode()}, version="0.1.0")
+    runtime = Runtime.load(tmp_path / "known.backmix", kernels=kernels)
+    assert runtime.shown == 2
+    table = small_table()
+    plain = [table.column(name)[:6] for name in runtime.inputs[:3]]
+    windows = np.column_stack([*plain, np.full(6, 40.0)])[None]
+    said = runtime.predict(windows)
+    for row in range(6):
+        other = windows.copy()
+        other[0, row, 3] += 10.0
+        assert np.array_equal(runtime.predict(other), said) == (row < 4)
 
 
 def test_a_step_leaves_the_state_given_as_it_was(sensor_run: Run) -> None:
