@@ -37,8 +37,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "mutants.toml"
 ENOUGH = 0.95
 """Share of the mutants that the tests must kill."""
-PATIENCE = 240.0
-"""Seconds after which the tests of one mutant are stopped: the mutant made them hang."""
+PATIENCE, TIMES = 60.0, 5.0
+"""Tests are stopped after so many seconds, or so many times what they take without a mutant: it made them hang."""
 
 Status = Literal["killed", "timeout", "survived"]
 
@@ -173,7 +173,7 @@ class Copy:
         if not where.startswith(str(folder)):
             raise SystemExit(f"the copy in {folder} is not what is imported there, but {where.strip()}")
 
-    def run(self, tests: Sequence[str]) -> tuple[Status, str]:
+    def run(self, tests: Sequence[str], patience: float | None = None) -> tuple[Status, str]:
         """Run some tests of the copy until one fails: what came of it, and the test (or the fault) that noticed."""
         command = [
             self.python,
@@ -188,10 +188,10 @@ class Copy:
         ]
         try:
             done = subprocess.run(
-                command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=PATIENCE
+                command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=patience
             )
         except subprocess.TimeoutExpired:
-            return "timeout", f"nothing for {PATIENCE:g} s"
+            return "timeout", f"nothing for {patience:.0f} s"
         if done.returncode == 0:
             return "survived", ""
         if done.returncode not in (1, 2):  # 1: a test failed; 2: a module that is tested could not be imported
@@ -227,14 +227,14 @@ class Copy:
         (made,) = (path for path in build.glob("native*") if path.suffix in (".so", ".pyd"))
         shutil.copy2(made, self.folder / "src" / "backmix")
 
-    def trial(self, mutant: Mutant) -> Trial:
-        """Plant a mutant, run its tests, take it out again."""
+    def trial(self, mutant: Mutant, usual: float) -> Trial:
+        """Plant a mutant, run its tests, which take ``usual`` seconds without it, and take it out again."""
         begin = time.monotonic()
         self.plant(mutant)
         try:
             if mutant.native:
                 self.build()
-            status, noticed = self.run(mutant.tests)
+            status, noticed = self.run(mutant.tests, max(PATIENCE, TIMES * usual))
         finally:
             self.heal(mutant)
         return Trial(mutant.id, mutant.file, status, round(time.monotonic() - begin, 1), noticed, mutant.survives)
@@ -260,30 +260,37 @@ def markdown(trials: Sequence[Trial]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sound(copy: Copy, mutants: Sequence[Mutant]) -> None:
-    """Exits unless the chosen tests pass as long as nothing is planted: else every mutant would seem killed."""
+def sound(copy: Copy, mutants: Sequence[Mutant]) -> dict[tuple[str, ...], float]:
+    """How long the chosen tests take as long as nothing is planted.
+
+    Exits when one of them fails: every mutant would seem killed.
+    """
     if any(mutant.native for mutant in mutants):
         copy.build()
+    seconds = {}
     for tests in sorted({mutant.tests for mutant in mutants}):
+        begin = time.monotonic()
         status, noticed = copy.run(tests)
         if status != "survived":
             raise SystemExit(f"{noticed} fails before anything is planted")
+        seconds[tests] = time.monotonic() - begin
+    return seconds
 
 
 def tried(mutants: Sequence[Mutant], jobs: int) -> Iterator[Trial]:
     """The trials in the order in which they end, on ``jobs`` copies of the tree."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         free: SimpleQueue[Copy] = SimpleQueue()
+        usual: dict[tuple[str, ...], float] = {}
         for number in range(jobs):
             copy = Copy(Path(scratch).resolve() / str(number))
-            if number == 0:
-                sound(copy, mutants)
+            usual = sound(copy, mutants) if number == 0 else usual
             free.put(copy)
 
         def one(mutant: Mutant) -> Trial:
             copy = free.get()
             try:
-                return copy.trial(mutant)
+                return copy.trial(mutant, usual[mutant.tests])
             finally:
                 free.put(copy)
 

@@ -251,6 +251,25 @@ def test_law_what_has_passed_of_a_batch_ends_at_its_first_hole() -> None:
     assert windows.lengths.tolist() == [row % 6 + 1 for row in want]
 
 
+@pytest.mark.parametrize("lookback", [3, None])
+def test_law_an_answer_on_every_row_counts_where_it_is_known(lookback: int | None) -> None:
+    """Neither padding nor a row without a label has a weight, and what stands there is 0."""
+    values = np.array(ramp(14).values)
+    values[[2, 6, 7], 2] = np.nan
+    sizes = [3, 6, 5]
+    batch = np.repeat(np.arange(3, dtype=np.int32), sizes)
+    table = Table(values, ramp(1).tags, batch=batch, batch_names=("A", "B", "C"))
+    windows = build_windows(table, spec(lookback=lookback, answer="every"))
+    got = windows.gather(windows.all_indices)
+    assert got.y is not None
+    assert got.weight is not None
+    for place, end in enumerate(windows.origins):
+        size = lookback or sizes[batch[end]]
+        truth = np.append(values[end - size + 1 : end + 1, 2], np.full(windows.steps - size, np.nan))
+        assert got.weight[place].tolist() == np.isfinite(truth).tolist()
+        assert got.y[place, :, 0].tolist() == np.nan_to_num(truth).tolist()
+
+
 def test_what_is_planned_are_the_rows_behind_the_origin() -> None:
     """As many as the path has, none of them known from the past."""
     windows = build_windows(ramp(9), spec(horizon=3, answer="path", future=("T102",)))

@@ -250,5 +250,7 @@ def _one(target: Any = "y", horizon: int = 0, **scores: Any) -> dict[str, Any]:
     ],
 )
 def test_bands_from_outside_are_looked_at(broken: dict[str, Any]) -> None:
+    sound = bands_of(Scores.of(np.arange(1.0, 20.0))).to_dict()
+    assert isinstance(calibrated_from(sound | _one()), Bands)  # nothing but the damage is refused
     with pytest.raises((ValueError, KeyError, TypeError)):
-        calibrated_from(bands_of(Scores.of(np.arange(1.0, 20.0))).to_dict() | broken)
+        calibrated_from(sound | broken)
