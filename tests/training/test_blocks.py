@@ -114,6 +114,11 @@ def test_runs_of_one_class_each_are_cut_in_time_so_that_no_class_is_missing() ->
     assert blocks is not None
     assert not blocks.whole
     assert all(len(np.unique(block.teach.truth())) == 3 for block in blocks.blocks)
+    enough, few = block_windows(train, validation, count=5), block_windows(train, validation, count=6)
+    assert enough is not None
+    assert few is not None
+    assert enough.whole  # twelve runs, four of each class, for four blocks beside the validation part
+    assert not few.whole  # but not for five
 
 
 @pytest.mark.parametrize(

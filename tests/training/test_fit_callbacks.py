@@ -152,6 +152,25 @@ def test_the_best_weights_come_back(parts: tuple[Windows, Windows]) -> None:
         np.testing.assert_array_equal(ours, kept)
 
 
+def test_early_stopping_restores_the_best_weights_by_itself() -> None:
+    """As a callback of any Keras model, without our training around it."""
+    keras = use_engine()
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.build((None, 3))
+    stop = EarlyStop(DOWN, patience=1)
+    stop.set_model(model)
+    seen = []
+    for epoch, loss in enumerate((2.0, 1.0, 3.0)):
+        for variable in model.weights:
+            variable.assign(variable.value + 1.0)
+        seen.append(values(model))
+        stop.on_epoch_end(epoch, {"val_loss": loss})
+    stop.on_train_end()
+    for ours, best, last in zip(values(model), seen[1], seen[2], strict=True):
+        np.testing.assert_array_equal(ours, best)
+        assert not np.array_equal(ours, last)
+
+
 def test_patience_ends_a_training(parts: tuple[Windows, Windows]) -> None:
     made = fit_network(SHAPE, *parts, settings=replace(QUICK, learning_rate=0.3, epochs=50, patience=2))
     assert made.stopped == "patience"
