@@ -155,8 +155,8 @@ class Copy:
         (packages,) = (folder / ".venv" / "lib").glob("python*/site-packages")
         (packages / "borrowed.pth").write_text("\n".join([str(folder / "src"), *borrowed]) + "\n")
         kernels = importlib.util.find_spec("backmix.native")
-        if kernels is not None and kernels.origin is not None:
-            shutil.copy2(kernels.origin, folder / "src" / "backmix")
+        self.kernels = None if kernels is None or kernels.origin is None else Path(kernels.origin)
+        self._lay_kernels(self.kernels)
         self.env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")} | {
             "KERAS_BACKEND": "jax",
             "PATH": f"{self.python.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -199,13 +199,11 @@ class Copy:
         noticed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
         return "killed", noticed[1] if noticed else done.stdout.strip().splitlines()[-1]
 
-    def plant(self, mutant: Mutant) -> None:
-        """Change the one line."""
-        self._write(mutant, planted(mutant))
-
-    def heal(self, mutant: Mutant) -> None:
-        """Take the change back."""
-        self._write(mutant, (ROOT / mutant.file).read_text("utf-8"))
+    def plant(self, mutant: Mutant) -> str:
+        """Change the one line; returns the text that was there before."""
+        before = (self.folder / mutant.file).read_text("utf-8")
+        self._write(mutant, planted(mutant, self.folder))
+        return before
 
     def _write(self, mutant: Mutant, text: str) -> None:
         file = self.folder / mutant.file
@@ -225,18 +223,25 @@ class Copy:
             if done.returncode:
                 raise SystemExit(f"the kernels could not be built:\n{done.stdout}{done.stderr}")
         (made,) = (path for path in build.glob("native*") if path.suffix in (".so", ".pyd"))
-        shutil.copy2(made, self.folder / "src" / "backmix")
+        self._lay_kernels(made)
+
+    def _lay_kernels(self, kernels: Path | None) -> None:
+        """Put built kernels where they are imported."""
+        if kernels is not None:
+            shutil.copy2(kernels, self.folder / "src" / "backmix")
 
     def trial(self, mutant: Mutant, usual: float) -> Trial:
         """Plant a mutant, run its tests, which take ``usual`` seconds without it, and take it out again."""
         begin = time.monotonic()
-        self.plant(mutant)
+        before = self.plant(mutant)
         try:
             if mutant.native:
                 self.build()
             status, noticed = self.run(mutant.tests, max(PATIENCE, TIMES * usual))
         finally:
-            self.heal(mutant)
+            self._write(mutant, before)
+            if mutant.native:
+                self._lay_kernels(self.kernels)
         return Trial(mutant.id, mutant.file, status, round(time.monotonic() - begin, 1), noticed, mutant.survives)
 
 

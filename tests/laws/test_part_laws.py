@@ -154,7 +154,9 @@ def _sample(kind: str, outcome: Outcome) -> Sample:
     """Predictions of the small plant with all that a metric may ask for: costs, shares, a class never taught."""
     found = of_kind(kind)
     frame = prediction_frame(found.task, found.test, outcome, model="m", part="test")
-    sample = read_sample(frame, classes=found.task.target.classes, normal="normal" if found.task.target.classes else None)
+    sample = read_sample(
+        frame, classes=found.task.target.classes, normal="normal" if found.task.target.classes else None
+    )
     if kind == "classification":
         return replace(sample, classes=(*sample.classes[:-1], UNKNOWN))
     facts = {"late_cost": np.full(len(sample), 2.0), "early_cost": np.ones(len(sample))}

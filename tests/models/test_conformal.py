@@ -161,11 +161,11 @@ def test_a_result_is_judged_by_the_interval_that_was_given_for_it() -> None:
     adaptive = Adaptive(0.9)
     state = adaptive.start()
     for row in (0, 1):
-        _, state = adaptive.step(Ahead(row, 0.0, 1.0), {}, state)
-    _, wide = adaptive.step(Ahead(2, 0.0, 1.0), {0: 10.0}, state)
+        _, state = adaptive.step(PendingPrediction(row, 0.0, 1.0), {}, state)
+    _, wide = adaptive.step(PendingPrediction(2, 0.0, 1.0), {0: 10.0}, state)
     assert min(wide.factors) > 1.005
     _, wider = adaptive.step(
-        Ahead(3, 0.0, 1.0), {1: 1.005}, wide
+        PendingPrediction(3, 0.0, 1.0), {1: 1.005}, wide
     )  # outside what was said then, inside what is said now
     assert all(after > before for before, after in zip(wide.factors, wider.factors, strict=True))
 
@@ -178,8 +178,8 @@ def test_the_speed_that_would_have_fitted_counts_more() -> None:
     for rows, growth, favoured in ((60, np.where(at < 20, 1, 6), 3), (400, np.ones(400), 0)):
         adaptive, state = bands_of(scores).begin("y")
         truth, made = (rng.normal(size=400) * growth)[:rows], at[:rows]
-        course = Course(np.zeros(rows), truth, np.full(rows, scores.radius(0.9)), made, made + 1)
-        weights = follow(adaptive, course, state)[1].weights
+        series = PredictionSeries(np.zeros(rows), truth, np.full(rows, scores.radius(0.9)), made, made + 1)
+        weights = follow(adaptive, series, state)[1].weights
         assert sum(weights) == pytest.approx(1.0)
         assert int(np.argmax(weights)) == favoured
 
@@ -187,7 +187,9 @@ def test_the_speed_that_would_have_fitted_counts_more() -> None:
 def test_an_interval_never_turns_inside_out() -> None:
     """However well predictions fit, the low end stays below the high one."""
     at, nothing = np.arange(600), np.zeros(600)
-    ends, state = follow(Adaptive(0.5), Course(nothing, nothing, np.ones(600), at, at + 1), Adaptive(0.5).start())
+    ends, state = follow(
+        Adaptive(0.5), PredictionSeries(nothing, nothing, np.ones(600), at, at + 1), Adaptive(0.5).start()
+    )
     assert (ends[:, 0] <= ends[:, 1]).all()
     assert min(state.factors) == 0.0
 

@@ -88,7 +88,7 @@ def test_windows_of_two_batches_are_no_neighbours() -> None:
 
 def test_every_chunk_of_draws_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws that do not fit into memory at once are as independent as all others, and the same on every call."""
-    monkeypatch.setattr("backmix.scoring.interval.CHUNK_NUMBERS", 50 * 30)
+    monkeypatch.setattr("backmix.scoring.bootstrap.CHUNK_NUMBERS", 50 * 30)
     resampler = Resampler(runs=np.zeros(50, dtype=int), length=5, draws=100)
     chunks = [weights.tobytes() for weights in resampler.weights()]
     assert len(chunks) == len(set(chunks)) == 4
@@ -122,7 +122,7 @@ def test_law_the_interval_of_a_mean_is_that_of_student(level: float, blocks: int
     n - 1 and a normal tail; what is made of it is the textbook interval with the degrees of freedom of the blocks."""
     series = np.random.default_rng(blocks).normal(3.0, 2.0, size=blocks)
     drawn = norm.ppf((np.arange(40_000) + 0.5) / 40_000, loc=series.mean(), scale=series.std() / np.sqrt(blocks))
-    ends = interval(drawn, level=level, blocks=blocks)
+    ends = percentile_interval(drawn, level=level, blocks=blocks)
     low, high = t.interval(level, df=blocks - 1, loc=series.mean(), scale=series.std(ddof=1) / np.sqrt(blocks))
     assert (ends.low, ends.high) == pytest.approx((low, high), abs=2e-3 * (high - low))
 

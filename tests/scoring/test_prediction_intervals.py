@@ -113,7 +113,7 @@ def test_law_a_result_counts_from_its_own_row_on_and_as_late_as_it_comes(horizon
     test = frame[(frame["model"] == "gru") & (frame["part"] == "test")].reset_index(drop=True)
     other = test.copy()
     other.loc[100, "truth"] = 1e3 if abs(test.loc[100, "truth"]) < 1 else 0.0
-    one, two = (with_bands(some, task_of("soft_sensor"), calibrated, banding)["high"] for some in (test, other))
+    one, two = (with_intervals(some, task_of("soft_sensor"), calibrated, banding)["high"] for some in (test, other))
     changed = np.flatnonzero(one.to_numpy() != two.to_numpy())
     assert changed[0] == 100 + max(1, horizon + late)
 
@@ -132,7 +132,7 @@ def test_of_whole_batches_a_result_counts_when_its_batch_has_ended() -> None:
     assert calibrated is not None
     other = parts[1].copy()
     other.loc[102, "truth"] += 50.0
-    one, two = (with_bands(some, task, calibrated, banding)["high"] for some in (parts[1], other))
+    one, two = (with_intervals(some, task, calibrated, banding)["high"] for some in (parts[1], other))
     assert np.flatnonzero(one.to_numpy() != two.to_numpy())[0] == 109  # row 102 is of the batch of rows 100 to 109
 
 

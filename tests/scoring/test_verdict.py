@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from backmix.data.tag import Tag
-from backmix.scoring.interval import Interval
+from backmix.scoring.bootstrap import Interval
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import Sampling, number, score_table
 from backmix.scoring.verdict import MetricDraws, judge, outcome_of
