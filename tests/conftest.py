@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # a gate must answer the same for the same commit; elsewhere every run tries new examples
 settings.register_profile("gate", derandomize=True)
+# scripts/mutants asks whether a test fails, not for the smallest example that makes it fail
+settings.register_profile("mutants", derandomize=True, phases=(Phase.explicit, Phase.generate))
 if os.environ.get("CI"):
     settings.load_profile("gate")
 

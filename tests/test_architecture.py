@@ -118,10 +118,14 @@ def test_the_picture_shows_each_import_once(architecture: ModuleType) -> None:
 def test_every_link_of_the_pages_leads_somewhere(architecture: ModuleType) -> None:
     for page in architecture.PAGES.values():
         text = page.read_text("utf-8")
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
+        targets = re.findall(r"\]\(([^)#]+)\)", text)
+        assert targets
+        for target in targets:
             assert (page.parent / target).exists() or target == "parts.md", target  # parts.md comes next
         heads = set(re.findall(r"^### (\w+)$", text, re.MULTILINE))
-        assert set(re.findall(r"\]\(#(\w+)\)", text)) <= heads
+        inside = set(re.findall(r"\]\(#(\w+)\)", text))
+        assert inside
+        assert inside <= heads
 
 
 def _scanned() -> set[str]:

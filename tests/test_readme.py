@@ -76,9 +76,9 @@ def test_the_python_snippets_run_as_written(plant: Path) -> None:
 
 def test_the_chinese_twin_has_the_same_commands_and_snippets() -> None:
     for language in ("sh", "python"):
-        assert [_bare(b) for b in _blocks(README, language)] == [
-            _bare(b.replace("：", ":")) for b in _blocks(TWIN, language)
-        ]
+        blocks = [_bare(b) for b in _blocks(README, language)]
+        assert blocks
+        assert blocks == [_bare(b.replace("：", ":")) for b in _blocks(TWIN, language)]
 
 
 def test_every_command_stands_in_both_tables() -> None:
@@ -89,5 +89,7 @@ def test_every_command_stands_in_both_tables() -> None:
 
 def test_pictures_and_links_exist() -> None:
     for text in (README, TWIN):
-        for target in re.findall(r"\]\(([^)]+)\)", text):
+        targets = re.findall(r"\]\(([^)]+)\)", text)
+        assert targets
+        for target in targets:
             assert (ROOT / target).exists(), target

@@ -89,7 +89,8 @@ def test_a_standard_plan_runs_to_its_report(name: str, shared_data: Path, tmp_pa
 
 
 def test_a_set_without_a_plan_says_so() -> None:
-    for _, part in sets:
-        if not part.plans:
-            with pytest.raises(BackmixError):
-                Plan.check({"data": {"set": part.name}}).the_task  # noqa: B018
+    without = [part for _, part in sets if not part.plans]
+    assert without
+    for part in without:
+        with pytest.raises(BackmixError):
+            Plan.check({"data": {"set": part.name}}).the_task  # noqa: B018

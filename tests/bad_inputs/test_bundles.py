@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from backmix.errors import BundleError
 from backmix.results.run import Run
-from backmix.serving.archive import FORMAT, pack
+from backmix.serving.archive import FORMAT, MANIFEST, MOST_BYTES, OPTIONAL, pack
 from backmix.serving.bundle import Bundle
 
 Members = dict[str, bytes]
@@ -118,11 +118,45 @@ def test_row_36_a_member_twice(members: Members, tmp_path: Path) -> None:
     assert "holds 'recipe.json', which does not belong" in _refused(path)
 
 
-def test_row_36_a_member_is_missing(members: Members, tmp_path: Path) -> None:
-    left = {name: data for name, data in members.items() if name != "recipe.json"}
+@pytest.mark.parametrize("lost", sorted(set(MOST_BYTES) - OPTIONAL - {MANIFEST}))
+def test_row_36_a_member_is_missing(members: Members, tmp_path: Path, lost: str) -> None:
+    left = {name: data for name, data in members.items() if name != lost}
+    assert len(left) == len(members) - 1
     assert _refused(_write(tmp_path / "b.backmix", left)) == (
-        "FILE — the bundle lacks recipe.json. Copy it again from the run folder"
+        f"FILE — the bundle lacks {lost}. Copy it again from the run folder"
     )
+
+
+@pytest.mark.parametrize(
+    "manifest", [b"[]", b"7", b"null", b'{"format": true, "members": {}}', b'{"format": 1}', b"{}"]
+)
+def test_row_36_a_manifest_that_is_none(members: Members, tmp_path: Path, manifest: bytes) -> None:
+    assert "manifest.json is not what a bundle holds" in _refused(_write(tmp_path / "b.backmix", members, manifest))
+
+
+@pytest.mark.parametrize("listed", [None, "", [], {}, {"sha256": None}])
+def test_row_36_a_member_that_the_manifest_does_not_know(
+    sensor_run: Run, members: Members, tmp_path: Path, listed: object
+) -> None:
+    with zipfile.ZipFile(sensor_run.bundle_path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    manifest["members"]["scores.json"] = listed
+    path = _write(tmp_path / "b.backmix", members, json.dumps(manifest).encode())
+    assert "scores.json was changed after the bundle was made" in _refused(path)
+
+
+def test_row_22_a_member_may_be_as_large_as_its_limit_and_no_larger(
+    sensor_run: Run, members: Members, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(sensor_run.bundle_path) as archive:
+        manifest = archive.read("manifest.json")
+    limit = MOST_BYTES[MANIFEST]
+    full = _write(tmp_path / "full.backmix", members, manifest.ljust(limit))
+    assert Bundle.load(full).weights.keys() == sensor_run.bundle.weights.keys()
+    for size in (limit + 1, 10 * limit):
+        assert _refused(_write(tmp_path / "b.backmix", members, manifest.ljust(size))) == (
+            f"FILE — manifest.json unpacks to {size} bytes, more than the {limit} allowed. Nothing was loaded"
+        )
 
 
 def test_row_22_a_zip_bomb_is_stopped_by_bytes_read(members: Members, tmp_path: Path) -> None:
@@ -170,6 +204,7 @@ HOSTILE = {
     "negative lookback": ("recipe.json", _json_change(lambda r: r["windows"].update(lookback=-5))),
     "list for object": ("recipe.json", lambda data: b"[]"),
     "not json": ("recipe.json", lambda data: b"\x80\x04\x95"),
+    "no time": ("scores.json", _json_change(lambda s: s.update(trained_on={"first": "NaT", "last": "2024-01-01"}))),
     "not utf-8": ("plan.toml", lambda data: b"\xff\xfe\xfa"),
     "unknown setting": ("read.json", _json_change(lambda r: r.update(loader="pickle"))),
     "weights are a pickle": ("weights.safetensors", lambda data: pickle.dumps([1, 2])),

@@ -282,6 +282,7 @@ def test_late_outlet_temperatures_of_the_exchanger_are_found(dead_time: float) -
     """Outlets settle within a row (3 h); they are recorded later, in every unit for itself."""
     table = simulate("heat_exchanger", seed=1, dead_time=dead_time, units=12).table
     found = scan(table, ["m_cold", "T_cold_in"], "T_cold_out", rows=np.ones(len(table), bool), lags=40).found
+    assert len(found) == 2
     for one in found:
         assert one.sure, one
         assert abs(one.rows - dead_time / 3) <= 1 or one.low <= dead_time / 3 <= one.high, one

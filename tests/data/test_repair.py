@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -15,7 +15,8 @@ from backmix.data.ledger import Ledger, account
 from backmix.data.quality import Quality
 from backmix.data.repair import Repair, RepairPlan, fit_repair
 from backmix.data.resample import resample
-from backmix.data.spikes import find_spikes, learn_scale
+from backmix.data.rules import RepairColumn
+from backmix.data.spikes import find_spikes, learn_scale, steady
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
@@ -206,25 +207,71 @@ def _joined(table: Table, a: int, b: int) -> bool:
     return True
 
 
-def test_the_hampel_rule_equals_a_slow_reference() -> None:
-    """Hampel (1974): distance to the median of the last rows, in 1.4826 median absolute deviations."""
+@pytest.mark.parametrize(("window", "factor"), [(7, 4.0), (3, 1.0), (4, 1.0), (6, 1.3)])
+@pytest.mark.parametrize("rule", ["hampel", "rate"])
+def test_spikes_equal_a_slow_reference(rule: Any, window: int, factor: float) -> None:
+    """Hampel (1974): distance to the median of the last rows, in 1.4826 median absolute deviations; rate: to each of
+    the last two rows. Near limits that many rows come close to, so that a row more or less in the window is noticed."""
     rng = np.random.default_rng(3)
     x = np.cumsum(rng.normal(size=600)) * 0.1 + rng.normal(size=600)
-    x[rng.random(600) < 0.1] = np.nan
+    x[rng.random(600) < 0.2] = np.nan
     x[rng.integers(0, 600, 12)] += 15
-    start = np.where(np.arange(600) < 250, 0, 250)
-    scale = learn_scale(x, start, rule="hampel", window=7, factor=4)
-    assert scale is not None
-    found = find_spikes(x, start, scale, rule="hampel", window=7, factor=4)
+    start = np.arange(600) // 4 * 4 if factor == 1.0 else np.where(np.arange(600) < 250, 0, 250)
+    scale = 0.7
+    found = find_spikes(x, start, scale, rule=rule, window=window, factor=factor)
     for row in range(600):
-        near = x[max(start[row], row - 6) : row + 1]
+        near = x[max(start[row], row - window + 1) : row + 1]
         near = near[~np.isnan(near)]
         want = False
-        if len(near) >= 3 and not np.isnan(x[row]):
+        if rule == "hampel" and len(near) >= 3 and not np.isnan(x[row]):
             sigma = max(1.4826 * np.median(np.abs(near - np.median(near))), scale)
-            want = abs(x[row] - np.median(near)) > 4 * sigma
+            want = abs(x[row] - np.median(near)) > factor * sigma
+        elif rule == "rate" and not np.isnan(x[row]):
+            before = x[max(start[row], row - 2) : row]
+            before = before[~np.isnan(before)]
+            want = len(before) > 0 and bool((np.abs(x[row] - before) > factor * scale).all())
         assert found[row] == want
     assert found.sum() >= 5
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 1.0, 2.0, 9.0, np.nan]), min_size=1, max_size=20), st.data())
+@few
+def test_law_spikes_know_nothing_of_later_rows(values: list[float], data: Any) -> None:
+    x, now = np.array(values), data.draw(st.integers(1, len(values)))
+    for rule, window, factor in (("hampel", 4, 1.0), ("hampel", 3, 0.5), ("rate", 3, 1.0)):
+        form = {"rule": rule, "window": window, "factor": factor}
+        whole = find_spikes(x, np.zeros(len(x), int), 0.5, **form)  # type: ignore[arg-type]
+        past = find_spikes(x[:now], np.zeros(now, int), 0.5, **form)  # type: ignore[arg-type]
+        assert whole[:now].tolist() == past.tolist()
+
+
+@pytest.mark.parametrize("rule", ["hampel", "rate"])
+def test_the_scale_of_spikes_equals_a_slow_reference(rule: Any) -> None:
+    """The typical distance in standard deviations of normal noise, raised until 1 % of the values lie outside."""
+    rng = np.random.default_rng(5)
+    x = np.where(rng.random(300) < 0.2, np.nan, rng.standard_t(2, size=300))
+    start = np.arange(300) // 5 * 5
+    off = []
+    for row in range(300):
+        near = x[max(start[row], row - 3) : row + 1]
+        if rule == "hampel" and np.count_nonzero(~np.isnan(near)) >= 3:
+            off.append(abs(x[row] - np.nanmedian(near)))
+        elif rule == "rate" and row > start[row]:
+            off.append(abs(x[row] - x[row - 1]))
+    known = np.array(off)[~np.isnan(off)]
+    for factor in (2.0, 50.0):
+        want = max(1.4826 * np.median(known), np.quantile(known, 0.99) / factor)
+        assert learn_scale(x, start, rule=rule, window=4, factor=factor) == pytest.approx(want)
+
+
+def test_a_tag_is_steady_when_more_than_half_of_its_steps_are_none() -> None:
+    """Steps across the end of a segment, and those of missing values, are no steps."""
+    joined = np.zeros(5, int)
+    assert not steady(np.array([1.0, 1, 2, 2, 3]), joined)  # two of four
+    assert steady(np.array([1.0, 1, 2, 2, 2]), joined)
+    assert steady(np.array([1.0, 1, np.nan, 2, 2]), joined)
+    assert not steady(np.array([1.0, 1, 1, 2, 3]), np.array([0, 1, 2, 2, 2]))
+    assert steady(np.full(3, np.nan), joined[:3])
 
 
 def test_the_rate_rule_marks_a_jump_once_and_not_the_way_back() -> None:
@@ -306,6 +353,133 @@ def test_another_step_than_that_of_training_is_refused() -> None:
         "new.csv — the model was trained on a table with a clock, this table has none. Name the time column: "
         '[data] time = "..."'
     )
+
+
+@pytest.mark.parametrize(("step", "fine"), [(53, False), (54, True), (60, True), (66, True), (67, False)])
+def test_rows_may_lie_a_tenth_of_a_step_off_the_clock_of_training(step: int, fine: bool) -> None:
+    """STEP_TOLERANCE: a tenth itself is let pass, on either side."""
+    values = np.arange(6.0)[:, None]
+    repair = fit_repair(Table(values, (Tag("T"),), time=clock(6, [])), RepairPlan(), rows=np.ones(6, bool))
+    other = Table(values, (Tag("T"),), time=clock(6, [], step=step))
+    if fine:
+        assert repair.apply(other).table is other
+    else:
+        with pytest.raises(InputError, match="trained on rows 60 s apart"):
+            repair.apply(other)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(2, 7))
+@few
+def test_law_a_value_is_doubted_after_half_the_limit_and_bad_after_all_of_it(runs: list[int], limit: int) -> None:
+    """Against counting: of a value that stands still for n rows those beyond limit // 2 are uncertain, beyond limit BAD."""
+    x = np.repeat(np.arange(float(len(runs))), runs)
+    column = RepairColumn(x=x.copy(), quality=np.zeros(len(x), np.uint8), start=np.zeros(len(x), int))
+    column.freeze(limit)
+    still = np.concatenate([np.arange(1, run + 1) for run in runs])
+    want = np.where(still > limit, Quality.BAD, np.where(still > limit // 2, Quality.UNCERTAIN, Quality.GOOD))
+    assert column.quality.tolist() == want.tolist()
+    assert np.isnan(column.x).tolist() == (still > limit).tolist()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([np.nan, np.nan, 1.0, 2.0, 5.0]), st.booleans()), min_size=1, max_size=14),
+    st.lists(st.integers(1, 13), max_size=3),
+    st.integers(0, 3),
+)
+@example([(1.0, True), (np.nan, True), (np.nan, True), (5.0, True)], [], 2)
+@settings(max_examples=100, deadline=None)
+def test_law_holes_are_filled_inside_their_segment_from_good_values(
+    cells: list[tuple[float, bool]], cuts: list[int], longest: int
+) -> None:
+    """Against looking from every hole to the known values on either side of it."""
+    x, sure = (np.array(part) for part in zip(*cells, strict=True))
+    rows = len(x)
+    start = np.maximum.accumulate(np.where(np.isin(np.arange(rows), cuts), np.arange(rows), 0))
+    clock = np.cumsum(np.arange(rows) % 3 + 1.0)
+    held, joined = x.copy(), x.copy()
+    for row in np.flatnonzero(np.isnan(x)):
+        before = next((r for r in range(row, -1, -1) if not np.isnan(x[r])), -1)
+        after = next((r for r in range(row, rows) if not np.isnan(x[r])), rows)
+        inside = before >= start[row] and bool(sure[before])
+        if inside and row - before <= longest:
+            held[row] = x[before]
+        if inside and after < rows and start[after] == start[row] and sure[after] and after - before - 1 <= longest:
+            joined[row] = np.interp(clock[row], clock[[before, after]], x[[before, after]])
+    for want, fill in ((held, lambda c: c.hold(longest)), (joined, lambda c: c.interpolate(longest, clock))):
+        quality = np.where(sure, Quality.GOOD, Quality.UNCERTAIN).astype(np.uint8)
+        column = RepairColumn(x=x.copy(), quality=quality, start=start)
+        column.settle()
+        fill(column)
+        np.testing.assert_allclose(column.x, want)
+        filled = np.isnan(x) & ~np.isnan(want)
+        assert (column.quality[filled] == Quality.UNCERTAIN).all()
+        assert (column.quality[np.isnan(want)] == Quality.BAD).all()
+
+
+def test_a_frozen_sensor_is_bad_and_a_setpoint_is_not() -> None:
+    """The rule is for tags that move: one that mostly stands still is not watched."""
+    moving = np.concatenate([np.arange(10.0), np.full(7, 4.0), np.arange(10.0)])
+    setpoint = np.repeat([1.0, 2.0, 3.0], 9)
+    table = Table(np.column_stack([moving, setpoint]), (Tag("T"), Tag("SP")))
+    repair = fit_repair(table, RepairPlan(fill="none", outliers="none", frozen=4), rows=training(table, 10))
+    done, notes = repair.apply(table)
+    assert np.flatnonzero(np.isnan(done.values[:, 0])).tolist() == [14, 15, 16]
+    assert not np.isnan(done.values[:, 1]).any()
+    assert [note.reason for note in notes if note.tag == "T" and "frozen" in note.reason] == [
+        "repair.reason_frozen",
+        "repair.reason_frozen_bad",
+    ]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        RepairPlan(fill="none", outliers="none", frozen=6),
+        RepairPlan(fill="hold", outliers="none", max_fill=5),
+        RepairPlan(fill="none", outliers="mask", outlier_window=7, outlier_factor=1),
+    ],
+)
+def test_each_rule_needs_the_rows_of_its_own_history(plan: RepairPlan) -> None:
+    """Row by row: with `Repair.history` rows before it, a row is repaired as in the whole, whichever rule is on."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=40), rng.integers(1, 9, size=40))
+    x[rng.random(len(x)) < 0.2] = np.nan
+    x[:60] = rng.normal(size=60)
+    table = Table(x[:, None], (Tag("T"),))
+    repair = fit_repair(table, plan, rows=training(table, 60))
+    whole = repair.apply(table).table
+    for row in range(len(x)):
+        piece = table.rows(slice(max(0, row - repair.history), row + 1))
+        assert same(repair.apply(piece).table.rows(slice(len(piece) - 1, None)), whole.rows(slice(row, row + 1)))
+    assert not same(whole, table)
+
+
+def test_the_clock_is_learned_between_neighbouring_training_rows() -> None:
+    """Not from the pause between two batches, and not from rows that only validate or test."""
+    values, rows = np.arange(12.0)[:, None], np.arange(12)
+    later = np.datetime64("2024-05-13", "ns") + np.cumsum(np.where(rows < 4, 60, 300)).astype("timedelta64[s]")
+    assert fit_repair(Table(values, (Tag("T"),), time=later), RepairPlan(), rows=rows < 4).step == 60
+    batch = np.array([0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8], np.int32)
+    pauses = np.where(np.diff(batch, prepend=-1) == 0, 60, 7200)
+    short = np.datetime64("2024-05-13", "ns") + np.cumsum(pauses).astype("timedelta64[s]")
+    table = Table(values, (Tag("T"),), time=short, batch=batch, batch_names=tuple("ABCDEFGHI"))
+    assert fit_repair(table, RepairPlan(), rows=np.ones(12, bool)).step == 60
+    alternate = fit_repair(Table(values, (Tag("T"),), time=later), RepairPlan(), rows=rows % 2 == 0)
+    assert alternate.step is None  # no two training rows are neighbours
+
+
+def test_doubt_is_for_good_values_only() -> None:
+    """What is bad stays bad, and what was in doubt before is not counted again."""
+    column = RepairColumn(x=np.array([1.0, 2, np.nan]), quality=np.array([0, 1, 2], np.uint8), start=np.zeros(3, int))
+    column.doubt_spikes(np.ones(3, bool))
+    assert column.quality.tolist() == [Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.BAD]
+    assert [(entry.reason, entry.count) for entry in column.log] == [("repair.reason_spike", 1)]
+
+
+def test_a_value_at_its_limit_is_a_good_one() -> None:
+    column = RepairColumn(x=np.array([-1.0, 0, 5, 10, 11]), quality=np.zeros(5, np.uint8), start=np.zeros(5, int))
+    column.limit(0.0, 10.0)
+    assert column.quality.tolist() == [Quality.BAD, 0, 0, 0, Quality.BAD]
 
 
 def test_a_plan_that_makes_no_sense_is_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backmix.data.ledger import Ledger, account
@@ -53,8 +53,8 @@ def test_every_row_equals_a_slow_reference(table: Table, last: bool) -> None:
     """The row at t holds (t - step, t] of its own batch; a class is the last of it."""
     plan = PLAN.model_copy(update={"how": "last"}) if last else PLAN
     out = _try(table, plan)
-    if out is None:
-        return
+    assume(out is not None)
+    assert out is not None
     assert out.time is not None
     assert out.batch is not None
     assert out.quality is not None
@@ -82,8 +82,9 @@ def test_the_grid_is_causal(table: Table, data: Any) -> None:
     whole = _try(table)
     now = data.draw(st.integers(1, len(table)))
     past = _try(table.rows(slice(0, now)))
-    if whole is None or past is None:
-        return
+    assume(whole is not None and past is not None)
+    assert whole is not None
+    assert past is not None
     assert table.time is not None
     assert past.time is not None
     known = past.time <= table.time[now - 1]
@@ -96,10 +97,8 @@ def test_the_grid_is_causal(table: Table, data: Any) -> None:
 @few
 @given(irregular())
 def test_rows_add_up_and_the_grid_is_regular(table: Table) -> None:
-    try:
-        out, notes = resample(table, PLAN)
-    except InputError:
-        return
+    assume(_try(table) is not None)
+    out, notes = resample(table, PLAN)
     found = account(Ledger(len(table)).add(*notes), out)
     assert found.read == len(table) == found.used + found.repaired + found.dropped
     again, more = resample(out, PLAN)
@@ -122,6 +121,28 @@ def test_small_jitter_and_single_odd_steps_are_tolerated() -> None:
     jitter = np.random.default_rng(0).uniform(-2.9, 2.9, 500)
     check_clock(_table(list(60.0 * np.arange(500) + jitter)), RepairPlan())
     check_clock(_table([60.0 * i for i in range(100) if i not in (40, 70)]), RepairPlan())
+
+
+@pytest.mark.parametrize(("share", "fine"), [(0.09, True), (0.11, False), (0.2, False)])
+def test_rows_are_even_when_they_come_within_a_tenth_of_a_step(share: float, fine: bool) -> None:
+    """Three distances out of ten longer, three shorter, so that the usual one is the step."""
+    gaps = 60.0 * (1 + share * np.tile([0, 0, 0, 0, 1, -1, 1, -1, 1, -1], 20))
+    table = _table(list(np.cumsum(gaps)))
+    if fine:
+        assert resample(table, RepairPlan()).table is table
+    else:
+        with pytest.raises(InputError, match="are not even"):
+            check_clock(table, RepairPlan())
+
+
+@pytest.mark.parametrize(("pause", "key"), [(0.0, "repair.same_time"), (-5.0, "repair.time_order")])
+def test_two_rows_of_one_time_and_time_that_runs_back_are_refused(pause: float, key: str) -> None:
+    """Whether or not the rows are to be put on a grid; at the first row already."""
+    table = _table([0.0, pause, 60, 120, 180, 240])
+    for plan in (RepairPlan(), RepairPlan(resample="5min")):
+        with pytest.raises(InputError) as fault:
+            resample(table, plan)
+        assert (fault.value.key, fault.value.values["row"]) == (key, 2)
 
 
 def test_gaps_split_but_do_not_stop() -> None:
@@ -183,6 +204,9 @@ def test_a_stretch_with_few_values_is_uncertain() -> None:
     out = resample(_table([60, 120, 180], [1, np.nan, np.nan]), RepairPlan(resample="5min")).table
     assert out.quality is not None
     assert out.quality[0, 0] == Quality.UNCERTAIN
+    half = resample(_table([60, 120, 180, 240], [1, np.nan, np.nan, 2]), RepairPlan(resample="5min")).table
+    assert half.quality is not None
+    assert half.quality[0, 0] == Quality.GOOD  # fewer than half is few
     lab = resample(
         _table([60, 120, 180], [1, np.nan, np.nan], tags=(Tag("y", role="lab"),)), RepairPlan(resample="5min")
     ).table

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from backmix.data import segments
 from backmix.data.folds import FoldPlan, folds
-from backmix.data.split import Split, SplitPart, SplitPlan, split
+from backmix.data.split import Split, SplitPart, SplitPlan, purge, rejoined, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
@@ -25,6 +29,61 @@ def batches(*sizes: int) -> Table:
     code = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     names = tuple("ABCDEFGHIJ"[: len(sizes)])
     return Table(np.zeros((sum(sizes), 1)), (Tag("T101"),), batch=code, batch_names=names)
+
+
+@st.composite
+def stretches(draw: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The part and the batch of each row: stretches of 1 to 8 rows, also shorter than a gap."""
+    sizes = draw(st.lists(st.integers(1, 8), min_size=1, max_size=8))
+    codes = draw(st.lists(st.sampled_from([T, V, E]), min_size=len(sizes), max_size=len(sizes)))
+    part = np.repeat(np.array(codes, np.uint8), sizes)
+    cuts = sorted(draw(st.lists(st.integers(0, len(part)), max_size=2)))
+    return part, np.searchsorted(cuts, np.arange(len(part)), side="right").astype(np.int32)
+
+
+@settings(max_examples=100, deadline=None)
+@given(stretches(), st.integers(0, 6), st.booleans())
+def test_law_a_row_is_purged_where_a_row_that_judges_more_is_near(
+    rows_of: tuple[np.ndarray, np.ndarray], gap: int, batches: bool
+) -> None:
+    """Against the definition: within ``gap`` rows of one of a part that judges more, in the same batch; no other."""
+    part, batch = rows_of
+    want = part.copy()
+    for row, code in enumerate(part):
+        near = range(max(0, row - gap), min(len(part), row + gap + 1))
+        if any(part[other] > code and (not batches or batch[other] == batch[row]) for other in near):
+            want[row] = P
+    found = purge(part, gap=gap, batch=batch if batches else None)
+    assert found.tolist() == want.tolist()
+    assert (found == E).tolist() == (part == E).tolist()  # the part that judges keeps every row it was promised
+
+
+@settings(max_examples=100, deadline=None)
+@given(stretches(), st.integers(0, 4), st.data())
+def test_law_rejoined_takes_back_what_was_purged_between_training_and_validation(
+    rows_of: tuple[np.ndarray, np.ndarray], gap: int, data: Any
+) -> None:
+    """Row by row: validation trains, and so does what lies between the two in one batch; nothing else changes."""
+    whole, batch = rows_of
+    part = purge(whole, gap=gap, batch=batch)
+    left_out = data.draw(st.lists(st.integers(0, len(part) - 1), max_size=3))
+    part[left_out] = P
+    want = np.where(part == V, T, part)
+    for row in np.flatnonzero(part == P):
+        before = next((r for r in range(row, -1, -1) if part[r] != P), None)
+        after = next((r for r in range(row, len(part)) if part[r] != P), None)
+        if before is not None and after is not None and batch[before] == batch[after]:
+            want[row] = T if {part[before], part[after]} == {T, V} else P
+    assert rejoined(part, batch=batch).tolist() == want.tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_law_a_purged_row_serves_the_next_row_that_has_a_part(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row by row, also across the borders of blocks."""
+    monkeypatch.setattr(segments, "BLOCK", 3)
+    part = np.random.default_rng(seed).choice([P, P, P, T, V, E], size=30).astype(np.uint8)
+    want = [next((code for code in part[row:] if code != P), P) for row in range(30)]
+    assert Split(part).owner.tolist() == want
 
 
 def test_chronological_parts_follow_one_another() -> None:
@@ -107,6 +166,28 @@ def test_time_that_does_not_run_forward_cannot_be_cut_by_rows() -> None:
     with pytest.raises(PlanError, match="time does not run forward"):
         folds(table, FoldPlan(folds=2), gap=0)
     assert split(table, SplitPlan(within="batch"), gap=0).count(SplitPart.TEST) == 2
+
+
+@pytest.mark.parametrize("back", range(1, 12))
+def test_time_that_runs_back_is_seen_on_every_row(back: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where two blocks of rows meet."""
+    monkeypatch.setattr(segments, "BLOCK", 4)
+    clock = np.arange(12)
+    clock[back:] -= 2
+    time = np.datetime64("2024-01-01", "ns") + clock * np.timedelta64(60, "s")
+    with pytest.raises(PlanError, match="time does not run forward"):
+        split(Table(np.zeros((12, 1)), (Tag("T101"),), time=time), SplitPlan(), gap=0)
+
+
+@pytest.mark.parametrize("part", ["training", "validation", "test"])
+def test_a_part_without_rows_is_refused(part: str) -> None:
+    """A share above 0 is a promise."""
+    shares = {"training": (0.02, 0.49, 0.49), "validation": (0.6, 0.02, 0.38), "test": (0.6, 0.38, 0.02)}[part]
+    plan = SplitPlan(train=shares[0], validation=shares[1], test=shares[2])
+    with pytest.raises(InputError, match=f"{part} part"):
+        split(rows(20), plan, gap=0)
+    nothing = SplitPlan(train=0.6, validation=0.4, test=0)
+    assert split(rows(20), nothing, gap=0).count(SplitPart.TEST) == 0
 
 
 def test_expanding_folds() -> None:

@@ -168,6 +168,116 @@ def test_worst_quality_of_each_window() -> None:
     assert build_windows(ramp(8), spec()).worst_quality().tolist() == [0] * 6
 
 
+@pytest.mark.parametrize(("lookback", "dead_time"), [(1, 0), (4, 0), (4, 2), (None, 0)])
+def test_law_the_quality_of_a_window_is_the_worst_of_all_its_values(lookback: int | None, dead_time: int) -> None:
+    """Against looking at every value of every window; what lies beside the window does not count."""
+    rng = np.random.default_rng(0)
+    quality = rng.choice(3, p=[0.92, 0.05, 0.03], size=(200, 3)).astype(np.uint8)
+    batch = np.repeat(np.arange(25, dtype=np.int32), 8)
+    table = ramp(200, quality=quality, batch=batch, batch_names=tuple(f"B{n}" for n in range(25)))
+    form = spec(lookback=lookback, dead_time=dead_time, need_target=False)
+    windows = build_windows(table, form)
+    ends = windows.origins - form.dead_time
+    sizes = windows.lengths if windows.lengths is not None else np.full(len(windows), lookback)
+    want = [quality[end - size + 1 : end + 1, :2].max() for end, size in zip(ends, sizes, strict=True)]
+    assert windows.worst_quality().tolist() == want
+    assert set(want) == {0, 1, 2}
+
+
+def test_law_some_windows_are_those_of_all() -> None:
+    """By index or mask, in any order: what they show, what they answer, how long they are."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(2, 7, size=9)
+    batch = np.repeat(np.arange(9, dtype=np.int32), sizes)
+    table = ramp(len(batch), batch=batch, batch_names=tuple(f"B{n}" for n in range(9)))
+    told = replace(build_windows(ramp(20), spec(horizon=2)), told=rng.normal(size=(16, 1)))
+    for windows in (told, build_windows(table, spec(lookback=None))):
+        mask = rng.random(len(windows)) < 0.5
+        for at in (rng.permutation(len(windows))[:5], mask):
+            some = windows.subset(at)
+            assert np.array_equal(some.truth(), windows.truth()[at])
+            whole, cut = windows.gather(windows.all_indices[at]), some.gather(some.all_indices)
+            assert np.array_equal(cut.x, whole.x[:, : some.steps])
+            assert np.array_equal(cut.y, whole.y)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("relative", ["none", "answers", "window"])
+@pytest.mark.parametrize("answer", ["row", "path"])
+def test_law_answers_come_back_in_plant_units(relative: str, answer: str) -> None:
+    """What is told relative to the newest known value, scaled, and beside what another model says, is told back."""
+    rng = np.random.default_rng(0)
+    table = Table(rng.normal(50, 9, size=(30, 3)), ramp(1).tags)
+    form = spec(horizon=2, known=Known(1), relative=relative, answer=answer)
+    windows = build_windows(table, form).scaled(*fit_scalers(table, form, rows=np.ones(30, bool)))
+    truth, known = windows.truth(), table.column("Q")[windows.origins - 1]
+    scaler = windows.target_scaler
+    assert scaler is not None
+    away = scaler.center if relative == "none" else known[:, None]
+    np.testing.assert_allclose(windows.scaled_targets(), (truth - away) / scaler.scale)
+    np.testing.assert_allclose(windows.unscaled(windows.scaled_targets()), truth)
+    batch = windows.gather(windows.all_indices)
+    np.testing.assert_allclose(batch.y, windows.scaled_targets(), rtol=1e-5, atol=1e-6)
+    told = replace(windows, told=rng.normal(size=truth.shape))
+    np.testing.assert_allclose(told.unscaled(told.scaled_targets()), truth)
+
+
+def test_law_every_row_of_a_path_has_its_label_and_its_plan() -> None:
+    """Against trying every row: from the window's first row to the end of its path nothing is missing."""
+    values = np.array(ramp(80).values)
+    rng = np.random.default_rng(1)
+    values[rng.choice(80, 6, replace=False), 2] = np.nan
+    values[rng.choice(80, 4, replace=False), 1] = np.nan
+    form = spec(horizon=3, answer="path", future=("T102",))
+    fine = np.isfinite(values)
+    want = [
+        row
+        for row in range(2, 77)
+        if fine[row - 2 : row + 1, :2].all() and fine[row + 1 : row + 4, 1].all() and fine[row + 1 : row + 4, 2].all()
+    ]
+    assert build_windows(Table(values, ramp(1).tags), form).origins.tolist() == want
+    assert 20 < len(want) < 70
+
+
+def test_law_what_has_passed_of_a_batch_ends_at_its_first_hole() -> None:
+    """One window at every row from the batch's first row to this one, as long as nothing is missing in it."""
+    values = np.array(ramp(24).values)
+    values[[3, 16], [0, 1]] = np.nan
+    batch = np.repeat(np.arange(4, dtype=np.int32), 6)
+    table = Table(values, ramp(1).tags, batch=batch, batch_names=("A", "B", "C", "D"))
+    windows = build_windows(table, spec(lookback=None, growing=True))
+    want = [row for row in range(24) if np.isfinite(values[row // 6 * 6 : row + 1, :2]).all()]
+    assert windows.origins.tolist() == want
+    assert windows.lengths is not None
+    assert windows.lengths.tolist() == [row % 6 + 1 for row in want]
+
+
+@pytest.mark.parametrize("lookback", [3, None])
+def test_law_an_answer_on_every_row_counts_where_it_is_known(lookback: int | None) -> None:
+    """Neither padding nor a row without a label has a weight, and what stands there is 0."""
+    values = np.array(ramp(14).values)
+    values[[2, 6, 7], 2] = np.nan
+    sizes = [3, 6, 5]
+    batch = np.repeat(np.arange(3, dtype=np.int32), sizes)
+    table = Table(values, ramp(1).tags, batch=batch, batch_names=("A", "B", "C"))
+    windows = build_windows(table, spec(lookback=lookback, answer="every"))
+    got = windows.gather(windows.all_indices)
+    assert got.y is not None
+    assert got.weight is not None
+    for place, end in enumerate(windows.origins):
+        size = lookback or sizes[batch[end]]
+        truth = np.append(values[end - size + 1 : end + 1, 2], np.full(windows.steps - size, np.nan))
+        assert got.weight[place].tolist() == np.isfinite(truth).tolist()
+        assert got.y[place, :, 0].tolist() == np.nan_to_num(truth).tolist()
+
+
+def test_what_is_planned_are_the_rows_behind_the_origin() -> None:
+    """As many as the path has, none of them known from the past."""
+    windows = build_windows(ramp(9), spec(horizon=3, answer="path", future=("T102",)))
+    batch = windows.gather(windows.all_indices)
+    assert batch.future is not None
+    assert batch.future[:, :, 0].tolist() == [[100 + row + k for k in (1, 2, 3)] for row in windows.origins]
+
+
 def test_arrays_are_windows_too() -> None:
     """Course item 14: samples somebody has cut, in the same shape as windows of a table."""
     rng = np.random.default_rng(0)

@@ -156,6 +156,52 @@ def test_steps_one_by_one_are_the_course_and_leave_the_state_given_alone() -> No
     assert repr(first) == kept
 
 
+def test_a_result_is_judged_by_the_interval_that_was_given_for_it() -> None:
+    """It may come late, when the interval has become wider than it was then."""
+    adaptive = Adaptive(0.9)
+    state = adaptive.start()
+    for row in (0, 1):
+        _, state = adaptive.step(PendingPrediction(row, 0.0, 1.0), {}, state)
+    _, wide = adaptive.step(PendingPrediction(2, 0.0, 1.0), {0: 10.0}, state)
+    assert min(wide.factors) > 1.005
+    _, wider = adaptive.step(
+        PendingPrediction(3, 0.0, 1.0), {1: 1.005}, wide
+    )  # outside what was said then, inside what is said now
+    assert all(after > before for before, after in zip(wide.factors, wider.factors, strict=True))
+
+
+def test_the_speed_that_would_have_fitted_counts_more() -> None:
+    """A jump of the errors favours the fast ones, errors that stay as they are the slow ones."""
+    rng = np.random.default_rng(0)
+    scores = Scores.of(np.abs(rng.normal(size=400)))
+    at = np.arange(400)
+    for rows, growth, favoured in ((60, np.where(at < 20, 1, 6), 3), (400, np.ones(400), 0)):
+        adaptive, state = bands_of(scores).begin("y")
+        truth, made = (rng.normal(size=400) * growth)[:rows], at[:rows]
+        series = PredictionSeries(np.zeros(rows), truth, np.full(rows, scores.radius(0.9)), made, made + 1)
+        weights = follow(adaptive, series, state)[1].weights
+        assert sum(weights) == pytest.approx(1.0)
+        assert int(np.argmax(weights)) == favoured
+
+
+def test_an_interval_never_turns_inside_out() -> None:
+    """However well predictions fit, the low end stays below the high one."""
+    at, nothing = np.arange(600), np.zeros(600)
+    ends, state = follow(
+        Adaptive(0.5), PredictionSeries(nothing, nothing, np.ones(600), at, at + 1), Adaptive(0.5).start()
+    )
+    assert (ends[:, 0] <= ends[:, 1]).all()
+    assert min(state.factors) == 0.0
+
+
+def test_a_class_at_its_limit_is_in_the_set_and_one_without_a_probability_is_not() -> None:
+    sets = ClassSets(0.5, "windows", ("A", "B"), (Scores.of([0.25, 0.5, 0.75]), Scores.of([0.25, 0.5, 0.75])))
+    assert sets.scores[0].radius(0.5) == 0.5
+    assert sets.members([[0.5, 0.49], [np.nan, 1.0]]).tolist() == [[True, False], [False, True]]
+    few = ClassSets(0.9, "windows", ("A",), (Scores.of([0.25]),))
+    assert few.members([[np.nan], [0.0]]).tolist() == [[False], [True]]
+
+
 def test_results_that_never_come_do_not_fill_the_memory() -> None:
     adaptive = Adaptive(0.9)
     state = adaptive.start()
@@ -206,5 +252,7 @@ def _one(target: Any = "y", horizon: int = 0, **scores: Any) -> dict[str, Any]:
     ],
 )
 def test_bands_from_outside_are_looked_at(broken: dict[str, Any]) -> None:
+    sound = bands_of(Scores.of(np.arange(1.0, 20.0))).to_dict()
+    assert isinstance(calibrated_from(sound | _one()), Bands)  # nothing but the damage is refused
     with pytest.raises((ValueError, KeyError, TypeError)):
-        calibrated_from(bands_of(Scores.of(np.arange(1.0, 20.0))).to_dict() | broken)
+        calibrated_from(sound | broken)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, t
 
 from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
 from frames import persistent
@@ -25,6 +26,14 @@ def test_every_window_is_drawn_as_often_as_any_other(sizes: list[int], length: i
     for code in range(len(sizes)):
         own = mean[runs == code]
         assert own.max() - own.min() <= 8 * np.sqrt(own.mean() * max(1, length) / 400) + 1e-9
+
+
+def test_law_windows_of_short_batches_weigh_the_same_whatever_their_length() -> None:
+    """A batch that is drawn as a whole is drawn as often as any other, so that long ones do not count for more."""
+    sizes = [1, 2, 3, 4, 5] * 4
+    resampler = Resampler(runs=np.repeat(np.arange(20), sizes), length=5, draws=4000)
+    mean = np.concatenate(list(resampler.weights())).mean(axis=0)
+    assert mean == pytest.approx(np.ones(60), abs=0.1)
 
 
 def test_stretches_never_cross_a_batch() -> None:
@@ -62,6 +71,30 @@ def test_stretches_are_as_long_as_theory_wants(share: float) -> None:
     assert ideal / 2 - 2 <= found <= ideal * 2 + 2
 
 
+def test_batches_that_differ_in_level_alone_need_no_stretches() -> None:
+    """Long batches are drawn from for themselves, so a loss is measured from the mean of its own batch."""
+    noise = np.random.default_rng(0).normal(size=500)
+    level = np.repeat([0.0, 30.0, -20.0, 5.0, 90.0], 100)
+    runs = np.repeat(np.arange(5), 100)
+    assert block_length(noise + level, runs) == block_length(noise, runs) <= 4
+    assert block_length(noise + level, np.zeros(500, dtype=int)) > 10
+
+
+def test_windows_of_two_batches_are_no_neighbours() -> None:
+    series = persistent(400, 0.9, 2)
+    assert block_length(series, np.zeros(400, dtype=int)) > 10
+    assert block_length(series, np.arange(400)) == 1
+
+
+def test_every_chunk_of_draws_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws that do not fit into memory at once are as independent as all others, and the same on every call."""
+    monkeypatch.setattr("backmix.scoring.bootstrap.CHUNK_NUMBERS", 50 * 30)
+    resampler = Resampler(runs=np.zeros(50, dtype=int), length=5, draws=100)
+    chunks = [weights.tobytes() for weights in resampler.weights()]
+    assert len(chunks) == len(set(chunks)) == 4
+    assert [weights.tobytes() for weights in resampler.weights()] == chunks
+
+
 def test_constant_losses_need_no_stretches() -> None:
     assert block_length(np.ones(100), np.zeros(100, dtype=int)) == 1
 
@@ -80,6 +113,18 @@ def test_intervals_cover_what_they_promise() -> None:
             covered, naive = (covered + held, naive) if length > 1 else (covered, naive + held)
     assert covered / 60 >= 0.8
     assert naive / 60 <= 0.6
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+@pytest.mark.parametrize("blocks", [5, 8, 30, 400])
+def test_law_the_interval_of_a_mean_is_that_of_student(level: float, blocks: int) -> None:
+    """Independent blocks of normal values: a bootstrap of their mean has the spread s / sqrt(n) with n in place of
+    n - 1 and a normal tail; what is made of it is the textbook interval with the degrees of freedom of the blocks."""
+    series = np.random.default_rng(blocks).normal(3.0, 2.0, size=blocks)
+    drawn = norm.ppf((np.arange(40_000) + 0.5) / 40_000, loc=series.mean(), scale=series.std() / np.sqrt(blocks))
+    ends = percentile_interval(drawn, level=level, blocks=blocks)
+    low, high = t.interval(level, df=blocks - 1, loc=series.mean(), scale=series.std(ddof=1) / np.sqrt(blocks))
+    assert (ends.low, ends.high) == pytest.approx((low, high), abs=2e-3 * (high - low))
 
 
 def test_too_few_stretches_give_no_interval() -> None:

@@ -17,7 +17,16 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows
 from backmix.errors import LeakageError, PlanError
-from backmix.scoring.leakage.audit import audit_run, future, refuse, scaler_rows, split_overlap, target_copies
+from backmix.scoring.leakage.audit import (
+    LeakageResult,
+    acknowledge,
+    audit_run,
+    future,
+    refuse,
+    scaler_rows,
+    split_overlap,
+    target_copies,
+)
 from backmix.scoring.leakage.copies import find_copies
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
@@ -120,6 +129,25 @@ def test_a_scaler_that_saw_other_rows_is_found() -> None:
     )
 
 
+def test_a_scaler_of_the_target_that_saw_other_rows_is_found() -> None:
+    table = lagged_table(300)
+    train = windows_of(table)["train"]
+    everything = fit_scaler("standard", table.select(("y",)).values, ("y",))
+    rows, kinds = np.arange(300) < 180, {"inputs": "standard", "target": "standard"}
+    result = scaler_rows(train.scaled(train.scaler, everything), rows=rows, kinds=kinds)
+    assert result.passed is False
+    assert result.values["names"] == "y"
+
+
+def test_a_copy_is_acknowledged_by_its_own_name_alone() -> None:
+    copy = LeakageResult("copy", False, "evaluation.leak_copy_same", {"where": "t", "target": "y"}, tag="near")
+    other = LeakageResult("overlap", False, "evaluation.leak_overlap", tag="near")
+    assert acknowledge([copy], ["far"]) == (copy,)
+    (mine, overlap) = acknowledge([copy, other], ["near"])
+    assert (mine.passed, mine.acknowledged) == (None, True)
+    assert overlap == other  # nothing but a copy can be acknowledged
+
+
 def test_a_repair_that_looks_ahead_is_found() -> None:
     """Interpolation fills a hole with a value that comes after it."""
     run = prepared(repair={"fill": "interpolate"}, online=False)
@@ -178,6 +206,23 @@ def test_planted_copies_are_found(name: str, make: Any, how: str) -> None:
     table = lagged_table(900)
     (copy,), _ = find_copies(windows_of(with_input(table, name, make(table.column("y"))))["train"])
     assert (copy.tag, copy.how, copy.ahead) == (name, how, 3 if how == "ahead" else 0)
+
+
+@pytest.mark.parametrize(("rows", "found"), [(29, ()), (30, ("copy",))])
+def test_on_few_rows_a_perfect_fit_proves_nothing(rows: int, found: tuple[str, ...]) -> None:
+    table = lagged_table(300)
+    train = windows_of(with_input(table, "copy", 2.0 * table.column("y")))["train"]
+    assert tuple(copy.tag for copy in find_copies(train.subset(np.arange(rows)))[0]) == found
+
+
+def test_a_clock_that_tells_a_single_fault_is_no_copy() -> None:
+    """What is told is told on stretches that were held out: when a fault happened once, any counter knows it by heart."""
+    rows = np.arange(400.0)
+    fault = (rows >= 30) & (rows < 76)
+    table = Table(
+        np.column_stack([rows, fault]), (Tag("clock"), Tag("fault", role="target", categories=("calm", "leak")))
+    )
+    assert find_copies(windows_of(table, targets=("fault",))["train"])[0] == ()
 
 
 def test_holes_in_a_copy_do_not_hide_it() -> None:

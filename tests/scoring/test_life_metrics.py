@@ -53,8 +53,8 @@ def test_an_absurd_prediction_does_not_break_the_sum() -> None:
 
 
 def test_late_and_early_are_told_apart() -> None:
-    sample = _sample([-4.0, -2.0, 0.0, 6.0], late_cost=[5.0] * 4, early_cost=[1.0] * 4)
-    expected = {"late_share": 0.25, "late_error": 6.0, "early_error": 3.0, "late_early_cost": (6 * 5 + 6) / 4}
+    sample = _sample([-4.0, -2.0, 0.0, 7.0], late_cost=[5.0] * 4, early_cost=[1.0] * 4)
+    expected = {"late_share": 0.25, "late_error": 7.0, "early_error": 3.0, "late_early_cost": (7 * 5 + 6) / 4}
     assert {name: metrics.get(name)(sample) for name in expected} == expected
 
 

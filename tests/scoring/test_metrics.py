@@ -44,6 +44,8 @@ def test_every_metric_has_a_name_in_both_languages() -> None:
         ("mae", oracle.mean_absolute_error),
         ("r2", oracle.r2_score),
         ("max_error", oracle.max_error),
+        ("nrmse", lambda truth, said: oracle.root_mean_squared_error(truth, said) / (truth.max() - truth.min())),
+        ("bias", lambda truth, said: said.mean() - truth.mean()),
     ],
 )
 @given(data=arrays(np.float64, (20, 2), elements=st.floats(-1e3, 1e3)))
@@ -55,15 +57,25 @@ def test_errors_equal_scikit_learn(name: str, reference: Any, data: NDArray[np.f
     assert metrics.get(name)(sample) == pytest.approx(reference(truth, data[:, 1]), rel=1e-9, abs=1e-9)
 
 
-def test_weights_are_repeated_windows() -> None:
-    """A weight of 2 is a window that was drawn twice: what every interval rests on."""
-    generator = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_are_repeated_windows(seed: int) -> None:
+    """A weight of 2 is a window that was drawn twice, one of 0 was not drawn: what every interval rests on."""
+    generator = np.random.default_rng(seed)
     truth, said = generator.normal(size=30), generator.normal(size=30)
     counts = generator.integers(0, 3, size=30)
     again = np.repeat(np.arange(30), counts)
     for name in ("mse", "rmse", "mae", "bias", "r2", "max_error"):
         whole = metrics.get(name).compute(regression(truth, said), counts[None, :].astype(float))[0]
         assert whole == pytest.approx(metrics.get(name)(regression(truth[again], said[again]))), name
+
+
+def test_a_draw_without_a_window_to_count_is_undefined() -> None:
+    """Neither 0 nor 1: such a draw must not pull an interval to either side."""
+    sample = classified(["calm", "leak", "foul"], ["calm", "leak", "foul"])
+    nothing_foul = np.array([[1.0, 1.0, 0.0]])
+    assert np.isnan(metrics.get("recall").compute(replace(sample, focus=2), nothing_foul)).all()
+    assert np.isnan(metrics.get("balanced_accuracy").compute(sample, nothing_foul)).all()
+    assert np.isnan(metrics.get("mae").compute(regression(np.ones(3), np.ones(3)), np.zeros((1, 3)))).all()
 
 
 def test_bias_says_which_way() -> None:
@@ -182,6 +194,32 @@ def test_one_alarm_in_a_long_fault_is_one_hit() -> None:
     assert metrics.get("detection_rate")(sample) == 0.01
     assert metrics.get("event_recall")(sample) == 1.0
     assert metrics.get("event_precision")(sample) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_law_alarms_and_faults_are_counted_batch_by_batch(seed: int) -> None:
+    """Against walking along the windows: an alarm, like a fault, begins anew with every batch."""
+    generator = np.random.default_rng(seed)
+    truth = np.repeat(generator.choice(CLASSES, size=40), generator.integers(1, 5, size=40)).tolist()
+    said = np.resize(np.repeat(generator.choice(CLASSES, size=60), generator.integers(1, 4, size=60)), len(truth))
+    batch = np.resize(np.repeat([f"B{n}" for n in range(30)], generator.integers(2, 9, size=30)), len(truth))
+    sample = classified(truth, said.tolist(), batch=batch.tolist())
+    calm_begins, hits, alarms = 0, [], []
+    for at in range(len(truth)):
+        fresh = at == 0 or batch[at] != batch[at - 1]
+        if truth[at] != "calm" and (fresh or truth[at] != truth[at - 1]):
+            hits.append(False)
+        if truth[at] != "calm":
+            hits[-1] |= bool(said[at] != "calm")
+        if said[at] != "calm":
+            if fresh or said[at - 1] == "calm":
+                calm_begins += truth[at] == "calm"
+                alarms.append(False)
+            alarms[-1] |= truth[at] != "calm"
+    calm_days = truth.count("calm") * 60 / 86400
+    assert metrics.get("event_recall")(sample) == pytest.approx(np.mean(hits))
+    assert metrics.get("event_precision")(sample) == pytest.approx(np.mean(alarms))
+    assert metrics.get("false_alarms_per_day")(sample) == pytest.approx(calm_begins / calm_days)
 
 
 def test_noise_scores_like_noise_point_by_point() -> None:

@@ -93,6 +93,49 @@ def test_the_test_part_changes_nothing_in_the_calibration() -> None:
     assert one.to_dict() == two.to_dict()
 
 
+def test_other_models_change_nothing_in_the_calibration() -> None:
+    frame = drifting()
+    mine = frame[(frame["model"] == "gru") & (frame["part"] == "validation")]
+    wild = mine.assign(model="ridge", prediction=99.0)
+    one, two = (calibrate(some, task_of("soft_sensor"), NET) for some in (frame, pd.concat([frame, wild])))
+    assert one is not None
+    assert two is not None
+    assert one.to_dict() == two.to_dict()
+
+
+@pytest.mark.parametrize(("horizon", "late"), [(0, 0), (0, 3), (4, 0), (4, 3)])
+def test_law_a_result_counts_from_its_own_row_on_and_as_late_as_it_comes(horizon: int, late: int) -> None:
+    """A result that changes leaves all intervals alone that were given before it was known, and changes the next."""
+    frame = drifting().assign(horizon=horizon)
+    banding = replace(NET, kind="adaptive", late=late)
+    calibrated = calibrate(frame, task_of("soft_sensor"), banding)
+    assert calibrated is not None
+    test = frame[(frame["model"] == "gru") & (frame["part"] == "test")].reset_index(drop=True)
+    other = test.copy()
+    other.loc[100, "truth"] = 1e3 if abs(test.loc[100, "truth"]) < 1 else 0.0
+    one, two = (with_intervals(some, task_of("soft_sensor"), calibrated, banding)["high"] for some in (test, other))
+    changed = np.flatnonzero(one.to_numpy() != two.to_numpy())
+    assert changed[0] == 100 + max(1, horizon + late)
+
+
+def test_of_whole_batches_a_result_counts_when_its_batch_has_ended() -> None:
+    task = task_of("batch_quality")
+    rng = np.random.default_rng(6)
+    truth = np.repeat(rng.normal(size=60), 10)
+    batch, elapsed = np.repeat([f"B{n:02d}" for n in range(60)], 10), np.tile(np.arange(10.0), 60)
+    parts = [
+        frame_of(part, truth[at], np.zeros(300), batch=batch[at], first=at.start, elapsed=elapsed[at])
+        for part, at in (("validation", slice(0, 300)), ("test", slice(300, 600)))
+    ]
+    banding = replace(NET, kind="adaptive")
+    calibrated = calibrate(pd.concat(parts, ignore_index=True), task, banding)
+    assert calibrated is not None
+    other = parts[1].copy()
+    other.loc[102, "truth"] += 50.0
+    one, two = (with_intervals(some, task, calibrated, banding)["high"] for some in (parts[1], other))
+    assert np.flatnonzero(one.to_numpy() != two.to_numpy())[0] == 109  # row 102 is of the batch of rows 100 to 109
+
+
 def test_a_changed_plant_is_said_in_words_and_followed() -> None:
     task = task_of("soft_sensor")
     found = covered(drifting(), task)

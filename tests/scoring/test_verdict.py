@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from backmix.data.tag import Tag
+from backmix.scoring.bootstrap import Interval
+from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import Sampling, number, score_table
-from backmix.scoring.verdict import judge
+from backmix.scoring.verdict import MetricDraws, judge, outcome_of
 from frames import diagnosis, labels, numbers, persistent, sensor
 
 Y = Tag("y", unit="degC", role="target")
@@ -62,6 +64,27 @@ def test_the_same_is_not_worth_it() -> None:
     verdict = judge(pd.concat([both, twin]), sensor(Y))
     assert (verdict.outcome, verdict.worth, verdict.gain) == ("same", False, 0.0)
     assert "does just as well" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("metric", "baseline", "same"),
+    [
+        ("rmse", 2.0, 0.02),
+        ("rmse", 0.5, 0.005),
+        ("accuracy", 0.9, 0.001),
+        ("accuracy", 0.2, 0.008),
+        ("bias", -2.0, 0.02),
+    ],
+)
+def test_scores_within_a_hundredth_of_the_baselines_error_are_the_same(
+    metric: str, baseline: float, same: float
+) -> None:
+    """Of a share of right answers it is a hundredth of the wrong ones; a little more is ahead or behind."""
+    facts, noise = MetricDraws(metrics.get(metric), [], Sampling()), Interval(-1.0, 1.0)
+    for sign, other in ((1, "maybe_better"), (-1, "maybe_worse")):
+        assert outcome_of(sign * 0.95 * same, noise, facts, baseline) == "same"
+        assert outcome_of(sign * 1.05 * same, noise, facts, baseline) == other
+    assert outcome_of(0.5 * same, Interval(0.1 * same, same), facts, baseline) == "better"  # beyond the noise
 
 
 def test_worse_within_the_noise() -> None:
@@ -131,6 +154,26 @@ def test_several_targets_are_judged_together() -> None:
     verdict = judge(pd.concat([one, other]), sensor(Y, Tag("p", unit="Pa", role="target")))
     assert (verdict.outcome, verdict.targets, verdict.unit) == ("better", 2, "")
     assert "mean RMSE of 2 targets" in str(verdict)
+
+
+def test_no_target_drowns_another_whatever_its_unit() -> None:
+    """Half the error on the one, a little more on the other: better on the whole, also where the other is in Pa."""
+    gains = []
+    for unit in (1.0, 1e5):
+        one, other = frame(network=0.5, ridge=1.0), frame(network=1.1, ridge=1.0).assign(target="p")
+        other[["truth", "prediction"]] *= unit
+        gains.append(judge(pd.concat([one, other]), sensor(Y, Tag("p", unit="Pa", role="target"))).gain)
+    assert gains[0] == pytest.approx(gains[1])
+    assert gains[0] * np.std(TRUTH) == pytest.approx((0.5 - 0.1) / 2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "best", "middle", "worst"),
+    [("rmse", 0.0, 1.0, 2.0), ("accuracy", 1.0, 0.5, 0.0), ("bias", 0.0, -1.0, 2.0)],
+)
+def test_scores_are_turned_so_that_higher_is_better(metric: str, best: float, middle: float, worst: float) -> None:
+    facts = MetricDraws(metrics.get(metric), [], Sampling())
+    assert facts.good(best) > facts.good(middle) > facts.good(worst)
 
 
 def test_a_diagnosis_is_judged_by_accuracy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -40,8 +41,6 @@ def cut(rows: np.ndarray, steps: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def any_bundle(sensor_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A bundle of any architecture: a finished run's, with another network in it."""
-    import json
-
     import safetensors.numpy
 
     members = unpack(sensor_run.bundle_path)
@@ -119,6 +118,26 @@ def test_windows_of_unequal_length_end_where_they_end(any_bundle: Any, kernels: 
     np.testing.assert_allclose(both[0], alone[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_known_past_targets_are_shown_in_the_newest_rows_alone(any_bundle: Any, tmp_path: Path, kernels: bool) -> None:
+    """As in training: what stands in older rows counts for nothing."""
+    path, _ = any_bundle(Architecture(features=4, lookback=6, units=(5,)))
+    members = unpack(path)
+    recipe = json.loads(members["recipe.json"])
+    recipe["windows"]["known"] = {"delay": 3, "count": 2, "report": None, "age": False}
+    pack(tmp_path / "known.backmix", members | {"recipe.json": json.dumps(recipe).encode()}, version="0.1.0")
+    runtime = Runtime.load(tmp_path / "known.backmix", kernels=kernels)
+    assert runtime.shown == 2
+    table = small_table()
+    plain = [table.column(name)[:6] for name in runtime.inputs[:3]]
+    windows = np.column_stack([*plain, np.full(6, 40.0)])[None]
+    said = runtime.predict(windows)
+    for row in range(6):
+        other = windows.copy()
+        other[0, row, 3] += 10.0
+        assert np.array_equal(runtime.predict(other), said) == (row < 4)
+
+
 def test_a_step_leaves_the_state_given_as_it_was(sensor_run: Run) -> None:
     runtime = Runtime.load(sensor_run.bundle_path)
     row, state = rows_of(runtime)[0], runtime.start()
@@ -166,6 +185,54 @@ def test_what_cannot_be_is_refused_in_one_line(sensor_run: Run, diagnosis_run: R
         with pytest.raises(InputError) as caught:
             act()
         assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused_wherever_it_comes_in(sensor_run: Run, kernels: bool, wrong: float) -> None:
+    """Infinity is no measurement either: it would be brought to the edge of the training range, plausibly."""
+    runtime = Runtime.load(sensor_run.bundle_path, kernels=kernels)
+    rows = rows_of(runtime)[:6].copy()
+    rows[4, 1] = wrong
+    for act in (
+        lambda: runtime.predict(rows[None]),
+        lambda: runtime.slide(rows),
+        lambda: runtime.carry(rows, runtime.start()),
+    ):
+        with pytest.raises(InputError, match=f"^{runtime.inputs[1]}, row "):
+            act()
+    with pytest.raises(InputError, match=f"^{runtime.inputs[1]}, row 1:"):
+        runtime.step(rows[4], runtime.start())
+
+
+@pytest.mark.parametrize("lengths", [[4, 10], [0, 9], [4], [[4, 9]]])
+def test_lengths_that_cannot_be_are_refused(any_bundle: Any, lengths: Any) -> None:
+    path, _ = any_bundle(Architecture(features=3, cell="gru", units=(5,), masked=True))
+    runtime = Runtime.load(path)
+    windows = np.stack([rows_of(runtime)[:9]] * 2)
+    with pytest.raises(InputError) as caught:
+        runtime.predict(windows, lengths=lengths)
+    assert caught.value.key == "serving.lengths"
+
+
+@pytest.mark.parametrize("change", [{"features": 4}, {"lookback": 7}])
+def test_an_architecture_of_other_windows_is_refused(any_bundle: Any, change: dict[str, int]) -> None:
+    """Also when its weights fit it."""
+    path, _ = any_bundle(Architecture(**{"features": 3, "lookback": 6, "units": (4,)} | change))
+    with pytest.raises(BundleError, match=r"architecture\.json is not what a bundle holds"):
+        Bundle.load(path)
+
+
+def test_row_36_weights_and_intervals_of_another_model_are_refused(
+    sensor_run: Run, diagnosis_run: Run, tmp_path: Path
+) -> None:
+    """By the light runtime, too."""
+    members, others = unpack(sensor_run.bundle_path), unpack(diagnosis_run.bundle_path)
+    for member in ("weights.safetensors", "intervals.json"):
+        for one, other in ((members, others), (others, members)):
+            pack(tmp_path / "bad.backmix", one | {member: other[member]}, version="0.1.0")
+            with pytest.raises(BundleError, match=member.replace(".", r"\.")):
+                Runtime.load(tmp_path / "bad.backmix")
 
 
 def test_row_36_a_hostile_bundle_is_refused(sensor_run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from backmix.data.table import Table
@@ -146,7 +146,7 @@ def test_answers_come_back_in_plant_units_and_stay_in_their_batch(
     try:
         windows = build_windows(table, spec)
     except InputError:
-        return
+        reject()
     windows = windows.scaled(*fit_scalers(table, spec, rows=np.ones(len(table), bool)))
     rows = windows.answer_rows(windows.all_indices)
     np.testing.assert_array_equal(rows, windows.origins[:, None] + np.arange(1, horizon + 1))

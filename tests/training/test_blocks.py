@@ -51,6 +51,19 @@ def test_every_window_is_held_out_once_and_shares_no_row_with_what_teaches(
         assert len(block.teach) >= 0.2 * len(blocks.pool)
 
 
+def test_blocks_are_fewer_where_they_would_be_small_or_leave_little_to_teach() -> None:
+    """Ten windows in each, and a fifth of all windows that share no row with the one that is held out."""
+    few = ready(small_table(90), small_plan(windows={"lookback": 3}))
+    blocks = block_windows(*pool(few), count=12)
+    assert blocks is not None
+    assert 3 < len(blocks) < 12
+    assert min(len(block.held) for block in blocks.blocks) >= 10
+    halves = {"train": 0.5, "validation": 0.4, "test": 0.1}
+    for lookback, enough in ((60, True), (90, False)):
+        long = ready(small_table(), small_plan(windows={"lookback": lookback}, split=halves))
+        assert (block_windows(*pool(long), count=12) is not None) == enough
+
+
 def test_what_was_purged_between_training_and_validation_teaches_too_and_nothing_near_the_test_part() -> None:
     prepared = ready(small_table(), small_plan())
     every = pooled(prepared)
@@ -102,6 +115,11 @@ def test_runs_of_one_class_each_are_cut_in_time_so_that_no_class_is_missing() ->
     assert blocks is not None
     assert not blocks.whole
     assert all(len(np.unique(block.teach.truth())) == 3 for block in blocks.blocks)
+    enough, few = block_windows(train, validation, count=5), block_windows(train, validation, count=6)
+    assert enough is not None
+    assert few is not None
+    assert enough.whole  # twelve runs, four of each class, for four blocks beside the validation part
+    assert not few.whole  # but not for five
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_every_rule_can_be_said_and_its_claims_are_measured(rule: object) -> Non
 def test_figures_are_of_what_their_rule_is_about() -> None:
     """A rule for long windows, or for few of them, is weighed on long windows, on few of them, and on nothing else."""
     windows = {(one.experiment, one.place, one.rows, one.setting): one.windows for one in figures()}
+    assert sum(len(weigh(rule.claims).comparisons) for rule in RULES) > 10
     for rule in RULES:
         for compared in weigh(rule.claims).comparisons:
             claim = compared.claim

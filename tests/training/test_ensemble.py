@@ -23,7 +23,6 @@ from backmix.parallel import Workers
 from backmix.training.blocks import block_windows, pool
 from backmix.training.design import design
 from backmix.training.ensemble import (
-    LEAST_WEIGHT,
     TrainedEnsemble,
     ensemble_blocks,
     fit_model,
@@ -107,27 +106,61 @@ def chances_of(kind: str, codes: Any, sure: float, rng: Any) -> tuple[Any, Any]:
     )
 
 
+def assert_least(found: Any, said: list[Any], truth: Any, kind: Any, block: Any) -> None:
+    """No weights nearby give a smaller geometric mean of the blocks' losses, which are those of scikit-learn."""
+    rng = np.random.default_rng(0)
+
+    def cost(weights: Any) -> float:
+        chances = combine(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
+        blocks = [block == code for code in np.unique(block)]
+        return float(
+            np.mean(
+                [
+                    np.log(log_loss(truth[at], chances[at], labels=[0, 1] if kind == "binary" else None) + 1 / at.sum())
+                    for at in blocks
+                ]
+            )
+        )
+
+    best = cost(found)
+    for _ in range(60):
+        assert cost(np.maximum(0, found + 0.1 * rng.normal(size=len(found)))) >= best - 1e-4
+
+
 @pytest.mark.parametrize("kind", ["classes", "binary"])
 def test_powers_have_the_least_geometric_mean_of_the_losses_of_blocks(kind: Any) -> None:
-    """The losses are those of scikit-learn."""
     rng = np.random.default_rng(3)
     codes, block = rng.integers(0, 3, size=300), np.repeat(np.arange(3), 100)
     made = [chances_of(kind, codes, sure, rng) for sure in (1.0, 2.0, 0.0)]
     truth, said = made[0][0], [one for _, one in made]
     found = log_linear_weights(said, truth, kind, block)
-
-    def cost(weights: Any) -> float:
-        chances = combine(said, np.repeat(np.asarray(weights)[:, None], truth.shape[1], axis=1), kind)
-        return float(
-            np.mean(
-                [np.log(log_loss(truth[at], chances[at]) + 1 / at.sum()) for at in (block == code for code in range(3))]
-            )
-        )
-
     assert found[1] > found[0] > found[2] >= 0
-    best = cost(found)
-    for _ in range(200):
-        assert cost(np.maximum(0, found + 0.1 * rng.normal(size=3))) >= best - 1e-4
+    assert_least(found, said, truth, kind, block)
+
+
+@pytest.mark.parametrize("kind", ["classes", "binary"])
+def test_a_model_that_is_mostly_wrong_has_no_weight(kind: Any) -> None:
+    """Its opposite is not asked: weights are none below zero, and the others are the best that there are without it."""
+    rng = np.random.default_rng(5)
+    codes, block = rng.integers(0, 3, size=300), np.repeat(np.arange(3), 100)
+    made = [chances_of(kind, codes, sure, rng) for sure in (1.0, -2.0, 2.0)]
+    truth, said = made[0][0], [one for _, one in made]
+    found = log_linear_weights(said, truth, kind, block)
+    assert found[1] == 0
+    assert_least(found, said, truth, kind, block)
+
+
+@pytest.mark.parametrize("kind", ["classes", "binary"])
+def test_a_block_that_is_told_without_a_fault_does_not_rule(kind: Any) -> None:
+    """It counts as if one more window had been told with a chance of 1/e: its loss cannot fall without end."""
+    rng = np.random.default_rng(6)
+    codes, block = rng.integers(0, 3, size=200), np.repeat(np.arange(2), 100)
+    made = [chances_of(kind, codes, sure, rng) for sure in (0.5, 2.0)]
+    truth, said = made[0][0], [one for _, one in made]
+    said[0][:100] = np.where(truth[:100] == 1, 1 - 1e-9, 1e-9 / max(1, truth.shape[1] - 1))
+    found = log_linear_weights(said, truth, kind, block)
+    assert_least(found, said, truth, kind, block)
+    assert found[0] < found[1]
 
 
 @pytest.mark.parametrize("kind", ["classes", "binary"])
@@ -152,7 +185,8 @@ def test_what_is_not_worth_a_tenth_is_left_out_and_what_is_useless_has_no_weight
     twins = [truth + 0.1 * rng.normal(size=truth.shape) for _ in range(20)]
     found = sparse_stacking_weights(twins, truth)
     assert found.sum() == pytest.approx(1)
-    assert (found[found > 0] >= LEAST_WEIGHT).all()
+    assert (found[found > 0] >= 0.1).all()
+    assert (found > 0).any()
 
 
 def test_the_ensemble_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[Prepared, TrainedEnsemble]) -> None:

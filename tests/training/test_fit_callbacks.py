@@ -112,6 +112,15 @@ def test_the_learning_rate_falls_on_a_plateau() -> None:
     assert model.optimizer.learning_rate == pytest.approx(0.02)
 
 
+@pytest.mark.parametrize("higher", [False, True])
+def test_law_better_is_by_more_than_the_least_difference(higher: bool) -> None:
+    """Up or down alike: a difference of ``min_delta`` itself, or a step in the wrong direction, is none."""
+    rule, sign = ImprovementRule("val_loss", higher=higher, min_delta=0.25), 1 if higher else -1
+    assert rule.better(1.0 + sign * 0.5, than=1.0)
+    assert not any(rule.better(1.0 + sign * step, than=1.0) for step in (0.25, 0.125, 0.0, -0.125, -0.5))
+    assert rule.better(7.0, than=None)
+
+
 def test_a_higher_metric_can_be_watched() -> None:
     stop = EarlyStop(ImprovementRule("val_loss", higher=True), patience=1)
     _, logs = play(stop, [1.0, 2.0, 1.5])
@@ -141,6 +150,25 @@ def test_the_best_weights_come_back(parts: tuple[Windows, Windows]) -> None:
     assert made.best_epoch == best + 1 < 10
     for ours, kept in zip(values(made.model), seen[best], strict=True):
         np.testing.assert_array_equal(ours, kept)
+
+
+def test_early_stopping_restores_the_best_weights_by_itself() -> None:
+    """As a callback of any Keras model, without our training around it."""
+    keras = use_engine()
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.build((None, 3))
+    stop = EarlyStop(DOWN, patience=1)
+    stop.set_model(model)
+    seen = []
+    for epoch, loss in enumerate((2.0, 1.0, 3.0)):
+        for variable in model.weights:
+            variable.assign(variable.value + 1.0)
+        seen.append(values(model))
+        stop.on_epoch_end(epoch, {"val_loss": loss})
+    stop.on_train_end()
+    for ours, best, last in zip(values(model), seen[1], seen[2], strict=True):
+        np.testing.assert_array_equal(ours, best)
+        assert not np.array_equal(ours, last)
 
 
 def test_patience_ends_a_training(parts: tuple[Windows, Windows]) -> None:
