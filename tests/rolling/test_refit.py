@@ -174,7 +174,7 @@ def test_old_rows_that_are_not_replayed_teach_no_ensemble() -> None:
     stage = set_stage(plan_of(start="fresh", replay=0.4, bound=0.1, epochs=1), drifting(), None, {})
     layout, spec = stage.layout, stage.champion.bundle.preprocessing.spec
     known = stage.table.rows(slice(0, layout.cuts[2]))
-    plan = stage.plan.model_copy(update={"model": ModelPlan(preprocessing="auto", units=(4,))})
+    plan = stage.plan.model_copy(update={"model": ModelPlan(recipe="auto", units=(4,))})
     prepared = prepare(
         Reading(known, Ledger(read=len(known))),
         plan,
