@@ -283,7 +283,9 @@ def test_refusals_say_what_where_and_how_to_mend() -> None:
         "per_step needs [windows] horizon = 0 and dead_time = 0 (found 2 and 0 rows): every row is labelled by its own "
         "time. Leave both out, or set per_step = false"
     )
-    with pytest.raises(PlanFaults, match="normal = 'normal' is among left_out: normal operation must be taught"):
+    with pytest.raises(
+        PlanFaults, match="normal = 'normal' is among left_out: normal operation must be in the training"
+    ):
         plan({"left_out": ["normal"]})
 
 
