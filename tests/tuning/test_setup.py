@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from backmix.data.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.errors import PlanError
+from backmix.errors import InputError, PlanError
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from backmix.tuning.setup import known_rows, set_up_search
@@ -74,7 +74,12 @@ def test_no_value_of_the_test_part_takes_part_in_the_cut(data: st.DataObject) ->
     plan = Plan.check(
         {"task": {"kind": "soft_sensor", "target": "quality"}, "split": cut, "repair": {"resample": step}}
     )
-    known = known_rows(table, plan)
+    try:
+        known = known_rows(table, plan)
+    except InputError as fault:
+        if fault.key != "windows.split_empty":
+            raise
+        reject()  # a coarse grid leaves a few rows, which make no three parts
     assert known.any()
     assert not known.all()
     garbage = replace(table, values=np.where(known[:, None], table.values, np.inf))
