@@ -80,7 +80,8 @@ def equal(mine: Any, theirs: Any) -> None:
     """Outputs and states to 1e-5, gradients to 1e-4 of their largest entry."""
     import jax
 
-    (my_gradients, my_outputs), (their_gradients, their_outputs) = mine, theirs
+    # JAX would compile each difference for each shape
+    (my_gradients, my_outputs), (their_gradients, their_outputs) = jax.tree.map(np.asarray, (mine, theirs))
     assert len(my_outputs) == len(their_outputs)
     for a, b in zip(my_outputs, their_outputs, strict=True):
         assert a.shape == b.shape
@@ -239,17 +240,19 @@ def test_vmap_equals_a_python_loop(cell: str) -> None:
         return [w[n] for w in many]
 
     for f in (call, jax.grad(loss), jax.grad(loss, argnums=1)):
+        one = jax.jit(f)
         for axes in ((None, 0), (0, None), (0, 0)):
             together = jax.jit(jax.vmap(f, in_axes=axes))(many if axes[0] == 0 else values, x if axes[1] == 0 else x[0])
-            one = jax.jit(f)
             alone = [one(at(n) if axes[0] == 0 else values, x[n] if axes[1] == 0 else x[0]) for n in range(4)]
             for a, b in zip(
-                jax.tree.leaves(together), jax.tree.leaves(jax.tree.map(lambda *p: np.stack(p), *alone)), strict=True
+                jax.tree.leaves(jax.tree.map(np.asarray, together)),
+                jax.tree.leaves(jax.tree.map(lambda *p: np.stack(p), *alone)),
+                strict=True,
             ):
                 assert np.abs(a - b).max() <= 1e-6 * max(1, np.abs(b).max())
     outside = jax.grad(lambda v: jax.vmap(loss, in_axes=(None, 0))(v, x).sum())(values)
     parts = [one(values, x[n]) for one in [jax.jit(jax.grad(loss))] for n in range(4)]
-    for g, *each in zip(outside, *parts, strict=True):
+    for g, *each in zip(*(jax.tree.map(np.asarray, gradients) for gradients in (outside, *parts)), strict=True):
         assert np.abs(g - sum(each)).max() <= 1e-5 * max(1, np.abs(g).max())
 
 
