@@ -273,7 +273,9 @@ def sound(copy: Copy, mutants: Sequence[Mutant]) -> dict[tuple[str, ...], float]
     if any(mutant.native for mutant in mutants):
         copy.build()
     seconds = {}
-    for tests in sorted({mutant.tests for mutant in mutants}):
+    chosen = sorted({mutant.tests for mutant in mutants})
+    for number, tests in enumerate(chosen, 1):
+        print(f"tests without a mutant: {number} of {len(chosen)}", file=sys.stderr)
         begin = time.monotonic()
         status, noticed = copy.run(tests)
         if status != "survived":

@@ -123,7 +123,7 @@ def assert_least(found: Any, said: list[Any], truth: Any, kind: Any, block: Any)
         )
 
     best = cost(found)
-    for _ in range(60):
+    for _ in range(25):
         assert cost(np.maximum(0, found + 0.1 * rng.normal(size=len(found)))) >= best - 1e-4
 
 

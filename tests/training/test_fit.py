@@ -105,18 +105,35 @@ def test_it_learns_what_keras_learns_on_whole_batches(parts: tuple[Windows, Wind
         np.testing.assert_allclose(ours.history[name], theirs.history[name], rtol=1e-5)
 
 
-def test_the_reported_losses_are_means_over_windows(parts: tuple[Windows, Windows]) -> None:
-    """70 windows in batches of 16 fill 80 places: places of weight 0 must not count."""
+@pytest.mark.parametrize("validation", [50, 1500])
+def test_the_reported_losses_are_means_over_windows(parts: tuple[Windows, Windows], validation: int) -> None:
+    """70 windows in batches of 16 fill 80 places, 1500 do not fill two batches: places of weight 0 must not count."""
     shape = replace(SHAPE, dropout=0.0)
+    both = (parts[0], windows(validation, seed=1))
     still = fit_network(
-        shape, *parts, settings=replace(QUICK, epochs=1, learning_rate=1e-30, loss="mae", metrics=("mae",))
+        shape, *both, settings=replace(QUICK, epochs=1, learning_rate=1e-30, loss="mae", metrics=("mae",))
     )
-    for part, prefix in zip(parts, ("", "val_"), strict=True):
+    for part, prefix in zip(both, ("", "val_"), strict=True):
         truth = part.gather(part.all_indices).y
         assert truth is not None
         error = np.abs(predict_network(still.model, part) - truth).mean()
         assert still.history[f"{prefix}loss"][0] == pytest.approx(float(error), rel=1e-5)
         assert still.history[f"{prefix}mae"][0] == pytest.approx(float(error), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_only_a_network_that_is_taught_is_shown_the_answers(share: float) -> None:
+    """As scaled as those that it shall give, row by row of the path."""
+    table = Table(np.random.default_rng(0).normal(size=(30, 2)), (Tag("u"), Tag("y", role="target")))
+    path = build_windows(table, WindowSpec(("u",), ("y",), lookback=4, horizon=3, answer="path"))
+    shape = Architecture(
+        features=1, lookback=4, answer="path", horizon=3, decoder="states", units=(4,), teacher_forcing=share
+    )
+    feed = Feed(path, shape, batch_size=8)
+    inputs, y, _ = feed.batch(0)
+    assert ("teacher" in inputs) == (share > 0)
+    if share:
+        np.testing.assert_array_equal(inputs["teacher"][:, :, 0], y)
 
 
 @settings(max_examples=20, deadline=None)
