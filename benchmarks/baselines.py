@@ -21,8 +21,8 @@ from backmix.data.tag import Tag
 from backmix.data.windows import Windows
 from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.scores import model_title, score_table
-from backmix.simple import fit_baselines
 from backmix.tasks import tasks
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 

@@ -25,9 +25,9 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.scores import score_table
-from backmix.simple import fit_baselines
 from backmix.training import prepare as preparing
 from backmix.training.advice.delays import scan_prepared
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 

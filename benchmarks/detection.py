@@ -26,7 +26,7 @@ from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
-from backmix.simple import fit_baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.design import design
 from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan

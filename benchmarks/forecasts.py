@@ -27,7 +27,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 from backmix.data.sources import read
 from backmix.data.windows import Windows
 from backmix.scoring.judgement import score_baselines
-from backmix.simple import fit_baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.design import design
 from backmix.training.fitting.fit import fit_network
 from backmix.training.plan import Plan

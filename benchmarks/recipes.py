@@ -28,15 +28,16 @@ import numpy as np
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import read
 from backmix.decision import Decision
 from backmix.scoring.judgement import score_baselines
 from backmix.scoring.rounds import error
+from backmix.simple import answering
 from backmix.tasks import tasks
 from backmix.training.design import design
 from backmix.training.ensemble import ensemble_blocks, fit_model
-from backmix.training.parts import fitting as fitting_names
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 
@@ -146,7 +147,9 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
             recipe == "residual" and plan.the_task.kind not in ("soft_sensor", "remaining_life")
         ):
             continue  # for numbers alone
-        fitting = [part for part in RECIPES[recipe].get("model", {}).get("beside", ()) if part in fitting_names(kind)]
+        fitting = [
+            part for part in RECIPES[recipe].get("model", {}).get("beside", ()) if part in answering(kind, members=True)
+        ]
         changes = {**RECIPES[recipe], "training": {**RECIPES[recipe].get("training", {}), "seed": seed}}
         if fitting:
             changes["model"] = {**changes["model"], "beside": fitting}
@@ -156,13 +159,13 @@ def _results(name: str, wanted: list[tuple[str, int]]) -> Any:
             over = ensemble_blocks(prepared[recipe])
             every = not isinstance(over, Decision)
             if every not in beside:
-                beside[every] = score_baselines(prepared[recipe], pool=over.pool if every else None)
+                beside[every] = score_baselines(prepared[recipe], over)
         ready = replace(prepared[recipe], plan=asked)
         over = ensemble_blocks(ready)
         rivals = beside[not isinstance(over, Decision)]
-        begin = time.perf_counter()
+        start = time.perf_counter()
         ensemble = fit_model(ready, design(ready), over)
-        seconds = time.perf_counter() - begin
+        seconds = time.perf_counter() - start
         judged = replace(rivals, prepared=ready).judge(ensemble.model, name=ensemble.name, ensemble=ensemble)
         yield _result(name, recipe, seed, judged, ensemble, seconds)
 

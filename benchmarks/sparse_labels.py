@@ -22,7 +22,7 @@ from backmix.data.sets import load
 from backmix.data.sets import plan as standard_plan
 from backmix.data.sources import Reading
 from backmix.data.table import Table
-from backmix.simple import baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 
@@ -79,7 +79,11 @@ def _scores(table: Table, lookback: int, past: dict[str, Any]) -> dict[str, floa
     truth = prepared.test.truth()[:, 0]
     found = {}
     for name in MODELS:
-        outcome = baselines.get(name)(prepared.train, prepared.validation, prepared.task, 0).predict(prepared.test)
+        outcome = (
+            fit_baselines(prepared.task, prepared.train, prepared.validation, names=[name])
+            .predictors[name]
+            .predict(prepared.test)
+        )
         assert outcome.values is not None
         found[name] = float(np.sqrt(((outcome.values[:, 0] - truth) ** 2).mean()))
     return found

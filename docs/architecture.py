@@ -151,7 +151,8 @@ def registries() -> dict[str, str]:
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Registry":
-                words = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+                texts = [keyword for keyword in node.keywords if isinstance(keyword.value, ast.Constant)]
+                words = {keyword.arg: ast.literal_eval(keyword.value) for keyword in texts}
                 words |= dict(zip(("kind", "package"), map(ast.literal_eval, node.args), strict=False))
                 found[words["kind"]] = words["package"]
     return dict(sorted(found.items()))

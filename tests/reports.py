@@ -28,12 +28,12 @@ from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.prediction_intervals import IntervalSettings, calibrate
 from backmix.scoring.scores import Sampling, score_table
 from backmix.scoring.verdict import judge
-from backmix.simple import fit_baselines
 from backmix.tasks import Task
 from backmix.tasks.batch_quality import BatchQuality, BatchQualityPlan
 from backmix.tasks.fault_diagnosis import FaultDiagnosis, FaultDiagnosisPlan
 from backmix.tasks.forecast import Forecast, ForecastPlan
 from backmix.tasks.soft_sensor import SoftSensor, SoftSensorPlan
+from backmix.training.beside import fit_baselines
 from backmix.training.prepare import prepare
 from backmix.training.sections.settings import FitSettings
 from small import reading, small_task

@@ -15,8 +15,9 @@ from backmix.report.figures import figures
 from backmix.scoring.metrics import metrics
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
-from backmix.simple import baselines, fit_baselines
+from backmix.simple import simple_models
 from backmix.tasks import Outcome, Task, tasks
+from backmix.training.beside import fit_baselines
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared
 from backmix.workflow import fit
@@ -41,7 +42,7 @@ def check_names(name: str, found: Prepared) -> None:
     assert all(metrics.get(metric).kind == task.kind for metric in task.judging.metrics)
     assert not metrics.get(task.judging.metrics[0]).per_class, "the verdict is about one number"
     assert task.judging.baselines
-    assert all(baseline in baselines for baseline in task.judging.baselines)
+    assert all(baseline in simple_models for baseline in task.judging.baselines)
     assert task.presentation.figures
     assert all(figure in figures for figure in task.presentation.figures)
 

@@ -46,6 +46,18 @@ def test_its_package_is_bounded_at_the_next_minor_release(package: str) -> None:
     assert f"<{major}.{minor + 1}" in _requirement(package)
 
 
+def test_boosted_trees_are_where_they_are_read_and_the_next_release_is_shut_out() -> None:
+    """`simple.boosting` makes arrays of them; tests/models/test_parts.py compares these with what is predicted."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    model = HistGradientBoostingRegressor(max_iter=1).fit([[float(n)] for n in range(50)], range(50))
+    ((tree,),) = model._predictors
+    fields = {"is_leaf", "value", "feature_idx", "num_threshold", "left", "right"}
+    assert fields <= set(tree.nodes.dtype.names)
+    major, minor = (int(number) for number in version("scikit-learn").split(".")[:2])
+    assert f"<{major}.{minor + 1}" in _requirement("scikit-learn")
+
+
 def test_no_other_private_module_is_imported() -> None:
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):

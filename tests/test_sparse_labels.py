@@ -27,8 +27,8 @@ from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run, future, split_overlap
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
-from backmix.simple import baselines
 from backmix.text import speak
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.predict import rolled
 from backmix.training.prepare import prepare
@@ -358,7 +358,8 @@ def test_a_forecast_shows_which_inputs_were_filled(strategy: str) -> None:
     said = rolled(lambda x: x[:, -1, -1:] + 1, run.test)
     x = run.test.gather(run.test.all_indices).x
     np.testing.assert_allclose(said, x[:, -1, -1:] + np.arange(1, 4), rtol=1e-5)
-    last = baselines.get("last_value")(run.train, run.validation, run.task, 0).predict(run.test).values
+    fitted = fit_baselines(run.task, run.train, run.validation, names=["last_value"])
+    last = fitted.predictors["last_value"].predict(run.test).values
     assert last is not None
     newest = table.column("quality")[run.test.origins][:, None]
     np.testing.assert_allclose(last, np.repeat(newest, 3, axis=1), rtol=1e-5, atol=1e-5)

@@ -31,11 +31,15 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The entries of one kind by name, filled on first use from ``package`` and entry points."""
+    """The entries of one kind by name, filled on first use from ``package`` and entry points.
 
-    def __init__(self, kind: str, package: str) -> None:
+    aliases: names of earlier releases, and what the entry is called now
+    """
+
+    def __init__(self, kind: str, package: str, aliases: Mapping[str, str] | None = None) -> None:
         self.kind = kind
         self.package = package
+        self.aliases = aliases or {}
         self._parts: dict[str, T] = {}
         self._filled = False
 
@@ -68,6 +72,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """The entry called ``name``; PlanError with the nearest name when there is none."""
         self._fill()
+        name = self.aliases.get(name, name)
         if name not in self._parts:
             near = get_close_matches(name, self._parts, n=1)
             raise PlanError(
@@ -94,7 +99,7 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         self._fill()
-        return name in self._parts
+        return self.aliases.get(str(name), name) in self._parts
 
     def _fill(self) -> None:
         if self._filled:

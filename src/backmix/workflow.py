@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from backmix.data.audit import audit
-from backmix.decision import Decision
 from backmix.earlier import moved_name
 from backmix.errors import Interrupted
 from backmix.inspection import QUICK, Insight, Subject, look
@@ -38,7 +37,7 @@ from backmix.scoring.coverage import CoverageResult, calibrate_and_check
 from backmix.scoring.judgement import Baselines, Judgement, score_baselines
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import Bundle, start_of
-from backmix.simple import baselines as known_baselines
+from backmix.simple import simple_models
 from backmix.storage import hold, write_atomic, write_json
 from backmix.text import LANGUAGES
 from backmix.training.design import Design, design
@@ -81,7 +80,7 @@ def fit(
     # whatever can be refused is refused first, before a folder is made for it
     check_claimable(where, resume=resume)
     reading = reading_of(data, plan, base)
-    known_baselines.check(plan.evaluation.baselines or ())
+    simple_models.check(plan.evaluation.baselines or ())
     audited = audit(reading.table, ledger=reading.ledger)
     prepared = prepare(reading, plan, start=start_of(plan, base))
     chosen = design(prepared, resume=resume)
@@ -90,10 +89,10 @@ def fit(
     with hold(where), _resumable(where):
         claim(where, plan, reading.table, resume=resume)
         blocks = ensemble_blocks(prepared)
-        baselines = score_baselines(prepared, pool=None if isinstance(blocks, Decision) else blocks.pool)
+        baselines = score_baselines(prepared, blocks)
         watch = None if quiet else _progress(baselines.mark(chosen.settings.loss))
         making = Making(folder=where / "training", callbacks=callbacks, workers=workers, watch=watch)
-        ensemble = fit_model(prepared, chosen, blocks, making)
+        ensemble = fit_model(prepared, chosen, blocks, making, simple=baselines.simple)
         prepared = calibrate(prepared, ensemble.model)
         leakage = audit_run(prepared, model=ensemble.model)
         refuse(leakage, acknowledged=plan.evaluation.acknowledged)

@@ -13,7 +13,7 @@ import pytest
 from backmix.app.main import main
 from backmix.data.export import write_csv
 from backmix.results.run import Run
-from backmix.simple import baselines
+from backmix.simple import simple_models
 from small import small_plan, small_table
 
 Said = tuple[int, str, str]
@@ -152,7 +152,8 @@ def test_a_table_that_cannot_be_trained_on_leaves_no_run(
     [
         (
             {"evaluation": {"baselines": ["ridgee"]}},
-            "there is no 'ridgee' among the baselines. Did you mean 'ridge'? Known: " + ", ".join(baselines.names()),
+            "there is no 'ridgee' among the simple_models. Did you mean 'ridge'? Known: "
+            + ", ".join(simple_models.names()),
         ),
         (
             {"training": {"metrics": ["auc"], "epochs": 1}},

@@ -15,7 +15,7 @@ import pytest
 from backmix import layers as ours
 from backmix.data.plants import plants, simulate
 from backmix.models import layers as inside
-from backmix.simple import baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from small import reading
@@ -100,7 +100,8 @@ def test_an_example_has_something_to_learn(name: str) -> None:
         truth = test.truth()[:, 0]
         error = {}
         for baseline in ("ridge", "mean"):
-            said = baselines.get(baseline)(train, validation, prepared.task, 0).predict(test).values
+            fitted = fit_baselines(prepared.task, train, validation, names=[baseline])
+            said = fitted.predictors[baseline].predict(test).values
             error[baseline] = float(np.mean((said[:, 0] - truth) ** 2))
         return 1 - error["ridge"] / error["mean"]
 

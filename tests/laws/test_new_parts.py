@@ -23,38 +23,28 @@ from backmix.errors import BundleError, PlanError
 from backmix.models.cells import LayerSettings, cells, common
 from backmix.models.cells.simple_rnn import SimpleRnn
 from backmix.models.engine import use_engine
-from backmix.models.members.member import Member
 from backmix.models.members.views import View, views
 from backmix.registry import Registry
 from backmix.scoring.metrics import Values, Weights, metric, metrics
 from backmix.scoring.predictions import Sample
 from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import Exporter, exporters
-from backmix.simple import Predictor, baselines
+from backmix.simple import Fitted, SimpleEntry, learned, simple_model, simple_models
 from backmix.simple.constants import Constant
-from backmix.tasks import Classification, Outcome, Regression, Task, TaskPlan, tasks
+from backmix.simple.flat import crossed, linear
+from backmix.simple.forms import FlatView
+from backmix.simple.trial import Trial
+from backmix.tasks import Classification, Outcome, Regression, TaskPlan, tasks
 from backmix.tasks.shared.classes import ClassAnswer, ClassTarget
 from backmix.tasks.shared.numbers import NumericJudging, NumericPresentation
 from backmix.tasks.soft_sensor import SoftSensor
 from backmix.text import Sentence
-from backmix.training.parts import Candidate, candidate, candidates
 from backmix.training.plan import Plan, json_schema
 from backmix.workflow import fit
 from small import small_plan, small_table
 from task_laws import check_baseline, check_decoding, check_names, check_whole_way, prepare_small
 
-KINDS: tuple[Registry[Any], ...] = (
-    sources,
-    sets,
-    plants,
-    cells,
-    tasks,
-    metrics,
-    baselines,
-    exporters,
-    candidates,
-    views,
-)
+KINDS: tuple[Registry[Any], ...] = (sources, sets, plants, cells, tasks, metrics, simple_models, exporters, views)
 
 
 @pytest.fixture(autouse=True)
@@ -147,9 +137,9 @@ def median_error(sample: Sample, weights: Weights) -> Values:
     return np.full(len(weights), np.median(np.abs(sample.prediction - sample.truth)))
 
 
-def fit_median(train: Windows, validation: Windows | None, task: Task, seed: int) -> Predictor:
+def fit_median(trial: Trial) -> Fitted:
     """The median of the training targets."""
-    return Constant(values=np.median(train.truth(), axis=0))
+    return learned(trial, lambda sample: Constant(values=np.median(sample.windows.truth(), axis=0)))
 
 
 class Bounded(SimpleRnn):
@@ -175,7 +165,7 @@ def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
     """From the plan to the report and the bundle, in both languages, without a line elsewhere."""
     tasks.register("level", title=TITLE, sentences={"taught": TAUGHT})(Level)
     metric("median_error", better="lower", unit="target", kind="regression")(median_error)
-    baselines.register("median")(fit_median)
+    simple_model("median", "regression")(fit_median)
     cells.register("bounded")(Bounded)
 
     plan = small_plan(task={"kind": "level"}, model={"cell": "bounded"}, evaluation={"baselines": None})
@@ -202,7 +192,7 @@ def test_a_new_task_keeps_the_laws_of_all_tasks(name: str, light: bool, tmp_path
     tasks.register("level", title=TITLE, sentences={"taught": TAUGHT})(Level)
     tasks.register("above", title={"en": "above a limit", "zh_TW": "高於上限"})(Above)
     metric("median_error", better="lower", unit="target", kind="regression")(median_error)
-    baselines.register("median")(fit_median)
+    simple_model("median", "regression")(fit_median)
     found = prepare_small(name)
     check_names(name, found)
     check_decoding(found)
@@ -314,12 +304,12 @@ def test_parts_of_other_distributions_come_through_entry_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offered = {
-        "backmix.baselines": [_Point("median", fit_median)],
+        "backmix.simple_models": [_Point("median", SimpleEntry(fit_median, "regression"))],
         "backmix.cells": [_Point("bounded", Bounded)],
         "backmix.tasks": [_Point("level", Level), _Point("soft_sensor", Level)],
     }
     monkeypatch.setattr("backmix.registry.entry_points", lambda *, group: offered.get(group, []))
-    for kind in (baselines, cells, tasks):
+    for kind in (simple_models, cells, tasks):
         kind._filled = False
     assert tasks.get("soft_sensor") is SoftSensor, "nothing of our own is replaced from outside"
     metric("median_error", better="lower", unit="target", kind="regression")(median_error)
@@ -329,8 +319,8 @@ def test_parts_of_other_distributions_come_through_entry_points(
 
 
 def test_two_parts_of_one_name_are_a_fault_of_the_program() -> None:
-    with pytest.raises(ValueError, match="two baselines are named 'mean'"):
-        baselines.register("mean")(fit_median)
+    with pytest.raises(ValueError, match="two simple_models are named 'mean'"):
+        simple_model("mean", "regression")(fit_median)
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
@@ -338,7 +328,9 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         cells.get("lsmt")
 
 
-def test_a_new_candidate_stands_in_every_ensemble_and_its_view_in_the_bundle(tmp_path: Path) -> None:
+def test_a_new_simple_model_stands_beside_and_in_every_ensemble_and_its_view_in_the_bundle(tmp_path: Path) -> None:
+    """One fit is the baseline and the member, under the name that the file gives it."""
+
     class Newest(View):
         """The newest row alone."""
 
@@ -349,15 +341,23 @@ def test_a_new_candidate_stands_in_every_ensemble_and_its_view_in_the_bundle(tmp
             return x[:, -1]
 
     views.register("newest")(Newest())
+    fits = []
 
-    @candidate("oracle", "regression")
-    def fit_oracle(blocks: Any, task: Task, seed: int) -> Candidate:
+    @simple_model("oracle", "regression", member=True)
+    def fit_oracle(trial: Trial) -> Fitted:
         """What nobody can know while a block is held out: its weight shows that it was heard."""
-        part = Member("oracle", "newest", "linear", {"kernel": np.zeros((3, 1)), "bias": np.zeros(1)})
-        return Candidate(part, blocks.pool.scaled_targets())
+        fits.append(len(trial.folds))
+        form = FlatView.of(trial.final.base, "newest")
+        model = linear(trial, "oracle", form, np.zeros((3, 1)), np.zeros(1))
+        found = crossed(trial, [model] * len(trial.folds), lambda: model)
+        return replace(found, out_of_fold=tuple(trial.targets(fold.held_out) for fold in trial.folds))
 
-    plan = small_plan().merged({"model": {"recipe": "auto", "members": 3}})
+    plan = small_plan().merged(
+        {"model": {"recipe": "auto", "members": 3}, "evaluation": {"baselines": ["oracle", "mean"]}}
+    )
     run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
+    assert fits == [3]
+    assert {"oracle", "mean", "ensemble"} <= {row["model"] for row in run.summary["scores"]}
     (told,) = [decision["value"] for decision in run.summary["choices"] if decision["setting"] == "model.beside"]
     assert told == "oracle 1.00"
     assert [part[:2] for part in run.bundle.composition.simple_members] == [("oracle", "newest")]  # type: ignore[union-attr]

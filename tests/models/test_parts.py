@@ -10,7 +10,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, HistGradientBoostingRegressor
 
 from backmix.models.members.member import Member, forest
-from backmix.training.parts.boosting import part_of
+from backmix.simple.boosting import member_of
 
 GENERATOR = np.random.default_rng(1)
 X = GENERATOR.normal(size=(300, 4, 3)).astype(np.float32)
@@ -41,7 +41,7 @@ def test_boosted_trees_add_up_to_what_scikit_learn_says() -> None:
         HistGradientBoostingRegressor(max_iter=count, max_leaf_nodes=7, random_state=0).fit(FLAT, Y[:, k])
         for k, count in enumerate((5, 11))
     ]
-    part = part_of(models, "lags")
+    part = replace(member_of(models, Y.mean(axis=0)), view="lags")
     part.check(steps=4, features=3, outputs=2)
     truth = np.column_stack([model.predict(FLAT) for model in models])
     np.testing.assert_allclose(part.outputs(X), truth, rtol=1e-5, atol=1e-5)

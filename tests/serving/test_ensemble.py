@@ -24,7 +24,7 @@ from backmix.results.run import Run
 from backmix.serving.archive import pack, unpack
 from backmix.serving.bundle import Bundle
 from backmix.serving.runtime import Runtime
-from backmix.training.blocks import Blocks
+from backmix.simple.blocks import Blocks
 from backmix.training.design import design
 from backmix.training.ensemble import ensemble_blocks, fit_model
 from backmix.training.prepare import prepare

@@ -18,14 +18,17 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import PlanError
+from backmix.models.members.statistics import window_statistics
 from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import read_sample
-from backmix.simple import baselines, fit_baselines
+from backmix.simple import simple_models
+from backmix.simple.forms import Lags
+from backmix.simple.moments import Moments, moments, pls_path, ridge_path
+from backmix.simple.trial import Trial
 from backmix.tasks import Task
 from backmix.text import LANGUAGES, sentences
-from backmix.training.features import Lags, statistics
-from backmix.training.linear import moments, pls_path, ridge_path
+from backmix.training.beside import fit_baselines, question
 from backmix.training.prepare import prepare
 from frames import diagnosis, lagged_table, persistent, sensor, windows_of
 from small import reading, small_task
@@ -65,7 +68,7 @@ def classed(rows: int = 900, seed: int = 0) -> tuple[Table, Task]:
 
 
 def test_every_baseline_has_a_name_in_both_languages() -> None:
-    for name in baselines.names():
+    for name in simple_models.names():
         assert set(sentences("evaluation")[f"model_{name}"]) == set(LANGUAGES)
 
 
@@ -101,10 +104,16 @@ def test_no_last_value_without_past_targets() -> None:
     )
 
 
+def moments_of(train: Windows) -> Moments:
+    """Of all lags of all windows."""
+    trial = Trial.of_parts(train, train, question(SENSOR, train), 0)
+    return moments(trial, Lags.of(train), trial.final)
+
+
 def test_ridge_and_pls_equal_scikit_learn() -> None:
     """The moments summed block by block give what scikit-learn gives from the whole matrix."""
     train = windows_of(lagged_table(500))["train"]
-    sums = moments(train)
+    sums = moments_of(train)
     x = train.gather(train.all_indices).x.reshape(len(train), -1).astype(np.float64)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     y = train.scaled_targets()[:, 0]
@@ -123,7 +132,7 @@ def test_pls_of_several_targets_equals_scikit_learn() -> None:
     x = train.gather(train.all_indices).x.reshape(len(train), -1).astype(np.float64)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     theirs = PLSRegression(3, scale=False, tol=1e-12, max_iter=5000).fit(x, train.scaled_targets()).coef_.T
-    assert pls_path(moments(train), 3)[2] == pytest.approx(theirs, abs=1e-6)
+    assert pls_path(moments_of(train), 3)[2] == pytest.approx(theirs, abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_baselines() -> None:
@@ -221,7 +230,7 @@ def test_statistics_are_those_of_the_network() -> None:
     batch = windows.gather(windows.all_indices)
     theirs = np.array(summarise(batch.x, batch.mask)).reshape(5, 5, 3)
     theirs[:, [1, 3]] = theirs[:, [1, 3]] / STRETCH + np.log(CENTRE)  # the network gets logarithms stretched
-    assert statistics(batch) == pytest.approx(theirs.reshape(5, 15), abs=1e-4)
+    assert window_statistics(batch.x, batch.mask) == pytest.approx(theirs.reshape(5, 15), abs=1e-4)
 
 
 def test_whole_batches_of_unequal_length_line_up() -> None:
@@ -342,38 +351,3 @@ def test_a_baseline_of_another_kind_is_refused_by_name() -> None:
         r"fault_diagnosis\. Take one of: majority, lda",
     ):
         fit_baselines(found.task, found.train, found.validation, names=["mean"])
-
-
-TAUGHT = ("soft_sensor", "fault_diagnosis", "remaining_life", "batch_end_time", "batch_quality")
-
-
-@pytest.mark.parametrize("name", TAUGHT)
-def test_taught_again_by_the_same_windows_a_baseline_says_the_same(name: str) -> None:
-    """Law: what was decided stays, so nothing changes; taught by other windows each says something else.
-
-    An ensemble is taught by the validation part too; a baseline that were not would be no honest neighbour.
-    """
-    from backmix.data.ledger import Ledger
-    from backmix.data.reading import Reading
-    from backmix.training.prepare import prepare
-    from small import small_batches, small_task
-
-    table, plan = small_task(name)
-    table = small_batches(24) if table.batch is not None else table
-    ready = prepare(Reading(table=table, ledger=Ledger(read=len(table))), plan)
-    fitted = fit_baselines(ready.task, ready.train, ready.validation)
-    same, other = fitted.again(ready.train), fitted.again(ready.validation)
-    for called, predictor in fitted.predictors.items():
-        one, two, three = (found.predictors[called].predict(ready.test) for found in (fitted, same, other))
-        for mine, again, changed in zip(
-            (one.values, one.probabilities),
-            (two.values, two.probabilities),
-            (three.values, three.probabilities),
-            strict=True,
-        ):
-            if mine is None:
-                continue
-            assert again is not None
-            np.testing.assert_allclose(again, mine, rtol=1e-6, atol=1e-9, err_msg=called)
-            learns = getattr(predictor, "learn_again", None) is not None
-            assert learns == (not np.array_equal(mine, changed)), called

@@ -22,9 +22,9 @@ from backmix.results.run import Run
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.serving.bundle import Bundle
-from backmix.simple import fit_baselines
 from backmix.tasks import Outcome
 from backmix.tasks.anomaly_detection import crossed
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared

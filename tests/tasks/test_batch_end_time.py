@@ -16,7 +16,7 @@ from backmix.errors import BackmixError, InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run
 from backmix.serving.runtime import Runtime
-from backmix.simple import fit_baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.predict import predict_network
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared

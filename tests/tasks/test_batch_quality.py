@@ -17,7 +17,7 @@ from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.judgement import baseline_frame
-from backmix.simple import fit_baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared

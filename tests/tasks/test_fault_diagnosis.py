@@ -18,10 +18,10 @@ from backmix.results.run import Run
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import prediction_frame, read_sample
 from backmix.serving.bundle import Bundle
-from backmix.simple import fit_baselines
 from backmix.tasks import Outcome
 from backmix.tasks.fault_diagnosis import UNKNOWN
 from backmix.tasks.shared.rejection import RejectionGate
+from backmix.training.beside import fit_baselines
 from backmix.training.design import design
 from backmix.training.fitting.feed import Feed
 from backmix.training.plan import Plan, PlanFaults

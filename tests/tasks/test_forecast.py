@@ -18,7 +18,7 @@ from backmix.errors import BackmixError, InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.judgement import free_runs
 from backmix.scoring.leakage.audit import audit_run
-from backmix.simple import fit_baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.predict import rolled
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared

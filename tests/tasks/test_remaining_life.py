@@ -15,7 +15,7 @@ from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.judgement import baseline_frame
-from backmix.simple import fit_baselines
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared
@@ -242,8 +242,7 @@ def test_quadratic_ridge_finds_a_product() -> None:
 
 
 def test_many_features_get_squares_instead_of_products() -> None:
-    from backmix.training.features import FlatView
-    from backmix.training.linear import MOST_FEATURES
+    from backmix.simple.forms import MOST_FEATURES, FlatView
 
     assert FlatView("products", None, 10).width == 30 + 30 * 31 // 2
     assert FlatView("products", None, 40).width > MOST_FEATURES

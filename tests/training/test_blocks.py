@@ -12,7 +12,8 @@ from backmix.data.reach import reaches
 from backmix.data.reading import Reading
 from backmix.data.split import SplitPart, rejoined
 from backmix.data.windows import Windows
-from backmix.training.blocks import block_windows, pool, pooled
+from backmix.simple.blocks import block_windows
+from backmix.training.blocks import pool, pooled
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared
 from small import small_batches, small_plan, small_table, small_task
@@ -43,11 +44,11 @@ def test_every_window_is_held_out_once_and_shares_no_row_with_what_teaches(
     train, validation = pool(ready(small_table(), plan))
     blocks = block_windows(train, validation, count=count)
     assert blocks is not None
-    held = np.concatenate([block.at for block in blocks.blocks])
+    held = np.concatenate([block.indices for block in blocks.blocks])
     assert sorted(held.tolist()) == list(range(len(blocks.pool)))
-    np.testing.assert_array_equal(blocks.blocks[-1].held.origins, validation.origins)
+    np.testing.assert_array_equal(blocks.blocks[-1].held_out.origins, validation.origins)
     for block in blocks.blocks:
-        assert not rows_of(block.teach) & rows_of(block.held)
+        assert not rows_of(block.teach) & rows_of(block.held_out)
         assert len(block.teach) >= 0.2 * len(blocks.pool)
 
 
@@ -57,7 +58,7 @@ def test_blocks_are_fewer_where_they_would_be_small_or_leave_little_to_teach() -
     blocks = block_windows(*pool(few), count=12)
     assert blocks is not None
     assert 3 < len(blocks) < 12
-    assert min(len(block.held) for block in blocks.blocks) >= 10
+    assert min(len(block.held_out) for block in blocks.blocks) >= 10
     halves = {"train": 0.5, "validation": 0.4, "test": 0.1}
     for lookback, enough in ((60, True), (90, False)):
         long = ready(small_table(), small_plan(windows={"lookback": lookback}, split=halves))
@@ -83,7 +84,7 @@ def test_batches_are_held_out_whole_where_there_are_enough() -> None:
     assert len(blocks) == 4
     batch = np.asarray(train.table.batch)
     for block in blocks.blocks:
-        assert not set(batch[block.teach.origins]) & set(batch[block.held.origins])
+        assert not set(batch[block.teach.origins]) & set(batch[block.held_out.origins])
 
 
 def test_few_batches_make_fewer_blocks_or_none() -> None:

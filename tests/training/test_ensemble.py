@@ -20,7 +20,10 @@ from backmix.decision import Decision
 from backmix.errors import PlanError
 from backmix.models.ensemble import Ensemble, combine
 from backmix.parallel import Workers
-from backmix.training.blocks import block_windows, pool
+from backmix.simple import answering
+from backmix.simple.blocks import block_windows
+from backmix.training.beside import begin, candidates_of
+from backmix.training.blocks import pool
 from backmix.training.design import design
 from backmix.training.ensemble import (
     TrainedEnsemble,
@@ -32,7 +35,6 @@ from backmix.training.ensemble import (
 )
 from backmix.training.fitting.callbacks import Callback
 from backmix.training.networks import Making
-from backmix.training.parts import candidates, fitting
 from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
 from backmix.training.prepare import prepare
@@ -229,44 +231,6 @@ def test_of_validation_windows_it_says_what_it_said_before_it_had_seen_them(
     np.testing.assert_allclose(other, prepared.test.unscaled(predict_network(found.model, prepared.test)))
 
 
-@pytest.mark.parametrize("name", ["forest", "forest_lags", "boosting"])
-def test_targets_of_a_block_do_not_reach_what_is_said_of_it(name: str) -> None:
-    """Law: other labels in a block that is held out change what a candidate says of other blocks only."""
-    prepared = ready(steady_table(), auto())
-    blocks = block_windows(*pool(prepared), count=4)
-    assert blocks is not None
-    table = prepared.table
-    values = np.array(table.values)
-    block = blocks.blocks[1]
-    column = table.index("quality")
-    values[block.held.target_rows, column] = values[block.held.target_rows, column][::-1] + 5
-    changed = replace(table, values=values)
-    other = replace(
-        blocks,
-        pool=replace(blocks.pool, table=changed),
-        blocks=tuple(
-            replace(one, teach=replace(one.teach, table=changed), held=replace(one.held, table=changed))
-            for one in blocks.blocks
-        ),
-    )
-    if name == "boosting":  # the block itself stops the rounds; the trees of a round know nothing of it
-        from backmix.training.parts.boosting import _boosted, part_of
-        from backmix.training.parts.forest import FlatView, said
-
-        seen = FlatView.of(blocks.pool, "statistics")
-        one, two = (
-            said(part_of(_boosted(seen, at.teach, 0, rounds=[5]), "statistics"), at.held)
-            for at in (block, other.blocks[1])
-        )
-        np.testing.assert_array_equal(one, two)
-        return
-    one, two = (candidates.get(name).fit(some, prepared.task, 0) for some in (blocks, other))
-    assert one is not None
-    assert two is not None
-    np.testing.assert_array_equal(one.held[block.at], two.held[block.at])
-    assert not np.array_equal(one.held, two.held)
-
-
 def test_rows_of_the_test_part_change_nothing_of_the_ensemble(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
     prepared, found = sensor
     table = steady_table()
@@ -376,28 +340,29 @@ def test_where_the_answer_is_that_of_the_networks_each_block_gets_two(tmp_path: 
     ensemble = mixed_of(prepared, tmp_path)
     assert len(ensemble.model.members) == 2 * len(over)
     block = over.blocks[-1]
-    both = [predict_network(ensemble.model.members[at], block.held) for at in (len(over) - 1, 2 * len(over) - 1)]
+    both = [predict_network(ensemble.model.members[at], block.held_out) for at in (len(over) - 1, 2 * len(over) - 1)]
     assert not np.allclose(both[0], both[1])
     assert ensemble.held is not None
-    np.testing.assert_allclose(ensemble.held[block.at], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ensemble.held[block.indices], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
     assert ensemble.decisions[0].reason_key == "ensemble.recipe_twice"
     assert {path.name for path in tmp_path.iterdir()} >= {f"network_{2 * len(over)}", "network_1"}
 
 
-def test_every_usual_candidate_is_registered_and_says_numbers() -> None:
+def test_every_usual_candidate_says_numbers_and_is_fitted_once() -> None:
     for kind in ("regression", "classification"):
         prepared = ready(steady_table(classes=kind == "classification"), auto(classes=kind == "classification"))
         blocks = block_windows(*pool(prepared), count=4)
         assert blocks is not None
-        for name in fitting(kind):
-            if name == "pls_evolving":  # for windows that grow with a batch
-                assert candidates.get(name).fit(blocks, prepared.task, 0) is None
-                continue
-            found = candidates.get(name).fit(blocks, prepared.task, 0)
-            assert found is not None, name
-            assert found.part.name == name
-            assert found.held.shape == (len(blocks.pool), prepared.task.answer.outputs)
-            assert np.isfinite(found.held).all()
+        models, found = candidates_of(begin(prepared, blocks), prepared.task, blocks, "auto")
+        # windows that do not grow with a batch have no stages: PLS stage by stage is the plain PLS there
+        assert [one.part.name for one in found] == [
+            name for name in answering(kind, members=True) if name != "pls_evolving"
+        ]
+        for one in found:
+            assert one.held.shape == (len(blocks.pool), prepared.task.answer.outputs)
+            assert np.isfinite(one.held).all()
+        again, _ = candidates_of(models, prepared.task, blocks, "auto")
+        assert all(again[name] is models[name] for name in models.fitted)
 
 
 def test_what_answers_another_kind_of_question_is_not_tried() -> None:

@@ -32,7 +32,7 @@ from backmix.rolling.backtest_fold import FOLD, BacktestFold, BacktestJob, run_f
 from backmix.rolling.backtest_record import Backtest, record_backtest
 from backmix.scoring.leakage.audit import audit_run, refuse
 from backmix.serving.bundle import start_of
-from backmix.simple import baselines
+from backmix.simple import simple_models
 from backmix.storage import hold, loud
 from backmix.tasks import Task
 from backmix.text import say
@@ -101,7 +101,7 @@ def backtest(
 
 def set_up_backtest(data: Any, plan: Plan, base: Path, folder: Path) -> BacktestSetup:
     """The jobs of a backtest, after all that can be refused was: the first, smallest fold is prepared for it."""
-    baselines.check(plan.evaluation.baselines or ())
+    simple_models.check(plan.evaluation.baselines or ())
     reading = reading_of(data, plan, base)
     check_target(reading, plan.the_task.targets)
     target = Task.of(plan.the_task).target

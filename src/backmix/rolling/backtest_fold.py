@@ -106,8 +106,7 @@ def _frame(job: BacktestJob, trained: TrainedContender) -> pd.DataFrame:
     for part in JUDGED:
         windows = thinned(prepared.scored[part], task)
         frames.append(prediction_frame(task, windows, ensemble.says(task, windows), model=NETWORK, part=part))
-    pool = None if ensemble.blocks is None else ensemble.blocks.pool
-    baselines = score_baselines(prepared, pool=pool).frame
+    baselines = score_baselines(prepared, ensemble.blocks, known=ensemble.simple).frame
     if len(baselines):
         frames.append(baselines[baselines["part"].isin(JUDGED)])
     frame = pd.concat(frames, ignore_index=True)

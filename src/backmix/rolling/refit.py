@@ -31,9 +31,9 @@ from backmix.scoring.rounds import CHALLENGER, IN_CHARGE, NEVER, NEW, OLD, Promo
 from backmix.scoring.scores import Sampling
 from backmix.scoring.verdict import Verdict, judge
 from backmix.serving.bundle import Bundle
-from backmix.simple import fit_baselines
 from backmix.storage import hold
 from backmix.text import say
+from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan
 
 if TYPE_CHECKING:

@@ -150,7 +150,7 @@ def _with_out_of_fold(frame: pd.DataFrame, task: Task, network: str, ensemble: T
     if ensemble is None or ensemble.blocks is None or ensemble.held is None:
         return frame
     earlier = np.asarray(np.isfinite(ensemble.held).all(axis=1))
-    earlier[ensemble.blocks.blocks[-1].at] = False  # the frame has those of the validation part
+    earlier[ensemble.blocks.blocks[-1].indices] = False  # the frame has those of the validation part
     indices = np.flatnonzero(earlier)
     indices = indices[sampled(len(indices), MOST_EARLIER)]
     windows = ensemble.blocks.pool.subset(indices)

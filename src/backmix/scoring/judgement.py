@@ -15,16 +15,19 @@ import numpy as np
 
 from backmix.data.slices import sampled
 from backmix.data.windows import Windows
+from backmix.decision import Decision
 from backmix.scoring.predictions import FREE_RUN, RIVAL, prediction_frame
 from backmix.scoring.scores import Sampling, ScoreRow, score_table
 from backmix.scoring.verdict import EnsembleShare, Verdict, judge
-from backmix.simple import FittedBaselines, fit_baselines
+from backmix.simple import SimpleModels
+from backmix.simple.blocks import Blocks
+from backmix.simple.threads import few_threads
 from backmix.tasks import Task
+from backmix.training.beside import FittedBaselines, baselines_of, begin
 from backmix.training.ensemble import TrainedEnsemble
 from backmix.training.fitting.progress import ScoreToBeat
 from backmix.training.predict import predict_outcome
 from backmix.training.prepared import Prepared
-from backmix.training.threads import few_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,11 +49,15 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Baselines:
-    """The baselines of a run and their predictions, ready to stand beside a network."""
+    """The baselines of a run and their predictions, ready to stand beside a network.
+
+    simple: the simple models that they are, for an ensemble of the same run
+    """
 
     prepared: Prepared
     fitted: FittedBaselines
     frame: pd.DataFrame
+    simple: SimpleModels
 
     def mark(self, loss: str) -> ScoreToBeat | None:
         """The score to beat while training with this loss, or None when it has another unit."""
@@ -125,40 +132,28 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
     return sorted(found, key=lambda windows: int(windows.origins[0]))
 
 
-def score_baselines(prepared: Prepared, *, pool: Windows | None = None) -> Baselines:
-    """Fit the baselines of the plan (else of the task) on the training windows.
+def score_baselines(
+    prepared: Prepared, over: Blocks | Decision | None = None, *, known: SimpleModels | None = None
+) -> Baselines:
+    """Fit the baselines of the plan (else of the task) on the windows that teach the network, and let them predict.
 
-    pool: the windows that teach an ensemble, those of validation among them: they teach the baselines, too, before
-        they are judged
+    over: the blocks of an ensemble; without them the validation part is held out
+    known: simple models of the run; those are not fitted again
     """
-    import pandas as pd
-
-    task, scored = prepared.task, _scored(prepared)
-    fitted = fit_baselines(
-        task,
-        prepared.train,
-        prepared.validation,
-        seed=prepared.plan.training.seed,
-        names=prepared.plan.evaluation.baselines,
-    )
-    if pool is None:
-        return Baselines(prepared=prepared, fitted=fitted, frame=baseline_frame(fitted, task, scored))
-    chosen = baseline_frame(fitted, task, {part: scored.pop(part) for part in list(scored) if "validation" in part})
-    fitted = fitted.again(pool)
-    return Baselines(
-        prepared=prepared,
-        fitted=fitted,
-        frame=pd.concat([chosen, baseline_frame(fitted, task, scored)], ignore_index=True),
-    )
+    models, fitted = baselines_of(known or begin(prepared, over), prepared.task, prepared.plan.evaluation.baselines)
+    return Baselines(prepared, fitted, baseline_frame(fitted, prepared.task, _scored(prepared)), models)
 
 
 def baseline_frame(fitted: FittedBaselines, task: Task, parts: Mapping[str, Windows]) -> pd.DataFrame:
-    """The predictions of all baselines on some parts of the split, as one prediction frame."""
+    """The predictions of all baselines on some parts of the split, as one prediction frame.
+
+    Of validation windows they are those of models that the validation part has not taught.
+    """
     import pandas as pd
 
     frames = []
     for part, windows in parts.items():
-        for name, predictor in fitted.predictors.items():
+        for name, predictor in (fitted.before if "validation" in part else fitted.predictors).items():
             with few_threads(windows):
                 outcome = task.revise(predictor.predict(windows), windows)
             frames.append(prediction_frame(task, windows, outcome, model=name, part=part))

@@ -1,52 +1,74 @@
-"""What the network has to beat.
+"""Models without a memory: baselines, and members of an ensemble.
 
-This module defines the contract of a baseline and fits all baselines of a task. They learn from
-exactly the windows that the network learns from, choose their settings on the validation part as
-the network does, and see nothing else.
+In: windows that teach and windows that are held out (`Trial`), and what is asked about them (`TaskQuestion`).
+Out: fitted models (`SimpleModels`). Each chooses its settings once, by what it says of held-out windows, and is
+then fitted once: that fit is the baseline on the test part and the member of an ensemble alike. What it says of the
+validation part it has learned without it.
 
-    @baselines.register("mean")
-    def fit(train: Windows, validation: Windows, task: Task, seed: int) -> Predictor: ...
+A simple model is one file here:
 
-A baseline that cannot exist for a task raises `Unusable` with the reason.
+    @simple_model("median", "regression")
+    def fit(trial: Trial) -> Fitted:
+        return learned(trial, lambda sample: Constant(np.median(sample.windows.truth(), axis=0)))
+
+With ``member=True`` it is tried in every ensemble for its kind of answer; it then tells of each block what it says
+without the block (`flat.crossed`), and gives arrays for the light runtime (`to_member`). One that cannot
+exist for the windows raises `Unusable` with the reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from backmix.decision import Decision
-from backmix.errors import PlanError
 from backmix.registry import Registry
-from backmix.tasks import Outcome
-from backmix.training.threads import few_threads
 
 if TYPE_CHECKING:
     from backmix.data.windows import Windows
-    from backmix.tasks import Task
+    from backmix.models.members.member import Member
+    from backmix.outcome import Outcome
+    from backmix.simple.trial import Trial, WindowSubset
+
+Floats = NDArray[np.float64]
 
 
-class Predictor(Protocol):
-    """A fitted baseline.
+class SimpleModel(ABC):
+    """A fitted model without a memory."""
 
-    decisions: what was decided on the validation part, and every cap that was applied, with reasons
+    @abstractmethod
+    def predict(self, windows: Windows) -> Outcome:
+        """What it says about W windows, in the plant's terms."""
+
+    def to_member(self) -> Member | None:
+        """The same as arrays for an ensemble; None where it is no model of a window's rows alone."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A simple model after its fit.
+
+    model: taught by the windows that teach in the end
+    before: taught while the last fold's windows, those of the validation part, were held out
+    out_of_fold: what a model that can be a member says of each fold's held-out windows (n, O); () for others
+    decisions: what was chosen, with reasons; those with a setting are about the model itself
     """
 
-    @property
-    def decisions(self) -> tuple[Decision, ...]: ...
-
-    def predict(self, windows: Windows) -> Outcome:
-        """What the baseline says about B windows, in the plant's terms."""
-        ...
-
-
-Again = Callable[["Windows"], Predictor]
-"""Learn from other windows with what was decided already: penalty, components, rounds ..."""
+    model: SimpleModel
+    before: SimpleModel
+    out_of_fold: tuple[Floats, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
 
 class Unusable(Exception):
-    """A baseline cannot exist for this task; ``key`` and ``values`` say why."""
+    """A simple model cannot exist for these windows; ``key`` and ``values`` say why."""
 
     def __init__(self, key: str, **values: Any) -> None:
         super().__init__(key)
@@ -54,82 +76,92 @@ class Unusable(Exception):
         self.values = values
 
 
-Fit = Callable[["Windows", "Windows | None", "Task", int], Predictor]
-
-baselines: Registry[Fit] = Registry("baselines", package="backmix.simple")
+Fit = Callable[["Trial"], Fitted]
+Kind = Literal["regression", "classification", "any"]
 
 
 @dataclass(frozen=True)
-class FittedBaselines:
-    """The baselines of a task: those that could be fitted, and why the others could not.
+class SimpleEntry:
+    """How a simple model is fitted, the kind of answer that it gives, and whether ensembles try it."""
 
-    seconds: how long each took to fit
+    fit: Fit
+    kind: Kind
+    member: bool = False
+
+
+ALIASES = {"trees": "boosting", "trees_statistics": "forest"}
+"""What the baselines of earlier releases were called that are models of another name now; both names are known."""
+
+
+simple_models: Registry[SimpleEntry] = Registry("simple_models", package="backmix.simple", aliases=ALIASES)
+
+
+def simple_model(name: str, kind: Kind, *, member: bool = False) -> Callable[[Fit], Fit]:
+    """Decorator that registers a simple model; "any" for one that answers with numbers and with classes."""
+
+    def file(fit: Fit) -> Fit:
+        simple_models.register(name)(SimpleEntry(fit, kind, member))
+        return fit
+
+    return file
+
+
+def answering(kind: str, *, members: bool = False) -> tuple[str, ...]:
+    """The names of the simple models for tasks of a kind; ``members``: of those that ensembles try.
+
+    >>> answering("classification", members=True)
+    ('forest', 'lda')
+    """
+    return tuple(name for name, entry in simple_models if entry.kind in ("any", kind) and (entry.member or not members))
+
+
+def learned(trial: Trial, learn: Callable[[WindowSubset], SimpleModel], decisions: tuple[Decision, ...] = ()) -> Fitted:
+    """A model that chooses nothing: without the validation part, and in the end."""
+    before = learn(trial.folds[-1].taught)
+    return Fitted(learn(trial.final) if trial.refits else before, before, (), decisions)
+
+
+@dataclass(frozen=True, eq=False)
+class SimpleModels:
+    """The simple models of a run, each fitted once.
+
+    fitted: by name, without aliases; unusable: why others could not be fitted; seconds: how long each took
     """
 
-    predictors: Mapping[str, Predictor]
-    unusable: Mapping[str, Decision]
-    seconds: Mapping[str, float]
+    trial: Trial
+    fitted: Mapping[str, Fitted] = field(default_factory=dict)
+    unusable: Mapping[str, Unusable] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def again(self, windows: Windows) -> FittedBaselines:
-        """The same baselines, taught by these windows with what was decided on the validation part.
+    def __getitem__(self, name: str) -> Fitted:
+        return self.fitted[ALIASES.get(name, name)]
 
-        One without a ``learn_again`` has learned nothing and stays as it is.
+    def __contains__(self, name: str) -> bool:
+        return ALIASES.get(name, name) in self.fitted
+
+    def why(self, name: str) -> Unusable:
+        """Why there is no model of this name."""
+        return self.unusable[ALIASES.get(name, name)]
+
+    def more(self, names: Iterable[str], *, watch: Callable[[str], None] | None = None) -> SimpleModels:
+        """The same and those in ``names`` that are missing; ``watch`` gets each name before its fit.
+
+        Raises PlanError for a name that is not registered.
         """
-        found = {}
-        for name, predictor in self.predictors.items():
-            learn: Again | None = getattr(predictor, "learn_again", None)
-            with few_threads(windows):
-                found[name] = predictor if learn is None else learn(windows)
-        return replace(self, predictors=found)
+        from backmix.simple.threads import few_threads
 
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        """What the baselines decided, and which of them could not be used, for the report."""
-        decided = (decision for predictor in self.predictors.values() for decision in predictor.decisions)
-        return (*decided, *self.unusable.values())
-
-
-def fit_baselines(
-    task: Task,
-    train: Windows,
-    validation: Windows | None,
-    *,
-    seed: int = 0,
-    names: Sequence[str] | None = None,
-    watch: Callable[[str], None] | None = None,
-) -> FittedBaselines:
-    """Fit the baselines of a task (or those in ``names``) on the windows of the network.
-
-    ``watch`` is told the name of each one before it is fitted. Without validation windows the last
-    fifth of the training windows chooses. Raises PlanError for a name that is not registered.
-    """
-    import time
-
-    train = task.target.training_windows(train)
-    validation = task.target.training_windows(validation) if validation is not None and len(validation) else None
-    chosen = {name: baselines.get(name) for name in (task.judging.baselines if names is None else names)}
-    predictors: dict[str, Predictor] = {}
-    unusable: dict[str, Decision] = {}
-    seconds: dict[str, float] = {}
-    for name, fit in chosen.items():
-        if watch is not None:
-            watch(name)
-        begin = time.perf_counter()
-        try:
-            with few_threads(train):
-                predictors[name] = fit(train, validation, task, seed)
-        except Unusable as reason:
-            unusable[name] = Decision(None, reason.key, reason.values, setting=f"baseline.{name}")
-        seconds[name] = time.perf_counter() - begin
-        if name in predictors:
-            _check_kind(name, predictors[name], task, train)
-    return FittedBaselines(predictors, unusable, seconds)
-
-
-def _check_kind(name: str, predictor: Predictor, task: Task, train: Windows) -> None:
-    """PlanError for a baseline that a plan names and that answers another kind of question."""
-    outcome = predictor.predict(train.subset(train.all_indices[:1]))
-    if (outcome.values if task.kind == "regression" else outcome.probabilities) is None:
-        raise PlanError(
-            "evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.judging.baselines)
-        )
+        entries = {ALIASES.get(name, name): simple_models.get(name) for name in names}
+        fitted, unusable, seconds = dict(self.fitted), dict(self.unusable), dict(self.seconds)
+        with few_threads(self.trial.final.base):
+            for name, entry in entries.items():
+                if name in fitted or name in unusable:
+                    continue
+                if watch is not None:
+                    watch(name)
+                begin = perf_counter()
+                try:
+                    fitted[name] = entry.fit(self.trial)
+                except Unusable as reason:
+                    unusable[name] = reason
+                seconds[name] = perf_counter() - begin
+        return replace(self, fitted=fitted, unusable=unusable, seconds=seconds)

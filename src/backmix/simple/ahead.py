@@ -1,4 +1,4 @@
-"""Baselines that look several rows ahead.
+"""Models that look several rows ahead.
 
 This module registers the seasonal persistence (the value one season before) and ARX, a linear model
 of the next row on lagged inputs and targets that is rolled on row by row: Ljung, System
@@ -7,32 +7,67 @@ Identification, 2nd edition (1999), section 4.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.slices import slices
-from backmix.data.windows import WindowBatch
+from backmix.data.windows import WindowBatch, Windows
 from backmix.decision import Decision
-from backmix.simple import Unusable, baselines
-from backmix.simple.linear import Linear, ridge
-from backmix.tasks import Outcome
-from backmix.tasks.contract.optional import HasSeason
-from backmix.training.predict import rolled
+from backmix.outcome import Outcome
+from backmix.simple import Fitted, SimpleModel, Unusable, learned, simple_model
+from backmix.simple.flat import FlatModel
+from backmix.simple.forms import Lags
+from backmix.simple.ridge import ridge
+from backmix.simple.trial import Trial
 
-if TYPE_CHECKING:
-    from backmix.data.windows import Windows
-    from backmix.tasks import Task
+Step = Callable[[NDArray[np.float32]], NDArray[Any]]
+"""One row ahead: x (B, T, F) -> the targets on the next row (B, G), scaled."""
+
+
+def rolled(step: Step, windows: Windows, *, block: int = 4096) -> NDArray[np.float32]:
+    """Any model that looks one row ahead, rolled K rows on: (W, K·G), row by row.
+
+    After each row its own answer takes the place of the target's newest known value; inputs that are
+    known ahead take their planned values, the others keep their last one. So the answer on row k has
+    seen nothing behind the moment of prediction but what was planned.
+    """
+    spec = windows.spec
+    goals = slice(len(spec.columns), len(spec.columns) + len(spec.targets))
+    planned = [spec.inputs.index(name) for name in spec.future]
+    answers = np.empty((len(windows), spec.horizon, len(spec.targets)), np.float32)
+    for low in range(0, len(windows), block):
+        some = np.arange(low, min(low + block, len(windows)))
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what float32 cannot hold becomes infinite, for the caller to name
+            batch = windows.gather(some)
+        x, passed = batch.x, np.zeros((len(some), len(spec.targets)), np.float32)
+        for row in range(spec.horizon):
+            answer = np.asarray(step(x), np.float32).reshape(len(some), -1)
+            newest = x[:, -1].copy()
+            if batch.future is not None:
+                newest[:, planned] = batch.future[:, row]
+            if spec.relative == "none":
+                answers[some, row], newest[:, goals] = answer, answer
+            else:
+                passed = passed + answer
+                answers[some, row] = passed
+                newest[:, goals] = answer if spec.relative == "window" else x[:, -1, goals] + answer
+            x = np.concatenate([x[:, 1:], newest[:, None]], axis=1)
+            if spec.relative == "window":  # past values are relative to the newest, which has moved
+                x[:, :, goals] -= answer[:, None]
+    return answers.reshape(len(windows), -1)
 
 
 @dataclass(frozen=True)
-class Seasonal:
+class Seasonal(SimpleModel):
     """The newest known value of the target that is a whole number of ``season`` rows older."""
 
     season: int
-    decisions: tuple[Decision, ...] = ()
 
     def predict(self, windows: Windows) -> Outcome:
         spec = windows.spec
@@ -41,50 +76,47 @@ class Seasonal:
         # row T - 1 of a window shows the value ``delay`` rows before its end
         ahead = np.array(spec.horizons) + spec.known.delay + spec.dead_time
         places = windows.steps - 1 + ahead - self.season * np.ceil(ahead / self.season).astype(np.int64)
-        found = np.empty((len(windows), len(places), goals))
-        for at in slices(windows):
-            shown = windows.gather(at).x[:, :, first : first + goals]
+        answers = np.empty((len(windows), len(places), goals))
+        for block in slices(windows):
+            shown = windows.gather(block).x[:, :, first : first + goals]
             newest = shown[:, -1:] if spec.relative == "answers" else 0.0
-            found[at] = shown[:, places] - newest
-        return Outcome(values=windows.unscaled(found.reshape(len(windows), -1)))
+            answers[block] = shown[:, places] - newest
+        return Outcome(values=windows.unscaled(answers.reshape(len(windows), -1)))
 
 
-@baselines.register("seasonal")
-def fit_seasonal(train: Windows, validation: Windows | None, task: Task, seed: int) -> Seasonal:
+@simple_model("seasonal", "regression")
+def fit_seasonal(trial: Trial) -> Fitted:
     """The value one season before; needs a season and a window that reaches over it."""
-    season = task.target.season(train.table.step) if isinstance(task.target, HasSeason) else None
-    if train.spec.known is None or season is None:
+    windows, season = trial.final.base, trial.question.season
+    if windows.spec.known is None or season is None:
         raise Unusable("evaluation.no_season")
-    if season > train.steps:
-        raise Unusable("evaluation.season_too_long", season=season, lookback=train.steps)
-    return Seasonal(season, (Decision(season, "evaluation.season", {"season": season}, setting="baseline.seasonal"),))
+    if season > windows.steps:
+        raise Unusable("evaluation.season_too_long", season=season, lookback=windows.steps)
+    decision = Decision(season, "evaluation.season", {"season": season}, setting="seasonal")
+    return learned(trial, lambda sample: Seasonal(season), (decision,))
 
 
 @dataclass(frozen=True, eq=False)
-class Arx:
+class Arx(SimpleModel):
     """A linear model of the next row, rolled on."""
 
-    linear: Linear
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        return tuple(replace(decision, setting="baseline.arx") for decision in self.linear.decisions)
+    linear: FlatModel
 
     def step(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """The targets on the next row (B, G), scaled, for x (B, T, F)."""
         batch = WindowBatch(x=x, y=None, mask=None, at=np.arange(len(x)))
-        found: NDArray[Any] = (
-            self.linear.lags.of_batch(batch) - self.linear.mean
-        ) @ self.linear.weights + self.linear.level
-        return found
+        return self.linear.member.answers(self.linear.form.of_batch(batch))
 
     def predict(self, windows: Windows) -> Outcome:
         return Outcome(values=windows.unscaled(rolled(self.step, windows)))
 
 
-@baselines.register("arx")
-def fit_arx(train: Windows, validation: Windows | None, task: Task, seed: int) -> Arx:
+@simple_model("arx", "regression")
+def fit_arx(trial: Trial) -> Fitted:
     """Ridge regression of the next row on every row of the window, past targets among them."""
-    if train.spec.answer != "path":
+    if trial.final.base.spec.answer != "path":
         raise Unusable("evaluation.no_path")
-    return Arx(ridge(train.one_ahead(), None if validation is None else validation.one_ahead()))
+    ahead = trial.turned(Windows.one_ahead)
+    answers = ridge(ahead, "arx", Lags.of(ahead.final.base), "evaluation.ridge_penalty")
+    model, before = (Arx(model) for model in (answers.model, answers.before))  # type: ignore[arg-type]
+    return Fitted(model, before, (), answers.decisions)

@@ -11,143 +11,107 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.windows import Windows
 from backmix.decision import Decision
 from backmix.models.members.novelty import VARIANCE, Subspace, finest, needed, threshold
-from backmix.simple import Unusable, baselines
-from backmix.tasks.anomaly_detection import AnomalyDetectionTarget, alarm
-from backmix.training.features import last_fifth
-
-if TYPE_CHECKING:
-    from backmix.data.windows import Windows
-    from backmix.tasks import Outcome, Task
+from backmix.outcome import Outcome, alarm
+from backmix.simple import Fitted, SimpleModel, Unusable, simple_model
+from backmix.simple.trial import Trial
 
 Floats = NDArray[np.float64]
+Shares = Callable[[Floats], Floats]
+"""Rows (W, R, F) -> the part (W, F) of every tag in each window's score."""
 
 
 @dataclass(frozen=True, eq=False)
-class Components:
-    """T² and SPE, each in units of its own limit; the larger one is the score.
+class Detector(SimpleModel):
+    """Windows whose score lies above ``limit`` are no normal operation; rows: R, see `newest`."""
 
-    along, beside: the limits of T² and of SPE; limit: that of the larger of both; rows: R, see `newest`
-    """
-
-    space: Subspace
-    along: float
-    beside: float
+    shares: Shares
     limit: float
     rows: int
-    decisions: tuple[Decision, ...]
 
     def predict(self, windows: Windows) -> Outcome:
-        parts = _larger(self.space, newest(windows, self.rows), self.along, self.beside)
-        return alarm(parts, self.limit, windows.spec.inputs)
-
-
-@dataclass(frozen=True, eq=False)
-class Deviation:
-    """The largest squared deviation of one tag; center, scale: (F,) of the normal training rows."""
-
-    center: Floats
-    scale: Floats
-    limit: float
-    rows: int
-    decisions: tuple[Decision, ...]
-
-    def predict(self, windows: Windows) -> Outcome:
-        parts = _largest(newest(windows, self.rows), self.center, self.scale)
-        return alarm(parts, self.limit, windows.spec.inputs)
+        return alarm(self.shares(newest(windows, self.rows)), self.limit, windows.spec.inputs)
 
 
 def newest(windows: Windows, rows: int) -> Floats:
     """(W, R, F) the inputs on the row that each window is judged on and those before it, in plant units."""
     columns = [windows.table.index(name) for name in windows.spec.inputs]
-    at = np.asarray(windows.origins, dtype=np.int64)[:, None] + np.arange(1 - rows, 1)
-    found: Floats = np.asarray(windows.table.values)[at][..., columns].astype(np.float64)
-    return found
+    rows_of_window = np.asarray(windows.origins, dtype=np.int64)[:, None] + np.arange(1 - rows, 1)
+    values: Floats = np.asarray(windows.table.values)[rows_of_window][..., columns].astype(np.float64)
+    return values
 
 
-def _larger(space: Subspace, rows: Floats, along: float, beside: float) -> Floats:
-    """The parts (W, F) of the larger statistic."""
-    one, other = _mean(space.along, rows) / along, _mean(space.beside, rows) / beside
-    return np.where((one.sum(axis=1) >= other.sum(axis=1))[:, None], one, other)
-
-
-def _largest(rows: Floats, center: Floats, scale: Floats) -> Floats:
-    """The mean squared deviations (W, F), all but the largest of each window 0."""
-    squared = _mean(lambda flat: ((flat - center) / scale) ** 2, rows)
-    return np.where(squared == squared.max(axis=1, keepdims=True), squared, 0.0)
-
-
-def _mean(shares: Callable[[Floats], Floats], rows: Floats) -> Floats:
-    """The mean (W, F) of the shares of rows (W, R, F)."""
-    found: Floats = shares(rows.reshape(-1, rows.shape[-1])).reshape(rows.shape).mean(axis=1)
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Normal:
-    """What is known of normal operation.
-
-    rows: (n, F) normal training rows; choosing: (W, R, F) normal windows that set the threshold
-    """
-
-    rows: Floats
-    choosing: Floats
-    rate: float
-
-    @classmethod
-    def of(cls, train: Windows, validation: Windows | None, task: Task) -> _Normal:
-        """Unusable for another task, or when too few windows are left to tell the rate."""
-        if not isinstance(task.target, AnomalyDetectionTarget):
-            raise Unusable("anomaly.only_for", task=task.name)
-        rate = task.target.settings.false_alarm_rate
-        taught, choosing = last_fifth(train, validation)
-        if len(choosing) < needed(rate):
-            raise Unusable(
-                "anomaly.too_fine",
-                where=train.table.source,
-                rate=rate,
-                least=needed(rate),
-                count=len(choosing),
-                fit=finest(len(choosing)),
-            )
-        return cls(newest(taught, 1)[:, 0], newest(choosing, task.target.scored_rows(choosing)), rate)
-
-
-@baselines.register("pca")
-def fit_pca(train: Windows, validation: Windows | None, task: Task, seed: int) -> Components:
-    """Principal components of standardised normal rows."""
-    known = _Normal.of(train, validation, task)
-    rows, choosing, rate = known.rows, known.choosing, known.rate
+@simple_model("pca", "any")
+def fit_pca(trial: Trial) -> Fitted:
+    """Principal components of standardised normal rows; the larger of T² and SPE, in units of its limit."""
+    rows, choosing, rate = _normal(trial)
     space = Subspace.fit(rows)
     tiny = np.finfo(np.float64).tiny  # with one input nothing lies beside its component
     along = max(threshold(_mean(space.along, choosing).sum(axis=1), rate), tiny)
     beside = max(threshold(_mean(space.beside, choosing).sum(axis=1), rate), tiny)
-    limit = threshold(_larger(space, choosing, along, beside).sum(axis=1), rate)
+
+    def larger(rows: Floats) -> Floats:
+        t2, spe = _mean(space.along, rows) / along, _mean(space.beside, rows) / beside
+        return np.where((t2.sum(axis=1) >= spe.sum(axis=1))[:, None], t2, spe)
+
     count = len(space.variances)
-    decision = Decision(
-        count,
-        "anomaly.pca_components",
-        {"components": count, "share": VARIANCE, "rows": f"{len(rows):,}"},
-        setting="baseline.pca",
-    )
-    return Components(space, along, beside, limit, choosing.shape[1], (decision,))
+    values = {"components": count, "share": VARIANCE, "rows": f"{len(rows):,}"}
+    return _detector(larger, choosing, rate, Decision(count, "anomaly.pca_components", values, setting="pca"))
 
 
-@baselines.register("largest_deviation")
-def fit_deviation(train: Windows, validation: Windows | None, task: Task, seed: int) -> Deviation:
+@simple_model("largest_deviation", "any")
+def fit_deviation(trial: Trial) -> Fitted:
     """The tag that is farthest from its normal mean."""
-    known = _Normal.of(train, validation, task)
-    rows, choosing, rate = known.rows, known.choosing, known.rate
+    rows, choosing, rate = _normal(trial)
     center, spread = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    limit = threshold(_largest(choosing, center, scale).sum(axis=1), rate)
-    decision = Decision(
-        None, "anomaly.deviation_rule", {"rows": f"{len(rows):,}"}, setting="baseline.largest_deviation"
-    )
-    return Deviation(center, scale, limit, choosing.shape[1], (decision,))
+
+    def largest(rows: Floats) -> Floats:
+        squared = _mean(lambda flat: ((flat - center) / scale) ** 2, rows)
+        return np.where(squared == squared.max(axis=1, keepdims=True), squared, 0.0)
+
+    values = {"rows": f"{len(rows):,}"}
+    decision = Decision(None, "anomaly.deviation_rule", values, setting="largest_deviation")
+    return _detector(largest, choosing, rate, decision)
+
+
+def _detector(shares: Shares, choosing: Floats, rate: float, decision: Decision) -> Fitted:
+    """With the threshold that normal windows exceed at the rate; it takes the validation part, so nothing else."""
+    detector = Detector(shares, threshold(shares(choosing).sum(axis=1), rate), choosing.shape[1])
+    return Fitted(detector, detector, (), (decision,))
+
+
+def _normal(trial: Trial) -> tuple[Floats, Floats, float]:
+    """Normal rows (n, F) that teach, normal windows (W, R, F) that set the threshold, and the false-alarm rate.
+
+    Unusable for another task, or when too few windows are left to tell the rate.
+    """
+    question, fold = trial.question, trial.folds[-1]
+    rate, count = question.false_alarm_rate, len(fold.held_out)
+    if rate is None:
+        raise Unusable("anomaly.only_for", task=question.task)
+    if count < needed(rate):
+        raise Unusable(
+            "anomaly.too_fine",
+            where=fold.held_out.base.table.source,
+            rate=rate,
+            least=needed(rate),
+            count=count,
+            fit=finest(count),
+        )
+    rows = newest(fold.taught.windows, 1)[:, 0]
+    if not rows.std(axis=0).any():
+        raise Unusable("simple.still_inputs", rows=f"{len(rows):,}")
+    return rows, newest(fold.held_out.windows, question.counted), rate
+
+
+def _mean(shares: Shares, rows: Floats) -> Floats:
+    """The mean (W, F) of the shares of rows (W, R, F)."""
+    values: Floats = shares(rows.reshape(-1, rows.shape[-1])).reshape(rows.shape).mean(axis=1)
+    return values

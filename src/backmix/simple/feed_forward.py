@@ -9,22 +9,20 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from backmix.data.slices import sampled, slices
+from backmix.data.slices import slices
+from backmix.data.windows import Windows
 from backmix.decision import Decision
-from backmix.simple import Again, baselines
-from backmix.tasks import Outcome
-from backmix.training.features import Lags, Singles, last_fifth, sampling
-
-if TYPE_CHECKING:
-    from backmix.data.windows import Windows
-    from backmix.tasks import Task
-
-Floats = NDArray[np.float64]
+from backmix.outcome import Outcome
+from backmix.simple import Fitted, Floats, SimpleModel, simple_model
+from backmix.simple.flat import edge
+from backmix.simple.forms import Lags, Singles
+from backmix.simple.question import TaskQuestion
+from backmix.simple.threads import side_by_side
+from backmix.simple.trial import Trial
 
 HIDDEN = 64
 DECAYS = (0.015, 0.08, 0.3)
@@ -40,66 +38,59 @@ PATIENCE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class FeedForward:
+class FeedForward(SimpleModel):
     """A fitted perceptron over the lags of a window."""
 
+    question: TaskQuestion
     lags: Lags
     model: Any
     goals: int
-    decisions: tuple[Decision, ...]
-    learn_again: Again | None = None
 
     def predict(self, windows: Windows) -> Outcome:
-        found = np.empty((len(windows), self.goals))
-        for at in slices(windows):
-            said = self.model.predict(self.lags.of_batch(windows.gather(at)))
-            found[at] = np.asarray(said, dtype=np.float64).reshape(len(at), self.goals)
-        return Outcome(values=windows.unscaled(found))
+        answers = np.empty((len(windows), self.goals))
+        for block in slices(windows):
+            given = self.model.predict(self.lags.of_batch(windows.gather(block)))
+            answers[block] = np.asarray(given, dtype=np.float64).reshape(len(block), self.goals)
+        return self.question.outcome(answers, windows)
 
 
-def _rows(lags: Lags, windows: Windows, at: NDArray[np.int64]) -> Singles:
-    used = windows.subset(at)
-    return np.concatenate([lags.of_batch(used.gather(some)) for some in slices(used)])
-
-
-@baselines.register("feed_forward")
-def fit_feed_forward(train: Windows, validation: Windows | None, task: Task, seed: int) -> FeedForward:
+@simple_model("feed_forward", "regression")
+def fit_feed_forward(trial: Trial) -> Fitted:
     """A perceptron of 64 hidden units on the inputs of every row of the window."""
-    inner, choosing = last_fifth(train, validation)
-    lags = Lags.of(inner, max(MOST_FEATURES, len(inner.feature_names)))
-    at, checks = sampled(len(inner), MOST_ROWS), sampled(len(choosing), MOST_ROWS)
-    x, x_check = _rows(lags, inner, at), _rows(lags, choosing, checks)
-    y, y_check = inner.scaled_targets()[at].astype(np.float32), choosing.scaled_targets()[checks]
+    base, fold = trial.final.base, trial.folds[-1]
+    lags = Lags.of(base, max(MOST_FEATURES, len(base.feature_names)))
+    few, checks = fold.taught.few(MOST_ROWS), fold.held_out.few(MOST_ROWS)
+    x, y = trial.rows(lags, few), trial.targets(few).astype(np.float32)
+    check = trial.rows(lags, checks), trial.targets(checks)
     goals = y.shape[1]
     batch = int(np.clip(len(x) // 30, 16, 128))
     epochs = int(np.clip(MOST_WORK / max(1, x.size * HIDDEN * len(DECAYS)), 5, MOST_EPOCHS))
-    best = None
-    for decay in DECAYS:
-        trial = _train(_perceptron(decay, min(batch, len(x)), seed), x, y, (x_check, y_check), epochs)
-        if best is None or trial.error < best.error:
-            best, chosen = trial, decay
-    assert best is not None
-
-    def learn(windows: Windows) -> FeedForward:
-        some = sampled(len(windows), MOST_ROWS)
-        x, y = _rows(lags, windows, some), windows.scaled_targets()[some].astype(np.float32)
-        model = _perceptron(chosen, min(batch, len(x)), seed)
-        for _ in range(max(1, epoch)):
-            model.partial_fit(x, y if goals > 1 else y[:, 0])
-        return FeedForward(lags, model, goals, decisions, learn)
-
-    epoch = best.epoch
-    decisions = (
-        Decision(
-            best.epoch,
-            "evaluation.feed_forward_epochs",
-            {"epochs": best.epoch, "features": lags.width, "units": HIDDEN, "decay": f"{chosen:g}"},
-            setting="baseline.feed_forward",
-        ),
-        *lags.decisions,
-        *sampling(at, inner),
+    trials = side_by_side(
+        lambda decay: _train(_perceptron(decay, min(batch, len(x)), trial.seed), x, y, check, epochs), DECAYS
     )
-    return FeedForward(lags, best.model, goals, decisions, learn)
+    best, decay = min(zip(trials, DECAYS, strict=True), key=lambda each: each[0].error)
+
+    def final() -> Any:
+        some = trial.final.few(MOST_ROWS)
+        rows, targets = trial.rows(lags, some), trial.targets(some).astype(np.float32)
+        model = _perceptron(decay, min(batch, len(rows)), trial.seed)
+        for _ in range(max(1, best.epoch)):
+            model.partial_fit(rows, targets if goals > 1 else targets[:, 0])
+        return model
+
+    values = {"epochs": best.epoch, "features": lags.width, "units": HIDDEN, "decay": f"{decay:g}"}
+    before = FeedForward(trial.question, lags, best.model, goals)
+    return Fitted(
+        FeedForward(trial.question, lags, final(), goals) if trial.refits else before,
+        before,
+        (),
+        (
+            Decision(best.epoch, "evaluation.feed_forward_epochs", values, setting="feed_forward"),
+            *edge("feed_forward", "decay", decay, DECAYS),
+            *lags.decisions,
+            *fold.taught.sampling(few),
+        ),
+    )
 
 
 def _perceptron(decay: float, batch: int, seed: int) -> Any:
@@ -108,24 +99,26 @@ def _perceptron(decay: float, batch: int, seed: int) -> Any:
     return MLPRegressor(hidden_layer_sizes=(HIDDEN,), alpha=decay * batch, random_state=seed, batch_size=batch)
 
 
-class _Trial(NamedTuple):
+class _TrainedPerceptron(NamedTuple):
+    """A trained perceptron, its error on the choosing windows, and after how many epochs."""
+
     model: Any
     error: float
     epoch: int
 
 
-def _train(model: Any, x: Singles, y: Singles, check: tuple[Singles, Floats], epochs: int) -> _Trial:
+def _train(model: Any, x: Singles, y: Singles, check: tuple[Singles, Floats], epochs: int) -> _TrainedPerceptron:
     """Train until the error on the choosing windows stops falling; the best state is returned.
 
     scikit-learn's own stopping holds out windows at random, which overlap those it trains on.
     """
     x_check, y_check = check
-    best = _Trial(model, np.inf, 0)
+    best = _TrainedPerceptron(model, np.inf, 0)
     for epoch in range(1, epochs + 1):
         model.partial_fit(x, y if y.shape[1] > 1 else y[:, 0])
         error = float(np.mean((model.predict(x_check).reshape(y_check.shape) - y_check) ** 2))
         if error < best.error:
-            best = _Trial(deepcopy(model), error, epoch)
+            best = _TrainedPerceptron(deepcopy(model), error, epoch)
         elif epoch - best.epoch >= PATIENCE or not np.isfinite(error):
             break
     return best

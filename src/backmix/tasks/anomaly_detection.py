@@ -28,9 +28,10 @@ from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
 from backmix.models.losses import choose_loss
 from backmix.models.members.novelty import Ellipse, finest, needed, threshold
-from backmix.tasks import Outcome, Task, TaskPlan, tasks
+from backmix.outcome import Outcome, alarm
+from backmix.tasks import Task, TaskPlan, tasks
 from backmix.tasks.contract import Answer, Judging, Kind, Presentation, Target
-from backmix.tasks.contract.optional import LearnsFromOutputs, LearnsFromWindows
+from backmix.tasks.contract.optional import LearnsFromOutputs, LearnsFromWindows, TellsNormal
 from backmix.tasks.shared.classes import as_classes, recoded
 from backmix.text import say
 
@@ -44,8 +45,6 @@ NOISE = 0.1
 """Standard deviation of the noise that the autoencoder learns to take away, in scaled inputs."""
 FOLDS = 5
 """Stretches of the normal validation windows; each is scored by an ellipse around the others."""
-NAMED = 3
-"""How many tags are named as the reason of a score."""
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +82,7 @@ class AnomalyDetectionPlan(TaskPlan):
         return () if self.target is None else (self.target,)
 
 
-class AnomalyDetectionTarget(Target):
+class AnomalyDetectionTarget(Target, TellsNormal):
     """The inputs themselves, on rows of normal operation; a label column, where there is one, says which are normal."""
 
     settings: AnomalyDetectionPlan
@@ -156,6 +155,10 @@ class AnomalyDetectionTarget(Target):
         if self.settings.method == "prediction":
             return windows
         return replace(windows, spec=replace(windows.spec, answer="window"))
+
+    @property
+    def false_alarm_rate(self) -> float:
+        return self.settings.false_alarm_rate
 
     def scored_rows(self, windows: Windows) -> int:
         """R: how many rows of a window, the newest, make its score."""
@@ -267,31 +270,6 @@ class AnomalyDetection(Task):
     Answer = AnomalyDetectionAnswer
     Judging = AnomalyDetectionJudging
     Presentation = AnomalyDetectionPresentation
-
-
-def alarm(parts: Floats, limit: float, inputs: tuple[str, ...]) -> Outcome:
-    """The outcome of scores that consist of parts (B, F), one per input; alarms lie above ``limit``.
-
-    columns: ``score`` in units of the limit; ``because`` names the tags with the largest shares, which
-        stand in ``tag_1``, ``share_1`` ... one by one, too
-    """
-    score = parts.sum(axis=1) / limit
-    known = np.isfinite(score)
-    chance = np.full(len(score), np.nan)
-    chance[known] = score[known] / (1.0 + score[known])
-    names = np.array(inputs, dtype=object)
-    top = np.argsort(-np.where(np.isfinite(parts), parts, 0.0), axis=1, kind="stable")[:, :NAMED]
-    total = np.where(score > 0, parts.sum(axis=1), 1.0)
-    shares = np.take_along_axis(parts, top, axis=1) / total[:, None]
-    columns: dict[str, NDArray[Any]] = {"score": score, "because": np.full(len(score), None, dtype=object)}
-    for at in np.flatnonzero(known):
-        columns["because"][at] = ", ".join(
-            f"{inputs[k]} {share:.0%}" for k, share in zip(top[at], shares[at], strict=True)
-        )
-    for number in range(top.shape[1]):
-        columns[f"tag_{number + 1}"] = np.where(known, names[top[:, number]], np.full(len(score), None, dtype=object))
-        columns[f"share_{number + 1}"] = shares[:, number]
-    return Outcome(probabilities=np.column_stack([1.0 - chance, chance]), columns=columns)
 
 
 def crossed(errors: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """The default model: several networks, and what is worth having beside them.
 
 This module trains one network per block of windows that is held out (`training.blocks`), or two where most of
-the answer is theirs, fits the candidates beside them (`training.parts`) on the same blocks, and weighs all of
+the answer is theirs, fits the simple models beside them (`backmix.simple`) on the same blocks, and weighs all of
 them by what they said of the blocks that were held out: convex weights of the least squared error, which may be
 zero on either side (stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes
 the powers of a logarithmic pool that is best in all blocks alike (`log_linear_weights`).
@@ -28,15 +28,16 @@ from backmix.models.engine import compiling_once
 from backmix.models.ensemble import ENSEMBLE, Ensemble, combine, logarithms
 from backmix.models.heads import Kind, heads
 from backmix.models.members.member import Member
+from backmix.simple import SimpleModels
+from backmix.simple.blocks import BLOCKS, Blocks, block_windows
 from backmix.tasks import Outcome, Task
-from backmix.training.blocks import BLOCKS, Blocks, block_windows, pool
+from backmix.training.beside import Candidate, begin, candidates_of
+from backmix.training.blocks import pool
 from backmix.training.design import Design
 from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.networks import Making, TrainedNetworks, train_networks
-from backmix.training.parts import Candidate, candidates, fitting
 from backmix.training.predict import predict_network, predict_outcome
 from backmix.training.prepared import Prepared
-from backmix.training.threads import few_threads
 
 Floats = NDArray[np.float64]
 NETWORKS = "networks"
@@ -62,6 +63,7 @@ class TrainedEnsemble:
     held, held_alone: (W, O) what model and networks said of each window of the pool when its block was held out;
         NaN where no network was trained without it
     decisions: what was decided, with reasons
+    simple: the simple models that were fitted, for baselines of the same run; None where none was asked for
     """
 
     model: Any
@@ -72,6 +74,7 @@ class TrainedEnsemble:
     held: Floats | None = None
     held_alone: Floats | None = None
     decisions: tuple[Decision, ...] = ()
+    simple: SimpleModels | None = None
 
     @property
     def name(self) -> str:
@@ -118,12 +121,19 @@ def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
     return found or Decision("course", "ensemble.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
 
 
-def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Decision, making: Making = ALONE) -> TrainedEnsemble:
+def fit_model(
+    prepared: Prepared,
+    chosen: Design,
+    over: Blocks | Decision,
+    making: Making = ALONE,
+    *,
+    simple: SimpleModels | None = None,
+) -> TrainedEnsemble:
     """Train what the plan asks for: an ensemble over blocks, or one network alone (``over`` is from `ensemble_blocks`).
 
     Finished networks are kept in the folder of ``making``, so that an interrupted training goes on behind them.
-    Workers train networks side by side; callbacks then stay at home: PlanError (ensemble.callbacks_here). Raises
-    what `fit_network` raises.
+    What is in ``simple`` already is not fitted again. Workers train networks side by side; callbacks then stay at
+    home: PlanError (ensemble.callbacks_here). Raises what `fit_network` raises.
     """
     if isinstance(over, Decision):
         title = chosen.architecture.called
@@ -136,17 +146,17 @@ def fit_model(prepared: Prepared, chosen: Design, over: Blocks | Decision, makin
             callbacks=making.callbacks,
             start=prepared.start,
         )
-        return TrainedEnsemble(fitted.model, fitted, decisions=(over,))
-    begin = time.perf_counter()
-    found = fit_candidates(prepared, over)
+        return TrainedEnsemble(fitted.model, fitted, decisions=(over,), simple=simple)
+    start = time.perf_counter()
+    simple, found = candidates_of(simple or begin(prepared, over), prepared.task, over, prepared.plan.model.beside)
     told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
     with compiling_once():
         trained = train_networks(prepared, chosen, over, told, making)
-        ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
+        ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - start)
         if prepared.plan.model.members == "auto" and ensemble.share > CARRYING:
             trained = trained.joined(train_networks(prepared, chosen, over, told, making, first=len(over)))
-            ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - begin)
-    return ensemble
+            ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - start)
+    return replace(ensemble, simple=simple)
 
 
 def stacking_weights(said: Sequence[Floats], truth: Floats) -> Floats:
@@ -217,15 +227,7 @@ def log_linear_weights(said: Sequence[Floats], truth: Floats, kind: Kind, block:
 
 def fit_candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     """Everything that can stand beside the networks, fitted."""
-    task, asked = prepared.task, prepared.plan.model.beside
-    usual = fitting(task.kind)
-    trials = [(name, candidates.get(name)) for name in (usual if asked == "auto" else asked)]
-    for name, _ in trials:
-        if name not in usual:
-            raise PlanError("ensemble.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
-    with few_threads(blocks.pool):
-        found = [trial.fit(blocks, task, prepared.plan.training.seed) for _, trial in trials]
-    return [one for one in found if one is not None]
+    return candidates_of(begin(prepared, blocks), prepared.task, blocks, prepared.plan.model.beside)[1]
 
 
 def _told(prepared: Prepared, blocks: Blocks, found: list[Candidate]) -> Floats:

@@ -20,7 +20,7 @@ from backmix.models.architecture import Architecture
 from backmix.models.network import build
 from backmix.models.weights import put_weights, take_weights
 from backmix.parallel import HERE, Workers, spread
-from backmix.training.blocks import Block, Blocks
+from backmix.simple.blocks import Block, Blocks
 from backmix.training.design import Design
 from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.fitting.progress import ProgressListener
@@ -116,7 +116,7 @@ def train_networks(
             _NetworkJob(
                 chosen.architecture,
                 (task.target.training_samples(teach), task.target.training_samples(stop)),
-                block.held,
+                block.held_out,
                 replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
                 None if folder is None else folder / f"network_{number + 1}",
                 making.watch(f"{called} {first + len(jobs) + 1}/{first + len(taken)}")
@@ -128,7 +128,7 @@ def train_networks(
     made = spread(_train if here else _train_away, jobs, making.workers)
     held = np.full((len(blocks.pool), task.answer.outputs), np.nan)
     for (_, block), one in zip(taken, made, strict=True):
-        held[block.at] = one.held
+        held[block.indices] = one.held
     members = [_rebuilt(chosen.architecture, one) for one in made]
     if told is not None:
         held = held + told
@@ -175,7 +175,7 @@ def _again(
         fitted = fit_network(
             chosen.architecture,
             teach,
-            prepared.task.target.training_samples(blocks.blocks[-1].held),
+            prepared.task.target.training_samples(blocks.blocks[-1].held_out),
             settings=settings,
             folder=None if folder is None else folder / f"all_{number + 1}",
         )
@@ -186,13 +186,13 @@ def _again(
 def _lessons(blocks: Blocks, block: Block, told: Floats | None) -> tuple[Windows, Windows]:
     """What a network learns from and is stopped on; with ``told`` only what is left of the targets."""
     if told is None:
-        return block.teach, block.held
+        return block.teach, block.held_out
     if blocks.pool.lengths is not None:
         raise PlanError("ensemble.residual_rows")
     pool = replace(blocks.pool, told=told)
     place = np.full(len(blocks.pool.table), -1)
     place[np.asarray(blocks.pool.target_rows)] = np.arange(len(blocks.pool))
-    return pool.subset(place[np.asarray(block.teach.target_rows)]), pool.subset(block.at)
+    return pool.subset(place[np.asarray(block.teach.target_rows)]), pool.subset(block.indices)
 
 
 def _seed(seed: int, number: int) -> int:

@@ -7,7 +7,7 @@ compiled twice, and neither the batch size nor the company of other windows chan
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from backmix.data.progress import complete
 from backmix.data.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.shape.size import memory_predict
+from backmix.simple.ahead import rolled
 from backmix.tasks import Outcome, Task
 from backmix.tasks.contract.optional import LearnsFromOutputs
 from backmix.training.fitting.carried import predict_carried
@@ -89,10 +90,6 @@ def predict_network(
     return np.empty((0, model.output_shape[-1]), np.float32) if found is None else found
 
 
-Step = Callable[[NDArray[np.float32]], NDArray[Any]]
-"""One row ahead: x (B, T, F) -> the targets on the next row (B, G), scaled."""
-
-
 def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
     """A network that looks one row ahead, rolled K rows on: (W, K·G), row by row; see `rolled`."""
     block, rows = _block_shape(model, windows, None)
@@ -104,38 +101,6 @@ def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
     found = rolled(step, windows, block=block)
     put(model.non_trainable_variables, fixed)
     return found
-
-
-def rolled(step: Step, windows: Windows, *, block: int = 4096) -> NDArray[np.float32]:
-    """Any model that looks one row ahead, rolled K rows on: (W, K·G), row by row.
-
-    After each row its own answer takes the place of the target's newest known value; inputs that are
-    known ahead take their planned values, the others keep their last one. So the answer on row k has
-    seen nothing behind the moment of prediction but what was planned.
-    """
-    spec = windows.spec
-    goals = slice(len(spec.columns), len(spec.columns) + len(spec.targets))
-    planned = [spec.inputs.index(name) for name in spec.future]
-    found = np.empty((len(windows), spec.horizon, len(spec.targets)), np.float32)
-    for low in range(0, len(windows), block):
-        at = np.arange(low, min(low + block, len(windows)))
-        batch = gathered(windows, at)
-        x, passed = batch.x, np.zeros((len(at), len(spec.targets)), np.float32)
-        for row in range(spec.horizon):
-            said = np.asarray(step(x), np.float32).reshape(len(at), -1)
-            newest = x[:, -1].copy()
-            if batch.future is not None:
-                newest[:, planned] = batch.future[:, row]
-            if spec.relative == "none":
-                found[at, row], newest[:, goals] = said, said
-            else:
-                passed = passed + said
-                found[at, row] = passed
-                newest[:, goals] = said if spec.relative == "window" else x[:, -1, goals] + said
-            x = np.concatenate([x[:, 1:], newest[:, None]], axis=1)
-            if spec.relative == "window":  # past values are told relative to the newest, which has moved
-                x[:, :, goals] -= said[:, None]
-    return found.reshape(len(windows), -1)
 
 
 def _block_shape(model: Any, windows: Windows, memory_limit: int | None) -> tuple[int, int]:

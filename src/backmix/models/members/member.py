@@ -63,10 +63,14 @@ class Member:
     def outputs(self, x: NDArray[np.float32], mask: Mask | None = None, ended: Mask | None = None) -> Floats:
         """(B, T, F) scaled windows, (B, T) which rows are real, (B,) whether the batch has ended -> (B, O)."""
         rows = named(self.view).rows(x, mask)
-        if self.kind == "forest":
-            return self._voted(rows)
         if self.kind == "staged":
             return self._by_stage(rows.astype(np.float64), stages_of(self.arrays["ends"], x, mask, ended))
+        return self.answers(rows)
+
+    def answers(self, rows: NDArray[np.float32]) -> Floats:
+        """Rows (B, W) of the view -> (B, O), by a linear model or a forest."""
+        if self.kind == "forest":
+            return self._voted(rows)
         raw = rows.astype(np.float64) @ self.arrays["kernel"] + self.arrays["bias"]
         if self.activation == "softmax":
             raw = np.exp(raw - raw.max(axis=1, keepdims=True))

@@ -21,6 +21,8 @@ Mask = NDArray[np.bool_]
 
 STAGES = 24
 """Stages into which a batch of any length is cut."""
+THINNED = 120
+"""Numbers that the rows of a long window become at most where they are thinned towards the past."""
 LOGS = ("log_spread", "log_step")
 QUADRATIC = ("mean", "slope", "last")
 """The statistics whose products are used: wear shows in levels and slopes, and grows faster than linearly."""
@@ -51,6 +53,21 @@ class LagsView(View):
 
     def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
         return x.reshape(len(x), -1)
+
+
+class ThinnedView(View):
+    """Means of stretches of the window that grow into the past, `THINNED` numbers at most."""
+
+    def width(self, steps: int | None, features: int) -> int:
+        return len(self._starts(steps, features)) * features
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        return thinned(x, self._starts(x.shape[1], x.shape[2])).reshape(len(x), -1)
+
+    def _starts(self, steps: int | None, features: int) -> tuple[int, ...]:
+        if steps is None:
+            raise ValueError("windows of any length have no fixed lags")
+        return thinned_starts(steps, THINNED // features)
 
 
 class StagesView(View):
@@ -130,6 +147,33 @@ def _quadratic(x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]
     return statistics[:, [STATISTICS.index(name) for name in QUADRATIC]].reshape(len(x), -1)
 
 
+def thinned_starts(steps: int, places: int) -> tuple[int, ...]:
+    """First rows of ``places`` stretches that grow into the past: each row alone where there are enough places.
+
+    >>> thinned_starts(10, 4)
+    (0, 6, 8, 9)
+    """
+    places = max(1, min(steps, places))
+    if places == steps:
+        return tuple(range(steps))
+    low, high = 1.0, 8.0 * steps
+    for _ in range(60):  # the growth for which the stretches, each at least a row, fill the window
+        growth = 0.5 * (low + high)
+        sizes = np.maximum(1.0, np.floor(growth ** np.arange(places)))
+        low, high = (growth, high) if sizes.sum() < steps else (low, growth)
+    sizes = np.maximum(1, np.floor(low ** np.arange(places)).astype(np.int64))
+    sizes[-1] += steps - sizes.sum()
+    return tuple(int(start) for start in steps - np.cumsum(sizes)[::-1])
+
+
+def thinned(x: NDArray[np.float32], starts: tuple[int, ...]) -> NDArray[np.float32]:
+    """Means of the rows from each start to the next, (B, T, F) -> (B, places, F)."""
+    if len(starts) == x.shape[1]:
+        return x
+    sizes = np.diff([*starts, x.shape[1]]).astype(np.float32)
+    return (np.add.reduceat(x, starts, axis=1) / sizes[:, None]).astype(np.float32, copy=False)
+
+
 def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np.float32]:
     """Means over ``places`` equal stretches of each batch, and the logarithm of its length, (B, places·F + 1)."""
     count, steps, features = x.shape
@@ -149,6 +193,7 @@ def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np
 
 
 views.register("lags")(LagsView())
+views.register("thinned")(ThinnedView())
 views.register("stages")(StagesView())
 views.register("statistics")(StatisticsView())
 views.register("products")(ProductsView())

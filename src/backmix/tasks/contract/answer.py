@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
 from backmix.decision import Decision
-from backmix.tasks.contract.outcome import Outcome
+from backmix.outcome import Outcome
 from backmix.tasks.contract.target import Target
 
 Kind = Literal["regression", "classification"]

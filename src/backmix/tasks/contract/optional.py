@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from backmix.data.windows import Windows
-from backmix.tasks.contract.outcome import Outcome
+from backmix.outcome import Outcome
 
 
 class LearnsFromWindows(ABC):
@@ -39,6 +39,19 @@ class Revises(ABC):
     @abstractmethod
     def revise(self, outcome: Outcome, windows: Windows) -> Outcome:
         """The outcome after that word."""
+
+
+class TellsNormal(ABC):
+    """A target that tells normal operation from everything else."""
+
+    @property
+    @abstractmethod
+    def false_alarm_rate(self) -> float:
+        """The share of normal windows that may alarm."""
+
+    @abstractmethod
+    def scored_rows(self, windows: Windows) -> int:
+        """R: how many rows of a window, the newest, make its score."""
 
 
 class HasSeason(ABC):

@@ -1,0 +1,160 @@
+"""Randomised trees.
+
+This module registers the forests: extremely randomised trees (Geurts, Ernst & Wehenkel, Mach. Learn. 63 (2006) 3) on
+window statistics, or on every row of the window. Their leaves grow with the number of windows, so that a forest stays
+a few megabytes; of a forest that tells classes apart the leaves are those that tell most held-out windows right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.decision import Decision
+from backmix.models.members.member import Member, forest
+from backmix.models.members.views import THINNED
+from backmix.simple import Fitted, Floats, Unusable, simple_model
+from backmix.simple.flat import FlatModel, answers, crossed
+from backmix.simple.forms import FlatView, Singles, lags_for_trees
+from backmix.simple.threads import side_by_side
+from backmix.simple.trial import Trial, WindowSubset
+
+TREES, TREES_HELD_OUT = 100, 50
+"""Trees of a forest, and of one that is asked about a held-out block only: half of them tell its error as well."""
+MOST_ROWS = 20_000
+LEAVES = 4000
+"""Windows per window of a leaf: a leaf holds at least a window in so many that teach."""
+LEAF_SIZES = (2, 5)
+"""Windows that a leaf holds at least; numbers come from the smallest leaves, which average over trees anyway."""
+SHARE = 0.33
+"""Features that a split of a regression is chosen from."""
+
+
+@simple_model("forest", "any", member=True)
+def fit_forest(trial: Trial) -> Fitted:
+    """Trees on window statistics."""
+    return _fit("forest", FlatView.of(trial.final.base, "statistics"), trial)
+
+
+@simple_model("forest_lags", "regression", member=True)
+def fit_forest_lags(trial: Trial) -> Fitted:
+    """Trees on every row of the window."""
+    windows = trial.final.base
+    form = None if windows.spec.lookback is None else lags_for_trees(windows, THINNED)
+    if form is None:
+        raise Unusable("simple.no_lags")
+    return _fit("forest_lags", form, trial)
+
+
+def one_class(trial: Trial) -> None:
+    """Unusable where the windows that teach are all of one class."""
+    for sample in (trial.final, *(fold.taught for fold in trial.folds)):
+        codes = np.unique(trial.codes(sample))
+        if len(codes) < 2:
+            raise Unusable("evaluation.one_class", label=trial.question.classes[int(codes[0])])
+
+
+def _fit(name: str, form: FlatView, trial: Trial) -> Fitted:
+    numbers = trial.question.kind == "regression"
+    if not numbers:
+        one_class(trial)
+    taught = [fold.taught for fold in trial.folds]
+    count = TREES_HELD_OUT if trial.refits else TREES
+    best: list[FlatModel] = []
+    leaf, most_right = LEAF_SIZES[0], -1
+    for size in LEAF_SIZES[: 1 if numbers else None]:
+        models = _grown(name, form, trial, taught, size, count)
+        right = 0 if numbers else sum(_right(trial, *each) for each in zip(models, trial.folds, strict=True))
+        if right > most_right:
+            best, leaf, most_right = models, size, right
+
+    def final() -> FlatModel:
+        return _grown(name, form, trial, [trial.final], leaf, TREES)[0]
+
+    few = trial.final.few(MOST_ROWS)
+    values = {"leaf": _leaf(leaf, len(few)), "trees": TREES, "features": form.width}
+    reason = "simple.forest" if numbers else "evaluation.trees_leaf"
+    return crossed(
+        trial, best, final, (Decision(values["leaf"], reason, values, setting=name), *trial.final.sampling(few))
+    )
+
+
+def _right(trial: Trial, model: FlatModel, fold: Any) -> int:
+    """How many held-out windows of a fold a model tells right."""
+    chances = answers(trial, model, fold)
+    predicted = chances[:, 0] > 0.5 if trial.question.outputs == 1 else chances.argmax(axis=1)
+    return int((predicted == trial.codes(fold.held_out)).sum())
+
+
+def _leaf(least: int, windows: int) -> int:
+    return max(least, windows // LEAVES)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """One tree to grow: rows (n, P), targets (n, K) or codes (n,), what each row counts, and the settings."""
+
+    x: Singles
+    y: NDArray[Any]
+    weight: Floats | None
+    kind: str
+    settings: dict[str, Any]
+
+    def grow(self) -> Any:
+        from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
+
+        kind = ExtraTreeRegressor if self.kind == "regression" else ExtraTreeClassifier
+        return kind(**self.settings).fit(self.x, self.y, sample_weight=self.weight, check_input=False)
+
+
+def _grown(
+    name: str, form: FlatView, trial: Trial, samples: Sequence[WindowSubset], leaf: int, count: int
+) -> list[FlatModel]:
+    """A forest per sample, the trees of all of them side by side.
+
+    They are those of scikit-learn's forests, whose own threads sleep longer than they work (benchmarks/LOG.md).
+    """
+    kind = trial.question.kind
+    trees: list[_Tree] = []
+    known: list[NDArray[np.int64] | None] = []
+    for number, sample in enumerate(samples):
+        few = sample.few(MOST_ROWS)
+        x = trial.rows(form, few)
+        share = SHARE if kind == "regression" else "sqrt"
+        settings = {"min_samples_leaf": _leaf(leaf, len(few)), "max_features": share}
+        if kind == "regression":
+            y, weight = trial.targets(few), None
+            known.append(None)
+        else:
+            from sklearn.utils.class_weight import compute_sample_weight
+
+            codes, place = np.unique(trial.codes(few), return_inverse=True)
+            y, weight = place.astype(np.float64)[:, None], compute_sample_weight("balanced", place)
+            known.append(codes)
+        draw = np.random.RandomState(trial.seed + number)  # the seeds that scikit-learn's forest gives its trees
+        trees += [
+            _Tree(x, y, weight, kind, {**settings, "random_state": draw.randint(np.iinfo(np.int32).max)})
+            for _ in range(count)
+        ]
+    grown = side_by_side(_Tree.grow, trees)
+    return [
+        FlatModel(trial.question, form, _arrays(name, trial, grown[number * count : (number + 1) * count], codes))
+        for number, codes in enumerate(known)
+    ]
+
+
+def _arrays(name: str, trial: Trial, trees: list[Any], codes: NDArray[np.int64] | None) -> Member:
+    outputs = trial.question.outputs
+    if codes is None:
+        return forest(trees, view="", name=name, outputs=trees[0].tree_.n_outputs)
+    member = forest(trees, view="", name=name, outputs=max(2, outputs), columns=codes)
+    if outputs > 1:
+        return member
+    # of two classes the chance of the second one, as a network with one output tells it
+    value = member.arrays["value"]
+    share = value[:, 1:] / np.maximum(value.sum(axis=1, keepdims=True), np.float32(1e-12))
+    return replace(member, arrays={**member.arrays, "value": np.ascontiguousarray(share, np.float32)})
