@@ -221,9 +221,17 @@ def _without(weights: Mapping[str, Any], start: str) -> dict[str, Any]:
     return {name: array for name, array in weights.items() if not name.startswith(start)}
 
 
+def _network(weights: Mapping[str, Any], change: Any) -> dict[str, Any]:
+    """One array of the first network is another."""
+    name = min(name for name in weights if name.startswith("network_1/"))
+    return {**weights, name: change(weights[name])}
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        lambda b, w: (b, _network(w, lambda array: np.ascontiguousarray(array[..., :-1]))),
+        lambda b, w: (b, _network(w, lambda array: array * np.nan)),
         lambda b, w: ({**b, "members": 2}, w),
         lambda b, w: ({**b, "members": True}, w),
         lambda b, w: ({**b, "x": 1}, w),

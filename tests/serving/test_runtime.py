@@ -119,6 +119,30 @@ def test_windows_of_unequal_length_end_where_they_end(any_bundle: Any, kernels: 
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
+def test_of_two_classes_the_one_output_is_the_probability_of_the_second(
+    any_bundle: Any, tmp_path: Path, kernels: bool
+) -> None:
+    """In one piece, as windows and step by step."""
+    path, model = any_bundle(Architecture(features=3, lookback=6, units=(5,), head="binary", outputs=1))
+    members = {name: data for name, data in unpack(path).items() if name != "intervals.json"}
+    recipe = json.loads(members["recipe.json"])
+    recipe["targets"][0]["categories"] = ["calm", "leak"]
+    pack(tmp_path / "two.backmix", members | {"recipe.json": json.dumps(recipe).encode()}, version="0.1.0")
+    runtime = Runtime.load(tmp_path / "two.backmix", kernels=kernels)
+    assert runtime.classes == ("calm", "leak")
+    rows = rows_of(runtime)[:6]
+    network = Runtime.load(tmp_path / "two.backmix", kernels=False)._network
+    scaled = (np.clip(rows, network._low, network._high) - network._center) / network._scale
+    second = float(np.asarray(model.predict_on_batch({"x": scaled[None].astype(np.float32)}))[0, 0])
+    assert abs(second - 0.5) > 0.05
+    state = runtime.start()
+    for row in rows:
+        stepped, state = runtime.step(row, state)
+    for found in (runtime.predict(rows[None])[0], runtime.slide(rows)[0], stepped):
+        np.testing.assert_allclose(found, [1.0 - second, second], atol=1e-5)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
 def test_known_past_targets_are_shown_in_the_newest_rows_alone(any_bundle: Any, tmp_path: Path, kernels: bool) -> None:
     """As in training: what stands in older rows counts for nothing."""
     path, _ = any_bundle(Architecture(features=4, lookback=6, units=(5,)))
