@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.sources import read
 from backmix.tasks import Task, tasks
 from backmix.text import LANGUAGES
 from backmix.training.plan import Plan
 from backmix.workflow import fit
+from readings import reading_of
 
 HERE = Path(__file__).parent.parent / "examples"
 PLANS = sorted(HERE.glob("*.toml"))
@@ -54,7 +54,7 @@ def quick(path: Path) -> Plan:
 def test_an_example_runs_to_its_report(path: Path, tmp_path: Path) -> None:
     """Course items 74 to 80: from the file to the report in both languages, and to predictions without labels."""
     plan = quick(path)
-    reading = read(plan.data, base=HERE)
+    reading = reading_of(plan, HERE)
     run = fit(reading, plan, folder=tmp_path / "run", base=HERE, quiet=True)
     assert run.summary["judgement"]["outcome"]
     assert run.summary["leakage"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import pytest
 
 from backmix.data.plants import plants
 from backmix.data.sets import sets
-from backmix.data.sources import Reading, read
 from backmix.errors import BackmixError
 from backmix.serving.bundle import Bundle
 from backmix.training.design import design
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from backmix.workflow import fit
+from readings import reading_of
 
 PLANS: dict[str, dict[str, Any]] = {
     f"{name}/{key}": dict(plan) for name, part in (*plants, *sets) for key, plan in part.plans.items()
@@ -40,20 +39,10 @@ WHOLE = (
 """Plans that together have every form of window and split that ships; they are run from end to end."""
 
 
-@cache
-def _reading(data: tuple[tuple[str, Any], ...]) -> Reading:
-    return read(Plan.check({"data": dict(data)}).data)
-
-
-def _read(plan: Plan) -> Reading:
-    """The table of a plan, read once for all plans that share it."""
-    return _reading(tuple(plan.data.model_dump(exclude_defaults=True).items()))
-
-
 @pytest.mark.parametrize("name", PLANS)
 def test_a_standard_plan_can_be_prepared(name: str, shared_data: Path) -> None:
     plan = Plan.check(PLANS[name])
-    prepared = prepare(_read(plan), plan)
+    prepared = prepare(reading_of(plan), plan)
     assert all(len(part) for part in prepared.parts.values())
     account = prepared.account
     assert account.read == account.used + account.repaired + account.dropped
@@ -76,7 +65,7 @@ def test_a_standard_plan_runs_to_its_report(name: str, shared_data: Path, tmp_pa
     }
     if plan.windows.lookback != "batch":
         quick["windows"] = {"stride": 5}
-    reading = _read(plan)
+    reading = reading_of(plan)
     run = fit(reading, plan.merged(quick), folder=tmp_path / "run", quiet=True)
     assert run.verdict
     assert run.report_path().stat().st_size < 3_000_000
