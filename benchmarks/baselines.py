@@ -18,7 +18,7 @@ import numpy as np
 from backmix.data.sets import sets
 from backmix.data.sources import read
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.scores import model_title, score_table
 from backmix.tasks import tasks

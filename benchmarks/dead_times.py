@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from backmix.data.dead_time import Scan, scan
+from backmix.data.delays.dead_time import Scan, scan
 from backmix.data.plants import plants, simulate
 from backmix.data.sets import sets
 from backmix.data.sources import read

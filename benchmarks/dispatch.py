@@ -54,7 +54,7 @@ class Clock:
 
 def measure(cell: str, units: int, batch: int, steps: int, features: int, epochs: int) -> tuple[float, float]:
     """Seconds inside programs and in all, of the epochs after the first."""
-    from backmix.data.windows import Windows
+    from backmix.data.windows.windows import Windows
     from backmix.models.architecture import Architecture
     from backmix.training.fitting import steps as module
     from backmix.training.fitting.callbacks import Callback

@@ -203,7 +203,7 @@ class OwnPeer:
     def prepare(self, row: Row, windows: int, _together: int) -> None:
         from backmix.data.table import Table
         from backmix.data.tag import Tag
-        from backmix.data.windows import WindowSpec, build_windows
+        from backmix.data.windows.windows import WindowSpec, build_windows
 
         values, y = plant(row, windows)
         names = tuple(f"x{number:03}" for number in range(row.features))

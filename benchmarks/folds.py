@@ -69,7 +69,7 @@ def fold(job: Job, number: int, barrier: Any, answer: Any) -> None:
     from backmix import native
     from backmix.data.table import Table
     from backmix.data.tag import Tag
-    from backmix.data.windows import WindowSpec, build_windows
+    from backmix.data.windows.windows import WindowSpec, build_windows
     from backmix.layers import SlowLoopWarning
     from backmix.models.architecture import Architecture
     from backmix.training.fitting.fit import FitSettings, fit_network

@@ -25,7 +25,7 @@ import numpy as np
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from backmix.data.sources import read
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.scoring.judgement import score_baselines
 from backmix.training.beside import fit_baselines
 from backmix.training.design import design

@@ -22,10 +22,10 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from recipes import EXAMPLES, plan_of
 
-from backmix.data.progress import complete
-from backmix.data.slices import slices
 from backmix.data.sources import read
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import complete
+from backmix.data.windows.slices import slices
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.ensemble import combine
 from backmix.models.heads import heads

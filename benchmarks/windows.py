@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from backmix.data.split import SplitPart, SplitPlan, split
+from backmix.data.splitting.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers
+from backmix.data.windows.windows import Windows, WindowSpec, build_windows, fit_scalers
 
 TAGS = 20
 LOOKBACK = 60

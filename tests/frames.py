@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.tasks import Task, tasks
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from backmix.data.scaling import Scaler
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.inspection.subject import Subject, WindowSample
 from backmix.models.architecture import Architecture
 from backmix.models.network import build

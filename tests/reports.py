@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backmix.data.audit import audit
-from backmix.data.dead_time import scan
+from backmix.data.auditing.audit import audit
+from backmix.data.delays.dead_time import scan
 from backmix.data.ledger import Account, Note
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, WindowSpec
+from backmix.data.windows.windows import Known, WindowSpec
 from backmix.decision import Decision
 from backmix.inspection import Insight
 from backmix.inspection.attention import Attention

@@ -25,7 +25,7 @@ MOST_FILES = 12
 MOST_LINES = 450
 
 # Written on 2026-11-30, and can only shrink: whoever parts a folder or a file takes its line out.
-LARGE_FOLDERS = {"data": 47}
+LARGE_FOLDERS: dict[str, int] = {}
 """Folders with more files than a folder may have, each with the number that it must not exceed."""
 LONG_FILES: dict[str, int] = {}
 """Files with more lines than a file may have, each with the number that it must not exceed."""

@@ -36,7 +36,12 @@ def test_a_renamed_class_is_found_where_it_was(home: str, earlier: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(module, name) for module in ("backmix.workflow",) for name in LEFT[module]]
+    ("module", "name"),
+    [
+        (module, name)
+        for module in ("backmix.workflow", "backmix.data.windows", "backmix.data.reading")
+        for name in LEFT[module]
+    ],
 )
 def test_a_name_that_left_its_module_is_found_with_one_warning(module: str, name: str) -> None:
     with pytest.warns(DeprecationWarning, match=rf"{module}\.{name} is now") as caught:

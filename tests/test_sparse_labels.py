@@ -15,13 +15,13 @@ import pytest
 from backmix.app.main import main
 from backmix.data.export import write_csv
 from backmix.data.ledger import Ledger
-from backmix.data.origins import last_reported
-from backmix.data.reach import rows_used
 from backmix.data.reported import report_name, report_tag
 from backmix.data.sources import Reading, read
-from backmix.data.split import SplitPart
+from backmix.data.splitting.split import SplitPart
 from backmix.data.table import Table
-from backmix.data.windows import fit_scalers
+from backmix.data.windows.origins import last_reported
+from backmix.data.windows.reach import rows_used
+from backmix.data.windows.windows import fit_scalers
 from backmix.errors import InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run, future, split_overlap
@@ -230,7 +230,7 @@ def test_the_leakage_audit_changes_what_is_not_yet_reported(monkeypatch: pytest.
     def at_sample_time(table: Table, label: str, report: str, segment: Any) -> Any:
         return np.where(np.arange(len(table)) > 0, np.roll(last_reported(table, label), 1), -1)
 
-    monkeypatch.setattr("backmix.data.origins.shown_rows", at_sample_time)
+    monkeypatch.setattr("backmix.data.windows.origins.shown_rows", at_sample_time)
     assert future(run.preprocessing, run.test).passed is False
 
 

@@ -23,12 +23,12 @@ answer_earlier_names()
 _HOMES = {
     "Tag": "backmix.data.tag",
     "Table": "backmix.data.table",
-    "Windows": "backmix.data.windows",
+    "Windows": "backmix.data.windows.windows",
     "Task": "backmix.tasks",
     "Plan": "backmix.training.plan",
     "Run": "backmix.results.run",
     "Bundle": "backmix.serving.bundle",
-    "audit": "backmix.data.audit",
+    "audit": "backmix.data.auditing.audit",
     "read": "backmix.data.sources",
     "fit": "backmix.workflow",
     "load": "backmix.workflow",
@@ -41,11 +41,11 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
-    from backmix.data.audit import audit as audit
+    from backmix.data.auditing.audit import audit as audit
     from backmix.data.sources import read as read
     from backmix.data.table import Table as Table
     from backmix.data.tag import Tag as Tag
-    from backmix.data.windows import Windows as Windows
+    from backmix.data.windows.windows import Windows as Windows
     from backmix.estimators import RecurrentClassifier as RecurrentClassifier
     from backmix.estimators import RecurrentRegressor as RecurrentRegressor
     from backmix.explanation import explain as explain

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from backmix.data.scaling import Scaler, fit_scaler
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.errors import InputError
 from backmix.models.architecture import Architecture
 from backmix.models.network import ModelPlan, build

@@ -95,7 +95,7 @@ def _target(run: Run, name: str | None) -> int:
 
 def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str]:
     """The network on the test part of its own data, or on all of another table, whose name is shown then."""
-    from backmix.data.windows import build_windows
+    from backmix.data.windows.windows import build_windows
     from backmix.inspection import Subject
     from backmix.training.prepare import prepare
 

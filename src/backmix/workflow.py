@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backmix.data.audit import audit
+from backmix.data.auditing.audit import audit
 from backmix.earlier import moved_name
 from backmix.errors import Interrupted
 from backmix.inspection import QUICK, Insight, Subject, look

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.audit import audit
+from backmix.data.auditing.audit import audit
 from backmix.data.ledger import Ledger, account
 from backmix.data.quality import Quality
-from backmix.data.repair import Repaired, RepairPlan, fit_repair
-from backmix.data.resample import check_clock, resample
+from backmix.data.repairing.repair import Repaired, RepairPlan, fit_repair
+from backmix.data.repairing.resample import check_clock, resample
 from backmix.data.segments import segment_starts
 from backmix.data.table import Table
 from backmix.data.tag import Tag

@@ -16,7 +16,7 @@ import pytest
 from backmix import storage
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec, build_windows
+from backmix.data.windows.windows import Windows, WindowSpec, build_windows
 from backmix.errors import BusyError, StorageError, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.storage import hold

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backmix.data.folds import FoldPlan, folds
 from backmix.data.scaling import fit_scaler
-from backmix.data.split import SplitPart, SplitPlan, split
+from backmix.data.splitting.folds import FoldPlan, folds
+from backmix.data.splitting.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows
 from backmix.errors import InputError, PlanError
 from backmix.text import say, speak
 

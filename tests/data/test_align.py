@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backmix.data.align import align
 from backmix.data.quality import Quality
+from backmix.data.reading.align import align
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError

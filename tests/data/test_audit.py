@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.audit import Audit, audit
-from backmix.data.finding import KINDS, Finding
+from backmix.data.auditing.audit import Audit, audit
+from backmix.data.auditing.finding import KINDS, Finding
+from backmix.data.auditing.shift import CONVERSIONS, find_shifts
 from backmix.data.ledger import Ledger, Note
 from backmix.data.quality import Quality
-from backmix.data.shift import CONVERSIONS, find_shifts
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.text import LANGUAGES, sentences

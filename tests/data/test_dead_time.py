@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from scipy.stats import binom
 
-from backmix.data import lagged_information, prewhitening
-from backmix.data.dead_time import DeadTime, Scan, scan
-from backmix.data.lagged import LagAxis, block_sums, paired, transform
+from backmix.data.delays import lagged_information, prewhitening
+from backmix.data.delays.dead_time import DeadTime, Scan, scan
+from backmix.data.delays.lagged import LagAxis, block_sums, paired, transform
 from backmix.data.plants import simulate
 from backmix.data.table import Table
 from backmix.data.tag import Tag

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backmix.data.audit import audit
+from backmix.data.auditing.audit import audit
 from backmix.data.ledger import account
-from backmix.data.mapped import map_file
-from backmix.data.repair import RepairPlan
+from backmix.data.reading.mapped import map_file
+from backmix.data.repairing.repair import RepairPlan
+from backmix.data.repairing.resample import resample
 from backmix.data.reported import report_name
-from backmix.data.resample import resample
 from backmix.data.sources import Reading, ReadPlan, read
 from backmix.errors import PlanError
 from backmix.training.plan import Plan, PlanFaults

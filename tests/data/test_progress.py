@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backmix.data.progress import (
+from backmix.data.table import Table
+from backmix.data.tag import Tag
+from backmix.data.windows.progress import (
     asked_targets,
     complete,
     counts_down,
@@ -20,9 +22,7 @@ from backmix.data.progress import (
     passed,
     share,
 )
-from backmix.data.table import Table
-from backmix.data.tag import Tag
-from backmix.data.windows import WindowSpec, build_windows
+from backmix.data.windows.windows import WindowSpec, build_windows
 from backmix.errors import PlanError
 from batches import batch_table
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from backmix.data.ledger import Ledger, account
 from backmix.data.quality import Quality
-from backmix.data.repair import Repair, RepairPlan, fit_repair
-from backmix.data.resample import resample
-from backmix.data.rules import RepairColumn
-from backmix.data.spikes import find_spikes, learn_scale, steady
+from backmix.data.repairing.repair import Repair, RepairPlan, fit_repair
+from backmix.data.repairing.resample import resample
+from backmix.data.repairing.rules import RepairColumn
+from backmix.data.repairing.spikes import find_spikes, learn_scale, steady
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError

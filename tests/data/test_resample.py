@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from backmix.data.ledger import Ledger, account
 from backmix.data.quality import Quality
-from backmix.data.repair import RepairPlan
-from backmix.data.resample import check_clock, nice_duration, resample
+from backmix.data.repairing.repair import RepairPlan
+from backmix.data.repairing.resample import check_clock, nice_duration, resample
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.duration import Duration

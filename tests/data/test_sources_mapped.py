@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backmix.data.mapped import map_file, open_mapped, save_mapped
+from backmix.data.reading.mapped import map_file, open_mapped, save_mapped
 from backmix.data.sources import ReadPlan, TagPlan, read
 from backmix.data.table import Table
 from backmix.errors import InputError

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backmix.data import segments
-from backmix.data.folds import FoldPlan, folds
-from backmix.data.split import Split, SplitPart, SplitPlan, purge, rejoined, split
+from backmix.data.splitting.folds import FoldPlan, folds
+from backmix.data.splitting.split import Split, SplitPart, SplitPlan, purge, rejoined, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError

@@ -11,10 +11,10 @@ import pytest
 
 from backmix.data.quality import Quality
 from backmix.data.scaling import fit_scaler
-from backmix.data.split import SplitPart, SplitPlan, split
+from backmix.data.splitting.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, WindowPlan, Windows, WindowSpec, build_windows, fit_scalers, window_spec
+from backmix.data.windows.windows import Known, WindowPlan, Windows, WindowSpec, build_windows, fit_scalers, window_spec
 from backmix.errors import InputError, PlanError
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec, build_windows
+from backmix.data.windows.windows import Windows, WindowSpec, build_windows
 from backmix.errors import BackmixError, InputError, PlanError
 from backmix.inspection import QUICK, Insight, Subject, look
 from backmix.inspection.memory import Memory

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from backmix.app.main import main
-from backmix.data.columns import RawColumn, RawTable
 from backmix.data.plants import Plant, Simulation, plants
+from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.sets import sets
 from backmix.data.sources import ReadPlan, Source, read, sources
 from backmix.data.table import Table
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.errors import BundleError, PlanError
 from backmix.models.cells import LayerSettings, cells, common

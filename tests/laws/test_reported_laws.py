@@ -9,20 +9,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from backmix.data.columns import RawTable
-from backmix.data.filled import with_missing
-from backmix.data.lab_plan import LabPlan
-from backmix.data.lab_rows import Labels, join
+from backmix.data.laboratory.lab_plan import LabPlan
+from backmix.data.laboratory.lab_rows import Labels, join
 from backmix.data.ledger import Ledger
-from backmix.data.reach import rows_used
-from backmix.data.repair import RepairPlan
+from backmix.data.reading.columns import RawTable
+from backmix.data.repairing.filled import with_missing
+from backmix.data.repairing.repair import RepairPlan
+from backmix.data.repairing.resample import resample
 from backmix.data.reported import learned, report_name, report_tag, seconds, shown_rows
-from backmix.data.resample import resample
 from backmix.data.segments import segment_starts
 from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, WindowSpec, build_windows
+from backmix.data.windows.reach import rows_used
+from backmix.data.windows.windows import Known, WindowSpec, build_windows
 from backmix.errors import InputError, LeakageError
 
 STEP = 60.0

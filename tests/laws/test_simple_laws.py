@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.progress import complete
-from backmix.data.slices import slices
 from backmix.data.table import Table
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import complete
+from backmix.data.windows.slices import slices
+from backmix.data.windows.windows import Windows
 from backmix.outcome import Outcome
 from backmix.simple import ALIASES, Fitted, SimpleModels, simple_models
 from backmix.simple.blocks import Blocks, block_windows

@@ -13,13 +13,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from backmix.data import segments
-from backmix.data.folds import FoldPlan, folds
 from backmix.data.scaling import Scaler, fit_scaler, scalers
 from backmix.data.segments import segment_starts
-from backmix.data.split import Split, SplitPart, SplitPlan, purge, split
+from backmix.data.splitting.folds import FoldPlan, folds
+from backmix.data.splitting.split import Split, SplitPart, SplitPlan, purge, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import InputError
 
 LAWS = settings(max_examples=40, deadline=None)

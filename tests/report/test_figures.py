@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from backmix.data.dead_time import scan
+from backmix.data.delays.dead_time import scan
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.report.data import ReportData

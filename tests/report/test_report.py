@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backmix.data.audit import audit
+from backmix.data.auditing.audit import audit
 from backmix.data.ledger import Note
-from backmix.data.split import Split, SplitPart
+from backmix.data.splitting.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import WindowSpec
+from backmix.data.windows.windows import WindowSpec
 from backmix.errors import StorageError
 from backmix.models.architecture import Architecture
 from backmix.report.checklist import checklist

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import backmix
 from backmix.app.main import main
-from backmix.data.repair import fit_repair
-from backmix.data.split import SplitPart
+from backmix.data.repairing.repair import fit_repair
+from backmix.data.splitting.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import WindowSpec, build_windows, fit_scalers
+from backmix.data.windows.windows import WindowSpec, build_windows, fit_scalers
 from backmix.errors import InputError, Interrupted, PlanError
 from backmix.parallel import Workers, spread
 from backmix.rolling.backtest import FOLDS, backtest, set_up_backtest

@@ -15,8 +15,8 @@ import pytest
 
 import backmix
 from backmix.data.ledger import Ledger
-from backmix.data.reading import Reading
-from backmix.data.split import SplitPart
+from backmix.data.reading.reading import Reading
+from backmix.data.splitting.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from backmix.app.draft import draft
 from backmix.app.outcome import show_bundle
-from backmix.data import origins
 from backmix.data.reported import report_name, report_tag, seconds
 from backmix.data.sources import ReadPlan
 from backmix.data.table import Table
-from backmix.data.windows import Known, Windows
+from backmix.data.windows import origins
+from backmix.data.windows.windows import Known, Windows
 from backmix.errors import LeakageError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run, refuse

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from backmix.data.ledger import Ledger
-from backmix.data.reach import rows_used
 from backmix.data.scaling import fit_scaler
 from backmix.data.sources import Reading
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows
+from backmix.data.windows.reach import rows_used
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows
 from backmix.errors import LeakageError, PlanError
 from backmix.scoring.leakage.audit import (
     LeakageResult,

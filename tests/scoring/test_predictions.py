@@ -10,7 +10,7 @@ import pytest
 
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import WindowSpec, build_windows
+from backmix.data.windows.windows import WindowSpec, build_windows
 from backmix.scoring.predictions import COLUMNS, prediction_frame, read_sample
 from backmix.tasks import Outcome
 from frames import diagnosis, lagged_table, sensor, windows_of

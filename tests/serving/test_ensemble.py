@@ -14,8 +14,8 @@ import pytest
 import safetensors.numpy
 
 from backmix.data.ledger import Ledger
-from backmix.data.progress import complete
-from backmix.data.reading import Reading
+from backmix.data.reading.reading import Reading
+from backmix.data.windows.progress import complete
 from backmix.errors import BundleError, InputError
 from backmix.models.ensemble import Ensemble
 from backmix.models.kernels import available

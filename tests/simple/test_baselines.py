@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import Ridge
 
-from backmix.data.slices import slices
-from backmix.data.split import SplitPart, SplitPlan, split
+from backmix.data.splitting.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
+from backmix.data.windows.slices import slices
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import PlanError
 from backmix.models.members.statistics import window_statistics
 from backmix.scoring.judgement import baseline_frame

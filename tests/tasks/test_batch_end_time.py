@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.progress import left, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
+from backmix.data.windows.progress import left, passed
 from backmix.errors import BackmixError, InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.leakage.audit import audit_run

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from backmix.app.draft import draft
-from backmix.data.progress import complete, last_value, left
 from backmix.data.sources import ReadPlan
 from backmix.data.table import Table
 from backmix.data.tag import Tag
+from backmix.data.windows.progress import complete, last_value, left
 from backmix.errors import InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.judgement import baseline_frame

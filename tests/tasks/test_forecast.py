@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import BackmixError, InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.judgement import free_runs

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backmix.data.ledger import Ledger
-from backmix.data.reach import reaches
-from backmix.data.reading import Reading
-from backmix.data.split import SplitPart, rejoined
-from backmix.data.windows import Windows
+from backmix.data.reading.reading import Reading
+from backmix.data.splitting.split import SplitPart, rejoined
+from backmix.data.windows.reach import reaches
+from backmix.data.windows.windows import Windows
 from backmix.simple.blocks import block_windows
 from backmix.training.blocks import pool, pooled
 from backmix.training.prepare import prepare

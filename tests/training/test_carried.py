@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backmix.data.carry import NONE, carry
 from backmix.data.table import Table
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
+from backmix.data.windows.carry import NONE, carry
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows, fit_scalers
 from backmix.errors import BundleError, PlanError, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.body.carried import build_stateful, copy_weights

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backmix.data.dead_time import DeadTime, Scan, scan
-from backmix.data.split import SplitPlan, split
+from backmix.data.delays.dead_time import DeadTime, Scan, scan
+from backmix.data.splitting.split import SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import WindowSpec
+from backmix.data.windows.windows import WindowSpec
 from backmix.training.advice.delays import plan_lines, rows_back, scan_prepared
 from backmix.training.advice.lookback import CLOSE, choose_lookback
 from backmix.training.plan import Plan

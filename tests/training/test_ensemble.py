@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from sklearn.metrics import log_loss
 
 from backmix.data.ledger import Ledger
-from backmix.data.reading import Reading
+from backmix.data.reading.reading import Reading
 from backmix.data.table import Table
 from backmix.decision import Decision
 from backmix.errors import PlanError

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec, build_windows
+from backmix.data.windows.windows import Windows, WindowSpec, build_windows
 from backmix.errors import PlanError, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine

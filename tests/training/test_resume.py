@@ -34,7 +34,7 @@ def train(folder: Path | None, **changes: Any) -> Any:
 
     import numpy as np
 
-    from backmix.data.windows import Windows
+    from backmix.data.windows.windows import Windows
     from backmix.models.architecture import Architecture
     from backmix.training.fitting.fit import FitSettings, fit_network
 

@@ -27,10 +27,10 @@
 # %%
 import numpy as np
 
-from backmix.data.split import SplitPart, SplitPlan, split
+from backmix.data.splitting.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import WindowSpec, build_windows
+from backmix.data.windows.windows import WindowSpec, build_windows
 
 rng = np.random.default_rng(4)
 ROWS, LOOKBACK = 1500, 20
@@ -120,7 +120,7 @@ say(split_overlap(parts))
 # 重新學習縮放，並逐位元比較：
 
 # %%
-from backmix.data.windows import fit_scalers
+from backmix.data.windows.windows import fit_scalers
 from backmix.scoring.leakage.audit import scaler_rows
 
 training = split_first.rows(SplitPart.TRAIN)

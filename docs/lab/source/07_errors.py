@@ -129,7 +129,7 @@ print()
 # %%
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import WindowSpec, build_windows
+from backmix.data.windows.windows import WindowSpec, build_windows
 
 columns = np.array([[20, np.nan], [60, np.nan], [80, 91.5], [21, np.nan], [55, 40.0], [79, np.nan], [85, 96.1]])
 table = Table(

@@ -13,8 +13,8 @@ from backmix.app.screen import note, show_line, show_table
 from backmix.text import say
 
 if TYPE_CHECKING:
-    from backmix.data.dead_time import Scan
-    from backmix.data.form import WindowSpec
+    from backmix.data.delays.dead_time import Scan
+    from backmix.data.windows.form import WindowSpec
 
 
 def delays_to_dict(scan: Scan, spec: WindowSpec) -> dict[str, Any]:

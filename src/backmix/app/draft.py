@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from backmix.data.repair import RepairPlan
-from backmix.data.resample import check_clock
+from backmix.data.repairing.repair import RepairPlan
+from backmix.data.repairing.resample import check_clock
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.data.tag import Tag

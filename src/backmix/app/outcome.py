@@ -12,8 +12,8 @@ from backmix.app.screen import note, show_json, show_line, show_table
 from backmix.text import LANGUAGES, language, say
 
 if TYPE_CHECKING:
-    from backmix.data.audit import Audit
-    from backmix.data.dead_time import Scan
+    from backmix.data.auditing.audit import Audit
+    from backmix.data.delays.dead_time import Scan
     from backmix.data.ledger import Ledger
     from backmix.data.sources import Reading
     from backmix.results.run import Run

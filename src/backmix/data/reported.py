@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.form import Known
 from backmix.data.segments import Rows, row_type
 from backmix.data.table import Table
 from backmix.data.tag import Tag
+from backmix.data.windows.form import Known
 from backmix.errors import InputError, LeakageError
 
 _ENDING = " (report time)"

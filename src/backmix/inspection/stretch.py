@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.errors import InputError, PlanError
 
 ROWS = 240

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.split import SplitPart
+from backmix.data.splitting.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, build_windows
+from backmix.data.windows.windows import Windows, build_windows
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
 from backmix.models.network import build

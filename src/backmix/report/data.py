@@ -19,13 +19,13 @@ from backmix.text import Language
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.data.audit import Audit
-    from backmix.data.dead_time import Scan
+    from backmix.data.auditing.audit import Audit
+    from backmix.data.delays.dead_time import Scan
     from backmix.data.ledger import Account, Note
-    from backmix.data.split import Split
+    from backmix.data.splitting.split import Split
     from backmix.data.table import Table
     from backmix.data.tag import Tag
-    from backmix.data.windows import WindowSpec
+    from backmix.data.windows.windows import WindowSpec
     from backmix.decision import Decision
     from backmix.inspection import Insight
     from backmix.models.architecture import Architecture
@@ -77,7 +77,7 @@ def summarize_parts(
     Spans are times where the clock of the table only goes forward, else row numbers from 0.
     """
     from backmix.data.segments import finite_rows
-    from backmix.data.split import PARTS
+    from backmix.data.splitting.split import PARTS
 
     clock = table.time is not None and len(table) > 0 and bool((np.diff(table.time.view("int64")) >= 0).all())
     labelled = finite_rows(table, targets)[0] if targets else None

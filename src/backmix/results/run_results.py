@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backmix.data.audit import Audit
+from backmix.data.auditing.audit import Audit
 from backmix.decision import Decision
 from backmix.inspection import Insight
 from backmix.scoring.coverage import CoverageResult

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backmix.data.split import SplitPart
+from backmix.data.splitting.split import SplitPart
 from backmix.folds import FoldJob, FoldResult, attempt
 from backmix.results.folders import PREDICTIONS
 from backmix.rolling.contender import TrainedContender, places, train_contender

@@ -14,7 +14,7 @@ import numpy as np
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.table import Table
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.errors import InputError
 from backmix.results.summary import trained_on
 from backmix.scoring.predictions import prediction_frame

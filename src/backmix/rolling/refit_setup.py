@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from backmix.data.resample import resample
+from backmix.data.repairing.resample import resample
 from backmix.data.segments import Mask
-from backmix.data.split import SplitPart, batch_runs
+from backmix.data.splitting.split import SplitPart, batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
 from backmix.results.reading import reading_of

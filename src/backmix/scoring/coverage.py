@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.slices import sampled
+from backmix.data.windows.slices import sampled
 from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
 from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
 from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, interval_ends, lateness, with_intervals

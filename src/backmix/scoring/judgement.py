@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backmix.data.slices import sampled
-from backmix.data.windows import Windows
+from backmix.data.windows.slices import sampled
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.scoring.predictions import FREE_RUN, RIVAL, prediction_frame
 from backmix.scoring.scores import Sampling, ScoreRow, score_table

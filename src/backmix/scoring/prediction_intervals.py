@@ -26,7 +26,7 @@ from backmix.training.prepared import RUNNING_BEFORE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.data.windows import WindowSpec
+    from backmix.data.windows.windows import WindowSpec
     from backmix.tasks import Task
 
 MOST_STAGES = 6

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.data.windows import Windows
+    from backmix.data.windows.windows import Windows
     from backmix.tasks import Outcome, Task
 
 COLUMNS = ("model", "part", "target", "time", "batch", "origin", "horizon", "truth", "prediction")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backmix.data.lab_plan import LabPlan
+from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.ledger import Ledger
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
@@ -42,7 +42,7 @@ from backmix.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.data.windows import Windows
+    from backmix.data.windows.windows import Windows
     from backmix.tasks import Outcome
 
 _AT_PREDICTION = {

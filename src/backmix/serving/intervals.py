@@ -16,7 +16,7 @@ from backmix.serving.archive import Members
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backmix.data.windows import Windows
+    from backmix.data.windows.windows import Windows
     from backmix.training.preprocessing import Preprocessing
 
 MEMBER = "intervals.json"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.parallel import HERE, Workers, spread
 from backmix.tasks import Outcome
 

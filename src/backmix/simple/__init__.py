@@ -31,7 +31,7 @@ from backmix.decision import Decision
 from backmix.registry import Registry
 
 if TYPE_CHECKING:
-    from backmix.data.windows import Windows
+    from backmix.data.windows.windows import Windows
     from backmix.models.members.member import Member
     from backmix.outcome import Outcome
     from backmix.simple.trial import Trial, WindowSubset

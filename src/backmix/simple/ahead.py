@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.slices import slices
-from backmix.data.windows import WindowBatch, Windows
+from backmix.data.windows.slices import slices
+from backmix.data.windows.windows import WindowBatch, Windows
 from backmix.decision import Decision
 from backmix.outcome import Outcome
 from backmix.simple import Fitted, SimpleModel, Unusable, learned, simple_model

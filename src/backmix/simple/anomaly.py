@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.members.novelty import VARIANCE, Subspace, finest, needed, threshold
 from backmix.outcome import Outcome, alarm

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.reach import apart
-from backmix.data.windows import Windows
+from backmix.data.windows.reach import apart
+from backmix.data.windows.windows import Windows
 
 BLOCKS = 5
 """Blocks unless the plan says otherwise; the last of them is the validation part."""

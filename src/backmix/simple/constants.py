@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.slices import slices
-from backmix.data.windows import Windows
+from backmix.data.windows.slices import slices
+from backmix.data.windows.windows import Windows
 from backmix.outcome import Outcome
 from backmix.simple import Fitted, SimpleModel, Unusable, learned, simple_model
 from backmix.simple.trial import Trial, WindowSubset

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backmix.data.slices import slices
-from backmix.data.windows import Windows
+from backmix.data.windows.slices import slices
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.outcome import Outcome
 from backmix.simple import Fitted, Floats, SimpleModel, simple_model

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from backmix.data.slices import slices
-from backmix.data.windows import Windows
+from backmix.data.windows.slices import slices
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.members.member import Member
 from backmix.outcome import Outcome

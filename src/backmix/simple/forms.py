@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.windows import WindowBatch, Windows
+from backmix.data.windows.windows import WindowBatch, Windows
 from backmix.decision import Decision
 from backmix.models.members.views import STAGES, named, stages, thinned, thinned_starts
 

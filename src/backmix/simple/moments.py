@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.slices import sampled, slices
+from backmix.data.windows.slices import sampled, slices
 from backmix.simple.forms import Form, Singles
 from backmix.simple.trial import Floats, Trial, WindowSubset
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.progress import complete
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import complete
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.members.member import Member
 from backmix.outcome import Outcome

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.outcome import Outcome
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.data.slices import sampled
+from backmix.data.windows.slices import sampled
 from backmix.decision import Decision
 from backmix.simple import Fitted, Unusable, simple_model
 from backmix.simple.flat import FlatModel, crossed, edge, linear

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 
 J = TypeVar("J")
 R = TypeVar("R")

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.slices import sampled, slices
-from backmix.data.windows import Windows
+from backmix.data.windows.slices import sampled, slices
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.simple.blocks import Blocks
 from backmix.simple.forms import Form, Singles

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.progress import SECONDS, edges, passed
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import SECONDS, edges, passed
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.outcome import Outcome
 from backmix.simple import Fitted, SimpleModel, learned, simple_model

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from backmix import earlier
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.registry import Registry
 from backmix.tasks import contract
 from backmix.tasks.contract import Outcome as Outcome

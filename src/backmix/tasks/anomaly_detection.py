@@ -23,7 +23,7 @@ from pydantic import Field, field_validator, model_validator
 
 from backmix.data.table import Table, missing_column
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec
+from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
 from backmix.models.losses import choose_loss

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.progress import Unit, counts_down, every_row, passed, share
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec
+from backmix.data.windows.progress import Unit, counts_down, every_row, passed, share
+from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.decision import Decision
 from backmix.errors import PlanError
 from backmix.tasks import Regression, tasks

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from backmix.data.progress import every_row, last_value, share
 from backmix.data.table import Table
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import every_row, last_value, share
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.tasks import Regression, TaskPlan, tasks
 from backmix.tasks.contract import Judging, Presentation

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from backmix.data.table import Table
-from backmix.data.windows import Windows, WindowSpec
+from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.errors import InputError, PlanError
 from backmix.models.members.novelty import finest, needed
 from backmix.tasks import Classification, Outcome, TaskPlan, tasks

@@ -20,9 +20,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from backmix.data.form import Relative
 from backmix.data.table import Table
-from backmix.data.windows import Known, Windows, WindowSpec
+from backmix.data.windows.form import Relative
+from backmix.data.windows.windows import Known, Windows, WindowSpec
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError, PlanError
 from backmix.tasks import Regression, TaskPlan, tasks

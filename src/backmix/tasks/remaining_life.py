@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from backmix.data.progress import SECONDS, Unit, counts_down, passed
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import SECONDS, Unit, counts_down, passed
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.tasks import Regression, tasks
 from backmix.tasks.contract import Judging, Presentation

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from backmix.data.windows import WindowSpec
+from backmix.data.windows.windows import WindowSpec
 from backmix.tasks import Regression, TaskPlan, tasks
 from backmix.tasks.shared.numbers import NumericJudging, NumericTarget
 from backmix.tasks.shared.past_targets import PastTargets

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.errors import PlanError
 from backmix.models.members.member import Member

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.data.split import Split, SplitPart, rejoined
-from backmix.data.windows import Windows, build_windows
+from backmix.data.splitting.split import Split, SplitPart, rejoined
+from backmix.data.windows.windows import Windows, build_windows
 from backmix.training.prepared import Prepared
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from backmix.data.progress import asked_targets
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import asked_targets
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.architecture import Architecture
 from backmix.models.heads import heads

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.errors import PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.network import build

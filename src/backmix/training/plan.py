@@ -17,11 +17,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from backmix.data.repair import RepairPlan
+from backmix.data.repairing.repair import RepairPlan
 from backmix.data.scaling import scalers
 from backmix.data.sources import ReadPlan
-from backmix.data.split import SplitPlan
-from backmix.data.windows import WindowPlan
+from backmix.data.splitting.split import SplitPlan
+from backmix.data.windows.windows import WindowPlan
 from backmix.errors import PlanError
 from backmix.models.network import ModelPlan
 from backmix.section import PlanSection

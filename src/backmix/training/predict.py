@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.progress import complete
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import complete
+from backmix.data.windows.windows import Windows
 from backmix.errors import TrainingError
 from backmix.models.shape.size import memory_predict
 from backmix.simple.ahead import rolled

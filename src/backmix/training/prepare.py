@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from backmix.data.ledger import Note, account
-from backmix.data.repair import Repair, RepairPlan, fit_repair
+from backmix.data.repairing.repair import Repair, RepairPlan, fit_repair
+from backmix.data.repairing.resample import Resampled, check_clock, resample
 from backmix.data.reported import learned
-from backmix.data.resample import Resampled, check_clock, resample
 from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
-from backmix.data.split import Split, SplitPart, split
+from backmix.data.splitting.split import Split, SplitPart, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec, build_windows, fit_scalers, window_spec
+from backmix.data.windows.windows import Windows, WindowSpec, build_windows, fit_scalers, window_spec
 from backmix.decision import Decision
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError

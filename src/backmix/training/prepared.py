@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backmix.data.ledger import Account, Ledger
-from backmix.data.reach import rows_used
 from backmix.data.segments import Mask
-from backmix.data.split import Split
+from backmix.data.splitting.split import Split
 from backmix.data.table import Table
-from backmix.data.windows import Windows
+from backmix.data.windows.reach import rows_used
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.tasks import Task
 from backmix.training.fitting.warm import Period, Start

@@ -10,17 +10,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backmix.data.align import align
-from backmix.data.filled import with_missing
 from backmix.data.ledger import Ledger
-from backmix.data.reading import Reading
-from backmix.data.repair import Repair, Repaired
+from backmix.data.reading.align import align
+from backmix.data.reading.reading import Reading
+from backmix.data.repairing.filled import with_missing
+from backmix.data.repairing.repair import Repair, Repaired
+from backmix.data.repairing.resample import resample
 from backmix.data.reported import check_reports, report_tag
-from backmix.data.resample import resample
 from backmix.data.scaling import Scaler
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Known, Windows, WindowSpec, build_windows
+from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows
 from backmix.tasks import Task, tasks
 
 

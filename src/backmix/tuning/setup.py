@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.folds import FoldPlan, folds
-from backmix.data.resample import check_clock, resample
+from backmix.data.repairing.resample import check_clock, resample
 from backmix.data.segments import Mask, Rows
 from backmix.data.sources import Reading
-from backmix.data.split import Codes, Split, SplitPart, batch_runs, purge, split
+from backmix.data.splitting.folds import FoldPlan, folds
+from backmix.data.splitting.split import Codes, Split, SplitPart, batch_runs, purge, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.duration import Duration

@@ -26,7 +26,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         from backmix.app.data_options import data_section, without_plan
         from backmix.app.outcome import show_audit
-        from backmix.data.audit import audit as look
+        from backmix.data.auditing.audit import audit as look
         from backmix.data.sources import read
 
         settings = data_section(data, {"file": str(file), "time": time, "time_zone": time_zone, "batch": batch})

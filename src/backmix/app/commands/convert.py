@@ -29,7 +29,7 @@ def add(app: typer.Typer) -> None:
         from backmix.app.data_options import data_section, without_plan
         from backmix.app.outcome import show_ledger
         from backmix.app.screen import note, show_json, show_line
-        from backmix.data.mapped import map_file
+        from backmix.data.reading.mapped import map_file
         from backmix.errors import InputError, StorageError
 
         folder = out or file.with_suffix(".table")

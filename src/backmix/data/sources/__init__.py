@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backmix.data.columns import RawTable
 from backmix.data.ledger import Ledger
-from backmix.data.reading import Reading, ReadPlan, TagPlan
+from backmix.data.reading.columns import RawTable
+from backmix.data.reading.reading import Reading, ReadPlan, TagPlan
 from backmix.data.table import Table
 from backmix.errors import InputError, PlanError
 from backmix.registry import Registry
@@ -65,7 +65,7 @@ def read(plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Coll
     that cannot be used.
     """
     if plan.lab is not None:
-        from backmix.data.lab import read_with_lab
+        from backmix.data.laboratory.lab import read_with_lab
 
         if frame is None and plan.file is not None and (base / plan.file).is_dir():
             raise PlanError("lab.mapped", file=plan.file)
@@ -90,7 +90,7 @@ def _read(plan: ReadPlan, frame: Any, base: Path, needed: Collection[str] | None
         raise PlanError("read.no_source")
     path = base / plan.file
     if path.is_dir():
-        from backmix.data.mapped import open_mapped
+        from backmix.data.reading.mapped import open_mapped
 
         return _named(open_mapped(path), plan, needed)
     return _assemble(of_file(path, plan.file).read(plan, path), plan, needed)
@@ -133,10 +133,10 @@ def _raw(plan: ReadPlan, base: Path) -> RawTable:
 
 
 def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
-    from backmix.data.assembly import assemble
+    from backmix.data.reading.assembly import assemble
 
     if plan.lab is not None:
-        from backmix.data.lab import with_report_times
+        from backmix.data.laboratory.lab import with_report_times
 
         raw, plan = with_report_times(raw, plan)
     return assemble(raw, plan, needed)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backmix.data.columns import RawColumn, RawTable, header
-from backmix.data.encoding import Encoding, decode, detect
 from backmix.data.ledger import Note
-from backmix.data.reading import ReadPlan
+from backmix.data.reading.columns import RawColumn, RawTable, header
+from backmix.data.reading.encoding import Encoding, decode, detect
+from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
 
@@ -135,7 +135,7 @@ def open_text(plan: ReadPlan, raw: bytes, where: str) -> TextTable:
     if not encoding.plain or encoding.marked:
         raw = _utf8(raw, encoding, where)
     start, skipped, mark = 0, 0, plan.delimiter
-    while True:  # blank rows before the header, and the line by which spreadsheets are told the delimiter
+    while True:  # blank rows before the header, and the line that names the delimiter for spreadsheets
         end = _line_end(raw, start)
         line = raw[start:end].decode()
         if line.strip() and not line.lower().startswith(_EXCEL_HINT):

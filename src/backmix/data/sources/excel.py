@@ -14,8 +14,8 @@ from datetime import time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backmix.data.columns import RawTable, from_objects, header
-from backmix.data.reading import ReadPlan
+from backmix.data.reading.columns import RawTable, from_objects, header
+from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
 from backmix.data.sources.csv import take
 from backmix.errors import InputError

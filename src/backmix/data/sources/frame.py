@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backmix.data.columns import RawColumn, RawTable, from_objects
-from backmix.data.reading import ReadPlan
+from backmix.data.reading.columns import RawColumn, RawTable, from_objects
+from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
 

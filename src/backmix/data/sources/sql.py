@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backmix.data.columns import RawColumn, RawTable, from_objects, header
-from backmix.data.reading import ReadPlan
+from backmix.data.reading.columns import RawColumn, RawTable, from_objects, header
+from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
 

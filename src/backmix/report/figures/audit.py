@@ -14,7 +14,7 @@ from backmix.text import say
 from backmix.text.numbers import brief
 
 if TYPE_CHECKING:
-    from backmix.data.audit_tag import TagAudit
+    from backmix.data.auditing.audit_tag import TagAudit
     from backmix.report.data import ReportData
 
 MOST_TAGS = 24

@@ -17,7 +17,7 @@ from backmix.text import say
 from backmix.text.numbers import number, round_ticks, spread
 
 if TYPE_CHECKING:
-    from backmix.data.dead_time import Curve, DeadTime, Scan
+    from backmix.data.delays.dead_time import Curve, DeadTime, Scan
     from backmix.report.data import ReportData
 
 MOST_PANELS = 12

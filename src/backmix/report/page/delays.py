@@ -13,7 +13,7 @@ from backmix.text import say
 from backmix.training.advice.delays import spoken
 
 if TYPE_CHECKING:
-    from backmix.data.dead_time import DeadTime, Scan
+    from backmix.data.delays.dead_time import DeadTime, Scan
     from backmix.report.data import ReportData
 
 

@@ -18,7 +18,7 @@ from backmix.text.lengths import rows_and_time as _rows
 from backmix.text.numbers import number
 
 if TYPE_CHECKING:
-    from backmix.data.windows import WindowSpec
+    from backmix.data.windows.windows import WindowSpec
     from backmix.report.data import ReportData, TrainingRecord
     from backmix.scoring.leakage.audit import LeakageResult
 

@@ -27,7 +27,7 @@ from backmix.report.page.delays import delay_blocks
 from backmix.text import say
 
 if TYPE_CHECKING:
-    from backmix.data.audit import Audit
+    from backmix.data.auditing.audit import Audit
     from backmix.report.data import PartSummary, ReportData
 
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.reach import rows_used
 from backmix.data.reported import not_yet_reported
 from backmix.data.table import Table
-from backmix.data.windows import Windows, WindowSpec, fit_scalers
+from backmix.data.windows.reach import rows_used
+from backmix.data.windows.windows import Windows, WindowSpec, fit_scalers
 from backmix.errors import InputError, LeakageError, PlanError
 from backmix.scoring.leakage.availability import audit_labels
 from backmix.scoring.leakage.copies import Copy, find_copies

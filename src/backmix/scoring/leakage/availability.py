@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from backmix.data.reported import report_name, seconds
 from backmix.data.segments import finite_rows
-from backmix.data.slices import sampled
 from backmix.data.table import Table
-from backmix.data.windows import Windows, WindowSpec
+from backmix.data.windows.slices import sampled
+from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.duration import Duration
 from backmix.tasks import Task
 from backmix.tasks.shared.past_targets import delay_of

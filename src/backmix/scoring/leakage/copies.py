@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from backmix.data.windows import Windows
+    from backmix.data.windows.windows import Windows
 
 Floats = NDArray[np.float64]
 

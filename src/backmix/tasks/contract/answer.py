@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from numpy.typing import NDArray
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.outcome import Outcome
 from backmix.tasks.contract.target import Target

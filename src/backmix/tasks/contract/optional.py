@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.outcome import Outcome
 
 

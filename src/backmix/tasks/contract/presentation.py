@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.tasks.contract.target import Target
 

@@ -13,10 +13,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.purity import pure_windows
 from backmix.data.table import Table
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec
+from backmix.data.windows.purity import pure_windows
+from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.tasks.contract.plan import TaskPlan
 
 

@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.progress import complete, left, of_batches, passed
 from backmix.data.table import Table, missing_column
 from backmix.data.tag import Tag
-from backmix.data.windows import Windows, WindowSpec
+from backmix.data.windows.progress import complete, left, of_batches, passed
+from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
 from backmix.tasks.contract import TaskPlan

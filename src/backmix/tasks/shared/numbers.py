@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.progress import asked_targets
 from backmix.data.table import Table
-from backmix.data.windows import Windows
+from backmix.data.windows.progress import asked_targets
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.errors import InputError
 from backmix.models.losses import choose_loss

@@ -11,9 +11,9 @@ from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from backmix.data.lab_plan import LabPlan
+from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.reported import report_name
-from backmix.data.windows import Known
+from backmix.data.windows.windows import Known
 from backmix.duration import Duration, DurationField
 from backmix.section import PlanSection
 from backmix.tasks import TaskPlan

@@ -20,8 +20,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.slices import sampled, slices
-from backmix.data.windows import Windows
+from backmix.data.windows.slices import sampled, slices
+from backmix.data.windows.windows import Windows
 from backmix.errors import InputError
 from backmix.models.members.novelty import Subspace, threshold
 from backmix.models.members.statistics import window_statistics

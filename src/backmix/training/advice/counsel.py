@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backmix.data.progress import asked_targets
+from backmix.data.windows.progress import asked_targets
 from backmix.decision import Decision
 from backmix.models.heads import Kind, heads
 from backmix.models.losses import choose_loss

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backmix.data.dead_time import DeadTime, Scan, scan
-from backmix.data.form import WindowSpec
+from backmix.data.delays.dead_time import DeadTime, Scan, scan
 from backmix.data.segments import Mask
 from backmix.data.table import Table
+from backmix.data.windows.form import WindowSpec
 
 if TYPE_CHECKING:
     from backmix.tasks import Task

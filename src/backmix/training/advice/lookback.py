@@ -3,7 +3,7 @@
 This module tries a few lookbacks with a quick linear model on the training part and keeps the
 shortest one that is about as good on the validation part as the best. The linear model sees means
 over stretches that double in length into the past (1, 1, 2, 4, ... rows), so that a long window
-costs little more than a short one. Where the training part shows dead times (`data.dead_time`), a
+costs little more than a short one. Where the training part shows dead times (`data.delays.dead_time`), a
 longer one that covers them is taken when it is as good. The test part is never touched.
 """
 
@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.dead_time import Scan
-from backmix.data.split import Split, SplitPart
+from backmix.data.delays.dead_time import Scan
+from backmix.data.splitting.split import Split, SplitPart
 from backmix.data.table import Table
-from backmix.data.windows import Windows, WindowSpec, build_windows
+from backmix.data.windows.windows import Windows, WindowSpec, build_windows
 from backmix.decision import Decision
 from backmix.errors import InputError
 from backmix.training.advice.delays import rows_back

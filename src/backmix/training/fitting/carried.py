@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.carry import carry, one_row
-from backmix.data.windows import Windows
+from backmix.data.windows.carry import carry, one_row
+from backmix.data.windows.windows import Windows
 from backmix.training.fitting.feed import gathered
 
 CHUNK = 256

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.windows import WindowBatch, Windows
+from backmix.data.windows.windows import WindowBatch, Windows
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backmix.data.windows import Windows
+from backmix.data.windows.windows import Windows
 from backmix.errors import Interrupted, TrainingError
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.carry import NONE, answers, carry, one_row
-from backmix.data.windows import Windows
+from backmix.data.windows.carry import NONE, answers, carry, one_row
+from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture

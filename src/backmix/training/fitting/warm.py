@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from backmix.data.form import WindowSpec
 from backmix.data.segments import Mask
 from backmix.data.table import Table
+from backmix.data.windows.form import WindowSpec
 from backmix.decision import Decision
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from backmix.data.folds import FoldPlan, folds
-from backmix.data.split import Split, SplitPart, batch_runs, check_order, purged
+from backmix.data.splitting.folds import FoldPlan, folds
+from backmix.data.splitting.split import Split, SplitPart, batch_runs, check_order, purged
 from backmix.data.table import Table
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from backmix.data.form import WindowSpec
 from backmix.data.segments import Mask
-from backmix.data.split import Codes, Split, SplitPart, batch_runs, purge
+from backmix.data.splitting.split import Codes, Split, SplitPart, batch_runs, purge
 from backmix.data.table import Table
+from backmix.data.windows.form import WindowSpec
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError
 from backmix.section import PlanSection

@@ -1,0 +1,193 @@
+"""What the columns of a source mean.
+
+This module decides whether a column holds numbers or classes, turns its cells into values or codes,
+and says what was understood beyond the plain: notation, states in place of values, free text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backmix.data.ledger import Note
+from backmix.data.reading.cells import DISTINCT, FORMS, Decimal, Survey, is_state, read_numbers, trim
+from backmix.data.reading.columns import RawColumn
+from backmix.data.reading.reading import TagPlan
+from backmix.data.tag import Tag
+from backmix.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NUMBERS_AT_LEAST = 0.75
+"""A column is one of numbers when at least this share of its cells, known states aside, is numbers."""
+CLASSES = 100
+"""So many classes at most, unless the plan says type = "text"; more different texts are free text."""
+_BLOCK = 1 << 15
+
+Bools = NDArray[np.bool_]
+Place = Callable[[int, str], str]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a column holds; ``classes`` are its names in alphabetical order."""
+
+    kind: Literal["number", "classes", "left out"]
+    classes: tuple[str, ...] = ()
+
+
+def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meaning:
+    """Whether a column holds numbers or classes, from what its cells look like and what the plan says.
+
+    Raises InputError (read.mixed) for a mixture that could be either.
+    """
+    wish = told.type if told is not None else None
+    numbers, states = survey.all_numbers, survey.states()
+    others = survey.others - states
+    if wish == "number" or (wish is None and numbers and numbers >= NUMBERS_AT_LEAST * (numbers + others)):
+        return Meaning("number")
+    if wish is None and numbers:
+        word = next(word for word in survey.words if not is_state(word))
+        raise InputError(
+            "read.mixed",
+            where=at(survey.first_word[word], name),
+            column=name,
+            numbers=numbers,
+            texts=others,
+            text=word[:60],
+        )
+    classes = [word for word in survey.words if wish == "text" or not is_state(word, among_numbers=False)]
+    if wish == "text":
+        return Meaning("classes")  # numbers count as classes too, so the cells decide
+    if not others and len(classes) < 2:
+        return Meaning("number")  # nothing but states, or nothing at all
+    few = len(classes) <= 10 or len(classes) <= min(CLASSES, survey.others / 2)
+    return Meaning("classes", tuple(sorted(classes))) if few else Meaning("left out")
+
+
+def understood(surveys: Mapping[str, Survey], meanings: Mapping[str, Meaning], decimal: Decimal) -> list[Note]:
+    """What was understood beyond the plain: notation, states in place of values, free text."""
+    found: list[Note] = []
+    for name, survey in surveys.items():
+        kind = meanings[name].kind
+        if kind == "left out":
+            word = next(iter(survey.words))
+            found.append(Note("converted", "read.reason_free_text", survey.others, tag=name, example=word[:60]))
+            continue
+        if kind == "number":
+            commas = [
+                form
+                for form in FORMS
+                if "comma" in form and "by_comma" not in form and (form != "comma_or_thousands" or decimal == ",")
+            ]
+            found += _notation(name, survey, commas, "read.reason_decimal_comma")
+            found += _notation(name, survey, [form for form in FORMS if form not in commas], "read.reason_thousands")
+            if decimal == "," and survey.forms["dot_or_thousands"]:
+                found += _notation(name, survey, ["dot_or_thousands"], "read.reason_thousands")
+            if survey.widened:
+                found.append(Note("converted", "read.reason_full_width", survey.widened, tag=name))
+        states = (
+            survey.words
+            if kind == "number"
+            else {
+                word: count
+                for word, count in survey.words.items()
+                if word not in meanings[name].classes and meanings[name].classes
+            }
+        )
+        found += [
+            Note("marked", "read.reason_status_text", count, tag=name, example=word) for word, count in states.items()
+        ]
+        told_apart = sum(survey.words.values())
+        if kind == "number" and survey.others > told_apart:
+            found.append(Note("marked", "read.reason_status_text", survey.others - told_apart, tag=name, example="…"))
+    return found
+
+
+def _notation(name: str, survey: Survey, forms: list[str], reason: str) -> list[Note]:
+    found = [form for form in forms if survey.forms[form]]
+    if not found:
+        return []
+    return [
+        Note(
+            "converted", reason, sum(survey.forms[form] for form in found), tag=name, example=survey.first[found[0]][1]
+        )
+    ]
+
+
+def values(
+    columns: list[RawColumn], meanings: dict[str, Meaning], rows: int, decimal: Decimal
+) -> tuple[NDArray[np.float64], dict[str, Bools]]:
+    """The values (N, F), and per column where an infinite number was taken out."""
+    read: list[NDArray[np.float64]] = []
+    infinite = {}
+    for column in columns:
+        if meanings[column.name].kind == "classes":
+            codes, names = _codes(column, meanings[column.name].classes, rows)
+            meanings[column.name] = Meaning("classes", names)
+            read.append(codes)
+            continue
+        numbers = read_numbers(column, rows, decimal)
+        endless = np.isinf(numbers)
+        if endless.any():
+            numbers = np.where(endless, np.nan, numbers)
+            infinite[column.name] = endless
+        read.append(numbers)
+    made = np.empty((rows, len(columns)))
+    for start in range(0, rows, _BLOCK):  # blocks that fit the cache: columns come in, rows go out
+        stop = min(rows, start + _BLOCK)
+        made[start:stop] = np.array([column[start:stop] for column in read]).T.reshape(stop - start, -1)
+    return made, infinite
+
+
+def _codes(column: RawColumn, classes: tuple[str, ...], rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Codes of the cells into the classes, and the classes: those given, else every word there is."""
+    import pyarrow.compute as pc
+
+    words = names_of(column, rows)
+    found = set(pc.unique(words).to_pylist()) - {None}
+    names = classes or tuple(sorted(found))
+    if len(names) > DISTINCT:
+        raise InputError("read.too_many_classes", where=column.name, count=len(names), limit=DISTINCT)
+    import pyarrow as pa
+
+    codes = pc.index_in(words, value_set=pa.array(names, words.type))
+    return pc.cast(codes, pa.float64()).to_numpy(zero_copy_only=False), names
+
+
+def names_of(column: RawColumn, rows: int) -> pa.Array:
+    """The cells of a column as words; numbers as people write them (7 rather than 7.0)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = pa.nulls(rows, pa.large_string())
+    if column.texts is not None:
+        words = trim(pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in column.texts.chunks]))
+        words = pc.if_else(pc.equal(words, ""), pa.scalar(None, words.type), words)
+    if column.numbers is not None:
+        written = np.array([None if np.isnan(number) else f"{number:.15g}" for number in column.numbers], object)
+        words = pc.coalesce(words, pa.array(written, pa.large_string()))
+    if column.times is not None:
+        written = np.datetime_as_string(column.times, unit="s").astype(object)
+        written[np.isnat(column.times)] = None
+        words = pc.coalesce(words, pa.array(written, pa.large_string()))
+    return words
+
+
+def tag_of(name: str, meant: Meaning, told: TagPlan | None) -> Tag:
+    if told is None:
+        return Tag(name, categories=meant.classes)
+    return Tag(
+        name,
+        unit=told.unit,
+        role=told.role or "input",
+        low=told.low,
+        high=told.high,
+        description=told.description,
+        categories=meant.classes,
+    )

@@ -1,0 +1,173 @@
+"""What is read, and what came of it.
+
+This module defines `ReadPlan`, the ``[data]`` section of a plan, and `Reading`, the table with the
+ledger of what reading did to it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from backmix.data.laboratory.lab_plan import LabPlan
+from backmix.data.ledger import Ledger
+from backmix.data.reading.clock import zone
+from backmix.data.table import Table
+from backmix.data.tag import Role
+from backmix.errors import PlanError
+from backmix.section import PlanSection
+from backmix.text import say
+
+_SOURCES = ("file", "set", "plant", "sql")
+_OF_SOURCE = {"query": "sql", "sheet": "file", "protocol": "set"}
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+class TagPlan(PlanSection):
+    """``[[data.tags]]``: what the source does not say about one column.
+
+    unit: of the values, so that errors are reported in it; units are compared at prediction
+    role: None takes "input", or what the source itself says; a column called "input" in so many words
+        must have values
+    low, high: physical limits in ``unit``; a value outside is a bad measurement
+    type: "number" makes every other text a bad value, "text" makes every text a class; None looks
+    """
+
+    name: str
+    unit: str = ""
+    role: Role | None = None
+    low: float | None = None
+    high: float | None = None
+    description: str = ""
+    type: Literal["number", "text"] | None = None
+
+    @model_validator(mode="after")
+    def _limits(self) -> TagPlan:
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if not all(map(math.isfinite, bounds)) or (len(bounds) == 2 and bounds[0] >= bounds[1]):
+            raise ValueError(say("read.plan_limits", tag=self.name, low=self.low, high=self.high))
+        return self
+
+
+class ReadPlan(PlanSection):
+    """``[data]``: where the table comes from and how its columns are to be understood.
+
+    file: CSV, Parquet, Excel, or the folder that ``backmix convert`` wrote, relative to the plan
+    set, protocol: a public data set by name, and which of its protocols
+    plant, seed: a simulated plant by name, and the seed of its noise
+    sql, query: SQLAlchemy address and query. ``"$PLANT_DB"`` takes the address from the
+        environment; an address with a password must come from there, as plans are kept in reports
+    sheet: of a workbook; needed when it has several
+    time: the column of the clock; None takes the only column of dates
+    time_zone: of times without offset, such as "Asia/Taipei", "+08:00" or "UTC"
+    day_first: whether 02/05/2024 is 2 May; needed when the file does not show it
+    batch: the column that names batch, unit or run
+    duplicates: what becomes of rows with the same time and different values
+    encoding, delimiter, decimal: of a text file; None finds them out
+    limit_mb: megabytes (10⁶ bytes) that a source may have, unpacked; more is refused
+    lab: laboratory results at their own times, see `LabPlan`
+    """
+
+    file: str | None = None
+    set: str | None = None
+    protocol: str | None = None
+    plant: str | None = None
+    seed: int = Field(default=0, ge=0)
+    sql: str | None = None
+    query: str | None = None
+    sheet: str | None = None
+    time: str | None = None
+    time_zone: str | None = None
+    day_first: bool | None = None
+    batch: str | None = None
+    tags: tuple[TagPlan, ...] = ()
+    duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: Literal[".", ","] | None = None
+    limit_mb: float = Field(default=8000, gt=0)
+    lab: LabPlan | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                zone(name)
+            except ValueError as near:
+                raise ValueError(say("read.plan_zone", zone=name, near=near)) from None
+        return name
+
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter(cls, mark: str | None) -> str | None:
+        mark = "\t" if mark == "tab" else mark
+        if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in "\r\n\"'" or mark.isalnum()):
+            raise ValueError(say("read.plan_delimiter", delimiter=mark))
+        return mark
+
+    @field_validator("sql")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        if url is not None and re.match(r"[\w+]+://[^/@]*:[^/@]+@", url):
+            raise ValueError(say("read.plan_password"))
+        return url
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ReadPlan:
+        named = [name for name in _SOURCES if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(say("read.plan_sources", names=", ".join(named)))
+        for name, needed in _OF_SOURCE.items():
+            if getattr(self, name) is not None and getattr(self, needed) is None:
+                raise ValueError(say("read.plan_alone", name=name, needed=needed))
+        if self.sql is not None and self.query is None:
+            raise ValueError(say("read.plan_query"))
+        if self.decimal is not None and self.decimal == self.delimiter:
+            raise ValueError(say("read.plan_same_mark", mark=self.decimal))
+        if self.time is not None and self.time == self.batch:
+            raise ValueError(say("read.plan_same_column", column=self.time))
+        names = [tag.name for tag in self.tags]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(say("read.plan_tag_twice", tag=name))
+        return self
+
+    def of_file(self, path: str | os.PathLike[str]) -> ReadPlan:
+        """The same rules for another file, wherever the table came from before."""
+        elsewhere = dict.fromkeys((*_SOURCES, "protocol", "query"))
+        return self.model_copy(update=elsewhere | {"file": os.fspath(path)})
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that are read."""
+        return int(self.limit_mb * 1_000_000)
+
+    @property
+    def address(self) -> str:
+        """The SQLAlchemy address, from the environment when the plan names a variable."""
+        assert self.sql is not None
+        if found := _VARIABLE.fullmatch(self.sql):
+            url = os.environ.get(found[1])
+            if not url:
+                raise PlanError("read.no_variable", variable=found[1])
+            return url
+        return self.sql
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A table, and the ledger of what was done to get it."""
+
+    table: Table
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, table: Table) -> Reading:
+        """A table that was made in memory: all of its rows were read, and nothing was done to them."""
+        return cls(table, Ledger(read=len(table)))
