@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backmix.data.notation.dates import Dates, read_dates
 from backmix.data.reading.columns import texts
-from backmix.data.reading.dates import Dates, read_dates
 from backmix.data.sources import ReadPlan, read
 from backmix.errors import InputError
 

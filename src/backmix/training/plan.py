@@ -350,7 +350,8 @@ def _fields(loc: tuple[str, ...]) -> list[str]:
         model = inner[0]
     if model is TaskPlan:
         return sorted({name for _, task in tasks for name in task.Settings.model_fields})
-    return list(model.model_fields)
+    own = [name for name in model.model_fields if name in model.__annotations__]  # what it inherits comes behind
+    return own + [name for name in model.model_fields if name not in own]
 
 
 def _key_lines(text: str) -> dict[tuple[str, ...], int]:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.ledger import Ledger, Note
+from backmix.data.notation.cells import PLAIN, Decimal, Survey, decimal_mark
+from backmix.data.notation.clock import check_unzoned, to_utc
+from backmix.data.notation.dates import Dates, looks_like_dates, read_dates
 from backmix.data.quality import Quality
-from backmix.data.reading.cells import PLAIN, Decimal, Survey, decimal_mark
-from backmix.data.reading.clock import check_unzoned, to_utc
 from backmix.data.reading.columns import RawColumn, RawTable, Times
-from backmix.data.reading.dates import Dates, looks_like_dates, read_dates
 from backmix.data.reading.meaning import Meaning, meaning, names_of, tag_of, understood, values
 from backmix.data.reading.reading import Reading, ReadPlan, TagPlan
 from backmix.data.reading.row_order import settle_rows
@@ -116,7 +116,7 @@ def cells_of(
 
 def axes_of(raw: RawTable, plan: ReadPlan) -> tuple[str | None, str | None]:
     """The names of the clock and the batch column, as told or, for the clock, as found."""
-    return (plan.time if plan.time is not None else _only_clock(raw, plan)), plan.batch
+    return (plan.clock[0] if plan.clock else _only_clock(raw, plan)), plan.batch
 
 
 class ColumnTimes(NamedTuple):
@@ -149,7 +149,7 @@ def _check_names(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) 
         if raw.names.count(name) > 1:
             raise InputError("data.duplicate_column", where=raw.where, column=name)
     described = [tag.name for tag in plan.tags if needed is None or tag.name in needed]
-    for wanted in (plan.time, plan.batch, *described):
+    for wanted in (*plan.clock, plan.batch, *described):
         if wanted is not None and wanted not in raw.names:
             raise missing_column(wanted, raw.names, raw.where)
 
@@ -237,7 +237,7 @@ def with_axes(
     table, settled = settle_rows(
         table, plan.duplicates, lambda row: raw.number(int(kept[row])), clock.name if clock is not None else ""
     )
-    return Reading(table, Ledger(read=raw.rows).add(*found, *settled))
+    return Reading(table, Ledger(read=raw.rows).add(*found, *settled), raw.evidence)
 
 
 def _dates(clock: RawColumn, raw: RawTable, day_first: bool | None) -> Dates:

@@ -7,13 +7,14 @@ turns into a `Table`. A cell is a number, a text, a time, or empty.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.layout.evidence import Evidence
 from backmix.data.ledger import Note
 from backmix.errors import InputError
 
@@ -32,6 +33,7 @@ class RawColumn:
     texts: N texts, null where the cell is no text or is empty; None when no cell is
     times: (N,) datetime64[ns], NaT where the cell is no time; None when no cell is
     aware: the times are UTC; else they are what a clock on the wall showed
+    quality: (N,) of each cell, as the source itself says (`Quality`); None when it says nothing
     """
 
     name: str
@@ -39,6 +41,7 @@ class RawColumn:
     texts: pa.ChunkedArray | None = None
     times: Times | None = None
     aware: bool = False
+    quality: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,8 @@ class RawTable:
 
     where: the source's name for messages
     number: row 0, 1, ... -> the number by which a person finds that row in the source
+    units, descriptions: column -> what stands below its name in the header
+    evidence: why the source was read as it was
     """
 
     columns: tuple[RawColumn, ...]
@@ -54,6 +59,9 @@ class RawTable:
     where: str
     number: Callable[[int], int]
     notes: tuple[Note, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
-from backmix.data.reading.cells import DISTINCT, FORMS, Decimal, Survey, is_state, read_numbers, trim
+from backmix.data.notation.cells import DISTINCT, FORMS, Decimal, Survey, is_state, read_numbers, trim
 from backmix.data.reading.columns import RawColumn
 from backmix.data.reading.reading import TagPlan
 from backmix.data.tag import Tag

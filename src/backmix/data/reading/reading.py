@@ -10,13 +10,15 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from backmix.data.laboratory.lab_plan import LabPlan
+from backmix.data.layout.evidence import Evidence
+from backmix.data.layout.layout import KEYS, Layout, load_layout
 from backmix.data.ledger import Ledger
-from backmix.data.reading.clock import zone
 from backmix.data.table import Table
 from backmix.data.tag import Role
 from backmix.errors import PlanError
@@ -54,21 +56,17 @@ class TagPlan(PlanSection):
         return self
 
 
-class ReadPlan(PlanSection):
-    """``[data]``: where the table comes from and how its columns are to be understood.
+class ReadPlan(Layout):
+    """``[data]``: where the table comes from, how it is laid out (`Layout`) and what its columns are for.
 
     file: CSV, Parquet, Excel, or the folder that ``backmix convert`` wrote, relative to the plan
     set, protocol: a public data set by name, and which of its protocols
     plant, seed: a simulated plant by name, and the seed of its noise
     sql, query: SQLAlchemy address and query. ``"$PLANT_DB"`` takes the address from the
         environment; an address with a password must come from there, as plans are kept in reports
-    sheet: of a workbook; needed when it has several
-    time: the column of the clock; None takes the only column of dates
-    time_zone: of times without offset, such as "Asia/Taipei", "+08:00" or "UTC"
-    day_first: whether 02/05/2024 is 2 May; needed when the file does not show it
+    layout: a TOML file with the keys of `Layout`; a key that stands here too counts here
     batch: the column that names batch, unit or run
     duplicates: what becomes of rows with the same time and different values
-    encoding, delimiter, decimal: of a text file; None finds them out
     limit_mb: megabytes (10⁶ bytes) that a source may have, unpacked; more is refused
     lab: laboratory results at their own times, see `LabPlan`
     """
@@ -80,36 +78,12 @@ class ReadPlan(PlanSection):
     seed: int = Field(default=0, ge=0)
     sql: str | None = None
     query: str | None = None
-    sheet: str | None = None
-    time: str | None = None
-    time_zone: str | None = None
-    day_first: bool | None = None
+    layout: str | None = None
     batch: str | None = None
     tags: tuple[TagPlan, ...] = ()
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
-    encoding: str | None = None
-    delimiter: str | None = None
-    decimal: Literal[".", ","] | None = None
     limit_mb: float = Field(default=8000, gt=0)
     lab: LabPlan | None = None
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone(cls, name: str | None) -> str | None:
-        if name is not None:
-            try:
-                zone(name)
-            except ValueError as near:
-                raise ValueError(say("read.plan_zone", zone=name, near=near)) from None
-        return name
-
-    @field_validator("delimiter")
-    @classmethod
-    def _delimiter(cls, mark: str | None) -> str | None:
-        mark = "\t" if mark == "tab" else mark
-        if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in "\r\n\"'" or mark.isalnum()):
-            raise ValueError(say("read.plan_delimiter", delimiter=mark))
-        return mark
 
     @field_validator("sql")
     @classmethod
@@ -130,8 +104,8 @@ class ReadPlan(PlanSection):
             raise ValueError(say("read.plan_query"))
         if self.decimal is not None and self.decimal == self.delimiter:
             raise ValueError(say("read.plan_same_mark", mark=self.decimal))
-        if self.time is not None and self.time == self.batch:
-            raise ValueError(say("read.plan_same_column", column=self.time))
+        if self.batch in self.clock:
+            raise ValueError(say("read.plan_same_column", column=self.batch))
         names = [tag.name for tag in self.tags]
         for name in names:
             if names.count(name) > 1:
@@ -142,6 +116,14 @@ class ReadPlan(PlanSection):
         """The same rules for another file, wherever the table came from before."""
         elsewhere = dict.fromkeys((*_SOURCES, "protocol", "query"))
         return self.model_copy(update=elsewhere | {"file": os.fspath(path)})
+
+    def with_layout(self, base: Path) -> ReadPlan:
+        """The plan with the keys of its layout file (relative to ``base``) wherever it says nothing itself."""
+        if self.layout is None:
+            return self
+        kept = load_layout(self.layout, base)
+        missing = {key: getattr(kept, key) for key in KEYS if getattr(self, key) is None}
+        return self.model_copy(update=missing | {"layout": None})
 
     @property
     def limit(self) -> int:
@@ -162,10 +144,11 @@ class ReadPlan(PlanSection):
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A table, and the ledger of what was done to get it."""
+    """A table, the ledger of what was done to get it, and why the file was read as it was."""
 
     table: Table
     ledger: Ledger
+    evidence: tuple[Evidence, ...] = ()
 
     @classmethod
     def of(cls, table: Table) -> Reading:

@@ -64,6 +64,7 @@ def read(plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Coll
     them. Raises PlanError when no source is named (or lab.mapped), InputError for everything in the data
     that cannot be used.
     """
+    plan = plan.with_layout(base)
     if plan.lab is not None:
         from backmix.data.laboratory.lab import read_with_lab
 
@@ -134,7 +135,9 @@ def _raw(plan: ReadPlan, base: Path) -> RawTable:
 
 def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
     from backmix.data.reading.assembly import assemble
+    from backmix.data.reading.shaping import shape
 
+    raw, plan = shape(raw, plan)
     if plan.lab is not None:
         from backmix.data.laboratory.lab import with_report_times
 

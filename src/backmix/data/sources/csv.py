@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.data.ledger import Note
+from backmix.data.notation.encoding import Encoding, decode, detect
 from backmix.data.reading.columns import RawColumn, RawTable, header
-from backmix.data.reading.encoding import Encoding, decode, detect
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
 from backmix.errors import InputError
@@ -75,7 +75,7 @@ def read_csv(plan: ReadPlan, path: Path) -> RawTable:
     """
     where = plan.file or str(path)
     table = open_text(plan, take(path, plan, where), where)
-    text = {name for name in (plan.time, plan.batch) if name is not None} | {
+    text = {name for name in (*plan.clock, plan.batch) if name is not None} | {
         tag.name for tag in plan.tags if tag.type == "text"
     }
     # with a decimal comma every point is in question, so that no column may go the quick way

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.layout.evidence import Interpretation, LayoutQuestion, OpenQuestion
 from backmix.data.ledger import Note
-from backmix.data.reading.cells import normal
+from backmix.data.notation.cells import normal
 from backmix.data.reading.columns import NAT, Times
 from backmix.errors import InputError
 
@@ -202,7 +203,7 @@ class _Reader:
         year = np.where(short, year + np.where(year < 70, 2000, 1900), year)
         if name == "year_last":
             first, second = _ints(parts["a"]), _ints(parts["b"])
-            if self._day_first(first, second, fits, day_first):
+            if self._day_first(first, second, year, fits, day_first):
                 first, second = second, first
             return year, first, second
         month = np.array(
@@ -214,7 +215,7 @@ class _Reader:
         )
         return year, month, _ints(parts["d"])
 
-    def _day_first(self, first: Ints, second: Ints, fits: NDArray[np.bool_], told: bool | None) -> bool:
+    def _day_first(self, first: Ints, second: Ints, year: Ints, fits: NDArray[np.bool_], told: bool | None) -> bool:
         """Whether the day comes before the month: as told, else as days after the 12th prove."""
         if told is not None:
             return told
@@ -229,10 +230,20 @@ class _Reader:
                 other_text=self._text(int(rows[np.argmax(month_first)])),
             )
         if not day_first.any() and not month_first.any() and (first != second).any():
-            self._refuse("read.day_first_unclear", _only(len(fits), rows[np.argmax(first != second)]))
+            unclear = int(np.argmax(first != second))
+            self._ask_day_first(int(rows[unclear]), int(first[unclear]), int(second[unclear]), int(year[unclear]))
         key = "read.reason_day_first" if day_first.any() else "read.reason_month_first"
         self._note(key, np.ones(len(rows), bool), fits)
         return bool(day_first.any())
+
+    def _ask_day_first(self, row: int, first: int, second: int, year: int) -> None:
+        """Stop with both dates that the text of a row may mean."""
+        shown = {True: (second, first), False: (first, second)}
+        readings = tuple(
+            Interpretation(day_first, f"{year:04d}-{month:02d}-{day:02d}") for day_first, (month, day) in shown.items()
+        )
+        question = LayoutQuestion("day_first", readings, row=(self._text(row),), where=self.at(row))
+        raise OpenQuestion("read.day_first_unclear", question=question, where=self.at(row), text=self._text(row)[:60])
 
     def _days(self, fits: NDArray[np.bool_], year: Ints, month: Ints, day: Ints) -> Times:
         rows = np.flatnonzero(fits)
