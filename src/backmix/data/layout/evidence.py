@@ -1,7 +1,7 @@
 """Why a file is read as it is, and what has to be asked.
 
-This module defines `Evidence` for what the file itself decides, and `LayoutQuestion` for what it does not: every possible
-reading on a real row of the file. A question that nobody has answered stops the reading as `OpenQuestion`.
+This module defines `Evidence` for what the file itself decides, and `LayoutQuestion` for what it does not: every
+possible reading on a real row of the file. A question that nobody has answered stops the reading as `OpenQuestion`.
 """
 
 from __future__ import annotations
