@@ -27,7 +27,6 @@ from backmix.text import LANGUAGES, Language
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "backmix"
-CATALOGUE = PACKAGE / "text"
 SOURCE = ROOT / "docs" / "glossary.toml"
 CEILINGS = ROOT / "docs" / "glossary_ceilings.toml"
 PAGES: dict[Language, Path] = {"en": ROOT / "docs" / "glossary.md", "zh_TW": ROOT / "docs" / "glossary.zh-TW.md"}
@@ -111,7 +110,7 @@ def prose(source: str, tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def code_uses(path: Path) -> Iterator[Use]:
-    """The words in the names and in the prose of a file of the package."""
+    """The words in the names, the prose and the sentences of a file of the package."""
     source = path.read_text("utf-8")
     tree = ast.parse(source)
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -125,18 +124,53 @@ def code_uses(path: Path) -> Iterator[Use]:
     for text, line in prose(source, tree):
         for word, term, context in _spoken(text, "prose"):
             yield Use("prose", word, term, room, file, line, context)
+    for sentence, line in _declared(tree):
+        yield from _sentence_uses(sentence, file, line)
 
 
 def text_uses(path: Path) -> Iterator[Use]:
-    """The words in a file of the catalogue, in both languages."""
+    """The words in a file of the catalogue, or in one beside a registered part, in both languages."""
     file = path.relative_to(ROOT).as_posix()
     lines = path.read_text("utf-8").splitlines()
-    for key, sentence in tomllib.loads("\n".join(lines)).items():
+    for key, sentence in _sentences(tomllib.loads("\n".join(lines))):
         line = next((n for n, text in enumerate(lines, 1) if text == f"[{key}]"), 1)
-        scopes: tuple[tuple[Language, Scope], ...] = (("en", "text"), ("zh_TW", "zh"))
-        for lang, scope in scopes:
-            for word, term, context in _spoken(sentence[lang], scope):
-                yield Use(scope, word, term, "text", file, line, context)
+        yield from _sentence_uses(sentence, file, line)
+
+
+def _speaks(path: Path) -> bool:
+    """Whether a TOML file holds sentences: those of the catalogue, and those that a part declares beside it."""
+    part = path.with_suffix(".py")
+    return path.parent.name == "text" or (part.is_file() and "beside=__file__" in part.read_text("utf-8"))
+
+
+def _sentences(table: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The sentences of a file, each with the name of its table: ``name``, or ``part.name`` beside a part."""
+    for key, entry in table.items():
+        if set(entry) == set(LANGUAGES):
+            yield head + key, entry
+        else:
+            yield from _sentences(entry, f"{head}{key}.")
+
+
+def _sentence_uses(sentence: Mapping[str, str], file: str, line: int) -> Iterator[Use]:
+    """The words in a sentence, in both languages."""
+    scopes: tuple[tuple[Language, Scope], ...] = (("en", "text"), ("zh_TW", "zh"))
+    for lang, scope in scopes:
+        for word, term, context in _spoken(sentence[lang], scope):
+            yield Use(scope, word, term, "text", file, line, context)
+
+
+def _declared(tree: ast.AST) -> Iterator[tuple[dict[str, str], int]]:
+    """The sentences that a module writes out, in all languages, for a part that it registers."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            texts = {
+                str(key.value): str(value.value)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant) and isinstance(value, ast.Constant)
+            }
+            if set(texts) == set(LANGUAGES):
+                yield texts, node.lineno
 
 
 def _spoken(text: str, scope: Scope) -> Iterator[tuple[str, str, str]]:
@@ -154,7 +188,7 @@ def _spoken(text: str, scope: Scope) -> Iterator[tuple[str, str, str]]:
 def uses() -> tuple[Use, ...]:
     """All words that are not to be used, of the package and its catalogue."""
     code = [use for path in sorted(PACKAGE.rglob("*.py")) for use in code_uses(path)]
-    return (*code, *(use for path in sorted(CATALOGUE.glob("*.toml")) for use in text_uses(path)))
+    return (*code, *(use for path in sorted(PACKAGE.rglob("*.toml")) if _speaks(path) for use in text_uses(path)))
 
 
 def excess(counted: Sequence[Use], limits: Mapping[str, Mapping[str, int]]) -> tuple[Use, ...]:

@@ -52,7 +52,7 @@ def test_the_command_says_what_it_saw_and_writes_both_pages(
         text = page.decode()
         with speak(lang):
             assert say("insight.head") in text
-            assert say("insight.gates_title") in text
+            assert say("figures.gates") in text
             assert "c = f*c + i*candidate" in text
         assert "<script" not in text
     assert _run("--lang", "zh_TW", "explain", "runs/one", "--json", "--out", "elsewhere") == 0
@@ -69,7 +69,7 @@ def test_every_report_shows_what_the_model_looks_at(plant: Path, sensor_run: Run
             text = (run.folder / f"report.{lang}.html").read_text("utf-8")
             with speak(lang):
                 assert say("insight.head") in text
-                assert say("insight.attribution_title", unit="").split("{")[0] in text
+                assert say("figures.attribution", unit="").split("{")[0] in text
         assert run.summary["insight"]["tags"]
 
 

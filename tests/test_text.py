@@ -5,15 +5,27 @@ from __future__ import annotations
 import ast
 import re
 import string
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 import backmix
-from backmix.text import LANGUAGES, say, sentences, speak, stages
+from backmix.data.plants import plants
+from backmix.data.sets import sets
+from backmix.registry import sentences_beside
+from backmix.text import LANGUAGES, Sentence, say, sentences, speak, stages
 
 SOURCE = Path(backmix.__file__).parent
 KEYS = [f"{stage}.{name}" for stage in stages() for name in sentences(stage)]
+BESIDE: Mapping[str, Sentence] = {
+    f"{path.parent.name}.{part}" + ("" if name == "title" else f".{name}"): sentence
+    for path in sorted(SOURCE.rglob("*.py"))
+    if "beside=__file__)" in path.read_text("utf-8") and path.name != "__init__.py"
+    for part, spoken in sentences_beside(str(path)).items()
+    for name, sentence in spoken.items()
+}
+"""What stands beside registered parts, by key; their kind is called as their folder is."""
 
 
 def _blanks(text: str) -> set[str]:
@@ -22,7 +34,7 @@ def _blanks(text: str) -> set[str]:
 
 def _used() -> tuple[set[str], list[re.Pattern[str]]]:
     """Keys written out in the source, and patterns of keys put together from parts."""
-    form = re.compile(r"[a-z_]+\.[a-zA-Z0-9_]+")
+    form = re.compile(r"[a-z_]+(?:\.[a-zA-Z0-9_]+){1,2}")
     written, patterns = set(), []
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))
@@ -33,17 +45,17 @@ def _used() -> tuple[set[str], list[re.Pattern[str]]]:
                     written.add(node.value)
             elif isinstance(node, ast.JoinedStr):
                 parts = [re.escape(v.value) if isinstance(v, ast.Constant) else r"[\w.]+" for v in node.values]
-                if parts[0].startswith(tuple(rf"{stage}\." for stage in stages())):
+                if parts[0].startswith(tuple(rf"{stage}\." for stage in [*stages(), "figures"])):
                     patterns.append(re.compile("".join(parts)))
     for path in SOURCE.rglob("*.jinja"):
         written |= set(form.findall(path.read_text("utf-8")))
     return written, patterns
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [*KEYS, *BESIDE])
 def test_a_sentence_has_both_languages_with_the_same_blanks(key: str) -> None:
-    stage, name = key.split(".")
-    sentence = sentences(stage)[name]
+    stage, _, name = key.partition(".")
+    sentence = BESIDE[key] if key in BESIDE else sentences(stage)[name]
     assert set(sentence) == set(LANGUAGES)
     assert _blanks(sentence["en"]) == _blanks(sentence["zh_TW"])
     assert sentence["en"].strip()
@@ -52,17 +64,35 @@ def test_a_sentence_has_both_languages_with_the_same_blanks(key: str) -> None:
 
 def test_every_sentence_is_said_somewhere() -> None:
     written, patterns = _used()
-    unsaid = [key for key in KEYS if key not in written and not any(p.fullmatch(key) for p in patterns)]
+    figures = [key for key in BESIDE if key.startswith("figures.")]
+    unsaid = [key for key in KEYS + figures if key not in written and not any(p.fullmatch(key) for p in patterns)]
+    assert figures
     assert unsaid == []
+
+
+def test_every_sentence_beside_a_set_or_plant_is_about_it_or_a_column_of_it() -> None:
+    asked = {
+        f"{kind.kind}.{family}{name}"
+        for kind in (sets, plants)
+        for _, part in kind
+        for family, name in [
+            (part.name, ""),
+            (part.name, ".about"),
+            *((getattr(part, "family", None) or part.name, f".{c.text or c.name}") for c in part.columns),
+        ]
+    }
+    assert {key for key in BESIDE if not key.startswith("figures.")} == asked
 
 
 def test_every_key_that_is_raised_or_said_has_a_sentence() -> None:
     called = re.compile(
-        r"(?:say|Error|Undefined|Unusable|Choice|Note|Finding)\(\s*(?:\w+,\s*)?\"([a-z_]+\.[a-zA-Z0-9_]+)\""
+        r"(?:say|Error|Undefined|Unusable|Decision|Note|Finding)\(\s*(?:\w+,\s*)?\"([a-z_]+(?:\.[a-zA-Z0-9_]+)+)\""
     )
-    asked = {key for path in SOURCE.rglob("*.py") for key in called.findall(path.read_text("utf-8"))}
+    files = [path for path in SOURCE.rglob("*.py") if path.name != "registry.py"]  # whose example is no part
+    asked = {key for path in files for key in called.findall(path.read_text("utf-8"))}
     assert len(asked) > 100
-    assert {key for key in asked if key.split(".")[0] in stages() and key not in KEYS} == set()
+    known = {*KEYS, *BESIDE}
+    assert {key for key in asked if key.split(".")[0] in [*stages(), "figures"] and key not in known} == set()
 
 
 def test_language_is_chosen_for_a_block_only() -> None:

@@ -12,6 +12,9 @@ one decorated object in one file of the kind's package; entries of other distrib
     tasks.title("level")          # "level", or "液位" where Chinese is spoken
     say("tasks.level.remark")     # as every key of the catalogue; errors and decisions take it, too
 
+Where many sentences would bury the code, they stand in a TOML file beside it (``beside=__file__``): a table for each
+sentence, ``[name.title]`` or ``[name.sentence]``, both languages side by side.
+
 Nothing is imported until a name or the list of names is asked for.
 """
 
@@ -19,9 +22,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from backmix.errors import PlanError
@@ -44,21 +50,28 @@ class Registry(Generic[T]):
         self._filled = False
 
     def register(
-        self, name: str, *, title: Sentence | None = None, sentences: Mapping[str, Sentence] | None = None
+        self,
+        name: str,
+        *,
+        title: Sentence | None = None,
+        sentences: Mapping[str, Sentence] | None = None,
+        beside: str | None = None,
     ) -> Callable[[T], T]:
         """Decorator that registers an object as ``name``; ValueError when the name is taken.
 
         title: its name for people, in every language
         sentences: further sentences of its own, said by ``<kind>.<name>.<sentence>``
+        beside: the module that registers it (``__file__``), when its sentences stand in a TOML file of that name
         """
 
         def file(entry: T) -> T:
             if name in self._parts:
                 raise ValueError(f"two {self.kind} are named {name!r}")
-            if title is not None:
-                declare(f"{self.kind}.{name}", title)
-            for key, sentence in (sentences or {}).items():
-                declare(f"{self.kind}.{name}.{key}", sentence)
+            given = {"title": title, **(sentences or {})} if title is not None else sentences or {}
+            beside_it = {} if beside is None else sentences_beside(beside)
+            for part, spoken in [*beside_it.items(), (name, given)]:
+                for key, sentence in spoken.items():
+                    declare(f"{self.kind}.{part}" if key == "title" else f"{self.kind}.{part}.{key}", sentence)
             self._parts[name] = entry
             return entry
 
@@ -114,3 +127,9 @@ class Registry(Generic[T]):
             part = point.load()
             if point.name not in self._parts:  # its own decorator may have filed it while it was loaded
                 self.register(point.name)(part)
+
+
+@cache
+def sentences_beside(module: str) -> Mapping[str, Mapping[str, Sentence]]:
+    """The sentences in the TOML file beside a module: part -> sentence ("title" among them) -> language -> text."""
+    return tomllib.loads(Path(module).with_suffix(".toml").read_text("utf-8"))

@@ -90,6 +90,7 @@ class Level(Regression):
 
 
 TITLE: Sentence = {"en": "tank level", "zh_TW": "槽液位"}
+MEDIAN: Sentence = {"en": "median error", "zh_TW": "誤差中位數"}
 TAUGHT: Sentence = {"en": "taught by {windows} windows", "zh_TW": "以 {windows} 個視窗訓練"}
 
 
@@ -145,8 +146,6 @@ def fit_median(trial: Trial) -> Fitted:
 class Bounded(SimpleRnn):
     """A plain cell under another name."""
 
-    title = "Bounded"
-
     @staticmethod
     def layer(units: int, settings: LayerSettings) -> Any:
         return use_engine().layers.SimpleRNN(**common(units, settings))
@@ -164,9 +163,9 @@ def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
 ) -> None:
     """From the plan to the report and the bundle, in both languages, without a line elsewhere."""
     tasks.register("level", title=TITLE, sentences={"taught": TAUGHT})(Level)
-    metric("median_error", better="lower", unit="target", kind="regression")(median_error)
+    metric("median_error", title=MEDIAN, better="lower", unit="target", kind="regression")(median_error)
     simple_model("median", "regression")(fit_median)
-    cells.register("bounded")(Bounded)
+    cells.register("bounded", title={"en": "bounded cell", "zh_TW": "有界單元"})(Bounded)
 
     plan = small_plan(task={"kind": "level"}, model={"cell": "bounded"}, evaluation={"baselines": None})
     assert Plan.parse(plan.to_toml()) == plan
@@ -175,9 +174,12 @@ def test_a_task_a_metric_a_baseline_and_a_cell_go_through_everything(
     assert run.summary["network"] == "bounded"
     assert {"median", "mean", "bounded"} == {row["model"] for row in run.summary["scores"]}
     assert run.summary["judgement"]["metric"] == "median_error"
-    for lang, called, taught in (("en", "tank level", "taught by"), ("zh_TW", "槽液位", "個視窗訓練")):
+    for lang, *spoken in (
+        ("en", "tank level", "taught by", "median error", "bounded cell"),
+        ("zh_TW", "槽液位", "個視窗訓練", "誤差中位數", "有界單元"),
+    ):
         page = (run.folder / f"report.{lang}.html").read_text("utf-8")
-        assert all(word in page for word in (called, taught, "median_error", "median", "bounded"))
+        assert [word for word in (*spoken, "median") if word not in page] == []
         assert run_command("--lang", lang, "show", str(run.bundle_path)) == 0
     again = Bundle.load(run.bundle_path)
     assert isinstance(again.preprocessing.task, Level)

@@ -34,7 +34,7 @@ from backmix.serving.runtime import Runtime
 from backmix.simple import simple_models
 from backmix.tasks import Outcome, tasks
 from backmix.tasks.fault_diagnosis import UNKNOWN
-from backmix.text import LANGUAGES, declared, say
+from backmix.text import LANGUAGES, declared
 from backmix.training.prepared import Prepared
 from backmix.workflow import fit
 from small import small_plan, small_table
@@ -101,19 +101,19 @@ def test_names_are_words_of_a_plan(kind: Registry[Any]) -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_what_people_see_has_a_name_in_both_languages(lang: Any) -> None:
     """No part of our own stands in a report or a list under its bare key."""
+    titled: tuple[Registry[Any], ...] = (sets, plants, cells, tasks, metrics, figures)
+    for kind in titled:
+        for name in kind.names():
+            assert declared()[f"{kind.kind}.{name}"][lang], f"{kind.kind} {name}"
     for name, part in (*sets, *plants):
-        assert part.title[lang] not in ("", name)
+        assert part.title[lang] == (sets if name in sets else plants).title(name, lang)
         assert part.about[lang]
-    for name in metrics.names():
-        assert say(f"evaluation.metric_{name}", lang)
     for name in (*simple_models.names(), *cells.names(), "network"):
         assert model_title(name, lang) != name
-    for name in tasks.names():
-        assert declared()[f"tasks.{name}"][lang] == tasks.title(name, lang)
 
 
 def test_what_a_part_declares_has_the_same_blanks_in_both_languages() -> None:
-    assert len(tasks.names()) <= len(declared())
+    assert sum(len(kind.names()) for kind in KINDS) <= len(declared())
     for key, sentence in declared().items():
         blanks = {
             lang: {field for _, field, _, _ in string.Formatter().parse(sentence[lang]) if field} for lang in LANGUAGES
@@ -210,7 +210,6 @@ def test_a_cell_is_one_layer_with_the_weights_it_declares(name: str) -> None:
     assert layer.name == "mine"
     assert {variable_name(v).removeprefix("mine/"): tuple(v.shape) for v in layer.weights} == cell.weights(4, 5)
     assert layer.count_params() == cell.parameters(4, 5)
-    assert cell.title
     assert cell.source
     assert cell.states[0] == "h"
     if cell.gates:

@@ -67,7 +67,8 @@ def test_a_source(tmp_path: Path) -> None:
 
 def test_a_data_set() -> None:
     register("A data set")
-    assert sets.get("pump").title == {"en": "pump", "zh_TW": "pump"}
+    assert sets.get("pump").title == {"en": "pump bearing", "zh_TW": "泵軸承"}
+    assert sets.get("pump").tags[2].description == "bearing temperature"
     laws.test_every_set_and_plant_serves_a_task_that_exists()
 
 

@@ -156,7 +156,7 @@ def test_a_class_that_is_never_predicted_has_no_precision(class_report: Maker) -
 
 def test_many_classes_are_put_together(class_report: Maker) -> None:
     data = class_report(names=tuple(f"class {k}" for k in range(60)), windows=600)
-    assert say("report.other_classes") in drawn(data, "confusion").svg
+    assert say("figures.confusion.other_classes") in drawn(data, "confusion").svg
     assert len(drawn(data, "confusion").svg) < 300_000
 
 

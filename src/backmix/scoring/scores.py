@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.models.cells import cells
 from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
 from backmix.scoring.metrics import Metric, Undefined, metrics
 from backmix.scoring.predictions import Sample, read_sample
@@ -125,8 +126,8 @@ def unit_title(unit: str) -> str:
 
 
 def model_title(name: str, lang: Language | None = None) -> str:
-    """The name of a model for people: of a baseline in their language, else the name itself."""
-    return title_of(f"evaluation.model_{name}", lang, otherwise=name)
+    """The name of a model for people: of a cell or a baseline in their language, else the name itself."""
+    return cells.title(name, lang) if name in cells else title_of(f"evaluation.model_{name}", lang, otherwise=name)
 
 
 def score_table(

@@ -9,8 +9,8 @@ so that neither can be forgotten:
     en = "{where} is empty. Export the table again with its header row."
     zh_TW = "{where} 是空檔。請連同標題列重新匯出。"
 
-A registered part declares its sentences where it is registered (see `registry`); their keys begin with its kind and
-name (``tasks.level``, ``tasks.level.remark``).
+A registered part declares its sentences where it is registered, or in a file beside it (see `registry`); their keys
+begin with its kind and name (``tasks.level``, ``tasks.level.remark``).
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def say(key: str, lang: Language | None = None, /, **values: Any) -> str:
 def title_of(key: str, lang: Language | None = None, /, *, otherwise: str) -> str:
     """The sentence of ``key``; ``otherwise`` for a part that brings none.
 
-    >>> title_of("sets.cstr", "en", otherwise="cstr"), title_of("sets.mine", otherwise="mine")
-    ('Stirred tank reactor with slow analyser (simulated)', 'mine')
+    >>> title_of("app.interrupted", "en", otherwise=""), title_of("sets.mine", otherwise="mine")
+    ('interrupted', 'mine')
     """
     return otherwise if _sentence(key) is None else say(key, lang)
 

@@ -5,7 +5,7 @@ Out: a table as a historian would hold it (noisy, rounded, sometimes frozen or m
 This module keeps the registry `plants` and runs them with `simulate`. The balances are solved by a stiff
 integrator; one seed gives one table, bit for bit.
 
-To add a plant, add one file here that registers a `Plant`, and its sentences to ``text/sets.toml``.
+To add a plant, add one file here that registers a `Plant`, and its sentences beside it (``NAME.toml``).
 """
 
 from __future__ import annotations

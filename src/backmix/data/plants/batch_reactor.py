@@ -256,4 +256,4 @@ def _plans(seed: int, settings: BatchReactorSettings) -> Plans:
     }
 
 
-plants.register("batch_reactor")(Plant("batch_reactor", BatchReactorSettings, COLUMNS, _plans, _run))
+plants.register("batch_reactor", beside=__file__)(Plant("batch_reactor", BatchReactorSettings, COLUMNS, _plans, _run))

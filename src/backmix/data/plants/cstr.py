@@ -321,4 +321,4 @@ def _plans(seed: int, settings: CstrSettings) -> Plans:
     }
 
 
-plants.register("cstr")(Plant("cstr", CstrSettings, COLUMNS, _plans, _run))
+plants.register("cstr", beside=__file__)(Plant("cstr", CstrSettings, COLUMNS, _plans, _run))

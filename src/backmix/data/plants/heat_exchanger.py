@@ -268,4 +268,6 @@ def _plans(seed: int, settings: HeatExchangerSettings) -> Plans:
     }
 
 
-plants.register("heat_exchanger")(Plant("heat_exchanger", HeatExchangerSettings, COLUMNS, _plans, _run))
+plants.register("heat_exchanger", beside=__file__)(
+    Plant("heat_exchanger", HeatExchangerSettings, COLUMNS, _plans, _run)
+)

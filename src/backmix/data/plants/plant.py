@@ -46,6 +46,7 @@ class Plant(Described):
     run: (seed, settings) -> simulation
     """
 
+    kind = "plants"
     name: str
     settings: type[Any]
     columns: tuple[Column, ...]
@@ -60,7 +61,7 @@ class Plant(Described):
     @property
     def tags(self) -> tuple[Tag, ...]:
         """The columns as tags, described in the language of the moment."""
-        return tags(self.name, self.columns)
+        return tags(self.name, self.columns, kind=self.kind)
 
 
 def bounded(default: float, low: float, high: float) -> Any:
@@ -84,4 +85,4 @@ def settle(plant: Plant, wanted: Mapping[str, float]) -> Any:
 
 def table_of(plant: str, columns: tuple[Column, ...], values: NDArray[np.float64], **axes: Any) -> Table:
     """The table of a run: columns as tags, the plant's name as source."""
-    return Table(values, tags(plant, columns), source=plant, **axes)
+    return Table(values, tags(plant, columns, kind=Plant.kind), source=plant, **axes)

@@ -6,7 +6,7 @@ Out: a table with units and roles, cut as a published protocol says.
 This module keeps the registry `sets` and the three things one does with it: `load` a set as a table, `fetch` its
 files, ask whether it is `available` without a download. Nothing of the data is part of this package.
 
-To add a set, add one file here that registers a `DataSet`, and its sentences to ``text/sets.toml``.
+To add a set, add one file here that registers a `DataSet`, and its sentences beside it (``NAME.toml``).
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def _plan(target: str) -> dict[str, Any]:
     return {**common, "task": {"kind": kind, "target": target}, "windows": {"lookback": "batch"}}
 
 
-sets.register("batch_dryer")(
+sets.register("batch_dryer", beside=__file__)(
     DataSet(
         name="batch_dryer",
         columns=COLUMNS,

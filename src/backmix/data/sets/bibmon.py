@@ -32,7 +32,7 @@ def _read(paths: Paths, protocol: str | None) -> Table:
     )
 
 
-sets.register("bibmon")(
+sets.register("bibmon", beside=__file__)(
     DataSet(
         name="bibmon",
         columns=COLUMNS,

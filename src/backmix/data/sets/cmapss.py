@@ -155,4 +155,4 @@ def _set(part: str) -> DataSet:
 
 
 for _part in ("FD001", "FD003"):
-    sets.register(f"cmapss_{_part.lower()}")(_set(_part))
+    sets.register(f"cmapss_{_part.lower()}", beside=__file__)(_set(_part))

@@ -89,7 +89,7 @@ def _register(name: str, columns: tuple[Column, ...], read: Reader, published: t
         read=read,
         **others,
     )
-    sets.register(entry.name)(entry)
+    sets.register(entry.name, beside=__file__)(entry)
 
 
 _register(

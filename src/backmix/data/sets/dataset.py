@@ -10,7 +10,7 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -48,7 +48,7 @@ class DataFile:
 class Column:
     """One column of a set.
 
-    text: the last part of its catalogue key ``<family>_<text>``; None takes the column's name
+    text: the last part of the key of its description, ``<kind>.<family>.<text>``; None takes the column's name
     """
 
     name: str
@@ -59,19 +59,20 @@ class Column:
 
 
 class Described:
-    """What has a title and a paragraph about it in the catalogue ``sets``, by its name."""
+    """What is registered with a title and a paragraph about it, by its name; kind: of its registry."""
 
+    kind: ClassVar[str] = "sets"
     name: str
 
     @property
     def title(self) -> dict[Language, str]:
         """Its name for people, by language."""
-        return {lang: title_of(f"sets.{self.name}", lang, otherwise=self.name) for lang in LANGUAGES}
+        return {lang: title_of(f"{self.kind}.{self.name}", lang, otherwise=self.name) for lang in LANGUAGES}
 
     @property
     def about(self) -> dict[Language, str]:
         """What it is and what to beware of, one paragraph by language."""
-        return {lang: title_of(f"sets.{self.name}_about", lang, otherwise="") for lang in LANGUAGES}
+        return {lang: title_of(f"{self.kind}.{self.name}.about", lang, otherwise="") for lang in LANGUAGES}
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,15 @@ def raw(repository: str, commit: str, path: str) -> str:
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{quote(path)}"
 
 
-def tags(family: str, columns: Sequence[Column]) -> tuple[Tag, ...]:
-    """Columns as tags, described in the language of the moment."""
+def tags(family: str, columns: Sequence[Column], *, kind: str = "sets") -> tuple[Tag, ...]:
+    """Columns as tags, described in the language of the moment by the sentences of a family of sets or plants."""
     return tuple(
         Tag(
             c.name,
             unit=c.unit,
             role=c.role,
             categories=c.categories,
-            description=title_of(f"sets.{family}_{c.text or c.name}", otherwise=""),
+            description=title_of(f"{kind}.{family}.{c.text or c.name}", otherwise=""),
         )
         for c in columns
     )

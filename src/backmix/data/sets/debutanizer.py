@@ -61,7 +61,7 @@ def _plan(protocol: str) -> dict[str, Any]:
     }
 
 
-sets.register("debutanizer")(
+sets.register("debutanizer", beside=__file__)(
     DataSet(
         name="debutanizer",
         files=(_FILE,),

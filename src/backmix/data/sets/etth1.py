@@ -22,7 +22,7 @@ def _read(paths: Paths, protocol: str | None) -> Table:
     return Table(cells.astype(np.float64), tags("etth1", COLUMNS), time=times, source="etth1")
 
 
-sets.register("etth1")(
+sets.register("etth1", beside=__file__)(
     DataSet(
         name="etth1",
         columns=COLUMNS,

@@ -186,7 +186,7 @@ COLUMNS = (
     Column("fault", role="target", categories=tuple(map(_name, range(22)))),
 )
 
-sets.register("tennessee_eastman")(
+sets.register("tennessee_eastman", beside=__file__)(
     DataSet(
         name="tennessee_eastman",
         files=_FILES,

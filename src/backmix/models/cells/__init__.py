@@ -77,7 +77,6 @@ class StepSettings:
 class Cell(ABC):
     """One kind of recurrent cell; a file registers one subclass and never makes an instance.
 
-    title: what people read
     states: what is carried from step to step, by letter; "h", the output, comes first
     gates: what `backmix.models.reference` reports of every step, in the order of Keras's kernel; () for none
     kept: numbers per unit and step that training keeps for the way back and works with, on the
@@ -87,7 +86,6 @@ class Cell(ABC):
     source: where the equation is from
     """
 
-    title: ClassVar[str]
     states: ClassVar[tuple[str, ...]]
     gates: ClassVar[tuple[str, ...]] = ()
     kept: ClassVar[int]

@@ -19,7 +19,7 @@ CONVENTION = "h = z*h + (1-z)*candidate"
 """What z means here and in Keras, for the captions of figures."""
 
 
-@cells.register("gru")
+@cells.register("gru", title={"en": "GRU", "zh_TW": "GRU"})
 class Gru(Cell):
     """h_t = z_t * h_{t-1} + (1 - z_t) * candidate_t; kernel order z r candidate.
 
@@ -27,7 +27,6 @@ class Gru(Cell):
     product and there are two biases; without it, the state before the product, and one bias.
     """
 
-    title = "GRU"
     states = ("h",)
     gates = ("z", "r", "candidate")
     kept = 8

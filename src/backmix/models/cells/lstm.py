@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from backmix.models.cells import Arrays, Cell, LayerSettings, StepSettings, cells, common
 
 
-@cells.register("lstm")
+@cells.register("lstm", title={"en": "LSTM", "zh_TW": "LSTM"})
 class Lstm(Cell):
     """c_t = f_t * c_{t-1} + i_t * tanh(...), h_t = o_t * tanh(c_t); kernel order i f c o."""
 
-    title = "LSTM"
     states = ("h", "c")
     gates = ("i", "f", "candidate", "o")
     kept = 8

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from backmix.models.cells import Arrays, Cell, LayerSettings, StepSettings, cells, common
 
 
-@cells.register("simple_rnn")
+@cells.register("simple_rnn", title={"en": "SimpleRNN", "zh_TW": "SimpleRNN"})
 class SimpleRnn(Cell):
     """h_t = tanh(x_t W + h_{t-1} U + b)."""
 
-    title = "SimpleRNN"
     states = ("h",)
     gates = ("candidate",)
     kept = 3

@@ -6,7 +6,7 @@ Out: a `Figure`, an SVG drawing of its own, or None when the report has nothing 
 This module holds the registry of figures. No plotting library is used: the text stays text in the reader's fonts,
 the colours follow the page into dark mode and onto paper, and no identifier occurs twice on a page.
 
-    @figures.register("parity")
+    @figures.register("parity", beside=__file__)  # its sentences stand in parity.toml
     def draw(data: ReportData, width: int) -> Figure | None: ...
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backmix.registry import Registry
-from backmix.text import Language, language, say
+from backmix.text import Language, say
 
 if TYPE_CHECKING:
     from backmix.report.data import ReportData
@@ -32,23 +32,20 @@ NARROW = 400
 class Figure:
     """One drawing: a complete ``<svg>`` element and the sentence below it.
 
-    ``caption_key`` is a key of the catalogue, or the sentence itself in every language, as a figure of another
-    distribution has it; ``values`` fill its blanks.
+    ``caption_key`` is the key of that sentence (``figures.parity.caption``); ``values`` fill its blanks.
 
     ``wide`` says that the drawing gains from the width of the page; it is then drawn twice, for
     the page and for a phone.
     """
 
     svg: str
-    caption_key: str | Mapping[Language, str]
+    caption_key: str
     values: Mapping[str, Any] = field(default_factory=dict)
     wide: bool = False
 
     def caption(self, lang: Language | None = None) -> str:
         """The sentence below the drawing."""
-        if isinstance(self.caption_key, str):
-            return say(self.caption_key, lang, **self.values)
-        return self.caption_key[lang or language()].format(**self.values)
+        return say(self.caption_key, lang, **self.values)
 
 
 Draw = Callable[["ReportData", int], Figure | None]

@@ -25,7 +25,7 @@ LEAST, MOST = 1e-3, 1e6
 """Scores outside of these, in units of the threshold, are drawn at the edge."""
 
 
-@figures.register("anomaly_score")
+@figures.register("anomaly_score", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Score, threshold and true faults of the test part."""
     scores = alarm_scores(data)
@@ -41,10 +41,10 @@ def draw(data: ReportData, width: int) -> Figure | None:
     kept = thin(height, min(MOST_POINTS, int(2.2 * axes.width)))
     lifted = np.diff(np.cumsum(run.breaks)[kept], prepend=0) > 0
     limit = float(axes.y(0.0))
-    entries = [("network", say("anomaly.figure_score")), ("best", say("anomaly.figure_threshold"))]
-    entries += [("lane-truth", say("anomaly.figure_fault"))] if scores.fault.any() else []
+    entries = [("network", say("figures.anomaly_score.score")), ("best", say("figures.anomaly_score.threshold"))]
+    entries += [("lane-truth", say("figures.anomaly_score.fault"))] if scores.fault.any() else []
     parts = [
-        text(0, 14, say("anomaly.figure_title"), "head"),
+        text(0, 14, say("figures.anomaly_score"), "head"),
         legend(LEFT if width > NARROW else 0, 42, entries),
         *(_shade(axes, scores, first, last) for first, last in stretches(scores.fault, run.breaks)),
         axes.rows(marks),
@@ -53,7 +53,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         trace(axes.x(run.x[kept]), axes.y(height[kept]), "network", breaks=lifted),
         text(axes.right, axes.bottom + 34, run.axis, "note", anchor="end"),
     ]
-    svg = figure(width, axes.bottom + 44, say("anomaly.figure_title"), *parts)
+    svg = figure(width, axes.bottom + 44, say("figures.anomaly_score"), *parts)
     return Figure(svg, *_caption(data, scores), wide=True)
 
 
@@ -79,5 +79,5 @@ def _caption(data: ReportData, scores: AlarmScores) -> tuple[str, dict[str, str]
         and row.value is not None
     ]
     if not rows:
-        return "anomaly.figure_caption_unlabelled", values
-    return "anomaly.figure_caption", values | {"reached": rows[0].text()}
+        return "figures.anomaly_score.caption_unlabelled", values
+    return "figures.anomaly_score.caption", values | {"reached": rows[0].text()}

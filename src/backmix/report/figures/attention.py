@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LEFT = 62.0
 
 
-@figures.register("attention")
+@figures.register("attention", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Mean attention weight by age, with the band in which 80 % of the windows lie."""
     insight = data.insight
@@ -35,8 +35,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
     kept = thin(weights.weight, int(axes.width))
     x = axes.x(np.asarray(kept, np.float64) + 0.5)
     parts = [
-        text(0, 14, say("insight.attention_title"), "head", width=width - 4),
-        text(0, 38, say("insight.attention_axis"), "note"),
+        text(0, 14, say("figures.attention"), "head", width=width - 4),
+        text(0, 38, say("figures.attention.axis"), "note"),
         axes.rows(round_ticks(*ends, 5)),
         axes.columns(age_ticks(insight, axes), grid=False),
         area(x, axes.y(weights.low[kept]), axes.y(weights.high[kept]), "band"),
@@ -44,7 +44,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         text(axes.right, axes.bottom + 34, axis_of(insight), "note", anchor="end"),
     ]
     return Figure(
-        figure(width, axes.bottom + 44, say("insight.attention_title"), *parts),
-        "insight.attention_caption",
+        figure(width, axes.bottom + 44, say("figures.attention"), *parts),
+        "figures.attention.caption",
         {"windows": f"{weights.windows:,}"},
     )

@@ -28,7 +28,7 @@ FAINT = 0.01
 UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
-@figures.register("attribution")
+@figures.register("attribution", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Mean size of the attribution of every tag (rows, the strongest first) at every age (columns)."""
     insight = data.insight
@@ -44,7 +44,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     left = min(max(span(attribution.features[f]) for f in order) + 16, width * 0.3)
     # the oldest row on the left, as on every axis of time
     axes = Axes(left, 28, width - left - 12, ROW * len(order), (float(lumps[-1]), 0.0), (0.0, 1.0))
-    title = say("insight.attribution_title", unit=unit_of(insight))
+    title = say("figures.attribution", unit=unit_of(insight))
     parts = [text(0, 14, title, "head", width=width - 4)]
     for row, feature in enumerate(order):
         name, y = attribution.features[feature], axes.top + ROW * row
@@ -52,7 +52,12 @@ def draw(data: ReportData, width: int) -> Figure | None:
         for column, value in enumerate(heat[:, row].tolist()):
             a, b = float(axes.x(float(lumps[column + 1]))), float(axes.x(float(lumps[column])))
             kind = "age" if value > FAINT * most else "heat-empty"
-            tip = say("insight.cell", tag=brief(name), age=_age(insight, lumps, column), value=amount(value, insight))
+            tip = say(
+                "figures.attribution.cell",
+                tag=brief(name),
+                age=_age(insight, lumps, column),
+                value=amount(value, insight),
+            )
             parts.append(
                 box(
                     a + 0.5,
@@ -67,13 +72,13 @@ def draw(data: ReportData, width: int) -> Figure | None:
     parts.append(axes.columns(age_ticks(insight, axes), grid=False))
     parts.append(text(axes.right, axes.bottom + 34, axis_of(insight), "note", anchor="end"))
     wide = int(lumps[1] - lumps[0])
-    lumped = say("insight.lumped", rows=span_of(wide, insight.step)) if wide > 1 else ""
+    lumped = say("figures.attribution.lumped", rows=span_of(wide, insight.step)) if wide > 1 else ""
     hidden = len(attribution.features) - len(order)
     if hidden:
-        lumped += " " + say("insight.more_tags", count=hidden)
+        lumped += " " + say("figures.attribution.more_tags", count=hidden)
     return Figure(
         figure(width, axes.bottom + 44, title, *parts),
-        "insight.attribution_caption",
+        "figures.attribution.caption",
         {
             "moved": amount(attribution.moved, insight),
             "gap": amount(attribution.gap, insight),
@@ -117,7 +122,7 @@ def age_ticks(insight: Insight, axes: Axes) -> list[Tick]:
 
 def axis_of(insight: Insight) -> str:
     """The title of an axis of ages."""
-    return say("insight.axis_age_rows" if insight.step is None else "insight.axis_age")
+    return say("figures.attribution.axis_rows" if insight.step is None else "figures.attribution.axis_age")
 
 
 def _unit(insight: Insight) -> tuple[str, float]:
@@ -134,4 +139,4 @@ def _age(insight: Insight, lumps: NDArray[np.int64], column: int) -> str:
     young, old = int(lumps[column]) + first, int(lumps[column + 1]) - 1 + first
     if young == old:
         return span_of(young, insight.step)
-    return say("insight.age_range", young=span_of(young, insight.step), old=span_of(old, insight.step))
+    return say("figures.attribution.age_range", young=span_of(young, insight.step), old=span_of(old, insight.step))

@@ -21,7 +21,7 @@ MOST_TAGS = 24
 ROW = 20.0
 
 
-@figures.register("audit")
+@figures.register("audit", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """The share missing along the table for the tags that miss the most; None when nothing is missing."""
     if data.audit is None:
@@ -31,7 +31,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         return None
     shown = sorted(holed, key=lambda tag: -sum(tag.missing_strip))[:MOST_TAGS]
     left = min(max(span(tag.name) for tag in shown) + 16, width * 0.3)
-    parts = [text(0, 14, say("report.audit_title"), "head")]
+    parts = [text(0, 14, say("figures.audit"), "head")]
     parts += [_strip(tag, left, 30 + ROW * n, width - left - 12) for n, tag in enumerate(shown)]
     bottom = 30 + ROW * len(shown)
     parts += [
@@ -39,8 +39,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
         text(width - 12, bottom + 14, data.audit.last, "tick", anchor="end"),
     ]
     return Figure(
-        figure(width, bottom + 22, say("report.audit_title"), *parts),
-        "report.audit_figure_caption",
+        figure(width, bottom + 22, say("figures.audit"), *parts),
+        "figures.audit.caption",
         {"shown": len(shown), "holed": len(holed), "count": len(data.audit.tags)},
         wide=True,
     )

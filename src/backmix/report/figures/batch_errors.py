@@ -31,7 +31,7 @@ FEWEST = 3
 """A bin of fewer windows is not drawn."""
 
 
-@figures.register("error_by_left")
+@figures.register("error_by_left", beside=__file__)
 def draw_left(data: ReportData, width: int) -> Figure | None:
     """Median error and the middle 80 % by what is really left, the end on the right."""
     frame = running(data)
@@ -49,7 +49,7 @@ def draw_left(data: ReportData, width: int) -> Figure | None:
     )
     x = axes.x(middles)
     unit = bracket(tag.unit)
-    title = say("course.left_title")
+    title = say("figures.error_by_left")
     parts = [
         *_frame(axes, width, f"{title} · {tag.label}", tag),
         area(x, axes.y(errors[:, 0]), axes.y(errors[:, 2]), "band"),
@@ -60,10 +60,10 @@ def draw_left(data: ReportData, width: int) -> Figure | None:
         trace(x, axes.y(errors[:, 1]), "network"),
         text(axes.right, axes.bottom + 34, say("course.axis_left", unit=unit), "note", anchor="end"),
     ]
-    return Figure(figure(width, axes.bottom + 44, title, *parts), "course.left_caption")
+    return Figure(figure(width, axes.bottom + 44, title, *parts), "figures.error_by_left.caption")
 
 
-@figures.register("error_by_share")
+@figures.register("error_by_share", beside=__file__)
 def draw_share(data: ReportData, width: int) -> Figure | None:
     """Mean absolute error of the network and of a baseline by the part of the batch that has passed."""
     frame = running(data)
@@ -80,7 +80,7 @@ def draw_share(data: ReportData, width: int) -> Figure | None:
         error = np.abs(mine["prediction"].to_numpy(float) - mine["truth"].to_numpy(float))
         curves.append((kind, *binned(mine["share"].to_numpy(float), error, (0.0, 1.0), mean=True)))
     axes = Axes(LEFT, TOP, width - LEFT - 12, 190.0, (0.0, 100.0), spread(*(y[:, 0] for _, _, y in curves), floor=0.0))
-    title = say("course.share_title")
+    title = say("figures.error_by_share")
     names = [model_title("network"), *([model_title(other)] if len(lines) > 1 and other else [])]
     parts = [
         *_frame(axes, width, f"{title} · {tag.label}", tag, unit_left=False),
@@ -88,9 +88,9 @@ def draw_share(data: ReportData, width: int) -> Figure | None:
         legend(0, 36, [(_KINDS[kind], name) for (kind, *_), name in zip(curves, names, strict=True)]),
     ]
     parts += [trace(axes.x(100 * middles), axes.y(y[:, 0]), _KINDS[kind]) for kind, middles, y in reversed(curves)]
-    parts.append(text(axes.right, axes.bottom + 34, say("course.axis_share"), "note", anchor="end"))
+    parts.append(text(axes.right, axes.bottom + 34, say("figures.error_by_share.axis"), "note", anchor="end"))
     values = {"network": data.network.upper(), "baseline": model_title(other) if other else ""}
-    key = "course.share_caption" if len(lines) > 1 else "course.share_caption_alone"
+    key = "figures.error_by_share.caption" if len(lines) > 1 else "figures.error_by_share.caption_alone"
     return Figure(figure(width, axes.bottom + 44, title, *parts), key, values)
 
 

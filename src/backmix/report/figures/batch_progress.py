@@ -48,7 +48,7 @@ def running(data: ReportData, *, model: str | None = None) -> pd.DataFrame | Non
     return mine if len(mine) else None
 
 
-@figures.register("life_progress")
+@figures.register("life_progress", beside=__file__)
 def draw_life(data: ReportData, width: int) -> Figure | None:
     """The life left and the life predicted of some test units."""
 
@@ -58,7 +58,7 @@ def draw_life(data: ReportData, width: int) -> Figure | None:
     return _panels(data, width, "life", life)
 
 
-@figures.register("end_progress")
+@figures.register("end_progress", beside=__file__)
 def draw_end(data: ReportData, width: int) -> Figure | None:
     """The end predicted and the real end of some test batches."""
 
@@ -69,7 +69,7 @@ def draw_end(data: ReportData, width: int) -> Figure | None:
     return _panels(data, width, "end", end)
 
 
-@figures.register("quality_progress")
+@figures.register("quality_progress", beside=__file__)
 def draw_quality(data: ReportData, width: int) -> Figure | None:
     """The final quality predicted while some test batches run, and what the laboratory found."""
 
@@ -99,12 +99,12 @@ def _panels(data: ReportData, width: int, kind: str, values: Values) -> Figure |
     )
     across = 1 if width <= NARROW else min(3, len(drawn))
     wide = (width - across * LEFT - 8) / across
-    title = say(f"course.{kind}_title")
+    title = say(f"figures.{kind}_progress")
     unit = bracket(tag.unit)
     lead = (
         say("course.axis_left", unit=unit)
         if kind == "life"
-        else (say("course.axis_end", unit=unit) if kind == "end" else tag.label)
+        else (say("figures.end_progress.axis", unit=unit) if kind == "end" else tag.label)
     )
     parts = [
         text(0, 14, f"{title} · {tag.label}", "head", width=width - 4),
@@ -120,7 +120,7 @@ def _panels(data: ReportData, width: int, kind: str, values: Values) -> Figure |
     bottom = top + rows * (TALL + BETWEEN + 30) + 8
     parts.append(text(width - 12, bottom, _axis(frame, tag.unit, kind), "note", anchor="end"))
     values_of = {"shown": f"{len(drawn)}", "units": f"{len(names):,}"}
-    return Figure(figure(width, bottom + 10, title, *parts), f"course.{kind}_caption", values_of, wide=True)
+    return Figure(figure(width, bottom + 10, title, *parts), f"figures.{kind}_progress.caption", values_of, wide=True)
 
 
 def _spread_out(names: list[Any]) -> list[Any]:

@@ -23,7 +23,7 @@ MOST_LANES = 30
 LANE = 22.0
 
 
-@figures.register("class_timeline")
+@figures.register("class_timeline", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Actual and predicted class of the test part over time, one lane per class."""
     run = data.classification
@@ -36,7 +36,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     left = min(max(span(name) for name in lanes) + 16, width * 0.3)
     axes = Axes(left, 60, width - left - 12, LANE * len(lanes), run.ends, (0.0, float(len(lanes))))
     parts = [
-        text(0, 14, say("report.class_timeline_title"), "head"),
+        text(0, 14, say("figures.class_timeline"), "head"),
         _key(left),
         axes.columns(run.ticks(axes.width)),
         text(axes.right, axes.bottom + 34, run.axis, "note", anchor="end"),
@@ -50,8 +50,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
         parts.append(_runs(x, run.breaks, called & was, y, "lane-right"))
         parts.append(_runs(x, run.breaks, called & ~was, y, "lane-wrong"))
     return Figure(
-        figure(width, axes.bottom + 44, say("report.class_timeline_title"), *parts),
-        "report.class_timeline_caption",
+        figure(width, axes.bottom + 44, say("figures.class_timeline"), *parts),
+        "figures.class_timeline.caption",
         wide=True,
     )
 
@@ -59,9 +59,9 @@ def draw(data: ReportData, width: int) -> Figure | None:
 def _key(left: float) -> str:
     parts, x = [], left
     for kind, words in (
-        ("lane-truth", "report.lane_truth"),
-        ("lane-right", "report.lane_right"),
-        ("lane-wrong", "report.lane_wrong"),
+        ("lane-truth", "figures.class_timeline.lane_truth"),
+        ("lane-right", "figures.class_timeline.lane_right"),
+        ("lane-wrong", "figures.class_timeline.lane_wrong"),
     ):
         parts.append(f'<path class="{kind}" d="M{num(x)} 36h18"/>')
         parts.append(text(x + 24, 40, say(words)))

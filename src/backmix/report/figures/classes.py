@@ -49,7 +49,7 @@ def class_scores(data: ReportData) -> tuple[ClassScore, ...]:
     )
 
 
-@figures.register("classes")
+@figures.register("classes", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Recall (filled) and precision (ring) of every class on one line, worst recall on top."""
     every = class_scores(data)
@@ -63,7 +63,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     start = max(v for v in STARTS if v == 0 or v <= least - 0.02)
     axes = Axes(left, 60, width - left - 24, ROW * len(rows), (start, 1.0), (0.0, float(len(rows))))
     parts = [
-        text(0, 14, say("report.classes_title"), "head"),
+        text(0, 14, say("figures.classes"), "head"),
         _key(left),
         axes.columns([(v, f"{v:.0%}") for v in (start + k * (1 - start) / 5 for k in range(6))]),
     ]
@@ -80,7 +80,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         if not ends:
             parts.append(text(axes.left + 6, y + 4, say("report.undefined"), "note"))
     return Figure(
-        figure(width, axes.bottom + 26, say("report.classes_title"), *parts), "report.classes_caption", wide=not few
+        figure(width, axes.bottom + 26, say("figures.classes"), *parts), "figures.classes.caption", wide=not few
     )
 
 

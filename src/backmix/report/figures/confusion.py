@@ -24,7 +24,7 @@ MOST_CLASSES = 32
 FEW_CLASSES = 8
 
 
-@figures.register("confusion")
+@figures.register("confusion", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Counts of (actual, predicted) on the test part; the rarest classes of many are put together."""
     run = data.classification
@@ -40,7 +40,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     side = min((width - left - 8) / n, 64.0 if width > NARROW else 56.0)
     tilt = side < max(span(name) for name in names) + 4
     top = 58.0 + (left * 0.75 if tilt else 12)
-    parts = [text(0, 14, say("report.confusion_title"), "head"), text(0, 34, say("report.confusion_axes"), "note")]
+    parts = [text(0, 14, say("figures.confusion"), "head"), text(0, 34, say("figures.confusion.axes"), "note")]
     parts += [
         _column(left + (j + 0.5) * side, top - 8, name, left * 0.9 if tilt else side, tilt)
         for j, name in enumerate(names)
@@ -52,8 +52,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
             parts.append(_cell(left + j * side, top + i * side, side, int(counts[i, j]), int(row), (name, names[j])))
     right = float(np.trace(counts)) / max(float(counts.sum()), 1.0)
     return Figure(
-        figure(width, top + n * side + 6, say("report.confusion_title"), *parts),
-        "report.confusion_caption",
+        figure(width, top + n * side + 6, say("figures.confusion"), *parts),
+        "figures.confusion.caption",
         {"share": f"{right:.1%}", "windows": f"{len(run):,}"},
         wide=wide,
     )
@@ -84,7 +84,7 @@ def _together(names: list[str], counts: NDArray[np.int64]) -> tuple[list[str], N
     group[kept] = np.arange(len(kept))
     small = np.zeros((len(kept) + 1, len(kept) + 1), dtype=np.int64)
     np.add.at(small, (group[:, None], group[None, :]), counts)
-    return [*(names[k] for k in kept), say("report.other_classes")], small
+    return [*(names[k] for k in kept), say("figures.confusion.other_classes")], small
 
 
 def _column(x: float, y: float, name: str, room: float, tilt: bool) -> str:
@@ -107,7 +107,7 @@ def _cell(x: float, y: float, side: float, count: int, row: int, names: tuple[st
         kind,
         opacity=max(0.1, share),
         tip=say(
-            "report.confusion_cell",
+            "figures.confusion.cell",
             truth=brief(names[0]),
             prediction=brief(names[1]),
             count=f"{count:,}",

@@ -24,7 +24,7 @@ LANE = 20.0
 CELLS = 80
 
 
-@figures.register("contributions")
+@figures.register("contributions", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """The shares of tags in the alarms of the test part; None without an alarm."""
     scores = alarm_scores(data)
@@ -35,7 +35,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     left = min(max(span(name) for name in names) + 16, width * 0.3)
     axes = Axes(left, 40, width - left - 12, LANE * len(names), scores.run.ends, (0.0, float(len(names))))
     side = axes.width / cells
-    parts = [text(0, 14, say("anomaly.tags_title"), "head"), axes.columns(scores.run.ticks(axes.width))]
+    parts = [text(0, 14, say("figures.contributions"), "head"), axes.columns(scores.run.ticks(axes.width))]
     for n, name in enumerate(names):
         y = axes.top + LANE * n
         parts.append(text(0, y + LANE / 2 + 4, name, "label", width=left - 12))
@@ -47,15 +47,15 @@ def draw(data: ReportData, width: int) -> Figure | None:
                 LANE - 2,
                 "heat",
                 opacity=max(0.08, float(share)),
-                tip=say("anomaly.tags_cell", tag=name, share=f"{share:.0%}"),
+                tip=say("figures.contributions.cell", tag=name, share=f"{share:.0%}"),
             )
             for cell, share in enumerate(shares[n].tolist())
             if share > 0.005
         ]
     parts.append(text(axes.right, axes.bottom + 34, scores.run.axis, "note", anchor="end"))
     return Figure(
-        figure(width, axes.bottom + 44, say("anomaly.tags_title"), *parts),
-        "anomaly.tags_caption",
+        figure(width, axes.bottom + 44, say("figures.contributions"), *parts),
+        "figures.contributions.caption",
         {"windows": f"{int(scores.alarm.sum()):,}"},
         wide=True,
     )

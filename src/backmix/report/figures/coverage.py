@@ -24,7 +24,7 @@ LEFT = 62.0
 LINES = {"split": "model-0", "adaptive": "network", "sets": "network"}
 
 
-@figures.register("coverage")
+@figures.register("coverage", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """The coverage over the test part, one panel per target."""
     if data.coverage is None:
@@ -36,9 +36,9 @@ def draw(data: ReportData, width: int) -> Figure | None:
         top = bottom if panel else top
     if not any(parts):
         return None
-    key = "intervals.coverage_batches" if data.coverage.by_batch else "intervals.coverage_stretches"
+    key = "figures.coverage.caption_batches" if data.coverage.by_batch else "figures.coverage.caption_stretches"
     return Figure(
-        figure(width, top, say("intervals.coverage_title"), *parts),
+        figure(width, top, say("figures.coverage"), *parts),
         key,
         {"level": f"{data.coverage.settings.level:.0%}"},
         wide=True,
@@ -57,7 +57,7 @@ def _panel(coverage: CoverageResult, target: str, width: int, top: float) -> tup
     axes = Axes(LEFT, top + 58, width - LEFT - 12, 170.0 if width > NARROW else 140.0, (0.5, count + 0.5), (0.0, 102.0))
     level = 100.0 * coverage.settings.level
     parts = [
-        text(0, top + 14, f"{say('intervals.coverage_title')} · {target}", "head", width=width - 4),
+        text(0, top + 14, f"{say('figures.coverage')} · {target}", "head", width=width - 4),
         legend(LEFT, top + 40, [(LINES[method], say(f"intervals.method_{method}")) for method in lines]),
         axes.rows([(value, f"{value:.0f} %") for value in (0.0, 25.0, 50.0, 75.0, 100.0)]),
         axes.columns([(float(n), str(n)) for n in range(1, count + 1, max(1, count // 8))], grid=False),
@@ -70,10 +70,12 @@ def _panel(coverage: CoverageResult, target: str, width: int, top: float) -> tup
             dot(float(a), float(b), 2.4, f"{LINES[method]}-dot", tip=_tip(group.name, group.share, group.windows))
             for a, b, group in zip(x, y, groups, strict=True)
         ]
-    axis = "intervals.axis_batches" if coverage.by_batch else "intervals.axis_stretches"
+    axis = "figures.coverage.axis_batches" if coverage.by_batch else "figures.coverage.axis_stretches"
     parts.append(text(axes.right, axes.bottom + 34, say(axis), "note", anchor="end"))
     return "".join(parts), axes.bottom + 50
 
 
 def _tip(name: str, share: float, windows: int) -> str:
-    return " · ".join(filter(None, [brief(name), f"{share:.0%}", say("intervals.windows", count=f"{windows:,}")]))
+    return " · ".join(
+        filter(None, [brief(name), f"{share:.0%}", say("figures.coverage.windows", count=f"{windows:,}")])
+    )

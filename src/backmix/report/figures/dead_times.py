@@ -24,7 +24,7 @@ MOST_PANELS = 12
 LEFT, TOP, TALL, BETWEEN = 50.0, 44.0, 96.0, 54.0
 
 
-@figures.register("dead_times")
+@figures.register("dead_times", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """A panel per tag; of many tags, those with the most certain estimates."""
     return None if data.dead_times is None else draw_scan(data.dead_times, width)
@@ -40,7 +40,7 @@ def draw_scan(scan: Scan, width: int) -> Figure | None:
     unit, long = _unit(scan)
     across = 1 if width <= NARROW else min(3, len(shown))
     wide = width / across
-    title = say("dead_time.figure_title", target=scan.target)
+    title = say("figures.dead_times", target=scan.target)
     parts = [text(0, 14, title, "head", width=width - 4)]
     for place, (estimate, curve) in enumerate(shown):
         row, column = divmod(place, across)
@@ -54,10 +54,10 @@ def draw_scan(scan: Scan, width: int) -> Figure | None:
         )
         parts.append(_panel(axes, estimate, curve, (unit, long)))
     bottom = TOP + -(-len(shown) // across) * (TALL + BETWEEN) - 6
-    parts.append(text(width - 14, bottom, say("dead_time.axis", unit=unit), "note", anchor="end"))
+    parts.append(text(width - 14, bottom, say("figures.dead_times.axis", unit=unit), "note", anchor="end"))
     return Figure(
         figure(width, bottom + 10, title, *parts),
-        "dead_time.figure_caption",
+        "figures.dead_times.caption",
         {"shown": f"{len(shown)}", "tags": f"{len(scan.found):,}"},
         wide=True,
     )
@@ -109,7 +109,7 @@ def _label(estimate: DeadTime, scale: tuple[str, float]) -> str:
 def _unit(scan: Scan) -> tuple[str, float]:
     """The unit of the axis, and how many of it a row is."""
     if scan.step is None:
-        return say("dead_time.rows"), 1.0
+        return say("figures.dead_times.rows"), 1.0
     longest = scan.lags * scan.step
     name, seconds = next((unit for unit in UNITS if longest >= 2 * unit[1]), UNITS[-1])
     return name, scan.step / seconds

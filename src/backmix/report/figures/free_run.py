@@ -29,7 +29,7 @@ MOST_TARGETS = 3
 LEFT = 62.0
 
 
-@figures.register("free_run")
+@figures.register("free_run", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """The free run of the network, and of the linear model, beside the truth."""
     frame = data.predictions
@@ -44,8 +44,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
         parts.append(panel)
     rows = int(runs.groupby(["model", "target"]).size().max())
     return Figure(
-        figure(width, top, say("report.free_run_title"), *parts),
-        "report.free_run_caption",
+        figure(width, top, say("figures.free_run"), *parts),
+        "figures.free_run.caption",
         {"rows": f"{rows:,}"},
         wide=True,
     )
@@ -62,7 +62,7 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
     axes = Axes(LEFT, top + 58, width - LEFT - 12, tall, run.ends, spread(truth, *predictions.values()))
     kinds = {name: "network" if name == data.network else "model-0" for name in models}
     parts = [
-        text(0, top + 14, f"{say('report.free_run_title')} · {tag.label}", "head", width=width - 4),
+        text(0, top + 14, f"{say('figures.free_run')} · {tag.label}", "head", width=width - 4),
         legend(
             LEFT, top + 40, [("truth", say("report.actual")), *((kinds[name], model_title(name)) for name in models)]
         ),

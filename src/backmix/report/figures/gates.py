@@ -29,7 +29,7 @@ MOST_CHANGES = 12
 KINDS = {"f": "gate-keep", "z": "gate-keep", "i": "gate-in", "r": "gate-in", "o": "gate-out"}
 
 
-@figures.register("gates")
+@figures.register("gates", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Target, tags and gates over one stretch, one panel below the other."""
     insight = data.insight
@@ -43,7 +43,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     xs = (low, high) if high > low else (low - 0.5, high + 0.5)
     wide = width - LEFT - 12
     ticks = time_ticks(*xs, max(2, int(wide // 110))) if g.clock else round_ticks(*xs, max(3, int(wide // 90)))
-    panels, top = [text(0, 14, say("insight.gates_title"), "head", width=width - 4)], 24.0
+    panels, top = [text(0, 14, say("figures.gates"), "head", width=width - 4)], 24.0
     if len(g.prediction):
         panels.append(_target(g, Axes(LEFT, top + TOP, wide, 1.4 * PLANT, xs, _ends(g)), ticks))
         top += TOP + 1.4 * PLANT
@@ -67,12 +67,14 @@ def draw(data: ReportData, width: int) -> Figure | None:
     blanks = {
         "activation": g.activation,
         "convention": g.convention,
-        "meaning": say("insight.meaning_gru" if "z" in {gate.name for gate in mine} else "insight.meaning_lstm"),
+        "meaning": say(
+            "figures.gates.meaning_gru" if "z" in {gate.name for gate in mine} else "figures.gates.meaning_lstm"
+        ),
     }
     blanks |= {"batch": brief(g.batch)} if g.batch else {"run_up": span_of(g.run_up, insight.step)}
     return Figure(
-        figure(width, top + 46, say("insight.gates_title"), *panels),
-        "insight.gates_caption_batch" if g.batch else "insight.gates_caption",
+        figure(width, top + 46, say("figures.gates"), *panels),
+        "figures.gates.caption_batch" if g.batch else "figures.gates.caption",
         blanks,
         wide=True,
     )
@@ -103,7 +105,7 @@ def _target(g: Gates, axes: Axes, ticks: list[Tick]) -> str:
             ]
         )
     parts = [
-        text(LEFT, axes.top - 8, say("insight.chance"), "note", width=axes.width),
+        text(LEFT, axes.top - 8, say("figures.gates.chance"), "note", width=axes.width),
         axes.rows([(0.0, "0"), (0.5, "0.5"), (1.0, "1.0")]),
         axes.columns(ticks, words=False),
     ]

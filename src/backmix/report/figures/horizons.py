@@ -28,7 +28,7 @@ FEW = 24
 LEFT, LINE = 62.0, 18.0
 
 
-@figures.register("horizons")
+@figures.register("horizons", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """RMSE of network and baselines on the test part at every horizon of the path."""
     frame = data.predictions
@@ -45,7 +45,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
             parts.append(panel)
     if not parts:
         return None
-    return Figure(figure(width, top, say("report.horizons_title"), *parts), "report.horizons_caption", wide=True)
+    return Figure(figure(width, top, say("figures.horizons"), *parts), "figures.horizons.caption", wide=True)
 
 
 def horizon_errors(frame: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -71,10 +71,10 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
     axes = Axes(LEFT, top + 34, width - LEFT - room - 8, tall, (low, max(high, low + 1)), ends)
     unit = bracket(tag.unit)
     parts = [
-        text(0, top + 14, f"{say('report.horizons_title')} · {tag.name}{unit}", "head", width=width - 4),
+        text(0, top + 14, f"{say('figures.horizons')} · {tag.name}{unit}", "head", width=width - 4),
         axes.rows(round_ticks(*axes.ys, 5)),
         axes.columns([(v, f"{v:,.0f}") for v, _ in round_ticks(*axes.xs, 8) if v == int(v)], grid=False),
-        text(axes.right, axes.bottom + 34, say("report.horizon_rows"), "note", anchor="end"),
+        text(axes.right, axes.bottom + 34, say("figures.horizons.rows"), "note", anchor="end"),
     ]
     for place, name in enumerate(shown):
         x, y = curves[name]

@@ -22,7 +22,7 @@ MOST_TAGS = 20
 ROW = 26.0
 
 
-@figures.register("importance")
+@figures.register("importance", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """A bar, a ring and a dot with its spread per tag, in the unit of the target."""
     insight = data.insight
@@ -48,7 +48,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     ]
     scale = spread(factor * attribution.push[order], factor * attribution.occluded[order], np.array(ends), floor=0.0)
     axes = Axes(left, 60, width - left - 12, ROW * len(order), scale, (0.0, 1.0))
-    title = say("insight.importance_title", unit=unit_of(insight))
+    title = say("figures.importance", unit=unit_of(insight))
     parts = [
         text(0, 14, title, "head", width=width - 4),
         _key(left if width > NARROW else 0.0, bool(growth)),
@@ -65,9 +65,9 @@ def draw(data: ReportData, width: int) -> Figure | None:
             parts.append(rule(float(axes.x(middle - by)), y, float(axes.x(middle + by)), y, "loss"))
             parts.append(dot(float(axes.x(middle)), y, 3.4, "loss-dot"))
     if lost is None:
-        key, values = "insight.importance_caption_short", {}
+        key, values = "figures.importance.caption_short", {}
     else:
-        key, values = "insight.importance_caption", {"windows": f"{lost.windows:,}", "block": f"{lost.block:,}"}
+        key, values = "figures.importance.caption", {"windows": f"{lost.windows:,}", "block": f"{lost.block:,}"}
     return Figure(figure(width, axes.bottom + 26, title, *parts), key, values, wide=True)
 
 
@@ -80,7 +80,7 @@ def _key(x: float, permuted: bool) -> str:
             "occluded": dot(x + 9, 36, 4, "ring"),
             "permuted": dot(x + 9, 36, 3.4, "loss-dot"),
         }
-        words = say(f"insight.key_{key}")
+        words = say(f"figures.importance.key_{key}")
         parts += [mark[key], text(x + 24, 40, words)]
         x += 24 + span(words) + 18
     return "".join(parts)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEFT = 62.0
 
 
-@figures.register("learning")
+@figures.register("learning", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Training and validation loss by epoch, on a logarithmic axis, with the best epoch marked."""
     training = data.training
@@ -37,10 +37,10 @@ def draw(data: ReportData, width: int) -> Figure | None:
     epochs = max(len(c) for c in curves.values())
     ends = spread(*drawn.values())
     axes = Axes(LEFT, 76, width - LEFT - 12, 220, (0.5, epochs + 0.5), ends)
-    names = {"loss": "report.curve_train", "val_loss": "report.curve_validation"}
+    names = {"loss": "figures.learning.train", "val_loss": "figures.learning.validation"}
     parts = [
-        text(0, 14, say("report.learning_title"), "head"),
-        text(0, 58, say("report.loss"), "note"),
+        text(0, 14, say("figures.learning"), "head"),
+        text(0, 58, say("figures.learning.loss"), "note"),
         legend(LEFT, 40, [(_KIND[name], say(names[name])) for name in drawn]),
         axes.rows(log_ticks(*ends) if positive else round_ticks(*ends, 5)),
         axes.columns(
@@ -56,7 +56,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
             text(
                 line - 6 if right else line + 6,
                 axes.top + 12,
-                say("report.best_epoch", epoch=best),
+                say("figures.learning.best_epoch", epoch=best),
                 "note",
                 anchor="end" if right else "start",
             ),
@@ -70,8 +70,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
                 for a, b in zip(x, curve, strict=True)
                 if np.isfinite(b)
             ]
-    parts.append(text(axes.right, axes.bottom + 34, say("report.epoch"), "note", anchor="end"))
-    return Figure(figure(width, axes.bottom + 44, say("report.learning_title"), *parts), "report.learning_caption")
+    parts.append(text(axes.right, axes.bottom + 34, say("figures.learning.epoch"), "note", anchor="end"))
+    return Figure(figure(width, axes.bottom + 44, say("figures.learning"), *parts), "figures.learning.caption")
 
 
 _KIND = {"loss": "curve-train", "val_loss": "curve-validation"}

@@ -25,7 +25,7 @@ DECADES = 6.0
 MOST_LAYERS = 3
 
 
-@figures.register("memory")
+@figures.register("memory", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """The norm of the gradient by lag, as a share of its largest value, with the effective memory shaded."""
     insight = data.insight
@@ -48,8 +48,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
     lags = np.arange(memory.lookback, dtype=np.float64) + 0.5
     edge = float(axes.x(float(memory.effective + 1)))
     parts = [
-        text(0, 14, say("insight.memory_title"), "head", width=width - 4),
-        text(0, above - 18, say("insight.memory_axis"), "note"),
+        text(0, 14, say("figures.memory"), "head", width=width - 4),
+        text(0, above - 18, say("figures.memory.axis"), "note"),
         box(edge, axes.top, axes.right - edge, 220, "band"),
         axes.rows(log_ticks(low, 0.0)),
         axes.columns(age_ticks(insight, axes), grid=False),
@@ -63,7 +63,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         kept = thin(curve, int(2.2 * axes.width))
         parts.append(trace(axes.x(lags[kept]), axes.y(curve[kept]), f"layer-{number}"))
     return Figure(
-        figure(width, axes.bottom + 44, say("insight.memory_title"), *parts),
-        "insight.memory_caption",
+        figure(width, axes.bottom + 44, say("figures.memory"), *parts),
+        "figures.memory.caption",
         {"share": f"{MASS:.0%}"},
     )

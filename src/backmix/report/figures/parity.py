@@ -25,7 +25,7 @@ MOST_TARGETS = 3
 LEFT = 62.0
 
 
-@figures.register("parity")
+@figures.register("parity", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Predicted against actual values of the test part, one square per target."""
     shown = data.regression[:MOST_TARGETS]
@@ -36,7 +36,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     for tag, run in shown:
         panel, top = _panel(tag, run.truth.astype(np.float64), run.prediction.astype(np.float64), width, top)
         parts.append(panel)
-    return Figure(figure(width, top, say("report.parity_title"), *parts), "report.parity_caption")
+    return Figure(figure(width, top, say("figures.parity"), *parts), "figures.parity.caption")
 
 
 def _panel(tag: Tag, truth: np.ndarray, prediction: np.ndarray, width: int, top: float) -> tuple[str, float]:
@@ -48,7 +48,7 @@ def _panel(tag: Tag, truth: np.ndarray, prediction: np.ndarray, width: int, top:
     ticks = round_ticks(*ends, 6)
     points = _dots(axes, truth, prediction) if len(truth) <= MOST_DOTS else _cells(axes, truth, prediction)
     parts = [
-        text(0, top + 14, f"{say('report.parity_title')} · {tag.label}", "head", width=width - 4),
+        text(0, top + 14, f"{say('figures.parity')} · {tag.label}", "head", width=width - 4),
         text(0, top + 34, say("report.predicted"), "note"),
         axes.rows(ticks),
         axes.columns(ticks),

@@ -28,7 +28,7 @@ FEW = 12
 LEFT = 62.0
 
 
-@figures.register("paths")
+@figures.register("paths", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Whole forecasts from a few moments of the test part, one panel per target."""
     frame = data.predictions
@@ -42,7 +42,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         panel, top = _panel(data, tag, mine[mine["target"] == tag.name], width, top)
         parts.append(panel)
     return Figure(
-        figure(width, top, say("report.paths_title"), *parts), "report.paths_caption", {"paths": PATHS}, wide=True
+        figure(width, top, say("figures.paths"), *parts), "figures.paths.caption", {"paths": PATHS}, wide=True
     )
 
 
@@ -56,7 +56,7 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
     tall = 190.0 if width > NARROW else 160.0
     axes = Axes(LEFT, top + 58, width - LEFT - 12, tall, (-0.5, float(starts[-1])), spread(*truth, *predictions))
     parts = [
-        text(0, top + 14, f"{say('report.paths_title')} · {tag.label}", "head", width=width - 4),
+        text(0, top + 14, f"{say('figures.paths')} · {tag.label}", "head", width=width - 4),
         legend(LEFT, top + 40, [("truth", say("report.actual")), ("network", model_title(data.network))]),
         axes.rows(round_ticks(*axes.ys, 5)),
         axes.columns([(float(start), _moment(run)) for start, run in zip(starts, runs, strict=False)]),
@@ -70,7 +70,7 @@ def _panel(data: ReportData, tag: Tag, frame: pd.DataFrame, width: int, top: flo
                 parts += [
                     dot(float(a), float(b), 2.2, f"{kind}-dot") for a, b in zip(x, y, strict=True) if np.isfinite(b)
                 ]
-    parts.append(text(axes.right, axes.bottom + 34, say("report.paths_axis"), "note", anchor="end"))
+    parts.append(text(axes.right, axes.bottom + 34, say("figures.paths.axis"), "note", anchor="end"))
     return "".join(parts), axes.bottom + 52
 
 

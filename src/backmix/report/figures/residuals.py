@@ -27,7 +27,7 @@ LEFT = 62.0
 Floats = NDArray[np.float64]
 
 
-@figures.register("residuals")
+@figures.register("residuals", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """The distribution of the test residuals (predicted − actual) and their autocorrelation."""
     shown = data.regression[:MOST_TARGETS]
@@ -44,8 +44,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
         parts.append(panel)
     unit = f" {shown[0][0].unit}".rstrip()
     return Figure(
-        figure(width, top, say("report.residuals_title"), *parts),
-        "report.residuals_caption",
+        figure(width, top, say("figures.residuals"), *parts),
+        "figures.residuals.caption",
         {"bias": number(bias) + unit, "deviation": number(deviation) + unit},
     )
 
@@ -77,8 +77,8 @@ def _panel(tag: Tag, error: Floats, breaks: NDArray[np.bool_], width: int, top: 
     )
     label = say("report.error_strip", unit=bracket(tag.unit))
     parts = [
-        text(0, top + 14, f"{say('report.residuals_title')} · {tag.label}", "head", width=width - 4),
-        text(0, top + 34, say("report.windows"), "note"),
+        text(0, top + 14, f"{say('figures.residuals')} · {tag.label}", "head", width=width - 4),
+        text(0, top + 34, say("figures.residuals.windows"), "note"),
         axes.rows(round_ticks(*axes.ys, 4)),
         bars,
         axes.columns(round_ticks(*ends, 6), grid=False),
@@ -97,13 +97,13 @@ def _panel(tag: Tag, error: Floats, breaks: NDArray[np.bool_], width: int, top: 
     )
     steps = [(v, f"{v:.0f}") for v, _ in round_ticks(1, max(len(lags), 2), 6) if v == int(v)]
     parts += [
-        text(LEFT, below.top - 10, say("report.autocorrelation"), "note"),
+        text(LEFT, below.top - 10, say("figures.residuals.autocorrelation"), "note"),
         band,
         below.rows([(v, f"{v:g}") for v in (0.0, 0.5, 1.0)]),
         below.columns(steps, grid=False),
         rule(below.left, zero, below.right, zero, "zero"),
         stems,
-        text(below.right, below.bottom + 34, say("report.axis_lag"), "note", anchor="end"),
+        text(below.right, below.bottom + 34, say("figures.residuals.axis_lag"), "note", anchor="end"),
     ]
     return "".join(parts), below.bottom + 44
 

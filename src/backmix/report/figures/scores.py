@@ -27,7 +27,7 @@ FAR = 4.0
 off with an arrow."""
 
 
-@figures.register("scores")
+@figures.register("scores", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Score and interval of every model for the first metric, one block per target."""
     from backmix.report.score_rows import score_bars
@@ -39,10 +39,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
     for block in blocks:
         drawn, top = _block(block, width, top)
         parts.append(drawn)
-    key = "report.scores_caption_lower" if blocks[0].lower else "report.scores_caption_higher"
-    return Figure(
-        figure(width, top, say("report.scores_title"), *parts), key, {"level": f"{data.level:.0%}"}, wide=True
-    )
+    key = "figures.scores.caption_lower" if blocks[0].lower else "figures.scores.caption_higher"
+    return Figure(figure(width, top, say("figures.scores"), *parts), key, {"level": f"{data.level:.0%}"}, wide=True)
 
 
 def _block(block: Bars, width: int, top: float) -> tuple[str, float]:

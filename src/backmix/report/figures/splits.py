@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROW = 30.0
 
 
-@figures.register("splits")
+@figures.register("splits", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """A bar per part (training, validation, test), with its rows and windows."""
     parts = [part for part in data.parts if part.spans]
@@ -48,9 +48,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
         drawn.append(text(0, y + 4, name))
         for a, b in _seen(axes, spans):
             drawn.append(box(float(axes.x(a)), y - 9, float(axes.x(b) - axes.x(a)), 18, f"part part-{part.name}"))
-    return Figure(
-        figure(width, axes.bottom + 44, say("report.splits_title"), *drawn), "report.splits_caption", wide=True
-    )
+    return Figure(figure(width, axes.bottom + 44, say("figures.splits"), *drawn), "figures.splits.caption", wide=True)
 
 
 def _seen(axes: Axes, spans: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -26,7 +26,7 @@ FEW_POINTS = 80
 LEFT, TOP = 62.0, 58.0
 
 
-@figures.register("timeline")
+@figures.register("timeline", beside=__file__)
 def draw(data: ReportData, width: int) -> Figure | None:
     """Actual and predicted values of the test part over time, and the error in a strip below."""
     shown = data.regression[:MOST_TARGETS]
@@ -37,8 +37,8 @@ def draw(data: ReportData, width: int) -> Figure | None:
         panel, top = _panel(tag, run, width, top)
         parts.append(panel)
     return Figure(
-        figure(width, top, say("report.timeline_title"), *parts),
-        "report.timeline_caption",
+        figure(width, top, say("figures.timeline"), *parts),
+        "figures.timeline.caption",
         {"windows": f"{len(shown[0][1]):,}"},
         wide=True,
     )
@@ -55,7 +55,7 @@ def _panel(tag: Tag, run: Series, width: int, top: float) -> tuple[str, float]:
     names = [("truth", say("report.actual")), ("network", say("report.predicted"))]
     below = Axes(LEFT, main.bottom + 30, wide, 74.0, run.ends, spread(error, floor=0.0, room=0.08))
     parts = [
-        text(0, top + 14, f"{say('report.timeline_title')} · {tag.label}", "head", width=width - 4),
+        text(0, top + 14, f"{say('figures.timeline')} · {tag.label}", "head", width=width - 4),
         legend(LEFT, top + 40, names),
         _band_key(LEFT + sum(46 + span(words) for _, words in names), top + 40) if _has_intervals(run) else "",
         main.rows(round_ticks(*main.ys, 6)),
@@ -78,7 +78,7 @@ def _has_intervals(run: Series) -> bool:
 
 
 def _band_key(x: float, y: float) -> str:
-    return box(x, y - 9, 18, 10, "band") + text(x + 24, y, say("intervals.band"))
+    return box(x, y - 9, 18, 10, "band") + text(x + 24, y, say("figures.timeline.band"))
 
 
 def _band(axes: Axes, run: Series) -> str:

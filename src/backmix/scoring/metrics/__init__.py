@@ -5,7 +5,7 @@ Out: a number in the metric's unit; NaN with a reason where it cannot be defined
 This module defines `Metric` and its registry. Weights of 1 give the score and the weights of a bootstrap give its
 interval, so that a score and its interval can never be computed by two different formulas.
 
-    @metric("mae", better="lower", unit="target", kind="regression")
+    @metric("mae", title={"en": "MAE", "zh_TW": "MAE"}, better="lower", unit="target", kind="regression")
     def mae(sample: Sample, weights: Weights) -> Values: ...
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from backmix.registry import Registry
 from backmix.scoring.faults import faults
 from backmix.scoring.predictions import Sample
-from backmix.text import Language, say, title_of
+from backmix.text import Language, Sentence, say
 
 Values = NDArray[np.float64]
 Weights = NDArray[np.float64]
@@ -94,7 +94,7 @@ class Metric:
 
     def title(self, lang: Language | None = None) -> str:
         """The name for people, in the language of the moment unless one is named."""
-        return title_of(f"evaluation.metric_{self.name}", lang, otherwise=self.name)
+        return metrics.title(self.name, lang)
 
     def __call__(self, sample: Sample) -> float:
         """The bare value."""
@@ -112,6 +112,7 @@ def always(_sample: Sample) -> Undefined | None:
 def metric(
     name: str,
     *,
+    title: Sentence | None = None,
     better: Literal["lower", "higher", "zero"],
     unit: Unit,
     kind: Literal["regression", "classification"],
@@ -119,10 +120,13 @@ def metric(
     draws: Literal["windows", "faults", "none"] = "windows",
     per_class: bool = False,
 ) -> Callable[[Compute], Metric]:
-    """Decorator that makes a function of (sample, weights) a registered metric."""
+    """Decorator that makes a function of (sample, weights) a registered metric; the rest as in `Metric`.
+
+    title: its name for people, in every language
+    """
 
     def make(compute: Compute) -> Metric:
-        return metrics.register(name)(
+        return metrics.register(name, title=title)(
             Metric(
                 name=name,
                 better=better,

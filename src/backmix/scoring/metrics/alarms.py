@@ -40,7 +40,15 @@ def _has_alarm(sample: Sample) -> Undefined | None:
     return None if np.any(sample.prediction != sample.normal) else Undefined("evaluation.undefined_no_alarm")
 
 
-@metric("detection_delay", better="lower", unit="time", kind="classification", check=_has_fault, draws="faults")
+@metric(
+    "detection_delay",
+    title={"en": "detection delay", "zh_TW": "偵測延遲"},
+    better="lower",
+    unit="time",
+    kind="classification",
+    check=_has_fault,
+    draws="faults",
+)
 def detection_delay(sample: Sample, weights: Weights) -> Values:
     """Restricted mean time from the begin of a fault to its first alarm, (R,).
 
@@ -70,7 +78,15 @@ def restricted_mean(delay: NDArray[np.float64], noticed: NDArray[np.bool_], weig
     return np.where(weights.sum(axis=1) > 0, area, np.nan)
 
 
-@metric("event_recall", better="higher", unit="share", kind="classification", check=_has_fault, draws="faults")
+@metric(
+    "event_recall",
+    title={"en": "faults noticed", "zh_TW": "已察覺的故障"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=_has_fault,
+    draws="faults",
+)
 def event_recall(sample: Sample, weights: Weights) -> Values:
     """Share of faults with at least one alarm, (R,)."""
     noticed = np.array([event.noticed for event in faults(sample)], dtype=np.float64)
@@ -85,7 +101,14 @@ def _alarm_starts(sample: Sample) -> tuple[NDArray[np.bool_], NDArray[np.int64]]
     return begins, np.cumsum(begins) - 1
 
 
-@metric("event_precision", better="higher", unit="share", kind="classification", check=_has_alarm)
+@metric(
+    "event_precision",
+    title={"en": "alarms that are real", "zh_TW": "真實警報比例"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=_has_alarm,
+)
 def event_precision(sample: Sample, weights: Weights) -> Values:
     """Share of alarms (stretches of alarming windows) that touch a fault, (R,)."""
     begins, number = _alarm_starts(sample)
@@ -97,7 +120,14 @@ def event_precision(sample: Sample, weights: Weights) -> Values:
     return ratio(weights @ touching, weights @ begins.astype(np.float64))
 
 
-@metric("detection_rate", better="higher", unit="share", kind="classification", check=_has_fault)
+@metric(
+    "detection_rate",
+    title={"en": "detection rate", "zh_TW": "偵測率"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=_has_fault,
+)
 def detection_rate(sample: Sample, weights: Weights) -> Values:
     """Share of faulty windows that alarm, whatever fault they name, (R,)."""
     faulty = sample.truth != sample.normal
@@ -107,7 +137,14 @@ def detection_rate(sample: Sample, weights: Weights) -> Values:
     )
 
 
-@metric("false_alarm_rate", better="lower", unit="share", kind="classification", check=_has_normal)
+@metric(
+    "false_alarm_rate",
+    title={"en": "false alarm rate", "zh_TW": "誤報率"},
+    better="lower",
+    unit="share",
+    kind="classification",
+    check=_has_normal,
+)
 def false_alarm_rate(sample: Sample, weights: Weights) -> Values:
     """Share of normal windows that alarm, (R,)."""
     calm = sample.truth == sample.normal
@@ -116,7 +153,14 @@ def false_alarm_rate(sample: Sample, weights: Weights) -> Values:
     )
 
 
-@metric("false_alarms_per_day", better="lower", unit="per_day", kind="classification", check=_has_normal_time)
+@metric(
+    "false_alarms_per_day",
+    title={"en": "false alarms per day", "zh_TW": "每日誤報次數"},
+    better="lower",
+    unit="per_day",
+    kind="classification",
+    check=_has_normal_time,
+)
 def false_alarms_per_day(sample: Sample, weights: Weights) -> Values:
     """Alarms that begin in normal operation, per day of normal operation, (R,).
 

@@ -45,13 +45,20 @@ def _counts(sample: Sample, weights: Weights) -> tuple[Values, Values, Values]:
     )
 
 
-@metric("accuracy", better="higher", unit="share", kind="classification")
+@metric("accuracy", title={"en": "accuracy", "zh_TW": "準確率"}, better="higher", unit="share", kind="classification")
 def accuracy(sample: Sample, weights: Weights) -> Values:
     """Share of windows whose class is right, (R,)."""
     return ratio(weights @ (sample.prediction == sample.truth).astype(np.float64), weights.sum(axis=1))
 
 
-@metric("balanced_accuracy", better="higher", unit="share", kind="classification", check=absent_class)
+@metric(
+    "balanced_accuracy",
+    title={"en": "balanced accuracy", "zh_TW": "平衡準確率"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=absent_class,
+)
 def balanced_accuracy(sample: Sample, weights: Weights) -> Values:
     """Mean recall of the classes, (R,): every class counts the same, however rare."""
     hits, actual, _ = _counts(sample, weights)
@@ -59,7 +66,14 @@ def balanced_accuracy(sample: Sample, weights: Weights) -> Values:
     return recalls
 
 
-@metric("macro_f1", better="higher", unit="share", kind="classification", check=absent_class)
+@metric(
+    "macro_f1",
+    title={"en": "macro F1", "zh_TW": "巨集 F1"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=absent_class,
+)
 def macro_f1(sample: Sample, weights: Weights) -> Values:
     """Mean over the classes of 2 TP / (2 TP + FP + FN), (R,)."""
     hits, actual, predicted = _counts(sample, weights)
@@ -81,7 +95,15 @@ def _of_prediction(sample: Sample) -> Undefined | None:
     return Undefined("evaluation.undefined_never_predicted", {"label": sample.classes[sample.focus]})
 
 
-@metric("recall", better="higher", unit="share", kind="classification", check=_of_truth, per_class=True)
+@metric(
+    "recall",
+    title={"en": "recall", "zh_TW": "召回率"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=_of_truth,
+    per_class=True,
+)
 def recall(sample: Sample, weights: Weights) -> Values:
     """Share of a class's windows that were found, (R,)."""
     actual = sample.truth == sample.focus
@@ -89,7 +111,15 @@ def recall(sample: Sample, weights: Weights) -> Values:
     return ratio(weights @ hits.astype(np.float64), weights @ actual.astype(np.float64))
 
 
-@metric("precision", better="higher", unit="share", kind="classification", check=_of_prediction, per_class=True)
+@metric(
+    "precision",
+    title={"en": "precision", "zh_TW": "精確率"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=_of_prediction,
+    per_class=True,
+)
 def precision(sample: Sample, weights: Weights) -> Values:
     """Share of the windows called a class that are of it, (R,): how far an alarm can be believed."""
     called = sample.prediction == sample.focus

@@ -16,25 +16,25 @@ def _mean(values: Values, weights: Weights) -> Values:
     return ratio(weights @ values, weights.sum(axis=1))
 
 
-@metric("mse", better="lower", unit="target_squared", kind="regression")
+@metric("mse", title={"en": "MSE", "zh_TW": "MSE"}, better="lower", unit="target_squared", kind="regression")
 def mse(sample: Sample, weights: Weights) -> Values:
     """Mean of the squared error, (R,)."""
     return _mean((sample.prediction - sample.truth) ** 2, weights)
 
 
-@metric("rmse", better="lower", unit="target", kind="regression")
+@metric("rmse", title={"en": "RMSE", "zh_TW": "RMSE"}, better="lower", unit="target", kind="regression")
 def rmse(sample: Sample, weights: Weights) -> Values:
     """Root of the mean squared error, (R,)."""
     return np.sqrt(_mean((sample.prediction - sample.truth) ** 2, weights))
 
 
-@metric("mae", better="lower", unit="target", kind="regression")
+@metric("mae", title={"en": "MAE", "zh_TW": "MAE"}, better="lower", unit="target", kind="regression")
 def mae(sample: Sample, weights: Weights) -> Values:
     """Mean of the absolute error, (R,)."""
     return _mean(np.abs(sample.prediction - sample.truth), weights)
 
 
-@metric("bias", better="zero", unit="target", kind="regression")
+@metric("bias", title={"en": "bias", "zh_TW": "偏差"}, better="zero", unit="target", kind="regression")
 def bias(sample: Sample, weights: Weights) -> Values:
     """Mean of prediction - truth, (R,): positive when the model reads too high."""
     return _mean(sample.prediction - sample.truth, weights)
@@ -42,7 +42,14 @@ def bias(sample: Sample, weights: Weights) -> Values:
 
 # the bootstrap is inconsistent for a maximum (Bickel & Freedman, Ann. Statist. 9 (1981) 1196), so
 # the largest error stands without an interval
-@metric("max_error", better="lower", unit="target", kind="regression", draws="none")
+@metric(
+    "max_error",
+    title={"en": "largest error", "zh_TW": "最大誤差"},
+    better="lower",
+    unit="target",
+    kind="regression",
+    draws="none",
+)
 def max_error(sample: Sample, weights: Weights) -> Values:
     """Largest absolute error among the windows that have a weight, (R,)."""
     error = np.abs(sample.prediction - sample.truth)
@@ -56,13 +63,20 @@ def _no_range(sample: Sample) -> Undefined | None:
     return Undefined("evaluation.undefined_constant_truth", {"value": f"{sample.truth[0]:.6g}"})
 
 
-@metric("nrmse", better="lower", unit="share", kind="regression", check=_no_range)
+@metric(
+    "nrmse",
+    title={"en": "RMSE / range", "zh_TW": "RMSE／全距"},
+    better="lower",
+    unit="share",
+    kind="regression",
+    check=_no_range,
+)
 def nrmse(sample: Sample, weights: Weights) -> Values:
     """RMSE as a share of the range of the truth, (R,); the range is that of the whole sample."""
     return np.sqrt(_mean((sample.prediction - sample.truth) ** 2, weights)) / np.ptp(sample.truth)
 
 
-@metric("r2", better="higher", unit="none", kind="regression", check=_no_range)
+@metric("r2", title={"en": "R²", "zh_TW": "R²"}, better="higher", unit="none", kind="regression", check=_no_range)
 def r2(sample: Sample, weights: Weights) -> Values:
     """Coefficient of determination 1 - SSE / SST, (R,); below 0 when the mean of the truth does better."""
     centred = sample.truth - sample.truth.mean()

@@ -24,7 +24,14 @@ def _one_each(sample: Sample) -> Undefined | None:
     return Undefined("course.undefined_many") if many else None
 
 
-@metric("nasa_score", better="lower", unit="none", kind="regression", check=_one_each)
+@metric(
+    "nasa_score",
+    title={"en": "NASA score (sum over units)", "zh_TW": "NASA 分數（各機組總和）"},
+    better="lower",
+    unit="none",
+    kind="regression",
+    check=_one_each,
+)
 def nasa_score(sample: Sample, weights: Weights) -> Values:
     """Sum over the units of exp(-d/13) - 1 for early and exp(d/10) - 1 for late errors d in cycles, (R,).
 
@@ -50,7 +57,13 @@ def _early(sample: Sample) -> Floats:
     return shortfall
 
 
-@metric("late_share", better="lower", unit="share", kind="regression")
+@metric(
+    "late_share",
+    title={"en": "late predictions", "zh_TW": "預測過晚的比例"},
+    better="lower",
+    unit="share",
+    kind="regression",
+)
 def late_share(sample: Sample, weights: Weights) -> Values:
     """Share of the windows whose prediction is too long, (R,)."""
     return ratio(weights @ (_late(sample) > 0).astype(np.float64), weights.sum(axis=1))
@@ -58,6 +71,7 @@ def late_share(sample: Sample, weights: Weights) -> Values:
 
 @metric(
     "late_error",
+    title={"en": "mean late error", "zh_TW": "過晚的平均誤差"},
     better="lower",
     unit="target",
     kind="regression",
@@ -71,6 +85,7 @@ def late_error(sample: Sample, weights: Weights) -> Values:
 
 @metric(
     "early_error",
+    title={"en": "mean early error", "zh_TW": "過早的平均誤差"},
     better="lower",
     unit="target",
     kind="regression",
@@ -86,7 +101,14 @@ def _costs(sample: Sample) -> Undefined | None:
     return None if {"late_cost", "early_cost"} <= set(sample.facts) else Undefined("course.undefined_no_costs")
 
 
-@metric("late_early_cost", better="lower", unit="none", kind="regression", check=_costs)
+@metric(
+    "late_early_cost",
+    title={"en": "cost per prediction", "zh_TW": "每次預測的成本"},
+    better="lower",
+    unit="none",
+    kind="regression",
+    check=_costs,
+)
 def late_early_cost(sample: Sample, weights: Weights) -> Values:
     """Mean cost of a prediction, (R,): the error times the late or the early cost of the plan."""
     cost = _late(sample) * sample.facts["late_cost"] + _early(sample) * sample.facts["early_cost"]
@@ -97,7 +119,14 @@ def _has_share(sample: Sample) -> Undefined | None:
     return None if "share" in sample.facts else Undefined("course.undefined_no_share")
 
 
-@metric("last_quarter_mae", better="lower", unit="target", kind="regression", check=_has_share)
+@metric(
+    "last_quarter_mae",
+    title={"en": "MAE in the last quarter", "zh_TW": "最後四分之一的 MAE"},
+    better="lower",
+    unit="target",
+    kind="regression",
+    check=_has_share,
+)
 def last_quarter_mae(sample: Sample, weights: Weights) -> Values:
     """Mean absolute error at the windows in the last quarter of their batch, (R,)."""
     late = (sample.facts["share"] >= LAST_QUARTER).astype(np.float64)

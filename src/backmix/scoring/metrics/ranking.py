@@ -20,7 +20,14 @@ def _ranked(sample: Sample) -> Undefined | None:
     return absent_class(sample)
 
 
-@metric("auc", better="higher", unit="none", kind="classification", check=_ranked)
+@metric(
+    "auc",
+    title={"en": "area under ROC", "zh_TW": "ROC 曲線下面積"},
+    better="higher",
+    unit="none",
+    kind="classification",
+    check=_ranked,
+)
 def auc(sample: Sample, weights: Weights) -> Values:
     """Area under the ROC curve, (R,); the mean of one against the rest when there are over two classes."""
     assert sample.probabilities is not None

@@ -35,7 +35,14 @@ def _keeps_known(sample: Sample) -> Undefined | None:
     return Undefined("evaluation.undefined_no_known")
 
 
-@metric("unknown_recall", better="higher", unit="share", kind="classification", check=_has_unknown)
+@metric(
+    "unknown_recall",
+    title={"en": "unknown faults rejected", "zh_TW": "未知故障拒絕率"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=_has_unknown,
+)
 def unknown_recall(sample: Sample, weights: Weights) -> Values:
     """Share of windows with classes outside the training that are called "unknown", (R,)."""
     new = sample.truth == unknown_code(sample)
@@ -43,7 +50,14 @@ def unknown_recall(sample: Sample, weights: Weights) -> Values:
     return ratio(weights @ hits.astype(float), weights @ new.astype(float))
 
 
-@metric("false_rejection", better="lower", unit="share", kind="classification", check=_has_known)
+@metric(
+    "false_rejection",
+    title={"en": "known windows rejected", "zh_TW": "已知類別誤拒率"},
+    better="lower",
+    unit="share",
+    kind="classification",
+    check=_has_known,
+)
 def false_rejection(sample: Sample, weights: Weights) -> Values:
     """Share of the windows of known classes that are called "unknown", (R,)."""
     code = unknown_code(sample)
@@ -52,7 +66,14 @@ def false_rejection(sample: Sample, weights: Weights) -> Values:
     return ratio(weights @ rejected.astype(float), weights @ known.astype(float))
 
 
-@metric("known_accuracy", better="higher", unit="share", kind="classification", check=_keeps_known)
+@metric(
+    "known_accuracy",
+    title={"en": "accuracy on known, not rejected", "zh_TW": "未拒絕之已知類別準確率"},
+    better="higher",
+    unit="share",
+    kind="classification",
+    check=_keeps_known,
+)
 def known_accuracy(sample: Sample, weights: Weights) -> Values:
     """Share of right classes among windows of known classes that were not called "unknown", (R,)."""
     code = unknown_code(sample)
