@@ -101,6 +101,7 @@ def insight_of(target: str, features: tuple[str, ...], *, names: tuple[str, ...]
             windows=48,
         ),
         gates=Gates(
+            kept_by="z",
             x=at + 1.0 if names else (START + at * STEP).astype("datetime64[ns]").astype(np.int64) / 1e9,
             clock=not names,
             gates=gates,

@@ -12,7 +12,7 @@ import pytest
 from backmix.inspection.gates import gates_of, watch
 from backmix.inspection.subject import opened
 from backmix.models.architecture import Architecture
-from backmix.models.cells.gru import CONVENTION
+from backmix.models.cells.gru import Gru
 from backmix.models.engine import use_engine
 from backmix.report.data import ReportData
 from backmix.report.figures import WIDE, figures
@@ -119,7 +119,7 @@ def test_z_near_one_keeps_and_the_caption_says_so(number_report: Callable[..., R
     assert drawn is not None
     for lang in LANGUAGES:
         with speak(lang):
-            assert CONVENTION in drawn.caption()
+            assert Gru.convention in drawn.caption()
             assert "sigmoid" in drawn.caption()
 
 

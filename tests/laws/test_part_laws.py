@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import string
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import backmix
 from backmix.data.plants import plants
 from backmix.data.scaling import fit_scaler, scalers
 from backmix.data.sets import sets
@@ -21,6 +25,7 @@ from backmix.errors import BundleError
 from backmix.models.cells import LayerSettings, StepSettings, cells
 from backmix.models.heads import heads
 from backmix.models.losses import losses
+from backmix.models.members.views import views
 from backmix.models.weights import variable_name
 from backmix.registry import Registry
 from backmix.report.figures import figures
@@ -53,6 +58,7 @@ KINDS: tuple[Registry[Any], ...] = (
     simple_models,
     figures,
     exporters,
+    views,
 )
 NUMBERS = small_table()
 
@@ -68,6 +74,16 @@ def _explained(part: Any) -> str:
         if own:
             return inspect.cleandoc(own)
     return inspect.cleandoc(type(part).__doc__ or "")
+
+
+def test_every_registry_is_held_to_these_laws() -> None:
+    """A kind of part that somebody adds is found here until it has its laws."""
+    for module in pkgutil.walk_packages(backmix.__path__, "backmix."):
+        if not module.name.startswith("backmix.native") and "__main__" not in module.name:
+            importlib.import_module(module.name)
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("backmix")]
+    kept = {id(entry): entry for module in modules for entry in vars(module).values() if isinstance(entry, Registry)}
+    assert sorted(kind.kind for kind in kept.values()) == sorted(kind.kind for kind in KINDS)
 
 
 # what a head is stands in its fields

@@ -14,9 +14,14 @@ LENGTHS = np.array([9, 4, 7, 1, 9])
 MASK = np.arange(9) < LENGTHS[:, None]
 
 
-@pytest.mark.parametrize("name", ["stages", "statistics", "products", "squares"])
+@pytest.mark.parametrize("name", views.names())
 def test_padding_changes_nothing_and_the_width_is_told(name: str) -> None:
     view = views.get(name)
+    assert view.rows(X, None).shape == (5, view.width(9, 3))
+    try:
+        view.width(None, 3)
+    except ValueError:
+        return  # windows of one length only, which need no padding
     visible = view.rows(X, MASK)
     changed = np.where(MASK[:, :, None], X, np.float32(77))
     assert visible.shape == (5, view.width(None, 3))

@@ -14,6 +14,7 @@ from backmix.data.splitting.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
+from backmix.tasks import tasks
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
 from backmix.tuning.setup import known_rows, set_up_search
@@ -110,13 +111,12 @@ def test_where_there_is_no_clock_a_hole_is_not_crossed() -> None:
         assert (seen.table.batch[first] == seen.table.batch[windows.origins]).all()
 
 
-@pytest.mark.parametrize(
-    "name", ["fault_diagnosis", "anomaly_detection", "forecast", "batch_quality", "batch_end_time", "remaining_life"]
-)
+@pytest.mark.parametrize("name", tasks.names())
 def test_every_task_has_folds(name: str) -> None:
     table, plan = small_task(name)
     # folds ask for more rows than a run does
-    table = small_batches(40) if table.batch is not None else small_table(1600, classes=name != "forecast")
+    classes = "state" in table.names
+    table = small_batches(40) if table.batch is not None else small_table(1600, classes=classes)
     ready = set_up_search(reading(table), plan.merged({"tune": {"folds": 2}}))
     assert len(ready.judged) == 2
     assert all(len(rows) for rows in ready.judged)

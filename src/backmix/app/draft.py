@@ -18,7 +18,7 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
-from backmix.tasks import tasks
+from backmix.tasks import Classification, tasks
 from backmix.tasks.shared.classes import MOST_CLASSES
 from backmix.text import say
 from backmix.training.prepare import check_target
@@ -66,14 +66,15 @@ def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -
     lines += [line for tag in table.tags for line in _tag(table, tag, name)]
     lines += ["[task]", f'kind = "{kind}"  # {say("draft.kind")}', f"target = {_text(name)}"]
     lines += [f"# {say('course.draft_kinds')}"] if table.batch is not None else []
-    if kind == "soft_sensor":
+    task = tasks.get(kind)
+    if "past_targets" in task.Settings.model_fields:
         lines += [f"# {say('draft.past')}", '# past_targets = { delay = "1h" }']
-    elif kind == "fault_diagnosis":
+    elif "normal" in task.Settings.model_fields:
         first = _text(table.tag(name).categories[0])
         lines += [f"# {say('draft.normal')}", f"# normal = {first}"]
     lines += _grid(table)
-    share = "batch" if kind == "fault_diagnosis" and table.batch is not None else "table"
-    way = "batch" if tasks.get(kind).Target.whole_batches else "chronological"
+    share = "batch" if issubclass(task, Classification) and table.batch is not None else "table"
+    way = "batch" if task.Target.whole_batches else "chronological"
     lines += [
         "",
         "[split]",

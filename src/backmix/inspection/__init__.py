@@ -17,9 +17,10 @@ import numpy as np
 from backmix.inspection.attention import Attention, attend
 from backmix.inspection.attribution import Attribution, attribute
 from backmix.inspection.gates import Gates, watch
-from backmix.inspection.memory import KEEPING, Memory, remember
+from backmix.inspection.memory import Memory, remember
 from backmix.inspection.permutation import Permutation, permute
 from backmix.inspection.subject import QUICK, THOROUGH, Effort, Subject, why_closed
+from backmix.models.cells import cells
 
 __all__ = ["QUICK", "THOROUGH", "Effort", "Insight", "Subject", "look"]
 
@@ -128,7 +129,7 @@ def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, 
         if memory is None:
             left_out.append("insight.exploded")
         if gates is None:
-            left_out.append("insight.unstable" if subject.architecture.cell in KEEPING else "insight.no_gates")
+            left_out.append("insight.unstable" if cells.get(subject.architecture.cell).keeping else "insight.no_gates")
     a = subject.architecture
     return Insight(
         target=subject.tag.name,

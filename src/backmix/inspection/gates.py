@@ -15,17 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.tag import Tag
-from backmix.inspection.memory import KEEPING
 from backmix.inspection.stretch import Stretch, choose
 from backmix.inspection.subject import Floats, Subject, opened
-from backmix.models.cells.gru import CONVENTION
+from backmix.models.cells import cells
 from backmix.models.reference import NetworkTrace
 from backmix.training.predict import predict_network
 
 CANDIDATE = "candidate"
 """The candidate state of a cell; the reference keeps it with the gates, but it is not a gate."""
-CONVENTIONS = {"gru": CONVENTION, "lstm": "c = f*c + i*candidate, h = o*tanh(c)"}
-"""What the letters mean, by cell, for captions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +41,7 @@ class Gates:
     """The gates over a stretch of R rows, with tags and target.
 
     x: (R,) seconds since 1970 UTC when ``clock``, else rows of the table counted from 1
-    gates: every gate of every layer; convention: what the letters mean
+    gates: every gate of every layer; kept_by: the one that keeps the old state; convention: what the letters mean
     tags: the shown tags with their values (R,) in plant units, as known at that moment
     target: what is predicted; truth, prediction: (R,) its values; for classes ``prediction`` is the
         probability of the actual class and ``classes`` its name; empty where there is nothing to show
@@ -56,6 +53,7 @@ class Gates:
     x: Floats
     clock: bool
     gates: tuple[GateTrace, ...]
+    kept_by: str
     convention: str
     activation: str
     tags: tuple[tuple[Tag, Floats], ...]
@@ -69,7 +67,7 @@ class Gates:
     @property
     def keeping(self) -> GateTrace:
         """The gate of the first layer that keeps the old state."""
-        return next(gate for gate in self.gates if gate.name in KEEPING.values() and gate.layer == 1)
+        return next(gate for gate in self.gates if gate.name == self.kept_by and gate.layer == 1)
 
     def moment(self, position: int) -> str:
         """A row of the stretch: its time, or its number."""
@@ -88,7 +86,8 @@ def watch(
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    if subject.architecture.cell not in KEEPING:
+    cell = cells.get(subject.architecture.cell)
+    if not cell.keeping:
         return None
     stretch = choose(
         subject.every, subject.truth(subject.every), classes=bool(subject.task.target.classes), place=place, rows=rows
@@ -109,7 +108,8 @@ def watch(
         x=np.asarray(origins + 1 if table.time is None else table.time[origins].astype(np.int64) / 1e9, np.float64),
         clock=table.time is not None,
         gates=tuple(gates_of(trace, shown)),
-        convention=CONVENTIONS[a.cell],
+        kept_by=cell.keeping,
+        convention=cell.convention,
         activation=a.recurrent_activation,
         tags=tuple(
             (

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from backmix.inspection.attribution import MASS, within
 from backmix.inspection.subject import Effort, Floats, Subject, WindowSample, opened
+from backmix.models.cells import cells
 from backmix.models.reference import NetworkTrace, Trace
 from backmix.models.reference.network import Network
 
-KEEPING = {"lstm": "f", "gru": "z"}
-"""The gate that keeps the old state, by cell; near 1 it keeps (for a GRU that is Keras's convention)."""
 VANISHED = 1e-12
 """Below this share of its largest value a gradient is rounding."""
 
@@ -145,8 +144,8 @@ def remember(subject: Subject, effort: Effort) -> Memory | None:
 
 def residence(trace: Trace, sample: WindowSample) -> Residence | None:
     """The time constant of a layer's memory; None for a cell that rewrites its state at every step."""
-    name = KEEPING.get(trace.form.cell)
-    if name is None:
+    name = cells.get(trace.form.cell).keeping
+    if not name:
         return None
     gate = trace.gates[name]
     real: NDArray[np.bool_] = np.ones(gate.shape[:2], bool) if sample.mask is None else sample.mask

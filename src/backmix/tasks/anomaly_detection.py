@@ -117,6 +117,10 @@ class AnomalyDetectionTarget(Target, TellsNormal):
     def normal_class(self) -> str:
         return NORMAL
 
+    @property
+    def label_rule(self) -> str:
+        return f"tasks.anomaly_detection.{'no_labels' if self.settings.target is None else 'labels'}"
+
     def window_form(self, spec: WindowSpec, step: float | None) -> WindowSpec:
         """The windows end on the row before the one that is predicted, or on the one that is given back.
 
@@ -261,7 +265,21 @@ class AnomalyDetectionPresentation(Presentation):
     figures = ("scores", "anomaly_score", "contributions", "learning")
 
 
-@tasks.register("anomaly_detection", title={"en": "anomaly detection", "zh_TW": "異常偵測"})
+@tasks.register(
+    "anomaly_detection",
+    title={"en": "anomaly detection", "zh_TW": "異常偵測"},
+    sentences={
+        "labels": {
+            "en": "The labels {targets} only say which rows are normal, to learn from and to judge by; they are never "
+            "shown to the model, and it needs none to run.",
+            "zh_TW": "標記 {targets} 只用來指出哪些資料列為正常，供學習與評分；從不提供給模型，運作時也不需要。",
+        },
+        "no_labels": {
+            "en": "No labels are used: none to learn from, and none to run.",
+            "zh_TW": "不使用任何標記：學習與運作都不需要。",
+        },
+    },
+)
 class AnomalyDetection(Task):
     """Normal or not, row by row, with the tags that say so."""
 

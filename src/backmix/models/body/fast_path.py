@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from backmix.decision import Decision
 from backmix.models.architecture import Architecture
+from backmix.models.cells import cells
 
 
 def leaves_fast_path(architecture: Architecture) -> tuple[Decision, ...]:
-    """Why cuDNN cannot run the recurrent layers; empty when it can.
+    """The settings with which cuDNN cannot run a cell that it has a kernel for; empty when it can.
 
     >>> leaves_fast_path(Architecture(features=2, dropout=0.2))
     ()
@@ -19,10 +20,8 @@ def leaves_fast_path(architecture: Architecture) -> tuple[Decision, ...]:
     ['model.recurrent_dropout']
     """
     a = architecture
-    if a.body == "transformer":
+    if a.body == "transformer" or not cells.get(a.cell).fused:
         return ()
-    if a.cell == "simple_rnn":
-        return (Decision(a.cell, "models.slow_cell", {"cell": "SimpleRNN"}, "model.cell"),)
     reasons = []
     if a.recurrent_dropout:
         reasons.append(Decision(a.recurrent_dropout, "models.slow_recurrent_dropout", {}, "model.recurrent_dropout"))

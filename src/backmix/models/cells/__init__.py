@@ -79,6 +79,9 @@ class Cell(ABC):
 
     states: what is carried from step to step, by letter; "h", the output, comes first
     gates: what `backmix.models.reference` reports of every step, in the order of Keras's kernel; () for none
+    keeping: the gate that keeps the old state where it is near 1; "" where the state is rewritten at every step
+    convention: what the letters of the gates mean, for captions
+    fused: whether cuDNN has a kernel for the cell
     kept: numbers per unit and step that training keeps for the way back and works with, on the
         native kernels; Keras's own loop needs up to twice as many
     light: whether the light runtime may run the cell, by `step` where no kernel knows it; False leaves the cell to
@@ -88,6 +91,9 @@ class Cell(ABC):
 
     states: ClassVar[tuple[str, ...]]
     gates: ClassVar[tuple[str, ...]] = ()
+    keeping: ClassVar[str] = ""
+    convention: ClassVar[str] = ""
+    fused: ClassVar[bool] = False
     kept: ClassVar[int]
     light: ClassVar[bool] = True
     source: ClassVar[str]

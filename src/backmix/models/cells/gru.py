@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 
 from backmix.models.cells import Arrays, Cell, LayerSettings, StepSettings, cells, common
 
-CONVENTION = "h = z*h + (1-z)*candidate"
-"""What z means here and in Keras, for the captions of figures."""
-
 
 @cells.register("gru", title={"en": "GRU", "zh_TW": "GRU"})
 class Gru(Cell):
@@ -28,6 +25,9 @@ class Gru(Cell):
     """
 
     states = ("h",)
+    keeping = "z"  # as in Keras; elsewhere z may be what lets the new state in
+    convention = "h = z*h + (1-z)*candidate"
+    fused = True
     gates = ("z", "r", "candidate")
     kept = 8
     source = (

@@ -21,6 +21,9 @@ class Lstm(Cell):
 
     states = ("h", "c")
     gates = ("i", "f", "candidate", "o")
+    keeping = "f"
+    convention = "c = f*c + i*candidate, h = o*tanh(c)"
+    fused = True
     kept = 8
     source = (
         "Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9 (1997); forget gate: "

@@ -73,7 +73,7 @@ def rule(task: Task, spec: WindowSpec, step: float | None, *, table: Table | Non
     >>> said[0].text()
     'Past values of C_A are never shown to it, so it needs no analyser and no laboratory to run.'
     """
-    with_table = () if table is None or task.name == "anomaly_detection" else tuple(_labelled(spec, table))
+    with_table = () if table is None or task.target.label_rule is not None else tuple(_labelled(spec, table))
     return (*_known(task, spec, step, table), *with_table)
 
 
@@ -90,9 +90,8 @@ def text(sentences: Sequence[RuleSentence], lang: Language | None = None) -> str
 
 def _known(task: Task, spec: WindowSpec, step: float | None, table: Table | None) -> Iterator[RuleSentence]:
     judged = {"targets": ", ".join(tag.name for tag in task.targets)}
-    if task.name == "anomaly_detection":
-        key = "rules.known_alarm" if task.settings.targets else "rules.known_no_label"
-        yield RuleSentence(key, judged)
+    if task.target.label_rule is not None:
+        yield RuleSentence(task.target.label_rule, judged)
     elif spec.known is None:
         made = bool(set(spec.targets) & set(task.target.computed))
         yield RuleSentence(

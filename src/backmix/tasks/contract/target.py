@@ -91,6 +91,11 @@ class Target(ABC):
         """The class of normal operation, where one is named."""
         return None
 
+    @property
+    def label_rule(self) -> str | None:
+        """The key of the sentence on who knows the labels of {targets}, and when; None for the usual sentences."""
+        return None
+
     # Windows
 
     def window_form(self, spec: WindowSpec, step: float | None) -> WindowSpec:

@@ -244,7 +244,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         else Decision(wished, "course.dropout_wished", setting="model.dropout"),
     )
     shape = replace(shape, dropout=dropout, noise=noise)
-    return Advice(shape, (*decisions, *(c for c in leaves_fast_path(shape) if c.setting != "model.cell")))
+    return Advice(shape, (*decisions, *leaves_fast_path(shape)))
 
 
 def choose_cell(lookback: int, samples: int, budget: Budget = "tight") -> Decision:
