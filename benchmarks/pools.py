@@ -181,7 +181,7 @@ def trained(prepared: Prepared) -> Said:
         Ensemble(form, networks.members[-1:], (one.part,), np.repeat([[0.0], [1.0]], outputs, axis=1)) for one in found
     ]
     return Said(
-        held=np.stack([networks.held, *(one.held for one in found)]),
+        held=np.stack([networks.out_of_fold, *(one.out_of_fold for one in found)]),
         truth=aims(prepared, over),
         block=over.code,
         test=np.stack([predict_network(one, prepared.test) for one in alone]).astype(float),

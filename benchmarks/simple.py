@@ -111,7 +111,7 @@ def together(prepared: Prepared, over: Blocks, candidates: list[Candidate]) -> d
     task, truth = prepared.task, aims(prepared, over)
     kind = heads.get(task.answer.head).kind
     there = np.isin(over.pool.origins, task.judging.selection_windows(over.pool).origins)
-    held = [candidate.held[there] for candidate in candidates]
+    held = [candidate.out_of_fold[there] for candidate in candidates]
     weights = (
         sparse_stacking_weights(held, truth[there])
         if kind == "regression"

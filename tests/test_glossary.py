@@ -15,7 +15,7 @@ SOURCE = ROOT / "docs" / "glossary.toml"
 STANDARDS = tomllib.loads(SOURCE.read_text("utf-8"))["standard"]
 TERMS = tomllib.loads(SOURCE.read_text("utf-8"))["term"]
 
-ROOMS_DONE = ("inspection", "report", "text")
+ROOMS_DONE = ("inspection", "report", "results", "rolling", "scoring", "serving", "tasks", "text", "tuning")
 """Rooms that hold no word of an earlier time and get no ceiling any more."""
 
 

@@ -342,8 +342,8 @@ def test_where_the_answer_is_that_of_the_networks_each_block_gets_two(tmp_path: 
     block = over.blocks[-1]
     both = [predict_network(ensemble.model.members[at], block.held_out) for at in (len(over) - 1, 2 * len(over) - 1)]
     assert not np.allclose(both[0], both[1])
-    assert ensemble.held is not None
-    np.testing.assert_allclose(ensemble.held[block.indices], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
+    assert ensemble.out_of_fold is not None
+    np.testing.assert_allclose(ensemble.out_of_fold[block.indices], np.mean(both, axis=0), rtol=1e-5, atol=1e-6)
     assert ensemble.decisions[0].reason_key == "ensemble.recipe_twice"
     assert {path.name for path in tmp_path.iterdir()} >= {f"network_{2 * len(over)}", "network_1"}
 
@@ -359,8 +359,8 @@ def test_every_usual_candidate_says_numbers_and_is_fitted_once() -> None:
             name for name in answering(kind, members=True) if name != "pls_evolving"
         ]
         for one in found:
-            assert one.held.shape == (len(blocks.pool), prepared.task.answer.outputs)
-            assert np.isfinite(one.held).all()
+            assert one.out_of_fold.shape == (len(blocks.pool), prepared.task.answer.outputs)
+            assert np.isfinite(one.out_of_fold).all()
         again, _ = candidates_of(models, prepared.task, blocks, "auto")
         assert all(again[name] is models[name] for name in models.fitted)
 
@@ -418,8 +418,8 @@ def test_a_cluster_trains_the_bits_of_local_workers(
     """A real cluster of two workers on this machine."""
     prepared, _ = sensor
     there = fit_model(prepared, design(prepared), ensemble_blocks(prepared), Making(workers=Workers(2, on)))
-    assert there.held is not None
-    np.testing.assert_array_equal(there.held, side_by_side.held)
+    assert there.out_of_fold is not None
+    np.testing.assert_array_equal(there.out_of_fold, side_by_side.out_of_fold)
     np.testing.assert_array_equal(
         predict_network(there.model, prepared.test), predict_network(side_by_side.model, prepared.test)
     )

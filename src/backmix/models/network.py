@@ -98,7 +98,7 @@ class ModelPlan(PlanSection):
         return members
 
     @model_validator(mode="after")
-    def _of_one_recipe(self) -> Self:
+    def _fitting_together(self) -> Self:
         for name in ("members", "beside", "taught", "learns"):
             if self.recipe == "course" and name in self.model_fields_set:
                 raise ValueError(say("ensemble.plan_course", field=name))

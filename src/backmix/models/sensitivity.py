@@ -54,44 +54,44 @@ def _jax(model: Any) -> Callable[[Arrays, NDArray[Any]], Sensitivity]:
 
     compiled = jax.jit(jax.value_and_grad(total, has_aux=True))
 
-    def found(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
+    def differentiate(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
         variables = ([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables])
         (_, outputs), slope = compiled(*_parts(inputs), np.asarray(pull, np.float32), variables)
         return _taken(outputs, slope, pull)
 
-    return found
+    return differentiate
 
 
 def _torch(model: Any) -> Callable[[Arrays, NDArray[Any]], Sensitivity]:
     torch = import_module("torch")
     ops = use_engine().ops
 
-    def found(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
+    def differentiate(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
         x, rest = _parts(inputs)
-        held = ops.convert_to_tensor(x).clone().requires_grad_(True)
+        tracked = ops.convert_to_tensor(x).clone().requires_grad_(True)
         with _unchanged(model):
-            outputs = model({"x": held, **_tensors(rest)}, training=False)
+            outputs = model({"x": tracked, **_tensors(rest)}, training=False)
         weighted = ops.reshape(outputs, pull.shape) * ops.convert_to_tensor(np.asarray(pull, np.float32))
-        (slope,) = torch.autograd.grad(weighted.sum(), held)
+        (slope,) = torch.autograd.grad(weighted.sum(), tracked)
         return _taken(ops.convert_to_numpy(outputs), ops.convert_to_numpy(slope), pull)
 
-    return found
+    return differentiate
 
 
 def _tensorflow(model: Any) -> Callable[[Arrays, NDArray[Any]], Sensitivity]:
     tensorflow = import_module("tensorflow")
     ops = use_engine().ops
 
-    def found(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
+    def differentiate(inputs: Arrays, pull: NDArray[Any]) -> Sensitivity:
         x, rest = _parts(inputs)
-        held = ops.convert_to_tensor(x)
+        tracked = ops.convert_to_tensor(x)
         with tensorflow.GradientTape() as tape, _unchanged(model):
-            tape.watch(held)
-            outputs = model({"x": held, **_tensors(rest)}, training=False)
+            tape.watch(tracked)
+            outputs = model({"x": tracked, **_tensors(rest)}, training=False)
             weighted = ops.sum(ops.reshape(outputs, pull.shape) * np.asarray(pull, np.float32))
-        return _taken(outputs, tape.gradient(weighted, held), pull)
+        return _taken(outputs, tape.gradient(weighted, tracked), pull)
 
-    return found
+    return differentiate
 
 
 @contextmanager

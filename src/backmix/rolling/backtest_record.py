@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Backtest(ResultFolder):
     """A finished backtest.
 
-    summary: verdict (per language), folds, scores over all folds, comparisons ("duels"), settings;
+    summary: verdict (per language), folds, scores over all folds, comparisons (``duels``), settings;
         ready for JSON
     predictions: of network and baselines; ``fold`` and ``seed`` count from 1, ``origin`` is a row of the whole table
     """

@@ -147,14 +147,14 @@ def _with_out_of_fold(frame: pd.DataFrame, task: Task, network: str, ensemble: T
     """The frame, followed by the out-of-fold predictions of an ensemble on the training part."""
     import pandas as pd
 
-    if ensemble is None or ensemble.blocks is None or ensemble.held is None:
+    if ensemble is None or ensemble.blocks is None or ensemble.out_of_fold is None:
         return frame
-    earlier = np.asarray(np.isfinite(ensemble.held).all(axis=1))
+    earlier = np.asarray(np.isfinite(ensemble.out_of_fold).all(axis=1))
     earlier[ensemble.blocks.blocks[-1].indices] = False  # the frame has those of the validation part
     indices = np.flatnonzero(earlier)
     indices = indices[sampled(len(indices), MOST_EARLIER)]
     windows = ensemble.blocks.pool.subset(indices)
-    outcome = task.revise(task.answer.decode(ensemble.held[indices], windows), windows)
+    outcome = task.revise(task.answer.decode(ensemble.out_of_fold[indices], windows), windows)
     part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
     return pd.concat([frame, prediction_frame(task, windows, outcome, model=network, part=part)], ignore_index=True)
 

@@ -103,16 +103,16 @@ class Baselines:
 
     def _free_runs(self, model: Any, name: str) -> list[pd.DataFrame]:
         """The network, and the linear model beside it, on their own answers through the test part."""
-        task, found = self.prepared.task, []
+        task, frames = self.prepared.task, []
         for windows in free_runs(task, self.prepared.test):
             outcomes = {name: predict_outcome(model, task, windows)}
             if RIVAL in self.fitted.predictors:
                 outcomes[RIVAL] = self.fitted.predictors[RIVAL].predict(windows)
-            found += [
+            frames += [
                 prediction_frame(task, windows, outcome, model=model_name, part=FREE_RUN)
                 for model_name, outcome in outcomes.items()
             ]
-        return found
+        return frames
 
 
 def free_runs(task: Task, test: Windows) -> list[Windows]:
@@ -123,13 +123,13 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
         return []
     breaks = np.flatnonzero(np.diff(test.origins) != spec.stride) + 1
     stretches = np.split(np.arange(len(test)), breaks)
-    found = []
+    runs = []
     for stretch in sorted(stretches, key=len, reverse=True)[:MOST_FREE_RUNS]:
         rows = int(test.target_rows[stretch[-1]] - test.origins[stretch[0]])
         rows = min(rows, max(spec.horizon, MOST_FREE_ROWS))
-        one = test.subset(stretch[:1])
-        found.append(replace(one, spec=replace(spec, horizon=rows), target_rows=one.origins + rows))
-    return sorted(found, key=lambda windows: int(windows.origins[0]))
+        first = test.subset(stretch[:1])
+        runs.append(replace(first, spec=replace(spec, horizon=rows), target_rows=first.origins + rows))
+    return sorted(runs, key=lambda windows: int(windows.origins[0]))
 
 
 def score_baselines(

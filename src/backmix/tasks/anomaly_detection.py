@@ -297,27 +297,27 @@ def crossed(errors: Floats) -> Floats:
     threshold from those would give many times as many false alarms as it was set for.
     """
     scores = np.empty(len(errors))
-    for held in np.array_split(np.arange(len(errors)), min(FOLDS, len(errors))):
-        others = np.delete(errors, held, axis=0)
-        scores[held] = _parts(Ellipse.fit(others.reshape(-1, errors.shape[-1])), errors[held]).sum(axis=1)
+    for fold in np.array_split(np.arange(len(errors)), min(FOLDS, len(errors))):
+        others = np.delete(errors, fold, axis=0)
+        scores[fold] = _parts(Ellipse.fit(others.reshape(-1, errors.shape[-1])), errors[fold]).sum(axis=1)
     return scores
 
 
 def _parts(ellipse: Ellipse, errors: Floats) -> Floats:
     """The part (B, F) of every input in the mean squared distance of errors (B, R, F)."""
     count, rows, width = errors.shape
-    found: Floats = ellipse.shares(errors.reshape(-1, width)).reshape(count, rows, width).mean(axis=1)
-    return found
+    shares: Floats = ellipse.shares(errors.reshape(-1, width)).reshape(count, rows, width).mean(axis=1)
+    return shares
 
 
 def _coded(table: Table, name: str, normal: str | None) -> Table:
     """The table with the label column as two classes: normal, and everything else."""
     table = as_classes(table, name)
     labels = table.tag(name).categories
-    found = ", ".join(labels[:8])
+    listed = ", ".join(labels[:8])
     if normal is None:
-        raise InputError("anomaly.which_normal", where=table.source, target=name, found=found, first=labels[0])
+        raise InputError("anomaly.which_normal", where=table.source, target=name, found=listed, first=labels[0])
     if normal not in labels:
-        raise InputError("tasks.no_normal", where=table.source, target=name, normal=normal, found=found)
+        raise InputError("tasks.no_normal", where=table.source, target=name, normal=normal, found=listed)
     table = recoded(table, name, [int(label != normal) for label in labels], (NORMAL, ANOMALY))
     return table.retag({name: replace(table.tag(name), role="target")})

@@ -42,7 +42,7 @@ class ForecastPlan(TaskPlan):
     strategy: see the module
     known_ahead: inputs whose values over the path are known at the moment of prediction
     delay: age of the newest target value that is known at the moment of prediction
-    relative: "answers" are told relative to the newest known value, so that the network begins at
+    relative: "answers" are given relative to the newest known value, so that the network begins at
         persistence; "window" takes that value off the past values as well, for series whose level
         wanders; "none" for neither
     season: the period of the seasonal persistence; "auto" is a day where rows have a clock

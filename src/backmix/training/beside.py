@@ -46,11 +46,11 @@ class FittedBaselines:
 class Candidate:
     """A simple model that may stand in an ensemble.
 
-    held: (W, O) what it says of each window of the pool when the window's block was held out
+    out_of_fold: (W, O) what it says of each window of the pool when the window's block was held out
     """
 
     part: Member
-    held: Floats
+    out_of_fold: Floats
     decisions: tuple[Decision, ...] = ()
 
 
@@ -116,7 +116,7 @@ def fit_baselines(
 ) -> FittedBaselines:
     """Fit the baselines of a task (or those in ``names``) on the windows of one network.
 
-    ``watch`` is told the name of each one before it is fitted. Without validation windows the last
+    ``watch`` gets the name of each one before it is fitted. Without validation windows the last
     fifth of the training windows chooses. Raises PlanError for a name that is not registered.
     """
     return baselines_of(SimpleModels(_one_fold(task, train, validation, seed)), task, names, watch=watch)[1]
@@ -136,23 +136,25 @@ def candidates_of(
         if ALIASES.get(name, name) not in usual:
             raise PlanError("ensemble.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
     models = models.more(names)
-    found = []
+    candidates = []
     for name in names:
         part = models[name].model.to_member() if name in models else None
         if part is None:
             continue
-        held = np.empty((len(blocks.pool), task.answer.outputs))
+        out_of_fold = np.empty((len(blocks.pool), task.answer.outputs))
         for block, answers in zip(blocks.blocks, models[name].out_of_fold, strict=True):
-            held[block.indices] = answers
+            out_of_fold[block.indices] = answers
         decisions = tuple(_set(decision, f"model.{part.name}") for decision in models[name].decisions)
-        found.append(Candidate(part, held, decisions))
-    return models, found
+        candidates.append(Candidate(part, out_of_fold, decisions))
+    return models, candidates
 
 
 def _one_fold(task: Task, train: Windows, validation: Windows | None, seed: int) -> Trial:
     train = task.target.training_windows(train)
-    held = task.target.training_windows(validation) if validation is not None and len(validation) else None
-    return Trial.of_parts(train, held if held is not None and len(held) else None, question(task, train), seed)
+    chosen_on = task.target.training_windows(validation) if validation is not None and len(validation) else None
+    return Trial.of_parts(
+        train, chosen_on if chosen_on is not None and len(chosen_on) else None, question(task, train), seed
+    )
 
 
 def _set(decision: Decision, setting: str) -> Decision:

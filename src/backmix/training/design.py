@@ -63,8 +63,8 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     stretch = None
     if carried:
         check_carries(advice.architecture)
-        stretch, batch, told = _lanes(plan, train)
-        chosen += told
+        stretch, batch, carried_decisions = _lanes(plan, train)
+        chosen += carried_decisions
     rate = choose_learning_rate(plan.optimizer, rows)
     gentler: tuple[Decision, ...] = ()
     if start is not None:

@@ -2,9 +2,9 @@
 
 This module trains one network per block of windows that is held out (`training.blocks`), or two where most of
 the answer is theirs, fits the simple models beside them (`backmix.simple`) on the same blocks, and weighs all of
-them by what they said of the blocks that were held out: convex weights of the least squared error, which may be
-zero on either side (stacked regression with such weights: Breiman, Machine Learning 24 (1996) 49); for classes
-the powers of a logarithmic pool that is best in all blocks alike (`log_linear_weights`).
+them by what they said of the blocks that were held out: stacking weights of the least squared error, which may be
+zero on either side (stacked regression with weights that are not negative: Breiman, Machine Learning 24 (1996) 49);
+for classes the powers of a logarithmic pool that is best in all blocks alike (`log_linear_weights`).
 
 No row of a held-out block teaches weights of a network, a kernel or a tree meanwhile, but the block stops the
 network, and all blocks together choose penalties, numbers of components and rounds: what is said of held-out
@@ -60,8 +60,8 @@ class TrainedEnsemble:
     alone: the mean of the networks without what stands beside them; None where one network was trained alone
     share: weight of the networks
     blocks: the windows that taught, and the blocks that they were held out in; None for one network alone
-    held, held_alone: (W, O) what model and networks said of each window of the pool when its block was held out;
-        NaN where no network was trained without it
+    out_of_fold, out_of_fold_alone: (W, O) what model and networks said of each window of the pool when its block was
+        held out; NaN where no network was trained without it
     decisions: what was decided, with reasons
     simple: the simple models that were fitted, for baselines of the same run; None where none was asked for
     """
@@ -71,8 +71,8 @@ class TrainedEnsemble:
     alone: Ensemble | None = None
     share: float = 1.0
     blocks: Blocks | None = None
-    held: Floats | None = None
-    held_alone: Floats | None = None
+    out_of_fold: Floats | None = None
+    out_of_fold_alone: Floats | None = None
     decisions: tuple[Decision, ...] = ()
     simple: SimpleModels | None = None
 
@@ -86,11 +86,11 @@ class TrainedEnsemble:
         if self.alone is None or self.blocks is None:
             return predict_outcome(self.model, task, windows)
         raw = np.asarray(predict_network(self.alone if alone else self.model, windows), np.float64)
-        held = self.held_alone if alone else self.held
-        assert held is not None
-        _, here, there = np.intersect1d(windows.origins, self.blocks.pool.origins, return_indices=True)
-        sound = np.isfinite(held[there]).all(axis=1)
-        raw[here[sound]] = held[there[sound]]
+        out_of_fold = self.out_of_fold_alone if alone else self.out_of_fold
+        assert out_of_fold is not None
+        _, here, places = np.intersect1d(windows.origins, self.blocks.pool.origins, return_indices=True)
+        sound = np.isfinite(out_of_fold[places]).all(axis=1)
+        raw[here[sound]] = out_of_fold[places[sound]]
         return task.revise(task.answer.decode(raw, windows), windows)
 
 
@@ -99,7 +99,7 @@ def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
     plan, spec = prepared.plan, prepared.preprocessing.spec
     if plan.model.recipe == "course":
         return Decision("course", "ensemble.asked", setting="model.recipe")
-    for key, there in (
+    for key, applies in (
         ("ensemble.alone_start", prepared.start is not None),
         ("ensemble.alone_carried", spec.carried),
         (
@@ -110,15 +110,15 @@ def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
             or not prepared.preprocessing.tells_what_is_judged,
         ),
     ):
-        if there:
+        if applies:
             return Decision("course", key, setting="model.recipe")
     count, (train, validation) = plan.model.members, pool(prepared)
-    found = (
+    blocks = (
         block_windows(train, validation, count=BLOCKS if count in ("auto", 1) else int(count))
         if len(validation)
         else None
     )
-    return found or Decision("course", "ensemble.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
+    return blocks or Decision("course", "ensemble.alone_few", {"count": len(prepared.train)}, setting="model.recipe")
 
 
 def fit_model(
@@ -148,18 +148,18 @@ def fit_model(
         )
         return TrainedEnsemble(fitted.model, fitted, decisions=(over,), simple=simple)
     start = time.perf_counter()
-    simple, found = candidates_of(simple or begin(prepared, over), prepared.task, over, prepared.plan.model.beside)
-    told = _told(prepared, over, found) if prepared.plan.model.learns == "residual" else None
+    simple, candidates = candidates_of(simple or begin(prepared, over), prepared.task, over, prepared.plan.model.beside)
+    offset = _offset(prepared, over, candidates) if prepared.plan.model.learns == "residual" else None
     with compiling_once():
-        trained = train_networks(prepared, chosen, over, told, making)
-        ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - start)
+        trained = train_networks(prepared, chosen, over, offset, making)
+        ensemble = _mixed(prepared, over, candidates, trained, offset, time.perf_counter() - start)
         if prepared.plan.model.members == "auto" and ensemble.share > CARRYING:
-            trained = trained.joined(train_networks(prepared, chosen, over, told, making, first=len(over)))
-            ensemble = _mixed(prepared, over, found, trained, told, time.perf_counter() - start)
+            trained = trained.joined(train_networks(prepared, chosen, over, offset, making, first=len(over)))
+            ensemble = _mixed(prepared, over, candidates, trained, offset, time.perf_counter() - start)
     return replace(ensemble, simple=simple)
 
 
-def stacking_weights(said: Sequence[Floats], truth: Floats) -> Floats:
+def stacking_weights(predictions: Sequence[Floats], truth: Floats) -> Floats:
     """The weights (C,) >= 0 that sum to 1 and bring the sum of C predictions (W, O) nearest to the truth (W, O).
 
     >>> stacking_weights([np.array([[0.0], [0.0]]), np.array([[1.0], [3.0]])], np.array([[0.5], [1.5]])).round(
@@ -169,31 +169,31 @@ def stacking_weights(said: Sequence[Floats], truth: Floats) -> Floats:
     """
     from scipy.optimize import nnls
 
-    away = np.stack([(one - truth).reshape(-1) for one in said], axis=1)
+    away = np.stack([(prediction - truth).reshape(-1) for prediction in predictions], axis=1)
     gram = away.T @ away / len(away)
     size = float(np.trace(gram)) / len(gram) or 1.0
     # min w'Gw with sum(w) = 1: the sum is held by one heavy row, the rest is exact on its scale
     factor = np.linalg.cholesky(gram / size + 1e-10 * np.eye(len(gram))).T
     heavy = 1e4
     weights, _ = nnls(np.vstack([factor, np.full(len(gram), heavy)]), np.append(np.zeros(len(gram)), heavy))
-    found: Floats = weights / weights.sum()
-    return found
+    normalised: Floats = weights / weights.sum()
+    return normalised
 
 
-def sparse_stacking_weights(said: Sequence[Floats], truth: Floats) -> Floats:
+def sparse_stacking_weights(predictions: Sequence[Floats], truth: Floats) -> Floats:
     """`stacking_weights` of as few predictions as have at least `LEAST_WEIGHT` each; the others get 0."""
-    kept = np.arange(len(said))
+    kept = np.arange(len(predictions))
     while True:
-        weights = stacking_weights([said[int(at)] for at in kept], truth)
+        weights = stacking_weights([predictions[int(index)] for index in kept], truth)
         if weights.min() >= LEAST_WEIGHT or len(kept) == 1:
             break
         kept = np.delete(kept, int(np.argmin(weights)))  # one after the other: the next may weigh more without it
-    found = np.zeros(len(said))
-    found[kept] = weights
-    return found
+    sparse = np.zeros(len(predictions))
+    sparse[kept] = weights
+    return sparse
 
 
-def log_linear_weights(said: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.int64]) -> Floats:
+def log_linear_weights(predictions: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.int64]) -> Floats:
     """The weights (C,) >= 0 with which the pool of C models has the least geometric mean of the log losses of blocks.
 
     truth: (W, O) 1 for the true class; block: (W,) the block that each window was held out in
@@ -204,25 +204,24 @@ def log_linear_weights(said: Sequence[Floats], truth: Floats, kind: Kind, block:
     """
     from scipy.optimize import minimize
 
-    logs = np.stack([logarithms(one, kind) for one in said])
+    logs = np.stack([logarithms(prediction, kind) for prediction in predictions])
     places = [np.flatnonzero(block == code) for code in np.unique(block)]
 
     def cost(weights: Floats) -> tuple[float, Floats]:
-        chances = combine(said, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
-        told = (
+        chances = combine(predictions, np.repeat(weights[:, None], truth.shape[1], axis=1), kind)
+        likelihood = (
             (chances * truth + (1 - chances) * (1 - truth)).prod(axis=1)
             if kind == "binary"
             else (chances * truth).sum(axis=1)
         )
-        lost, slope = -np.log(np.maximum(told, 1e-12)), ((chances - truth) * logs).sum(axis=2)
-        means = [(lost[at].sum() + 1.0) / len(at) for at in places]
-        steps = [slope[:, at].mean(axis=1) / mean for at, mean in zip(places, means, strict=True)]
+        lost, slope = -np.log(np.maximum(likelihood, 1e-12)), ((chances - truth) * logs).sum(axis=2)
+        means = [(lost[rows].sum() + 1.0) / len(rows) for rows in places]
+        steps = [slope[:, rows].mean(axis=1) / mean for rows, mean in zip(places, means, strict=True)]
         return float(np.mean(np.log(means))), np.mean(steps, axis=0)
 
-    found: Floats = minimize(
-        cost, np.full(len(said), 1 / len(said)), jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_POWER)] * len(said)
-    ).x
-    return np.where(found < LEAST_POWER * found.sum(), 0.0, found)
+    even, bounds = np.full(len(predictions), 1 / len(predictions)), [(0.0, MOST_POWER)] * len(predictions)
+    fitted: Floats = minimize(cost, even, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return np.where(fitted < LEAST_POWER * fitted.sum(), 0.0, fitted)
 
 
 def fit_candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
@@ -230,17 +229,19 @@ def fit_candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     return candidates_of(begin(prepared, blocks), prepared.task, blocks, prepared.plan.model.beside)[1]
 
 
-def _told(prepared: Prepared, blocks: Blocks, found: list[Candidate]) -> Floats:
+def _offset(prepared: Prepared, blocks: Blocks, candidates: list[Candidate]) -> Floats:
     """(W, O) what the candidates together say of windows that were held out.
 
     Raises PlanError (ensemble.residual_numbers, ensemble.residual_nothing).
     """
     if prepared.task.kind != "regression":
         raise PlanError("ensemble.residual_numbers", task=prepared.task.name)
-    if not found:
+    if not candidates:
         raise PlanError("ensemble.residual_nothing", windows=len(blocks.pool))
-    weights = stacking_weights([one.held for one in found], aims(prepared, blocks))
-    return np.asarray(sum(weight * one.held for weight, one in zip(weights, found, strict=True)))
+    weights = stacking_weights([candidate.out_of_fold for candidate in candidates], aims(prepared, blocks))
+    return np.asarray(
+        sum(weight * candidate.out_of_fold for weight, candidate in zip(weights, candidates, strict=True))
+    )
 
 
 def aims(prepared: Prepared, blocks: Blocks) -> Floats:
@@ -256,50 +257,52 @@ def aims(prepared: Prepared, blocks: Blocks) -> Floats:
 def _mixed(
     prepared: Prepared,
     blocks: Blocks,
-    found: list[Candidate],
+    candidates: list[Candidate],
     trained: TrainedNetworks,
-    told: Floats | None,
+    offset: Floats | None,
     seconds: float,
 ) -> TrainedEnsemble:
     """Weigh networks and candidates by what they said of windows that were held out."""
     truth = aims(prepared, blocks)
     # by the windows that models are compared on: of some tasks only those of batches that have ended
-    there = np.isfinite(trained.held).all(axis=1) & np.isin(
+    compared = np.isfinite(trained.out_of_fold).all(axis=1) & np.isin(
         blocks.pool.origins, prepared.task.judging.selection_windows(blocks.pool).origins
     )
-    said = [trained.held[there], *(one.held[there] for one in found)]
+    predictions = [trained.out_of_fold[compared], *(candidate.out_of_fold[compared] for candidate in candidates)]
     kind = heads.get(prepared.task.answer.head).kind
     weights = (
-        sparse_stacking_weights(said, truth[there])
+        sparse_stacking_weights(predictions, truth[compared])
         if kind == "regression"
-        else log_linear_weights(said, truth[there], kind, blocks.code[there])
+        else log_linear_weights(predictions, truth[compared], kind, blocks.code[compared])
     )
     if not weights.any():  # nobody knows more than nothing: all know it together
-        weights = np.full(len(said), 1 / len(said))
-    names = [NETWORKS, *(one.part.name for one in found)]
-    errors = {name: _rms(one - truth[there]) for name, one in zip(names, said, strict=True)}
-    everything = [trained.held, *(one.held for one in found)]
+        weights = np.full(len(predictions), 1 / len(predictions))
+    names = [NETWORKS, *(candidate.part.name for candidate in candidates)]
+    errors = {name: _rms(answers - truth[compared]) for name, answers in zip(names, predictions, strict=True)}
+    everything = [trained.out_of_fold, *(candidate.out_of_fold for candidate in candidates)]
     whole = combine(
-        [one for one, weight in zip(everything, weights, strict=True) if weight],
+        [answers for answers, weight in zip(everything, weights, strict=True) if weight],
         np.repeat(weights[weights > 0, None], truth.shape[1], axis=1),
         kind,
     )
-    errors["ensemble"] = _rms(whole[there] - truth[there])
+    errors["ensemble"] = _rms(whole[compared] - truth[compared])
     model, alone = _models(
         trained.members,
-        [one.part for one in found],
+        [candidate.part for candidate in candidates],
         weights,
-        None if told is None else stacking_weights([one.held for one in found], truth),
+        None if offset is None else stacking_weights([candidate.out_of_fold for candidate in candidates], truth),
     )
-    decisions = _choices(prepared, blocks, dict(zip(names, weights, strict=True)), errors, found, len(trained.members))
+    decisions = _choices(
+        prepared, blocks, dict(zip(names, weights, strict=True)), errors, candidates, len(trained.members)
+    )
     return TrainedEnsemble(
         model,
         replace(trained.last, seconds=seconds),
         alone,
         share=float(weights[0] / weights.sum()),
         blocks=blocks,
-        held=whole,
-        held_alone=trained.held,
+        out_of_fold=whole,
+        out_of_fold_alone=trained.out_of_fold,
         decisions=decisions,
     )
 
@@ -313,15 +316,17 @@ def _models(
         what they answer
     """
     form = members[0].architecture
-    told = np.zeros(len(parts)) if shares is None else shares
+    known = np.zeros(len(parts)) if shares is None else shares
 
     def ensemble(all_weights: Floats) -> Ensemble:
-        kept = [at for at, weight in enumerate(all_weights[1:]) if weight]
-        spread = np.repeat(all_weights[[0, *(at + 1 for at in kept)], None], form.outputs, axis=1)
+        kept = [place for place, weight in enumerate(all_weights[1:]) if weight]
+        spread = np.repeat(all_weights[[0, *(place + 1 for place in kept)], None], form.outputs, axis=1)
         # of networks without a weight the last one stays, for trainings that go on from it
-        return Ensemble(form, members if all_weights[0] else members[-1:], tuple(parts[at] for at in kept), spread)
+        networks = members if all_weights[0] else members[-1:]
+        return Ensemble(form, networks, tuple(parts[place] for place in kept), spread)
 
-    return ensemble(np.append(weights[:1], weights[1:] + weights[0] * told)), ensemble(np.append([1.0], told))
+    everything = np.append(weights[:1], weights[1:] + weights[0] * known)
+    return ensemble(everything), ensemble(np.append([1.0], known))
 
 
 def _choices(
@@ -329,7 +334,7 @@ def _choices(
     blocks: Blocks,
     weights: dict[str, float],
     errors: dict[str, float],
-    found: list[Candidate],
+    candidates: list[Candidate],
     members: int,
 ) -> tuple[Decision, ...]:
     """What the ensemble is, and why: blocks, weights, and what each candidate was worth."""
@@ -343,7 +348,7 @@ def _choices(
         Decision("auto", key, {"count": members}, setting="model.recipe"),
         Decision(members, dealt, {"count": len(blocks), "windows": f"{len(blocks.pool):,}"}, setting="model.members"),
         Decision(listed, why, {"share": f"{100 * mine:.0f} %", "errors": tried}, setting="model.beside"),
-        *(decision for one in found for decision in one.decisions),
+        *(decision for candidate in candidates for decision in candidate.decisions),
     )
 
 

@@ -46,12 +46,12 @@ class TrainedNetworks:
     """Trained networks, what each says of its own block (W, O), and the one that was stopped on the validation part."""
 
     members: tuple[Any, ...]
-    held: Floats
+    out_of_fold: Floats
     last: FittedNetwork
 
     def joined(self, other: TrainedNetworks) -> TrainedNetworks:
-        """Both, each block having as many networks in the one as in the other."""
-        return TrainedNetworks(self.members + other.members, (self.held + other.held) / 2, other.last)
+        """The networks of both, which have as many of every block; out-of-fold answers are their mean."""
+        return TrainedNetworks(self.members + other.members, (self.out_of_fold + other.out_of_fold) / 2, other.last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class _NetworkJob:
 
     architecture: Architecture
     training_samples: tuple[Windows, Windows]
-    held: Windows
+    held_out: Windows
     settings: FitSettings
     folder: Path | None
     watch: ProgressListener | None = None
@@ -72,7 +72,7 @@ class _Member:
     """A trained network, by its arrays where it was trained elsewhere, and what it says of its block."""
 
     fitted: FittedNetwork
-    held: NDArray[np.float32]
+    answers: NDArray[np.float32]
     weights: dict[str, NDArray[Any]] | None = None
 
 
@@ -85,7 +85,7 @@ def _train(job: _NetworkJob) -> _Member:
         watch=job.watch,
         callbacks=job.callbacks,
     )
-    return _Member(fitted, predict_network(fitted.model, job.held))
+    return _Member(fitted, predict_network(fitted.model, job.held_out))
 
 
 def _train_away(job: _NetworkJob) -> _Member:
@@ -95,11 +95,11 @@ def _train_away(job: _NetworkJob) -> _Member:
 
 
 def train_networks(
-    prepared: Prepared, chosen: Design, blocks: Blocks, told: Floats | None, making: Making, *, first: int = 0
+    prepared: Prepared, chosen: Design, blocks: Blocks, offset: Floats | None, making: Making, *, first: int = 0
 ) -> TrainedNetworks:
     """A network per block, or the one of the last block alone.
 
-    told: (W, O) what another model says of the windows already, when networks learn the rest
+    offset: (W, O) what another model says of the windows already, when networks learn the rest
     first: how many there are already; those that follow begin from other weights
     """
     task, here, folder = prepared.task, making.workers == HERE, making.folder
@@ -111,7 +111,7 @@ def train_networks(
     called = chosen.architecture.called
     jobs: list[_NetworkJob] = []
     for number, block in taken:
-        teach, stop = _lessons(blocks, block, told)
+        teach, stop = _samples(blocks, block, offset)
         jobs.append(
             _NetworkJob(
                 chosen.architecture,
@@ -126,18 +126,18 @@ def train_networks(
             )
         )
     made = spread(_train if here else _train_away, jobs, making.workers)
-    held = np.full((len(blocks.pool), task.answer.outputs), np.nan)
-    for (_, block), one in zip(taken, made, strict=True):
-        held[block.indices] = one.held
-    members = [_rebuilt(chosen.architecture, one) for one in made]
-    if told is not None:
-        held = held + told
+    out_of_fold = np.full((len(blocks.pool), task.answer.outputs), np.nan)
+    for (_, block), member in zip(taken, made, strict=True):
+        out_of_fold[block.indices] = member.answers
+    members = [_rebuilt(chosen.architecture, member) for member in made]
+    if offset is not None:
+        out_of_fold = out_of_fold + offset
     if prepared.plan.model.taught == "all":
-        epochs = max(1, round(float(np.median([one.fitted.best_epoch for one in made]))))
+        epochs = max(1, round(float(np.median([member.fitted.best_epoch for member in made]))))
         members = _again(
-            prepared, chosen, blocks, told, epochs=epochs, folder=folder, numbers=range(first, first + len(members))
+            prepared, chosen, blocks, offset, epochs=epochs, folder=folder, numbers=range(first, first + len(members))
         )
-    return TrainedNetworks(tuple(members), held, replace(made[-1].fitted, model=members[-1]))
+    return TrainedNetworks(tuple(members), out_of_fold, replace(made[-1].fitted, model=members[-1]))
 
 
 def _rebuilt(architecture: Architecture, made: _Member) -> Any:
@@ -153,14 +153,14 @@ def _again(
     prepared: Prepared,
     chosen: Design,
     blocks: Blocks,
-    told: Floats | None,
+    offset: Floats | None,
     *,
     epochs: int,
     numbers: Iterable[int],
     folder: Path | None,
 ) -> list[Any]:
     """Networks on all windows, for so many epochs."""
-    everything = blocks.pool if told is None else replace(blocks.pool, told=told)
+    everything = blocks.pool if offset is None else replace(blocks.pool, told=offset)
     teach = prepared.task.target.training_samples(everything)
     members = []
     for number in numbers:
@@ -183,13 +183,13 @@ def _again(
     return members
 
 
-def _lessons(blocks: Blocks, block: Block, told: Floats | None) -> tuple[Windows, Windows]:
-    """What a network learns from and is stopped on; with ``told`` only what is left of the targets."""
-    if told is None:
+def _samples(blocks: Blocks, block: Block, offset: Floats | None) -> tuple[Windows, Windows]:
+    """What a network learns from and is stopped on; with ``offset`` only what is left of the targets."""
+    if offset is None:
         return block.teach, block.held_out
     if blocks.pool.lengths is not None:
         raise PlanError("ensemble.residual_rows")
-    pool = replace(blocks.pool, told=told)
+    pool = replace(blocks.pool, told=offset)
     place = np.full(len(blocks.pool.table), -1)
     place[np.asarray(blocks.pool.target_rows)] = np.arange(len(blocks.pool))
     return pool.subset(place[np.asarray(block.teach.target_rows)]), pool.subset(block.indices)

@@ -119,7 +119,7 @@ class Plan(PlanSection):
 
     @field_validator("model", mode="before")
     @classmethod
-    def _by_its_recipe(cls, model: Any) -> Any:
+    def _written_short(cls, model: Any) -> Any:
         """``model = "course"`` is short for ``[model] recipe = "course"``."""
         return {"recipe": model} if isinstance(model, str) else model
 
@@ -356,7 +356,7 @@ def _fields(loc: tuple[str, ...]) -> list[str]:
 
 def _key_lines(text: str) -> dict[tuple[str, ...], int]:
     """Where each key of a TOML text stands: path -> line number, counted from 1."""
-    found: dict[tuple[str, ...], int] = {}
+    key_lines: dict[tuple[str, ...], int] = {}
     section: tuple[str, ...] = ()
     counts: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -365,11 +365,11 @@ def _key_lines(text: str) -> dict[tuple[str, ...], int]:
             if header[1] == "[[":
                 counts[section] = counts.get(section, -1) + 1
                 section = (*section, str(counts[section]))
-            found.setdefault(section, number)
+            key_lines.setdefault(section, number)
         elif key := re.match(r"\s*([\w\-.\"' ]+?)\s*=", line):
             path = tuple(part.strip().strip("\"'") for part in key[1].split("."))
-            found.setdefault((*section, *path), number)
-    return found
+            key_lines.setdefault((*section, *path), number)
+    return key_lines
 
 
 assert set(LANGUAGES) == {"en", "zh_TW"}  # ReportPlan.language lists them

@@ -38,7 +38,7 @@ BLOCK = 256
 def predict_outcome(model: Any, task: Task, windows: Windows) -> Outcome:
     """What the network says about the windows, in the plant's terms.
 
-    Windows are told a slice at a time: what a slice puts out stays under `MOST_NUMBERS`.
+    Windows are answered a slice at a time: what a slice puts out stays under `MOST_NUMBERS`.
     """
     each = max(1, math.prod(width or windows.steps for width in model.output_shape[1:])) * len(windows.spec.horizons)
     together = max(BLOCK, MOST_NUMBERS // each)
@@ -76,18 +76,18 @@ def predict_network(
     if windows.spec.carried:
         return predict_carried(model, windows)
     block, rows = _block_shape(model, windows, memory_limit)
-    found: NDArray[np.float32] | None = None
+    outputs: NDArray[np.float32] | None = None
     fixed = arrays_of(model.non_trainable_variables)
     for low in range(0, len(windows), max(1, batch_size)):
-        at = np.arange(low, min(low + max(1, batch_size), len(windows)))
-        for start in range(0, len(at), block):
-            some = at[start : start + block]
-            said = _block(model, windows, some, (block, rows))
-            if found is None:
-                found = np.empty((len(windows), said.shape[1]), np.float32)
-            found[some] = said
+        rows_asked = np.arange(low, min(low + max(1, batch_size), len(windows)))
+        for start in range(0, len(rows_asked), block):
+            some = rows_asked[start : start + block]
+            answers = _block(model, windows, some, (block, rows))
+            if outputs is None:
+                outputs = np.empty((len(windows), answers.shape[1]), np.float32)
+            outputs[some] = answers
     put(model.non_trainable_variables, fixed)  # Keras draws dropout seeds in prediction, too
-    return np.empty((0, model.output_shape[-1]), np.float32) if found is None else found
+    return np.empty((0, model.output_shape[-1]), np.float32) if outputs is None else outputs
 
 
 def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
@@ -98,9 +98,9 @@ def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
     def step(x: NDArray[np.float32]) -> NDArray[Any]:
         return np.asarray(model.predict_on_batch({"x": _filled(x, (block, rows))}))[: len(x)]
 
-    found = rolled(step, windows, block=block)
+    outputs = rolled(step, windows, block=block)
     put(model.non_trainable_variables, fixed)
-    return found
+    return outputs
 
 
 def _block_shape(model: Any, windows: Windows, memory_limit: int | None) -> tuple[int, int]:
@@ -127,8 +127,8 @@ def block_size(model: Any, rows: int, free: int) -> int:
     return block
 
 
-def _block(model: Any, windows: Windows, at: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float32]:
-    batch = gathered(windows, at)
+def _block(model: Any, windows: Windows, indices: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float32]:
+    batch = gathered(windows, indices)
     inputs: dict[str, NDArray[Any]] = {"x": _filled(batch.x, shape)}
     mask = np.ones(batch.x.shape[:2], bool) if batch.mask is None else batch.mask
     for entry in model.inputs:
@@ -136,17 +136,17 @@ def _block(model: Any, windows: Windows, at: NDArray[np.int64], shape: tuple[int
             inputs["mask"] = _filled(mask, shape)
         elif entry.name == "ended":  # a part of an ensemble asks for it
             over = np.zeros(shape[0], bool)
-            over[: len(at)] = complete(windows.subset(at))
+            over[: len(indices)] = complete(windows.subset(indices))
             inputs["ended"] = over
         elif entry.name == "future":
             assert batch.future is not None
             inputs["future"] = _filled(batch.future, (shape[0], batch.future.shape[1]))
         elif entry.name == "teacher":  # for training only
             inputs["teacher"] = np.zeros((shape[0], *entry.shape[1:]), np.float32)
-    answer = np.asarray(model.predict_on_batch(inputs))[: len(at)]
+    answer = np.asarray(model.predict_on_batch(inputs))[: len(indices)]
     if answer.ndim == 3 and model.architecture.answer == "every":
-        answer = answer[np.arange(len(at)), mask.sum(axis=1) - 1]
-    return answer.reshape(len(at), -1)
+        answer = answer[np.arange(len(indices)), mask.sum(axis=1) - 1]
+    return answer.reshape(len(indices), -1)
 
 
 def _filled(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
@@ -160,8 +160,8 @@ def _filled(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
 
 def _shapes(layer: Any) -> list[tuple[int | None, ...]]:
     output = getattr(layer, "output", None)
-    found = output if isinstance(output, list | tuple) else [output]
-    return [tuple(tensor.shape) for tensor in found if tensor is not None]
+    outputs = output if isinstance(output, list | tuple) else [output]
+    return [tuple(tensor.shape) for tensor in outputs if tensor is not None]
 
 
 def predict_arrays(model: Any, inputs: Mapping[str, NDArray[Any]], *, block: int = BLOCK) -> NDArray[np.float32]:
@@ -175,13 +175,13 @@ def predict_arrays(model: Any, inputs: Mapping[str, NDArray[Any]], *, block: int
     rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or x.shape[1]
     block = min(block, block_size(model, rows, budget(None)))
     fixed = arrays_of(model.non_trainable_variables)
-    found = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
+    blocks = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
     for low in range(0, len(x), block):
         some = {
             name: _filled(array[low : low + block], (block, rows if name in ("x", "mask") else array.shape[1]))
             for name, array in inputs.items()
         }
         answer = np.asarray(model.predict_on_batch(some))
-        found.append(answer.reshape(len(answer), -1)[: len(x) - low])
+        blocks.append(answer.reshape(len(answer), -1)[: len(x) - low])
     put(model.non_trainable_variables, fixed)
-    return np.concatenate(found)
+    return np.concatenate(blocks)

@@ -65,8 +65,8 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     windows = {
         part: build_windows(table, form, split=parts, part=part).scaled(*ground.scalers) for part, form in forms.items()
     }
-    for part, found in windows.items():
-        _enough(found, part, rows=int(parts.rows(part).sum()), whole=task.target.whole_batches)
+    for part, part_windows in windows.items():
+        _enough(part_windows, part, rows=int(parts.rows(part).sum()), whole=task.target.whole_batches)
     decisions += _left_out(table, list(windows.values()))
     tested = windows[SplitPart.TEST] if judges else windows[SplitPart.VALIDATION].subset(np.empty(0, np.int64))
     windows[SplitPart.TEST] = task.judging.test_windows(tested) if judges else tested
@@ -79,8 +79,8 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         task.target.training_samples(train),
         task.target.training_samples(task.target.training_windows(validation)),
     )
-    for part, found in zip((SplitPart.TRAIN, SplitPart.VALIDATION), training_samples, strict=True):
-        _enough(found, part, rows=int(parts.rows(part).sum()))
+    for part, samples in zip((SplitPart.TRAIN, SplitPart.VALIDATION), training_samples, strict=True):
+        _enough(samples, part, rows=int(parts.rows(part).sum()))
     decisions += (*_unseen(task, train), *task.presentation.remarks(train))
     scaler, target_scaler = ground.scalers
     preprocessing = Preprocessing(
@@ -280,7 +280,7 @@ def _left_out(table: Table, parts: list[Windows]) -> list[Decision]:
 
 def _reasons(parts: list[Windows]) -> str:
     """Why batches have no window, over all parts."""
-    keys = dict.fromkeys(found.reason for part in parts for found in part.dropped if found.reason not in _USUAL)
+    keys = dict.fromkeys(drop.reason for part in parts for drop in part.dropped if drop.reason not in _USUAL)
     return ", ".join(say(key) for key in keys) or "-"
 
 

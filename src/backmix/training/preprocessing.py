@@ -67,7 +67,7 @@ class Preprocessing:
 
     @property
     def light(self) -> bool:
-        """Whether the light runtime can do what this recipe says."""
+        """Whether the light runtime can do what this preprocessing says."""
         plain = self.spec.answer == "row" and self.spec.relative == "none" and not self.spec.future
         aged = self.spec.known is not None and self.spec.known.age
         return self.task.answer.light and plain and not aged and not self.spec.missing
@@ -89,7 +89,7 @@ class Preprocessing:
         return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
 
     def aligned(self, table: Table, *, need_target: bool) -> Reading:
-        """The columns of a table that the recipe is about, found by name, in its order, units and classes."""
+        """The columns of a table that the preprocessing is about, found by name, in its order, units and classes."""
         if self._reports:
             check_reports(table, self.spec.targets)
         task, wanted = self.task, self.wanted
@@ -97,14 +97,14 @@ class Preprocessing:
             table = task.target.adapt(table)
             judged = {tag.name: tag for tag in task.targets}
             made = [name for name in task.target.computed if name not in table.names]
-            there = [name for name in (*judged, *task.settings.targets) if name in table.names]
+            present = [name for name in (*judged, *task.settings.targets) if name in table.names]
             taken = {*made, *(tag.name for tag in self.inputs)}
-            names = dict.fromkeys(name for name in (*self.spec.targets, *there) if name not in taken)
+            names = dict.fromkeys(name for name in (*self.spec.targets, *present) if name not in taken)
             wanted = (*self.measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports)
         return align(table, wanted)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON-ready data."""
+        """The preprocessing as JSON-ready data."""
         return {
             "task": {"kind": self.task.name, **self.task.settings.model_dump(mode="json", exclude={"kind"})},
             "fitted": dict(self.task.fitted),
@@ -120,7 +120,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
-        """The recipe of `to_dict`; ValueError, KeyError or TypeError when it is malformed."""
+        """The preprocessing of `to_dict`; ValueError, KeyError or TypeError when it is malformed."""
         kind = tasks.get(data["task"]["kind"])
         known = data["windows"]["known"]
         spec = {

@@ -1,7 +1,7 @@
 """Whether cuDNN can run the recurrent layers on a GPU.
 
 This module lists the settings that cuDNN's fused kernels do not support, such as recurrent dropout, so that the user
-is told. On a CPU they make no difference.
+knows. On a CPU they make no difference.
 """
 
 from __future__ import annotations

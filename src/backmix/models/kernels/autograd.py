@@ -32,7 +32,7 @@ def _function() -> Any:
         )
         # torch notices if they are written to before the backward pass
         ctx.save_for_backward(h, *(tensor for tensor in tensors if tensor is not None))
-        ctx.there = [tensor is not None for tensor in tensors]
+        ctx.present = [tensor is not None for tensor in tensors]
         ctx.numbers, ctx.sequences, ctx.kept = numbers, sequences, activations
         ctx.set_materialize_grads(False)
         return (h if sequences else h.new_empty(0)), h_last, c_last
@@ -42,7 +42,7 @@ def _function() -> Any:
             raise RuntimeError(say("models.once_differentiable"))
         h, *saved = ctx.saved_tensors
         tensors = iter(saved)
-        arrays = [_numpy(next(tensors)) if there else None for there in ctx.there]
+        arrays = [_numpy(next(tensors)) if present else None for present in ctx.present]
         dh, dh_last, dc_last = (None if pull is None or not pull.numel() else _numpy(pull) for pull in pulls)
         arrays_of_gradients = native().backward(
             *arrays,

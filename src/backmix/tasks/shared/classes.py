@@ -153,9 +153,9 @@ def recoded(table: Table, name: str, codes: Sequence[int], categories: tuple[str
 
 def _with_codes(table: Table, name: str, codes: NDArray[np.float64], categories: tuple[str, ...]) -> Table:
     """The table with these codes in the column, whose qualities stay."""
-    at = table.index(name)
+    column = table.index(name)
     return table.with_columns(
         [replace(table.tag(name), categories=categories)],
         codes,
-        quality=None if table.quality is None else table.quality[:, at],
+        quality=None if table.quality is None else table.quality[:, column],
     )

@@ -65,8 +65,8 @@ class PastTargets(PlanSection):
 def delay_of(plan: TaskPlan) -> Duration | None:
     """The fixed delay from sample to report that a ``[task]`` section names; None without one."""
     past = getattr(plan, "past_targets", None)
-    found = getattr(plan, "delay", None) if past is None else past.delay
-    return found if isinstance(found, Duration) else None
+    delay = getattr(plan, "delay", None) if past is None else past.delay
+    return delay if isinstance(delay, Duration) else None
 
 
 def check_delays(lab: LabPlan | None, plan: TaskPlan | None) -> None:

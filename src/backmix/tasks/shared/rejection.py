@@ -131,6 +131,6 @@ class RejectionGate:
 
 def statistics(windows: Windows) -> Floats:
     """(W, 5·F) the statistics of all windows, gathered block by block."""
-    found = [window_statistics(batch.x, batch.mask) for batch in map(windows.gather, slices(windows))]
+    blocks = [window_statistics(batch.x, batch.mask) for batch in map(windows.gather, slices(windows))]
     width = 5 * len(windows.feature_names)
-    return np.concatenate(found).astype(np.float64) if found else np.empty((0, width))
+    return np.concatenate(blocks).astype(np.float64) if blocks else np.empty((0, width))

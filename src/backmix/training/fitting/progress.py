@@ -19,7 +19,7 @@ REFRESH = 0.1
 
 
 class ProgressListener(Protocol):
-    """What is told of the progress of a training; all calls come from the training thread."""
+    """What hears of the progress of a training; all calls come from the training thread."""
 
     def begin(self, epochs: int, steps: int, epoch: int) -> None:
         """Training begins (or goes on) after ``epoch`` finished epochs."""

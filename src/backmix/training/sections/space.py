@@ -87,8 +87,8 @@ Values = Annotated[
 class TunePlan(PlanSection):
     """``[tune]``: how `backmix tune` searches; `backmix run` does not read it.
 
-    A trial trains one network alone per fold (recipe "course"): what makes it better makes the networks of a
-    ensemble better, at a fifth of the time.
+    A trial trains one network alone per fold (``recipe = "course"``): what makes it better makes the networks of
+    an ensemble better, at a fifth of the time.
 
     trials: how many plans are tried, the plan as it is among them
     timeout: no trial begins after this time ("10min"); the running ones end as they would
