@@ -41,7 +41,7 @@ MOST_OUTPUTS = 4096
 
 heads: Registry[Head] = Registry("heads", package="backmix.models.heads")
 
-NUMBER = heads.register("number")(Head("number", "regression", "linear", 1, 1))
-NUMBERS = heads.register("numbers")(Head("numbers", "regression", "linear", 1, MOST_OUTPUTS))
-BINARY = heads.register("binary")(Head("binary", "binary", "sigmoid", 1, 1))
+heads.register("number")(Head("number", "regression", "linear", 1, 1))
+heads.register("numbers")(Head("numbers", "regression", "linear", 1, MOST_OUTPUTS))
+heads.register("binary")(Head("binary", "binary", "sigmoid", 1, 1))
 CLASSES = heads.register("classes")(Head("classes", "classes", "softmax", 2, MOST_OUTPUTS))

@@ -48,18 +48,16 @@ class Loss:
 
 losses: Registry[Loss] = Registry("losses", package="backmix.models.losses")
 
-MSE = losses.register("mse")(Loss("mse", ("regression",), "MeanSquaredError", "mean of (y - p)^2"))
-MAE = losses.register("mae")(Loss("mae", ("regression",), "MeanAbsoluteError", "mean of |y - p|"))
-HUBER = losses.register("huber")(
-    Loss("huber", ("regression",), "Huber", "Huber, Ann. Math. Statist. 35 (1964)", delta=1.0)
-)
-MSLE = losses.register("msle")(
+losses.register("mse")(Loss("mse", ("regression",), "MeanSquaredError", "mean of (y - p)^2"))
+losses.register("mae")(Loss("mae", ("regression",), "MeanAbsoluteError", "mean of |y - p|"))
+losses.register("huber")(Loss("huber", ("regression",), "Huber", "Huber, Ann. Math. Statist. 35 (1964)", delta=1.0))
+losses.register("msle")(
     Loss("msle", ("regression",), "MeanSquaredLogarithmicError", "mean of (log(1+y) - log(1+p))^2", floor=-1.0)
 )
-BINARY_CROSSENTROPY = losses.register("binary_crossentropy")(
+losses.register("binary_crossentropy")(
     Loss("binary_crossentropy", ("binary",), "BinaryCrossentropy", "-mean of log p of what happened")
 )
-SPARSE_CATEGORICAL_CROSSENTROPY = losses.register("sparse_categorical_crossentropy")(
+losses.register("sparse_categorical_crossentropy")(
     Loss(
         "sparse_categorical_crossentropy",
         ("classes",),

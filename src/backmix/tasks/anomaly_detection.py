@@ -27,12 +27,13 @@ from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.decision import Decision
 from backmix.errors import InputError, PlanError
 from backmix.models.losses import choose_loss
-from backmix.models.members.novelty import Ellipse, finest, needed, threshold
+from backmix.models.members.novelty import Ellipse, threshold
 from backmix.outcome import Outcome, alarm
 from backmix.tasks import Task, TaskPlan, tasks
 from backmix.tasks.contract import Answer, Judging, Kind, Presentation, Target
 from backmix.tasks.contract.optional import LearnsFromOutputs, LearnsFromWindows, TellsNormal
 from backmix.tasks.shared.classes import as_classes, recoded
+from backmix.tasks.shared.rejection import check_enough
 from backmix.text import say
 
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -212,15 +213,7 @@ class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs):
         Raises InputError (anomaly.too_fine) when the validation windows cannot tell the false-alarm rate.
         """
         rate, normal = self.target.settings.false_alarm_rate, self.target.training_windows(validation)
-        if len(normal) < needed(rate):
-            raise InputError(
-                "anomaly.too_fine",
-                where=train.table.source,
-                rate=rate,
-                least=f"{needed(rate):,}",
-                count=f"{len(normal):,}",
-                fit=finest(len(normal)),
-            )
+        check_enough(normal, rate, "anomaly.too_fine")
         return {"inputs": len(train.spec.inputs)}
 
     def calibrate(self, outputs: NDArray[Any], windows: Windows) -> Mapping[str, Any]:

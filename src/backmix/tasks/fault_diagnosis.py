@@ -20,11 +20,10 @@ from pydantic import Field, model_validator
 from backmix.data.table import Table
 from backmix.data.windows.windows import Windows, WindowSpec
 from backmix.errors import InputError, PlanError
-from backmix.models.members.novelty import finest, needed
 from backmix.tasks import Classification, Outcome, TaskPlan, tasks
 from backmix.tasks.contract.optional import LearnsFromWindows, Revises
 from backmix.tasks.shared.classes import ClassAnswer, ClassJudging, ClassTarget, recoded
-from backmix.tasks.shared.rejection import RejectionGate
+from backmix.tasks.shared.rejection import RejectionGate, check_enough
 from backmix.text import say
 
 UNKNOWN = "unknown"
@@ -112,15 +111,7 @@ class FaultDiagnosisAnswer(ClassAnswer, LearnsFromWindows, Revises):
         if rate is None:
             return {}
         known = self.target.training_windows(validation)
-        if len(known) < needed(rate):
-            raise InputError(
-                "diagnosis.too_fine",
-                where=train.table.source,
-                rate=rate,
-                least=f"{needed(rate):,}",
-                count=f"{len(known):,}",
-                fit=finest(len(known)),
-            )
+        check_enough(known, rate, "diagnosis.too_fine")
         return RejectionGate.fit(train, known, rate).to_dict()
 
     def revise(self, outcome: Outcome, windows: Windows) -> Outcome:

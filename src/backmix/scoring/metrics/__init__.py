@@ -142,6 +142,11 @@ def metric(
     return make
 
 
+def share(weights: Weights, chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> Values:
+    """The weighted share (R,) of the windows ``among`` which those ``chosen`` (n,) are counted."""
+    return ratio(weights @ chosen.astype(np.float64), weights @ among.astype(np.float64))
+
+
 def ratio(over: Values, under: Values) -> Values:
     """Elementwise quotient, NaN where the denominator is 0."""
     quotient: Values = np.full(np.broadcast_shapes(over.shape, under.shape), np.nan)

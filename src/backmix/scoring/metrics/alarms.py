@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.scoring.faults import faults
-from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
+from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio, share
 from backmix.scoring.predictions import Sample
 
 DAY = 86400.0
@@ -131,10 +131,7 @@ def event_precision(sample: Sample, weights: Weights) -> Values:
 def detection_rate(sample: Sample, weights: Weights) -> Values:
     """Share of faulty windows that alarm, whatever fault they name, (R,)."""
     faulty = sample.truth != sample.normal
-    return ratio(
-        weights @ (faulty & (sample.prediction != sample.normal)).astype(np.float64),
-        weights @ faulty.astype(np.float64),
-    )
+    return share(weights, faulty & (sample.prediction != sample.normal), faulty)
 
 
 @metric(
@@ -148,9 +145,7 @@ def detection_rate(sample: Sample, weights: Weights) -> Values:
 def false_alarm_rate(sample: Sample, weights: Weights) -> Values:
     """Share of normal windows that alarm, (R,)."""
     calm = sample.truth == sample.normal
-    return ratio(
-        weights @ (calm & (sample.prediction != sample.normal)).astype(np.float64), weights @ calm.astype(np.float64)
-    )
+    return share(weights, calm & (sample.prediction != sample.normal), calm)
 
 
 @metric(

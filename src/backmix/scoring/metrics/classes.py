@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
+from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio, share
 from backmix.scoring.predictions import Codes, Sample
 from backmix.tasks.fault_diagnosis import UNKNOWN
 
@@ -107,8 +107,7 @@ def _of_prediction(sample: Sample) -> Undefined | None:
 def recall(sample: Sample, weights: Weights) -> Values:
     """Share of a class's windows that were found, (R,)."""
     actual = sample.truth == sample.focus
-    hits = actual & (sample.prediction == sample.focus)
-    return ratio(weights @ hits.astype(np.float64), weights @ actual.astype(np.float64))
+    return share(weights, actual & (sample.prediction == sample.focus), actual)
 
 
 @metric(
@@ -123,5 +122,4 @@ def recall(sample: Sample, weights: Weights) -> Values:
 def precision(sample: Sample, weights: Weights) -> Values:
     """Share of the windows called a class that are of it, (R,): how far an alarm can be believed."""
     called = sample.prediction == sample.focus
-    hits = called & (sample.truth == sample.focus)
-    return ratio(weights @ hits.astype(np.float64), weights @ called.astype(np.float64))
+    return share(weights, called & (sample.truth == sample.focus), called)

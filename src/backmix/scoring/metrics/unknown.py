@@ -6,7 +6,7 @@ classes that are called "unknown", and of right classes where a known class is n
 
 from __future__ import annotations
 
-from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
+from backmix.scoring.metrics import Undefined, Values, Weights, metric, share
 from backmix.scoring.predictions import Sample
 from backmix.tasks.fault_diagnosis import UNKNOWN
 
@@ -46,8 +46,7 @@ def _keeps_known(sample: Sample) -> Undefined | None:
 def unknown_recall(sample: Sample, weights: Weights) -> Values:
     """Share of windows with classes outside the training that are called "unknown", (R,)."""
     new = sample.truth == unknown_code(sample)
-    hits = new & (sample.prediction == sample.truth)
-    return ratio(weights @ hits.astype(float), weights @ new.astype(float))
+    return share(weights, new & (sample.prediction == sample.truth), new)
 
 
 @metric(
@@ -62,8 +61,7 @@ def false_rejection(sample: Sample, weights: Weights) -> Values:
     """Share of the windows of known classes that are called "unknown", (R,)."""
     code = unknown_code(sample)
     known = sample.truth != code
-    rejected = known & (sample.prediction == code)
-    return ratio(weights @ rejected.astype(float), weights @ known.astype(float))
+    return share(weights, known & (sample.prediction == code), known)
 
 
 @metric(
@@ -78,5 +76,4 @@ def known_accuracy(sample: Sample, weights: Weights) -> Values:
     """Share of right classes among windows of known classes that were not called "unknown", (R,)."""
     code = unknown_code(sample)
     kept = (sample.truth != code) & (sample.prediction != code)
-    right = kept & (sample.prediction == sample.truth)
-    return ratio(weights @ right.astype(float), weights @ kept.astype(float))
+    return share(weights, kept & (sample.prediction == sample.truth), kept)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from backmix.data.windows.slices import sampled, slices
 from backmix.data.windows.windows import Windows
 from backmix.errors import InputError
-from backmix.models.members.novelty import Subspace, threshold
+from backmix.models.members.novelty import Subspace, finest, needed, threshold
 from backmix.models.members.statistics import window_statistics
 
 SHARE = 0.999
@@ -127,6 +127,14 @@ class RejectionGate:
         if limits.shape != (len(spaces), 2) or not (limits > 0).all() or not float(data["limit"]) > 0:
             raise ValueError(f"limits of shape {limits.shape} for {len(spaces)} classes")
         return cls(spaces, limits, float(data["limit"]))
+
+
+def check_enough(windows: Windows, rate: float, key: str) -> None:
+    """InputError (``key``) when there are too few validation windows to tell a share of ``rate``."""
+    count = len(windows)
+    if count < needed(rate):
+        least, fit = f"{needed(rate):,}", finest(count)
+        raise InputError(key, where=windows.table.source, rate=rate, least=least, count=f"{count:,}", fit=fit)
 
 
 def statistics(windows: Windows) -> Floats:
