@@ -8,12 +8,9 @@ bits: predictions, weights, history. Dropout is on and the windows are shuffled.
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import children
 from backmix.app.main import main
 from backmix.data.export import write_csv
 from backmix.results.run import Run
@@ -91,14 +89,9 @@ def command(*arguments: str) -> int:
     return end.value.code
 
 
-def start(trap: str, *options: str) -> subprocess.Popen[str]:
+def start(trap: str, *options: str) -> children.Child:
     """``backmix run plan.toml`` in a process of its own, with a trap laid in it."""
-    paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {**os.environ, "PYTHONPATH": paths}
-    text = f"{HEAD}\n{trap}\nmain(['run', 'plan.toml', *{list(options)!r}])"
-    return subprocess.Popen(
-        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return children.start(f"{HEAD}\n{trap}\nmain(['run', 'plan.toml', *{list(options)!r}])")
 
 
 def killed(trap: str, *options: str) -> None:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import children
 from backmix import layers as ours
 from backmix.results.run import Run
 from backmix.serving.runtime import Runtime
@@ -85,33 +86,19 @@ def test_a_bundle_opens_where_other_versions_are_installed(sensor_run: Run) -> N
     np.testing.assert_array_equal(json.loads(done.stdout), wanted["prediction"])
 
 
-def test_runs_side_by_side_keep_apart_and_quiet(sensor_run: Run, tmp_path: Path) -> None:
+def test_runs_side_by_side_keep_apart_and_quiet(
+    sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Trap Y: two runs started together, each in its folder, say nothing and give what one alone gives."""
     code = (
-        "import sys; from backmix.workflow import fit\n"
+        "import sys, time; from pathlib import Path; from backmix.workflow import fit\n"
         "from small import small_table, small_plan\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        "fit(small_table(), small_plan(), folder=sys.argv[1], quiet=True)"
+        "Path(f'ready-{sys.argv[1]}').touch()\n"
+        "while len(list(Path().glob('ready-*'))) < 2: time.sleep(0.001)\n"
+        "fit(small_table(), small_plan(), folder=f'runs/{sys.argv[1]}', quiet=True)"
     )
-    runs = {
-        name: subprocess.Popen(
-            [sys.executable, "-c", code, f"runs/{name}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env=ENVIRONMENT,
-        )
-        for name in ("one", "other")
-    }
-    for run in runs.values():
-        assert run.stdout is not None
-        assert run.stdout.readline() == "ready\n"
-    for run in runs.values():
-        assert run.stdin is not None
-        run.stdin.write("go\n")
-        run.stdin.flush()
+    monkeypatch.chdir(tmp_path)
+    runs = {name: children.start(code, name) for name in ("one", "other")}
     said = [run.communicate(timeout=200) for run in runs.values()]
     assert said == [("", ""), ("", "")]
     assert sorted(path.name for path in tmp_path.rglob("*") if path.parent.name == "runs") == ["one", "other"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pandas as pd
 import pytest
 
 import backmix
+import children
 from backmix.data.ledger import Ledger
 from backmix.data.reading.reading import Reading
 from backmix.data.splitting.split import SplitPart
@@ -329,7 +328,7 @@ def test_a_decision_needs_to_be_better_beyond_the_noise() -> None:
     assert error("accuracy", 0.75) == 0.25
 
 
-def test_the_command_plays_a_plan(champion: Run, tmp_path: Path) -> None:
+def test_the_command_plays_a_plan(champion: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = plant(np.full(ROWS, 3.0)).to_frame()
     frame.to_csv(tmp_path / "plant.csv")
     plan = plan_of().merged(
@@ -339,23 +338,26 @@ def test_the_command_plays_a_plan(champion: Run, tmp_path: Path) -> None:
         }
     )
     (tmp_path / "plan.toml").write_text(plan.to_toml())
-    command = [sys.executable, "-m", "backmix.app.main", "refit", "plan.toml", "--folder", "out", "--json"]
+    monkeypatch.chdir(tmp_path)
 
-    def run(*more: str) -> Any:
-        return subprocess.run([*command, *more], capture_output=True, text=True, timeout=280, check=False, cwd=tmp_path)
+    def run(*more: str) -> tuple[int | None, str, str]:
+        arguments = ["refit", "plan.toml", "--folder", "out", "--json", *more]
+        child = children.start(f"from backmix.app.main import main\nmain({arguments!r})")
+        out, err = child.communicate()
+        return child.returncode, out, err
 
-    refused = run("--bound", "-1")
-    assert refused.returncode == 2
-    assert "give a share of 0 or more" in refused.stdout
-    done = run("--rounds", "1", "--bound", "0.1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = json.loads(done.stdout)
+    code, out, _ = run("--bound", "-1")
+    assert code == 2
+    assert "give a share of 0 or more" in out
+    code, out, err = run("--rounds", "1", "--bound", "0.1")
+    assert code == 0, out + err
+    said = json.loads(out)
     assert len(said["rounds"]) == 1
     assert said["settings"]["bound"] == 0.1
-    assert "round 1 of 1: " in done.stderr
-    again = run()
-    assert again.returncode == 2
-    assert "holds a finished refit" in again.stdout
+    assert "round 1 of 1: " in err
+    code, out, _ = run()
+    assert code == 2
+    assert "holds a finished refit" in out
 
 
 def test_classes_are_refitted_too() -> None:

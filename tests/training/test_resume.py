@@ -9,8 +9,6 @@ from __future__ import annotations
 import inspect
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import children
 from backmix.errors import Interrupted, TrainingError
 from backmix.training.fitting.checkpoint import CHECKPOINT, load_snapshot
 from backmix.training.fitting.feed import Feed
@@ -192,7 +191,7 @@ Feed.batch = lambda self, place: (time.sleep(0.004), batch(self, place))[1]  # a
 """
 
 
-def process(folder: Path, *, before: str = "") -> subprocess.Popen[str]:
+def process(folder: Path, *, before: str = "") -> children.Child:
     """The same training in a process of its own."""
     text = (
         HEAD
@@ -206,14 +205,10 @@ def process(folder: Path, *, before: str = "") -> subprocess.Popen[str]:
             sys.exit(end.exit_code)
     """)
     )
-    paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.Popen(
-        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return children.start(text)
 
 
-def wait_for_epoch(folder: Path, epoch: int, child: subprocess.Popen[str]) -> None:
+def wait_for_epoch(folder: Path, epoch: int, child: children.Child) -> None:
     until = time.monotonic() + 120
     while time.monotonic() < until and child.poll() is None:
         moment = load_snapshot(folder)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import children
 from backmix.data.tag import Tag
 from backmix.errors import BundleError, InputError, LeakageError, PlanError, TrainingError
 from backmix.results.run import Run
@@ -212,33 +211,18 @@ def test_a_resumed_training_asks_for_the_same_start(sensor_run: Run, warm: Run, 
         )
 
 
-def test_the_command_takes_a_bundle(sensor_run: Run, tmp_path: Path) -> None:
+def test_the_command_takes_a_bundle(sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     later().to_frame().to_csv(tmp_path / "later.csv")
     plan = plan_from(sensor_run, training={"epochs": 1}).to_dict()
     del plan["training"]["warm_start"]
     plan["data"] = {"file": "later.csv", "tags": [{"name": tag.name, "unit": tag.unit} for tag in later().tags]}
     (tmp_path / "plan.toml").write_text(small_plan().check(plan).to_toml())
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "backmix.app.main",
-            "run",
-            "plan.toml",
-            "--warm-start",
-            str(sensor_run.bundle_path),
-            "--folder",
-            "run",
-            "--json",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert any(decision["setting"] == "training.warm_start" for decision in json.loads(done.stdout)["choices"])
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "plan.toml", "--warm-start", str(sensor_run.bundle_path), "--folder", "run", "--json"]
+    done = children.start(f"from backmix.app.main import main\nmain({arguments!r})")
+    out, err = done.communicate()
+    assert done.returncode == 0, err + out
+    assert any(decision["setting"] == "training.warm_start" for decision in json.loads(out)["choices"])
 
 
 def test_periods_meet_when_they_share_a_moment() -> None:
