@@ -52,14 +52,16 @@ def _used() -> tuple[set[str], list[re.Pattern[str]]]:
     return written, patterns
 
 
-@pytest.mark.parametrize("key", [*KEYS, *BESIDE])
-def test_a_sentence_has_both_languages_with_the_same_blanks(key: str) -> None:
-    stage, _, name = key.partition(".")
-    sentence = BESIDE[key] if key in BESIDE else sentences(stage)[name]
-    assert set(sentence) == set(LANGUAGES)
-    assert _blanks(sentence["en"]) == _blanks(sentence["zh_TW"])
-    assert sentence["en"].strip()
-    assert "\n" not in sentence["en"] + sentence["zh_TW"]
+@pytest.mark.parametrize("stage", sorted({*stages(), "sets", "plants", "figures"}))
+def test_sentences_have_both_languages_with_the_same_blanks(stage: str) -> None:
+    beside = {key: sentence for key, sentence in BESIDE.items() if key.startswith(f"{stage}.")}
+    spoken: Mapping[str, Sentence] = {**sentences(stage), **beside}  # type: ignore[dict-item]
+    assert spoken
+    for key, sentence in spoken.items():
+        assert set(sentence) == set(LANGUAGES), key
+        assert _blanks(sentence["en"]) == _blanks(sentence["zh_TW"]), key
+        assert sentence["en"].strip(), key
+        assert "\n" not in sentence["en"] + sentence["zh_TW"], key
 
 
 def test_every_sentence_is_said_somewhere() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import children
 from backmix.errors import BundleError, PlanError
 from backmix.models.intervals.bands import Bands, ClassSets
 from backmix.results.run import Run
@@ -109,19 +108,11 @@ def test_the_command_writes_the_ends(sensor_run: Run, tmp_path: Path) -> None:
     table = small_table(60)
     frame = pd.DataFrame(np.asarray(table.values), columns=list(table.names)).assign(time=table.time)
     frame.to_csv(tmp_path / "new.csv", index=False)
-    command = [
-        sys.executable,
-        "-m",
-        "backmix.app.main",
-        "predict",
-        str(sensor_run.bundle_path),
-        str(tmp_path / "new.csv"),
-        "--data",
-        "time=time",
-        "--out",
-        str(tmp_path / "out.csv"),
-    ]
-    subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    arguments = ["predict", str(sensor_run.bundle_path), str(tmp_path / "new.csv"), "--data", "time=time"]
+    arguments += ["--out", str(tmp_path / "out.csv")]
+    child = children.start(f"from backmix.app.main import main\nmain({arguments!r})")
+    _, err = child.communicate()
+    assert child.returncode == 0, err
     written = pd.read_csv(tmp_path / "out.csv")
     assert (written["low"] < written["high"]).all()
 
