@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -179,6 +179,8 @@ def test_a_missing_prediction_is_no_window(number_report: Maker) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-1e12, 1e12), st.floats(1e-9, 1e12), st.integers(2, 12))
+@example(1.0, 251.0, 3)
+@example(673.9981240885882, 54820.10432913686, 6)
 def test_ticks_are_inside_in_order_and_few(low: float, width: float, most: int) -> None:
     assume(width >= 1e-9 * abs(low))
     ticks = [value for value, _ in round_ticks(low, low + width, most)]

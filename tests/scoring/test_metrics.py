@@ -16,7 +16,7 @@ from sklearn import metrics as oracle
 from backmix.scoring.metrics import metrics
 from backmix.scoring.metrics.alarms import restricted_mean
 from backmix.scoring.predictions import Sample, read_sample
-from backmix.text import LANGUAGES, sentences
+from backmix.text import LANGUAGES, declared
 from frames import labels, numbers
 
 CLASSES = ("calm", "leak", "foul")
@@ -33,7 +33,7 @@ def classified(truth: list[str], said: list[str], **settings: Any) -> Sample:
 
 def test_every_metric_has_a_name_in_both_languages() -> None:
     for name in metrics.names():
-        assert set(sentences("evaluation")[f"metric_{name}"]) == set(LANGUAGES)
+        assert set(declared()[f"metrics.{name}"]) == set(LANGUAGES)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def round_ticks(low: float, high: float, most: int = 6) -> list[Tick]:
     >>> [label for _, label in round_ticks(0.0, 1.0)]
     ['0', '0.2', '0.4', '0.6', '0.8', '1.0']
     """
-    for wanted in (most, 2 * most, 4 * most):
+    for wanted in (most, 3 * most // 2, 2 * most, 3 * most, 4 * most):
         raw = (high - low) / max(wanted - 1, 1)
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * (1 - 1e-9))
