@@ -37,10 +37,14 @@ SENSOR = sensor(Tag("y", unit="degC", role="target"))
 REGRESSION = ("mean", "ridge", "pls", "trees", "feed_forward")
 
 
-def scores(task: Task, parts: dict[str, Windows], names: tuple[str, ...], metric: str) -> dict[str, float]:
-    """The score of each baseline on the test part."""
+def scores(
+    task: Task, parts: dict[str, Windows], names: tuple[str, ...], metric: str, *, before: bool = False
+) -> dict[str, float]:
+    """The score of each baseline on the test part; ``before``: as it was before the validation part taught it, too."""
     fitted = fit_baselines(task, parts["train"], parts["validation"], names=names)
-    frame = baseline_frame(fitted, task, {"test": parts["test"]})
+    frame = baseline_frame(
+        replace(fitted, predictors=fitted.before) if before else fitted, task, {"test": parts["test"]}
+    )
     normal = getattr(task.settings, "normal", None)
     return {
         model: metrics.get(metric)(
@@ -289,11 +293,10 @@ def _debutanizer(shared_data: Path, past: dict[str, int] | None, lookback: int) 
 
 
 def test_debutanizer_without_past_values_reaches_the_known_bar(shared_data: Path) -> None:
-    """Ridge on lags 0-40 without any past y is known to reach RMSE 0.129 (R² 0.56)."""
+    """Ridge on lags 0-40 without any past y is known to reach RMSE 0.129 (R² 0.56), taught by training rows alone."""
     task, parts = _debutanizer(shared_data, None, 41)
-    errors = scores(task, parts, ("ridge", "pls"), "rmse")
-    assert errors["ridge"] < 0.136
-    assert scores(task, parts, ("pls",), "r2")["pls"] > 0.54
+    assert scores(task, parts, ("ridge",), "rmse", before=True)["ridge"] < 0.136
+    assert scores(task, parts, ("pls",), "r2", before=True)["pls"] > 0.54
 
 
 def test_debutanizer_with_past_values_reaches_the_known_bar(shared_data: Path) -> None:

@@ -135,7 +135,7 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
 def score_baselines(
     prepared: Prepared, over: Blocks | Decision | None = None, *, known: SimpleModels | None = None
 ) -> Baselines:
-    """Fit the baselines of the plan (else of the task) on the windows that teach the network, and let them predict.
+    """Fit the baselines of the plan (else of the task) on the windows of training and validation, and let them predict.
 
     over: the blocks of an ensemble; without them the validation part is held out
     known: simple models of the run; those are not fitted again

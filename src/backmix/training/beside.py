@@ -114,10 +114,11 @@ def fit_baselines(
     names: Sequence[str] | None = None,
     watch: Callable[[str], None] | None = None,
 ) -> FittedBaselines:
-    """Fit the baselines of a task (or those in ``names``) on the windows of one network.
+    """Fit the baselines of a task (or those in ``names``): validation windows choose settings, and teach in the end.
 
     ``watch`` is told the name of each one before it is fitted. Without validation windows the last
-    fifth of the training windows chooses. Raises PlanError for a name that is not registered.
+    fifth of the training windows chooses. Both are windows of one table. Raises PlanError for a name
+    that is not registered.
     """
     return baselines_of(SimpleModels(_one_fold(task, train, validation, seed)), task, names, watch=watch)[1]
 
