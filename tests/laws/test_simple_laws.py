@@ -18,7 +18,7 @@ from backmix.scoring.judgement import baseline_frame
 from backmix.simple import ALIASES, Fitted, SimpleModels, simple_models
 from backmix.simple.blocks import Blocks, block_windows
 from backmix.tasks import tasks
-from backmix.text import LANGUAGES, say
+from backmix.text import LANGUAGES
 from backmix.training.beside import baselines_of, begin, fit_baselines, question
 from backmix.training.blocks import pool
 from backmix.training.plan import Plan
@@ -82,7 +82,7 @@ def test_it_says_numbers_of_every_window_and_why(name: str) -> None:
         assert np.isfinite(found).all()
     for decision in fitted.decisions:
         assert all(decision.reason(lang) for lang in LANGUAGES)
-    assert all(say(f"evaluation.model_{name}", lang) for lang in LANGUAGES)
+    assert all(simple_models.title(name, lang) != name for lang in LANGUAGES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,12 +22,10 @@ from backmix.models.members.statistics import window_statistics
 from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import read_sample
-from backmix.simple import simple_models
 from backmix.simple.forms import Lags
 from backmix.simple.moments import Moments, moments, pls_path, ridge_path
 from backmix.simple.trial import Trial
 from backmix.tasks import Task
-from backmix.text import LANGUAGES, sentences
 from backmix.training.beside import fit_baselines, question
 from backmix.training.prepare import prepare
 from frames import diagnosis, lagged_table, persistent, sensor, windows_of
@@ -69,11 +67,6 @@ def classed(rows: int = 900, seed: int = 0) -> tuple[Table, Task]:
         batch_names=tuple(map(str, range(rows // 100))),
     )
     return table, task
-
-
-def test_every_baseline_has_a_name_in_both_languages() -> None:
-    for name in simple_models.names():
-        assert set(sentences("evaluation")[f"model_{name}"]) == set(LANGUAGES)
 
 
 def test_linear_baselines_find_a_linear_plant() -> None:

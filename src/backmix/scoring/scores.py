@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
 from backmix.scoring.metrics import Metric, Undefined, metrics
 from backmix.scoring.predictions import Sample, read_sample
+from backmix.simple import simple_models
 from backmix.text import Language, say, title_of
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ def unit_title(unit: str) -> str:
 
 
 def model_title(name: str, lang: Language | None = None) -> str:
-    """The name of a model for people: of a baseline in their language, else the name itself."""
+    """The name of a model for people in their language, where it has one; else the name itself."""
+    if name in simple_models:
+        return simple_models.title(name, lang)
     return title_of(f"evaluation.model_{name}", lang, otherwise=name)
 
 

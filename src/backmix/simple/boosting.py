@@ -22,10 +22,16 @@ from backmix.simple.trial import Trial, WindowSubset
 
 MOST_ROWS = 30_000
 MOST_ROUNDS = 300
-PATIENCE = 15
+PATIENCE = 10
 
 
-@simple_model("boosting", "regression", member=True)
+@simple_model(
+    "boosting",
+    "regression",
+    member=True,
+    one_thread=True,
+    title={"en": "gradient-boosted trees", "zh_TW": "梯度提升樹"},
+)
 def fit_boosting(trial: Trial) -> Fitted:
     """Boosted trees on window statistics, and on the rows of the window."""
     form = _form(trial)
@@ -82,7 +88,7 @@ def _boosted(
                 some = stops[number].few(MOST_ROWS)
                 stop = (trial.rows(form, some), trial.targets(some)[:, k])
             jobs.append(_Job(x, y[:, k], stop, max(1, rounds[k]) if rounds else MOST_ROUNDS, trial.seed))
-    models = [_fit(job) for job in jobs]  # in threads, scikit-learn's binning would mix up Python's warning filters
+    models = [_fit(job) for job in jobs]
     goals = len(models) // len(samples)
     return [models[number * goals : (number + 1) * goals] for number in range(len(samples))]
 

@@ -21,7 +21,6 @@ from backmix.simple import Fitted, Floats, SimpleModel, simple_model
 from backmix.simple.flat import edge
 from backmix.simple.forms import Lags, Singles
 from backmix.simple.question import TaskQuestion
-from backmix.simple.threads import side_by_side
 from backmix.simple.trial import Trial
 
 HIDDEN = 64
@@ -54,7 +53,9 @@ class FeedForward(SimpleModel):
         return self.question.outcome(answers, windows)
 
 
-@simple_model("feed_forward", "regression")
+@simple_model(
+    "feed_forward", "regression", one_thread=True, title={"en": "feed-forward network", "zh_TW": "前饋神經網路"}
+)
 def fit_feed_forward(trial: Trial) -> Fitted:
     """A perceptron of 64 hidden units on the inputs of every row of the window."""
     base, fold = trial.final.base, trial.folds[-1]
@@ -65,9 +66,7 @@ def fit_feed_forward(trial: Trial) -> Fitted:
     goals = y.shape[1]
     batch = int(np.clip(len(x) // 30, 16, 128))
     epochs = int(np.clip(MOST_WORK / max(1, x.size * HIDDEN * len(DECAYS)), 5, MOST_EPOCHS))
-    trials = side_by_side(
-        lambda decay: _train(_perceptron(decay, min(batch, len(x)), trial.seed), x, y, check, epochs), DECAYS
-    )
+    trials = [_train(_perceptron(decay, min(batch, len(x)), trial.seed), x, y, check, epochs) for decay in DECAYS]
     best, decay = min(zip(trials, DECAYS, strict=True), key=lambda each: each[0].error)
 
     def final() -> Any:

@@ -23,8 +23,8 @@ from backmix.simple.forms import FlatView, Singles, lags_for_trees
 from backmix.simple.threads import side_by_side
 from backmix.simple.trial import Trial, WindowSubset
 
-TREES, TREES_HELD_OUT = 100, 50
-"""Trees of a forest, and of one that is asked about a held-out block only: half of them tell its error as well."""
+TREES, TREES_HELD_OUT = 100, 30
+"""Trees of a forest, and of one that is asked about a held-out block only: a third of them tells its error as well."""
 MOST_ROWS = 20_000
 LEAVES = 4000
 """Windows per window of a leaf: a leaf holds at least a window in so many that teach."""
@@ -34,13 +34,15 @@ SHARE = 0.33
 """Features that a split of a regression is chosen from."""
 
 
-@simple_model("forest", "any", member=True)
+@simple_model("forest", "any", member=True, title={"en": "trees on window statistics", "zh_TW": "視窗統計量決策樹"})
 def fit_forest(trial: Trial) -> Fitted:
     """Trees on window statistics."""
     return _fit("forest", FlatView.of(trial.final.base, "statistics"), trial)
 
 
-@simple_model("forest_lags", "regression", member=True)
+@simple_model(
+    "forest_lags", "regression", member=True, title={"en": "trees on lagged inputs", "zh_TW": "落後輸入決策樹"}
+)
 def fit_forest_lags(trial: Trial) -> Fitted:
     """Trees on every row of the window."""
     windows = trial.final.base

@@ -25,7 +25,7 @@ NEVER = -60.0
 """The logit of a class that the windows do not show."""
 
 
-@simple_model("lda", "classification", member=True)
+@simple_model("lda", "classification", member=True, title={"en": "LDA", "zh_TW": "LDA"})
 def fit_lda(trial: Trial) -> Fitted:
     """Linear discriminant analysis with shrinkage."""
     one_class(trial)

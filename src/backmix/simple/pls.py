@@ -16,7 +16,7 @@ from backmix.simple.moments import MOST_COMPONENTS, Moments, errors, moments, pl
 from backmix.simple.trial import Trial
 
 
-@simple_model("pls", "regression", member=True)
+@simple_model("pls", "regression", member=True, title={"en": "PLS", "zh_TW": "PLS"})
 def fit_pls(trial: Trial) -> Fitted:
     """PLS regression on every row of the window, or on stages of whole batches."""
     form = Lags.of(trial.final.base)

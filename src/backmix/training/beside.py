@@ -78,6 +78,38 @@ def begin(prepared: Prepared, over: Blocks | Decision | None) -> SimpleModels:
     return SimpleModels(_one_fold(task, prepared.train, prepared.validation, seed))
 
 
+def fit_together(prepared: Prepared, over: Blocks | Decision | None, known: SimpleModels | None = None) -> SimpleModels:
+    """All simple models that a run asks for, baselines and members of its ensemble, fitted beside one another.
+
+    known: simple models of the run; those are not fitted again. Raises PlanError as `baselines_of` and `candidates_of`.
+    """
+    task, plan = prepared.task, prepared.plan
+    names = [*_baselines(task, plan.evaluation.baselines)]
+    if isinstance(over, Blocks):
+        names += _members(task, plan.model.beside)
+    return (known or begin(prepared, over)).more(names)
+
+
+def _baselines(task: Task, names: Sequence[str] | None) -> Sequence[str]:
+    names = task.judging.baselines if names is None else names
+    for name in names:
+        if simple_models.get(name).kind not in ("any", task.kind):
+            raise PlanError(
+                "evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.judging.baselines)
+            )
+    return names
+
+
+def _members(task: Task, asked: Sequence[str] | str) -> Sequence[str]:
+    usual = answering(task.kind, members=True)
+    names = usual if isinstance(asked, str) else asked
+    for name in names:
+        simple_models.get(name)
+        if ALIASES.get(name, name) not in usual:
+            raise PlanError("ensemble.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
+    return names
+
+
 def baselines_of(
     models: SimpleModels, task: Task, names: Sequence[str] | None = None, *, watch: Callable[[str], None] | None = None
 ) -> tuple[SimpleModels, FittedBaselines]:
@@ -85,12 +117,7 @@ def baselines_of(
 
     Raises PlanError for a name that is not registered or answers another kind of question.
     """
-    names = task.judging.baselines if names is None else names
-    for name in names:
-        if simple_models.get(name).kind not in ("any", task.kind):
-            raise PlanError(
-                "evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.judging.baselines)
-            )
+    names = _baselines(task, names)
     models = models.more(names, watch=watch)
     usable = [name for name in names if name in models]
     unusable = {name: models.why(name) for name in names if name not in models}
@@ -130,12 +157,7 @@ def candidates_of(
 
     Raises PlanError (ensemble.beside_kind) for one that answers another kind of question.
     """
-    usual = answering(task.kind, members=True)
-    names = usual if isinstance(asked, str) else asked
-    for name in names:
-        simple_models.get(name)
-        if ALIASES.get(name, name) not in usual:
-            raise PlanError("ensemble.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
+    names = _members(task, asked)
     models = models.more(names)
     found = []
     for name in names:
