@@ -131,8 +131,7 @@ def answering(kind: str, *, members: bool = False) -> tuple[str, ...]:
 
 def learned(trial: Trial, learn: Callable[[WindowSubset], SimpleModel], decisions: tuple[Decision, ...] = ()) -> Fitted:
     """A model that chooses nothing: without the validation part, and in the end."""
-    before = learn(trial.folds[-1].taught)
-    return Fitted(learn(trial.final) if trial.refits else before, before, (), decisions)
+    return Fitted(learn(trial.final), learn(trial.folds[-1].taught), (), decisions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +156,8 @@ class SimpleModels:
         """Why there is no model of this name."""
         return self.unusable[ALIASES.get(name, name)]
 
-    def more(self, names: Iterable[str], *, watch: Callable[[str], None] | None = None) -> SimpleModels:
-        """The same and those in ``names`` that are missing; ``watch`` gets each name as its fit begins.
+    def more(self, names: Iterable[str]) -> SimpleModels:
+        """The same and those in ``names`` that are missing.
 
         Raises PlanError for a name that is not registered.
         """
@@ -168,8 +167,6 @@ class SimpleModels:
         missing = [name for name in entries if name not in self.fitted and name not in self.unusable]
 
         def fit(name: str) -> tuple[Fitted | Unusable, float]:
-            if watch is not None:
-                watch(name)
             begin = perf_counter()
             try:
                 return entries[name].fit(self.trial), perf_counter() - begin

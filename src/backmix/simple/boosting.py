@@ -43,10 +43,7 @@ def fit_boosting(trial: Trial) -> Fitted:
         levels = trial.targets(sample.few(MOST_ROWS)).mean(axis=0)
         return FlatModel(trial.question, form, member_of(models, levels))
 
-    def final() -> FlatModel:
-        (models,) = _boosted(trial, [trial.final], rounds=rounds)
-        return flat(models, trial.final)
-
+    (last,) = _boosted(trial, [trial.final], rounds=rounds)
     few = trial.final.few(MOST_ROWS)
     value = rounds[0] if len(rounds) == 1 else tuple(rounds)
     values = {"rounds": ", ".join(map(str, rounds)), "features": form.width}
@@ -55,7 +52,9 @@ def fit_boosting(trial: Trial) -> Fitted:
         *edge("boosting", "rounds", max(rounds), (1, MOST_ROUNDS), lowest=False),
         *trial.final.sampling(few),
     )
-    return crossed(trial, [flat(*each) for each in zip(stopped, taught, strict=True)], final, decisions)
+    return crossed(
+        trial, [flat(*each) for each in zip(stopped, taught, strict=True)], flat(last, trial.final), decisions
+    )
 
 
 def _form(trial: Trial) -> FlatView:

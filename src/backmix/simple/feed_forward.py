@@ -69,19 +69,15 @@ def fit_feed_forward(trial: Trial) -> Fitted:
     trials = [_train(_perceptron(decay, min(batch, len(x)), trial.seed), x, y, check, epochs) for decay in DECAYS]
     best, decay = min(zip(trials, DECAYS, strict=True), key=lambda each: each[0].error)
 
-    def final() -> Any:
-        some = trial.final.few(MOST_ROWS)
-        rows, targets = trial.rows(lags, some), trial.targets(some).astype(np.float32)
-        model = _perceptron(decay, min(batch, len(rows)), trial.seed)
-        for _ in range(max(1, best.epoch)):
-            model.partial_fit(rows, targets if goals > 1 else targets[:, 0])
-        return model
-
+    some = trial.final.few(MOST_ROWS)
+    rows, targets = trial.rows(lags, some), trial.targets(some).astype(np.float32)
+    last = _perceptron(decay, min(batch, len(rows)), trial.seed)
+    for _ in range(max(1, best.epoch)):
+        last.partial_fit(rows, targets if goals > 1 else targets[:, 0])
     values = {"epochs": best.epoch, "features": lags.width, "units": HIDDEN, "decay": f"{decay:g}"}
-    before = FeedForward(trial.question, lags, best.model, goals)
     return Fitted(
-        FeedForward(trial.question, lags, final(), goals) if trial.refits else before,
-        before,
+        FeedForward(trial.question, lags, last, goals),
+        FeedForward(trial.question, lags, best.model, goals),
         (),
         (
             Decision(best.epoch, "evaluation.feed_forward_epochs", values, setting="feed_forward"),

@@ -6,7 +6,7 @@ fits one per fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,11 +57,11 @@ def linear(trial: Trial, name: str, form: Form, kernel: Floats, bias: Floats, ac
 
 
 def crossed(
-    trial: Trial, models: Sequence[FlatModel], final: Callable[[], FlatModel], decisions: tuple[Decision, ...] = ()
+    trial: Trial, models: Sequence[FlatModel], final: FlatModel, decisions: tuple[Decision, ...] = ()
 ) -> Fitted:
     """A model per fold, and the one that is taught by all in the end."""
     out_of_fold = tuple(answers(trial, model, fold) for model, fold in zip(models, trial.folds, strict=True))
-    return Fitted(final() if trial.refits else models[-1], models[-1], out_of_fold, decisions)
+    return Fitted(final, models[-1], out_of_fold, decisions)
 
 
 def answers(trial: Trial, model: FlatModel, fold: Fold) -> Floats:

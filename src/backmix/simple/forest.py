@@ -65,18 +65,15 @@ def _fit(name: str, form: FlatView, trial: Trial) -> Fitted:
     if not numbers:
         one_class(trial)
     taught = [fold.taught for fold in trial.folds]
-    count = TREES_HELD_OUT if trial.refits else TREES
     best: list[FlatModel] = []
     leaf, most_right = LEAF_SIZES[0], -1
     for size in LEAF_SIZES[: 1 if numbers else None]:
-        models = _grown(name, form, trial, taught, size, count)
+        models = _grown(name, form, trial, taught, size, TREES_HELD_OUT)
         right = 0 if numbers else sum(_right(trial, *each) for each in zip(models, trial.folds, strict=True))
         if right > most_right:
             best, leaf, most_right = models, size, right
 
-    def final() -> FlatModel:
-        return _grown(name, form, trial, [trial.final], leaf, TREES)[0]
-
+    (final,) = _grown(name, form, trial, [trial.final], leaf, TREES)
     few = trial.final.few(MOST_ROWS)
     values = {"leaf": _leaf(leaf, len(few)), "trees": TREES, "features": form.width}
     reason = "simple.forest" if numbers else "evaluation.trees_leaf"

@@ -48,7 +48,7 @@ def fit_lda(trial: Trial) -> Fitted:
     return crossed(
         trial,
         [model(fold.taught) for fold in trial.folds],
-        lambda: model(trial.final),
+        model(trial.final),
         (decision, *trial.final.sampling(few(trial.final))),
     )
 

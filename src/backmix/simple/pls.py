@@ -35,10 +35,8 @@ def fit_pls(trial: Trial) -> Fitted:
     def model(known: Moments, path: Floats) -> FlatModel:
         return linear(trial, "pls", form, *known.affine(path[min(components, len(path)) - 1]))
 
-    def final() -> FlatModel:
-        known = moments(trial, form, trial.final)
-        return model(known, pls_path(known, components))
-
+    every_window = moments(trial, form, trial.final)
+    final = model(every_window, pls_path(every_window, components))
     values = {"components": components, "features": form.width}
     decisions = (
         Decision(components, "evaluation.pls_components", values, setting="pls"),

@@ -70,4 +70,4 @@ def ridge(trial: Trial, name: str, form: Form, reason: str) -> Fitted:
         *form.decisions,
         *trial.final.sampling(used(trial, form, trial.final)),
     )
-    return crossed(trial, [model(sums) for sums in known], lambda: model(moments(trial, form, trial.final)), decisions)
+    return crossed(trial, [model(sums) for sums in known], model(moments(trial, form, trial.final)), decisions)

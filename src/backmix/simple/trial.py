@@ -105,11 +105,6 @@ class Trial:
         fold = Fold(WindowSubset(pool, np.flatnonzero(~last)), WindowSubset(pool, np.flatnonzero(last)))
         return cls(question, (fold,), every, seed)
 
-    @property
-    def refits(self) -> bool:
-        """Whether other windows teach in the end than in the last fold."""
-        return self.final is not self.folds[-1].taught
-
     def rows(self, form: Form, sample: WindowSubset) -> Singles:
         """The flat rows (n, P) of a sample."""
         base = sample.base

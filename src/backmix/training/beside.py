@@ -6,7 +6,7 @@ baselines, which are judged beside the network, and candidates, which may be mem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,14 +111,14 @@ def _members(task: Task, asked: Sequence[str] | str) -> Sequence[str]:
 
 
 def baselines_of(
-    models: SimpleModels, task: Task, names: Sequence[str] | None = None, *, watch: Callable[[str], None] | None = None
+    models: SimpleModels, task: Task, names: Sequence[str] | None = None
 ) -> tuple[SimpleModels, FittedBaselines]:
     """The models and the baselines among them, those of the task or in ``names``; what is missing is fitted.
 
     Raises PlanError for a name that is not registered or answers another kind of question.
     """
     names = _baselines(task, names)
-    models = models.more(names, watch=watch)
+    models = models.more(names)
     usable = [name for name in names if name in models]
     unusable = {name: models.why(name) for name in names if name not in models}
     refused = {name: Decision(None, why.key, why.values, setting=f"baseline.{name}") for name, why in unusable.items()}
@@ -133,21 +133,14 @@ def baselines_of(
 
 
 def fit_baselines(
-    task: Task,
-    train: Windows,
-    validation: Windows | None,
-    *,
-    seed: int = 0,
-    names: Sequence[str] | None = None,
-    watch: Callable[[str], None] | None = None,
+    task: Task, train: Windows, validation: Windows | None, *, seed: int = 0, names: Sequence[str] | None = None
 ) -> FittedBaselines:
     """Fit the baselines of a task (or those in ``names``): validation windows choose settings, and teach in the end.
 
-    ``watch`` is told the name of each one before it is fitted. Without validation windows the last
-    fifth of the training windows chooses. Both are windows of one table. Raises PlanError for a name
-    that is not registered.
+    Both are windows of one table. Without validation windows the last fifth of the training windows chooses.
+    Raises PlanError for a name that is not registered.
     """
-    return baselines_of(SimpleModels(_one_fold(task, train, validation, seed)), task, names, watch=watch)[1]
+    return baselines_of(SimpleModels(_one_fold(task, train, validation, seed)), task, names)[1]
 
 
 def candidates_of(
