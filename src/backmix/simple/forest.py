@@ -7,8 +7,9 @@ a few megabytes; of a forest that tells classes apart the leaves are those that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 from backmix.decision import Decision
 from backmix.models.members.member import Member, forest
 from backmix.models.members.views import THINNED
-from backmix.simple import Fitted, Floats, Unusable, simple_model
+from backmix.simple import Fitted, Unusable, simple_model
 from backmix.simple.flat import FlatModel, answers, crossed
-from backmix.simple.forms import FlatView, Singles, lags_for_trees
+from backmix.simple.forms import FlatView, lags_for_trees
 from backmix.simple.threads import side_by_side
 from backmix.simple.trial import Trial, WindowSubset
 
@@ -93,23 +94,6 @@ def _leaf(least: int, windows: int) -> int:
     return max(least, windows // LEAVES)
 
 
-@dataclass(frozen=True, eq=False)
-class _Tree:
-    """One tree to grow: rows (n, P), targets (n, K) or codes (n,), what each row counts, and the settings."""
-
-    x: Singles
-    y: NDArray[Any]
-    weight: Floats | None
-    kind: str
-    settings: dict[str, Any]
-
-    def grow(self) -> Any:
-        from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
-
-        kind = ExtraTreeRegressor if self.kind == "regression" else ExtraTreeClassifier
-        return kind(**self.settings).fit(self.x, self.y, sample_weight=self.weight, check_input=False)
-
-
 def _grown(
     name: str, form: FlatView, trial: Trial, samples: Sequence[WindowSubset], leaf: int, count: int
 ) -> list[FlatModel]:
@@ -117,29 +101,30 @@ def _grown(
 
     They are those of scikit-learn's forests, whose own threads sleep longer than they work (benchmarks/LOG.md).
     """
-    kind = trial.question.kind
-    trees: list[_Tree] = []
+    from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
+
+    numbers = trial.question.kind == "regression"
+    trees: list[Callable[[], Any]] = []
     known: list[NDArray[np.int64] | None] = []
     for number, sample in enumerate(samples):
         few = sample.few(MOST_ROWS)
         x = trial.rows(form, few)
-        share = SHARE if kind == "regression" else "sqrt"
-        settings = {"min_samples_leaf": _leaf(leaf, len(few)), "max_features": share}
-        if kind == "regression":
-            y, weight = trial.targets(few), None
+        settings = {"min_samples_leaf": _leaf(leaf, len(few)), "max_features": SHARE if numbers else "sqrt"}
+        if numbers:
+            kind, y, weight = ExtraTreeRegressor, trial.targets(few), None
             known.append(None)
         else:
             from sklearn.utils.class_weight import compute_sample_weight
 
             codes, place = np.unique(trial.codes(few), return_inverse=True)
-            y, weight = place.astype(np.float64)[:, None], compute_sample_weight("balanced", place)
+            weight = compute_sample_weight("balanced", place)
+            kind, y = ExtraTreeClassifier, place.astype(np.float64)[:, None]
             known.append(codes)
         draw = np.random.RandomState(trial.seed + number)  # the seeds that scikit-learn's forest gives its trees
-        trees += [
-            _Tree(x, y, weight, kind, {**settings, "random_state": draw.randint(np.iinfo(np.int32).max)})
-            for _ in range(count)
-        ]
-    grown = side_by_side(_Tree.grow, trees)
+        for _ in range(count):
+            tree = kind(**settings, random_state=draw.randint(np.iinfo(np.int32).max))
+            trees.append(partial(tree.fit, x, y, sample_weight=weight, check_input=False))
+    grown = side_by_side(trees)
     return [
         FlatModel(trial.question, form, _arrays(name, trial, grown[number * count : (number + 1) * count], codes))
         for number, codes in enumerate(known)

@@ -52,8 +52,8 @@ def beside_one_another(work: Callable[[J], R], jobs: Sequence[J], lane: Sequence
         return {job: results[job].result() if job in results else here[job] for job in jobs}
 
 
-def side_by_side(work: Callable[[J], R], jobs: Sequence[J]) -> list[R]:
-    """The results of ``work`` on every job, in their order, computed by one thread per processor.
+def side_by_side(jobs: Sequence[Callable[[], R]]) -> list[R]:
+    """What jobs return, in their order, computed by one thread per processor.
 
     For work that leaves Python alone most of the time, such as growing a tree. A job has one thread of OpenMP. A
     worker process that may have one processor alone (`backmix.parallel`) computes one job after the other.
@@ -62,9 +62,9 @@ def side_by_side(work: Callable[[J], R], jobs: Sequence[J]) -> list[R]:
 
     count = min(len(jobs), joblib.cpu_count())
     if count <= 1:
-        return [work(job) for job in jobs]
+        return [job() for job in jobs]
     with ThreadPoolExecutor(count, initializer=_one_thread_each) as pool:
-        return list(pool.map(work, jobs))
+        return [result.result() for result in [pool.submit(job) for job in jobs]]
 
 
 def _one_thread_each() -> None:
