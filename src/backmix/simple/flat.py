@@ -20,7 +20,7 @@ from backmix.outcome import Outcome
 from backmix.simple import Fitted, Floats, SimpleModel
 from backmix.simple.forms import Form, Lags
 from backmix.simple.question import TaskQuestion
-from backmix.simple.trial import Fold, Trial
+from backmix.simple.trial import Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +59,12 @@ def linear(trial: Trial, name: str, form: Form, kernel: Floats, bias: Floats, ac
 def crossed(
     trial: Trial, models: Sequence[FlatModel], final: FlatModel, decisions: tuple[Decision, ...] = ()
 ) -> Fitted:
-    """A model per fold, and the one that is taught by all in the end."""
-    out_of_fold = tuple(answers(trial, model, fold) for model, fold in zip(models, trial.folds, strict=True))
+    """A model per fold, with what it says of the held-out windows, and the one that is taught by all in the end."""
+    out_of_fold = tuple(
+        model.member.answers(trial.rows(model.form, fold.held_out))
+        for model, fold in zip(models, trial.folds, strict=True)
+    )
     return Fitted(final, models[-1], out_of_fold, decisions)
-
-
-def answers(trial: Trial, model: FlatModel, fold: Fold) -> Floats:
-    """What the model of a fold says of its held-out windows, (n, O)."""
-    return model.member.answers(trial.rows(model.form, fold.held_out))
 
 
 def edge(name: str, what: str, value: Any, ends: tuple[Any, ...], *, lowest: bool = True) -> tuple[Decision, ...]:

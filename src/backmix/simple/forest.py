@@ -2,7 +2,7 @@
 
 This module registers the forests: extremely randomised trees (Geurts, Ernst & Wehenkel, Mach. Learn. 63 (2006) 3) on
 window statistics, or on every row of the window. Their leaves grow with the number of windows, so that a forest stays
-a few megabytes; of a forest that tells classes apart the leaves are those that tell most held-out windows right.
+a few megabytes; nothing is chosen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backmix.decision import Decision
 from backmix.models.members.member import Member, forest
 from backmix.models.members.views import THINNED
 from backmix.simple import Fitted, Unusable, simple_model
-from backmix.simple.flat import FlatModel, answers, crossed
+from backmix.simple.flat import FlatModel, crossed
 from backmix.simple.forms import FlatView, lags_for_trees
 from backmix.simple.threads import side_by_side
 from backmix.simple.trial import Trial, WindowSubset
@@ -29,8 +29,8 @@ TREES, TREES_HELD_OUT = 100, 30
 MOST_ROWS = 20_000
 LEAVES = 4000
 """Windows per window of a leaf: a leaf holds at least a window in so many that teach."""
-LEAF_SIZES = (2, 5)
-"""Windows that a leaf holds at least; numbers come from the smallest leaves, which average over trees anyway."""
+LEAF = 2
+"""Windows that a leaf holds at least, of classes as of numbers, since forests average over trees anyway."""
 SHARE = 0.33
 """Features that a split of a regression is chosen from."""
 
@@ -62,41 +62,21 @@ def one_class(trial: Trial) -> None:
 
 
 def _fit(name: str, form: FlatView, trial: Trial) -> Fitted:
-    numbers = trial.question.kind == "regression"
-    if not numbers:
+    if trial.question.kind == "classification":
         one_class(trial)
-    taught = [fold.taught for fold in trial.folds]
-    best: list[FlatModel] = []
-    leaf, most_right = LEAF_SIZES[0], -1
-    for size in LEAF_SIZES[: 1 if numbers else None]:
-        models = _grown(name, form, trial, taught, size, TREES_HELD_OUT)
-        right = 0 if numbers else sum(_right(trial, *each) for each in zip(models, trial.folds, strict=True))
-        if right > most_right:
-            best, leaf, most_right = models, size, right
-
-    (final,) = _grown(name, form, trial, [trial.final], leaf, TREES)
+    models = _grown(name, form, trial, [fold.taught for fold in trial.folds], TREES_HELD_OUT)
+    (final,) = _grown(name, form, trial, [trial.final], TREES)
     few = trial.final.few(MOST_ROWS)
-    values = {"leaf": _leaf(leaf, len(few)), "trees": TREES, "features": form.width}
-    reason = "simple.forest" if numbers else "evaluation.trees_leaf"
-    return crossed(
-        trial, best, final, (Decision(values["leaf"], reason, values, setting=name), *trial.final.sampling(few))
-    )
+    values = {"leaf": _leaf(len(few)), "trees": TREES, "features": form.width}
+    decision = Decision(values["leaf"], "simple.forest", values, setting=name)
+    return crossed(trial, models, final, (decision, *trial.final.sampling(few)))
 
 
-def _right(trial: Trial, model: FlatModel, fold: Any) -> int:
-    """How many held-out windows of a fold a model tells right."""
-    chances = answers(trial, model, fold)
-    predicted = chances[:, 0] > 0.5 if trial.question.outputs == 1 else chances.argmax(axis=1)
-    return int((predicted == trial.codes(fold.held_out)).sum())
+def _leaf(windows: int) -> int:
+    return max(LEAF, windows // LEAVES)
 
 
-def _leaf(least: int, windows: int) -> int:
-    return max(least, windows // LEAVES)
-
-
-def _grown(
-    name: str, form: FlatView, trial: Trial, samples: Sequence[WindowSubset], leaf: int, count: int
-) -> list[FlatModel]:
+def _grown(name: str, form: FlatView, trial: Trial, samples: Sequence[WindowSubset], count: int) -> list[FlatModel]:
     """A forest per sample, the trees of all of them side by side.
 
     They are those of scikit-learn's forests, whose own threads sleep longer than they work (benchmarks/LOG.md).
@@ -109,7 +89,7 @@ def _grown(
     for number, sample in enumerate(samples):
         few = sample.few(MOST_ROWS)
         x = trial.rows(form, few)
-        settings = {"min_samples_leaf": _leaf(leaf, len(few)), "max_features": SHARE if numbers else "sqrt"}
+        settings = {"min_samples_leaf": _leaf(len(few)), "max_features": SHARE if numbers else "sqrt"}
         if numbers:
             kind, y, weight = ExtraTreeRegressor, trial.targets(few), None
             known.append(None)
