@@ -32,7 +32,7 @@ from backmix.models.heads import heads
 from backmix.outcome import Outcome
 from backmix.simple import ALIASES
 from backmix.simple.blocks import Blocks
-from backmix.training.beside import Candidate, baselines_of, begin, candidates_of
+from backmix.training.beside import Candidate, baselines_of, candidates_of, fit_together
 from backmix.training.ensemble import aims, ensemble_blocks, log_linear_weights, sparse_stacking_weights
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared
@@ -74,8 +74,8 @@ def result(name: str, seed: int) -> dict[str, Any]:
     plan = plan_of(name).merged({"training": {"seed": seed}})
     prepared = prepare(read(plan.data, base=EXAMPLES), plan)
     task, over = prepared.task, ensemble_blocks(prepared)
-    models = begin(prepared, over)
     begun, used = time.perf_counter(), time.process_time()
+    models = fit_together(prepared, over)
     candidates: list[Candidate] = []
     if not isinstance(over, Decision):
         models, candidates = candidates_of(models, task, over, plan.model.beside)

@@ -80,7 +80,7 @@ class Registry(Generic[T]):
     def title(self, name: str, lang: Language | None = None) -> str:
         """The name of a part for people, in the language of the moment unless one is named; else its bare name."""
         self._fill()
-        return title_of(f"{self.kind}.{name}", lang, otherwise=name)
+        return title_of(f"{self.kind}.{self.aliases.get(name, name)}", lang, otherwise=name)
 
     def get(self, name: str) -> T:
         """The entry called ``name``; PlanError with the nearest name when there is none."""

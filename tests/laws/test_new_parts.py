@@ -351,7 +351,7 @@ def test_a_new_simple_model_stands_beside_and_in_every_ensemble_and_its_view_in_
         fits.append(len(trial.folds))
         form = FlatView.of(trial.final.base, "newest")
         model = linear(trial, "oracle", form, np.zeros((3, 1)), np.zeros(1))
-        found = crossed(trial, [model] * len(trial.folds), lambda: model)
+        found = crossed(trial, [model] * len(trial.folds), model)
         return replace(found, out_of_fold=tuple(trial.targets(fold.held_out) for fold in trial.folds))
 
     plan = small_plan().merged(

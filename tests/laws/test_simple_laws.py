@@ -14,11 +14,12 @@ from backmix.data.windows.progress import complete
 from backmix.data.windows.slices import slices
 from backmix.data.windows.windows import Windows
 from backmix.outcome import Outcome
+from backmix.scoring.judgement import baseline_frame
 from backmix.simple import ALIASES, Fitted, SimpleModels, simple_models
 from backmix.simple.blocks import Blocks, block_windows
 from backmix.tasks import tasks
-from backmix.text import LANGUAGES, say
-from backmix.training.beside import begin, fit_baselines, question
+from backmix.text import LANGUAGES
+from backmix.training.beside import baselines_of, begin, fit_baselines, question
 from backmix.training.blocks import pool
 from backmix.training.plan import Plan
 from backmix.training.prepare import prepare
@@ -81,7 +82,7 @@ def test_it_says_numbers_of_every_window_and_why(name: str) -> None:
         assert np.isfinite(found).all()
     for decision in fitted.decisions:
         assert all(decision.reason(lang) for lang in LANGUAGES)
-    assert all(say(f"evaluation.model_{name}", lang) for lang in LANGUAGES)
+    assert all(simple_models.title(name, lang) != name for lang in LANGUAGES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,6 +170,36 @@ def test_as_a_member_it_says_the_same(name: str) -> None:
         np.testing.assert_allclose(mine, numbers(model.predict(windows)), rtol=1e-6, atol=1e-6)
     held = np.concatenate(raw)
     np.testing.assert_allclose(held, fitted.out_of_fold[-1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mean", "ridge"])
+def test_the_validation_part_teaches_in_the_end_but_not_what_is_said_of_it(name: str) -> None:
+    """With one network alone, too: what the report shows of validation windows is out of fold."""
+    prepared = prepared_of("soft_sensor")
+    table, column = prepared.table, prepared.table.index(prepared.train.spec.targets[0])
+    values = np.array(table.values)
+    rows = np.asarray(prepared.validation.target_rows)
+    values[rows, column] += 1e-6 * np.arange(len(rows))  # so little that settings stay as they are
+    other = replace(table, values=values)
+    changed = replace(
+        prepared, train=replace(prepared.train, table=other), validation=replace(prepared.validation, table=other)
+    )
+    fits = [baselines_of(begin(run, None), prepared.task, [name])[1] for run in (prepared, changed)]
+    parts = {"validation": prepared.validation, "test": prepared.test}
+    one, two = (baseline_frame(fitted, prepared.task, parts) for fitted in fits)
+    same = one["prediction"] == two["prediction"]
+    assert same[one["part"] == "validation"].all()
+    assert not same[one["part"] == "test"].any()
+
+
+def test_the_final_fit_is_of_training_and_validation() -> None:
+    prepared = prepared_of("soft_sensor")
+    truth = [part.truth() for part in (prepared.train, prepared.validation)]
+    fitted = begin(prepared, None).more(["mean"])["mean"]
+    assert numbers(fitted.before.predict(prepared.test))[0] == pytest.approx(truth[0].mean(axis=0), rel=1e-12)
+    assert numbers(fitted.model.predict(prepared.test))[0] == pytest.approx(
+        np.concatenate(truth).mean(axis=0), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

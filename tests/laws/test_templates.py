@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import laws.test_part_laws as laws
+import laws.test_simple_laws as simple_laws
 from backmix.data.plants import plants, simulate
 from backmix.data.sets import sets
 from backmix.data.sources import sources
@@ -24,6 +25,7 @@ from backmix.report.figures import NARROW, figures
 from backmix.results.run import Run
 from backmix.scoring.metrics import metrics
 from backmix.serving.exporters import exporters
+from backmix.simple import simple_models
 from backmix.tasks import tasks
 from backmix.workflow import fit
 from reports import numbers
@@ -32,7 +34,7 @@ from task_laws import check_baseline, check_decoding, check_names, check_whole_w
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "parts.md"
 TEMPLATES = dict(re.findall(r"^## (.+?)\n.*?```python\n(.*?)```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL))
-KINDS: tuple[Registry, ...] = (sources, sets, plants, cells, heads, tasks, metrics, figures, exporters)
+KINDS: tuple[Registry, ...] = (sources, sets, plants, cells, heads, tasks, simple_models, metrics, figures, exporters)
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +118,22 @@ def test_a_task(tmp_path: Path) -> None:
         check_baseline(baseline, found)
     assert check_whole_way("magnitude", tmp_path / "run")
     assert "標記為以 10 為底的對數" in (tmp_path / "run" / "report.zh_TW.html").read_text("utf-8")
+
+
+def test_a_simple_model() -> None:
+    register("A simple model")
+    for law in (
+        simple_laws.test_it_says_numbers_of_every_window_and_why,
+        simple_laws.test_the_same_seed_gives_the_same_bits,
+        simple_laws.test_rows_of_the_test_part_change_nothing,
+        simple_laws.test_labels_of_a_block_do_not_reach_what_is_said_of_it,
+        simple_laws.test_as_a_member_it_says_the_same,
+        simple_laws.test_the_order_of_the_input_columns_changes_nothing,
+    ):
+        law("robust")
+    for odd in ("constant", "few"):
+        simple_laws.test_windows_that_teach_nothing_are_refused_with_a_reason_or_answered("robust", odd)
+    assert simple_models.title("robust", "zh_TW") == "穩健迴歸"
 
 
 def test_a_metric() -> None:

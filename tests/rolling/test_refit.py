@@ -26,6 +26,7 @@ from backmix.rolling.refit_record import Refit
 from backmix.rolling.refit_setup import set_up_refit
 from backmix.scoring.rounds import decide, error
 from backmix.scoring.scores import Sampling
+from backmix.scoring.verdict import judge
 from backmix.serving.bundle import Bundle
 from backmix.training.blocks import pooled
 from backmix.training.plan import Plan
@@ -358,6 +359,26 @@ def test_the_command_plays_a_plan(champion: Run, tmp_path: Path, monkeypatch: py
     code, out, _ = run()
     assert code == 2
     assert "holds a finished refit" in out
+
+
+def test_the_baseline_of_a_round_is_chosen_by_what_it_said_before_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The validation part teaches the baseline that is judged, and not the one that is asked about it."""
+    seen: list[pd.DataFrame] = []
+
+    def spy(frame: pd.DataFrame, *arguments: Any, **options: Any) -> Any:
+        seen.append(frame)
+        return judge(frame, *arguments, **options)
+
+    monkeypatch.setattr("backmix.rolling.refit.judge", spy)
+    plan = plan_of(epochs=1, rounds=1).merged({"evaluation": {"baselines": ["mean"]}})
+    play_rounds(set_up_refit(plan, drifting(), None, {}))
+    frame = seen[0][seen[0]["model"] == "mean"]
+    said = {part: rows["prediction"].unique().item() for part, rows in frame.groupby("part")}
+    level = frame[frame["part"] == "validation"]["truth"].mean()
+    assert set(said) == {"new", "validation"}
+    assert said["new"] != said["validation"]
+    # the mean of all lies between that of training and that of validation
+    assert min(said["validation"], level) < said["new"] < max(said["validation"], level)
 
 
 def test_classes_are_refitted_too() -> None:

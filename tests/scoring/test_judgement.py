@@ -26,7 +26,7 @@ def test_the_score_to_beat_is_the_loss_of_the_best_baseline_on_the_validation_pa
     scaler = windows.target_scaler
     assert scaler is not None
     losses = {}
-    for name, predictor in baselines.fitted.predictors.items():
+    for name, predictor in baselines.fitted.before.items():
         said = predictor.predict(windows).values
         assert said is not None
         off = scaler.transform(said) - windows.scaled_targets()

@@ -22,12 +22,10 @@ from backmix.models.members.statistics import window_statistics
 from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.metrics import metrics
 from backmix.scoring.predictions import read_sample
-from backmix.simple import simple_models
 from backmix.simple.forms import Lags
 from backmix.simple.moments import Moments, moments, pls_path, ridge_path
 from backmix.simple.trial import Trial
 from backmix.tasks import Task
-from backmix.text import LANGUAGES, sentences
 from backmix.training.beside import fit_baselines, question
 from backmix.training.prepare import prepare
 from frames import diagnosis, lagged_table, persistent, sensor, windows_of
@@ -37,10 +35,14 @@ SENSOR = sensor(Tag("y", unit="degC", role="target"))
 REGRESSION = ("mean", "ridge", "pls", "trees", "feed_forward")
 
 
-def scores(task: Task, parts: dict[str, Windows], names: tuple[str, ...], metric: str) -> dict[str, float]:
-    """The score of each baseline on the test part."""
+def scores(
+    task: Task, parts: dict[str, Windows], names: tuple[str, ...], metric: str, *, before: bool = False
+) -> dict[str, float]:
+    """The score of each baseline on the test part; ``before``: as it was before the validation part taught it, too."""
     fitted = fit_baselines(task, parts["train"], parts["validation"], names=names)
-    frame = baseline_frame(fitted, task, {"test": parts["test"]})
+    frame = baseline_frame(
+        replace(fitted, predictors=fitted.before) if before else fitted, task, {"test": parts["test"]}
+    )
     normal = getattr(task.settings, "normal", None)
     return {
         model: metrics.get(metric)(
@@ -65,11 +67,6 @@ def classed(rows: int = 900, seed: int = 0) -> tuple[Table, Task]:
         batch_names=tuple(map(str, range(rows // 100))),
     )
     return table, task
-
-
-def test_every_baseline_has_a_name_in_both_languages() -> None:
-    for name in simple_models.names():
-        assert set(sentences("evaluation")[f"model_{name}"]) == set(LANGUAGES)
 
 
 def test_linear_baselines_find_a_linear_plant() -> None:
@@ -289,11 +286,10 @@ def _debutanizer(shared_data: Path, past: dict[str, int] | None, lookback: int) 
 
 
 def test_debutanizer_without_past_values_reaches_the_known_bar(shared_data: Path) -> None:
-    """Ridge on lags 0-40 without any past y is known to reach RMSE 0.129 (R² 0.56)."""
+    """Ridge on lags 0-40 without any past y is known to reach RMSE 0.129 (R² 0.56), taught by training rows alone."""
     task, parts = _debutanizer(shared_data, None, 41)
-    errors = scores(task, parts, ("ridge", "pls"), "rmse")
-    assert errors["ridge"] < 0.136
-    assert scores(task, parts, ("pls",), "r2")["pls"] > 0.54
+    assert scores(task, parts, ("ridge",), "rmse", before=True)["ridge"] < 0.136
+    assert scores(task, parts, ("pls",), "r2", before=True)["pls"] > 0.54
 
 
 def test_debutanizer_with_past_values_reaches_the_known_bar(shared_data: Path) -> None:

@@ -171,7 +171,7 @@ def test_usual_length_is_the_mean_of_the_batches() -> None:
     fitted = fit_baselines(found.task, found.train, found.validation, names=["usual_length"])
     said = fitted.predictors["usual_length"].predict(found.test).values
     table = found.table
-    training = np.unique(np.asarray(table.batch)[found.train.origins])
+    training = np.unique(np.asarray(table.batch)[np.concatenate([found.train.origins, found.validation.origins])])
     length = np.mean([passed(table, "min")[np.asarray(table.batch) == code].max() for code in training])
     assert said is not None
     expected = np.maximum(length - passed(table, "min")[found.test.origins], 0)

@@ -26,7 +26,7 @@ from backmix.results.claim import run_folder
 from backmix.rolling.contender import Contender, TrainedContender, places, train_contender
 from backmix.rolling.refit_record import Refit, RefitResults, record_refit
 from backmix.rolling.refit_setup import RefitSetup, set_up_refit
-from backmix.scoring.predictions import prediction_frame
+from backmix.scoring.judgement import baseline_frame
 from backmix.scoring.rounds import CHALLENGER, IN_CHARGE, NEVER, NEW, OLD, Promotion, Round, RoundScore, compare, decide
 from backmix.scoring.scores import Sampling
 from backmix.scoring.verdict import Verdict, judge
@@ -205,12 +205,8 @@ class _Refitting:
         )
         if windows is None or not fitted.predictors:
             return None, None
-        frames = [
-            prediction_frame(task, some, predictor.predict(some), model=name, part=part)
-            for name, predictor in fitted.predictors.items()
-            for part, some in ((NEW, windows), ("validation", prepared.validation))
-        ]
-        together = pd.concat([frame, *frames], ignore_index=True)
+        parts = {NEW: windows, "validation": prepared.validation}
+        together = pd.concat([frame, baseline_frame(fitted, task, parts)], ignore_index=True)
         verdict = judge(together, task, network=IN_CHARGE, sampling=self.sampling, judged=NEW)
         if verdict.baseline is None:
             return None, None

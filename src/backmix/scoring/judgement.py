@@ -23,7 +23,7 @@ from backmix.simple import SimpleModels
 from backmix.simple.blocks import Blocks
 from backmix.simple.threads import few_threads
 from backmix.tasks import Task
-from backmix.training.beside import FittedBaselines, baselines_of, begin
+from backmix.training.beside import FittedBaselines, baselines_of, fit_together
 from backmix.training.ensemble import TrainedEnsemble
 from backmix.training.fitting.progress import ScoreToBeat
 from backmix.training.predict import predict_outcome
@@ -135,12 +135,13 @@ def free_runs(task: Task, test: Windows) -> list[Windows]:
 def score_baselines(
     prepared: Prepared, over: Blocks | Decision | None = None, *, known: SimpleModels | None = None
 ) -> Baselines:
-    """Fit the baselines of the plan (else of the task) on the windows that teach the network, and let them predict.
+    """Fit the baselines of the plan (else of the task) on the windows of training and validation, and let them predict.
 
-    over: the blocks of an ensemble; without them the validation part is held out
+    over: the blocks of an ensemble, whose members are fitted, too; without them the validation part is held out
     known: simple models of the run; those are not fitted again
     """
-    models, fitted = baselines_of(known or begin(prepared, over), prepared.task, prepared.plan.evaluation.baselines)
+    models = fit_together(prepared, over, known)
+    models, fitted = baselines_of(models, prepared.task, prepared.plan.evaluation.baselines)
     return Baselines(prepared, fitted, baseline_frame(fitted, prepared.task, _scored(prepared)), models)
 
 

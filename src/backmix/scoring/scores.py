@@ -17,6 +17,7 @@ from backmix.models.cells import cells
 from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
 from backmix.scoring.metrics import Metric, Undefined, metrics
 from backmix.scoring.predictions import Sample, read_sample
+from backmix.simple import simple_models
 from backmix.text import Language, say, title_of
 
 if TYPE_CHECKING:
@@ -126,8 +127,11 @@ def unit_title(unit: str) -> str:
 
 
 def model_title(name: str, lang: Language | None = None) -> str:
-    """The name of a model for people: of a cell or a baseline in their language, else the name itself."""
-    return cells.title(name, lang) if name in cells else title_of(f"evaluation.model_{name}", lang, otherwise=name)
+    """The name of a model for people, of a cell or a simple model in their language; else the name itself."""
+    for registry in (cells, simple_models):
+        if name in registry:
+            return registry.title(name, lang)
+    return title_of(f"evaluation.model_{name}", lang, otherwise=name)
 
 
 def score_table(

@@ -7,7 +7,7 @@ validation part it has learned without it.
 
 A simple model is one file here:
 
-    @simple_model("median", "regression")
+    @simple_model("median", "regression", title={"en": "training median", "zh_TW": "訓練中位數"})
     def fit(trial: Trial) -> Fitted:
         return learned(trial, lambda sample: Constant(np.median(sample.windows.truth(), axis=0)))
 
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from backmix.decision import Decision
 from backmix.registry import Registry
+from backmix.text import Sentence
 
 if TYPE_CHECKING:
     from backmix.data.windows.windows import Windows
@@ -82,11 +83,16 @@ Kind = Literal["regression", "classification", "any"]
 
 @dataclass(frozen=True)
 class SimpleEntry:
-    """How a simple model is fitted, the kind of answer that it gives, and whether ensembles try it."""
+    """How a simple model is fitted, the kind of answer that it gives, and whether ensembles try it.
+
+    kind: "any" answers with numbers and with classes
+    one_thread: whether the fit keeps a single thread busy for long; it then runs beside those of other models
+    """
 
     fit: Fit
     kind: Kind
     member: bool = False
+    one_thread: bool = False
 
 
 ALIASES = {"trees": "boosting", "trees_statistics": "forest"}
@@ -96,11 +102,19 @@ ALIASES = {"trees": "boosting", "trees_statistics": "forest"}
 simple_models: Registry[SimpleEntry] = Registry("simple_models", package="backmix.simple", aliases=ALIASES)
 
 
-def simple_model(name: str, kind: Kind, *, member: bool = False) -> Callable[[Fit], Fit]:
-    """Decorator that registers a simple model; "any" for one that answers with numbers and with classes."""
+def simple_model(
+    name: str,
+    kind: Kind,
+    *,
+    member: bool = False,
+    one_thread: bool = False,
+    title: Sentence | None = None,
+    sentences: Mapping[str, Sentence] | None = None,
+) -> Callable[[Fit], Fit]:
+    """Decorator that registers a simple model; see `SimpleEntry`, and `Registry.register` for title and sentences."""
 
     def file(fit: Fit) -> Fit:
-        simple_models.register(name)(SimpleEntry(fit, kind, member))
+        simple_models.register(name, title=title, sentences=sentences)(SimpleEntry(fit, kind, member, one_thread))
         return fit
 
     return file
@@ -117,8 +131,7 @@ def answering(kind: str, *, members: bool = False) -> tuple[str, ...]:
 
 def learned(trial: Trial, learn: Callable[[WindowSubset], SimpleModel], decisions: tuple[Decision, ...] = ()) -> Fitted:
     """A model that chooses nothing: without the validation part, and in the end."""
-    before = learn(trial.folds[-1].taught)
-    return Fitted(learn(trial.final) if trial.refits else before, before, (), decisions)
+    return Fitted(learn(trial.final), learn(trial.folds[-1].taught), (), decisions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,25 +156,29 @@ class SimpleModels:
         """Why there is no model of this name."""
         return self.unusable[ALIASES.get(name, name)]
 
-    def more(self, names: Iterable[str], *, watch: Callable[[str], None] | None = None) -> SimpleModels:
-        """The same and those in ``names`` that are missing; ``watch`` gets each name before its fit.
+    def more(self, names: Iterable[str]) -> SimpleModels:
+        """The same and those in ``names`` that are missing.
 
         Raises PlanError for a name that is not registered.
         """
-        from backmix.simple.threads import few_threads
+        from backmix.simple.threads import beside_one_another, few_threads
 
         entries = {ALIASES.get(name, name): simple_models.get(name) for name in names}
-        fitted, unusable, seconds = dict(self.fitted), dict(self.unusable), dict(self.seconds)
-        with few_threads(self.trial.final.base):
-            for name, entry in entries.items():
-                if name in fitted or name in unusable:
-                    continue
-                if watch is not None:
-                    watch(name)
-                begin = perf_counter()
-                try:
-                    fitted[name] = entry.fit(self.trial)
-                except Unusable as reason:
-                    unusable[name] = reason
-                seconds[name] = perf_counter() - begin
-        return replace(self, fitted=fitted, unusable=unusable, seconds=seconds)
+        missing = [name for name in entries if name not in self.fitted and name not in self.unusable]
+
+        def fit(name: str) -> tuple[Fitted | Unusable, float]:
+            begin = perf_counter()
+            try:
+                return entries[name].fit(self.trial), perf_counter() - begin
+            except Unusable as reason:
+                return reason, perf_counter() - begin
+
+        base = self.trial.final.base
+        with few_threads(base):
+            fits = beside_one_another(fit, missing, [name for name in missing if entries[name].one_thread], base)
+        return replace(
+            self,
+            fitted={**self.fitted, **{name: fit for name, (fit, _) in fits.items() if isinstance(fit, Fitted)}},
+            unusable={**self.unusable, **{name: why for name, (why, _) in fits.items() if isinstance(why, Unusable)}},
+            seconds={**self.seconds, **{name: spent for name, (_, spent) in fits.items()}},
+        )

@@ -84,7 +84,7 @@ class Seasonal(SimpleModel):
         return Outcome(values=windows.unscaled(answers.reshape(len(windows), -1)))
 
 
-@simple_model("seasonal", "regression")
+@simple_model("seasonal", "regression", title={"en": "value one season before", "zh_TW": "前一週期的值"})
 def fit_seasonal(trial: Trial) -> Fitted:
     """The value one season before; needs a season and a window that reaches over it."""
     windows, season = trial.final.base, trial.question.season
@@ -111,7 +111,7 @@ class Arx(SimpleModel):
         return Outcome(values=windows.unscaled(rolled(self.step, windows)))
 
 
-@simple_model("arx", "regression")
+@simple_model("arx", "regression", title={"en": "linear ARX", "zh_TW": "線性 ARX"})
 def fit_arx(trial: Trial) -> Fitted:
     """Ridge regression of the next row on every row of the window, past targets among them."""
     if trial.final.base.spec.answer != "path":

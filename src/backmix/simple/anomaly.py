@@ -47,7 +47,7 @@ def newest(windows: Windows, rows: int) -> Floats:
     return values
 
 
-@simple_model("pca", "any")
+@simple_model("pca", "any", title={"en": "PCA (T² and SPE)", "zh_TW": "PCA（T² 與 SPE）"})
 def fit_pca(trial: Trial) -> Fitted:
     """Principal components of standardised normal rows; the larger of T² and SPE, in units of its limit."""
     rows, choosing, rate = _normal(trial)
@@ -65,7 +65,7 @@ def fit_pca(trial: Trial) -> Fitted:
     return _detector(larger, choosing, rate, Decision(count, "anomaly.pca_components", values, setting="pca"))
 
 
-@simple_model("largest_deviation", "any")
+@simple_model("largest_deviation", "any", title={"en": "largest deviation of a tag", "zh_TW": "單一標籤最大偏差"})
 def fit_deviation(trial: Trial) -> Fitted:
     """The tag that is farthest from its normal mean."""
     rows, choosing, rate = _normal(trial)

@@ -62,8 +62,8 @@ class Blocks:
         return codes_of_windows
 
 
-def _joined(first: Windows, second: Windows) -> Windows:
-    """Windows of first table, those of the second behind those of the first."""
+def joined(first: Windows, second: Windows) -> Windows:
+    """The windows of two parts of one split, those of the second behind those of the first."""
     lengths = None
     if first.lengths is not None and second.lengths is not None:
         lengths = np.concatenate([first.lengths, second.lengths])
@@ -77,7 +77,7 @@ def _joined(first: Windows, second: Windows) -> Windows:
 
 def block_windows(train: Windows, validation: Windows, *, count: int = BLOCKS) -> Blocks | None:
     """The blocks of two parts; fewer than ``count`` where windows or batches are few, None below two."""
-    pool = _joined(train, validation)
+    pool = joined(train, validation)
     for parts in range(count - 1, 0, -1):
         dealt, whole = _dealt(train, parts)
         if dealt is None:

@@ -8,7 +8,7 @@ the median. (LightGBM is no quicker and no more accurate: benchmarks/LOG.md.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,91 +17,68 @@ from backmix.decision import Decision
 from backmix.models.members.member import ROLES, Member, rounded_down
 from backmix.simple import Fitted, Floats, simple_model
 from backmix.simple.flat import FlatModel, crossed, edge
-from backmix.simple.forms import MOST_LAGS, FlatView, Singles, lags_for_trees
+from backmix.simple.forms import MOST_LAGS, FlatView, lags_for_trees
 from backmix.simple.trial import Trial, WindowSubset
 
 MOST_ROWS = 30_000
 MOST_ROUNDS = 300
-PATIENCE = 15
+PATIENCE = 10
 
 
-@simple_model("boosting", "regression", member=True)
+@simple_model(
+    "boosting",
+    "regression",
+    member=True,
+    one_thread=True,
+    title={"en": "gradient-boosted trees", "zh_TW": "梯度提升樹"},
+)
 def fit_boosting(trial: Trial) -> Fitted:
     """Boosted trees on window statistics, and on the rows of the window."""
-    form = _form(trial)
-    taught, held_out = [fold.taught for fold in trial.folds], [fold.held_out for fold in trial.folds]
-    stopped = _boosted(trial, taught, stops=held_out)
+    base = trial.final.base
+    lags = lags_for_trees(base, MOST_LAGS)
+    form = FlatView.of(base, f"{lags.view}+statistics" if lags else "statistics")
+    stopped = [_boosted(trial, form, fold.taught, stop=fold.held_out) for fold in trial.folds]
     rounds = np.median([[int(model.n_iter_) for model in models] for models in stopped], axis=0).astype(int).tolist()
 
     def flat(models: list[Any], sample: WindowSubset) -> FlatModel:
         levels = trial.targets(sample.few(MOST_ROWS)).mean(axis=0)
         return FlatModel(trial.question, form, member_of(models, levels))
 
-    def final() -> FlatModel:
-        (models,) = _boosted(trial, [trial.final], rounds=rounds)
-        return flat(models, trial.final)
-
-    few = trial.final.few(MOST_ROWS)
     value = rounds[0] if len(rounds) == 1 else tuple(rounds)
     values = {"rounds": ", ".join(map(str, rounds)), "features": form.width}
     decisions = (
         Decision(value, "evaluation.trees_rounds", values, setting="boosting"),
         *edge("boosting", "rounds", max(rounds), (1, MOST_ROUNDS), lowest=False),
-        *trial.final.sampling(few),
+        *trial.final.sampling(trial.final.few(MOST_ROWS)),
     )
-    return crossed(trial, [flat(*each) for each in zip(stopped, taught, strict=True)], final, decisions)
-
-
-def _form(trial: Trial) -> FlatView:
-    lags = lags_for_trees(trial.final.base, MOST_LAGS)
-    return FlatView.of(trial.final.base, f"{lags.view}+statistics" if lags else "statistics")
-
-
-class _Job(NamedTuple):
-    """A model to fit: rows and target, the rows and target that stop it, else how many rounds it takes."""
-
-    x: Singles
-    y: Floats
-    stop: tuple[Singles, Floats] | None
-    rounds: int
-    seed: int
+    models = [flat(each, fold.taught) for each, fold in zip(stopped, trial.folds, strict=True)]
+    final = flat(_boosted(trial, form, trial.final, rounds=rounds), trial.final)
+    return crossed(trial, models, final, decisions)
 
 
 def _boosted(
-    trial: Trial, samples: Sequence[WindowSubset], *, stops: Sequence[WindowSubset] = (), rounds: Sequence[int] = ()
-) -> list[list[Any]]:
-    """For each sample a model per target, stopped on some windows or after so many rounds."""
-    form = _form(trial)
-    jobs = []
-    for number, sample in enumerate(samples):
-        few = sample.few(MOST_ROWS)
-        x, y = trial.rows(form, few), trial.targets(few)
-        for k in range(y.shape[1]):
-            stop = None
-            if stops and len(stops[number]) > 1:
-                some = stops[number].few(MOST_ROWS)
-                stop = (trial.rows(form, some), trial.targets(some)[:, k])
-            jobs.append(_Job(x, y[:, k], stop, max(1, rounds[k]) if rounds else MOST_ROUNDS, trial.seed))
-    models = [_fit(job) for job in jobs]  # in threads, scikit-learn's binning would mix up Python's warning filters
-    goals = len(models) // len(samples)
-    return [models[number * goals : (number + 1) * goals] for number in range(len(samples))]
-
-
-def _fit(job: _Job) -> Any:
+    trial: Trial, form: FlatView, sample: WindowSubset, *, stop: WindowSubset | None = None, rounds: Sequence[int] = ()
+) -> list[Any]:
+    """A model per target, stopped on some windows or after so many rounds."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    model = HistGradientBoostingRegressor(
-        learning_rate=0.08,
-        max_iter=job.rounds,
-        max_leaf_nodes=15,
-        min_samples_leaf=20,
-        max_bins=127,
-        early_stopping=job.stop is not None,
-        n_iter_no_change=PATIENCE,
-        random_state=job.seed,
-    )
-    watched = {} if job.stop is None else {"X_val": job.stop[0], "y_val": job.stop[1]}
-    return model.fit(job.x, job.y, **watched)
+    few, some = sample.few(MOST_ROWS), None if stop is None or len(stop) < 2 else stop.few(MOST_ROWS)
+    x, y = trial.rows(form, few), trial.targets(few)
+    models = []
+    for k in range(y.shape[1]):
+        model = HistGradientBoostingRegressor(
+            learning_rate=0.08,
+            max_iter=max(1, rounds[k]) if rounds else MOST_ROUNDS,
+            max_leaf_nodes=15,
+            min_samples_leaf=20,
+            max_bins=127,
+            early_stopping=some is not None,
+            n_iter_no_change=PATIENCE,
+            random_state=trial.seed,
+        )
+        watched = {} if some is None else {"X_val": trial.rows(form, some), "y_val": trial.targets(some)[:, k]}
+        models.append(model.fit(x, y[:, k], **watched))
+    return models
 
 
 def member_of(models: list[Any], levels: Floats) -> Member:

@@ -31,13 +31,13 @@ class Constant(SimpleModel):
         return Outcome(values=repeat(self.values), probabilities=repeat(self.probabilities))
 
 
-@simple_model("mean", "regression")
+@simple_model("mean", "regression", title={"en": "training mean", "zh_TW": "訓練平均值"})
 def fit_mean(trial: Trial) -> Fitted:
     """The mean of the training targets."""
     return learned(trial, lambda sample: Constant(values=sample.windows.truth().mean(axis=0)))
 
 
-@simple_model("majority", "classification")
+@simple_model("majority", "classification", title={"en": "most frequent class", "zh_TW": "最常見類別"})
 def fit_majority(trial: Trial) -> Fitted:
     """The share of each class among the training windows; the most frequent one is predicted."""
 
@@ -65,7 +65,7 @@ class LastKnown(SimpleModel):
         return Outcome(values=windows.unscaled(np.tile(newest, (1, len(windows.spec.horizons)))))
 
 
-@simple_model("last_value", "regression")
+@simple_model("last_value", "regression", title={"en": "last known value", "zh_TW": "最近已知值"})
 def fit_last_value(trial: Trial) -> Fitted:
     """The last target value that is known at the moment of prediction.
 

@@ -21,7 +21,6 @@ from backmix.simple import Fitted, Floats, SimpleModel, simple_model
 from backmix.simple.flat import edge
 from backmix.simple.forms import Lags, Singles
 from backmix.simple.question import TaskQuestion
-from backmix.simple.threads import side_by_side
 from backmix.simple.trial import Trial
 
 HIDDEN = 64
@@ -54,7 +53,9 @@ class FeedForward(SimpleModel):
         return self.question.outcome(answers, windows)
 
 
-@simple_model("feed_forward", "regression")
+@simple_model(
+    "feed_forward", "regression", one_thread=True, title={"en": "feed-forward network", "zh_TW": "前饋神經網路"}
+)
 def fit_feed_forward(trial: Trial) -> Fitted:
     """A perceptron of 64 hidden units on the inputs of every row of the window."""
     base, fold = trial.final.base, trial.folds[-1]
@@ -65,24 +66,18 @@ def fit_feed_forward(trial: Trial) -> Fitted:
     goals = y.shape[1]
     batch = int(np.clip(len(x) // 30, 16, 128))
     epochs = int(np.clip(MOST_WORK / max(1, x.size * HIDDEN * len(DECAYS)), 5, MOST_EPOCHS))
-    trials = side_by_side(
-        lambda decay: _train(_perceptron(decay, min(batch, len(x)), trial.seed), x, y, check, epochs), DECAYS
-    )
+    trials = [_train(_perceptron(decay, min(batch, len(x)), trial.seed), x, y, check, epochs) for decay in DECAYS]
     best, decay = min(zip(trials, DECAYS, strict=True), key=lambda each: each[0].error)
 
-    def final() -> Any:
-        some = trial.final.few(MOST_ROWS)
-        rows, targets = trial.rows(lags, some), trial.targets(some).astype(np.float32)
-        model = _perceptron(decay, min(batch, len(rows)), trial.seed)
-        for _ in range(max(1, best.epoch)):
-            model.partial_fit(rows, targets if goals > 1 else targets[:, 0])
-        return model
-
+    some = trial.final.few(MOST_ROWS)
+    rows, targets = trial.rows(lags, some), trial.targets(some).astype(np.float32)
+    last = _perceptron(decay, min(batch, len(rows)), trial.seed)
+    for _ in range(max(1, best.epoch)):
+        last.partial_fit(rows, targets if goals > 1 else targets[:, 0])
     values = {"epochs": best.epoch, "features": lags.width, "units": HIDDEN, "decay": f"{decay:g}"}
-    before = FeedForward(trial.question, lags, best.model, goals)
     return Fitted(
-        FeedForward(trial.question, lags, final(), goals) if trial.refits else before,
-        before,
+        FeedForward(trial.question, lags, last, goals),
+        FeedForward(trial.question, lags, best.model, goals),
         (),
         (
             Decision(best.epoch, "evaluation.feed_forward_epochs", values, setting="feed_forward"),

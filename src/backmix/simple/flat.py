@@ -6,7 +6,7 @@ fits one per fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from backmix.outcome import Outcome
 from backmix.simple import Fitted, Floats, SimpleModel
 from backmix.simple.forms import Form, Lags
 from backmix.simple.question import TaskQuestion
-from backmix.simple.trial import Fold, Trial
+from backmix.simple.trial import Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +57,14 @@ def linear(trial: Trial, name: str, form: Form, kernel: Floats, bias: Floats, ac
 
 
 def crossed(
-    trial: Trial, models: Sequence[FlatModel], final: Callable[[], FlatModel], decisions: tuple[Decision, ...] = ()
+    trial: Trial, models: Sequence[FlatModel], final: FlatModel, decisions: tuple[Decision, ...] = ()
 ) -> Fitted:
-    """A model per fold, and the one that is taught by all in the end."""
-    out_of_fold = tuple(answers(trial, model, fold) for model, fold in zip(models, trial.folds, strict=True))
-    return Fitted(final() if trial.refits else models[-1], models[-1], out_of_fold, decisions)
-
-
-def answers(trial: Trial, model: FlatModel, fold: Fold) -> Floats:
-    """What the model of a fold says of its held-out windows, (n, O)."""
-    return model.member.answers(trial.rows(model.form, fold.held_out))
+    """A model per fold, with what it says of the held-out windows, and the one that is taught by all in the end."""
+    out_of_fold = tuple(
+        model.member.answers(trial.rows(model.form, fold.held_out))
+        for model, fold in zip(models, trial.folds, strict=True)
+    )
+    return Fitted(final, models[-1], out_of_fold, decisions)
 
 
 def edge(name: str, what: str, value: Any, ends: tuple[Any, ...], *, lowest: bool = True) -> tuple[Decision, ...]:

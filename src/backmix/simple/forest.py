@@ -2,13 +2,14 @@
 
 This module registers the forests: extremely randomised trees (Geurts, Ernst & Wehenkel, Mach. Learn. 63 (2006) 3) on
 window statistics, or on every row of the window. Their leaves grow with the number of windows, so that a forest stays
-a few megabytes; of a forest that tells classes apart the leaves are those that tell most held-out windows right.
+a few megabytes; nothing is chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,30 +18,32 @@ from numpy.typing import NDArray
 from backmix.decision import Decision
 from backmix.models.members.member import Member, forest
 from backmix.models.members.views import THINNED
-from backmix.simple import Fitted, Floats, Unusable, simple_model
-from backmix.simple.flat import FlatModel, answers, crossed
-from backmix.simple.forms import FlatView, Singles, lags_for_trees
+from backmix.simple import Fitted, Unusable, simple_model
+from backmix.simple.flat import FlatModel, crossed
+from backmix.simple.forms import FlatView, lags_for_trees
 from backmix.simple.threads import side_by_side
 from backmix.simple.trial import Trial, WindowSubset
 
-TREES, TREES_HELD_OUT = 100, 50
-"""Trees of a forest, and of one that is asked about a held-out block only: half of them tell its error as well."""
+TREES, TREES_HELD_OUT = 100, 30
+"""Trees of a forest, and of one that is asked about a held-out block only: a third of them tells its error as well."""
 MOST_ROWS = 20_000
 LEAVES = 4000
 """Windows per window of a leaf: a leaf holds at least a window in so many that teach."""
-LEAF_SIZES = (2, 5)
-"""Windows that a leaf holds at least; numbers come from the smallest leaves, which average over trees anyway."""
+LEAF = 2
+"""Windows that a leaf holds at least, of classes as of numbers, since forests average over trees anyway."""
 SHARE = 0.33
 """Features that a split of a regression is chosen from."""
 
 
-@simple_model("forest", "any", member=True)
+@simple_model("forest", "any", member=True, title={"en": "trees on window statistics", "zh_TW": "視窗統計量決策樹"})
 def fit_forest(trial: Trial) -> Fitted:
     """Trees on window statistics."""
     return _fit("forest", FlatView.of(trial.final.base, "statistics"), trial)
 
 
-@simple_model("forest_lags", "regression", member=True)
+@simple_model(
+    "forest_lags", "regression", member=True, title={"en": "trees on lagged inputs", "zh_TW": "落後輸入決策樹"}
+)
 def fit_forest_lags(trial: Trial) -> Fitted:
     """Trees on every row of the window."""
     windows = trial.final.base
@@ -59,88 +62,49 @@ def one_class(trial: Trial) -> None:
 
 
 def _fit(name: str, form: FlatView, trial: Trial) -> Fitted:
-    numbers = trial.question.kind == "regression"
-    if not numbers:
+    if trial.question.kind == "classification":
         one_class(trial)
-    taught = [fold.taught for fold in trial.folds]
-    count = TREES_HELD_OUT if trial.refits else TREES
-    best: list[FlatModel] = []
-    leaf, most_right = LEAF_SIZES[0], -1
-    for size in LEAF_SIZES[: 1 if numbers else None]:
-        models = _grown(name, form, trial, taught, size, count)
-        right = 0 if numbers else sum(_right(trial, *each) for each in zip(models, trial.folds, strict=True))
-        if right > most_right:
-            best, leaf, most_right = models, size, right
-
-    def final() -> FlatModel:
-        return _grown(name, form, trial, [trial.final], leaf, TREES)[0]
-
+    models = _grown(name, form, trial, [fold.taught for fold in trial.folds], TREES_HELD_OUT)
+    (final,) = _grown(name, form, trial, [trial.final], TREES)
     few = trial.final.few(MOST_ROWS)
-    values = {"leaf": _leaf(leaf, len(few)), "trees": TREES, "features": form.width}
-    reason = "simple.forest" if numbers else "evaluation.trees_leaf"
-    return crossed(
-        trial, best, final, (Decision(values["leaf"], reason, values, setting=name), *trial.final.sampling(few))
-    )
+    values = {"leaf": _leaf(len(few)), "trees": TREES, "features": form.width}
+    decision = Decision(values["leaf"], "simple.forest", values, setting=name)
+    return crossed(trial, models, final, (decision, *trial.final.sampling(few)))
 
 
-def _right(trial: Trial, model: FlatModel, fold: Any) -> int:
-    """How many held-out windows of a fold a model tells right."""
-    chances = answers(trial, model, fold)
-    predicted = chances[:, 0] > 0.5 if trial.question.outputs == 1 else chances.argmax(axis=1)
-    return int((predicted == trial.codes(fold.held_out)).sum())
+def _leaf(windows: int) -> int:
+    return max(LEAF, windows // LEAVES)
 
 
-def _leaf(least: int, windows: int) -> int:
-    return max(least, windows // LEAVES)
-
-
-@dataclass(frozen=True, eq=False)
-class _Tree:
-    """One tree to grow: rows (n, P), targets (n, K) or codes (n,), what each row counts, and the settings."""
-
-    x: Singles
-    y: NDArray[Any]
-    weight: Floats | None
-    kind: str
-    settings: dict[str, Any]
-
-    def grow(self) -> Any:
-        from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
-
-        kind = ExtraTreeRegressor if self.kind == "regression" else ExtraTreeClassifier
-        return kind(**self.settings).fit(self.x, self.y, sample_weight=self.weight, check_input=False)
-
-
-def _grown(
-    name: str, form: FlatView, trial: Trial, samples: Sequence[WindowSubset], leaf: int, count: int
-) -> list[FlatModel]:
+def _grown(name: str, form: FlatView, trial: Trial, samples: Sequence[WindowSubset], count: int) -> list[FlatModel]:
     """A forest per sample, the trees of all of them side by side.
 
     They are those of scikit-learn's forests, whose own threads sleep longer than they work (benchmarks/LOG.md).
     """
-    kind = trial.question.kind
-    trees: list[_Tree] = []
+    from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
+
+    numbers = trial.question.kind == "regression"
+    trees: list[Callable[[], Any]] = []
     known: list[NDArray[np.int64] | None] = []
     for number, sample in enumerate(samples):
         few = sample.few(MOST_ROWS)
         x = trial.rows(form, few)
-        share = SHARE if kind == "regression" else "sqrt"
-        settings = {"min_samples_leaf": _leaf(leaf, len(few)), "max_features": share}
-        if kind == "regression":
-            y, weight = trial.targets(few), None
+        settings = {"min_samples_leaf": _leaf(len(few)), "max_features": SHARE if numbers else "sqrt"}
+        if numbers:
+            kind, y, weight = ExtraTreeRegressor, trial.targets(few), None
             known.append(None)
         else:
             from sklearn.utils.class_weight import compute_sample_weight
 
             codes, place = np.unique(trial.codes(few), return_inverse=True)
-            y, weight = place.astype(np.float64)[:, None], compute_sample_weight("balanced", place)
+            weight = compute_sample_weight("balanced", place)
+            kind, y = ExtraTreeClassifier, place.astype(np.float64)[:, None]
             known.append(codes)
         draw = np.random.RandomState(trial.seed + number)  # the seeds that scikit-learn's forest gives its trees
-        trees += [
-            _Tree(x, y, weight, kind, {**settings, "random_state": draw.randint(np.iinfo(np.int32).max)})
-            for _ in range(count)
-        ]
-    grown = side_by_side(_Tree.grow, trees)
+        for _ in range(count):
+            tree = kind(**settings, random_state=draw.randint(np.iinfo(np.int32).max))
+            trees.append(partial(tree.fit, x, y, sample_weight=weight, check_input=False))
+    grown = side_by_side(trees)
     return [
         FlatModel(trial.question, form, _arrays(name, trial, grown[number * count : (number + 1) * count], codes))
         for number, codes in enumerate(known)

@@ -25,7 +25,7 @@ NEVER = -60.0
 """The logit of a class that the windows do not show."""
 
 
-@simple_model("lda", "classification", member=True)
+@simple_model("lda", "classification", member=True, title={"en": "LDA", "zh_TW": "LDA"})
 def fit_lda(trial: Trial) -> Fitted:
     """Linear discriminant analysis with shrinkage."""
     one_class(trial)
@@ -48,7 +48,7 @@ def fit_lda(trial: Trial) -> Fitted:
     return crossed(
         trial,
         [model(fold.taught) for fold in trial.folds],
-        lambda: model(trial.final),
+        model(trial.final),
         (decision, *trial.final.sampling(few(trial.final))),
     )
 

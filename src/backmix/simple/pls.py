@@ -16,7 +16,7 @@ from backmix.simple.moments import MOST_COMPONENTS, Moments, errors, moments, pl
 from backmix.simple.trial import Trial
 
 
-@simple_model("pls", "regression", member=True)
+@simple_model("pls", "regression", member=True, title={"en": "PLS", "zh_TW": "PLS"})
 def fit_pls(trial: Trial) -> Fitted:
     """PLS regression on every row of the window, or on stages of whole batches."""
     form = Lags.of(trial.final.base)
@@ -35,10 +35,8 @@ def fit_pls(trial: Trial) -> Fitted:
     def model(known: Moments, path: Floats) -> FlatModel:
         return linear(trial, "pls", form, *known.affine(path[min(components, len(path)) - 1]))
 
-    def final() -> FlatModel:
-        known = moments(trial, form, trial.final)
-        return model(known, pls_path(known, components))
-
+    every_window = moments(trial, form, trial.final)
+    final = model(every_window, pls_path(every_window, components))
     values = {"components": components, "features": form.width}
     decisions = (
         Decision(components, "evaluation.pls_components", values, setting="pls"),

@@ -70,7 +70,7 @@ class Staged(SimpleModel):
         return self.models[min(self.models, key=lambda known: abs(known - number))]
 
 
-@simple_model(NAME, "regression", member=True)
+@simple_model(NAME, "regression", member=True, title={"en": "PLS stage by stage", "zh_TW": "逐階段 PLS"})
 def fit_evolving(trial: Trial) -> Fitted:
     """PLS models for windows of similar length, and one for batches that have ended."""
     ends = stage_ends(trial.final.windows)

@@ -21,19 +21,29 @@ MOST_CHOOSING = 64
 """Answers by which a penalty is chosen; a path has thousands, and some, evenly spread, tell it as well."""
 
 
-@simple_model("ridge", "regression", member=True)
+@simple_model("ridge", "regression", member=True, title={"en": "ridge regression", "zh_TW": "脊迴歸"})
 def fit_ridge(trial: Trial) -> Fitted:
     """Ridge regression on every row of the window, or on stages of whole batches."""
     return ridge(trial, "ridge", Lags.of(trial.final.base), "evaluation.ridge_penalty")
 
 
-@simple_model("ridge_statistics", "regression", member=True)
+@simple_model(
+    "ridge_statistics",
+    "regression",
+    member=True,
+    title={"en": "ridge on window statistics", "zh_TW": "視窗統計量脊迴歸"},
+)
 def fit_statistics(trial: Trial) -> Fitted:
     """Ridge regression on five statistics per feature."""
     return ridge(trial, "ridge_statistics", FlatView.of(trial.final.base, "statistics"), "simple.statistics_penalty")
 
 
-@simple_model("ridge_summaries", "regression", member=True)
+@simple_model(
+    "ridge_summaries",
+    "regression",
+    member=True,
+    title={"en": "quadratic ridge on window summaries", "zh_TW": "視窗摘要二次脊迴歸"},
+)
 def fit_summaries(trial: Trial) -> Fitted:
     """Ridge regression on mean, rise and last value of every feature and their products."""
     return ridge(trial, "ridge_summaries", quadratic(trial.final.base), "course.summaries_chosen")
@@ -60,4 +70,4 @@ def ridge(trial: Trial, name: str, form: Form, reason: str) -> Fitted:
         *form.decisions,
         *trial.final.sampling(used(trial, form, trial.final)),
     )
-    return crossed(trial, [model(sums) for sums in known], lambda: model(moments(trial, form, trial.final)), decisions)
+    return crossed(trial, [model(sums) for sums in known], model(moments(trial, form, trial.final)), decisions)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backmix.data.windows.slices import sampled, slices
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
-from backmix.simple.blocks import Blocks
+from backmix.simple.blocks import Blocks, joined
 from backmix.simple.forms import Form, Singles
 from backmix.simple.question import TaskQuestion
 
@@ -69,7 +69,7 @@ class Trial:
     """What the fit of a simple model sees.
 
     folds: settings are chosen by what is said of their held-out windows; those of the validation part are the last
-    final: the windows that teach the model in the end, the same that teach a network or an ensemble
+    final: the windows that teach the model in the end, those of training and validation
     kept: flat rows and sums that several models need, by what they are of
     """
 
@@ -90,23 +90,20 @@ class Trial:
 
     @classmethod
     def of_parts(cls, train: Windows, validation: Windows | None, question: TaskQuestion, seed: int) -> Trial:
-        """The validation part is held out and teaches never, as with one network alone.
+        """The validation part is held out, and teaches in the end; both are of one table.
 
-        Without one the last fifth of every batch is held out, and teaches in the end.
+        Without one it is the last fifth of every batch.
         """
-        every = WindowSubset(train, train.all_indices)
         if validation is not None:
-            return cls(question, (Fold(every, WindowSubset(validation, validation.all_indices)),), every, seed)
-        last = _last_fifth(train)
+            pool = joined(train, validation)
+            last = np.arange(len(pool)) >= len(train)
+        else:
+            pool, last = train, _last_fifth(train)
+        every = WindowSubset(pool, pool.all_indices)
         if last.all():  # a single window teaches and chooses
             return cls(question, (Fold(every, every),), every, seed)
-        fold = Fold(WindowSubset(train, np.flatnonzero(~last)), WindowSubset(train, np.flatnonzero(last)))
+        fold = Fold(WindowSubset(pool, np.flatnonzero(~last)), WindowSubset(pool, np.flatnonzero(last)))
         return cls(question, (fold,), every, seed)
-
-    @property
-    def refits(self) -> bool:
-        """Whether other windows teach in the end than in the last fold."""
-        return self.final is not self.folds[-1].taught
 
     def rows(self, form: Form, sample: WindowSubset) -> Singles:
         """The flat rows (n, P) of a sample."""

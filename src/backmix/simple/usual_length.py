@@ -33,7 +33,7 @@ class UsualLength(SimpleModel):
         return Outcome(values=np.maximum(self.length - since[:, None], 0.0))
 
 
-@simple_model("usual_length", "regression")
+@simple_model("usual_length", "regression", title={"en": "usual batch length", "zh_TW": "平均批次長度"})
 def fit_usual_length(trial: Trial) -> Fitted:
     """The mean over the training batches of time that has passed plus time that remains, less the former."""
     unit = trial.question.targets[0].unit

@@ -6,7 +6,7 @@ baselines, which are judged beside the network, and candidates, which may be mem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,20 +78,47 @@ def begin(prepared: Prepared, over: Blocks | Decision | None) -> SimpleModels:
     return SimpleModels(_one_fold(task, prepared.train, prepared.validation, seed))
 
 
-def baselines_of(
-    models: SimpleModels, task: Task, names: Sequence[str] | None = None, *, watch: Callable[[str], None] | None = None
-) -> tuple[SimpleModels, FittedBaselines]:
-    """The models and the baselines among them, those of the task or in ``names``; what is missing is fitted.
+def fit_together(prepared: Prepared, over: Blocks | Decision | None, known: SimpleModels | None = None) -> SimpleModels:
+    """All simple models that a run asks for, baselines and members of its ensemble, fitted beside one another.
 
-    Raises PlanError for a name that is not registered or answers another kind of question.
+    known: simple models of the run; those are not fitted again. Raises PlanError as `baselines_of` and `candidates_of`.
     """
+    task, plan = prepared.task, prepared.plan
+    names = [*_baselines(task, plan.evaluation.baselines)]
+    if isinstance(over, Blocks):
+        names += _members(task, plan.model.beside)
+    return (known or begin(prepared, over)).more(names)
+
+
+def _baselines(task: Task, names: Sequence[str] | None) -> Sequence[str]:
     names = task.judging.baselines if names is None else names
     for name in names:
         if simple_models.get(name).kind not in ("any", task.kind):
             raise PlanError(
                 "evaluation.baseline_kind", name=name, task=task.name, fitting=", ".join(task.judging.baselines)
             )
-    models = models.more(names, watch=watch)
+    return names
+
+
+def _members(task: Task, asked: Sequence[str] | str) -> Sequence[str]:
+    usual = answering(task.kind, members=True)
+    names = usual if isinstance(asked, str) else asked
+    for name in names:
+        simple_models.get(name)
+        if ALIASES.get(name, name) not in usual:
+            raise PlanError("ensemble.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
+    return names
+
+
+def baselines_of(
+    models: SimpleModels, task: Task, names: Sequence[str] | None = None
+) -> tuple[SimpleModels, FittedBaselines]:
+    """The models and the baselines among them, those of the task or in ``names``; what is missing is fitted.
+
+    Raises PlanError for a name that is not registered or answers another kind of question.
+    """
+    names = _baselines(task, names)
+    models = models.more(names)
     usable = [name for name in names if name in models]
     unusable = {name: models.why(name) for name in names if name not in models}
     refused = {name: Decision(None, why.key, why.values, setting=f"baseline.{name}") for name, why in unusable.items()}
@@ -106,20 +133,14 @@ def baselines_of(
 
 
 def fit_baselines(
-    task: Task,
-    train: Windows,
-    validation: Windows | None,
-    *,
-    seed: int = 0,
-    names: Sequence[str] | None = None,
-    watch: Callable[[str], None] | None = None,
+    task: Task, train: Windows, validation: Windows | None, *, seed: int = 0, names: Sequence[str] | None = None
 ) -> FittedBaselines:
-    """Fit the baselines of a task (or those in ``names``) on the windows of one network.
+    """Fit the baselines of a task (or those in ``names``): validation windows choose settings, and teach in the end.
 
-    ``watch`` gets the name of each one before it is fitted. Without validation windows the last
-    fifth of the training windows chooses. Raises PlanError for a name that is not registered.
+    Both are windows of one table. Without validation windows the last fifth of the training windows chooses.
+    Raises PlanError for a name that is not registered.
     """
-    return baselines_of(SimpleModels(_one_fold(task, train, validation, seed)), task, names, watch=watch)[1]
+    return baselines_of(SimpleModels(_one_fold(task, train, validation, seed)), task, names)[1]
 
 
 def candidates_of(
@@ -129,12 +150,7 @@ def candidates_of(
 
     Raises PlanError (ensemble.beside_kind) for one that answers another kind of question.
     """
-    usual = answering(task.kind, members=True)
-    names = usual if isinstance(asked, str) else asked
-    for name in names:
-        simple_models.get(name)
-        if ALIASES.get(name, name) not in usual:
-            raise PlanError("ensemble.beside_kind", name=name, task=task.name, fitting=", ".join(usual))
+    names = _members(task, asked)
     models = models.more(names)
     candidates = []
     for name in names:
