@@ -127,7 +127,7 @@ def forms(draw: Callable[[Any], Any]) -> Form:
         shape=shape,
         delimiter=delimiter,
         decimal=decimal,
-        encoding=draw(st.sampled_from(ENCODINGS)),
+        encoding=draw(st.sampled_from([name for name in ENCODINGS if clock != "chinese" or name != "cp1252"])),
         quote=draw(st.booleans()),
         header=header,
         preamble=draw(st.sampled_from(PREAMBLES)),
