@@ -55,6 +55,7 @@ class Layout(PlanSection):
     time_zone: of times without offset, such as "Asia/Taipei", "+08:00" or "UTC"
     day_first: whether 02/05/2024 is 2 May
     missing: numbers (and texts) that are codes for "no value", in every column
+    units: engineering units beside those that are known
     status: status column -> tag whose quality it is; {} when there is none
     """
 
@@ -73,6 +74,7 @@ class Layout(PlanSection):
     time_zone: str | None = None
     day_first: bool | None = None
     missing: tuple[float | str, ...] | None = None
+    units: tuple[str, ...] | None = None
     status: Mapping[str, str] | None = None
 
     @field_validator("time_zone")
