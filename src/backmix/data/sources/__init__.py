@@ -104,6 +104,9 @@ def of_file(path: Path, where: str) -> Source:
     """
     from difflib import get_close_matches
 
+    from backmix.data.sources.packing import check_regular
+
+    check_regular(path, where)
     try:
         with path.open("rb") as file:
             head = file.read(16)

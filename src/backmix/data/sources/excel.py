@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from backmix.data.reading.columns import RawTable, from_objects, header
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
-from backmix.data.sources.csv import take
+from backmix.data.sources.packing import take
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
