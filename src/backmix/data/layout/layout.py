@@ -43,7 +43,7 @@ class LongForm(PlanSection):
 class Layout(PlanSection):
     """How a file is to be read. None everywhere means: look, and ask when the file does not decide.
 
-    sheet: of a workbook; needed when it has several
+    sheet: of a workbook, needed when it has several: one, several, or "*" for all, whose rows are appended
     encoding, delimiter, decimal: of a text file
     comment: rows that begin with this are left out
     preamble: rows above the header
@@ -59,7 +59,7 @@ class Layout(PlanSection):
     status: status column -> tag whose quality it is; {} when there is none
     """
 
-    sheet: str | None = None
+    sheet: str | tuple[str, ...] | None = None
     encoding: str | None = None
     delimiter: str | None = None
     decimal: Literal[".", ","] | None = None

@@ -11,14 +11,14 @@ import codecs
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestion, OpenQuestion
-from backmix.data.layout.frame import COMMENTS, Frame, Row, cell_kind, find_footer, find_frame
+from backmix.data.layout.evidence import Evidence
+from backmix.data.layout.frame import COMMENTS, Frame, Row, find_footer, find_frame
+from backmix.data.layout.lines import find_delimiter, first_lines, line_end, records, split_rows
 from backmix.data.ledger import Note
 from backmix.data.notation.encoding import Encoding, decode, detect
 from backmix.data.reading.columns import RawColumn, RawTable
@@ -30,15 +30,10 @@ from backmix.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_ROWS = 100
 _BLOCK = 1 << 23
 _EXCEL_HINT = "sep="
-_MOST_LINES = 200
-_HEAD = 1 << 18
 _TAIL = 1 << 16
-LONGEST_ROW = 1 << 22
-"""Bytes that one row may have: a table of 50,000 columns has less."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class TextTable:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """The data rows with their numbers, by the slow reader; a comment has no cells."""
         mark = self.frame.comment
-        for at, cells in enumerate(_rows(self.body.decode(), self.delimiter), self.skipped + 1):
+        for at, cells in enumerate(split_rows(self.body.decode(), self.delimiter), self.skipped + 1):
             yield at, [] if mark and cells and cells[0].startswith(mark) else cells
 
     @property
@@ -208,7 +203,7 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
     if (zero := raw.find(b"\0")) >= 0:
         line = raw.count(b"\n", 0, zero) + 1
         raise InputError("read.zero_bytes", where=f"{where}:{line}")
-    lines, mark = _lines(raw, where), plan.delimiter
+    lines, mark = first_lines(raw, where), plan.delimiter
     if not any(line.text.strip() for line in lines):
         raise InputError("read.empty_file", where=where)
     first = next(at for at, line in enumerate(lines) if line.text.strip())
@@ -222,8 +217,7 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
         mark = find_delimiter([line.text for line in lines], where)
         values = {"mark": {"\t": "tab"}.get(mark, mark), "rows": len(lines)}
         evidence.append(Evidence("delimiter", mark, "layout.delimiter", values))
-    records = list(_records(lines, mark))
-    shown = [record for record in records if any(cell.strip() for cell in record.row.cells)]
+    shown = [record for record in records(lines, mark) if any(cell.strip() for cell in record.row.cells)]
     frame = find_frame([record.row for record in shown], plan, where)
     if frame.body < len(shown):
         start, skipped = shown[frame.body].start, shown[frame.body].row.line
@@ -250,18 +244,18 @@ def _without_footer(table: TextTable, plan: ReadPlan) -> TextTable:
     size = table.end - table.start
     start = table.end - min(size, _TAIL)
     if size > _TAIL:
-        start = _line_end(table.raw, start)
+        start = line_end(table.raw, start)
     rows: list[Row] = []
     ends = {}
     at = start
-    for line in range(_MOST_LINES * 100):
+    for line in range(_TAIL):
         if at >= table.end:
             break
-        end = _line_end(table.raw, at)
+        end = line_end(table.raw, at)
         text = table.raw[at:end].decode("utf-8", "replace")
         comment = table.frame.comment is not None and text.startswith(table.frame.comment)
         if text.strip(" \t\r\n" + table.delimiter) and not comment:
-            rows.append(Row(line, next(_rows(text, table.delimiter))))
+            rows.append(Row(line, next(split_rows(text, table.delimiter))))
             ends[line] = at
         at = end
     footer = find_footer(rows, table.frame.kinds, plan)
@@ -300,66 +294,6 @@ def _utf8(raw: bytes, encoding: Encoding, where: str) -> bytes:
     return decode(raw, encoding, where).removeprefix("\ufeff").encode()
 
 
-class _Line(NamedTuple):
-    """A line of the file: its number from 0, where it begins and ends, and its text."""
-
-    number: int
-    start: int
-    end: int
-    text: str
-
-
-class _Record(NamedTuple):
-    """A row of cells, which may take several lines."""
-
-    start: int
-    end: int
-    row: Row
-
-
-def _lines(raw: bytes, where: str) -> list[_Line]:
-    """The first lines, as they stand."""
-    found: list[_Line] = []
-    at = 0
-    while at < len(raw) and len(found) < _MOST_LINES and (at < _HEAD or len(found) < 20) and at < LONGEST_ROW:
-        end = _line_end(raw, at)
-        if end - at > LONGEST_ROW:
-            raise InputError("read.long_row", where=f"{where}:{len(found) + 1}", limit=LONGEST_ROW >> 20)
-        found.append(_Line(len(found), at, end, raw[at:end].decode()))
-        at = end
-    return found
-
-
-def _records(lines: list[_Line], mark: str) -> Iterator[_Record]:
-    """Rows of cells; a cell between quotation marks may go on in the next lines."""
-    at = 0
-    while at < len(lines):
-        text, last = lines[at].text, at
-        while text.count('"') % 2 and last + 1 < len(lines) and last - at < 30:
-            last += 1
-            text += lines[last].text
-        if text.count('"') % 2:
-            text, last = lines[at].text, at  # a mark that stands alone, as for inches
-        cells = next(_rows(text, mark), [])
-        yield _Record(lines[at].start, lines[last].end, Row(lines[at].number, cells))
-        at = last + 1
-
-
-def _line_end(raw: bytes, start: int) -> int:
-    """Where the line that begins at ``start`` ends, line break included."""
-    ends = [at for at in (raw.find(b"\n", start), raw.find(b"\r", start, start + (1 << 20))) if at >= 0]
-    if not ends:
-        return len(raw)
-    end = min(ends) + 1
-    return end + 1 if raw[end - 1 : end + 1] == b"\r\n" else end
-
-
-def _rows(text: str, mark: str) -> Iterator[list[str]]:
-    """Rows of cells by the standard library: slow, and the judge of what a row is."""
-    csv.field_size_limit(1 << 30)
-    return csv.reader(io.StringIO(text, newline=None), delimiter=mark)
-
-
 def _quick(cell: str) -> bool:
     """Whether Arrow would read this cell as a number or as empty, and rightly so."""
     cell = cell.strip(" \t")
@@ -370,38 +304,6 @@ def _quick(cell: str) -> bool:
     except ValueError:
         return False
     return cell.isascii() and "_" not in cell
-
-
-def find_delimiter(lines: list[str], where: str) -> str:
-    """The mark that divides most of the first rows into equally many cells."""
-    shares, parts = {}, {}
-    for mark in DELIMITERS:
-        rows = [cells for line in lines for cells in _rows(line, mark) if any(cell.strip() for cell in cells)]
-        widths = Counter(map(len, rows))
-        width = max(widths, key=lambda width: (widths[width], width), default=1)
-        if width > 1:
-            shares[mark], parts[mark] = widths[width] / len(rows), [row for row in rows if len(row) == width]
-    if not shares:
-        return ","  # a single column
-    best = max(shares.values())
-    marks = [mark for mark, share in shares.items() if share == best]
-    if len(marks) > 1:  # the one under which every cell of the last rows says something
-        clear = [
-            mark
-            for mark in marks
-            if all(cell_kind(cell) != "word" for row in parts[mark][len(parts[mark]) // 2 :] for cell in row)
-        ]
-        marks = clear if len(clear) == 1 else marks
-    if len(marks) > 1:
-        row = parts[marks[0]][-1]
-        readings = tuple(
-            Interpretation({"\t": "tab"}.get(mark, mark), " | ".join(parts[mark][-1])[:80]) for mark in marks
-        )
-        question = LayoutQuestion("delimiter", readings, (marks[0].join(row),), where)
-        raise OpenQuestion(
-            "read.delimiter_unclear", question=question, where=where, marks=" ".join(map(repr, marks)), first=marks[0]
-        )
-    return marks[0]
 
 
 def _split(table: TextTable, text: set[str]) -> tuple[tuple[RawColumn, ...], int]:
