@@ -132,9 +132,9 @@ def _wide(head: bytes) -> str | None:
     if len(head) < 8:
         return None
     zeros = [head[at::4].count(0) / (len(head) // 4) for at in range(4)]
-    if min(zeros[1:]) > 0.9 and zeros[0] < 0.1:
+    if min(zeros[2:]) > 0.9 and zeros[0] < 0.5:
         return "utf-32-le"
-    if min(zeros[:3]) > 0.9 and zeros[3] < 0.1:
+    if min(zeros[:2]) > 0.9 and zeros[3] < 0.5:
         return "utf-32-be"
     even, odd = head[0::2].count(0), head[1::2].count(0)
     half = len(head) // 2
