@@ -181,9 +181,9 @@ def test_row_21_a_header_only(tmp_path: Path, content: str) -> None:
 
 
 def test_row_21_numbers_where_the_names_should_be(tmp_path: Path) -> None:
-    assert refused(tmp_path, "1.5,2\n3,4\n") == (
-        "plant.csv:1 — the first row holds numbers (1.5, ...), not names. Put a header row with the names of the "
-        "columns above it"
+    assert refused(tmp_path, "1,2\n3,4\n") == (
+        "plant.csv:1 — the first row (1, …) may hold names or values. Say which: "
+        '[data] header = ["name"] or header = []'
     )
 
 
@@ -268,7 +268,7 @@ def test_row_22_a_parquet_file_that_unpacks_to_too_much(tmp_path: Path) -> None:
 
 def test_a_column_that_occurs_twice(tmp_path: Path) -> None:
     assert refused(tmp_path, "t,a,a\n2024-01-01,1,2\n") == (
-        "plant.csv:1 — column 'a' appears twice. Rename one of them"
+        "plant.csv:1 — columns 2 and 3 are both called 'a'. Rename one of them"
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backmix.data.layout.units import unit_in_name
 from backmix.data.repairing.repair import RepairPlan
 from backmix.data.repairing.resample import check_clock
 from backmix.data.sources import ReadPlan, read
@@ -27,7 +28,6 @@ QUALITY_WORDS = re.compile(r"lab|qual|target|purity|conc|yield|^y$|品質|化驗
 CLASS_WORDS = re.compile(r"fault|state|status|label|class|alarm|故障|狀態|類別|異常", re.IGNORECASE)
 LIFE_WORDS = re.compile(r"\brul\b|remaining|life|壽命|剩餘", re.IGNORECASE)
 BATCH_WORDS = re.compile(r"batch|lot|unit|run|campaign|批|爐|機組", re.IGNORECASE)
-UNIT = re.compile(r"[\[(（]([^\])）]{1,12})[\])）]\s*$")
 SPARSE = 0.5
 """A column with more missing values than this is taken for a laboratory analysis."""
 
@@ -127,8 +127,7 @@ def _grid(table: Table) -> list[str]:
 def _tag(table: Table, tag: Tag, target: str) -> list[str]:
     """The entry of one column, with the reason when it is left out."""
     why = None if tag.name == target else _useless(table, tag)
-    unit = UNIT.search(tag.name)
-    entry = ["[[data.tags]]", f"name = {_text(tag.name)}", f"unit = {_text(tag.unit or (unit[1] if unit else ''))}"]
+    entry = ["[[data.tags]]", f"name = {_text(tag.name)}", f"unit = {_text(tag.unit or unit_in_name(tag.name))}"]
     if tag.name == target:
         entry.append('role = "target"')
     elif why is not None:

@@ -228,7 +228,8 @@ def _moved(plan: Plan, origin: Origin, folder: Path) -> Plan:
         data = data.of_file(relative_to(origin.file, folder))
     elif base is not None:
         if data.file is not None:
-            data = data.model_copy(update={"file": relative_to(base / data.file, folder)})
+            moved = [relative_to(base / name, folder) for name in data.files]
+            data = data.model_copy(update={"file": moved[0] if isinstance(data.file, str) else tuple(moved)})
         if data.lab is not None and data.lab.file is not None:
             lab = data.lab.model_copy(update={"file": relative_to(base / data.lab.file, folder)})
             data = data.model_copy(update={"lab": lab})

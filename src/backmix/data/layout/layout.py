@@ -43,7 +43,7 @@ class LongForm(PlanSection):
 class Layout(PlanSection):
     """How a file is to be read. None everywhere means: look, and ask when the file does not decide.
 
-    sheet: of a workbook; needed when it has several
+    sheet: of a workbook, needed when it has several: one, several, or "*" for all, whose rows are appended
     encoding, delimiter, decimal: of a text file
     comment: rows that begin with this are left out
     preamble: rows above the header
@@ -55,10 +55,11 @@ class Layout(PlanSection):
     time_zone: of times without offset, such as "Asia/Taipei", "+08:00" or "UTC"
     day_first: whether 02/05/2024 is 2 May
     missing: numbers (and texts) that are codes for "no value", in every column
+    units: engineering units beside those that are known
     status: status column -> tag whose quality it is; {} when there is none
     """
 
-    sheet: str | None = None
+    sheet: str | tuple[str, ...] | None = None
     encoding: str | None = None
     delimiter: str | None = None
     decimal: Literal[".", ","] | None = None
@@ -73,6 +74,7 @@ class Layout(PlanSection):
     time_zone: str | None = None
     day_first: bool | None = None
     missing: tuple[float | str, ...] | None = None
+    units: tuple[str, ...] | None = None
     status: Mapping[str, str] | None = None
 
     @field_validator("time_zone")

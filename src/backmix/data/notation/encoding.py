@@ -20,6 +20,9 @@ _MARKS = (  # UTF-32 first, because its mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE = 4096
+_PIECE = 1 << 24
+_NO_FILES = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape"})
+"""Codecs for names and for source code: no table is written in them."""
 _LATIN_SYMBOLS = re.compile(rb"[\xb0\xb1\xb2\xb3\xb5\xb7\xd7](?=[\x00-\x7f]|$)")
 """° ± ² ³ µ · × as one byte each. Followed by a letter they are also the first half of a Big5 character."""
 
@@ -35,7 +38,7 @@ class Encoding:
     @property
     def plain(self) -> bool:
         """Whether nothing had to be chosen or removed: unmarked UTF-8."""
-        return self.name == "utf-8" and not self.told
+        return self.name == "utf-8"
 
 
 def detect(raw: bytes, where: str, told: str | None = None) -> Encoding:
@@ -50,11 +53,12 @@ def detect(raw: bytes, where: str, told: str | None = None) -> Encoding:
     """
     marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
     if told is not None:
-        try:
-            name = codecs.lookup(told).name
-        except LookupError:
-            raise PlanError("read.unknown_encoding", encoding=told) from None
-        return Encoding("utf-8-sig" if name == "utf-8" and marked == "utf-8-sig" else told, told=True)
+        name = _text_codec(told)
+        if name == "utf-8" and marked != "utf-8-sig":
+            if not _decodes(raw, "utf-8"):
+                raise _undecodable(raw, "utf-8", where, "read.undecodable_as")
+            return Encoding("utf-8", told=True)
+        return Encoding("utf-8-sig" if name == "utf-8" else told, told=True)
     if marked:
         return Encoding(marked, marked=True)
     if wide := _wide(raw[:_SAMPLE]):
@@ -66,6 +70,17 @@ def detect(raw: bytes, where: str, told: str | None = None) -> Encoding:
             raise InputError("read.encoding_unclear", where=f"{where}:{_row(raw, first)[0]}")
         return Encoding("cp950")
     raise _undecodable(raw, "cp950", where, "read.undecodable")
+
+
+def _text_codec(told: str) -> str:
+    """The name of a codec from bytes to text; rot13, zlib and their like are none."""
+    try:
+        found = codecs.lookup(told)
+    except (LookupError, ValueError):
+        raise PlanError("read.unknown_encoding", encoding=told) from None
+    if not found._is_text_encoding or found.name in _NO_FILES:
+        raise PlanError("read.no_text_encoding", encoding=told)
+    return found.name
 
 
 def decode(raw: bytes, encoding: Encoding, where: str) -> str:
@@ -86,8 +101,10 @@ def _latin(raw: bytes) -> int | None:
 def _decodes(raw: bytes, name: str) -> bool:
     if raw.isascii():
         return True
+    decoder = codecs.getincrementaldecoder(name)()
     try:
-        raw.decode(name)
+        for start in range(0, len(raw), _PIECE):  # in pieces: the text of a whole file may take four times its bytes
+            decoder.decode(raw[start : start + _PIECE], final=start + _PIECE >= len(raw))
     except UnicodeDecodeError:
         return False
     return True
@@ -111,9 +128,14 @@ def _row(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 without a mark: in plant tables nearly every other byte is zero."""
-    if len(head) < 4:
+    """UTF-16 or UTF-32 without a mark: in plant tables nearly every other byte is zero, or three of four."""
+    if len(head) < 8:
         return None
+    zeros = [head[at::4].count(0) / (len(head) // 4) for at in range(4)]
+    if min(zeros[2:]) > 0.9 and zeros[0] < 0.5:
+        return "utf-32-le"
+    if min(zeros[:2]) > 0.9 and zeros[3] < 0.5:
+        return "utf-32-be"
     even, odd = head[0::2].count(0), head[1::2].count(0)
     half = len(head) // 2
     if odd > 0.4 * half and even < 0.1 * half:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.layout.units import plain_unit
 from backmix.data.ledger import Ledger, Note
 from backmix.data.quality import Quality
 from backmix.data.reading.reading import Reading
@@ -59,7 +60,7 @@ def align(table: Table, tags: Sequence[Tag]) -> Reading:
 def _check(table: Table, tag: Tag) -> None:
     """Refuse a column that has the right name but other contents."""
     given, values = table.tag(tag.name), table.column(tag.name)
-    if given.unit and tag.unit and _plain(given.unit) != _plain(tag.unit):
+    if given.unit and tag.unit and plain_unit(given.unit) != plain_unit(tag.unit):
         raise InputError("read.other_unit", where=table.source, column=tag.name, got=given.unit, unit=tag.unit)
     empty = not len(values) or bool(np.isnan(values).all())
     if tag.role == "input" and len(values) and empty:
@@ -68,23 +69,6 @@ def _check(table: Table, tag: Tag) -> None:
         raise InputError("read.not_numbers", where=table.source, column=tag.name, text=given.categories[0])
     if tag.categories and not given.categories and not empty:
         raise InputError("read.not_classes", where=table.source, column=tag.name, classes=", ".join(tag.categories[:6]))
-
-
-def _plain(unit: str) -> str:
-    """A unit less the ways of writing it: °C is degC, m³/h is m3/h; upper case is kept, mW is not MW."""
-    for sign, plain in (
-        ("°", "deg"),
-        ("℃", "degC"),
-        ("℉", "degF"),
-        ("²", "2"),
-        ("³", "3"),
-        ("μ", "u"),
-        ("µ", "u"),
-        (" ", ""),
-        ("^", ""),
-    ):
-        unit = unit.replace(sign, plain)
-    return {"C": "degC", "F": "degF"}.get(unit, unit)
 
 
 def _recode(table: Table, column: int, tag: Tag) -> tuple[Table, list[Note]]:

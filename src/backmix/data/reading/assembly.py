@@ -103,7 +103,7 @@ def cells_of(
         [column for column in raw.columns if column.name in meanings], meanings, raw.rows, found.decimal
     )
     tags = tuple(
-        tag_of(column.name, meanings[column.name], told.get(column.name))
+        tag_of(column.name, meanings[column.name], told.get(column.name), raw)
         for column in raw.columns
         if column.name in meanings
     )
@@ -237,7 +237,8 @@ def with_axes(
     table, settled = settle_rows(
         table, plan.duplicates, lambda row: raw.number(int(kept[row])), clock.name if clock is not None else ""
     )
-    return Reading(table, Ledger(read=raw.rows).add(*found, *settled), raw.evidence)
+    above = sum(note.count for note in raw.notes if note.action == "dropped")  # rows that the source left out itself
+    return Reading(table, Ledger(read=raw.rows + above).add(*found, *settled), raw.evidence)
 
 
 def _dates(clock: RawColumn, raw: RawTable, day_first: bool | None) -> Dates:

@@ -49,19 +49,22 @@ class RawTable:
     """All columns of a source.
 
     where: the source's name for messages
-    number: row 0, 1, ... -> the number by which a person finds that row in the source
+    number: row 0, 1, ... -> the number by which a person finds that row in the source, with the name of the file
+        or sheet when there are several
     units, descriptions: column -> what stands below its name in the header
     evidence: why the source was read as it was
+    beside: further tables of the source that have a clock of their own; `shaping` joins them
     """
 
     columns: tuple[RawColumn, ...]
     rows: int
     where: str
-    number: Callable[[int], int]
+    number: Callable[[int], int | str]
     notes: tuple[Note, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
     descriptions: Mapping[str, str] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
+    beside: tuple[RawTable, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

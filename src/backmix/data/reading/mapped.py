@@ -110,17 +110,20 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     laboratory results. Nothing is written until the columns and the order of the rows are known to be sound.
     """
     from backmix.data.sources import of_file, read
+    from backmix.data.sources.packing import packed_as
 
     if plan.lab is not None:
         raise PlanError("lab.mapped", file=plan.file)
     if plan.file is None:
         raise PlanError("read.no_source")
-    kind, folder = of_file(base / plan.file, plan.file).name, Path(folder)
+    folder = Path(folder)
+    whole = not isinstance(plan.file, str) or not (base / plan.file).is_file() or packed_as(base / plan.file)
+    kind = "files" if whole else of_file(base / str(plan.file), str(plan.file)).name
     if kind not in ("csv", "parquet"):
         reading = read(plan, base=base)
         return Reading(open_mapped(save_mapped(reading.table, folder)), reading.ledger)
     axes = _Axes(plan)
-    layout = lay_out(axes.watch(_blocks(plan, base / plan.file, kind)), plan)
+    layout = lay_out(axes.watch(_blocks(plan, base / str(plan.file), kind)), plan)
     raw = axes.table()
     reading = with_axes(raw, plan, layout, cells=np.zeros((axes.rows, 0)), tags=(), notes=())
     shell, ledger = reading.table, reading.ledger
@@ -131,7 +134,7 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     tags: tuple[Tag, ...] = ()
     marked: list[Note] = []
     start = 0
-    for raw in _blocks(plan, base / plan.file, kind):
+    for raw in _blocks(plan, base / str(plan.file), kind):
         cells, tags, notes = cells_of(raw, layout, plan)
         if values is None:
             remove(folder / "values.npy")

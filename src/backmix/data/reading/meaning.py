@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
 from backmix.data.notation.cells import DISTINCT, FORMS, Decimal, Survey, is_state, read_numbers, trim
-from backmix.data.reading.columns import RawColumn
+from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import TagPlan
 from backmix.data.tag import Tag
 from backmix.errors import InputError
@@ -179,15 +179,17 @@ def names_of(column: RawColumn, rows: int) -> pa.Array:
     return words
 
 
-def tag_of(name: str, meant: Meaning, told: TagPlan | None) -> Tag:
+def tag_of(name: str, meant: Meaning, told: TagPlan | None, raw: RawTable) -> Tag:
+    """The tag of a column: what the plan says of it counts before what the header says."""
+    unit, description = raw.units.get(name, ""), raw.descriptions.get(name, "")
     if told is None:
-        return Tag(name, categories=meant.classes)
+        return Tag(name, unit=unit, description=description, categories=meant.classes)
     return Tag(
         name,
-        unit=told.unit,
+        unit=told.unit or unit,
         role=told.role or "input",
         low=told.low,
         high=told.high,
-        description=told.description,
+        description=told.description or description,
         categories=meant.classes,
     )

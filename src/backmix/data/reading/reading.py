@@ -59,7 +59,9 @@ class TagPlan(PlanSection):
 class ReadPlan(Layout):
     """``[data]``: where the table comes from, how it is laid out (`Layout`) and what its columns are for.
 
-    file: CSV, Parquet, Excel, or the folder that ``backmix convert`` wrote, relative to the plan
+    file: CSV, Parquet, Excel (also packed: .gz, .bz2, .xz, .zip), or the folder that ``backmix convert`` wrote,
+        relative to the plan; a folder of tables, a pattern ("daily/*.csv") or a list means files of one layout,
+        whose rows are put in order of time
     set, protocol: a public data set by name, and which of its protocols
     plant, seed: a simulated plant by name, and the seed of its noise
     sql, query: SQLAlchemy address and query. ``"$PLANT_DB"`` takes the address from the
@@ -71,7 +73,7 @@ class ReadPlan(Layout):
     lab: laboratory results at their own times, see `LabPlan`
     """
 
-    file: str | None = None
+    file: str | tuple[str, ...] | None = None
     set: str | None = None
     protocol: str | None = None
     plant: str | None = None
@@ -126,9 +128,14 @@ class ReadPlan(Layout):
         return self.model_copy(update=missing | {"layout": None})
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The names in ``file``."""
+        return () if self.file is None else (self.file,) if isinstance(self.file, str) else self.file
+
+    @property
     def limit(self) -> int:
         """The most bytes that are read."""
-        return int(self.limit_mb * 1_000_000)
+        return int(min(self.limit_mb * 1e6, 1e18))
 
     @property
     def address(self) -> str:

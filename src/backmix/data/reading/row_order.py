@@ -19,10 +19,11 @@ from backmix.data.reported import is_report
 from backmix.data.table import Table
 from backmix.errors import InputError
 
+RowNumber = Callable[[int], int | str]
 Policy = Literal["refuse", "first", "last", "mean"]
 
 
-def settle_rows(table: Table, policy: Policy, number: Callable[[int], int], clock: str) -> tuple[Table, list[Note]]:
+def settle_rows(table: Table, policy: Policy, number: RowNumber, clock: str) -> tuple[Table, list[Note]]:
     """The rows in order, each time once per batch, and what was done to get there.
 
     number: row of ``table`` -> the number by which a person finds it in the source
@@ -73,7 +74,7 @@ def _late(table: Table) -> int:
 
 
 def _merge(
-    table: Table, again: NDArray[np.bool_], policy: Policy, number: Callable[[int], int], notes: list[Note]
+    table: Table, again: NDArray[np.bool_], policy: Policy, number: RowNumber, notes: list[Note]
 ) -> tuple[Table, list[Note]]:
     """Keep one row of each time. ``again`` marks rows whose time is that of the row before."""
     first = np.flatnonzero(~again)

@@ -68,7 +68,7 @@ def read(plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Coll
     if plan.lab is not None:
         from backmix.data.laboratory.lab import read_with_lab
 
-        if frame is None and plan.file is not None and (base / plan.file).is_dir():
+        if frame is None and _mapped(plan, base):
             raise PlanError("lab.mapped", file=plan.file)
         return read_with_lab(plan, base, lambda table: _read(table, frame, base, needed), _raw)
     return _read(plan, frame, base, needed)
@@ -89,12 +89,20 @@ def _read(plan: ReadPlan, frame: Any, base: Path, needed: Collection[str] | None
         return _named(simulate(plan.plant, plan.seed).table, plan, needed)
     if plan.file is None:
         raise PlanError("read.no_source")
-    path = base / plan.file
-    if path.is_dir():
+    if _mapped(plan, base):
         from backmix.data.reading.mapped import open_mapped
 
-        return _named(open_mapped(path), plan, needed)
-    return _assemble(of_file(path, plan.file).read(plan, path), plan, needed)
+        return _named(open_mapped(base / str(plan.file)), plan, needed)
+    return _assemble(_raw(plan, base), plan, needed)
+
+
+def _mapped(plan: ReadPlan, base: Path) -> bool:
+    """Whether the file is a folder that ``backmix convert`` wrote."""
+    if not isinstance(plan.file, str) or not (base / plan.file).is_dir():
+        return False
+    from backmix.data.sources.files import holds_tables
+
+    return not holds_tables(base / plan.file)
 
 
 def of_file(path: Path, where: str) -> Source:
@@ -104,6 +112,9 @@ def of_file(path: Path, where: str) -> Source:
     """
     from difflib import get_close_matches
 
+    from backmix.data.sources.packing import check_regular
+
+    check_regular(path, where)
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -127,10 +138,10 @@ def of_file(path: Path, where: str) -> Source:
 
 
 def _raw(plan: ReadPlan, base: Path) -> RawTable:
-    """The columns of the file that a plan names."""
-    assert plan.file is not None
-    path = base / plan.file
-    return of_file(path, plan.file).read(plan, path)
+    """The columns of the files that a plan names."""
+    from backmix.data.sources.files import read_file
+
+    return read_file(plan, base)
 
 
 def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
@@ -138,6 +149,8 @@ def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> 
     from backmix.data.reading.shaping import shape
 
     raw, plan = shape(raw, plan)
+    if raw.beside:
+        raise InputError("read.tables_apart", where=raw.where, one=raw.names[-1], other=raw.beside[0].names[-1])
     if plan.lab is not None:
         from backmix.data.laboratory.lab import with_report_times
 

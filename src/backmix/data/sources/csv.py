@@ -12,42 +12,53 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from backmix.data.layout.evidence import Evidence
+from backmix.data.layout.frame import COMMENTS, Frame, Row, find_footer, find_frame
+from backmix.data.layout.lines import find_delimiter, first_lines, line_end, records, split_rows
 from backmix.data.ledger import Note
 from backmix.data.notation.encoding import Encoding, decode, detect
-from backmix.data.reading.columns import RawColumn, RawTable, header
+from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
+from backmix.data.sources.packing import source_name, take
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_ROWS = 100
 _BLOCK = 1 << 23
 _EXCEL_HINT = "sep="
+_TAIL = 1 << 16
 
 
 @dataclass(frozen=True)
 class TextTable:
     """The text of a table as UTF-8, and how it is divided.
 
-    raw, start: the bytes, and where the first data row begins; before it lie ``skipped`` rows
+    raw, start, end: the bytes, and where the data rows begin and end; before them lie ``skipped`` lines
     wordy: columns in which the first rows have something else than numbers
     """
 
     raw: bytes
     start: int
+    end: int
     delimiter: str
-    names: tuple[str, ...]
+    frame: Frame
     skipped: int
     wordy: frozenset[str]
     where: str
     notes: tuple[Note, ...]
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return self.frame.names
 
     def number(self, row: int) -> int:
         """The row of the sheet, counted from 1 with the header, in which data row ``row`` stands."""
@@ -58,29 +69,60 @@ class TextTable:
         return self.skipped + row + 1
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The data rows with their numbers, by the slow reader."""
-        return enumerate(_rows(self.raw[self.start :].decode(), self.delimiter), self.skipped + 1)
+        """The data rows with their numbers, by the slow reader; a comment has no cells."""
+        mark = self.frame.comment
+        for at, cells in enumerate(split_rows(self.body.decode(), self.delimiter), self.skipped + 1):
+            yield at, [] if mark and cells and cells[0].startswith(mark) else cells
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of the data rows."""
+        return self.raw[self.start : self.end]
 
     @property
     def quoted(self) -> bool:
         """Whether there is any quotation mark in the data rows."""
-        return self.raw.find(b'"', self.start) >= 0
+        return self.raw.find(b'"', self.start, self.end) >= 0
 
 
 def read_csv(plan: ReadPlan, path: Path) -> RawTable:
     """The raw columns of a text table.
 
     Raises InputError: read.too_large, read.empty_file, read.no_rows, read.ragged, read.delimiter_unclear,
-    read.open_quote and those of `encoding`.
+    read.open_quote, read.long_row, read.zero_bytes, and those of `encoding` and of `layout.frame`.
     """
-    where = plan.file or str(path)
-    table = open_text(plan, take(path, plan, where), where)
+    where = source_name(plan, path)
+    return read_text(plan, take(path, plan, where), where)
+
+
+def read_text(plan: ReadPlan, raw: bytes, where: str) -> RawTable:
+    """The raw columns of a text table from its bytes. Raises InputError as `read_csv`."""
+    table = open_text(plan, raw, where)
+    del raw
     text = {name for name in (*plan.clock, plan.batch) if name is not None} | {
         tag.name for tag in plan.tags if tag.type == "text"
     }
     # with a decimal comma every point is in question, so that no column may go the quick way
-    columns, rows = _split(table, set(table.names) if plan.decimal == "," else text)
-    return RawTable(columns, rows, where, table.number, table.notes)
+    quick = set(table.names) if plan.decimal == "," else text
+    try:
+        columns, rows = _split(table, quick)
+    except InputError as fault:
+        mark = _comment_within(table, fault)
+        if mark is None:
+            raise
+        note = Evidence("comment", mark, "layout.comment", {"mark": mark})
+        table = replace(table, frame=replace(table.frame, comment=mark), evidence=(*table.evidence, note))
+        columns, rows = _split(table, quick)
+    return RawTable(
+        columns,
+        rows,
+        where,
+        table.number,
+        (*table.notes, *_comments(table)),
+        table.frame.units,
+        table.frame.descriptions,
+        table.evidence,
+    )
 
 
 def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
@@ -91,113 +133,165 @@ def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    where = plan.file or str(path)
-    if path.stat().st_size > plan.limit:
+    where = source_name(plan, path)
+    size = path.stat().st_size
+    if size > plan.limit:
         raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")
     with path.open("rb") as file:
         head = file.read(_BLOCK)
+        whole = len(head) == size
         head = head if len(head) < _BLOCK else head[: head.rfind(b"\n") + 1]
-        table = open_text(plan, head, where)
+        table = open_text(plan, head, where, whole=whole)
         mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-        if not head[mark:].startswith(table.raw[: table.start]):
+        if not head[mark:].startswith(table.raw[: table.start]) or table.frame.comment is not None:
             raise InputError("read.mapped_encoding", where=where)
+        end = mark + table.end
+        if not whole:
+            file.seek(max(mark + table.start, size - _TAIL))
+            last = file.read(_TAIL)
+            cut = last.find(b"\n") + 1 if size - _TAIL > mark + table.start else 0
+            table, kept = _without_footer(replace(table, raw=last, start=cut, end=len(last)), plan), table
+            end = size - len(last) + table.end
+            table = replace(table, start=kept.start)
         file.seek(mark + table.start)
         read, parse, convert = _options(table, dict.fromkeys(table.names, pa.large_string()), quoted=True)
         try:
-            with arrow_csv.open_csv(file, read, parse, convert) as stream:
+            with arrow_csv.open_csv(_Span(file, end - mark - table.start), read, parse, convert) as stream:
+                notes = table.notes
                 for batch in stream:
                     columns = tuple(
                         RawColumn(name, texts=pa.chunked_array([batch.column(name)])) for name in table.names
                     )
-                    yield RawTable(columns, batch.num_rows, where, lambda row: row + table.skipped + 1, table.notes)
+                    yield RawTable(
+                        columns,
+                        batch.num_rows,
+                        where,
+                        lambda row: row + table.skipped + 1,
+                        notes,
+                        table.frame.units,
+                        table.frame.descriptions,
+                        table.evidence,
+                    )
+                    notes = ()
         except pa.ArrowInvalid as fault:
             if widths := re.search(r"Expected (\d+) columns, got (\d+)", str(fault)):
                 raise InputError("read.ragged", where=where, got=widths[2], columns=widths[1]) from None
             raise InputError("read.undecodable_as", where=where, encoding="utf-8", byte="-") from None
 
 
-def take(path: Path, plan: ReadPlan, where: str) -> bytes:
-    """The bytes of a file, at most as many as the plan allows."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(plan.limit + 1)
-    except OSError as fault:
-        raise InputError("read.unreadable", where=where, fault=fault.strerror or str(fault)) from None
-    if len(raw) > plan.limit:
-        raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")
-    return raw
+class _Span(io.RawIOBase):
+    """So many bytes of a file from where it stands."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(piece)
+        return piece
 
 
-def open_text(plan: ReadPlan, raw: bytes, where: str) -> TextTable:
-    """Decode a text table, find its delimiter and its header."""
+def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> TextTable:
+    """Decode a text table, find its delimiter and its frame. ``whole``: the bytes go to the end of the table."""
     encoding = detect(raw, where, plan.encoding)
     notes: list[Note] = []
     if not encoding.plain or encoding.marked:
         raw = _utf8(raw, encoding, where)
-    start, skipped, mark = 0, 0, plan.delimiter
-    while True:  # blank rows before the header, and the line that names the delimiter for spreadsheets
-        end = _line_end(raw, start)
-        line = raw[start:end].decode()
-        if line.strip() and not line.lower().startswith(_EXCEL_HINT):
-            break
-        if line.strip():
-            mark = mark or line[len(_EXCEL_HINT) :].strip("\r\n") or None
-        start, skipped = end, skipped + 1
-        if start >= len(raw):
-            raise InputError("read.empty_file", where=where)
-    mark = mark or _delimiter(raw[start:], where)
-    first = next(_rows(_head(raw, start, 50), mark))
-    names = header(first, f"{where}:{skipped + 1}")
-    start = _header_end(raw, start, mark)
-    sample = [cells for cells in _rows(_head(raw, start, _SAMPLE_ROWS), mark) if cells]
-    if not sample:
-        raise InputError("read.no_rows", where=where)
+    if (zero := raw.find(b"\0")) >= 0:
+        line = raw.count(b"\n", 0, zero) + 1
+        raise InputError("read.zero_bytes", where=f"{where}:{line}")
+    lines, mark = first_lines(raw, where), plan.delimiter
+    if not any(line.text.strip() for line in lines):
+        raise InputError("read.empty_file", where=where)
+    first = next(at for at, line in enumerate(lines) if line.text.strip())
+    if lines[first].text.lower().startswith(_EXCEL_HINT):  # the line that names the delimiter for spreadsheets
+        mark = mark or lines[first].text[len(_EXCEL_HINT) :].strip("\r\n") or None
+        lines = lines[first + 1 :]
+    if not any(line.text.strip() for line in lines):
+        raise InputError("read.empty_file", where=where)
+    evidence = [Evidence("encoding", encoding.name, "layout.encoding", {"encoding": encoding.name})]
+    if mark is None:
+        mark = find_delimiter([line.text for line in lines], where)
+        values = {"mark": {"\t": "tab"}.get(mark, mark), "rows": len(lines)}
+        evidence.append(Evidence("delimiter", mark, "layout.delimiter", values))
+    shown = [record for record in records(lines, mark) if any(cell.strip() for cell in record.row.cells)]
+    frame = find_frame([record.row for record in shown], plan, where)
+    if frame.body < len(shown):
+        start, skipped = shown[frame.body].start, shown[frame.body].row.line
+    else:
+        start, skipped = shown[-1].end, shown[-1].row.line + 1
+    sample = [record.row.cells for record in shown[frame.body : frame.body + _SAMPLE_ROWS]]
     wordy = frozenset(
-        name for at, name in enumerate(names) if not all(_quick(row[at]) for row in sample if at < len(row))
+        name for at, name in enumerate(frame.names) if not all(_quick(row[at]) for row in sample if at < len(row))
     )
     if not encoding.plain:
-        cells = max(1, raw.count(b"\n", start)) * len(names)
+        cells = max(1, raw.count(b"\n", start)) * len(frame.names)
         notes.append(Note("converted", "read.reason_encoding", cells, example=encoding.name))
-    return TextTable(raw, start, mark, names, skipped + 1, wordy, where, tuple(notes))
+    table = TextTable(
+        raw, start, len(raw), mark, frame, skipped, wordy, where, tuple(notes), (*evidence, *frame.evidence)
+    )
+    table = _without_footer(table, plan) if whole else table
+    if not raw[table.start : table.end].strip():
+        raise InputError("read.no_rows", where=where)
+    return table
+
+
+def _without_footer(table: TextTable, plan: ReadPlan) -> TextTable:
+    """The table without the rows at its end that are no data."""
+    size = table.end - table.start
+    start = table.end - min(size, _TAIL)
+    if size > _TAIL:
+        start = line_end(table.raw, start)
+    rows: list[Row] = []
+    ends = {}
+    at = start
+    for line in range(_TAIL):
+        if at >= table.end:
+            break
+        end = line_end(table.raw, at)
+        text = table.raw[at:end].decode("utf-8", "replace")
+        comment = table.frame.comment is not None and text.startswith(table.frame.comment)
+        if text.strip(" \t\r\n" + table.delimiter) and not comment:
+            rows.append(Row(line, next(split_rows(text, table.delimiter))))
+            ends[line] = at
+        at = end
+    footer = find_footer(rows, table.frame.kinds, plan)
+    if footer.rows == 0:
+        return table
+    note = Note("dropped", "read.reason_footer", footer.rows, example=footer.text)
+    values = {"rows": footer.rows, "text": footer.text}
+    found = [Evidence("footer", footer.rows, "layout.footer", values)] if plan.footer is None else []
+    return replace(table, end=ends[footer.place], notes=(*table.notes, note), evidence=(*table.evidence, *found))
+
+
+def _comment_within(table: TextTable, fault: InputError) -> str | None:
+    """The sign of a comment that made a row ragged."""
+    if fault.key != "read.ragged" or table.frame.comment is not None:
+        return None
+    for _, cells in table.rows():
+        if cells and len(cells) != len(table.names):
+            marks = [mark for mark in COMMENTS if mark != table.delimiter and cells[0].startswith(mark)]
+            return marks[0] if marks else None
+    return None
+
+
+def _comments(table: TextTable) -> list[Note]:
+    """How many rows of comment stand among the data rows."""
+    if table.frame.comment is None:
+        return []
+    count = len(_comment_lines(table.frame.comment).findall(table.body))
+    return [Note("dropped", "read.reason_comment", count, example=table.frame.comment)] if count else []
+
+
+def _comment_lines(mark: str) -> re.Pattern[bytes]:
+    return re.compile(rb"^" + re.escape(mark.encode()) + rb"[^\r\n]*(?:\r\n|\n|\r|\Z)", re.MULTILINE)
 
 
 def _utf8(raw: bytes, encoding: Encoding, where: str) -> bytes:
     return decode(raw, encoding, where).removeprefix("\ufeff").encode()
-
-
-def _line_end(raw: bytes, start: int) -> int:
-    """Where the line that begins at ``start`` ends, line break included."""
-    ends = [at for at in (raw.find(b"\n", start), raw.find(b"\r", start, start + (1 << 20))) if at >= 0]
-    if not ends:
-        return len(raw)
-    end = min(ends) + 1
-    return end + 1 if raw[end - 1 : end + 1] == b"\r\n" else end
-
-
-def _head(raw: bytes, start: int, lines: int) -> str:
-    """About the next ``lines`` lines, whole characters only."""
-    end = start
-    for _ in range(lines):
-        end = _line_end(raw, end)
-        if end >= len(raw):
-            break
-    return raw[start:end].decode()
-
-
-def _header_end(raw: bytes, start: int, mark: str) -> int:
-    """Where the header row ends; it may hold line breaks between quotation marks."""
-    text = io.StringIO(_head(raw, start, 50), newline=None)
-    reader = csv.reader(text, delimiter=mark)
-    next(reader)
-    for _ in range(reader.line_num):
-        start = _line_end(raw, start)
-    return start
-
-
-def _rows(text: str, mark: str) -> Iterator[list[str]]:
-    """Rows of cells by the standard library: slow, and the judge of what a row is."""
-    csv.field_size_limit(1 << 30)
-    return csv.reader(io.StringIO(text, newline=None), delimiter=mark)
 
 
 def _quick(cell: str) -> bool:
@@ -210,23 +304,6 @@ def _quick(cell: str) -> bool:
     except ValueError:
         return False
     return cell.isascii() and "_" not in cell
-
-
-def _delimiter(raw: bytes, where: str) -> str:
-    """The mark that divides the header and the first rows into equally many cells."""
-    text = _head(raw, 0, _SAMPLE_ROWS)
-    widths = {}
-    for mark in DELIMITERS:
-        rows = [len(cells) for cells in _rows(text, mark) if cells]
-        if rows and rows[0] > 1:
-            widths[mark] = (sum(width == rows[0] for width in rows) / len(rows), rows[0])
-    if not widths:
-        return ","  # a single column
-    best = max(share for share, _ in widths.values())
-    marks = [mark for mark, (share, _) in widths.items() if share == best]
-    if len(marks) > 1:
-        raise InputError("read.delimiter_unclear", where=where, marks=" ".join(map(repr, marks)), first=marks[0])
-    return marks[0]
 
 
 def _split(table: TextTable, text: set[str]) -> tuple[tuple[RawColumn, ...], int]:
@@ -242,6 +319,8 @@ def _split(table: TextTable, text: set[str]) -> tuple[tuple[RawColumn, ...], int
         except pa.ArrowInvalid as fault:
             if quick and "conversion error" in str(fault):
                 continue
+            if "straddling" in str(fault):
+                raise InputError("read.long_row", where=table.where, limit=_BLOCK >> 20) from None
             raise _ragged(table) from None
         if quick and any(_has_commas(found.column(name)) for name in wordy if name in table.names):
             continue  # a decimal comma anywhere puts every point in the file into question
@@ -257,7 +336,11 @@ def _arrow(table: TextTable, kinds: dict[str, Any]) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    body = pa.BufferReader(pa.py_buffer(table.raw).slice(table.start))
+    mark = table.frame.comment
+    if mark is not None and (table.raw.find(b"\n" + mark.encode(), table.start, table.end) >= 0):
+        body = pa.BufferReader(_comment_lines(mark).sub(b"", table.body))
+    else:
+        body = pa.BufferReader(pa.py_buffer(table.raw).slice(table.start, table.end - table.start))
     return arrow_csv.read_csv(body, *_options(table, kinds, quoted=table.quoted))
 
 
@@ -304,11 +387,9 @@ def _empty_tail(found: Any, names: tuple[str, ...], name: str) -> bool:
 
 def _check_quotes(table: TextTable) -> None:
     """A quotation mark that is never closed swallows the rest of the file: refuse it."""
-    if not table.quoted or table.raw.count(b'"', table.start) % 2 == 0:
+    if not table.quoted or table.raw.count(b'"', table.start, table.end) % 2 == 0:
         return
-    reader = csv.reader(
-        io.StringIO(table.raw[table.start :].decode(), newline=None), delimiter=table.delimiter, strict=True
-    )
+    reader = csv.reader(io.StringIO(table.body.decode(), newline=None), delimiter=table.delimiter, strict=True)
     row = table.skipped
     try:
         for _ in reader:

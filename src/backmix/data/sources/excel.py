@@ -14,10 +14,15 @@ from datetime import time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backmix.data.reading.columns import RawTable, from_objects, header
+from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestion, OpenQuestion
+from backmix.data.layout.frame import Row, find_footer, find_frame
+from backmix.data.layout.header import cell_text
+from backmix.data.ledger import Note
+from backmix.data.reading.appending import append
+from backmix.data.reading.columns import RawTable, from_objects
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
-from backmix.data.sources.csv import take
+from backmix.data.sources.packing import source_name, take
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,51 +30,79 @@ if TYPE_CHECKING:
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PIECE = 1 << 20
+_SAMPLE_ROWS = 200
 UNPACKED_MB = 2000
 """Megabytes that a workbook may have unpacked; its cells take about ten times that in memory."""
 
 
 def read_excel(plan: ReadPlan, path: Path) -> RawTable:
-    """The raw columns of a sheet whose first row with content is the header.
+    """The raw columns of a sheet, or of several sheets one below the other.
 
     Raises InputError: read.too_large, read.damaged, read.locked, read.which_sheet, read.no_sheet,
-    read.no_rows.
+    read.no_rows, and those of `layout.frame`.
     """
     import python_calamine as calamine
 
-    where = plan.file or str(path)
+    where = source_name(plan, path)
     raw = take(path, plan, where)
     if raw.startswith(_ZIP):
         _weigh(raw, min(plan.limit, UNPACKED_MB * 1_000_000), where)
+    tables: list[tuple[str, RawTable]] = []
     try:
         book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(raw))
-        name = _sheet(book, plan, where)
-        sheet = book.get_sheet_by_name(name)
-        rows = sheet.to_python(skip_empty_area=True)
+        names = _sheets(book, plan, where)
+        sheets = [(name, book.get_sheet_by_name(name)) for name in names]
+        cells = [(name, sheet.to_python(skip_empty_area=True), sheet) for name, sheet in sheets]
     except calamine.PasswordError:
         raise InputError("read.locked", where=where) from None
     except (calamine.CalamineError, ValueError, OSError) as fault:
         raise InputError("read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]) from None
-    return _table(rows, (sheet.start or (0, 0))[0], f"{where}[{name}]")
+    for name, rows, sheet in cells:
+        place = f"{where}[{name}]"
+        tables.append((name, _table(rows, (sheet.start or (0, 0))[0], place, plan, _merged(sheet))))
+    return append(tables, where, "sheet")
 
 
-def _table(rows: list[list[Any]], above: int, where: str) -> RawTable:
+def _table(rows: list[list[Any]], above: int, where: str, plan: ReadPlan, merged: frozenset[int]) -> RawTable:
     """Columns from rows of cells; ``above`` empty rows precede them in the sheet."""
-    filled = [at for at, row in enumerate(rows) if any(cell not in ("", None) for cell in row)]
+    filled = [Row(above + at, row) for at, row in enumerate(rows) if any(map(cell_text, row))]
     if not filled:
         raise InputError("read.empty_file", where=where)
-    names = header(rows[filled[0]], f"{where}:{above + filled[0] + 1}")
-    body = filled[1:]
+    frame = find_frame(filled[:_SAMPLE_ROWS], plan, where, merged)
+    mark = frame.comment
+    body = [row for row in filled[frame.body :] if not (mark and cell_text(row.cells[0]).startswith(mark))]
+    notes = [Note("dropped", "read.reason_comment", len(filled) - frame.body - len(body), example=mark or "")]
+    evidence = list(frame.evidence)
+    footer = find_footer(body[-_SAMPLE_ROWS:], frame.kinds, plan)
+    if footer.rows:
+        body = body[: len(body) - footer.rows]
+        notes.append(Note("dropped", "read.reason_footer", footer.rows, example=footer.text))
+        if plan.footer is None:
+            values = {"rows": footer.rows, "text": footer.text}
+            evidence.append(Evidence("footer", footer.rows, "layout.footer", values))
     if not body:
         raise InputError("read.no_rows", where=where)
 
     def number(row: int) -> int:
-        return above + body[row] + 1
+        return body[row].line + 1
 
     def column(at: int, name: str) -> Any:
-        return from_objects(name, [_cell(rows[row][at]) for row in body], lambda row: f"{where}:{number(row)}:{name}")
+        cells = [_cell(row.cells[at]) for row in body]
+        return from_objects(name, cells, lambda row: f"{where}:{number(row)}:{name}")
 
-    return RawTable(tuple(column(at, name) for at, name in enumerate(names)), len(body), where, number)
+    columns = tuple(column(at, name) for at, name in enumerate(frame.names))
+    kept = tuple(note for note in notes if note.count)
+    return RawTable(columns, len(body), where, number, kept, frame.units, frame.descriptions, tuple(evidence))
+
+
+def _merged(sheet: Any) -> frozenset[int]:
+    """Rows with a cell over several columns; not every kind of workbook says so."""
+    try:
+        ranges = sheet.merged_cell_ranges or []
+    except Exception:
+        return frozenset()
+    width = sheet.total_width
+    return frozenset(top for (top, left), (_, right) in ranges if left < right < left + width - 1)
 
 
 def _cell(cell: Any) -> Any:
@@ -79,21 +112,29 @@ def _cell(cell: Any) -> Any:
     return cell.isoformat() if isinstance(cell, time) else cell
 
 
-def _sheet(book: Any, plan: ReadPlan, where: str) -> str:
+def _sheets(book: Any, plan: ReadPlan, where: str) -> list[str]:
+    """The names of the sheets that are to be read."""
     from backmix.data.table import missing_column
 
-    names = list(book.sheet_names)
-    if plan.sheet is not None:
-        if plan.sheet not in names:
-            near = missing_column(plan.sheet, names, where).values["near"]
-            raise InputError("read.no_sheet", where=where, sheet=plan.sheet, near=near, names=", ".join(names))
-        return plan.sheet
+    names = list(map(str, book.sheet_names))
+    wanted = [plan.sheet] if isinstance(plan.sheet, str) else list(plan.sheet or ())
+    for sheet in wanted:
+        if sheet not in names and sheet != "*":
+            near = missing_column(sheet, names, where).values["near"]
+            raise InputError("read.no_sheet", where=where, sheet=sheet, near=near, names=", ".join(names))
+    if wanted and wanted != ["*"]:
+        return wanted
     filled = [name for name in names if book.get_sheet_by_name(name).total_height > 0] if len(names) > 1 else names
-    if len(filled) > 1:
-        raise InputError("read.which_sheet", where=where, names=", ".join(filled), first=filled[0])
     if not filled:
         raise InputError("read.empty_file", where=where)
-    return str(filled[0])
+    if len(filled) > 1 and not wanted:
+        first = [tuple(map(cell_text, next(book.get_sheet_by_name(name).iter_rows(), []))) for name in filled]
+        shown = [(name, ", ".join(filter(None, row))[:60]) for name, row in zip(filled, first, strict=True)]
+        readings = [Interpretation(name, row) for name, row in shown[:6]]
+        readings.insert(len(readings), Interpretation("*", ", ".join(filled)[:60]))
+        question = LayoutQuestion("sheet", tuple(readings), first[0], where)
+        raise OpenQuestion("read.which_sheet", question=question, where=where, names=", ".join(filled), first=filled[0])
+    return filled
 
 
 def _weigh(raw: bytes, limit: int, where: str) -> None:

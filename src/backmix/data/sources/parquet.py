@@ -16,6 +16,7 @@ import numpy as np
 from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
+from backmix.data.sources.packing import check_ratio, check_regular, source_name
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ def read_parquet(plan: ReadPlan, path: Path) -> RawTable:
     import pyarrow as pa
     from pyarrow import parquet
 
-    where = plan.file or str(path)
+    where = source_name(plan, path)
+    check_regular(path, where)
     try:
         with parquet.ParquetFile(path) as file:
             groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
             unpacked = max(
                 sum(group.total_byte_size for group in groups), 8 * file.metadata.num_rows * len(file.schema_arrow)
             )
+            check_ratio(unpacked, path.stat().st_size, where)
             if unpacked > plan.limit:
                 raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")
             found = file.read()
@@ -54,7 +57,7 @@ def parquet_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    where = plan.file or str(path)
+    where = source_name(plan, path)
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROWS):
