@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.frame import COMMENTS, Frame, Row, find_footer, find_frame
@@ -71,8 +71,15 @@ class TextTable:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """The data rows with their numbers, by the slow reader; a comment has no cells."""
         mark = self.frame.comment
-        for at, cells in enumerate(split_rows(self.body.decode(), self.delimiter), self.skipped + 1):
+        for at, cells in enumerate(csv.reader(self.text(), delimiter=self.delimiter), self.skipped + 1):
             yield at, [] if mark and cells and cells[0].startswith(mark) else cells
+
+    def text(self) -> io.TextIOWrapper:
+        """The data rows as text, line by line: a whole file of text may take four times its bytes."""
+        csv.field_size_limit(1 << 30)
+        file = io.BytesIO(self.raw)
+        file.seek(self.start)
+        return io.TextIOWrapper(io.BufferedReader(_Span(file, self.end - self.start)), "utf-8")
 
     @property
     def body(self) -> bytes:
@@ -182,16 +189,17 @@ def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
 class _Span(io.RawIOBase):
     """So many bytes of a file from where it stands."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._left = file, size
 
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(self._left if size < 0 else min(size, self._left))
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(min(len(buffer), self._left))
+        buffer[: len(piece)] = piece
         self._left -= len(piece)
-        return piece
+        return len(piece)
 
 
 def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> TextTable:
@@ -389,14 +397,17 @@ def _check_quotes(table: TextTable) -> None:
     """A quotation mark that is never closed swallows the rest of the file: refuse it."""
     if not table.quoted or table.raw.count(b'"', table.start, table.end) % 2 == 0:
         return
-    reader = csv.reader(io.StringIO(table.body.decode(), newline=None), delimiter=table.delimiter, strict=True)
+    reader = csv.reader(table.text(), delimiter=table.delimiter, strict=True)
+    csv.field_size_limit(_BLOCK)
     row = table.skipped
     try:
         for _ in reader:
             row += 1
     except csv.Error as fault:
-        if "unexpected end" in str(fault):
+        if "unexpected end" in str(fault) or "field larger" in str(fault):
             raise InputError("read.open_quote", where=f"{table.where}:{row + 1}") from None
+    finally:
+        csv.field_size_limit(1 << 30)
 
 
 def _ragged(table: TextTable) -> InputError:
