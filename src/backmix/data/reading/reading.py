@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.layout.evidence import Evidence
-from backmix.data.layout.layout import KEYS, Layout, load_layout
+from backmix.data.layout.layout import KEYS, Align, Layout, load_layout
 from backmix.data.ledger import Ledger
 from backmix.data.table import Table
 from backmix.data.tag import Role
@@ -38,6 +38,7 @@ class TagPlan(PlanSection):
         must have values
     low, high: physical limits in ``unit``; a value outside is a bad measurement
     type: "number" makes every other text a bad value, "text" makes every text a class; None looks
+    align: how this tag is put on the grid of ``[data] grid``; None takes what ``[data] align`` says
     """
 
     name: str
@@ -47,6 +48,7 @@ class TagPlan(PlanSection):
     high: float | None = None
     description: str = ""
     type: Literal["number", "text"] | None = None
+    align: Align | None = None
 
     @model_validator(mode="after")
     def _limits(self) -> TagPlan:
