@@ -156,7 +156,7 @@ def _changes_shape(plan: ReadPlan, path: Path, kind: str) -> bool:
     """Whether the first block of a file shows that its columns are not yet one clock and a column a tag."""
     from backmix.data.reading.shaping import shape
 
-    if plan.grid is not None:
+    if plan.grid is not None or plan.batches is not None:
         return True
     first = next(_blocks(plan, path, kind), None)
     if first is None or len(set(first.names)) < len(first.names):

@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from backmix.data.batches.batches_plan import BatchesPlan
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.layout import KEYS, Align, Layout, load_layout
@@ -71,6 +72,7 @@ class ReadPlan(Layout):
     duplicates: what becomes of rows with the same time and different values
     limit_mb: megabytes (10⁶ bytes) that a source may have, unpacked; more is refused
     lab: laboratory results at their own times, see `LabPlan`
+    batches: batches from a list of intervals or from the states of a tag, see `BatchesPlan`
     """
 
     file: str | None = None
@@ -86,6 +88,7 @@ class ReadPlan(Layout):
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
     limit_mb: float = Field(default=8000, gt=0)
     lab: LabPlan | None = None
+    batches: BatchesPlan | None = None
 
     @field_validator("sql")
     @classmethod
@@ -108,6 +111,8 @@ class ReadPlan(Layout):
             raise ValueError(say("read.plan_same_mark", mark=self.decimal))
         if self.batch in self.clock:
             raise ValueError(say("read.plan_same_column", column=self.batch))
+        if self.batch is not None and self.batches is not None:
+            raise ValueError(say("batches.plan_two", column=self.batch))
         names = [tag.name for tag in self.tags]
         for name in names:
             if names.count(name) > 1:

@@ -46,25 +46,8 @@ _WORDS = {
     **dict.fromkeys(_BAD.split(), Quality.BAD),
 }
 _LEADS = (("good", Quality.GOOD), ("uncertain", Quality.UNCERTAIN), ("bad", Quality.BAD))
-_SURE = frozenset(
-    [
-        "quality",
-        "qualities",
-        "qual",
-        "opcquality",
-        "questionable",
-        "substituted",
-        "annotated",
-        "品質",
-        "質量",
-        "質量碼",
-        "品質碼",
-        "品質狀態",
-        "可疑",
-        "质量",
-        "质量码",
-    ]
-)
+_SURE = words.several("""quality qualities qual opcquality questionable substituted annotated
+品質 質量 質量碼 品質碼 品質狀態 可疑 质量 质量码""")
 """Words that can mean nothing but a quality; "status" may be the state of a pump."""
 _ONE_IS_GOOD = frozenset(["good", "valid", "isgood", "is_good", "isvalid", "is_valid", "有效"])
 _ONE_IS_BAD = frozenset(["bad", "invalid", "invalidity", "questionable", "可疑"])

@@ -21,14 +21,15 @@ _TIME = (
     "time timestamp time_stamp datetime date_time date ts t 時間 時刻 日期 日期時間 時間戳記 "
     "時間戳 时间 时间戳 日期时间"
 )
-_BATCH = "batch batchid batch_id lot lotid run campaign heat charge unit_id 批 批次 批號 批次編號 批次號 爐號 批号"
+_BATCH = "batch batchid batch_id lot lotid run campaign heat unit_id 批 批次 批號 批次編號 批次號 爐號 批号"
 
 
-def _set(words: str) -> frozenset[str]:
+def several(words: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(words.split())
 
 
-TAG, VALUE, UNIT, QUALITY, TIME, BATCH = map(_set, (_TAG, _VALUE, _UNIT, _QUALITY, _TIME, _BATCH))
+TAG, VALUE, UNIT, QUALITY, TIME, BATCH = map(several, (_TAG, _VALUE, _UNIT, _QUALITY, _TIME, _BATCH))
 
 
 def plain(name: str) -> str:

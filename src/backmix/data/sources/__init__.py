@@ -75,6 +75,10 @@ def read(plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Coll
 
 
 def _read(plan: ReadPlan, frame: Any, base: Path, needed: Collection[str] | None) -> Reading:
+    if plan.batches is not None:
+        from backmix.data.batches.joining import read_with_batches
+
+        return read_with_batches(plan, base, lambda table: _read(table, frame, base, needed), _raw)
     if frame is not None:
         return _assemble(sources.get("frame").read(plan, frame), plan, needed)
     if plan.sql is not None:
