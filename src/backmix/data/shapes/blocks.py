@@ -15,7 +15,7 @@ from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.shapes.clocks import cut
 from backmix.data.shapes.joining import Parts, joined
-from backmix.data.shapes.series import Series, chosen
+from backmix.data.shapes.series import TagSeries, chosen
 from backmix.errors import InputError
 
 
@@ -108,7 +108,7 @@ def _apart(table: RawTable, plan: ReadPlan) -> Parts:
     )
 
 
-def _recoded(series: Series, part: Parts, names: tuple[str, ...]) -> Series:
+def _recoded(series: TagSeries, part: Parts, names: tuple[str, ...]) -> TagSeries:
     """The series with the codes of all batches together."""
     if not part.batch_names:
         return series

@@ -16,18 +16,18 @@ from backmix.data.notation.clock import check_unzoned, to_utc
 from backmix.data.notation.dates import looks_like_dates
 from backmix.data.reading.columns import RawColumn, RawTable, Times
 from backmix.data.reading.reading import ReadPlan
-from backmix.data.shapes.series import Ints, Series, in_order, taken
+from backmix.data.shapes.series import Ints, TagSeries, in_order, taken
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class CellNames:
     """The cells of a column as (N,) codes into ``names``, in order of appearance; -1 where a cell is empty."""
 
     codes: NDArray[np.int64]
     names: tuple[str, ...]
 
 
-def labels(column: RawColumn, rows: int) -> Labels:
+def labels(column: RawColumn, rows: int) -> CellNames:
     """The cells of a column as codes and names; a number is named as people write it."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -45,7 +45,7 @@ def labels(column: RawColumn, rows: int) -> Labels:
     names = tuple(dict.fromkeys(word for word in words if word))
     place = {name: at for at, name in enumerate(names)}
     code_of = np.array([*(place.get(word, -1) for word in words), -1], np.int64)
-    return Labels(code_of[codes], names)
+    return CellNames(code_of[codes], names)
 
 
 def utc(raw: RawTable, name: str, plan: ReadPlan, groups: Ints | None = None) -> tuple[Times, list[Note]]:
@@ -93,7 +93,7 @@ def utc(raw: RawTable, name: str, plan: ReadPlan, groups: Ints | None = None) ->
 
 def cut(
     raw: RawTable, clock: str, batch: str | None, plan: ReadPlan
-) -> tuple[list[Series], tuple[str, ...], list[Note]]:
+) -> tuple[list[TagSeries], tuple[str, ...], list[Note]]:
     """A wide table as one series a column, the names of its batches, and what was noticed in the clock.
 
     Rows without a time are left out where nothing else stands in them. Raises InputError (read.no_time).
@@ -124,7 +124,7 @@ def cut(
     number = raw.number
     whole = len(rows) == raw.rows and order is None
     made = [
-        Series(column if whole else taken(column, rows), time, codes, raw.where, lambda row: number(int(rows[row])))
+        TagSeries(column if whole else taken(column, rows), time, codes, raw.where, lambda row: number(int(rows[row])))
         for column in rest
     ]
     return made, known.names if known is not None else (), notes

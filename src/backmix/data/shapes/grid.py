@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
 from backmix.data.reading.columns import RawColumn
-from backmix.data.shapes.series import Instants, Ints, Series, taken
+from backmix.data.shapes.series import Instants, Ints, TagSeries, taken
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
 
@@ -61,7 +61,7 @@ def nanoseconds(text: str) -> int:
     return round(found * 1e9)
 
 
-def own_step(series: Series) -> int:
+def own_step(series: TagSeries) -> int:
     """ns between the cells of a series: the most frequent distance, the median when none is frequent; 0 unknown."""
     gaps = np.diff(series.time)[np.diff(series.batch) == 0]
     gaps = gaps[gaps > 0]
@@ -73,7 +73,7 @@ def own_step(series: Series) -> int:
 
 
 def on_grid(
-    series: Sequence[Series], plan: ReadPlan, numbers: Sequence[Floats | None]
+    series: Sequence[TagSeries], plan: ReadPlan, numbers: Sequence[Floats | None]
 ) -> tuple[Instants, list[RawColumn], list[Note]]:
     """The rows of the grid, the cells of each series on them, and what was done.
 
@@ -108,12 +108,12 @@ def on_grid(
     return Instants(end, rows // width), columns, notes
 
 
-def _hold(series: Series, plan: ReadPlan, step: int) -> int:
+def _hold(series: TagSeries, plan: ReadPlan, step: int) -> int:
     return nanoseconds(plan.max_hold) if plan.max_hold is not None else max(step, 2 * own_step(series))
 
 
 def _covered(
-    series: Sequence[Series],
+    series: Sequence[TagSeries],
     keys: Sequence[Ints],
     hows: Sequence[str],
     holds: Sequence[int],
@@ -145,7 +145,7 @@ def _covered(
 
 
 def _aligned(
-    series: Series, places: _Places, how: Align, *, step: int, hold: int, numbers: Floats | None
+    series: TagSeries, places: _Places, how: Align, *, step: int, hold: int, numbers: Floats | None
 ) -> tuple[RawColumn, list[Note]]:
     """The cells of one series on the rows of the grid."""
     rows = len(places.rows)
@@ -192,7 +192,7 @@ def _of_stretches(places: _Places, values: Floats, how: str) -> tuple[Floats, in
     return found, int(counts[counts > 1].sum())
 
 
-def _time_mean(series: Series, places: _Places, values: Floats, step: int, hold: int) -> tuple[Floats, int]:
+def _time_mean(series: TagSeries, places: _Places, values: Floats, step: int, hold: int) -> tuple[Floats, int]:
     """The mean over (t - step, t] in which each value counts as long as it stands, at most ``hold``."""
     if not len(series):
         return np.full(len(places.rows), np.nan), 0
@@ -224,7 +224,7 @@ def _time_mean(series: Series, places: _Places, values: Floats, step: int, hold:
     return value, int(np.count_nonzero(known))
 
 
-def _interpolated(series: Series, places: _Places, values: Floats, hold: int) -> tuple[RawColumn, list[Note]]:
+def _interpolated(series: TagSeries, places: _Places, values: Floats, hold: int) -> tuple[RawColumn, list[Note]]:
     """On the line between the cells before and after each row, when both are good and not further apart than hold."""
     found = np.full(len(places.rows), np.nan)
     quality = np.zeros(len(places.rows), np.uint8)

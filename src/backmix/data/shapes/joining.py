@@ -1,7 +1,7 @@
-"""Series on one clock.
+"""TagSeries on one clock.
 
 This module decides whether several clocks are one, asks for a grid where they are not, and makes one raw table in
-wide form of all series. Series may come from one table in long form, from pairs, or from several tables.
+wide form of all series. TagSeries may come from one table in long form, from pairs, or from several tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.shapes.clocks import clock_column
 from backmix.data.shapes.grid import on_grid, own_step, written
-from backmix.data.shapes.series import Instants, Series, instants, settled, spread
+from backmix.data.shapes.series import Instants, TagSeries, instants, settled, spread
 from backmix.errors import InputError
 
 _CLOSER = 0.9
@@ -38,7 +38,7 @@ class Parts:
     rows: how many rows the source has
     """
 
-    series: Sequence[Series]
+    series: Sequence[TagSeries]
     clock: str
     where: str
     rows: int
@@ -98,7 +98,7 @@ def _names(name: str, rows: Instants, names: tuple[str, ...]) -> RawColumn:
     return RawColumn(name, texts=pa.chunked_array([words]))
 
 
-def _numbering(series: Sequence[Series], rows: Instants) -> Callable[[int], int]:
+def _numbering(series: Sequence[TagSeries], rows: Instants) -> Callable[[int], int]:
     """Row of the joined table -> number of a row of the source that stands on it, or the last one before."""
 
     def number(row: int) -> int:
@@ -116,7 +116,7 @@ def _numbering(series: Sequence[Series], rows: Instants) -> Callable[[int], int]
     return number
 
 
-def _agree(series: Sequence[Series], rows: Instants) -> bool:
+def _agree(series: Sequence[TagSeries], rows: Instants) -> bool:
     """Whether the clocks of all tags are one: with holes, or with slower tags on every nth row."""
     known = [one for one in series if len(one)]
     if len(known) < 2 or len(rows) == max(map(len, known)):
@@ -128,7 +128,7 @@ def _agree(series: Sequence[Series], rows: Instants) -> bool:
     return bool(fastest and (gaps >= _CLOSER * fastest).all())
 
 
-def _which_grid(series: Sequence[Series], parts: Parts) -> OpenQuestion:
+def _which_grid(series: Sequence[TagSeries], parts: Parts) -> OpenQuestion:
     """Stop with the grids that there are: the step of the fastest tag, or every time there is."""
     from backmix.text import say
 
@@ -152,7 +152,7 @@ def _which_grid(series: Sequence[Series], parts: Parts) -> OpenQuestion:
     )
 
 
-def _two_clocks(series: Sequence[Series]) -> tuple[Series, Series]:
+def _two_clocks(series: Sequence[TagSeries]) -> tuple[TagSeries, TagSeries]:
     known = [one for one in series if len(one)]
     first = known[0]
     for other in known[1:]:
@@ -161,7 +161,7 @@ def _two_clocks(series: Sequence[Series]) -> tuple[Series, Series]:
     return first, known[-1]
 
 
-def _numbers(series: Sequence[Series], plan: ReadPlan) -> list[NDArray[np.float64] | None]:
+def _numbers(series: Sequence[TagSeries], plan: ReadPlan) -> list[NDArray[np.float64] | None]:
     """The cells of each series as numbers; None for a tag of states, and where only the last cell counts anyway."""
     from backmix.data.reading.meaning import meaning
 

@@ -22,7 +22,7 @@ from backmix.data.reading.reading import ReadPlan
 from backmix.data.shapes import words
 from backmix.data.shapes.clocks import labels, utc
 from backmix.data.shapes.joining import Parts
-from backmix.data.shapes.series import Ints, Series, filled, shown, taken
+from backmix.data.shapes.series import Ints, TagSeries, filled, shown, taken
 from backmix.data.shapes.status import qualities
 from backmix.data.table import missing_column
 from backmix.errors import InputError
@@ -39,7 +39,7 @@ _FEW = 4
 
 
 @dataclass(frozen=True)
-class Found:
+class LikelyLong:
     """Columns that look like long form: certain, or to be asked for."""
 
     form: LongForm
@@ -48,7 +48,7 @@ class Found:
     tags: tuple[str, ...]
 
 
-def look(raw: RawTable, plan: ReadPlan) -> Found | None:
+def look(raw: RawTable, plan: ReadPlan) -> LikelyLong | None:
     """Whether a table looks like long form; None when it cannot be."""
     clock = _clock(raw, plan)
     if clock is None or not 3 <= len(raw.columns) <= 3 + 2 * _FEW or not raw.rows:
@@ -89,10 +89,10 @@ def look(raw: RawTable, plan: ReadPlan) -> Found | None:
         quality=doubts[0].name if doubts else None,
         unit=units[0].name if units else None,
     )
-    return Found(form, clock, certain, known.names)
+    return LikelyLong(form, clock, certain, known.names)
 
 
-def ask(raw: RawTable, found: Found) -> OpenQuestion:
+def ask(raw: RawTable, found: LikelyLong) -> OpenQuestion:
     """Stop with both readings of a row that may be a value of a tag, or a row of a table with states."""
     row = 0
     columns = {column.name: column for column in raw.columns}
@@ -163,7 +163,7 @@ def take_apart(raw: RawTable, plan: ReadPlan, form: LongForm, clock: str) -> Par
     )
 
 
-def evidence(found: Found, plan: ReadPlan) -> tuple[Evidence, ...]:
+def evidence(found: LikelyLong, plan: ReadPlan) -> tuple[Evidence, ...]:
     """Why the table is in long form."""
     names = ", ".join(found.tags[:_FEW]) + (" …" if len(found.tags) > _FEW else "")
     said = {"column": found.form.tag, "names": names, "value": found.form.value}
@@ -182,7 +182,7 @@ def _series(
     times: NDArray[np.datetime64],
     batches: Ints | None,
     kept: NDArray[np.bool_],
-) -> list[Series]:
+) -> list[TagSeries]:
     """The cells of each tag in order of batch and time: sorted once for all tags."""
     ns = times.astype("datetime64[ns]").view("int64")
     rows = np.flatnonzero(kept)
@@ -203,7 +203,7 @@ def _series(
             sorting = np.lexsort((at, of))
             own, at, of = own[sorting], at[sorting], of[sorting]
         cells = _plain(replace(taken(value, own), name=name), len(own))
-        made.append(Series(cells, at, of, raw.where, lambda row, own=own: number(int(own[row]))))  # type: ignore[misc]
+        made.append(TagSeries(cells, at, of, raw.where, lambda row, own=own: number(int(own[row]))))  # type: ignore[misc]
     return [one for one in made if len(one)]
 
 

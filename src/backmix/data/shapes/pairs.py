@@ -20,7 +20,7 @@ from backmix.data.reading.reading import ReadPlan
 from backmix.data.shapes import words
 from backmix.data.shapes.clocks import is_clock, utc
 from backmix.data.shapes.joining import Parts
-from backmix.data.shapes.series import Series, filled, in_order, shown, taken
+from backmix.data.shapes.series import TagSeries, filled, in_order, shown, taken
 from backmix.data.shapes.status import qualities
 from backmix.errors import InputError
 from backmix.text import say
@@ -120,7 +120,7 @@ def take_apart(raw: RawTable, plan: ReadPlan, pairs: Sequence[Pair]) -> Parts:
         if order is not None:
             rows, time = rows[order], time[order]
         cells = taken(RawColumn(pair.tag, value.numbers, value.texts, value.times, value.aware, value.quality), rows)
-        series.append(Series(cells, time, batch, raw.where, lambda row, rows=rows, n=number: n(int(rows[row]))))  # type: ignore[misc]
+        series.append(TagSeries(cells, time, batch, raw.where, lambda row, rows=rows, n=number: n(int(rows[row]))))  # type: ignore[misc]
         unit = raw.units.get(pair.value) or raw.units.get(pair.clock)
         if unit:
             units[pair.tag] = unit

@@ -1,7 +1,7 @@
 """One tag with its own times.
 
-This module defines `Series`, settles what stands twice at one time in it, and puts several series side by side on all
-of their times. Long form, pairs and several tables are all taken apart into series.
+This module defines `TagSeries`, settles what stands twice at one time in it, and puts several series side by side on
+all of their times. Long form, pairs and several tables are all taken apart into series.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class TagSeries:
     """The cells of one tag in order of batch and time.
 
     cells: n cells, with their qualities; time: (n,) ns since 1970 UTC
@@ -106,7 +106,7 @@ def in_order(time: Ints, batch: Ints) -> NDArray[np.intp] | None:
     return None if ahead.all() else np.lexsort((time, batch))
 
 
-def settled(series: Series, policy: str) -> tuple[Series, list[Note]]:
+def settled(series: TagSeries, policy: str) -> tuple[TagSeries, list[Note]]:
     """The series with each time once. Empty cells give way to filled ones, equal ones are one.
 
     Raises InputError (shape.same_time) for different values at one time, unless ``policy`` says which counts.
@@ -157,10 +157,10 @@ def settled(series: Series, policy: str) -> tuple[Series, list[Note]]:
     return found, notes
 
 
-def chosen(series: Series, rows: NDArray[np.intp]) -> Series:
+def chosen(series: TagSeries, rows: NDArray[np.intp]) -> TagSeries:
     """Some rows of a series, in this order."""
     number = series.number
-    return Series(
+    return TagSeries(
         taken(series.cells, rows),
         series.time[rows],
         series.batch[rows],
@@ -211,9 +211,9 @@ class Instants:
         return len(self.time)
 
 
-def instants(series: Sequence[Series]) -> tuple[Instants, list[NDArray[np.intp]]]:
+def instants(series: Sequence[TagSeries]) -> tuple[Instants, list[NDArray[np.intp]]]:
     """All times of the series, and of each series the rows on which its cells stand."""
-    clocks: dict[bytes, Series] = {}
+    clocks: dict[bytes, TagSeries] = {}
     keys = []
     for one in series:
         key = _fingerprint(one)
@@ -228,7 +228,7 @@ def instants(series: Sequence[Series]) -> tuple[Instants, list[NDArray[np.intp]]
     return Instants(times[union % width], union // width), [at[key] for key in keys]
 
 
-def _fingerprint(series: Series) -> bytes:
+def _fingerprint(series: TagSeries) -> bytes:
     import hashlib
 
     made = hashlib.blake2b(series.time.tobytes(), digest_size=16)
