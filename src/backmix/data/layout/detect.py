@@ -61,7 +61,7 @@ def detect(plan: ReadPlan, base: Path = Path()) -> Detection:
             if question.key in {asked.key for asked in questions} or len(questions) == MOST_QUESTIONS:
                 return Detection(known, (), tuple(questions), None, open_question)
             questions.append(question)
-            known = known.model_copy(update={question.key: question.readings[0].value})
+            known = _with(known, {question.key: question.readings[0].value})
         except InputError as fault:
             return Detection(known, (), tuple(questions), None, fault)
         else:
@@ -71,4 +71,10 @@ def detect(plan: ReadPlan, base: Path = Path()) -> Detection:
 def resolved(plan: ReadPlan, evidence: tuple[Evidence, ...]) -> ReadPlan:
     """The plan with what the file decided: whoever reads by it again has nothing left to guess."""
     decided = {entry.key: entry.value for entry in evidence if entry.key in KEYS and getattr(plan, entry.key) is None}
-    return plan.model_copy(update=decided)
+    return _with(plan, decided)
+
+
+def _with(plan: ReadPlan, values: dict[str, Any]) -> ReadPlan:
+    """The plan with more keys, as if they stood in it."""
+    said = {key: getattr(plan, key) for key in plan.model_fields_set}
+    return ReadPlan.model_validate(said | values)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from backmix.data.notation.clock import zone
+from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
 from backmix.section import PlanSection
 from backmix.text import say
@@ -29,6 +30,8 @@ TimeForm = Literal[
 ]
 """How the clock is written. date: as text or as a date; excel_…: days of a spreadsheet; epoch_…: since 1970-01-01 UTC;
 hour_ending: a date and the hour (1 … 24) that ends; parts: year, month, day … in columns of their own."""
+Align = Literal["last", "mean", "min", "max", "sum", "time_mean", "interpolate"]
+"""What a row of the grid holds of a tag with a clock of its own, see `shapes.grid`. Only "interpolate" looks ahead."""
 
 
 class LongForm(PlanSection):
@@ -56,7 +59,13 @@ class Layout(PlanSection):
     day_first: whether 02/05/2024 is 2 May
     missing: numbers (and texts) that are codes for "no value", in every column
     units: engineering units beside those that are known
-    status: status column -> tag whose quality it is; {} when there is none
+    status: status column -> tag whose quality it is, "*" for all tags of the row; {} when there is none
+    good: words or codes of the status columns that mean good, when they are unusual; all others mean bad
+    grid: one row every so often, such as "1min", for tags with clocks of their own; "union" for a row at every time
+        that any tag has. Not needed where the clocks of all tags are one
+    align: what a row of the grid holds of a tag, unless its ``[[data.tags]]`` says otherwise; None takes "last"
+    max_hold: a value that is older is missing; None takes twice the tag's own step
+    look_ahead: true lets "interpolate" use the next value, which nobody knows yet at the time of the row
     """
 
     sheet: str | tuple[str, ...] | None = None
@@ -76,6 +85,24 @@ class Layout(PlanSection):
     missing: tuple[float | str, ...] | None = None
     units: tuple[str, ...] | None = None
     status: Mapping[str, str] | None = None
+    good: tuple[float | str, ...] | None = None
+    grid: str | None = None
+    align: Align | None = None
+    max_hold: str | None = None
+    look_ahead: bool | None = None
+
+    @field_validator("grid", "max_hold")
+    @classmethod
+    def _duration(cls, text: str | None) -> str | None:
+        if text is None or text == "union":
+            return text
+        try:
+            length = Duration.parse(text)
+        except PlanError as fault:
+            raise ValueError(str(fault)) from None
+        if not length.seconds:
+            raise ValueError(say("shape.plan_grid", value=text))
+        return text
 
     @field_validator("time_zone")
     @classmethod

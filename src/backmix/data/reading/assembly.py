@@ -227,18 +227,36 @@ def with_axes(
         if not dates.aware:
             reason = "read.reason_no_zone" if plan.time_zone is None else "read.reason_zone"
             found.append(Note("converted", reason, len(kept), tag=clock.name, example=plan.time_zone or ""))
-    # no quality where everything is good exactly where it is a number, which is what None means
-    doubt = (
-        np.where(np.isnan(cells), Quality.BAD, Quality.GOOD).astype(np.uint8)
-        if any(note.action == "marked" for note in found)
-        else None
-    )
+    doubt = _doubt(cells, [columns[tag.name].quality for tag in tags], kept, found)
     table = Table(cells, tags, time=time, batch=codes, batch_names=names, quality=doubt, source=raw.where)
     table, settled = settle_rows(
         table, plan.duplicates, lambda row: raw.number(int(kept[row])), clock.name if clock is not None else ""
     )
     above = sum(note.count for note in raw.notes if note.action == "dropped")  # rows that the source left out itself
     return Reading(table, Ledger(read=raw.rows + above).add(*found, *settled), raw.evidence)
+
+
+def _doubt(
+    cells: NDArray[np.float64], said: list[NDArray[np.uint8] | None], kept: NDArray[np.intp], notes: list[Note]
+) -> NDArray[np.uint8] | None:
+    """The quality of the cells (N, F), what the source itself ``said`` of each tag included.
+
+    None where everything is good exactly where it is a number, which is what None means.
+    """
+    own = [quality is not None and bool((quality[kept] == Quality.UNCERTAIN).any()) for quality in said]
+    if not any(own) and not any(note.action == "marked" for note in notes):
+        return None
+    doubt = np.zeros(cells.shape, np.uint8)
+    for at, quality in enumerate(said):
+        if own[at] and quality is not None:
+            doubt[:, at] = quality[kept]
+    doubt[np.isnan(cells)] = Quality.BAD
+    return doubt
+
+
+def clock_dates(clock: RawColumn, raw: RawTable, plan: ReadPlan) -> Dates:
+    """The times of a clock column as they stand in the source, before any zone counts."""
+    return _dates(clock, raw, plan.day_first)
 
 
 def _dates(clock: RawColumn, raw: RawTable, day_first: bool | None) -> Dates:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Times = NDArray[np.datetime64]
+RowNumber = Callable[[int], int | str]
+"""Row 0, 1, ... of a table -> what a person finds that row by in the source."""
 NAT = np.datetime64("NaT", "ns")
 
 
@@ -59,7 +61,7 @@ class RawTable:
     columns: tuple[RawColumn, ...]
     rows: int
     where: str
-    number: Callable[[int], int | str]
+    number: RowNumber
     notes: tuple[Note, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
     descriptions: Mapping[str, str] = field(default_factory=dict)

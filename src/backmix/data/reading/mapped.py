@@ -104,7 +104,8 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
 
     CSV and Parquet are read block by block, twice: once to decide what the columns are, by the same rules as
     `read`, and once to write the values. Only the clock and the batch column are held in memory. Rows must be
-    in order, because a table on disk is not sorted. Files of other kinds are read whole.
+    in order, because a table on disk is not sorted. Files of other kinds are read whole, and so are tables in long
+    form or pairs, with status columns, or on a grid.
 
     Raises InputError as `read` does, and read.mapped_order; PlanError (lab.mapped) for a plan with
     laboratory results. Nothing is written until the columns and the order of the rows are known to be sound.
@@ -119,7 +120,7 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     folder = Path(folder)
     whole = not isinstance(plan.file, str) or not (base / plan.file).is_file() or packed_as(base / plan.file)
     kind = "files" if whole else of_file(base / str(plan.file), str(plan.file)).name
-    if kind not in ("csv", "parquet"):
+    if kind not in ("csv", "parquet") or _changes_shape(plan, base / str(plan.file), kind):
         reading = read(plan, base=base)
         return Reading(open_mapped(save_mapped(reading.table, folder)), reading.ledger)
     axes = _Axes(plan)
@@ -152,6 +153,18 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     remove(folder / "quality.npy")
     _finish(replace(shell, values=values, tags=tags, quality=None), folder)
     return Reading(open_mapped(folder), ledger.add(*_together(marked)))
+
+
+def _changes_shape(plan: ReadPlan, path: Path, kind: str) -> bool:
+    """Whether the first block of a file shows that its columns are not yet one clock and a column a tag."""
+    from backmix.data.reading.shaping import shape
+
+    if plan.grid is not None or plan.batches is not None:
+        return True
+    first = next(_blocks(plan, path, kind), None)
+    if first is None or len(set(first.names)) < len(first.names):
+        return False
+    return shape(first, plan)[0].names != first.names
 
 
 def _together(notes: list[Note]) -> list[Note]:

@@ -27,6 +27,8 @@ NUMBERS_AT_LEAST = 0.75
 """A column is one of numbers when at least this share of its cells, known states aside, is numbers."""
 CLASSES = 100
 """So many classes at most, unless the plan says type = "text"; more different texts are free text."""
+TRUTH = {"true": 1.0, "false": 0.0}
+"""Truth values as texts: numbers 0 and 1, as a source with a type of its own for them delivers them."""
 _BLOCK = 1 << 15
 
 Bools = NDArray[np.bool_]
@@ -39,6 +41,8 @@ class Meaning:
 
     kind: Literal["number", "classes", "left out"]
     classes: tuple[str, ...] = ()
+    truth: bool = False
+    """The numbers are written as true (1) and false (0)."""
 
 
 def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meaning:
@@ -64,6 +68,8 @@ def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meani
     classes = [word for word in survey.words if wish == "text" or not is_state(word, among_numbers=False)]
     if wish == "text":
         return Meaning("classes")  # numbers count as classes too, so the cells decide
+    if others and wish is None and all(word.casefold() in TRUTH for word in survey.words if not is_state(word)):
+        return Meaning("number", truth=True)
     if not others and len(classes) < 2:
         return Meaning("number")  # nothing but states, or nothing at all
     few = len(classes) <= 10 or len(classes) <= min(CLASSES, survey.others / 2)
@@ -89,10 +95,15 @@ def understood(surveys: Mapping[str, Survey], meanings: Mapping[str, Meaning], d
             found += _notation(name, survey, [form for form in FORMS if form not in commas], "read.reason_thousands")
             if decimal == "," and survey.forms["dot_or_thousands"]:
                 found += _notation(name, survey, ["dot_or_thousands"], "read.reason_thousands")
+            if meanings[name].truth:
+                truths = {word: count for word, count in survey.words.items() if word.casefold() in TRUTH}
+                found.append(
+                    Note("converted", "read.reason_truth", sum(truths.values()), tag=name, example=next(iter(truths)))
+                )
             if survey.widened:
                 found.append(Note("converted", "read.reason_full_width", survey.widened, tag=name))
         states = (
-            survey.words
+            {word: count for word, count in survey.words.items() if not truth_of(meanings[name], word)}
             if kind == "number"
             else {
                 word: count
@@ -132,6 +143,9 @@ def values(
             meanings[column.name] = Meaning("classes", names)
             read.append(codes)
             continue
+        if meanings[column.name].truth:
+            read.append(_truths(column, rows))
+            continue
         numbers = read_numbers(column, rows, decimal)
         endless = np.isinf(numbers)
         if endless.any():
@@ -143,6 +157,20 @@ def values(
         stop = min(rows, start + _BLOCK)
         made[start:stop] = np.array([column[start:stop] for column in read]).T.reshape(stop - start, -1)
     return made, infinite
+
+
+def truth_of(meant: Meaning, word: str) -> bool:
+    """Whether a word is a truth value of a column that holds such."""
+    return meant.truth and word.casefold() in TRUTH
+
+
+def _truths(column: RawColumn, rows: int) -> NDArray[np.float64]:
+    """1 where a cell says true, 0 where it says false, NaN elsewhere."""
+    import pyarrow.compute as pc
+
+    words = pc.utf8_lower(names_of(column, rows))
+    true, false = (pc.fill_null(pc.equal(words, word), False).to_numpy(zero_copy_only=False) for word in TRUTH)
+    return np.where(true, 1.0, np.where(false, 0.0, np.nan))
 
 
 def _codes(column: RawColumn, classes: tuple[str, ...], rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:

@@ -15,9 +15,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from backmix.data.batches.batches_plan import BatchesPlan
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.layout.evidence import Evidence
-from backmix.data.layout.layout import KEYS, Layout, load_layout
+from backmix.data.layout.layout import KEYS, Align, Layout, load_layout
 from backmix.data.ledger import Ledger
 from backmix.data.table import Table
 from backmix.data.tag import Role
@@ -38,6 +39,7 @@ class TagPlan(PlanSection):
         must have values
     low, high: physical limits in ``unit``; a value outside is a bad measurement
     type: "number" makes every other text a bad value, "text" makes every text a class; None looks
+    align: how this tag is put on the grid of ``[data] grid``; None takes what ``[data] align`` says
     """
 
     name: str
@@ -47,6 +49,7 @@ class TagPlan(PlanSection):
     high: float | None = None
     description: str = ""
     type: Literal["number", "text"] | None = None
+    align: Align | None = None
 
     @model_validator(mode="after")
     def _limits(self) -> TagPlan:
@@ -71,6 +74,7 @@ class ReadPlan(Layout):
     duplicates: what becomes of rows with the same time and different values
     limit_mb: megabytes (10⁶ bytes) that a source may have, unpacked; more is refused
     lab: laboratory results at their own times, see `LabPlan`
+    batches: batches from a list of intervals or from the states of a tag, see `BatchesPlan`
     """
 
     file: str | tuple[str, ...] | None = None
@@ -86,6 +90,7 @@ class ReadPlan(Layout):
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
     limit_mb: float = Field(default=8000, gt=0)
     lab: LabPlan | None = None
+    batches: BatchesPlan | None = None
 
     @field_validator("sql")
     @classmethod
@@ -108,6 +113,8 @@ class ReadPlan(Layout):
             raise ValueError(say("read.plan_same_mark", mark=self.decimal))
         if self.batch in self.clock:
             raise ValueError(say("read.plan_same_column", column=self.batch))
+        if self.batch is not None and self.batches is not None:
+            raise ValueError(say("batches.plan_two", column=self.batch))
         names = [tag.name for tag in self.tags]
         for name in names:
             if names.count(name) > 1:

@@ -6,7 +6,6 @@ rows, and settles rows that share a time but not their values as the plan says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
+from backmix.data.reading.columns import RowNumber
 from backmix.data.reported import is_report
 from backmix.data.table import Table
 from backmix.errors import InputError
 
-RowNumber = Callable[[int], int | str]
 Policy = Literal["refuse", "first", "last", "mean"]
 
 

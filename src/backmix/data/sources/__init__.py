@@ -75,6 +75,10 @@ def read(plan: ReadPlan, frame: Any = None, base: Path = Path(), *, needed: Coll
 
 
 def _read(plan: ReadPlan, frame: Any, base: Path, needed: Collection[str] | None) -> Reading:
+    if plan.batches is not None:
+        from backmix.data.batches.joining import read_with_batches
+
+        return read_with_batches(plan, base, lambda table: _read(table, frame, base, needed), _raw)
     if frame is not None:
         return _assemble(sources.get("frame").read(plan, frame), plan, needed)
     if plan.sql is not None:
@@ -160,11 +164,13 @@ def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> 
 
 def _named(table: Table, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
     """A table that already knows its tags, with what the plan says beyond."""
+    if plan.grid is not None:
+        raise PlanError("shape.grid_of_set")
     changes = {}
     for tag in plan.tags:
         if tag.name not in table.names and needed is not None and tag.name not in needed:
             continue
-        said = tag.model_dump(exclude_defaults=True, exclude={"name", "type"})
+        said = tag.model_dump(exclude_defaults=True, exclude={"name", "type", "align"})
         changes[tag.name] = replace(table.tag(tag.name), **said)
     return Reading(table.retag(changes), Ledger(read=len(table)))
 

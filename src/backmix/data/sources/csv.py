@@ -220,7 +220,9 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
         lines = lines[first + 1 :]
     if not any(line.text.strip() for line in lines):
         raise InputError("read.empty_file", where=where)
-    evidence = [Evidence("encoding", encoding.name, "layout.encoding", {"encoding": encoding.name})]
+    evidence = []
+    if plan.encoding is None:
+        evidence.append(Evidence("encoding", encoding.name, "layout.encoding", {"encoding": encoding.name}))
     if mark is None:
         mark = find_delimiter([line.text for line in lines], where)
         values = {"mark": {"\t": "tab"}.get(mark, mark), "rows": len(lines)}

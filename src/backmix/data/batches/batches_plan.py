@@ -1,0 +1,63 @@
+"""How batches are given.
+
+This module defines `BatchesPlan`, the ``[data.batches]`` section of a plan.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from backmix.duration import DurationField
+from backmix.section import PlanSection
+from backmix.text import say
+
+_OF_FILE = ("sheet", "batch", "start", "end", "phase", "properties", "encoding", "delimiter", "day_first", "time_zone")
+_OF_TAG = ("running", "min_length", "bridge")
+
+
+class BatchesPlan(PlanSection):
+    """``[data.batches]``: which rows make a batch, from a list of intervals or from the states of a tag.
+
+    file, sheet, encoding, delimiter, decimal, day_first, time_zone: where the intervals are and how they are written,
+        as in ``[data]``; zone and day order are those of the table when left out
+    batch, start, end: columns of the intervals; None takes the columns that are called so. A row at the very end of
+        an interval belongs to it, unless the next one begins there. An empty end lasts until the next start
+    phase: the column that names the phase of a batch, when each phase is a row; it becomes a tag of states
+    properties: further columns that become tags, constant within the batch; None takes all. List only those that are
+        known when the batch starts: a yield or an end weight would show the model the future
+    tag, running: a tag, and those of its states in which a batch runs; each run of such rows is one batch
+    min_length: a shorter run is no batch; bridge: a pause that is no longer does not end a batch
+    outside: rows of no batch are left out ("drop"), or each stretch of them is a batch of its own ("keep")
+    """
+
+    file: str | None = None
+    sheet: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: Literal[".", ","] | None = None
+    day_first: bool | None = None
+    time_zone: str | None = None
+    batch: str | None = None
+    start: str | None = None
+    end: str | None = None
+    phase: str | None = None
+    properties: tuple[str, ...] | None = None
+    tag: str | None = None
+    running: tuple[str | float, ...] = ()
+    min_length: DurationField | None = None
+    bridge: DurationField | None = None
+    outside: Literal["drop", "keep"] = "drop"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.file is None) == (self.tag is None):
+            raise ValueError(say("batches.plan_one_way"))
+        if self.tag is not None and not self.running:
+            raise ValueError(say("batches.plan_running", tag=self.tag))
+        wrong = [name for name in (_OF_FILE if self.file is None else _OF_TAG) if getattr(self, name) not in (None, ())]
+        if wrong:
+            other = "file" if self.file is None else "tag"
+            raise ValueError(say("batches.plan_alone", name=wrong[0], needed=other))
+        return self
