@@ -35,6 +35,7 @@ class Table:
     batch: (N,) int32 codes into ``batch_names`` (batch, unit, run ...), or None for one long run
     quality: (N, F) uint8 of `Quality`, or None when a value is good exactly where it is a number
     source: where it came from, for messages
+    time_zone: in which people read its times, such as "Asia/Taipei"; None for UTC. ``time`` is UTC all the same
 
     Two tables compare by identity. Arrays are made read-only: a change makes a new table.
     """
@@ -46,6 +47,7 @@ class Table:
     batch_names: tuple[str, ...] = ()
     quality: NDArray[np.uint8] | None = None
     source: str = "table"
+    time_zone: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", tuple(self.tags))

@@ -93,6 +93,16 @@ def looks_like_clock(column: RawColumn) -> bool:
     return _numbers_like_times(column)
 
 
+def hours_of_day(column: RawColumn) -> bool:
+    """Whether a column holds times of day: 08:00, or hours that are called so and go up to 23 or 24."""
+    if column.texts is not None and column.numbers is None:
+        return looks_like_hours(column.texts)
+    if column.numbers is None or column.texts is not None:
+        return False
+    known = column.numbers[np.isfinite(column.numbers)]
+    return len(known) > 0 and bool(known.min() >= 0) and bool(known.max() <= 24)
+
+
 def _look(raw: RawTable, plan: ReadPlan) -> ClockColumns | None:
     """The clock that the plan does not name. Raises OpenQuestion when several columns may be it."""
     free = _free(raw, plan)

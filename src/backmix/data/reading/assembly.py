@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.layout.clock import looks_like_clock
+from backmix.data.layout.same_time import cause
 from backmix.data.ledger import Ledger, Note
 from backmix.data.notation.cells import Decimal, Survey, decimal_mark
 from backmix.data.notation.clock import check_unzoned, to_utc
@@ -239,9 +240,22 @@ def with_axes(
         if any(note.action == "marked" for note in found)
         else None
     )
-    table = Table(cells, tags, time=time, batch=codes, batch_names=names, quality=doubt, source=raw.where)
+    table = Table(
+        cells,
+        tags,
+        time=time,
+        batch=codes,
+        batch_names=names,
+        quality=doubt,
+        source=raw.where,
+        time_zone=plan.time_zone if time is not None else None,
+    )
     table, settled = settle_rows(
-        table, plan.duplicates, lambda row: raw.number(int(kept[row])), clock.name if clock is not None else ""
+        table,
+        plan.duplicates,
+        lambda row: raw.number(int(kept[row])),
+        clock.name if clock is not None else "",
+        lambda clash: cause(clash, raw, kept, plan),
     )
     evidence = (*raw.evidence, *(dates.evidence if dates is not None else ()))
     return Reading(table, Ledger(read=raw.rows).add(*found, *settled), evidence)
