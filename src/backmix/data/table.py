@@ -169,8 +169,10 @@ class Table:
         return float(np.median(gaps)) if len(gaps) else None
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas frame with time (or row number) as index; classes as their names."""
+        """A pandas frame with time (or row number) as index, in the zone of the table; classes as their names."""
         import pandas as pd
+
+        from backmix.data.notation.clock import zone
 
         frame = pd.DataFrame(self.values, columns=list(self.names))
         for tag in self.tags:
@@ -180,6 +182,8 @@ class Table:
             frame.insert(0, "batch", np.array(self.batch_names, dtype=object)[self.batch])
         if self.time is not None:
             frame.index = pd.DatetimeIndex(self.time, tz="UTC", name="time")
+            if self.time_zone is not None:
+                frame.index = frame.index.tz_convert(zone(self.time_zone))
         return frame
 
 

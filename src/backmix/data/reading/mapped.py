@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
+from backmix.data.notation.clock import zone
 from backmix.data.quality import Quality
 from backmix.data.reading.assembly import axes_of, cells_of, lay_out, with_axes
 from backmix.data.reading.columns import RawColumn, RawTable
@@ -90,6 +91,7 @@ def open_mapped(folder: Path | str) -> Table:
             batch_names=names,
             quality=arrays.get("quality"),
             source=str(description["source"]),
+            time_zone=_zone(description.get("time_zone")),
         )
     except FileNotFoundError as fault:
         name = Path(str(fault.filename)).name
@@ -209,6 +211,12 @@ def _blocks(plan: ReadPlan, path: Path, kind: str) -> Iterator[RawTable]:
     return csv_blocks(plan, path) if kind == "csv" else parquet_blocks(plan, path)
 
 
+def _zone(name: Any) -> str | None:
+    if name is not None:
+        zone(str(name))  # ValueError for one that does not exist
+    return None if name is None else str(name)
+
+
 def _map(path: Path, name: str) -> NDArray[Any]:
     array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype.str not in _ARRAYS[name]:
@@ -238,6 +246,7 @@ def _finish(table: Table, folder: Path) -> Path:
         "form": FORM,
         "rows": len(table),
         "source": table.source,
+        **({} if table.time_zone is None else {"time_zone": table.time_zone}),
         "batch_names": list(table.batch_names),
         "arrays": [name for name in _ARRAYS if getattr(table, name) is not None],
         "tags": [asdict(tag) for tag in table.tags],
