@@ -8,27 +8,23 @@ A column that looks like a clock is never anything else: it is the clock, it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestion, OpenQuestion
 from backmix.data.layout.layout import TimeForm
+from backmix.data.layout.together import PARTS, called, first_cell, together
 from backmix.data.ledger import Note
-from backmix.data.notation.column_times import TICKS, column_times, numbers_of
-from backmix.data.notation.dates import Dates, looks_like_dates, looks_like_hours, read_dates, without_hours
+from backmix.data.notation.dates import looks_like_dates, looks_like_hours, without_hours
 from backmix.data.notation.ticks import counts_rows, forms_of, moves_evenly, moves_on, time_of_day
-from backmix.data.reading.columns import RawColumn, RawTable, Times
-from backmix.data.reading.meaning import names_of
+from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan, TagPlan
 from backmix.data.table import missing_column
-from backmix.errors import InputError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 _SAMPLE = 100_000
 _TIME_NAMES = (
@@ -37,17 +33,6 @@ _TIME_NAMES = (
     r"日期|時間|時刻|日期時間|時間戳記?|取樣時間|时间|日期时间"
 )
 _ELAPSED_NAMES = r"elapsed(?: time)?|relative time|time elapsed|經過時間|累計時間"
-PARTS: Mapping[str, str] = {
-    "year": r"year|yyyy|yr|jahr|ann[eé]e|a[nñ]o|年|年份|西元年?|民國年?",
-    "month": r"month|mon|mm|mo|monat|mois|mes|月|月份",
-    "day": r"day|dd|dy|tag|jour|d[ií]a|日|day of month",
-    "day_of_year": r"doy|day of year|julian day|yday",
-    "hour": r"hour|hours|hh|hr|stunde|heure|hora|時|小時|點|he|hb|hour ?(?:no|nr|number)"
-    r"|(?:hour|hr) ?(?:ending|ended|end|beginning|begin|start|of day)",
-    "minute": r"minutes?|min|mi|minuto|分|分鐘",
-    "second": r"seconds?|sec|ss|s|sekunde|seconde|segundo|秒",
-}
-"""Part of a date -> what its column may be called."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,7 @@ def one_clock(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
     raw = replace(raw, notes=(*raw.notes, *notes), evidence=(*raw.evidence, *evidence))
     if len(names) == 1:
         return raw, plan.model_copy(update={"time": names[0], "time_form": form})
-    return _together(raw, plan, names, form)
+    return together(raw, plan, names, form)
 
 
 def looks_like_clock(column: RawColumn) -> bool:
@@ -160,7 +145,7 @@ def _hours_beside(date: RawColumn, free: list[RawColumn], raw: RawTable) -> list
         for column in others
         if column.numbers is not None
         and column.texts is None
-        and _called(column.name, _TIME_NAMES)
+        and called(column.name, _TIME_NAMES)
         and time_of_day(column.numbers) is not None
     ]
     return [(column.name,) for column in named]
@@ -181,7 +166,7 @@ def _parts(columns: list[RawColumn], wanted: tuple[str, ...]) -> dict[str, str]:
     for part in wanted:
         low, high = reach[part]
         for column in columns:
-            if column.numbers is None or column.texts is not None or not _called(column.name, PARTS[part]):
+            if column.numbers is None or column.texts is not None or not called(column.name, PARTS[part]):
                 continue
             known = column.numbers[~np.isnan(column.numbers)]
             whole = part == "second" or bool((known == np.floor(known)).all())
@@ -209,7 +194,7 @@ def _of_numbers(free: list[RawColumn], raw: RawTable) -> ClockColumns | None:
     if not found:
         return None
     if len(found) > 1:
-        called = [column for column in found if _called(column.name, _TIME_NAMES)]
+        called = [column for column in found if called(column.name, _TIME_NAMES)]
         if len(called) != 1:
             raise _which([(column.name,) for column in found], raw, None)
         found = called
@@ -233,7 +218,7 @@ def _numbers_like_times(column: RawColumn) -> bool:
     numbers = column.numbers[:_SAMPLE]
     numbers = numbers[~np.isnan(numbers)]
     forms = forms_of(numbers)
-    named = _called(column.name, _TIME_NAMES)
+    named = called(column.name, _TIME_NAMES)
     if named and forms == ("date",) and bool((np.diff(numbers) >= 0).all()):
         return True  # a day may fill the file
     if not forms or len(numbers) < 2 or not moves_on(numbers):
@@ -248,7 +233,7 @@ def _numbers_like_times(column: RawColumn) -> bool:
 def _which(clocks: list[tuple[str, ...]], raw: RawTable, plan: ReadPlan | None) -> OpenQuestion:
     """Several columns may be the clock: each with what its first row says."""
     columns = {column.name: column for column in raw.columns}
-    first = {name: _first(columns[name], raw) for names in clocks for name in names}
+    first = {name: first_cell(columns[name], raw) for names in clocks for name in names}
     readings = tuple(
         Interpretation(names if len(names) > 1 else names[0], " ".join(first[name] for name in names))
         for names in clocks
@@ -256,11 +241,6 @@ def _which(clocks: list[tuple[str, ...]], raw: RawTable, plan: ReadPlan | None) 
     question = LayoutQuestion("time", readings, row=tuple(first.values()), where=f"{raw.where}:{raw.number(0)}")
     named = ", ".join(" + ".join(names) for names in clocks)
     return OpenQuestion("read.which_time", question=question, where=raw.where, names=named)
-
-
-def _first(column: RawColumn, raw: RawTable) -> str:
-    words = names_of(column, raw.rows)
-    return next((str(word) for word in words[:100].to_pylist() if word is not None), "")
 
 
 def _elapsed(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
@@ -273,182 +253,8 @@ def _elapsed(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
             continue
         known = column.numbers[~np.isnan(column.numbers)]
         bare = re.sub(r"\s*[\[(/,].*$", "", column.name)
-        if _called(bare, f"{_TIME_NAMES}|{_ELAPSED_NAMES}") and len(known) > 1 and known[0] >= 0 and moves_on(known):
+        if called(bare, f"{_TIME_NAMES}|{_ELAPSED_NAMES}") and len(known) > 1 and known[0] >= 0 and moves_on(known):
             note = Note("converted", "clock.reason_elapsed", raw.rows, tag=column.name, example=f"{known[1]:.6g}")
             tags = plan.tags if plan.batch is not None else (*plan.tags, TagPlan(name=column.name, role="ignored"))
             return replace(raw, notes=(*raw.notes, note)), plan.model_copy(update={"tags": tags})
     return raw, plan
-
-
-def _together(raw: RawTable, plan: ReadPlan, names: tuple[str, ...], form: str | None) -> tuple[RawTable, ReadPlan]:
-    """The columns of a clock as one column of times, where the first of them stood."""
-    columns = {column.name: column for column in raw.columns}
-    parts = [columns[name] for name in names]
-    if form == "parts" or (form is None and len(names) > 2 and not any(map(_is_day, parts))):
-        dates = Dates(_from_parts(raw, parts), aware=False)
-    elif (date := next((column for column in parts if _is_day(column)), None)) is not None:
-        dates = _with_hours(raw, plan, date, [column for column in parts if column is not date], form)
-    else:
-        dates = _side_by_side(raw, plan, parts)
-    clock = RawColumn(" ".join(names), times=dates.times, aware=dates.aware)
-    kept = [clock if column.name == names[0] else column for column in raw.columns]
-    kept = [column for column in kept if column.name not in names[1:]]
-    note = Note("converted", "clock.reason_together", raw.rows, tag=clock.name)
-    made = replace(
-        raw, columns=tuple(kept), notes=(*raw.notes, note, *dates.notes), evidence=(*raw.evidence, *dates.evidence)
-    )
-    return made, plan.model_copy(update={"time": clock.name, "time_form": None})
-
-
-def _is_day(column: RawColumn) -> bool:
-    """Whether a column is the date in a clock of several columns."""
-    if column.times is not None:
-        days = column.times[~np.isnat(column.times)].astype("datetime64[D]")
-        return bool(len(days)) and bool(days.max() > np.datetime64("1904-01-02"))
-    if column.texts is not None and column.numbers is None and looks_like_dates(column.texts):
-        return True
-    numbers = _known(column)
-    return numbers is not None and bool(forms_of(numbers))
-
-
-def _known(column: RawColumn) -> NDArray[np.float64] | None:
-    """The numbers of a column, whether they stand as numbers or as texts."""
-    import pyarrow.compute as pc
-
-    if column.texts is None:
-        return None if column.numbers is None else column.numbers[~np.isnan(column.numbers)]
-    words = pc.utf8_trim_whitespace(column.texts)
-    words = words.filter(pc.fill_null(pc.not_equal(words, ""), False))
-    if not len(words) or not pc.all(pc.match_substring_regex(words, r"^\d+(\.\d*)?$")).as_py():
-        return None
-    numbers: NDArray[np.float64] = pc.cast(words, "double").to_numpy()
-    return numbers
-
-
-def _with_hours(raw: RawTable, plan: ReadPlan, date: RawColumn, hours: list[RawColumn], form: str | None) -> Dates:
-    """A date, and the hours of it."""
-    whole = form if form in TICKS else _date_form(plan)
-    days = column_times(date, raw, day_first=plan.day_first, form=whole, zone=plan.time_zone)
-    if all(_known(column) is not None for column in hours):
-        spent, evidence = _numbers_of_day(raw, hours, form, date)
-        return Dates(days.times + spent, days.aware, days.notes, (*days.evidence, *evidence))
-    if len(hours) == 1 and hours[0].times is not None:
-        times = hours[0].times
-        return Dates(days.times + (times - times.astype("datetime64[D]")), days.aware, days.notes, days.evidence)
-    clock = _side_by_side(raw, plan, hours, before="2000-01-01 ")
-    times = days.times + (clock.times - np.datetime64("2000-01-01", "ns"))
-    return Dates(times, days.aware or clock.aware, (*days.notes, *clock.notes), days.evidence)
-
-
-def _numbers_of_day(
-    raw: RawTable, hours: list[RawColumn], form: str | None, date: RawColumn
-) -> tuple[NDArray[np.timedelta64], tuple[Evidence, ...]]:
-    """Hours, minutes and seconds in columns of numbers; or one column of hours, of 0830, or of parts of a day."""
-    cells = [numbers_of(column, raw) for column in hours]
-    if len(hours) > 1:
-        spent = np.zeros(raw.rows, np.int64)
-        for part, seconds in zip(cells, (3600, 60, 1), strict=False):
-            spent += np.round(np.nan_to_num(part) * seconds * 1e6).astype(np.int64)
-        return _nothing(spent * 1000, cells), ()
-    found = time_of_day(cells[0])
-    known = np.isfinite(cells[0])
-    if found is None:
-        row = int(np.argmax(known & ~((cells[0] >= 0) & (cells[0] <= 24)))) if known.any() else 0
-        raise InputError("clock.no_hour", where=raw.at(row, hours[0].name), text=f"{cells[0][row]:g}")
-    spent_of_day, kind = found
-    evidence = _which_hour(raw, hours[0], cells[0], form, date) if kind == "hours" else ()
-    return _nothing(spent_of_day.astype(np.int64), cells), evidence
-
-
-def _nothing(nanoseconds: NDArray[np.int64], cells: list[NDArray[np.float64]]) -> NDArray[np.timedelta64]:
-    gone = np.isnan(cells).any(axis=0)
-    return np.where(gone, np.timedelta64("NaT", "ns"), nanoseconds.astype("timedelta64[ns]"))
-
-
-def _which_hour(
-    raw: RawTable, column: RawColumn, hours: NDArray[np.float64], form: str | None, date: RawColumn
-) -> tuple[Evidence, ...]:
-    """Whether hours are numbered 1 to 24 as they end, or 0 to 23 as they begin."""
-    known = hours[np.isfinite(hours)]
-    low, high = int(known.min()), int(known.max())
-    wrong = {"hour_ending": known < 1, "hour_beginning": known > 24}.get(form or "", np.zeros(0, bool))
-    if wrong.any():
-        row = int(np.flatnonzero(np.isfinite(hours))[np.argmax(wrong)])
-        raise InputError("clock.not_hour_ending", where=raw.at(row, column.name), text=f"{hours[row]:g}")
-    if form in ("hour_ending", "hour_beginning"):
-        return ()
-    said = {"column": column.name, "low": low, "high": high}
-    if low >= 1 and (high == 24 or re.search(r"(?i)end|\bhe\b", column.name)):
-        return (Evidence("time_form", "hour_ending", "clock.hour_ending", said),)
-    if low == 0 or re.search(r"(?i)begin|start|\bhb\b", column.name):
-        return (Evidence("time_form", "hour_beginning", "clock.hour_beginning", said),)
-    if form is not None:
-        return ()
-    row = int(np.flatnonzero(np.isfinite(hours))[0])
-    cells = (_first(date, raw), f"{hours[row]:g}")
-    readings = (
-        Interpretation("hour_ending", f"{hours[row] - 1:g}:00 – {hours[row]:g}:00"),
-        Interpretation("hour_beginning", f"{hours[row]:g}:00 – {hours[row] + 1:g}:00"),
-    )
-    question = LayoutQuestion("time_form", readings, row=cells, where=raw.at(row, column.name))
-    raise OpenQuestion("clock.which_hour", question=question, where=raw.at(row, column.name), column=column.name)
-
-
-def _from_parts(raw: RawTable, columns: list[RawColumn]) -> Times:
-    """Times from year, month, day (or the day of the year), hour, minute and second."""
-    named = {part: column for column in columns for part, names in PARTS.items() if _called(column.name, names)}
-    if len(named) != len(columns) or "year" not in named:
-        named = dict(zip(("year", "month", "day", "hour", "minute", "second"), columns, strict=False))
-    cells = {part: numbers_of(column, raw) for part, column in named.items()}
-    gone = np.isnan(list(cells.values())).any(axis=0)
-    part = {name: np.where(gone, 1, numbers) for name, numbers in cells.items()}
-    year = part["year"]
-    year = np.where((year >= 60) & (year < 200), year + 1911, year)  # of the Republic of China
-    month, day = part.get("month", np.ones(raw.rows)), part.get("day", np.ones(raw.rows))
-    day_of_year = part.get("day_of_year", np.ones(raw.rows))
-    hour, minute, second = (part.get(name, np.zeros(raw.rows)) for name in ("hour", "minute", "second"))
-    hour, minute, second = (np.where(gone, 0, numbers) for numbers in (hour, minute, second))
-    wrong = (year < 1700) | (year > 2260) | (month < 1) | (month > 12) | (day < 1) | (day > 31)
-    wrong |= (day_of_year < 1) | (day_of_year > 366)
-    wrong |= (hour < 0) | (hour > 24) | (minute < 0) | (minute > 59) | (second < 0) | (second >= 61)
-    wrong |= sum(numbers != np.floor(numbers) for numbers in (year, month, day, day_of_year, hour, minute)) > 0
-    wrong &= ~gone
-    months = (np.where(wrong | gone, 0, year * 12 + month - 1 - 1970 * 12)).astype(np.int64).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day + day_of_year - 2).astype(np.int64).astype("timedelta64[D]")
-    wrong |= ~gone & ("day_of_year" not in part) & (days.astype("datetime64[M]") != months)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        text = "-".join(f"{numbers[row]:g}" for numbers in cells.values())
-        raise InputError("read.bad_date", where=raw.at(row, columns[0].name), text=text)
-    spent = np.round((hour * 3600 + minute * 60 + second) * 1e6).astype(np.int64) * 1000
-    times = days.astype("datetime64[ns]") + spent.astype("timedelta64[ns]")
-    return np.where(gone, np.datetime64("NaT", "ns"), times)
-
-
-def _side_by_side(raw: RawTable, plan: ReadPlan, parts: list[RawColumn], before: str = "") -> Dates:
-    """The texts of several columns, read as one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    texts: list[pa.Array] = [names_of(column, raw.rows) for column in parts]
-    space = pa.scalar(" ", pa.large_string())
-    whole = pc.binary_join_element_wise(*texts, space, null_handling="emit_null")
-    whole = pc.binary_join_element_wise(pa.scalar(before, pa.large_string()), whole, pa.scalar("", pa.large_string()))
-    name = parts[-1].name
-    return read_dates(
-        pa.chunked_array([whole]),
-        tag=name,
-        day_first=plan.day_first,
-        at=lambda row: raw.at(row, name),
-        form=_date_form(plan),
-        zone=plan.time_zone,
-    )
-
-
-def _date_form(plan: ReadPlan) -> str | None:
-    return plan.time_form if plan.time_form in ("date", "year_first", "republic") else None
-
-
-def _called(name: str, pattern: str) -> bool:
-    plain = re.sub(r"[\s_\-.]+", " ", name).strip()
-    return re.fullmatch(pattern, plain, re.IGNORECASE) is not None
