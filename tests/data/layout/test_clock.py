@@ -7,17 +7,22 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backmix.data.export import readable
 from backmix.data.layout.detect import Detection, detect
 from backmix.data.layout.evidence import OpenQuestion
 from backmix.data.notation.dates import read_dates
 from backmix.data.reading.columns import texts
+from backmix.data.reading.mapped import map_file
+from backmix.data.runs import place
 from backmix.data.sources import ReadPlan, read
 from backmix.errors import InputError
 from backmix.text import speak
+from backmix.text.numbers import time_ticks
 
 Form = tuple[str, tuple[str, ...]]
 
@@ -320,3 +325,31 @@ def test_times_are_shown_in_the_zone_of_the_plan(tmp_path: Path) -> None:
     assert table.time_zone == "Asia/Taipei"
     assert str(table.to_frame().index[0]) == "2024-05-02 00:00:00+08:00"
     assert str(table.time[0])[:16] == "2024-05-01T16:00"  # type: ignore[index]
+
+
+def test_a_table_on_disk_has_the_clock_and_the_zone_of_the_plan(tmp_path: Path) -> None:
+    rows = [f"2024-05-0{2 + at // 24},{at % 24 + 1},{at}.5" for at in range(30)]
+    (tmp_path / "plant.csv").write_text("Date,Hour Ending,T101\n" + "\n".join(rows) + "\n", "utf-8")
+    plan = ReadPlan(file="plant.csv", time=("Date", "Hour Ending"), time_form="hour_ending", time_zone="Asia/Taipei")
+    table = map_file(plan, tmp_path / "mapped", base=tmp_path).table
+    np.testing.assert_array_equal(table.time, read(plan, base=tmp_path).table.time)
+    assert (table.names, table.time_zone) == (("T101",), "Asia/Taipei")
+
+
+def test_marks_of_a_time_axis_are_round_in_the_zone_of_the_plan() -> None:
+    taipei = ZoneInfo("Asia/Taipei")
+    midnight = datetime(2024, 5, 2, tzinfo=taipei).timestamp()
+    assert time_ticks(midnight, midnight + 86400, 6, taipei)[1] == (midnight + 6 * 3600, "05-02 06:00")
+
+
+def test_predictions_for_people_have_units_and_six_digits() -> None:
+    frame = pd.DataFrame({"target": ["C_A", "T"], "prediction": [1.23456789, 350.123456]})
+    assert readable(frame, {"C_A": "mol/l", "T": "mol/l"})["prediction [mol/l]"].tolist() == [1.23457, 350.123]
+    assert list(readable(frame, {"C_A": "mol/l", "T": "degC"})) == ["target", "prediction"]
+
+
+def test_places_of_findings_have_the_offset_of_the_zone(tmp_path: Path) -> None:
+    rows = [f"2024-05-02 {at:02d}:00,{at}.5" for at in range(8)]
+    found = found_in(tmp_path, "time,T101", rows, time_zone="Asia/Taipei").reading
+    assert found is not None
+    assert place(found.table, 3) == "2024-05-02T03:00:00+08:00"

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.layout.clock import one_clock
 from backmix.data.ledger import Note
 from backmix.data.notation.clock import zone
 from backmix.data.quality import Quality
@@ -121,8 +122,11 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     if kind not in ("csv", "parquet"):
         reading = read(plan, base=base)
         return Reading(open_mapped(save_mapped(reading.table, folder)), reading.ledger)
+    told, path = plan, base / plan.file
+    if len(plan.clock) > 1:
+        plan = plan.model_copy(update={"time": " ".join(plan.clock), "time_form": None})
     axes = _Axes(plan)
-    layout = lay_out(axes.watch(_blocks(plan, base / plan.file, kind)), plan)
+    layout = lay_out(axes.watch(_blocks(told, path, kind)), plan)
     raw = axes.table()
     reading = with_axes(raw, plan, layout, cells=np.zeros((axes.rows, 0)), tags=(), notes=())
     shell, ledger = reading.table, reading.ledger
@@ -133,7 +137,7 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     tags: tuple[Tag, ...] = ()
     marked: list[Note] = []
     start = 0
-    for raw in _blocks(plan, base / plan.file, kind):
+    for raw in _blocks(told, path, kind):
         cells, tags, notes = cells_of(raw, layout, plan)
         if values is None:
             remove(folder / "values.npy")
@@ -208,7 +212,9 @@ def _blocks(plan: ReadPlan, path: Path, kind: str) -> Iterator[RawTable]:
     from backmix.data.sources.csv import csv_blocks
     from backmix.data.sources.parquet import parquet_blocks
 
-    return csv_blocks(plan, path) if kind == "csv" else parquet_blocks(plan, path)
+    blocks = csv_blocks(plan, path) if kind == "csv" else parquet_blocks(plan, path)
+    # a clock of several columns is put together block by block
+    return (one_clock(raw, plan)[0] for raw in blocks) if len(plan.clock) > 1 else blocks
 
 
 def _zone(name: Any) -> str | None:
