@@ -336,7 +336,9 @@ def test_the_command_line_takes_a_laboratory_file(
     assert end.value.code == 0
     said = pd.read_csv("said.csv")
     frame, _ = cstr.bundle.predict_file("new.csv", lab=EXAMPLES / "sparse_lab_cstr.csv")
-    np.testing.assert_allclose(said["prediction"], frame["prediction"], rtol=1e-6)
+    np.testing.assert_allclose(
+        said.filter(regex="^prediction").iloc[:, 0], frame["prediction"], rtol=1e-5
+    )  # six digits are written
     assert "laboratory row put on the row of its sample" in capsys.readouterr().err
 
 

@@ -86,7 +86,7 @@ def test_row_08_day_and_month_in_both_orders(tmp_path: Path) -> None:
 def test_row_08_a_year_of_two_digits(tmp_path: Path) -> None:
     assert refused(tmp_path, "t,a\n99/05/02,1\n") == (
         "plant.csv:2:t — '99/05/02' may begin with year, day or month. Write years with four digits, put 民國 before "
-        "years of the Republic, or say [data] day_first = true or false"
+        'years of the Republic, or say [data] day_first = true or false, or time_form = "year_first"'
     )
 
 

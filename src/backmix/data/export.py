@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from backmix.data.tag import bracket
 from backmix.storage import write_atomic
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Beginnings of a cell that spreadsheets take for a formula or a command."""
+MEASURED = ("truth", "prediction", "low", "high")
+"""Columns of predictions in the unit of the target."""
 _ROWS = 50_000
 
 
@@ -35,6 +39,24 @@ def write_csv(frame: pd.DataFrame, target: Path | str | TextIO) -> None:
         write_atomic(target, whole.encode("utf-8" if whole.isascii() else "utf-8-sig"))
     else:
         _write(frame, target)
+
+
+def readable(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
+    """Predictions as people read them: six digits, and the unit in the header where all targets have the same.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"target": ["C_A"], "prediction": [1.23456789]})
+    >>> readable(frame, {"C_A": "mol/l"}).to_dict("list")
+    {'target': ['C_A'], 'prediction [mol/l]': [1.23457]}
+    """
+    shown = frame.copy(deep=False)
+    for name in shown.columns:
+        if shown[name].dtype.kind == "f":
+            shown[name] = [float(f"{value:.6g}") for value in shown[name].to_numpy(float)]
+    said = {units.get(target, "") for target in set(frame["target"])} if "target" in frame.columns else set()
+    unit = said.pop() if len(said) == 1 else ""
+    named = {name: name + bracket(unit) for name in MEASURED if name in shown and shown[name].dtype.kind == "f"}
+    return shown.rename(columns=named)
 
 
 def guarded(cell: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.notation.clock import iso
 from backmix.data.segments import Rows
 from backmix.data.table import Table
 
@@ -61,9 +62,10 @@ def stretches(mask: Bools) -> tuple[Ints, Ints]:
 
 
 def place(table: Table, row: int) -> str:
-    """Where a row is: its time in UTC, else its number counted from 1 as ``#12``; same in all languages."""
+    """Where a row is: its time in the zone of the table, else its number counted from 1 as ``#12``.
+
+    It is the same in all languages.
+    """
     if table.time is None:
         return f"#{row + 1}"
-    moment = table.time[row]
-    text = str(moment.astype("datetime64[s]"))
-    return (text if moment.astype("int64") % 10**9 == 0 else str(moment.astype("datetime64[ms]"))) + "Z"
+    return iso(table.time[row], table.time_zone)

@@ -35,6 +35,7 @@ class Table:
     batch: (N,) int32 codes into ``batch_names`` (batch, unit, run ...), or None for one long run
     quality: (N, F) uint8 of `Quality`, or None when a value is good exactly where it is a number
     source: where it came from, for messages
+    time_zone: in which people read its times, such as "Asia/Taipei"; None for UTC. ``time`` is UTC all the same
 
     Two tables compare by identity. Arrays are made read-only: a change makes a new table.
     """
@@ -46,6 +47,7 @@ class Table:
     batch_names: tuple[str, ...] = ()
     quality: NDArray[np.uint8] | None = None
     source: str = "table"
+    time_zone: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", tuple(self.tags))
@@ -167,8 +169,10 @@ class Table:
         return float(np.median(gaps)) if len(gaps) else None
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas frame with time (or row number) as index; classes as their names."""
+        """A pandas frame with time (or row number) as index, in the zone of the table; classes as their names."""
         import pandas as pd
+
+        from backmix.data.notation.clock import zone
 
         frame = pd.DataFrame(self.values, columns=list(self.names))
         for tag in self.tags:
@@ -178,6 +182,8 @@ class Table:
             frame.insert(0, "batch", np.array(self.batch_names, dtype=object)[self.batch])
         if self.time is not None:
             frame.index = pd.DatetimeIndex(self.time, tz="UTC", name="time")
+            if self.time_zone is not None:
+                frame.index = frame.index.tz_convert(zone(self.time_zone))
         return frame
 
 

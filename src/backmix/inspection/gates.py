@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.notation.clock import shown
 from backmix.data.tag import Tag
 from backmix.inspection.stretch import Stretch, choose
 from backmix.inspection.subject import Floats, Subject, opened
@@ -63,6 +64,7 @@ class Gates:
     classes: tuple[str, ...]
     batch: str
     run_up: int
+    time_zone: str | None = None
 
     @property
     def keeping(self) -> GateTrace:
@@ -72,7 +74,7 @@ class Gates:
     def moment(self, position: int) -> str:
         """A row of the stretch: its time, or its number."""
         if self.clock:
-            return str(np.datetime64(int(self.x[position]), "s")).replace("T", " ").removesuffix(":00")
+            return shown(np.datetime64(int(self.x[position]), "s"), self.time_zone).removesuffix(":00")
         return f"{int(self.x[position])}"
 
 
@@ -107,6 +109,7 @@ def watch(
     return Gates(
         x=np.asarray(origins + 1 if table.time is None else table.time[origins].astype(np.int64) / 1e9, np.float64),
         clock=table.time is not None,
+        time_zone=table.time_zone,
         gates=tuple(gates_of(trace, shown)),
         kept_by=cell.keeping,
         convention=cell.convention,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.notation.clock import shown, zone
 from backmix.data.windows.windows import Windows
 from backmix.errors import InputError, PlanError
 
@@ -47,8 +48,8 @@ def choose(
     """A stretch of windows that lie at every row of one part.
 
     truth: (W,) the target of each window (a code for classes), NaN where it is not known
-    place: a time ("2026-03-01 12:00", UTC), the name of a batch, or a row of the table counted from 1;
-        None takes the place where the target changes most
+    place: a time ("2026-03-01 12:00", in the zone of the table), the name of a batch, or a row of the table counted
+        from 1; None takes the place where the target changes most
     rows: how many rows are shown, None for `ROWS`
 
     Raises PlanError (insight.bad_rows, insight.rows_of_batch, insight.bad_at), InputError
@@ -111,6 +112,8 @@ def _at_time(windows: Windows, time: NDArray[np.datetime64], text: str) -> int:
 
     try:
         stamp = pd.Timestamp(text)
+        if stamp.tzinfo is None and windows.table.time_zone is not None:
+            stamp = stamp.tz_localize(zone(windows.table.time_zone), ambiguous=True, nonexistent="shift_forward")
         moment = (stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp).to_datetime64()
     except (ValueError, OverflowError):
         raise PlanError("insight.bad_at", at=text) from None
@@ -163,5 +166,5 @@ def _name(windows: Windows, which: int) -> str:
     if windows.lengths is not None and windows.table.batch is not None:
         return windows.table.batch_names[int(windows.table.batch[origin])]
     if windows.table.time is not None:
-        return str(windows.table.time[origin].astype("datetime64[s]")).replace("T", " ")
+        return shown(windows.table.time[origin].astype("datetime64[s]"), windows.table.time_zone)
     return f"{origin + 1}"

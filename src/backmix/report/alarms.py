@@ -87,6 +87,8 @@ def alarms(scores: AlarmScores, *, step: float | None = None) -> tuple[Alarm, ..
     ends[:-1] &= ~scores.alarm[1:] | scores.run.breaks[1:]
     clock = bool(scores.frame["time"].notna().all())
     times = scores.frame["time"].to_numpy(dtype="datetime64[ns]")
+    named = getattr(scores.frame["time"].dtype, "tz", None)
+    wall = scores.frame["time"].dt.tz_localize(None).to_numpy(dtype="datetime64[ns]") if named is not None else times
     usual = step or 0.0
     listed = []
     for low, high in zip(np.flatnonzero(begins).tolist(), np.flatnonzero(ends).tolist(), strict=True):
@@ -96,7 +98,7 @@ def alarms(scores: AlarmScores, *, step: float | None = None) -> tuple[Alarm, ..
         listed.append(
             Alarm(
                 batch=batch if isinstance(batch, str) else None,
-                first=times[low] if clock else None,
+                first=wall[low] if clock else None,
                 row=int(scores.frame["origin"].iloc[low]) + 1,
                 windows=high + 1 - low,
                 seconds=float((times[high] - times[low]) / np.timedelta64(1, "s")) + usual if clock else None,

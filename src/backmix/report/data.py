@@ -47,6 +47,7 @@ class PartSummary:
 
     spans: first and last row of each stretch, as UTC times or as row numbers
     labels: rows on which all targets have a value; None when it is not known
+    time_zone: in which the times are shown; None for UTC
     """
 
     name: PartName
@@ -54,6 +55,7 @@ class PartSummary:
     windows: int
     spans: tuple[tuple[Place, Place], ...] = ()
     labels: int | None = None
+    time_zone: str | None = None
 
     @property
     def clock(self) -> bool:
@@ -97,6 +99,7 @@ def summarize_parts(
                 windows=windows.get(name, 0),
                 spans=tuple(spans),
                 labels=None if labelled is None else int((labelled & split.rows(part)).sum()),
+                time_zone=table.time_zone,
             )
         )
     return tuple(parts)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from backmix.data.notation.clock import on_wall
 from backmix.data.repairing.resample import resample
 from backmix.data.segments import Mask
 from backmix.data.splitting.split import SplitPart, batch_runs
@@ -141,4 +142,4 @@ def _appended(old: Table, new: Table) -> Table:
 
 def _time(table: Table, row: int) -> str:
     assert table.time is not None
-    return str(np.datetime64(table.time[row], "s"))
+    return str(on_wall(np.datetime64(table.time[row], "s"), table.time_zone).astype("datetime64[s]"))

@@ -4,7 +4,7 @@ This module lays predictions out as a frame, one row per window and target, in t
 All scores are computed from this frame alone, so that any model can be judged that fills one.
 
     model, part, target   which model, which part of the split, which target tag
-    time                  UTC time of the predicted row (NaT without a clock)
+    time                  time of the predicted row, in the zone of the table or UTC (NaT without a clock)
     batch                 its batch (None without batches)
     origin, horizon       row at which the prediction was made, and how many rows ahead it looks
     truth, prediction     numbers in the target's unit, or names of classes
@@ -57,7 +57,7 @@ def prediction_frame(task: Task, windows: Windows, outcome: Outcome, *, model: s
         "model": model,
         "part": part,
         "target": np.tile(np.array(names, dtype=object), count * len(horizons)),
-        "time": pd.DatetimeIndex(np.repeat(_times(windows, rows.reshape(-1)), width), tz="UTC"),
+        "time": _in_zone(np.repeat(_times(windows, rows.reshape(-1)), width), windows.table.time_zone),
         "batch": np.repeat(_batches(windows), each),
         "origin": np.repeat(np.asarray(windows.origins, dtype=np.int64), each),
         "horizon": np.tile(np.repeat(np.array(horizons, dtype=np.int64), width), count),
@@ -90,6 +90,15 @@ def _class_names(codes: Floats, classes: tuple[str, ...]) -> NDArray[np.object_]
     known = np.isfinite(codes)
     named[known] = np.array(classes, dtype=object)[codes[known].astype(np.int64)]
     return named
+
+
+def _in_zone(times: NDArray[np.datetime64], name: str | None) -> pd.DatetimeIndex:
+    import pandas as pd
+
+    from backmix.data.notation.clock import zone
+
+    index = pd.DatetimeIndex(times, tz="UTC")
+    return index if name is None else index.tz_convert(zone(name))
 
 
 def _times(windows: Windows, rows: NDArray[np.int64]) -> NDArray[np.datetime64]:

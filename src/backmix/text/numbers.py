@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,8 +122,12 @@ def log_ticks(low: float, high: float) -> list[Tick]:
     return ticks or [(low, number(10**low)), (high, number(10**high))]
 
 
-def time_ticks(low: float, high: float, most: int = 6) -> list[Tick]:
-    """Calendar marks between two moments in seconds since 1970, UTC."""
+def time_ticks(low: float, high: float, most: int = 6, zone: tzinfo | None = None) -> list[Tick]:
+    """Calendar marks between two moments in seconds since 1970 UTC, round on the clock of ``zone`` (None: UTC)."""
+    if zone is not None:
+        marks = time_ticks(low + _ahead(low, zone), high + _ahead(high, zone), most)
+        in_utc = [(wall - _ahead(wall - _ahead(low, zone), zone), label) for wall, label in marks]
+        return [(place, label) for place, label in in_utc if low <= place <= high]
     wanted = (high - low) / max(most, 1)
     step = next((s for s in _CLOCK if s >= wanted), None)
     if step is not None:
@@ -136,6 +141,12 @@ def time_ticks(low: float, high: float, most: int = 6) -> list[Tick]:
         places = [v for v in places if low <= v <= high]
         step = months * 30.4 * DAY
     return [(v, _moment(v, step)) for v in places]
+
+
+def _ahead(seconds: float, zone: tzinfo) -> float:
+    """Seconds by which the clock of a zone is ahead of UTC at a moment."""
+    offset = datetime.fromtimestamp(seconds, UTC).astimezone(zone).utcoffset()
+    return 0.0 if offset is None else offset.total_seconds()
 
 
 def _moment(seconds: float, step: float) -> str:

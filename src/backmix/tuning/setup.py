@@ -169,6 +169,7 @@ def known_rows(table: Table, plan: Plan) -> Mask:
         batch=table.batch,
         batch_names=table.batch_names,
         source=table.source,
+        time_zone=table.time_zone,
     )
     check_clock(bare, plan.repair)
     grid = resample(bare, plan.repair).table

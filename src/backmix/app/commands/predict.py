@@ -46,26 +46,26 @@ def add(app: typer.Typer) -> None:
         from backmix.app.data_options import data_section, without_plan
         from backmix.app.outcome import show_ledger
         from backmix.app.screen import note, show_json
-        from backmix.data.export import write_csv
+        from backmix.data.export import readable, write_csv
         from backmix.parallel import Workers
         from backmix.serving.bundle import Bundle
 
         settings = data_section(data).model_dump(exclude_unset=True)
+        model = Bundle.load(bundle)
+        units = {tag.name: tag.unit for tag in model.preprocessing.task.targets}
         with without_plan():
-            frame, ledger = Bundle.load(bundle).predict_file(
-                file, lab=lab, workers=Workers(workers, on.value), **settings
-            )
+            frame, ledger = model.predict_file(file, lab=lab, workers=Workers(workers, on.value), **settings)
         frame = frame.drop(columns=["part", "truth"])
         show_ledger(ledger)
         if out is not None:
-            write_csv(frame, out)
+            write_csv(readable(frame, units), out)
             note(say("app.predicted", rows=len(frame), where=out))
             if as_json:
                 show_json({"rows": len(frame), "file": str(out), "read": ledger.read})
         elif as_json:
             show_json(frame.to_dict(orient="records"))
         else:
-            write_csv(frame, sys.stdout)
+            write_csv(readable(frame, units), sys.stdout)
 
 
 def _score(

@@ -16,6 +16,7 @@ import numpy as np
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.laboratory.lab_rows import Labels, join
 from backmix.data.ledger import Note
+from backmix.data.notation.clock import iso
 from backmix.data.reading.assembly import axes_of, cells_of, lay_out, moments
 from backmix.data.reading.columns import RawColumn, RawTable, Times
 from backmix.data.reading.meaning import names_of
@@ -169,9 +170,7 @@ def _within(reading: Reading, plan: ReadPlan, lab: LabPlan) -> Reading:
         early = np.flatnonzero(there & (reported < clock))
         if len(early):
             row = int(early[0])
-            shown = str(np.datetime64(round(float(reported[row]) * 1000), "ms").astype("datetime64[s]"))
-            raise InputError(
-                "lab.report_before", where=table.source, tag=name, report=shown + "Z", sample=place(table, row)
-            )
+            shown = iso(np.datetime64(round(float(reported[row])), "s"), table.time_zone)
+            raise InputError("lab.report_before", where=table.source, tag=name, report=shown, sample=place(table, row))
         notes.append(Note("marked", "lab.reason_not_reported", int((there & np.isnan(reported)).sum()), tag=name))
     return Reading(table, reading.ledger.add(*notes))

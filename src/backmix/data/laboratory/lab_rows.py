@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.ledger import Note
+from backmix.data.notation.clock import on_wall
 from backmix.data.quality import Quality
 from backmix.data.reading.columns import RawTable, Times
 from backmix.data.reading.reading import Reading
@@ -71,7 +72,8 @@ def join(reading: Reading, labels: Labels, lab: LabPlan) -> Reading:
     notes = [Note("dropped", "lab.reason_no_value", int((~usable).sum()))]
     for code, reason in _REASONS.items():
         lost = np.flatnonzero(usable & (row == code))
-        notes.append(Note("dropped", reason, len(lost), example=_shown(labels.sample[lost[0]]) if len(lost) else ""))
+        example = _shown(labels.sample[lost[0]], table.time_zone) if len(lost) else ""
+        notes.append(Note("dropped", reason, len(lost), example=example))
     at = np.flatnonzero(usable & (row >= 0))
     if not len(at):
         raise _nowhere(table, labels, usable)
@@ -109,8 +111,8 @@ def _report_seconds(labels: Labels, there: NDArray[np.bool_], lab: LabPlan, tabl
             "lab.report_before",
             where=labels.raw.at(row, str(lab.report_of(name))),
             tag=name,
-            report=_shown(labels.report[row, k]),
-            sample=_shown(labels.sample[row]),
+            report=_shown(labels.report[row, k], table.time_zone),
+            sample=_shown(labels.sample[row], table.time_zone),
         )
     return np.where(there, report, np.nan)
 
@@ -210,7 +212,7 @@ class _LabSheet:
             value=f"{values[other]:g}",
             other=f"{values[same[0]]:g}",
             other_row=raw.number(int(same[0])),
-            row=_shown(self._table.time[self._row[other]]),
+            row=_shown(self._table.time[self._row[other]], self._table.time_zone),
         )
 
 
@@ -224,12 +226,12 @@ def _nowhere(table: Table, labels: Labels, usable: NDArray[np.bool_]) -> InputEr
         "lab.none_inside",
         where=labels.raw.where,
         table=table.source,
-        first=_shown(sampled.min()),
-        last=_shown(sampled.max()),
-        start=_shown(table.time.min()),
-        end=_shown(table.time.max()),
+        first=_shown(sampled.min(), table.time_zone),
+        last=_shown(sampled.max(), table.time_zone),
+        start=_shown(table.time.min(), table.time_zone),
+        end=_shown(table.time.max(), table.time_zone),
     )
 
 
-def _shown(time: np.datetime64) -> str:
-    return str(time.astype("datetime64[s]")).replace("T", " ")
+def _shown(time: np.datetime64, zone: str | None) -> str:
+    return str(on_wall(time, zone).astype("datetime64[s]")).replace("T", " ")

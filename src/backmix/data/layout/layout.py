@@ -26,10 +26,27 @@ HeaderRow = Literal["name", "group", "unit", "description", "skip"]
 Shape = Literal["wide", "long", "pairs"]
 """wide: a column a tag; long: a row a value, with the tag's name in a column; pairs: a clock beside each tag."""
 TimeForm = Literal[
-    "date", "excel_1900", "excel_1904", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "hour_ending", "parts"
+    "date",
+    "year_first",
+    "republic",
+    "excel_1900",
+    "excel_1904",
+    "epoch_s",
+    "epoch_ms",
+    "epoch_us",
+    "epoch_ns",
+    "hour_ending",
+    "hour_beginning",
+    "parts",
+    "elapsed_s",
+    "elapsed_min",
+    "elapsed_h",
+    "elapsed_d",
 ]
-"""How the clock is written. date: as text or as a date; excel_…: days of a spreadsheet; epoch_…: since 1970-01-01 UTC;
-hour_ending: a date and the hour (1 … 24) that ends; parts: year, month, day … in columns of their own."""
+"""How the clock is written. date: as text or as a date; year_first: a date whose year of two digits stands first;
+republic: the same with a year of the Republic of China; excel_…: days of a spreadsheet; epoch_…: since 1970-01-01 UTC;
+hour_ending, hour_beginning: a date and the number of the hour that ends (1 … 24) or begins (0 … 23);
+parts: year, month, day … in columns of their own; elapsed_…: since the start, which is put on 1970-01-01."""
 Align = Literal["last", "mean", "min", "max", "sum", "time_mean", "interpolate"]
 """What a row of the grid holds of a tag with a clock of its own, see `shapes.grid`. Only "interpolate" looks ahead."""
 

@@ -66,6 +66,44 @@ def zone(name: str) -> tzinfo:
         raise ValueError(near[0] if near else "UTC") from None
 
 
+def on_wall(times: Any, name: str | None) -> Any:
+    """UTC times as the clock of zone ``name`` shows them; one time or many. None leaves them as they are.
+
+    >>> str(on_wall(np.datetime64("2024-05-02T00:00", "ns"), "Asia/Taipei"))[:16]
+    '2024-05-02T08:00'
+    """
+    if name is None:
+        return times
+    import pandas as pd
+
+    many = np.atleast_1d(np.asarray(times)).astype("datetime64[ns]")
+    there = pd.DatetimeIndex(many, tz="UTC").tz_convert(zone(name)).tz_localize(None).as_unit("ns").to_numpy()
+    return there if np.ndim(times) else there[0]
+
+
+def shown(time: Any, name: str | None) -> str:
+    """A UTC time in words, on the clock of zone ``name``: 2024-05-02 08:00:00, with milliseconds where it has some.
+
+    >>> shown(np.datetime64("2024-05-02T00:00", "ns"), "+08:00")
+    '2024-05-02 08:00:00'
+    """
+    return str(on_wall(time, name).astype("datetime64[ms]")).replace("T", " ").removesuffix(".000")
+
+
+def iso(time: Any, name: str | None) -> str:
+    """A UTC time with the offset of zone ``name``, or with Z: 2024-05-02T08:00:00+08:00.
+
+    >>> iso(np.datetime64("2024-05-02T00:00", "ns"), "Asia/Taipei"), iso(np.datetime64("2024-05-02T00:00", "ns"), None)
+    ('2024-05-02T08:00:00+08:00', '2024-05-02T00:00:00Z')
+    """
+    wall = on_wall(time, name)
+    text = shown(wall, None).replace(" ", "T")
+    if name is None:
+        return text + "Z"
+    minutes = int((wall - np.datetime64(time, "ns")) / np.timedelta64(1, "m"))
+    return f"{text}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
 def to_utc(wall: Times, name: str, *, groups: NDArray[np.int32] | None, at: Place) -> Times:
     """Local times of zone ``name`` as UTC, (N,); ``groups`` numbers the sequences (batches) of rows.
 
@@ -98,6 +136,12 @@ def _second_time(
     at: Place,
 ) -> NDArray[np.bool_]:
     """Which of the rows whose time happened twice belong to the second time."""
+    starts = _runs(wall, groups, twice)
+    if len(starts) < len(wall):  # a clock that is cut to the hour shows every time several times
+        grouped = None if groups is None else groups[starts]
+        where: Place = lambda run: at(int(starts[run]))  # noqa: E731
+        later = _second_time(wall[starts], early[starts], late[starts], twice[starts], grouped, name, where)
+        return np.repeat(later, np.diff(np.append(starts, len(wall))))
     second = np.zeros(len(wall), bool)
     step = np.diff(wall.view("int64"))
     typical = np.median(step[step > 0]) if (step > 0).any() else _HOUR
@@ -116,6 +160,25 @@ def _second_time(
                 first_ends = b if first < last else a
             second[first_ends:b] = True
     return second
+
+
+def _runs(wall: Times, groups: NDArray[np.int32] | None, twice: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
+    """Where another time begins, in a clock that usually shows each time several times; else every row.
+
+    A run of ``twice`` the rows in an hour that happened twice begins twice.
+    """
+    change = np.diff(wall.view("int64")) != 0
+    if groups is not None:
+        change |= np.diff(groups) != 0
+    starts = np.concatenate([[0], np.flatnonzero(change) + 1]).astype(np.intp)
+    lengths = np.diff(np.append(starts, len(wall)))
+    usual = float(np.median(lengths))
+    if usual < 2:
+        return np.arange(len(wall))
+    if twice is not None:
+        double = twice[starts] & (lengths >= 1.5 * usual)
+        starts = np.sort(np.concatenate([starts, starts[double] + lengths[double] // 2]))
+    return starts
 
 
 def _misfit(times: Times, a: int, b: int, typical: float, groups: NDArray[np.int32] | None) -> float | None:
@@ -144,14 +207,25 @@ def check_unzoned(wall: Times, *, groups: NDArray[np.int32] | None, at: Place) -
     Back by an hour less one step is a fold in any zone; ahead by an hour and one step is a hole
     when some zone of the world really skipped that hour.
     """
+    if not len(wall):
+        return None
+    starts = _runs(wall, groups)
+    if len(starts) < len(wall):
+        lengths = np.diff(np.append(starts, len(wall)))
+        for run in np.flatnonzero(lengths >= 1.5 * np.median(lengths))[:_LOOKS]:
+            if np.median(np.diff(wall[starts].view("int64"))) == _HOUR and _jumps(wall[starts[run]], "fold"):
+                row = int(starts[run])
+                raise InputError("read.clock_fold", where=at(row), time=_shown(wall[row]))
+        where: Place = lambda run: at(int(starts[run]))  # noqa: E731
+        return check_unzoned(wall[starts], groups=None if groups is None else groups[starts], at=where)
     step = np.diff(wall.view("int64"))
     inside = np.ones(len(step), bool) if groups is None else np.diff(groups) == 0
     forward = step[inside & (step > 0)]
     if not len(forward):
-        return
+        return None
     typical = int(np.median(forward))
     if typical > _HOUR:
-        return
+        return None
     back = inside & (step < 0)
     if back.any() and (step[back] == typical - _HOUR).all():
         row = int(np.argmax(back)) + 1
@@ -163,6 +237,7 @@ def check_unzoned(wall: Times, *, groups: NDArray[np.int32] | None, at: Place) -
     for row in np.flatnonzero(inside & (step == typical + _HOUR))[:_LOOKS] + 1:
         if _jumps(wall[row - 1] + np.timedelta64(typical, "ns"), "hole"):
             raise InputError("read.clock_gap", where=at(int(row)), time=_shown(wall[row]))
+    return None
 
 
 def _jumps(wall: Any, kind: str) -> bool:

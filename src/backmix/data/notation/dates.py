@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.data.layout.evidence import Interpretation, LayoutQuestion, OpenQuestion
+from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestion, OpenQuestion
 from backmix.data.ledger import Note
 from backmix.data.notation.cells import normal
+from backmix.data.notation.stamps import tidy
+from backmix.data.notation.words_of_time import AMBIGUOUS, month_number, offset
 from backmix.data.reading.columns import NAT, Times
 from backmix.errors import InputError
 
@@ -27,24 +29,29 @@ Place = Callable[[int], str]
 Ints = NDArray[np.int64]
 
 _HALF = "AM|PM|am|pm|Am|Pm|上午|下午|凌晨|早上|晚上|中午"
+_ZONE = r"Z|z|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Za-z]{2,5}"
 _CLOCK = (
-    rf"(?:[T ]+(?P<p>{_HALF})? ?(?P<H>\d{{1,2}}):(?P<M>\d{{1,2}})"
-    rf"(?::(?P<S>\d{{1,2}})(?:[.,](?P<f>\d{{1,9}})\d*)?)?"
-    rf" ?(?P<q>{_HALF})? ?(?P<z>Z|z|UTC|GMT|[+-]\d{{2}}(?::?\d{{2}})?)?)?$"
+    rf"(?:(?:[T ,]+|:)(?P<p>{_HALF})? ?(?P<H>\d{{1,2}})"
+    rf"(?::(?P<M>\d{{1,2}})(?::(?P<S>\d{{1,2}})(?:[.,:](?P<f>\d{{1,9}})\d*)?)?)?"
+    rf" ?(?P<q>{_HALF})? ?(?P<z>{_ZONE})?)?$"
 )
 FORMS = {
     "republic": r"^(?:民國|民国) ?(?P<y>\d{1,3})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
     "year_first": r"^(?P<y>\d{3,4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
     "year_last": r"^(?P<a>\d{1,2})[-/.](?P<b>\d{1,2})[-/.](?P<y>\d{4}|\d{2})" + _CLOCK,
-    "month_name": r"^(?P<d>\d{1,2})[-/. ]?(?P<n>[A-Za-z]{3,9})[-/., ]{0,2}(?P<y>\d{4}|\d{2})" + _CLOCK,
-    "name_first": r"^(?P<n>[A-Za-z]{3,9})[. ]{1,2}(?P<d>\d{1,2}),? (?P<y>\d{4})" + _CLOCK,
+    "month_name": r"^(?P<d>\d{1,2})[-/. ]{0,2}(?P<n>\p{L}{3,10})[-/., ]{0,2}(?P<y>\d{4}|\d{2})" + _CLOCK,
+    "name_first": r"^(?P<n>\p{L}{3,10})[-. ]{1,2}(?P<d>\d{1,2})(?:st|nd|rd|th)?[-, ]{1,2}(?P<y>\d{4})" + _CLOCK,
+    "year_and_name": r"^(?P<y>\d{4})[-/. ]?(?P<n>\p{L}{3,10})[-/. ]{1,2}(?P<d>\d{1,2})" + _CLOCK,
 }
+_STAMP = r"T(?P<H>\d{2})(?::?(?P<M>\d{2})(?::?(?P<S>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?)?"
 COMPACT = (
     r"^(?P<y>\d{4}|1\d{2})(?P<m>\d{2})(?P<d>\d{2})"
-    r"(?:[T_ -]?(?P<H>\d{2}):?(?P<M>\d{2}):?(?P<S>\d{2})?)?$"
+    rf"(?:{_STAMP.replace('T', '[T_ -]?', 1)} ?(?P<z>{_ZONE})?)?$"
 )
 """20240502, 202405021030, 20240502 103000; with seven digits 1130502. Only where a time is expected."""
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_COMPACT_STAMP = rf"^\d{{8}}{_STAMP} ?(?:{_ZONE})?$"
+"""20240502T1030 is a time wherever it stands."""
+_HOURS = rf"^(?:{_HALF})? ?\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,:]\d{{1,9}})?)? ?(?:{_HALF}|[ap]\.m\.)? ?(?:{_ZONE})?$"
 _SAMPLE = 64
 _ISO = r"^\d{4}[-/]\d{2}[-/]\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?$"
 
@@ -56,6 +63,7 @@ class Dates:
     times: Times
     aware: bool
     notes: tuple[Note, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 def looks_like_dates(texts: pa.ChunkedArray) -> bool:
@@ -65,23 +73,72 @@ def looks_like_dates(texts: pa.ChunkedArray) -> bool:
     >>> looks_like_dates(texts(["113/05/02 08:00", ""])), looks_like_dates(texts(["V-101"]))
     (True, False)
     """
+    clean = _first_texts(texts)
+    return clean is not None and _all_fit(tidy(clean), (*FORMS.values(), _COMPACT_STAMP))
+
+
+def looks_like_hours(texts: pa.ChunkedArray) -> bool:
+    """Whether the first texts of a column are all times of day, without a date.
+
+    >>> from backmix.data.reading.columns import texts
+    >>> looks_like_hours(texts(["08:00", "下午 1:05:30"])), looks_like_hours(texts(["1:2"]))
+    (True, False)
+    """
+    clean = _first_texts(texts)
+    return clean is not None and _all_fit(clean, (_HOURS,))
+
+
+def without_hours(texts: pa.ChunkedArray) -> bool:
+    """Whether the first dates of a column say nothing of the time of day."""
+    import pyarrow.compute as pc
+
+    clean = _first_texts(texts)
+    if clean is None or pc.any(pc.match_substring_regex(clean, _COMPACT_STAMP)).as_py():
+        return False
+    clean = tidy(clean)
+    for form in FORMS.values():
+        hours = pc.struct_field(pc.extract_regex(clean, form), "H")
+        if pc.any(pc.fill_null(pc.not_equal(hours, ""), False)).as_py():
+            return False
+    return True
+
+
+def _first_texts(texts: pa.ChunkedArray) -> pa.Array | None:
+    """The first texts that are not empty."""
     import pyarrow.compute as pc
 
     for chunk in texts.chunks:
         clean = _clean(chunk.filter(pc.fill_null(pc.not_equal(chunk, ""), False))[:_SAMPLE])
         clean = clean.filter(pc.not_equal(clean, ""))
         if len(clean):
-            fits = np.zeros(len(clean), bool)
-            for form in FORMS.values():
-                fits |= pc.match_substring_regex(clean, form).to_numpy(zero_copy_only=False)
-            return bool(fits.all())
-    return False
+            return clean
+    return None
 
 
-def read_dates(texts: pa.ChunkedArray, *, tag: str, day_first: bool | None, at: Place) -> Dates:
+def _all_fit(clean: pa.Array, forms: tuple[str, ...]) -> bool:
+    import pyarrow.compute as pc
+
+    fits = np.zeros(len(clean), bool)
+    for form in forms:
+        fits |= pc.match_substring_regex(clean, form).to_numpy(zero_copy_only=False)
+    return bool(fits.all())
+
+
+def read_dates(
+    texts: pa.ChunkedArray,
+    *,
+    tag: str,
+    day_first: bool | None,
+    at: Place,
+    form: str | None = None,
+    zone: str | None = None,
+) -> Dates:
     """Read every text of a column as a date; empty cells become NaT.
 
-    Raises InputError: read.bad_date, read.day_first_unclear, read.year_unclear, read.mixed_clocks.
+    form: "date", "year_first" or "republic" (for years of two digits); None looks
+    zone: where the clock stands; it says what an abbreviation such as CST means
+    Raises InputError: read.bad_date, read.mixed_clocks, clock.zone_unknown; OpenQuestion: read.day_first_unclear,
+    read.year_unclear, clock.zone_ambiguous.
 
     >>> from backmix.data.reading.columns import texts
     >>> str(read_dates(texts(["民國113/05/02 下午 1:05"]), tag="t", day_first=None, at=str).times[0])
@@ -95,7 +152,7 @@ def read_dates(texts: pa.ChunkedArray, *, tag: str, day_first: bool | None, at: 
     if isinstance(whole, pa.ChunkedArray):  # newer releases keep it chunked when it has no chunks
         whole = pa.concat_arrays(whole.chunks)
     clean = _clean(whole)
-    return _iso(clean) or _Reader(whole, clean, tag, at).read(day_first)
+    return _iso(clean) or _Reader(whole, tidy(clean), tag, at, form=form, zone=zone).read(day_first)
 
 
 def _clean(chunk: pa.Array) -> pa.Array:
@@ -138,22 +195,24 @@ def _iso(clean: pa.Array) -> Dates | None:
 class _Reader:
     """The slow way through one column: every form, every fault with its row."""
 
-    def __init__(self, texts: pa.Array, clean: pa.Array, tag: str, at: Place) -> None:
+    def __init__(
+        self, texts: pa.Array, clean: pa.Array, tag: str, at: Place, *, form: str | None, zone: str | None
+    ) -> None:
         import pyarrow.compute as pc
 
         self.texts, self.clean, self.tag, self.at = texts, clean, tag, at
+        self.form, self.zone = form, zone
         self.there = pc.is_valid(clean).to_numpy(zero_copy_only=False)
         self.there &= ~pc.fill_null(pc.equal(clean, ""), True).to_numpy(zero_copy_only=False)
         self.date = np.full(len(texts), np.datetime64("NaT", "D"))
         self.clock = np.zeros(len(texts), "timedelta64[ns]")
         self.zoned = np.zeros(len(texts), bool)
         self.notes: list[Note] = []
+        self.evidence: list[Evidence] = []
 
     def read(self, day_first: bool | None) -> Dates:
         left = self.there.copy()
         for name in (*FORMS, "compact"):
-            if name == "year_last" and day_first is None:
-                self._ask_for_short_years(left)
             fits, parts = self._parts(FORMS.get(name, COMPACT), left)
             if fits.any():
                 self.date[fits] = self._days(fits, *self._order(name, parts, fits, day_first))
@@ -164,16 +223,35 @@ class _Reader:
         times = self.date.astype("datetime64[ns]") + self.clock
         if self.zoned.any() and (self.there & ~self.zoned).any():
             self._refuse("read.mixed_clocks", self.there & ~self.zoned)
-        return Dates(times, aware=bool(self.zoned.any()), notes=tuple(self.notes))
+        return Dates(times, bool(self.zoned.any()), tuple(self.notes), tuple(self.evidence))
 
-    def _ask_for_short_years(self, left: NDArray[np.bool_]) -> None:
-        """Cells such as 02/05/24 may begin with anything."""
+    def _year_first(self, parts: dict[str, Any], fits: NDArray[np.bool_], day_first: bool | None) -> str | None:
+        """Whether a year of two digits stands first in cells such as 24/05/02: as told, else as only it fits."""
         import pyarrow.compute as pc
 
-        short = pc.match_substring_regex(self.clean, r"^\d{2}[-/.]\d{1,2}[-/.]\d{1,2}(?:\D|$)")
-        asking = left & pc.fill_null(short, False).to_numpy(zero_copy_only=False)
-        if asking.any():
-            self._refuse("read.year_unclear", asking)
+        if self.form is not None:
+            return self.form if self.form in ("year_first", "republic") else None
+        if day_first is not None:
+            return None
+        first, second, third = (_ints(parts[name]) for name in "aby")
+        two = (pc.utf8_length(parts[name]).to_numpy(zero_copy_only=False) == 2 for name in "ay")
+        year_first = all(width.all() for width in two) and _months(second) and _days_of_month(third)
+        day, month = (_days_of_month(first) and _months(second), _months(first) and _days_of_month(second))
+        if not year_first or (day and month and (first != second).any()):
+            return None
+        row = int(np.flatnonzero(fits)[0])
+        short = int(third[0])
+        read_as = {"date": (_century(short), int(second[0]), int(first[0]))} if day else {}
+        if month and not day:
+            read_as = {"date": (_century(short), int(first[0]), int(second[0]))}
+        read_as["year_first"] = (_century(int(first[0])), int(second[0]), short)
+        if first[0] >= 32:
+            read_as["republic"] = (int(first[0]) + 1911, int(second[0]), short)
+        readings = tuple(
+            Interpretation(form, f"{year:04d}-{month:02d}-{day:02d}") for form, (year, month, day) in read_as.items()
+        )
+        question = LayoutQuestion("time_form", readings, row=(self._text(row),), where=self.at(row))
+        raise OpenQuestion("read.year_unclear", question=question, where=self.at(row), text=self._text(row)[:60])
 
     def _parts(self, form: str, left: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], dict[str, Any]]:
         """Where a form fits, and the texts of its named groups there."""
@@ -199,20 +277,20 @@ class _Reader:
             self._note("read.reason_roc_calendar", roc, fits)
             return np.where(roc, year + 1911, year), _ints(parts["m"]), _ints(parts["d"])
         short = digits == 2
-        self._note("read.reason_short_year", short, fits)
-        year = np.where(short, year + np.where(year < 70, 2000, 1900), year)
         if name == "year_last":
             first, second = _ints(parts["a"]), _ints(parts["b"])
+            if (form := self._year_first(parts, fits, day_first)) is not None:
+                self._note("read.reason_short_year", short, fits)
+                return first + 1911 if form == "republic" else _century(first), second, year
+        self._note("read.reason_short_year", short, fits)
+        year = np.where(short, _century(year), year)
+        if name == "year_last":
             if self._day_first(first, second, year, fits, day_first):
                 first, second = second, first
             return year, first, second
-        month = np.array(
-            [
-                _MONTHS.index(text[:3].lower()) + 1 if text[:3].lower() in _MONTHS else 0
-                for text in parts["n"].to_pylist()
-            ],
-            np.int64,
-        )
+        names = parts["n"].to_pylist()
+        known = {text: month_number(text) for text in set(names)}
+        month = np.array([known[text] for text in names], np.int64)
         return year, month, _ints(parts["d"])
 
     def _day_first(self, first: Ints, second: Ints, year: Ints, fits: NDArray[np.bool_], told: bool | None) -> bool:
@@ -234,6 +312,11 @@ class _Reader:
             self._ask_day_first(int(rows[unclear]), int(first[unclear]), int(second[unclear]), int(year[unclear]))
         key = "read.reason_day_first" if day_first.any() else "read.reason_month_first"
         self._note(key, np.ones(len(rows), bool), fits)
+        if (first != second).any():
+            proof = int(rows[np.argmax(day_first | month_first)])
+            said = {"where": self.at(proof), "text": self._text(proof)}
+            reason = "clock.day_first" if day_first.any() else "clock.month_first"
+            self.evidence.append(Evidence("day_first", bool(day_first.any()), reason, said))
         return bool(day_first.any())
 
     def _ask_day_first(self, row: int, first: int, second: int, year: int) -> None:
@@ -270,15 +353,30 @@ class _Reader:
         if wrong.any():
             self._refuse("read.bad_date", _only(len(fits), rows[np.argmax(wrong)]))
         nanoseconds = (hour * 3600 + minute * 60 + second) * 1_000_000_000
-        if "f" in parts:
-            import pyarrow.compute as pc
+        import pyarrow.compute as pc
 
-            nanoseconds += _ints(pc.utf8_rpad(parts["f"], width=9, padding="0"))
-            zone = parts["z"].to_pylist() if pc.any(pc.not_equal(parts["z"], "")).as_py() else None
-            if zone:
-                self.zoned[rows] = [bool(text) for text in zone]
-                nanoseconds -= np.array([_offset(text) for text in zone], np.int64) * 60_000_000_000
+        nanoseconds += _ints(pc.utf8_rpad(parts["f"], width=9, padding="0"))
+        zone = parts["z"].to_pylist() if pc.any(pc.not_equal(parts["z"], "")).as_py() else None
+        if zone:
+            self.zoned[rows] = [bool(text) for text in zone]
+            offsets = {text: self._offset(text, int(rows[zone.index(text)])) for text in set(zone)}
+            for text in offsets:
+                if text.isalpha() and text.upper() not in ("Z", "UTC", "GMT"):
+                    self._note("clock.reason_abbreviation", np.array([other == text for other in zone]), fits)
+            nanoseconds -= np.array([offsets[text] for text in zone], np.int64) * 60_000_000_000
         return nanoseconds.astype("timedelta64[ns]")
+
+    def _offset(self, text: str, row: int) -> int:
+        """Minutes east of UTC of what stands behind a time; an abbreviation without a single meaning is asked for."""
+        if (told := offset(text, self.zone)) is not None:
+            return told
+        said = {"where": self.at(row), "text": self._text(row)[:60], "zone": text}
+        if text.upper() not in AMBIGUOUS:
+            raise InputError("clock.zone_unknown", **said)
+        meant = AMBIGUOUS[text.upper()]
+        readings = tuple(Interpretation(name, f"UTC{minutes / 60:+g} h") for name, minutes in meant.items())
+        question = LayoutQuestion("time_zone", readings, row=(self._text(row),), where=self.at(row))
+        raise OpenQuestion("clock.zone_ambiguous", question=question, names=", ".join(meant), **said)
 
     def _note(self, reason: str, which: NDArray[np.bool_], fits: NDArray[np.bool_]) -> None:
         if which.any():
@@ -322,10 +420,14 @@ def _half_days(hour: Ints, parts: dict[str, Any]) -> tuple[Ints, NDArray[np.bool
     return hour, wrong
 
 
-def _offset(text: str) -> int:
-    """Minutes east of UTC."""
-    if not text or text[0] not in "+-":
-        return 0
-    digits = text[1:].replace(":", "")
-    minutes = int(digits[:2]) * 60 + int(digits[2:] or 0)
-    return minutes if text[0] == "+" else -minutes
+def _months(numbers: Ints) -> bool:
+    return bool(((numbers >= 1) & (numbers <= 12)).all())
+
+
+def _days_of_month(numbers: Ints) -> bool:
+    return bool(((numbers >= 1) & (numbers <= 31)).all())
+
+
+def _century(year: Any) -> Any:
+    """The year that two digits mean: 1970 to 2069."""
+    return year + 2000 - 100 * (year >= 70)

@@ -7,7 +7,6 @@ and what becomes of rows that occur twice.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,10 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.layout.clock import looks_like_clock
+from backmix.data.layout.same_time import cause
 from backmix.data.ledger import Ledger, Note
-from backmix.data.notation.cells import PLAIN, Decimal, Survey, decimal_mark
+from backmix.data.notation.cells import Decimal, Survey, decimal_mark
 from backmix.data.notation.clock import check_unzoned, to_utc
-from backmix.data.notation.dates import Dates, looks_like_dates, read_dates
+from backmix.data.notation.column_times import column_times
+from backmix.data.notation.dates import Dates, looks_like_dates
 from backmix.data.quality import Quality
 from backmix.data.reading.columns import RawColumn, RawTable, Times
 from backmix.data.reading.meaning import Meaning, meaning, names_of, tag_of, understood, values
@@ -29,7 +31,7 @@ from backmix.data.tag import Tag
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] 
             _check_names(raw, plan, needed)
             clock, batch = axes_of(raw, plan)
             rest = [column for column in raw.columns if column.name not in (clock, batch)]
-            surveys = {column.name: Survey() for column in _without_dates(rest, told, found)}
+            surveys = {column.name: Survey() for column in _without_dates(rest, told, raw.rows, found)}
         for column in raw.columns:
             if column.name in surveys:
                 surveys[column.name].add(column, raw.rows, start)
@@ -132,7 +134,7 @@ def moments(raw: RawTable, name: str, plan: ReadPlan) -> ColumnTimes:
     Raises InputError for cells that are no times, as for the clock.
     """
     column = next(column for column in raw.columns if column.name == name)
-    dates = _dates(column, raw, plan.day_first)
+    dates = column_times(column, raw, day_first=plan.day_first, zone=plan.time_zone)
     if dates.aware:
         return ColumnTimes(dates.times, dates.notes)
     reason = "read.reason_no_zone" if plan.time_zone is None else "read.reason_zone"
@@ -169,16 +171,17 @@ def _only_clock(raw: RawTable, plan: ReadPlan) -> str | None:
     return found[0].name if found else None
 
 
-def _without_dates(columns: list[RawColumn], told: Mapping[str, TagPlan], notes: list[Note]) -> list[RawColumn]:
+def _without_dates(
+    columns: list[RawColumn], told: Mapping[str, TagPlan], rows: int, notes: list[Note]
+) -> list[RawColumn]:
     """Leave out further columns of dates: a date is neither a number nor a class."""
     kept = []
     for column in columns:
         if column.times is None:
-            dates = column.numbers is None and column.texts is not None and looks_like_dates(column.texts)
-            if not dates or (column.name in told and told[column.name].type is not None):
+            dates = looks_like_clock(column)
+            if not dates or (column.name in told and (told[column.name].type is not None or column.texts is None)):
                 kept.append(column)
                 continue
-        rows = len(column.times) if column.times is not None else len(column.texts or ())
         notes.append(Note("converted", "read.reason_dates_left_out", rows, tag=column.name))
     return kept
 
@@ -198,7 +201,11 @@ def with_axes(
     batch = columns[layout.batch] if layout.batch is not None else None
     found = [*layout.notes, *notes]
     kept = np.arange(raw.rows)
-    dates = _dates(clock, raw, plan.day_first) if clock is not None else None
+    dates = (
+        column_times(clock, raw, day_first=plan.day_first, form=plan.time_form, zone=plan.time_zone)
+        if clock is not None
+        else None
+    )
     codes, names = _batches(batch, raw) if batch is not None else (None, ())
     if dates is not None or codes is not None:
         gone = np.isnan(cells).all(axis=1)
@@ -228,12 +235,26 @@ def with_axes(
             reason = "read.reason_no_zone" if plan.time_zone is None else "read.reason_zone"
             found.append(Note("converted", reason, len(kept), tag=clock.name, example=plan.time_zone or ""))
     doubt = _doubt(cells, [columns[tag.name].quality for tag in tags], kept, found)
-    table = Table(cells, tags, time=time, batch=codes, batch_names=names, quality=doubt, source=raw.where)
-    table, settled = settle_rows(
-        table, plan.duplicates, lambda row: raw.number(int(kept[row])), clock.name if clock is not None else ""
+    table = Table(
+        cells,
+        tags,
+        time=time,
+        batch=codes,
+        batch_names=names,
+        quality=doubt,
+        source=raw.where,
+        time_zone=plan.time_zone if time is not None else None,
     )
+    table, settled = settle_rows(
+        table,
+        plan.duplicates,
+        lambda row: raw.number(int(kept[row])),
+        clock.name if clock is not None else "",
+        lambda clash: cause(clash, raw, kept, plan),
+    )
+    evidence = (*raw.evidence, *(dates.evidence if dates is not None else ()))
     above = sum(note.count for note in raw.notes if note.action == "dropped")  # rows that the source left out itself
-    return Reading(table, Ledger(read=raw.rows + above).add(*found, *settled), raw.evidence)
+    return Reading(table, Ledger(read=raw.rows + above).add(*found, *settled), evidence)
 
 
 def _doubt(
@@ -252,45 +273,6 @@ def _doubt(
             doubt[:, at] = quality[kept]
     doubt[np.isnan(cells)] = Quality.BAD
     return doubt
-
-
-def clock_dates(clock: RawColumn, raw: RawTable, plan: ReadPlan) -> Dates:
-    """The times of a clock column as they stand in the source, before any zone counts."""
-    return _dates(clock, raw, plan.day_first)
-
-
-def _dates(clock: RawColumn, raw: RawTable, day_first: bool | None) -> Dates:
-    """The times of the clock column, from cells that are times, texts, or digits such as 20240502."""
-    place: Callable[[int], str] = lambda row: raw.at(row, clock.name)  # noqa: E731
-    if clock.numbers is not None:
-        numbers = clock.numbers[~np.isnan(clock.numbers)]
-        whole = np.isfinite(numbers).all() and bool((numbers == np.floor(numbers)).all())
-        digits = np.char.str_len(numbers.astype("int64").astype(str)) if whole else np.zeros(1, int)
-        if clock.times is not None or not np.isin(digits, (7, 8, 12, 14)).all():
-            raise InputError(
-                "read.time_is_number", where=place(int(np.argmax(~np.isnan(clock.numbers)))), column=clock.name
-            )
-        return read_dates(_chunked(names_of(clock, raw.rows)), tag=clock.name, day_first=day_first, at=place)
-    if clock.texts is None:
-        times = clock.times if clock.times is not None else np.full(raw.rows, np.datetime64("NaT", "ns"))
-        return Dates(times, clock.aware)
-    try:
-        written = read_dates(clock.texts, tag=clock.name, day_first=day_first, at=place)
-    except InputError as fault:
-        if fault.key == "read.bad_date" and re.match(PLAIN, fault.values["text"]):
-            raise InputError("read.time_is_number", where=fault.values["where"], column=clock.name) from None
-        raise
-    if clock.times is None:
-        return written
-    if written.aware != clock.aware and not np.isnat(written.times).all():
-        raise InputError("read.mixed_clocks", where=place(int(np.argmax(~np.isnat(written.times)))), text="")
-    return Dates(np.where(np.isnat(clock.times), written.times, clock.times), clock.aware, written.notes)
-
-
-def _chunked(words: pa.Array) -> pa.ChunkedArray:
-    import pyarrow as pa
-
-    return pa.chunked_array([words])
 
 
 def _utc(

@@ -18,7 +18,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.layout.clock import one_clock
 from backmix.data.ledger import Note
+from backmix.data.notation.clock import zone
 from backmix.data.quality import Quality
 from backmix.data.reading.assembly import axes_of, cells_of, lay_out, with_axes
 from backmix.data.reading.columns import RawColumn, RawTable
@@ -90,6 +92,7 @@ def open_mapped(folder: Path | str) -> Table:
             batch_names=names,
             quality=arrays.get("quality"),
             source=str(description["source"]),
+            time_zone=_zone(description.get("time_zone")),
         )
     except FileNotFoundError as fault:
         name = Path(str(fault.filename)).name
@@ -123,8 +126,11 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     if kind not in ("csv", "parquet") or _changes_shape(plan, base / str(plan.file), kind):
         reading = read(plan, base=base)
         return Reading(open_mapped(save_mapped(reading.table, folder)), reading.ledger)
+    told, path = plan, base / str(plan.file)
+    if len(plan.clock) > 1:
+        plan = plan.model_copy(update={"time": " ".join(plan.clock), "time_form": None})
     axes = _Axes(plan)
-    layout = lay_out(axes.watch(_blocks(plan, base / str(plan.file), kind)), plan)
+    layout = lay_out(axes.watch(_blocks(told, path, kind)), plan)
     raw = axes.table()
     reading = with_axes(raw, plan, layout, cells=np.zeros((axes.rows, 0)), tags=(), notes=())
     shell, ledger = reading.table, reading.ledger
@@ -135,7 +141,7 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     tags: tuple[Tag, ...] = ()
     marked: list[Note] = []
     start = 0
-    for raw in _blocks(plan, base / str(plan.file), kind):
+    for raw in _blocks(told, path, kind):
         cells, tags, notes = cells_of(raw, layout, plan)
         if values is None:
             remove(folder / "values.npy")
@@ -222,7 +228,15 @@ def _blocks(plan: ReadPlan, path: Path, kind: str) -> Iterator[RawTable]:
     from backmix.data.sources.csv import csv_blocks
     from backmix.data.sources.parquet import parquet_blocks
 
-    return csv_blocks(plan, path) if kind == "csv" else parquet_blocks(plan, path)
+    blocks = csv_blocks(plan, path) if kind == "csv" else parquet_blocks(plan, path)
+    # a clock of several columns is put together block by block
+    return (one_clock(raw, plan)[0] for raw in blocks) if len(plan.clock) > 1 else blocks
+
+
+def _zone(name: Any) -> str | None:
+    if name is not None:
+        zone(str(name))  # ValueError for one that does not exist
+    return None if name is None else str(name)
 
 
 def _map(path: Path, name: str) -> NDArray[Any]:
@@ -254,6 +268,7 @@ def _finish(table: Table, folder: Path) -> Path:
         "form": FORM,
         "rows": len(table),
         "source": table.source,
+        **({} if table.time_zone is None else {"time_zone": table.time_zone}),
         "batch_names": list(table.batch_names),
         "arrays": [name for name in _ARRAYS if getattr(table, name) is not None],
         "tags": [asdict(tag) for tag in table.tags],

@@ -71,7 +71,8 @@ class ReadPlan(Layout):
         environment; an address with a password must come from there, as plans are kept in reports
     layout: a TOML file with the keys of `Layout`; a key that stands here too counts here
     batch: the column that names batch, unit or run
-    duplicates: what becomes of rows with the same time and different values
+    duplicates: what becomes of rows with the same time and different values; "spread" is for a clock that was cut
+        to the hour or minute: the rows are put evenly over it
     limit_mb: megabytes (10⁶ bytes) that a source may have, unpacked; more is refused
     lab: laboratory results at their own times, see `LabPlan`
     batches: batches from a list of intervals or from the states of a tag, see `BatchesPlan`
@@ -87,7 +88,7 @@ class ReadPlan(Layout):
     layout: str | None = None
     batch: str | None = None
     tags: tuple[TagPlan, ...] = ()
-    duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
+    duplicates: Literal["refuse", "first", "last", "mean", "spread"] = "refuse"
     limit_mb: float = Field(default=8000, gt=0)
     lab: LabPlan | None = None
     batches: BatchesPlan | None = None

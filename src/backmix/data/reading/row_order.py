@@ -6,29 +6,56 @@ rows, and settles rows that share a time but not their values as the plan says.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
+from backmix.data.notation.clock import on_wall
+from backmix.data.notation.clock import shown as time_shown
 from backmix.data.quality import Quality
 from backmix.data.reading.columns import RowNumber
 from backmix.data.reported import is_report
 from backmix.data.table import Table
 from backmix.errors import InputError
 
-Policy = Literal["refuse", "first", "last", "mean"]
+Policy = Literal["refuse", "first", "last", "mean", "spread"]
 
 
-def settle_rows(table: Table, policy: Policy, number: RowNumber, clock: str) -> tuple[Table, list[Note]]:
+UNITS = (86_400_000_000_000, 3_600_000_000_000, 60_000_000_000, 1_000_000_000)
+"""Nanoseconds of a day, an hour, a minute and a second."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clash:
+    """Two rows of one time with different values, in a table in order.
+
+    again: (N,) whether a row has the time of the row before; order: (N,) the row of the table as it was read
+    row, other: the rows; column: the first in which they differ
+    """
+
+    table: Table
+    again: NDArray[np.bool_]
+    order: NDArray[np.intp]
+    row: int
+    other: int
+    column: int
+    clock: str
+
+
+def settle_rows(
+    table: Table, policy: Policy, number: RowNumber, clock: str, cause: Callable[[Clash], InputError] | None = None
+) -> tuple[Table, list[Note]]:
     """The rows in order, each time once per batch, and what was done to get there.
 
     number: row of ``table`` -> the number by which a person finds it in the source
     clock: the name of the time column
-    Raises InputError (read.same_time) for rows of one time with different values, unless ``policy``
-    says which of them counts.
+    cause: why rows share a time, where the source can say more than that they do
+    Raises InputError (read.same_time, or what ``cause`` finds) for rows of one time with different values, unless
+    ``policy`` says which of them counts.
     """
     notes: list[Note] = []
     order = _order(table)
@@ -43,7 +70,58 @@ def settle_rows(table: Table, policy: Policy, number: RowNumber, clock: str) -> 
     if not same.any():
         return table, notes
     rows = np.arange(len(table)) if order is None else order
-    return _merge(table, np.concatenate([[False], same]), policy, lambda row: number(int(rows[row])), notes)
+    again = np.concatenate([[False], same])
+    if policy == "spread":
+        return spread(table, again, notes)
+    if policy == "refuse" and cause is not None and (clash := _clash(table, again, rows, clock)) is not None:
+        raise cause(clash)
+    return _merge(table, again, policy, lambda row: number(int(rows[row])), notes)
+
+
+def spread(table: Table, again: NDArray[np.bool_], notes: list[Note]) -> tuple[Table, list[Note]]:
+    """Rows of one time, evenly over the time until the next one, inside each batch.
+
+    No stretch is longer than the usual distance of two times, and in the last one of a batch the rows are as far
+    apart as they usually are.
+    """
+    assert table.time is not None
+    first = np.flatnonzero(~again)
+    count = np.diff(np.append(first, len(table)))
+    start = table.time[first].view("int64")
+    ends = np.ones(len(first), bool)  # the last time of a batch
+    ends[:-1] = np.zeros(len(first) - 1, bool) if table.batch is None else np.diff(table.batch[first]) != 0
+    gap = np.append(np.diff(start), 0)
+    usual = int(np.median(gap[~ends])) if not ends.all() else cut_to(table) or 0
+    length = np.where(ends, usual, np.minimum(gap, usual))
+    share = np.where(ends, np.maximum(count, int(np.median(count))), count)
+    group = np.cumsum(~again) - 1
+    place = np.arange(len(table)) - first[group]
+    time = start[group] + place * length[group] // share[group]
+    several = count[group] > 1
+    notes.append(
+        Note("converted", "clock.reason_spread", int(several.sum()), example=_shown(table, int(np.argmax(several))))
+    )
+    return replace(table, time=time.view("datetime64[ns]")), notes
+
+
+def cut_to(table: Table) -> int | None:
+    """The nanoseconds of the largest of day, hour, minute and second of which every time is a whole number."""
+    assert table.time is not None
+    wall = on_wall(np.unique(table.time), table.time_zone).view("int64")
+    return next((unit for unit in UNITS if not (wall % unit).any()), None)
+
+
+def _clash(table: Table, again: NDArray[np.bool_], order: NDArray[np.intp], clock: str) -> Clash | None:
+    """The first two rows of one time that differ."""
+    values = np.asarray(table.values)
+    at = np.flatnonzero(again)
+    first = np.flatnonzero(~again)[(np.cumsum(~again) - 1)[at]]
+    equal = (values[at] == values[first]) | (np.isnan(values[at]) & np.isnan(values[first]))
+    unlike = np.flatnonzero(~equal.all(axis=1))
+    if not len(unlike):
+        return None
+    k = unlike[0]
+    return Clash(table, again, order, int(at[k]), int(first[k]), int(np.argmin(equal[k])), clock)
 
 
 def _order(table: Table) -> NDArray[np.intp] | None:
@@ -148,4 +226,4 @@ def _mean(
 
 def _shown(table: Table, row: int) -> str:
     assert table.time is not None
-    return str(table.time[row].astype("datetime64[ms]")).replace("T", " ").removesuffix(".000")
+    return time_shown(table.time[row], table.time_zone)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from backmix.data.layout.clock import one_clock
 from backmix.data.layout.layout import LongForm
-from backmix.data.reading.columns import RawColumn, RawTable
-from backmix.data.reading.meaning import names_of
+from backmix.data.reading.columns import RawTable
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.table import missing_column
 from backmix.errors import InputError
@@ -27,26 +27,26 @@ def shape(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
     from backmix.data.shapes import long, pairs
     from backmix.data.shapes.joining import Parts, joined
 
-    if len(plan.clock) > 1:
-        raw, plan = _one_clock(raw, plan)
     parts: Parts | None = None
-    if plan.shape == "long" or (plan.shape is None and plan.long is not None):
-        form, clock = _long_form(raw, plan)
-        parts = long.take_apart(raw, plan, form, clock)
-    elif plan.shape == "pairs":
+    if plan.shape == "pairs":
         parts = pairs.take_apart(raw, plan, pairs.look(raw))
-    elif plan.shape is None:
-        blocks = () if plan.clock or plan.batch is not None or plan.lab is not None else pairs.look(raw)
+    elif plan.shape is None and not plan.clock and plan.batch is None and plan.lab is None:
+        blocks = pairs.look(raw)
         if blocks and not pairs.certain(blocks):
             raise pairs.ask(raw, blocks)
         if blocks:
             raw = replace(raw, evidence=(*raw.evidence, *pairs.evidence(blocks)))
             parts = pairs.take_apart(raw, plan, blocks)
-        elif (found := long.look(raw, plan)) is not None:
-            if not found.certain:
-                raise long.ask(raw, found)
-            raw = replace(raw, evidence=(*raw.evidence, *long.evidence(found, plan)))
-            parts = long.take_apart(raw, plan, found.form, found.clock)
+    if parts is None:
+        raw, plan = one_clock(raw, plan)
+        if plan.shape == "long" or (plan.shape is None and plan.long is not None):
+            form, clock = _long_form(raw, plan)
+            parts = long.take_apart(raw, plan, form, clock)
+        elif plan.shape is None and (columns := long.look(raw, plan)) is not None:
+            if not columns.certain:
+                raise long.ask(raw, columns)
+            raw = replace(raw, evidence=(*raw.evidence, *long.evidence(columns, plan)))
+            parts = long.take_apart(raw, plan, columns.form, columns.clock)
     if parts is not None:
         return joined(parts, plan), _named(plan, parts.clock)
     return _wide(raw, plan)
@@ -119,20 +119,3 @@ def _long_form(raw: RawTable, plan: ReadPlan) -> tuple[LongForm, str]:
     if found is None:
         raise InputError("shape.long_columns", where=raw.where, names=", ".join(raw.names[:12]))
     return found.form, clock
-
-
-def _one_clock(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
-    """The columns of the clock side by side in one column of text, where the first of them stood."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for name in plan.clock:
-        if name not in raw.names:
-            raise missing_column(name, raw.names, raw.where)
-    columns = {column.name: column for column in raw.columns}
-    texts = [names_of(columns[name], raw.rows) for name in plan.clock]
-    together = pc.binary_join_element_wise(*texts, pa.scalar(" ", pa.large_string()), null_handling="emit_null")
-    clock = RawColumn(" ".join(plan.clock), texts=pa.chunked_array([together]))
-    kept = [clock if column.name == plan.clock[0] else column for column in raw.columns]
-    kept = [column for column in kept if column.name not in plan.clock[1:]]
-    return replace(raw, columns=tuple(kept)), plan.model_copy(update={"time": clock.name})

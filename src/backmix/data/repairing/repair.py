@@ -403,6 +403,7 @@ class _WorkingCopy:
             batch_names=table.batch_names,
             quality=table.quality if self._quality is None else self._quality,
             source=table.source,
+            time_zone=table.time_zone,
         )
 
     def _qualities(self) -> NDArray[np.uint8]:

@@ -170,6 +170,7 @@ def resample(table: Table, plan: RepairPlan) -> Resampled:
         batch_names=table.batch_names,
         quality=quality,
         source=table.source,
+        time_zone=table.time_zone,
     )
     return Resampled(out, tuple(note for note in notes if note.count))
 

@@ -7,6 +7,7 @@ hour that daylight saving repeats is told apart, and cuts wide tables into serie
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,9 @@ def utc(raw: RawTable, name: str, plan: ReadPlan, groups: Ints | None = None) ->
     groups: (N,) which rows follow one another (those of one tag)
     Raises InputError for cells that are no times.
     """
-    from backmix.data.reading.assembly import clock_dates
+    from backmix.data.notation.column_times import column_times
 
+    how: Any = {"day_first": plan.day_first, "form": plan.time_form, "zone": plan.time_zone}
     column = next(column for column in raw.columns if column.name == name)
     if column.texts is not None and column.numbers is None and column.times is None:  # read each text once
         known = labels(column, raw.rows)
@@ -64,10 +66,10 @@ def utc(raw: RawTable, name: str, plan: ReadPlan, groups: Ints | None = None) ->
         first[known.codes[backwards]] = backwards  # of equal texts the first is written last
         number = raw.number
         small = RawTable((taken(column, first),), len(first), raw.where, lambda row: number(int(first[row])))
-        dates = clock_dates(small.columns[0], small, plan)
+        dates = column_times(small.columns[0], small, **how)
         wall = np.append(dates.times, np.datetime64("NaT", "ns"))[known.codes]
     else:
-        dates = clock_dates(column, raw, plan)
+        dates = column_times(column, raw, **how)
         wall = dates.times
     notes = list(dates.notes)
     if dates.aware:

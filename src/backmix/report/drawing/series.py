@@ -7,6 +7,7 @@ an axis: the clock where it runs on evenly, else the order of the windows (batch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ class Series:
     breaks: (N,) true where a line must be lifted: a new batch, or a gap in time
     batches: (first position, name) of every batch, in order
     low, high: (N,) the ends of the intervals, where the frame has some
+    zone: in which the marks of a clock are shown; None for UTC
     """
 
     x: Floats
@@ -41,6 +43,7 @@ class Series:
     batches: tuple[tuple[int, str], ...]
     low: Floats | None = None
     high: Floats | None = None
+    zone: tzinfo | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,7 +58,7 @@ class Series:
         """Marks of the axis that fit into a width in px."""
         low, high = self.ends
         if self.clock:
-            return time_ticks(low, high, max(2, int(width // 110)))
+            return time_ticks(low, high, max(2, int(width // 110)), self.zone)
         if 1 < len(self.batches) <= MOST_BATCH_MARKS:
             return [(float(start), name) for start, name in self.batches]
         return round_ticks(low, high, max(3, int(width // 90)))
@@ -97,6 +100,7 @@ def series(frame: pd.DataFrame) -> Series:
         batches=marks,
         truth=frame["truth"].to_numpy()[order],
         prediction=frame["prediction"].to_numpy()[order],
+        zone=getattr(frame["time"].dtype, "tz", None),
         low=frame["low"].to_numpy(np.float64)[order] if "low" in frame.columns else None,
         high=frame["high"].to_numpy(np.float64)[order] if "high" in frame.columns else None,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.notation.clock import zone
 from backmix.report.drawing.canvas import Axes, area, figure, legend, rule, text, trace
 from backmix.report.drawing.thin import thin
 from backmix.report.figures import Figure, figures
@@ -42,7 +43,11 @@ def draw(data: ReportData, width: int) -> Figure | None:
     low, high = float(g.x[0]), float(g.x[-1])
     xs = (low, high) if high > low else (low - 0.5, high + 0.5)
     wide = width - LEFT - 12
-    ticks = time_ticks(*xs, max(2, int(wide // 110))) if g.clock else round_ticks(*xs, max(3, int(wide // 90)))
+    ticks = (
+        time_ticks(*xs, max(2, int(wide // 110)), None if g.time_zone is None else zone(g.time_zone))
+        if g.clock
+        else round_ticks(*xs, max(3, int(wide // 90)))
+    )
     panels, top = [text(0, 14, say("figures.gates"), "head", width=width - 4)], 24.0
     if len(g.prediction):
         panels.append(_target(g, Axes(LEFT, top + TOP, wide, 1.4 * PLANT, xs, _ends(g)), ticks))

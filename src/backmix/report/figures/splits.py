@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backmix.data.notation.clock import zone
 from backmix.report.drawing.canvas import Axes, box, figure, span, text
 from backmix.report.figures import NARROW, Figure, figures
 from backmix.text import say
@@ -24,7 +25,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     parts = [part for part in data.parts if part.spans]
     if not parts:
         return None
-    clock = all(part.clock for part in parts)
+    clock, named = all(part.clock for part in parts), parts[0].time_zone
     places = [part.places() for part in parts]
     low = min(a for spans in places for a, _ in spans)
     high = max(b for spans in places for _, b in spans)
@@ -33,7 +34,7 @@ def draw(data: ReportData, width: int) -> Figure | None:
     left = max(span(name) for name in names) + 18
     axes = Axes(left, 12, width - left - 12, ROW * len(parts), (low, high), (0.0, float(len(parts))))
     ticks = (
-        time_ticks(low, high, max(2, int(axes.width // 110)))
+        time_ticks(low, high, max(2, int(axes.width // 110)), None if named is None else zone(named))
         if clock
         else round_ticks(low, high, 8 if width > NARROW else 4)
     )

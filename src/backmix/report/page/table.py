@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from backmix.data.notation.clock import shown
 from backmix.report.page.blocks import (
     FEW_ROWS,
     MOST_ROWS,
@@ -73,7 +74,7 @@ def _place(part: PartSummary, end: int) -> str:
     if not part.spans:
         return "–"
     place = part.spans[-1][1] if end else part.spans[0][0]
-    return f"{place + 1:,}" if isinstance(place, int) else str(place.astype("datetime64[s]")).replace("T", " ")
+    return f"{place + 1:,}" if isinstance(place, int) else shown(place.astype("datetime64[s]"), part.time_zone)
 
 
 def _rows(data: ReportData) -> Iterator[PageBlock]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.notation.clock import iso
 from backmix.data.windows.windows import WindowBatch, Windows
 from backmix.errors import TrainingError
 from backmix.models.architecture import Architecture
@@ -230,7 +231,7 @@ def moment(windows: Windows, row: int) -> str:
     time = windows.table.time
     if time is None:
         return say("training.row", row=row + 1)
-    return f"{np.datetime64(time[row], 's')}Z".replace("T", " ")
+    return iso(np.datetime64(time[row], "s"), windows.table.time_zone).replace("T", " ")
 
 
 def answer_name(windows: Windows, column: int) -> str:

@@ -1,0 +1,53 @@
+"""Dates with words around them, in plain order.
+
+This module takes from a text what does not say when (weekdays, prefixes, "de" and "Uhr"), and puts a time that stands
+before or inside its date behind it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WEEKDAYS = (
+    "mon(?:day)?|tue(?:s|sday)?|wed(?:nesday)?|thu(?:r|rs|rsday)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?|"
+    "mo|di|mi|do|fr|sa|so|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonnabend|sonntag|"
+    "lun(?:di|es)?|mer(?:credi)?|mi[eé](?:rcoles)?|jeu(?:di)?|jue(?:ves)?|ven(?:dredi)?|vie(?:rnes)?|sam(?:edi)?|"
+    "s[aá]b(?:ado)?|dim(?:anche)?|dom(?:ingo)?|mardi|martes"
+)
+_TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?"
+_PATTERNS = (
+    (rf"^(?i:{_WEEKDAYS})\.?,? +([\d\p{{L}}])", r"\1"),
+    (r"^mar\.?,? +(\d{1,2}\.? \p{L})", r"\1"),
+    (r" *[(（]?(?:星期|週|周|禮拜)[一二三四五六日天][)）]? *", " "),
+    (r" *[(（](?:[一二三四五六日]|(?i:mon|tue|wed|thu|fri|sat|sun))[)）] *", " "),
+    (r" *\([\p{L} ]+\)$", ""),  # GMT+0800 (Taipei Standard Time)
+    (r"^[A-Za-z]-(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})", r"\1"),  # D-1/3/90
+    (r" del? ", " "),
+    (r" +Uhr$", ""),
+    (r"(?i)\b([ap])\. ?m\.?", r"\1m"),
+    (r"^(\d{1,2}\.? ?\p{L}{3,10})\. ?(\d)", r"\1 \2"),  # 13 févr. 2024
+    (rf"^(\p{{L}}{{3,10}} +\d{{1,2}}) ({_TIME})( [A-Z]{{3,4}})? (\d{{4}})$", r"\1 \4 \2\3"),  # Mar 13 08:00:00 2024
+)
+_TIME_FIRST = (
+    rf"^({_TIME}(?: ?[AaPp][Mm])?)[ ,]+(\d{{1,4}}[-/. ].*|\p{{L}}{{3,}}.*\d.*|\d{{1,2}}\p{{L}}.*)$",
+    r"\2 \1",
+)
+
+
+def tidy(clean: pa.Array) -> pa.Array:
+    """Texts with their date first, their time behind it, and nothing else.
+
+    >>> import pyarrow as pa
+    >>> tidy(pa.array(["Wed, 13 Mar 2024 08:00", "08:00 13/03/2024", "D-1/3/90"])).to_pylist()
+    ['13 Mar 2024 08:00', '13/03/2024 08:00', '1/3/90']
+    """
+    import pyarrow.compute as pc
+
+    wordy = pc.any(pc.match_substring_regex(clean, r"\p{L}")).as_py()
+    for pattern, by in _PATTERNS if wordy else ():
+        clean = pc.replace_substring_regex(clean, pattern=pattern, replacement=by)
+    turned = pc.replace_substring_regex(clean, pattern=_TIME_FIRST[0], replacement=_TIME_FIRST[1])
+    return pc.utf8_trim_whitespace(turned)
