@@ -38,7 +38,9 @@ print(time.perf_counter() - start, time.process_time() - used, peak() - before, 
     + """
 import duckdb
 start, before, used = time.perf_counter(), peak(), time.process_time()
-found = duckdb.connect().execute("from read_csv(?)", [sys.argv[1]]).fetchnumpy()
+base = duckdb.connect()
+base.execute("set enable_progress_bar = false")
+found = base.execute("from read_csv(?)", [sys.argv[1]]).fetchnumpy()
 print(time.perf_counter() - start, time.process_time() - used, peak() - before, len(found["time"]))
 """,
     "polars": PEAK
