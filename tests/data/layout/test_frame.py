@@ -158,6 +158,13 @@ def test_two_rows_of_words_are_asked_about(tmp_path: Path) -> None:
     assert answered.table.tag("inlet").description == "feed"
 
 
+def test_a_row_of_more_words_in_every_column_describes(tmp_path: Path) -> None:
+    text = "time,Feed flow,T [107],PI103\n,measured at Feed flow,measured at T [107],measured at PI103\n" + BODY
+    detected = found(tmp_path, text)
+    assert detected.layout.header == ("name", "description")
+    assert detected.reading.table.names == ("Feed flow", "T [107]", "PI103")  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("group", ["Time,Feed,,Reactor", ",Feed,Reactor,Reactor"])
 def test_a_group_above_the_names(tmp_path: Path, group: str) -> None:
     detected = found(tmp_path, f"{group}\n{NAMES}\n,m3/h,degC,bar\n{BODY}")

@@ -127,6 +127,9 @@ def _names(
             spaced = [sum(" " in text for text in cells[at]) for at in full]
             if min(spaced) == 0 and max(spaced) > len(cells[0]) / 2 and spaced.count(0) == 1:
                 return full[spaced.index(0)]
+        short = [at for at in full if all(_shorter(cells[at], cells[other]) for other in full if other != at)]
+        if len(short) == 1:
+            return short[0]
         readings = []
         for names in full[:2]:
             trial: list[HeaderRow] = [
@@ -142,6 +145,12 @@ def _names(
     if full:
         return full[0]
     return max(rest, key=lambda at: sum(map(bool, cells[at])))
+
+
+def _shorter(row: list[str], other: list[str]) -> bool:
+    """Whether each cell has fewer words than the one in the other row; the first one is that of the clock."""
+    beside = [(len(one.split()), len(two.split())) for one, two in zip(row[1:], other[1:], strict=True)]
+    return len(beside) > 1 and all(0 < one < two for one, two in beside)
 
 
 def _tags(row: list[str]) -> bool:

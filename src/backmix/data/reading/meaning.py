@@ -152,6 +152,8 @@ def values(
             numbers = np.where(endless, np.nan, numbers)
             infinite[column.name] = endless
         read.append(numbers)
+    if (block := _block(read, rows)) is not None:
+        return block, infinite
     made = np.empty((rows, len(columns)))
     for start in range(0, rows, _BLOCK):  # blocks that fit the cache: columns come in, rows go out
         stop = min(rows, start + _BLOCK)
@@ -171,6 +173,20 @@ def _truths(column: RawColumn, rows: int) -> NDArray[np.float64]:
     words = pc.utf8_lower(names_of(column, rows))
     true, false = (pc.fill_null(pc.equal(words, word), False).to_numpy(zero_copy_only=False) for word in TRUTH)
     return np.where(true, 1.0, np.where(false, 0.0, np.nan))
+
+
+def _block(columns: list[NDArray[np.float64]], rows: int) -> NDArray[np.float64] | None:
+    """The block (N, F) whose columns these already are, in this order."""
+    base = columns[0].base if columns else None
+    if not isinstance(base, np.ndarray) or base.ndim != 2 or base.dtype != np.float64 or base.shape[1] != len(columns):
+        return None
+    first = base.__array_interface__["data"][0]
+    there = [column.base is base and column.__array_interface__["data"][0] for column in columns]
+    if there != [first + 8 * at for at in range(len(columns))] or any(
+        column.strides != base.strides[:1] for column in columns
+    ):
+        return None
+    return base[:rows]
 
 
 def _codes(column: RawColumn, classes: tuple[str, ...], rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:

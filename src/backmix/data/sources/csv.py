@@ -11,10 +11,13 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.frame import COMMENTS, Frame, Row, find_footer, find_frame
@@ -24,16 +27,18 @@ from backmix.data.notation.encoding import Encoding, decode, detect
 from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.sources import Example, Source, sources
-from backmix.data.sources.packing import source_name, take
+from backmix.data.sources.packing import Span, source_name, take
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _SAMPLE_ROWS = 100
 _BLOCK = 1 << 23
 _EXCEL_HINT = "sep="
 _TAIL = 1 << 16
+_FILL = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class TextTable:
         csv.field_size_limit(1 << 30)
         file = io.BytesIO(self.raw)
         file.seek(self.start)
-        return io.TextIOWrapper(io.BufferedReader(_Span(file, self.end - self.start)), "utf-8")
+        return io.TextIOWrapper(io.BufferedReader(Span(file, self.end - self.start)), "utf-8")
 
     @property
     def body(self) -> bytes:
@@ -124,7 +129,7 @@ def read_text(plan: ReadPlan, raw: bytes, where: str) -> RawTable:
         columns,
         rows,
         where,
-        table.number,
+        _numbering(table),
         (*table.notes, *_comments(table)),
         table.frame.units,
         table.frame.descriptions,
@@ -163,7 +168,7 @@ def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
         file.seek(mark + table.start)
         read, parse, convert = _options(table, dict.fromkeys(table.names, pa.large_string()), quoted=True)
         try:
-            with arrow_csv.open_csv(_Span(file, end - mark - table.start), read, parse, convert) as stream:
+            with arrow_csv.open_csv(Span(file, end - mark - table.start), read, parse, convert) as stream:
                 notes = table.notes
                 for batch in stream:
                     columns = tuple(
@@ -184,22 +189,6 @@ def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
             if widths := re.search(r"Expected (\d+) columns, got (\d+)", str(fault)):
                 raise InputError("read.ragged", where=where, got=widths[2], columns=widths[1]) from None
             raise InputError("read.undecodable_as", where=where, encoding="utf-8", byte="-") from None
-
-
-class _Span(io.RawIOBase):
-    """So many bytes of a file from where it stands."""
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file, self._left = file, size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._file.read(min(len(buffer), self._left))
-        buffer[: len(piece)] = piece
-        self._left -= len(piece)
-        return len(piece)
 
 
 def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> TextTable:
@@ -244,9 +233,16 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
         raw, start, len(raw), mark, frame, skipped, wordy, where, tuple(notes), (*evidence, *frame.evidence)
     )
     table = _without_footer(table, plan) if whole else table
-    if not raw[table.start : table.end].strip():
+    if table.end - table.start < _BLOCK and not table.body.strip():
         raise InputError("read.no_rows", where=where)
     return table
+
+
+def _numbering(table: TextTable) -> Callable[[int], int]:
+    """The number of a data row. Where no line is blank and no cell has several lines, the file is not needed for it."""
+    odd = any(table.raw.find(mark, table.start, table.end) >= 0 for mark in (b"\n\n", b"\r\n\r", b"\r\r", b'"'))
+    skipped = table.skipped
+    return table.number if odd or table.frame.comment is not None else lambda row: skipped + row + 1
 
 
 def _without_footer(table: TextTable, plan: ReadPlan) -> TextTable:
@@ -332,26 +328,67 @@ def _split(table: TextTable, text: set[str]) -> tuple[tuple[RawColumn, ...], int
             if "straddling" in str(fault):
                 raise InputError("read.long_row", where=table.where, limit=_BLOCK >> 20) from None
             raise _ragged(table) from None
-        if quick and any(_has_commas(found.column(name)) for name in wordy if name in table.names):
+        if quick and any(map(_has_commas, found.texts.values())):
             continue  # a decimal comma anywhere puts every point in the file into question
         break
-    if found.num_rows == 0:
+    if found.rows == 0:
         raise InputError("read.no_rows", where=table.where)
-    return tuple(
-        _column(found.column(name), name) for name in table.names if not _empty_tail(found, table.names, name)
-    ), found.num_rows
+    return tuple(found.column(name) for name in table.names if not found.empty_tail(table.names, name)), found.rows
 
 
-def _arrow(table: TextTable, kinds: dict[str, Any]) -> Any:
+class _Split(NamedTuple):
+    """The cells of a body: numbers side by side in one block (N, F), which the finished table takes over as it is."""
+
+    numbers: NDArray[np.float64]
+    places: dict[str, int]
+    texts: dict[str, pa.ChunkedArray]
+    rows: int
+
+    def column(self, name: str) -> RawColumn:
+        """The cells of one column."""
+        if name in self.texts:
+            return RawColumn(name, texts=self.texts[name])
+        return RawColumn(name, numbers=self.numbers[:, self.places[name]])
+
+    def empty_tail(self, names: tuple[str, ...], name: str) -> bool:
+        """Whether this is the nameless, empty last column that a delimiter at the line's end makes."""
+        import pyarrow.compute as pc
+
+        if name != names[-1] or name != f"column {len(names)}" or len(names) == 1:
+            return False
+        if name in self.texts:
+            return bool(pc.all(pc.equal(self.texts[name], "")).as_py())
+        return bool(np.isnan(self.numbers[:, self.places[name]]).all())
+
+
+def _arrow(table: TextTable, kinds: dict[str, Any]) -> _Split:
+    """Split by Arrow, block by block, so that the cells are never in memory twice."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     mark = table.frame.comment
     if mark is not None and (table.raw.find(b"\n" + mark.encode(), table.start, table.end) >= 0):
-        body = pa.BufferReader(_comment_lines(mark).sub(b"", table.body))
+        body = pa.py_buffer(_comment_lines(mark).sub(b"", table.body))
     else:
-        body = pa.BufferReader(pa.py_buffer(table.raw).slice(table.start, table.end - table.start))
-    return arrow_csv.read_csv(body, *_options(table, kinds, quoted=table.quoted))
+        body = pa.py_buffer(table.raw).slice(table.start, table.end - table.start)
+    quick = [name for name, kind in kinds.items() if pa.types.is_floating(kind)]
+    texts: dict[str, list[Any]] = {name: [] for name in kinds if name not in quick}
+    ends = table.raw.count(b"\n", table.start, table.end) or table.raw.count(b"\r", table.start, table.end)
+    numbers = np.empty((ends + 1, len(quick)))  # as many rows at most; what is not filled takes no memory
+    rows = 0
+    with arrow_csv.open_csv(pa.BufferReader(body), *_options(table, kinds, quoted=table.quoted)) as stream:
+        for batch in stream:
+            for start in range(0, batch.num_rows, _FILL):  # pieces that fit the cache: columns come in, rows go out
+                piece = batch.slice(start, _FILL)
+                if quick:
+                    numbers[rows : rows + piece.num_rows] = np.array(
+                        [piece.column(name).to_numpy(zero_copy_only=False) for name in quick]
+                    ).T
+                rows += piece.num_rows
+            for name, chunks in texts.items():
+                chunks.append(batch.column(name))
+    whole = {name: pa.chunked_array(chunks, pa.large_string()) for name, chunks in texts.items()}
+    return _Split(numbers[:rows], {name: at for at, name in enumerate(quick)}, whole, rows)
 
 
 def _options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[Any, Any, Any]:
@@ -366,33 +403,11 @@ def _options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[
 
 def _has_commas(cells: Any) -> bool:
     """Whether some cell looks like a number with a comma."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_floating(cells.type):
+    if not pc.any(pc.match_substring(cells, ",")).as_py():  # by far the quicker question
         return False
     return bool(pc.any(pc.match_substring_regex(cells, r"^\s*[+-]?\d*[\d .']*,[\d.]*\s*$")).as_py())
-
-
-def _column(cells: Any, name: str) -> RawColumn:
-    import pyarrow as pa
-
-    if pa.types.is_floating(cells.type):
-        return RawColumn(name, numbers=cells.to_numpy())
-    return RawColumn(name, texts=cells)
-
-
-def _empty_tail(found: Any, names: tuple[str, ...], name: str) -> bool:
-    """Whether this is the nameless, empty last column that a delimiter at the line's end makes."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if name != names[-1] or name != f"column {len(names)}" or len(names) == 1:
-        return False
-    cells = found.column(name)
-    if pa.types.is_floating(cells.type):
-        return bool(cells.null_count == len(cells))
-    return bool(pc.all(pc.equal(cells, "")).as_py())
 
 
 def _check_quotes(table: TextTable) -> None:

@@ -27,6 +27,22 @@ RATIO, RATIO_FROM = 250, 100_000_000
 MOST_MEMBERS = 10_000
 
 
+class Span(io.RawIOBase):
+    """So many bytes of a file from where it stands."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self._left = file, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(min(len(buffer), self._left))
+        buffer[: len(piece)] = piece
+        self._left -= len(piece)
+        return len(piece)
+
+
 def source_name(plan: ReadPlan, path: Path) -> str:
     """How messages call a file: as the plan does."""
     return plan.file if isinstance(plan.file, str) else str(path)
