@@ -35,10 +35,14 @@ Place = Callable[[int, str], str]
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a column holds; ``classes`` are its names in alphabetical order."""
+    """What a column holds; ``classes`` are its names in alphabetical order, () for all that its cells show.
+
+    words: whether even what a historian writes in place of a value is the name of a class
+    """
 
     kind: Literal["number", "classes", "left out"]
     classes: tuple[str, ...] = ()
+    words: bool = True
 
 
 def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meaning:
@@ -62,8 +66,8 @@ def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meani
             text=word[:60],
         )
     classes = [word for word in survey.words if wish == "text" or not is_state(word, among_numbers=False)]
-    if wish == "text":
-        return Meaning("classes")  # numbers count as classes too, so the cells decide
+    if wish in ("text", "state"):
+        return Meaning("classes", words=wish == "text")  # numbers count as classes too, so the cells decide
     if not others and len(classes) < 2:
         return Meaning("number")  # nothing but states, or nothing at all
     few = len(classes) <= 10 or len(classes) <= min(CLASSES, survey.others / 2)
@@ -97,7 +101,8 @@ def understood(surveys: Mapping[str, Survey], meanings: Mapping[str, Meaning], d
             else {
                 word: count
                 for word, count in survey.words.items()
-                if word not in meanings[name].classes and meanings[name].classes
+                if (word not in meanings[name].classes and meanings[name].classes)
+                or (not meanings[name].words and is_state(word, among_numbers=False))
             }
         )
         found += [
@@ -128,8 +133,8 @@ def values(
     infinite = {}
     for column in columns:
         if meanings[column.name].kind == "classes":
-            codes, names = _codes(column, meanings[column.name].classes, rows)
-            meanings[column.name] = Meaning("classes", names)
+            codes, names = _codes(column, meanings[column.name], rows)
+            meanings[column.name] = Meaning("classes", names, meanings[column.name].words)
             read.append(codes)
             continue
         numbers = read_numbers(column, rows, decimal)
@@ -145,13 +150,15 @@ def values(
     return made, infinite
 
 
-def _codes(column: RawColumn, classes: tuple[str, ...], rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _codes(column: RawColumn, meant: Meaning, rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Codes of the cells into the classes, and the classes: those given, else every word there is."""
     import pyarrow.compute as pc
 
     words = names_of(column, rows)
     found = set(pc.unique(words).to_pylist()) - {None}
-    names = classes or tuple(sorted(found))
+    names = meant.classes or tuple(
+        sorted(name for name in found if meant.words or not is_state(name, among_numbers=False))
+    )
     if len(names) > DISTINCT:
         raise InputError("read.too_many_classes", where=column.name, count=len(names), limit=DISTINCT)
     import pyarrow as pa

@@ -37,7 +37,8 @@ class TagPlan(PlanSection):
     role: None takes "input", or what the source itself says; a column called "input" in so many words
         must have values
     low, high: physical limits in ``unit``; a value outside is a bad measurement
-    type: "number" makes every other text a bad value, "text" makes every text a class; None looks
+    type: "number" makes every other text a bad value, "text" makes every text a class, "state" every text but what
+        a historian writes in place of a value; None looks
     """
 
     name: str
@@ -46,7 +47,7 @@ class TagPlan(PlanSection):
     low: float | None = None
     high: float | None = None
     description: str = ""
-    type: Literal["number", "text"] | None = None
+    type: Literal["number", "text", "state"] | None = None
 
     @model_validator(mode="after")
     def _limits(self) -> TagPlan:
