@@ -239,6 +239,8 @@ def test_every_kind_has_its_sentence_and_remark(lang: Any) -> None:
             "before",
             "after",
             "unequal",
+            "code",
+            "times",
             "step",
         ),
         "v",

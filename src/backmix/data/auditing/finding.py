@@ -20,6 +20,7 @@ Kind = Literal[
     "frozen",
     "spikes",
     "clipped",
+    "code",
     "unit",
     "level",
     "duplicates",

@@ -21,7 +21,7 @@ from backmix.data.notation.clock import check_unzoned, to_utc
 from backmix.data.notation.dates import Dates, looks_like_dates, read_dates
 from backmix.data.quality import Quality
 from backmix.data.reading.columns import RawColumn, RawTable, Times
-from backmix.data.reading.meaning import Meaning, meaning, names_of, tag_of, understood, values
+from backmix.data.reading.meaning import Meaning, meaning, names_of, tag_of, understood, values, without_words
 from backmix.data.reading.reading import Reading, ReadPlan, TagPlan
 from backmix.data.reading.row_order import settle_rows
 from backmix.data.table import Table, missing_column
@@ -78,7 +78,7 @@ def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] 
             surveys = {column.name: Survey() for column in _without_dates(rest, told, found)}
         for column in raw.columns:
             if column.name in surveys:
-                surveys[column.name].add(column, raw.rows, start)
+                surveys[column.name].add(without_words(column, plan.missing, numbers=True), raw.rows, start)
         start += raw.rows
     if first is None or start == 0:
         raise InputError("read.no_rows", where=first.where if first is not None else plan.file)
@@ -99,8 +99,8 @@ def cells_of(
     """The values (N, F) of the tags, the tags, and how many infinite numbers were taken out."""
     told = {tag.name: tag for tag in plan.tags}
     meanings = dict(found.tags)
-    made, infinite = values(
-        [column for column in raw.columns if column.name in meanings], meanings, raw.rows, found.decimal
+    made, infinite, coded = values(
+        [column for column in raw.columns if column.name in meanings], meanings, raw.rows, found.decimal, plan.missing
     )
     tags = tuple(
         tag_of(column.name, meanings[column.name], told.get(column.name), raw)
@@ -110,7 +110,7 @@ def cells_of(
     return (
         made,
         tags,
-        [Note("marked", "read.reason_infinite", int(mask.sum()), tag=name) for name, mask in infinite.items()],
+        [Note("marked", "read.reason_infinite", int(mask.sum()), tag=name) for name, mask in infinite.items()] + coded,
     )
 
 

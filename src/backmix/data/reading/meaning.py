@@ -6,8 +6,8 @@ and says what was understood beyond the plain: notation, states in place of valu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
 from backmix.data.notation.cells import DISTINCT, FORMS, Decimal, Survey, is_state, read_numbers, trim
+from backmix.data.notation.missing import Code, numbers_of, plain, taken_out, words_of
 from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import TagPlan
 from backmix.data.tag import Tag
@@ -126,18 +127,33 @@ def _notation(name: str, survey: Survey, forms: list[str], reason: str) -> list[
 
 
 def values(
-    columns: list[RawColumn], meanings: dict[str, Meaning], rows: int, decimal: Decimal
-) -> tuple[NDArray[np.float64], dict[str, Bools]]:
-    """The values (N, F), and per column where an infinite number was taken out."""
+    columns: list[RawColumn],
+    meanings: dict[str, Meaning],
+    rows: int,
+    decimal: Decimal,
+    missing: Sequence[Code] | None = None,
+) -> tuple[NDArray[np.float64], dict[str, Bools], list[Note]]:
+    """The values (N, F), per column where an infinite number was taken out, and which codes for "no value" were.
+
+    missing: the codes that the plan names
+    """
     read: list[NDArray[np.float64]] = []
+    notes: list[Note] = []
     infinite = {}
-    for column in columns:
+    for whole in columns:
+        column = without_words(whole, missing, numbers=meanings[whole.name].kind == "classes")
+        if missing and (words := _filled(whole) - _filled(column)):
+            notes.append(Note("marked", "read.reason_missing_code", words, tag=column.name, example=_example(missing)))
         if meanings[column.name].kind == "classes":
             codes, names = _codes(column, meanings[column.name], rows)
             meanings[column.name] = Meaning("classes", names, meanings[column.name].words)
             read.append(codes)
             continue
-        numbers = read_numbers(column, rows, decimal)
+        numbers, counts = taken_out(read_numbers(column, rows, decimal), numbers_of(missing))
+        notes += [
+            Note("marked", "read.reason_missing_code", count, tag=column.name, example=f"{code:.15g}")
+            for code, count in counts.items()
+        ]
         endless = np.isinf(numbers)
         if endless.any():
             numbers = np.where(endless, np.nan, numbers)
@@ -147,7 +163,37 @@ def values(
     for start in range(0, rows, _BLOCK):  # blocks that fit the cache: columns come in, rows go out
         stop = min(rows, start + _BLOCK)
         made[start:stop] = np.array([column[start:stop] for column in read]).T.reshape(stop - start, -1)
-    return made, infinite
+    return made, infinite, notes
+
+
+def without_words(column: RawColumn, missing: Sequence[Code] | None, *, numbers: bool) -> RawColumn:
+    """A column less the texts that the plan calls codes for "no value".
+
+    numbers: whether codes that are numbers go, too, where they are written plainly
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = words_of([code for code in missing or () if isinstance(code, str)])
+    written = words_of([code for code in missing or () if numbers and not isinstance(code, str)])
+    if not (texts or written) or column.texts is None:
+        return column
+    chunks = []
+    for chunk in column.texts.chunks:
+        cells = trim(chunk)
+        gone = [word for word in pc.unique(cells).to_pylist() if word and plain(word) in texts] if texts else []
+        found = pc.is_in(cells, value_set=pa.array([*gone, *written], cells.type))
+        chunks.append(pc.if_else(found, pa.scalar(None, chunk.type), chunk))
+    return replace(column, texts=pa.chunked_array(chunks, column.texts.type))
+
+
+def _filled(column: RawColumn) -> int:
+    """How many cells hold a text."""
+    return 0 if column.texts is None else len(column.texts) - column.texts.null_count
+
+
+def _example(missing: Sequence[Code]) -> str:
+    return ", ".join(str(code) for code in missing[:4])
 
 
 def _codes(column: RawColumn, meant: Meaning, rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
