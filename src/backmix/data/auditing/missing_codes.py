@@ -106,9 +106,9 @@ def find_missing_codes(table: Table) -> tuple[MissingCode, ...]:
     for at, tag in enumerate(table.tags):
         if tag.categories or is_report(tag.name):
             continue
-        x = np.asarray(table.values[:, at])
+        x = np.asarray(table.values[:, at], np.float64)
         columns[tag.name] = x
-        for candidate in _candidates(x.astype(np.float64, copy=False), tag.unit):
+        for candidate in _candidates(x, tag.unit):
             found.setdefault(float(written(candidate.value)), {})[tag.name] = candidate
     codes = [code for value, seen in found.items() if (code := _judged(value, seen, columns, len(table)))]
     return tuple(sorted(codes, key=lambda code: (not code.strong, -sum(code.counts), code.value)))
@@ -129,10 +129,12 @@ def _judged(value: float, seen: dict[str, _Candidate], columns: Mapping[str, Flo
     if total < (1 if custom and far >= VERY_FAR else 2 if custom else AGAIN) or not kept:
         return None
     scattered = len(kept) > 1 or any(one.stretches > 1 for one in kept.values())
-    strong = value != 0 and (custom or (scattered and far >= (FAR if len(kept) > 1 else VERY_FAR) and total > AGAIN))
+    strong = value != 0 and bool(
+        custom or (scattered and far >= (FAR if len(kept) > 1 else VERY_FAR) and total > AGAIN)
+    )
     if strong:  # one setting serves all tags: where it is measured elsewhere, a person must decide
         elsewhere = (np.count_nonzero(is_code(x, value)) for name, x in columns.items() if name not in kept)
-        strong = max(elsewhere, default=0) <= 1
+        strong = int(max(elsewhere, default=0)) <= 1
     return MissingCode(
         value=value,
         tags=tuple(kept),
