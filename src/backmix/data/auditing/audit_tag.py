@@ -6,6 +6,7 @@ changes or stops changing, spikes, clipping at repeated extremes, and changes of
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.auditing.finding import PLACES, Finding, Kind, Severity
+from backmix.data.auditing.lost_decimals import LostDecimals
 from backmix.data.auditing.missing_codes import MissingCode
 from backmix.data.auditing.shift import find_shifts
 from backmix.data.notation.missing import is_code
@@ -83,6 +85,29 @@ class TagAuditor:
             self._add("code", at, "warning" if code.strong else "info", count=len(at), **values)
         self._codes = [code for code in codes if code.strong]
 
+    def take_lost_decimals(self, lost: LostDecimals) -> None:
+        """Say which values of this column lost their decimal mark."""
+        values = {"sound": f"{lost.sound:.7g}", "lost": f"{lost.lost:.15g}", "high": f"{lost.below:g}"}
+        self._add("decimals", lost.rows, "warning", count=len(lost.rows), **values)
+
+    def _alike(self) -> None:
+        """States whose names differ only in case, blanks or marks."""
+        groups: dict[str, list[int]] = {}
+        for code, name in enumerate(self.tag.categories):
+            plain = "".join(sign for sign in unicodedata.normalize("NFKC", name).casefold() if sign.isalnum())
+            groups.setdefault(plain or name, []).append(code)
+        for group in groups.values():
+            counts = {code: int(np.count_nonzero(self.x == code)) for code in group}
+            shown = {code: count for code, count in counts.items() if count}
+            if len(shown) < 2:
+                continue
+            usual = max(shown, key=lambda code: shown[code])
+            names = ", ".join(f"{self.tag.categories[code]!r} ×{count}" for code, count in shown.items())
+            rare = [code for code in shown if code != usual]
+            same = ", ".join(f'"{self.tag.categories[code]}" = "{self.tag.categories[usual]}"' for code in rare)
+            at = np.flatnonzero(np.isin(self.x, rare))
+            self._add("alike", at, count=len(at), names=names, same=same)
+
     def look(self, quality: NDArray[np.uint8] | None, status: Mapping[str, int]) -> TagAudit:
         """Look at everything; ``status`` are the texts that stood in this column."""
         x, rows = self.x, len(self.x)
@@ -96,6 +121,8 @@ class TagAuditor:
             self._add("status", np.zeros(0, np.int64), count=sum(status.values()), texts=texts)
         beyond = 0
         number = not self.tag.categories
+        if not number:
+            self._alike()
         if number:
             with np.errstate(invalid="ignore"):
                 out = np.zeros(rows, bool)

@@ -21,6 +21,8 @@ Kind = Literal[
     "spikes",
     "clipped",
     "code",
+    "decimals",
+    "alike",
     "unit",
     "level",
     "duplicates",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.ledger import Ledger, Note
+from backmix.data.notation.cell_units import without_cell_units
 from backmix.data.notation.cells import PLAIN, Decimal, Survey, decimal_mark
 from backmix.data.notation.clock import check_unzoned, to_utc
 from backmix.data.notation.dates import Dates, looks_like_dates, read_dates
@@ -53,8 +54,11 @@ def assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None = Non
     needed: the described tags that must be there; None for all of them
     Raises InputError with ``source:row:column`` for what cannot be used as it is.
     """
+    raw = without_cell_units(raw, [tag.name for tag in plan.tags if tag.type in ("text", "state")])
     found = lay_out([raw], plan, needed)
     made, tags, marked = cells_of(raw, found, plan)
+    if not tags:
+        raise InputError("read.no_tags", where=raw.where, names=", ".join(raw.names[:12]))
     inputs = {tag.name for tag in plan.tags if tag.role == "input"}
     for at, tag in enumerate(tags):
         if tag.name in inputs and np.isnan(made[:, at]).all():
@@ -107,11 +111,29 @@ def cells_of(
         for column in raw.columns
         if column.name in meanings
     )
+    for at, tag in enumerate(tags):
+        if tag.name in told and told[tag.name].same:
+            tags, made[:, at], merged = _merged(tags, at, made[:, at], told[tag.name].same)
+            coded.append(merged)
     return (
         made,
         tags,
         [Note("marked", "read.reason_infinite", int(mask.sum()), tag=name) for name, mask in infinite.items()] + coded,
     )
+
+
+def _merged(
+    tags: tuple[Tag, ...], at: int, codes: NDArray[np.float64], same: Mapping[str, str]
+) -> tuple[tuple[Tag, ...], NDArray[np.float64], Note]:
+    """The tags and the codes of one of them with the names of states that mean the same made one."""
+    tag = tags[at]
+    names = tuple(sorted({same.get(name, name) for name in tag.categories}))
+    place = np.array([names.index(same.get(name, name)) for name in tag.categories] + [np.nan])
+    moved = np.array([name in same for name in tag.categories] + [False])
+    known = np.where(np.isnan(codes), len(tag.categories), codes).astype(np.intp)
+    shown = next((f"{name} → {same[name]}" for name in tag.categories if name in same), "")
+    note = Note("converted", "read.reason_same_state", int(moved[known].sum()), tag=tag.name, example=shown)
+    return (*tags[:at], replace(tag, categories=names), *tags[at + 1 :]), place[known], note
 
 
 def axes_of(raw: RawTable, plan: ReadPlan) -> tuple[str | None, str | None]:

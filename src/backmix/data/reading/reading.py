@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +40,7 @@ class TagPlan(PlanSection):
     low, high: physical limits in ``unit``; a value outside is a bad measurement
     type: "number" makes every other text a bad value, "text" makes every text a class, "state" every text but what
         a historian writes in place of a value; None looks
+    same: names of states that mean the same as another one, such as ``{"A ttack" = "Attack"}``
     """
 
     name: str
@@ -48,6 +50,7 @@ class TagPlan(PlanSection):
     high: float | None = None
     description: str = ""
     type: Literal["number", "text", "state"] | None = None
+    same: Mapping[str, str] = {}
 
     @model_validator(mode="after")
     def _limits(self) -> TagPlan:
