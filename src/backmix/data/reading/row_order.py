@@ -120,7 +120,7 @@ def _merge(
     return _mean(table, first, group, clashing, notes)
 
 
-def _refuse_lost_decimals(table: Table, again: NDArray[np.intp], number: Callable[[int], int]) -> None:
+def _refuse_lost_decimals(table: Table, again: NDArray[np.intp], number: Callable[[int], int | str]) -> None:
     """InputError (read.lost_decimals) where rows of one time differ because some lost their decimal mark.
 
     Limits of the tag that keep such values out settle it: they are never averaged.
