@@ -177,13 +177,14 @@ def test_a_plan_that_cannot_be_run_leaves_no_run(door: Door, plan: dict[str, Any
     refused(door, 2, message, "run", "plan.toml")
 
 
-def test_a_column_of_classes_is_no_input(door: Door) -> None:
-    run_of(plant().assign(state=np.where(plant().index % 50 < 25, "auto", "manual")))
+def test_an_input_of_more_states_than_may_be_coded_is_refused(door: Door) -> None:
+    run_of(plant().assign(state=[f"R{row % 15:02d}" for row in plant().index]))
     refused(
         door,
-        2,
-        "plant.csv — input 'state' holds classes, not numbers. Leave it out: [[data.tags]] name = "
-        '"state", role = "ignored" (or name it: [data] batch = "state"), or give it as numbers',
+        3,
+        "plant.csv — input 'state' has 15 states with at least 5 training rows each (R00, R01, R02, R03 …), more than "
+        'the 12 that an input may have. Leave it out: [[data.tags]] name = "state", role = "ignored"; merge states in '
+        "the source; or allow them all: [scaling] states = 15",
         "run",
         "plan.toml",
     )

@@ -141,12 +141,12 @@ def _useless(table: Table, tag: Tag) -> str | None:
     """Why a column cannot be an input, as a key of the catalogue."""
     values = table.column(tag.name)
     finite = values[np.isfinite(values)]
-    if tag.categories:
-        return "draft.is_text"
     if len(finite) == 0:
         return "draft.is_empty"
     if finite.min() == finite.max():
         return "draft.is_constant"
+    if tag.categories:
+        return None
     steps = np.diff(finite)
     return "draft.is_counter" if steps.min() == steps.max() and len(steps) > 1 else None
 

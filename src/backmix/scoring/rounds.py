@@ -125,9 +125,11 @@ def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], s
         if old.network is None or old.baseline is None:
             return Promotion(False, "refit.old_undefined", values, **known)
         before, after = (error(old.metric, standing.value) for standing in (old.baseline, old.network))
-        growth = (after - before) / before if before > 0 else (0.0 if after <= 0 else float("inf"))
+        # of an error of 0 there is no share; any error after it is more than every bound
+        growth = (after - before) / before if before > 0 else (0.0 if after <= 0 else None)
         known |= {"old_first": old.baseline.value, "old_challenger": old.network.value, "growth": growth}
-        values |= {"growth": f"{100 * growth:+.1f} %", "bound": f"{100 * bound:g} %"}
+        shown = "–" if growth is None else f"{100 * growth:+.1f} %"
+        values |= {"growth": shown, "bound": f"{100 * bound:g} %"}
     if new.outcome == "too_few":
         return Promotion(False, "refit.too_few", values, **known)
     if new.outcome != "better":
@@ -136,7 +138,7 @@ def decide(frame: pd.DataFrame, task: Task, *, bound: float | Literal["none"], s
         return Promotion(False, "refit.same", values | {"same": f"{SAME:.0%}"}, **known)
     if bound == "none":
         return Promotion(True, "refit.promoted_unbound", values, **known)
-    if growth > bound:
+    if growth is None or growth > bound:
         return Promotion(False, "refit.forgets", values, **known)
     return Promotion(True, "refit.promoted", values, **known)
 

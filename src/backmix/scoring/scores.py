@@ -47,6 +47,7 @@ class ScoreRow:
     unit: of the value: the target's unit, "s" or "rows" (without a clock), "1/d", or empty
     share: whether the value is a share of 1, to be shown in percent
     windows, batches: what it rests on; blocks: independent stretches among them
+    left_out: bootstrap draws in which the score has no value; the interval is of the others
     """
 
     model: str
@@ -64,6 +65,7 @@ class ScoreRow:
     label: str = ""
     blocks: float = 0.0
     undefined: Undefined | None = None
+    left_out: int = 0
 
     @property
     def reason(self) -> str:
@@ -263,6 +265,7 @@ def _rows(
                 label="" if sample.focus is None else sample.classes[sample.focus],
                 blocks=blocks,
                 undefined=score.undefined,
+                left_out=int(np.count_nonzero(~np.isfinite(values))),
             )
         )
     return rows
@@ -302,13 +305,13 @@ def draw_scores(jobs: Sequence[tuple[Metric, Sample]], resampler: Resampler) -> 
             for values, (metric, sample), kept in zip(drawn, jobs, ready, strict=True):
                 if kept is not None and metric.draws == "windows":
                     mine = weights if kept is sample else weights[:, sample.usable]
-                    values.append(metric.compute(kept, mine))
+                    values.append(metric.values(kept, mine))
     for values, (metric, _), kept in zip(drawn, jobs, ready, strict=True):
         if kept is not None and metric.draws == "faults":
             count = metric.items(kept)
             generator = np.random.default_rng([resampler.seed, 1 << 20])
             again = generator.multinomial(count, np.full(count, 1 / count), size=resampler.draws)
-            values.append(metric.compute(kept, again.astype(np.float64)))
+            values.append(metric.values(kept, again.astype(np.float64)))
     return [np.concatenate(values) if values else np.empty(0) for values in drawn]
 
 

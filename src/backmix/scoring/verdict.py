@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.scoring.bootstrap import FEWEST_BLOCKS, Interval, percentile_interval
-from backmix.scoring.metrics import Metric, Undefined, metrics
+from backmix.scoring.metrics import Metric, Undefined, flat, metrics
 from backmix.scoring.predictions import Sample
 from backmix.scoring.scores import PairedSamples, Sampling, draw_scores, model_title, paired_samples, shown, unit_of
 from backmix.text import Language, say, speak
@@ -317,6 +317,12 @@ def on_common_windows(targets: list[PairedSamples]) -> tuple[list[PairedSamples]
     return cut, silent
 
 
+def _size(truth: Floats) -> float:
+    """By what the errors of one of several targets are divided: its spread; 1 where it does not vary."""
+    known = truth[np.isfinite(truth)]
+    return float(np.std(truth)) if len(known) and not flat(known) else 1.0
+
+
 class MetricDraws:
     """Values and draws of the task's first metric, over one or several targets."""
 
@@ -325,7 +331,7 @@ class MetricDraws:
         self.paired = targets
         self.sampling = sampling
         many = len(targets) > 1 and metric.unit == "target"
-        self.sizes = [float(np.std(paired.any.truth)) or 1.0 if many else 1.0 for paired in targets]
+        self.sizes = [_size(paired.any.truth) if many else 1.0 for paired in targets]
 
     def good(self, value: Any) -> Any:
         """A value with its sign changed where needed, so that higher is better."""

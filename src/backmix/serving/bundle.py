@@ -20,6 +20,7 @@ import numpy as np
 
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.ledger import Ledger
+from backmix.data.reading.reading import TagPlan
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BundleError, InputError, PlanError
@@ -187,12 +188,20 @@ class Bundle:
         replaced = {
             "lab": self._lab(lab),
             # a new file need not have the columns that were used in training only
-            "tags": tuple(tag for tag in self.read.tags if tag.name in names),
+            "tags": self._states(tuple(tag for tag in self.read.tags if tag.name in names)),
         }
         plan = Plan.check({"data": self.read.of_file(path).model_dump() | replaced | settings}, where="predict").data
         reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
         frame, ledger = self.predict(reading.table, workers=workers)
         return frame, reading.ledger.add(*ledger.notes)
+
+    def _states(self, tags: tuple[TagPlan, ...]) -> tuple[TagPlan, ...]:
+        """The tags with the inputs that have states: a day on which a pump only runs must not read otherwise."""
+        told = {tag.name: tag for tag in tags}
+        for coding in self.preprocessing.states:
+            tag = told.get(coding.tag.name, TagPlan(name=coding.tag.name))
+            told[tag.name] = tag.model_copy(update={"type": tag.type or "state"})
+        return tuple(told.values())
 
     def _lab(self, file: Path | str | None) -> LabPlan | None:
         """How the results of new rows are read; None when the model needs none."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from backmix.data.quality import Quality
 from backmix.errors import InputError
 from backmix.serving.runtime import Floats, Runtime, State
+from backmix.serving.stated import StatedInputs
 from backmix.storage import write_atomic
 
 Mode = Literal["windows", "carried"]
@@ -54,10 +55,11 @@ class HistoryAccount:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Rows as they were read: values (N, F), the clock (N,) or None."""
+    """Rows as they were read: values (N, F), the clock (N,) or None, rows with a state that training did not show."""
 
     values: Floats
     time: NDArray[np.datetime64] | None
+    uncertain: NDArray[np.bool_]
 
 
 def score_history(
@@ -85,7 +87,7 @@ def score_history(
     """
     if max_gap is not None and time is None:
         raise InputError("serving.gap_without_time")
-    source = _Source(Path(path), runtime.inputs, time)
+    source = _Source(Path(path), runtime.stated, time)
     score = _CarriedState(runtime, max_gap) if mode == "carried" else _SlidingWindows(runtime, max_gap)
     account: list[HistoryAccount] = []
 
@@ -99,7 +101,7 @@ def score_history(
 class _Source:
     """A Parquet file's columns of interest, block by block, read ahead by a thread."""
 
-    def __init__(self, path: Path, inputs: tuple[str, ...], time: str | None) -> None:
+    def __init__(self, path: Path, inputs: StatedInputs, time: str | None) -> None:
         from pyarrow import ArrowException, parquet
 
         self._path, self._inputs, self._time = path, inputs, time
@@ -107,7 +109,7 @@ class _Source:
             names = parquet.read_schema(path).names
         except (ArrowException, OSError) as fault:
             raise InputError("serving.damaged", where=path, fault=str(fault).splitlines()[0][:160]) from None
-        for name in (*inputs, *((time,) if time else ())):
+        for name in (*inputs.columns, *((time,) if time else ())):
             if name not in names:
                 raise InputError("serving.no_column", where=path, name=name, names=", ".join(names[:20]))
 
@@ -115,7 +117,7 @@ class _Source:
         """All rows in order; the next block is unpacked while this one is used."""
         from pyarrow import ArrowException, parquet
 
-        columns = [*self._inputs, *((self._time,) if self._time else ())]
+        columns = [*self._inputs.columns, *((self._time,) if self._time else ())]
         try:
             # pre_buffer would read the whole file into memory before the first row is out
             with (
@@ -134,19 +136,28 @@ class _Source:
         batch = next(batches, None)
         if batch is None:
             return None
-        values = np.empty((batch.num_rows, len(self._inputs)))
-        for index, name in enumerate(self._inputs):
+        values = np.full((batch.num_rows, len(self._inputs.names)), np.nan)
+        uncertain = np.zeros(batch.num_rows, bool)
+        for index, name in enumerate(self._inputs.names):
+            if name not in self._inputs.columns:
+                continue
             column = batch.column(name)
             try:
                 values[:, index] = column.to_numpy(zero_copy_only=False)
             except (TypeError, ValueError):
                 raise InputError("serving.not_numbers", where=self._path, name=name, kind=column.type) from None
+        for coding in self._inputs.states:
+            coded = tuple(name for name in coding.columns if name in self._inputs.names)
+            words = batch.column(coding.tag.name).to_pylist()
+            found = StatedInputs(coded, (coding,)).encode({coding.tag.name: words})
+            values[:, [self._inputs.names.index(name) for name in coded]] = found.values
+            uncertain |= found.uncertain
         clock = (
             None
             if self._time is None
             else batch.column(self._time).to_numpy(zero_copy_only=False).astype("datetime64[ns]")
         )
-        return _Block(values, clock)
+        return _Block(values, clock, uncertain)
 
 
 class _HistoryScorer(ABC):
@@ -255,6 +266,16 @@ class _CarriedState(_HistoryScorer):
         return float(np.abs(windows - predictions[steps - 1 : len(values)]).max())
 
 
+def _in_windows(uncertain: NDArray[np.bool_], steps: int, since: int) -> tuple[NDArray[np.bool_], int]:
+    """Which rows have an uncertain row among the last ``steps``, and how many rows ago the last of them was.
+
+    since: how many rows before the first one the last uncertain row was
+    """
+    row = np.arange(len(uncertain))
+    last = np.maximum.accumulate(np.where(uncertain, row, -since))
+    return row - last < steps, int(len(uncertain) - last[-1]) if len(last) else since
+
+
 def _write(source: _Source, score: _HistoryScorer, runtime: Runtime, file: BinaryIO) -> HistoryAccount:
     import pyarrow as pa
     from pyarrow import parquet
@@ -263,10 +284,13 @@ def _write(source: _Source, score: _HistoryScorer, runtime: Runtime, file: Binar
         ["prediction"] if len(runtime.targets) == 1 else [f"prediction:{name}" for name in runtime.targets]
     )
     read = predicted = 0
+    since = np.iinfo(np.int64).max // 2
     writer: Any = None
     try:
         for block in source.blocks():
             predictions, quality = score.block(block)
+            doubtful, since = _in_windows(block.uncertain, runtime.lookback or len(block.uncertain), since)
+            quality[doubtful & (quality == Quality.GOOD)] = Quality.UNCERTAIN
             missing = quality == Quality.BAD
             clock = (
                 pa.array(block.time)

@@ -14,7 +14,7 @@ holes and spikes: a missing number is refused, never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backmix.data.scaling import Scaler
+from backmix.data.states import StateCoding
 from backmix.data.tag import reported_name
 from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
@@ -37,6 +38,7 @@ from backmix.serving.archive import Members
 from backmix.serving.composition import read_network
 from backmix.serving.ensemble_network import EnsembleNetwork
 from backmix.serving.intervals import read_intervals
+from backmix.serving.stated import EncodedRows, StatedInputs
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]
@@ -46,7 +48,8 @@ State = NDArray[np.float32]
 class Runtime:
     """A bundle's model, ready to run.
 
-    inputs: the F features in the order of a row; with known past targets, those stand last
+    inputs: the F features in the order of a row; with known past targets, those stand last. A tag with states is
+        coded in several: give `encode` the states by name
     targets: the tags that are predicted; units: of the outputs, "" where there is none
     classes: the class names, () for regression
     lookback: rows of the windows it was trained on; None for whole batches
@@ -74,6 +77,7 @@ class Runtime:
     _values: int
     _states: int
     _whole_windows: bool
+    states: tuple[StateCoding, ...] = ()
 
     @classmethod
     def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
@@ -141,7 +145,25 @@ class Runtime:
             _values=len(preprocessing.classes) or len(preprocessing.targets),
             _states=network.state_size,
             _whole_windows=architecture.summaries or (composition is not None and architecture.lookback is None),
+            states=preprocessing.states,
         )
+
+    @property
+    def stated(self) -> StatedInputs:
+        """The inputs by the names under which they are measured."""
+        return StatedInputs(self.inputs, self.states)
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> EncodedRows:
+        """Rows of values and states by the name of their tag, as `step`, `carry`, `predict` and `slide` take them.
+
+        A state that training did not show is read as training said, and its row is uncertain.
+        Raises InputError (serving.row_lacks, serving.row_text).
+        """
+        names = self.stated.columns
+        for name in names:
+            if any(name not in row for row in rows):
+                raise InputError("serving.row_lacks", name=name, names=", ".join(names))
+        return self.stated.encode({name: [row[name] for row in rows] for name in names})
 
     def start(self) -> State:
         """The initial state (S,), zeros, as at the first row of every window."""
@@ -313,6 +335,7 @@ class _Preprocessing:
     high: Floats
     out_center: Floats
     out_scale: Floats
+    states: tuple[StateCoding, ...]
 
     def hidden(self, steps: int | None) -> NDArray[np.bool_] | None:
         """(T, F) true for what a window of T rows does not show; None when it shows all."""
@@ -362,6 +385,11 @@ def _preprocessing(data: Mapping[str, Any], architecture: Architecture) -> _Prep
         high=high,
         out_center=out_center,
         out_scale=out_scale,
+        states=tuple(
+            coding
+            for coding in map(StateCoding.from_dict, data.get("states", []))
+            if set(coding.columns).intersection(inputs)
+        ),
     )
 
 

@@ -16,7 +16,7 @@ Computation 1 (1989) 270.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -56,6 +56,11 @@ class ForecastPlan(TaskPlan):
     season: DurationField | Literal["auto", "none"] = "auto"
 
 
+def _is_known(name: str, ahead: Sequence[str]) -> bool:
+    """Whether an input is known ahead; of a tag with states (``Recipe = A100``) it is the tag that the plan names."""
+    return name in ahead or any(name.startswith(f"{tag} = ") for tag in ahead)
+
+
 class ForecastTarget(NumericTarget, HasSeason):
     """The next rows of one or several quantities, whose newest values are shown."""
 
@@ -83,7 +88,7 @@ class ForecastTarget(NumericTarget, HasSeason):
             known=Known(delay=delay),
             answer="path",
             relative=plan.relative,
-            future=tuple(name for name in spec.inputs if name in plan.known_ahead),
+            future=tuple(name for name in spec.inputs if _is_known(name, plan.known_ahead)),
         )
 
     def training_samples(self, windows: Windows) -> Windows:

@@ -38,10 +38,17 @@ PLAN_BYTES = 1_000_000
 
 
 class ScalingPlan(PlanSection):
-    """``[scaling]``: which registered scaler inputs and targets get, fitted on training rows only."""
+    """``[scaling]``: how inputs and targets become numbers of order one; everything is learned from training rows.
+
+    inputs, target: registered scalers
+    states: the most columns that the states of one input may become
+    rare: a state of fewer training rows than this is not told apart: all rare ones share the column "other"
+    """
 
     inputs: str = "standard"
     target: str = "standard"
+    states: int = Field(default=12, ge=1, le=1000)
+    rare: int = Field(default=5, ge=1)
 
     @field_validator("inputs", "target")
     @classmethod

@@ -22,6 +22,7 @@ from backmix.data.scaling import Scaler
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.splitting.split import Split, SplitPart, split
+from backmix.data.states import Coded, StateCoding, code_states, learn_states
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows.windows import Windows, WindowSpec, build_windows, fit_scalers, window_spec
@@ -91,6 +92,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         scaler=scaler,
         target_scaler=target_scaler,
         step=table.step,
+        states=ground.states,
     )
     ledger = reading.ledger.add(*ground.notes)
     return Prepared(
@@ -125,6 +127,7 @@ class _Ground:
     fitted_on: Mask
     notes: tuple[Note, ...]
     decisions: tuple[Decision, ...]
+    states: tuple[StateCoding, ...] = ()
 
 
 def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
@@ -137,17 +140,22 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     task = task.bind(table)
     if divide is None:
         check_uncut(table, plan, task)
-    inputs = tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
+    inputs = _inputs(table)
     spec = _spec(table, plan, task, inputs)
+    measured = table
     decisions: list[Decision] = []
     rules, given = _rules(plan, task)
     decisions += given
     if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, divide, gap=spec.reach)
-        repair = fit_repair(_measured(table, task), rules, rows=_teaching_rows(table, parts, task))
+        states, coded = _coded(table, plan, _teaching_rows(table, parts, task))
+        table = coded.table
+        repair = _repair(table, task, rules, _teaching_rows(table, parts, task), states)
+        names = tuple(tag.name for tag in _inputs(table))
         kept, goals = (
-            tuple(name for name in names if name not in repair.dropped_tags) for names in (spec.inputs, spec.targets)
+            tuple(name for name in names if name not in repair.dropped_tags)
+            for names in (names, task.target.learned_names(names))
         )
         short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
         repaired_once = repair.apply(table).table
@@ -158,14 +166,47 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         spec = replace(spec, lookback=decisions[-1].value)
     parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
-    repair = fit_repair(_measured(table, task), rules, rows=fitted_on)
-    inputs = tuple(tag for tag in inputs if tag.name not in repair.dropped_tags)
+    states, coded = _coded(measured, plan, fitted_on)
+    table = coded.table
+    repair = _repair(table, task, rules, fitted_on, states)
+    inputs = tuple(tag for tag in _inputs(table) if tag.name not in repair.dropped_tags)
     spec = _with_inputs(spec, task, inputs, table)
     table, repaired = repair_for(spec, repair, table)
     scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
-    return _Ground(
-        table, parts, task, inputs, repair, spec, scalers, fitted_on, (*resampled, *repaired), tuple(decisions)
-    )
+    decisions += [_stated(coding, plan) for coding in states]
+    notes = (*resampled, *coded.notes, *repaired)
+    return _Ground(table, parts, task, inputs, repair, spec, scalers, fitted_on, notes, tuple(decisions), states)
+
+
+def _inputs(table: Table) -> tuple[Tag, ...]:
+    """The inputs of a table, by name."""
+    return tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
+
+
+def _coded(table: Table, plan: Plan, rows: Mask) -> tuple[tuple[StateCoding, ...], Coded]:
+    """How the states of inputs are coded, learned from these rows, and the table with numbers in their place."""
+    states = learn_states(table, rows=rows, most=plan.scaling.states, rare=plan.scaling.rare)
+    return states, code_states(table, states)
+
+
+def _repair(table: Table, task: Task, rules: RepairPlan, rows: Mask, states: tuple[StateCoding, ...]) -> Repair:
+    """The repair rules of a table whose states are coded."""
+    coded = [column for coding in states for column in coding.columns]
+    return fit_repair(_measured(table, task), rules, rows=rows, states=coded)
+
+
+def _stated(coding: StateCoding, plan: Plan) -> Decision:
+    """What the states of an input became, for the report."""
+    rare = [name for name in coding.tag.categories if name not in coding.own]
+    values = {
+        "tag": coding.tag.name,
+        "states": ", ".join(coding.own),
+        "columns": ", ".join(coding.columns),
+        "others": ", ".join(rare[:8]) + (" …" if len(rare) > 8 else ""),
+        "rare": plan.scaling.rare,
+    }
+    key = "prepare.states_pooled" if rare else "prepare.states"
+    return Decision(coding.columns, key, values, setting="scaling.states")
 
 
 def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
@@ -179,6 +220,8 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
     table = task.target.with_labels(task.target.with_inputs(table))
     if divide is None:
         check_uncut(table, plan, task)
+    coded = code_states(table, old.states)
+    table = coded.table
     asked = start.windows(plan).model_copy(update={"repair": old.repair.plan})
     spec = start.spec(_spec(table, asked, task, old.inputs))
     parts = _parts(table, plan, divide, gap=spec.reach)
@@ -192,8 +235,9 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
         spec,
         (old.scaler, old.target_scaler),
         _teaching_rows(table, parts, task),
-        (*aligned.ledger.notes, *resampled, *repaired),
+        (*aligned.ledger.notes, *resampled, *coded.notes, *repaired),
         (start.decision,),
+        old.states,
     )
 
 
@@ -386,7 +430,7 @@ def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: T
     """The form of the task's windows with these inputs; InputError when nothing is left to look at."""
     names = tuple(tag.name for tag in inputs)
     spec = task.target.window_form(
-        replace(spec, inputs=names or spec.inputs, targets=task.target.learned_names(names)), table.step
+        replace(spec, inputs=names or spec.inputs, future=(), targets=task.target.learned_names(names)), table.step
     )
     if not names and spec.known is None:
         raise InputError("prepare.no_inputs", where=table.source, names=", ".join(table.names))

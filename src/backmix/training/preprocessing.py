@@ -7,7 +7,7 @@ bundle, so that the three cannot differ.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from backmix.data.ledger import Ledger
@@ -18,6 +18,7 @@ from backmix.data.repairing.repair import Repair, Repaired
 from backmix.data.repairing.resample import resample
 from backmix.data.reported import check_reports, report_tag
 from backmix.data.scaling import Scaler
+from backmix.data.states import StateCoding, code_states
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows.windows import Known, Windows, WindowSpec, build_windows
@@ -29,11 +30,12 @@ class Preprocessing:
     """From a table to model inputs and back.
 
     task: the bound task; its targets carry the units and the classes
-    inputs: the input tags in the order of the feature axis
+    inputs: the input tags in the order of the feature axis; of a tag with states the columns that code them
     repair: the rules learned from the training rows
     spec: the form of the windows, in rows
     scaler, target_scaler: fitted on the training rows; no target scaler for classes
     step: seconds between rows at training; None without a clock
+    states: how the inputs with states are coded
     """
 
     task: Task
@@ -43,6 +45,7 @@ class Preprocessing:
     scaler: Scaler
     target_scaler: Scaler | None
     step: float | None
+    states: tuple[StateCoding, ...] = ()
 
     @property
     def wanted(self) -> tuple[Tag, ...]:
@@ -51,9 +54,10 @@ class Preprocessing:
 
     @property
     def measured(self) -> tuple[Tag, ...]:
-        """The inputs that a table must bring: those that the task does not compute itself."""
+        """The inputs that a table must bring, as they are measured: those that the task does not compute itself."""
         made = self.task.target.computed
-        return tuple(tag for tag in self.inputs if tag.name not in made)
+        stated = {column: coding.tag for coding in self.states for column in coding.columns}
+        return tuple(dict.fromkeys(stated.get(tag.name, tag) for tag in self.inputs if tag.name not in made))
 
     @property
     def _reports(self) -> tuple[Tag, ...]:
@@ -83,8 +87,10 @@ class Preprocessing:
         table = task.target.with_inputs(table)
         if need_target:
             table = task.target.with_labels(table)
+        coded = code_states(table, self._states_of(table))
+        table = coded.table
         table, repaired = repair_for(self.spec, self.repair, table)
-        ledger = aligned.ledger.add(*resampled, *repaired)
+        ledger = aligned.ledger.add(*resampled, *coded.notes, *repaired)
         spec = self.spec.without_target() if not need_target else self.spec
         return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
 
@@ -92,19 +98,47 @@ class Preprocessing:
         """The columns of a table that the preprocessing is about, found by name, in its order, units and classes."""
         if self._reports:
             check_reports(table, self.spec.targets)
-        task, wanted = self.task, self.wanted
+        task = self.task
         if need_target:
             table = task.target.adapt(table)
+        measured = self._measured_in(table)
+        wanted = (*measured, *self.wanted[len(self.measured) :])
+        if need_target:
             judged = {tag.name: tag for tag in task.targets}
             made = [name for name in task.target.computed if name not in table.names]
             present = [name for name in (*judged, *task.settings.targets) if name in table.names]
-            taken = {*made, *(tag.name for tag in self.inputs)}
+            taken = {*made, *(tag.name for tag in (*self.inputs, *self.measured))}
             names = dict.fromkeys(name for name in (*self.spec.targets, *present) if name not in taken)
-            wanted = (*self.measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports)
+            wanted = (*measured, *(judged.get(name) or table.tag(name) for name in names), *self._reports)
         return align(table, wanted)
+
+    def _states_of(self, table: Table) -> tuple[StateCoding, ...]:
+        """The codings that a table needs: those whose columns it does not have yet."""
+        used = {tag.name for tag in self.inputs}
+        return tuple(
+            coding
+            for coding in self.states
+            if used.intersection(coding.columns) and not used.intersection(coding.columns) <= set(table.names)
+        )
+
+    def _measured_in(self, table: Table) -> tuple[Tag, ...]:
+        """The inputs as this table has them: with all states that it shows, or coded already."""
+        needed = {coding.tag.name for coding in self._states_of(table)}
+        coded = {coding.tag.name: coding.columns for coding in self.states if coding.tag.name not in needed}
+        inputs = {tag.name: tag for tag in self.inputs}
+        found: list[Tag] = []
+        for tag in self.measured:
+            if tag.name in needed and tag.name in table.names and (shown := table.tag(tag.name).categories):
+                found.append(replace(tag, categories=shown))
+            elif tag.name in coded:
+                found += [inputs[name] for name in coded[tag.name] if name in inputs]
+            else:
+                found.append(tag)
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """The preprocessing as JSON-ready data."""
+        states = {"states": [coding.to_dict() for coding in self.states]} if self.states else {}
         return {
             "task": {"kind": self.task.name, **self.task.settings.model_dump(mode="json", exclude={"kind"})},
             "fitted": dict(self.task.fitted),
@@ -116,6 +150,7 @@ class Preprocessing:
             "scaler": self.scaler.to_dict(),
             "target_scaler": self.target_scaler.to_dict() if self.target_scaler else None,
             "step": self.step,
+            **states,
         }
 
     @classmethod
@@ -142,6 +177,7 @@ class Preprocessing:
             scaler=Scaler.from_dict(data["scaler"]),
             target_scaler=Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] else None,
             step=data["step"],
+            states=tuple(StateCoding.from_dict(coding) for coding in data.get("states", [])),
         )
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from backmix.data.auditing.audit_tag import TagAudit, TagAuditor
 from backmix.data.auditing.finding import PLACES, Finding, Kind, Severity
+from backmix.data.auditing.lost_decimals import find_lost_decimals
+from backmix.data.auditing.missing_codes import find_missing_codes
 from backmix.data.ledger import Ledger
 from backmix.data.repairing.resample import JITTER
 from backmix.data.reported import is_report
@@ -113,6 +115,8 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
     texts = {} if ledger is None else ledger.status_texts()
     found: list[tuple[Finding, Ints]] = []
     tags = []
+    codes = find_missing_codes(part)
+    lost = {one.tag: one for one in find_lost_decimals(part)}
     still = np.ones(max(0, len(part) - 1), bool)
     moving = False
     for column, tag in enumerate(part.tags):
@@ -121,6 +125,9 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
         x = part.values[:, column].astype(np.float64)
         still &= (x[1:] == x[:-1]) | (np.isnan(x[1:]) & np.isnan(x[:-1]))
         auditor = TagAuditor(tag, x, start)
+        auditor.take_codes([code for code in codes if tag.name in code.tags], len(part))
+        if tag.name in lost:
+            auditor.take_lost_decimals(lost[tag.name])
         looked = auditor.look(None if part.quality is None else part.quality[:, column], texts.get(tag.name, {}))
         tags.append(looked)
         moving |= looked.numbers > 0 and looked.minimum != looked.maximum and looked.unchanged <= 0.5

@@ -6,7 +6,8 @@ changes or stops changing, spikes, clipping at repeated extremes, and changes of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.auditing.finding import PLACES, Finding, Kind, Severity
+from backmix.data.auditing.lost_decimals import LostDecimals
+from backmix.data.auditing.missing_codes import MissingCode
 from backmix.data.auditing.shift import find_shifts
+from backmix.data.notation.missing import is_code
 from backmix.data.quality import Quality
 from backmix.data.repairing.spikes import find_spikes, learn_scale, steady
 from backmix.data.runs import Bools, Ints, standing, stretches
@@ -71,6 +75,38 @@ class TagAuditor:
     def __init__(self, tag: Tag, x: NDArray[np.float64], start: Rows) -> None:
         self.tag, self.x, self.start = tag, x, start
         self.findings: list[tuple[Finding, Ints]] = []
+        self._codes: list[MissingCode] = []
+
+    def take_codes(self, codes: Sequence[MissingCode], rows: int) -> None:
+        """Name the numbers of this column that look like codes for "no value"; strong ones count nowhere else."""
+        for code in codes:
+            at = np.flatnonzero(is_code(self.x, code.value))
+            values = {"code": code.text, "share": f"{len(at) / max(1, rows):.2%}", "times": code.times}
+            self._add("code", at, "warning" if code.strong else "info", count=len(at), **values)
+        self._codes = [code for code in codes if code.strong]
+
+    def take_lost_decimals(self, lost: LostDecimals) -> None:
+        """Say which values of this column lost their decimal mark."""
+        values = {"sound": f"{lost.sound:.7g}", "lost": f"{lost.lost:.15g}", "high": f"{lost.below:g}"}
+        self._add("decimals", lost.rows, "warning", count=len(lost.rows), **values)
+
+    def _alike(self) -> None:
+        """States whose names differ only in case, blanks or marks."""
+        groups: dict[str, list[int]] = {}
+        for code, name in enumerate(self.tag.categories):
+            plain = "".join(sign for sign in unicodedata.normalize("NFKC", name).casefold() if sign.isalnum())
+            groups.setdefault(plain or name, []).append(code)
+        for group in groups.values():
+            counts = {code: int(np.count_nonzero(self.x == code)) for code in group}
+            shown = {code: count for code, count in counts.items() if count}
+            if len(shown) < 2:
+                continue
+            usual = max(shown, key=lambda code: shown[code])
+            names = ", ".join(f"{self.tag.categories[code]!r} ×{count}" for code, count in shown.items())
+            rare = [code for code in shown if code != usual]
+            same = ", ".join(f'"{self.tag.categories[code]}" = "{self.tag.categories[usual]}"' for code in rare)
+            at = np.flatnonzero(np.isin(self.x, rare))
+            self._add("alike", at, count=len(at), names=names, same=same)
 
     def look(self, quality: NDArray[np.uint8] | None, status: Mapping[str, int]) -> TagAudit:
         """Look at everything; ``status`` are the texts that stood in this column."""
@@ -85,6 +121,8 @@ class TagAuditor:
             self._add("status", np.zeros(0, np.int64), count=sum(status.values()), texts=texts)
         beyond = 0
         number = not self.tag.categories
+        if not number:
+            self._alike()
         if number:
             with np.errstate(invalid="ignore"):
                 out = np.zeros(rows, bool)
@@ -99,7 +137,8 @@ class TagAuditor:
             severity: Severity = "warning" if self.tag.role == "input" else "info"
             self._add("constant", np.zeros(0, np.int64), severity, count=len(known), value=_short(low))
         elif number and len(known) and not steady(x, self.start):
-            frozen = self._frozen(still, share)
+            known = self._without_codes(known)
+            frozen = self._frozen(standing(self.x, self.start) if self._codes else still, share)
             spikes = self._spikes()
             clipped = self._clipped(known)
             self._shifts()
@@ -123,6 +162,13 @@ class TagAuditor:
             status=tuple(status.items()),
             missing_strip=_strip(gone),
         )
+
+    def _without_codes(self, known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The values less strong codes, which are no spikes and no end of a range; they leave the column, too."""
+        for code in self._codes:
+            self.x = np.where(is_code(self.x, code.value), np.nan, self.x)
+            known = known[~is_code(known, code.value)]
+        return known
 
     def _missing(self, gone: Bools, infinite: int) -> None:
         if not gone.any():

@@ -1,8 +1,9 @@
 """A tag whose unit, range or level changed on the way.
 
 This module finds sudden lasting changes of level in one column and asks whether a change of unit
-explains them: level and noise must both change as the conversion says (degC to degF, bar to psi, a
-factor of 1000 ...).
+explains them: level, spread and noise must all change as the conversion says (degC to degF, bar to psi, a
+factor of 1000 ...), from one row to the next, and the values must stay where it puts them. A counter, a trend and a
+new mode of operation do none of this.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from backmix.data.runs import stretches
 _BLOCKS = 64
 _LEAST_BLOCK = 8
 _NEAR = 100  # values looked at on each side of a change
+_ENOUGH = 30  # fewer values on a side say nothing of a unit
+_SUDDEN = 3.0  # so many times the usual large steps a change of unit must be
+_ONE_WAY = 0.9  # a column with this share of its steps in one direction counts or drifts
 _MOST = 5  # a column with more sudden changes than this changes by its nature (batches, recipes)
 
 
@@ -122,25 +126,46 @@ def _locate(v: NDArray[np.float64], a: int, b: int, levels: tuple[float, float],
     at_once = least > high if upward else most < low
     if not at_once or abs(m2 - m1) < 0.5 * abs(levels[1] - levels[0]):
         return None
-    noise = float(np.median(np.abs(np.diff(before)))), float(np.median(np.abs(np.diff(after))))
-    conversion = _explain((m1, m2), noise, spread=high - low, unit=unit)
+    conversion = _explain(before, after, unit=unit)
+    if conversion is not None and not _stays(v, row, conversion):
+        conversion = None
     reach = 2 * (v[:row].max() - v[:row].min())
     if conversion is None and abs(m2 - np.median(v[:row])) <= reach:
         return None  # the process has been about there before: a change of operation
     return Shift(row, m1, m2, conversion)
 
 
-def _explain(level: tuple[float, float], noise: tuple[float, float], *, spread: float, unit: str) -> Conversion | None:
-    """The conversion that turns level and noise before into those after; the nearest if there are several."""
-    if not min(noise) > 0:
+def _explain(before: NDArray[np.float64], after: NDArray[np.float64], *, unit: str) -> Conversion | None:
+    """The conversion that turns the values before into those after; the nearest if there are several."""
+    steps = np.diff(before), np.diff(after)
+    noise = float(np.median(np.abs(steps[0]))), float(np.median(np.abs(steps[1])))
+    jump = abs(float(after[0] - before[-1]))
+    usual = max(float(np.quantile(np.abs(step), 0.9)) for step in steps)
+    if min(len(before), len(after)) < _ENOUGH or not min(noise) > 0 or jump < _SUDDEN * usual:
         return None
+    if any(max(np.mean(step > 0), np.mean(step < 0)) > _ONE_WAY for step in steps):
+        return None
+    at = [0.05, 0.5, 0.95]
+    low, middle, high = (float(q) for q in np.quantile(before, at))
+    least, level, most = (float(q) for q in np.quantile(after, at))
     best, nearest = None, np.inf
     for conversion in CONVERSIONS:
         if unit and conversion.units and unit not in conversion.units:
             continue
-        miss = abs(conversion.factor * level[0] + conversion.offset - level[1])
-        allowed = max(0.05 * abs(level[1] - level[0]), 0.5 * conversion.factor * spread)
+        spread = conversion.factor * (high - low)
+        miss = abs(conversion.factor * middle + conversion.offset - level)
+        allowed = max(0.05 * abs(level - middle), 0.25 * spread)
+        at_jump = abs(conversion.factor * float(before[-1]) + conversion.offset - float(after[0]))
+        wide = (most - least) / spread
         ratio = noise[1] / noise[0] / conversion.factor
-        if miss <= allowed and 0.4 <= ratio <= 2.5 and miss < nearest:
+        fits = miss <= allowed and at_jump <= max(0.05 * jump, spread) and 0.4 <= wide <= 2.5 and 0.5 <= ratio <= 2.0
+        if fits and miss < nearest:
             best, nearest = conversion, miss
     return best
+
+
+def _stays(v: NDArray[np.float64], row: int, conversion: Conversion) -> bool:
+    """Whether the values from ``row`` on lie for long where those before it lay, converted."""
+    low, high = np.quantile(conversion.factor * v[:row] + conversion.offset, [0.01, 0.99])
+    later = v[row : row + max(_ENOUGH, (len(v) - row) // 4)]
+    return bool(np.mean((later >= 2 * low - high) & (later <= 2 * high - low)) > 0.75)

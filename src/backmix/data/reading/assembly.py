@@ -8,7 +8,7 @@ and what becomes of rows that occur twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from backmix.data.layout.clock import looks_like_clock
 from backmix.data.layout.same_time import cause
 from backmix.data.ledger import Ledger, Note
+from backmix.data.notation.cell_units import without_cell_units
 from backmix.data.notation.cells import Decimal, Survey, decimal_mark
 from backmix.data.notation.clock import check_unzoned, to_utc
 from backmix.data.notation.column_times import column_times
 from backmix.data.notation.dates import Dates, looks_like_dates
 from backmix.data.quality import Quality
 from backmix.data.reading.columns import RawColumn, RawTable, Times
-from backmix.data.reading.meaning import Meaning, meaning, names_of, tag_of, understood, values
+from backmix.data.reading.meaning import Meaning, meaning, names_of, tag_of, understood, values, without_words
 from backmix.data.reading.reading import Reading, ReadPlan, TagPlan
 from backmix.data.reading.row_order import settle_rows
 from backmix.data.table import Table, missing_column
@@ -55,8 +56,11 @@ def assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None = Non
     needed: the described tags that must be there; None for all of them
     Raises InputError with ``source:row:column`` for what cannot be used as it is.
     """
+    raw = without_cell_units(raw, [tag.name for tag in plan.tags if tag.type in ("text", "state")])
     found = lay_out([raw], plan, needed)
     made, tags, marked = cells_of(raw, found, plan)
+    if not tags:
+        raise InputError("read.no_tags", where=raw.where, names=", ".join(raw.names[:12]))
     inputs = {tag.name for tag in plan.tags if tag.role == "input"}
     for at, tag in enumerate(tags):
         if tag.name in inputs and np.isnan(made[:, at]).all():
@@ -80,7 +84,7 @@ def lay_out(blocks: Iterable[RawTable], plan: ReadPlan, needed: Collection[str] 
             surveys = {column.name: Survey() for column in _without_dates(rest, told, raw.rows, found)}
         for column in raw.columns:
             if column.name in surveys:
-                surveys[column.name].add(column, raw.rows, start)
+                surveys[column.name].add(without_words(column, plan.missing, numbers=True), raw.rows, start)
         start += raw.rows
     if first is None or start == 0:
         raise InputError("read.no_rows", where=first.where if first is not None else plan.file)
@@ -101,19 +105,37 @@ def cells_of(
     """The values (N, F) of the tags, the tags, and how many infinite numbers were taken out."""
     told = {tag.name: tag for tag in plan.tags}
     meanings = dict(found.tags)
-    made, infinite = values(
-        [column for column in raw.columns if column.name in meanings], meanings, raw.rows, found.decimal
+    made, infinite, coded = values(
+        [column for column in raw.columns if column.name in meanings], meanings, raw.rows, found.decimal, plan.missing
     )
     tags = tuple(
         tag_of(column.name, meanings[column.name], told.get(column.name), raw)
         for column in raw.columns
         if column.name in meanings
     )
+    for at, tag in enumerate(tags):
+        if tag.name in told and told[tag.name].same:
+            tags, made[:, at], merged = _merged(tags, at, made[:, at], told[tag.name].same)
+            coded.append(merged)
     return (
         made,
         tags,
-        [Note("marked", "read.reason_infinite", int(mask.sum()), tag=name) for name, mask in infinite.items()],
+        [Note("marked", "read.reason_infinite", int(mask.sum()), tag=name) for name, mask in infinite.items()] + coded,
     )
+
+
+def _merged(
+    tags: tuple[Tag, ...], at: int, codes: NDArray[np.float64], same: Mapping[str, str]
+) -> tuple[tuple[Tag, ...], NDArray[np.float64], Note]:
+    """The tags and the codes of one of them with the names of states that mean the same made one."""
+    tag = tags[at]
+    names = tuple(sorted({same.get(name, name) for name in tag.categories}))
+    place = np.array([names.index(same.get(name, name)) for name in tag.categories] + [np.nan])
+    moved = np.array([name in same for name in tag.categories] + [False])
+    known = np.where(np.isnan(codes), len(tag.categories), codes).astype(np.intp)
+    shown = next((f"{name} → {same[name]}" for name in tag.categories if name in same), "")
+    note = Note("converted", "read.reason_same_state", int(moved[known].sum()), tag=tag.name, example=shown)
+    return (*tags[:at], replace(tag, categories=names), *tags[at + 1 :]), place[known], note
 
 
 def axes_of(raw: RawTable, plan: ReadPlan) -> tuple[str | None, str | None]:

@@ -6,8 +6,8 @@ and says what was understood beyond the plain: notation, states in place of valu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backmix.data.ledger import Note
 from backmix.data.notation.cells import DISTINCT, FORMS, Decimal, Survey, is_state, read_numbers, trim
+from backmix.data.notation.missing import Code, numbers_of, plain, taken_out, words_of
 from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import TagPlan
 from backmix.data.tag import Tag
@@ -37,12 +38,17 @@ Place = Callable[[int, str], str]
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a column holds; ``classes`` are its names in alphabetical order."""
+    """What a column holds; ``classes`` are its names in alphabetical order, () for all that its cells show.
+
+    words: whether even what a historian writes in place of a value is the name of a class
+    """
 
     kind: Literal["number", "classes", "left out"]
     classes: tuple[str, ...] = ()
     truth: bool = False
     """The numbers are written as true (1) and false (0)."""
+    words: bool = True
+    """Every text is a class; else a state that a historian writes in place of a value is none."""
 
 
 def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meaning:
@@ -66,8 +72,8 @@ def meaning(name: str, survey: Survey, told: TagPlan | None, at: Place) -> Meani
             text=word[:60],
         )
     classes = [word for word in survey.words if wish == "text" or not is_state(word, among_numbers=False)]
-    if wish == "text":
-        return Meaning("classes")  # numbers count as classes too, so the cells decide
+    if wish in ("text", "state"):
+        return Meaning("classes", words=wish == "text")  # numbers count as classes too, so the cells decide
     if others and wish is None and all(word.casefold() in TRUTH for word in survey.words if not is_state(word)):
         return Meaning("number", truth=True)
     if not others and len(classes) < 2:
@@ -108,7 +114,8 @@ def understood(surveys: Mapping[str, Survey], meanings: Mapping[str, Meaning], d
             else {
                 word: count
                 for word, count in survey.words.items()
-                if word not in meanings[name].classes and meanings[name].classes
+                if (word not in meanings[name].classes and meanings[name].classes)
+                or (not meanings[name].words and is_state(word, among_numbers=False))
             }
         )
         found += [
@@ -132,33 +139,48 @@ def _notation(name: str, survey: Survey, forms: list[str], reason: str) -> list[
 
 
 def values(
-    columns: list[RawColumn], meanings: dict[str, Meaning], rows: int, decimal: Decimal
-) -> tuple[NDArray[np.float64], dict[str, Bools]]:
-    """The values (N, F), and per column where an infinite number was taken out."""
+    columns: list[RawColumn],
+    meanings: dict[str, Meaning],
+    rows: int,
+    decimal: Decimal,
+    missing: Sequence[Code] | None = None,
+) -> tuple[NDArray[np.float64], dict[str, Bools], list[Note]]:
+    """The values (N, F), per column where an infinite number was taken out, and which codes for "no value" were.
+
+    missing: the codes that the plan names
+    """
     read: list[NDArray[np.float64]] = []
+    notes: list[Note] = []
     infinite = {}
-    for column in columns:
+    for whole in columns:
+        column = without_words(whole, missing, numbers=meanings[whole.name].kind == "classes")
+        if missing and (words := _filled(whole) - _filled(column)):
+            notes.append(Note("marked", "read.reason_missing_code", words, tag=column.name, example=_example(missing)))
         if meanings[column.name].kind == "classes":
-            codes, names = _codes(column, meanings[column.name].classes, rows)
-            meanings[column.name] = Meaning("classes", names)
+            codes, names = _codes(column, meanings[column.name], rows)
+            meanings[column.name] = Meaning("classes", names, words=meanings[column.name].words)
             read.append(codes)
             continue
         if meanings[column.name].truth:
             read.append(_truths(column, rows))
             continue
-        numbers = read_numbers(column, rows, decimal)
+        numbers, counts = taken_out(read_numbers(column, rows, decimal), numbers_of(missing))
+        notes += [
+            Note("marked", "read.reason_missing_code", count, tag=column.name, example=f"{code:.15g}")
+            for code, count in counts.items()
+        ]
         endless = np.isinf(numbers)
         if endless.any():
             numbers = np.where(endless, np.nan, numbers)
             infinite[column.name] = endless
         read.append(numbers)
     if (block := _block(read, rows)) is not None:
-        return block, infinite
+        return block, infinite, notes
     made = np.empty((rows, len(columns)))
     for start in range(0, rows, _BLOCK):  # blocks that fit the cache: columns come in, rows go out
         stop = min(rows, start + _BLOCK)
         made[start:stop] = np.array([column[start:stop] for column in read]).T.reshape(stop - start, -1)
-    return made, infinite
+    return made, infinite, notes
 
 
 def truth_of(meant: Meaning, word: str) -> bool:
@@ -189,13 +211,45 @@ def _block(columns: list[NDArray[np.float64]], rows: int) -> NDArray[np.float64]
     return base[:rows]
 
 
-def _codes(column: RawColumn, classes: tuple[str, ...], rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def without_words(column: RawColumn, missing: Sequence[Code] | None, *, numbers: bool) -> RawColumn:
+    """A column less the texts that the plan calls codes for "no value".
+
+    numbers: whether codes that are numbers go, too, where they are written plainly
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = words_of([code for code in missing or () if isinstance(code, str)])
+    written = words_of([code for code in missing or () if numbers and not isinstance(code, str)])
+    if not (texts or written) or column.texts is None:
+        return column
+    chunks = []
+    for chunk in column.texts.chunks:
+        cells = trim(chunk)
+        gone = [word for word in pc.unique(cells).to_pylist() if word and plain(word) in texts] if texts else []
+        found = pc.is_in(cells, value_set=pa.array([*gone, *written], cells.type))
+        chunks.append(pc.if_else(found, pa.scalar(None, chunk.type), chunk))
+    return replace(column, texts=pa.chunked_array(chunks, column.texts.type))
+
+
+def _filled(column: RawColumn) -> int:
+    """How many cells hold a text."""
+    return 0 if column.texts is None else len(column.texts) - column.texts.null_count
+
+
+def _example(missing: Sequence[Code]) -> str:
+    return ", ".join(str(code) for code in missing[:4])
+
+
+def _codes(column: RawColumn, meant: Meaning, rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Codes of the cells into the classes, and the classes: those given, else every word there is."""
     import pyarrow.compute as pc
 
     words = names_of(column, rows)
     found = set(pc.unique(words).to_pylist()) - {None}
-    names = classes or tuple(sorted(found))
+    names = meant.classes or tuple(
+        sorted(name for name in found if meant.words or not is_state(name, among_numbers=False))
+    )
     if len(names) > DISTINCT:
         raise InputError("read.too_many_classes", where=column.name, count=len(names), limit=DISTINCT)
     import pyarrow as pa

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,7 +39,9 @@ class TagPlan(PlanSection):
     role: None takes "input", or what the source itself says; a column called "input" in so many words
         must have values
     low, high: physical limits in ``unit``; a value outside is a bad measurement
-    type: "number" makes every other text a bad value, "text" makes every text a class; None looks
+    type: "number" makes every other text a bad value, "text" makes every text a class, "state" every text but what
+        a historian writes in place of a value; None looks
+    same: names of states that mean the same as another one, such as ``{"A ttack" = "Attack"}``
     align: how this tag is put on the grid of ``[data] grid``; None takes what ``[data] align`` says
     """
 
@@ -48,8 +51,9 @@ class TagPlan(PlanSection):
     low: float | None = None
     high: float | None = None
     description: str = ""
-    type: Literal["number", "text"] | None = None
+    type: Literal["number", "text", "state"] | None = None
     align: Align | None = None
+    same: Mapping[str, str] = {}
 
     @model_validator(mode="after")
     def _limits(self) -> TagPlan:

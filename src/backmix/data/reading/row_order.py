@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.auditing.lost_decimals import find_lost_decimals
 from backmix.data.ledger import Note
 from backmix.data.notation.clock import on_wall
 from backmix.data.notation.clock import shown as time_shown
@@ -20,6 +21,7 @@ from backmix.data.quality import Quality
 from backmix.data.reading.columns import RowNumber
 from backmix.data.reported import is_report
 from backmix.data.table import Table
+from backmix.data.tag import Tag
 from backmix.errors import InputError
 
 Policy = Literal["refuse", "first", "last", "mean", "spread"]
@@ -164,6 +166,7 @@ def _merge(
     if not len(unlike):
         notes.append(Note("dropped", "read.reason_duplicate_row", len(at), example=_shown(table, int(at[0]))))
         return table.rows(first), notes
+    _refuse_lost_decimals(table, at, number)
     if policy == "refuse":
         row, other = int(unlike[0]), int(first[group[unlike[0]]])
         column = int(np.argmin(equal[np.searchsorted(at, row)]))
@@ -194,6 +197,26 @@ def _merge(
     return _mean(table, first, group, clashing, notes)
 
 
+def _refuse_lost_decimals(table: Table, again: NDArray[np.intp], number: Callable[[int], int | str]) -> None:
+    """InputError (read.lost_decimals) where rows of one time differ because some lost their decimal mark.
+
+    Limits of the tag that keep such values out settle it: they are never averaged.
+    """
+    for lost in find_lost_decimals(table):
+        high = table.tag(lost.tag).high
+        if high is None or high >= abs(lost.lost):
+            raise InputError(
+                "read.lost_decimals",
+                where=f"{table.source}:{number(int(lost.rows[0]))}:{lost.tag}",
+                tag=lost.tag,
+                count=len(lost.rows),
+                sound=f"{lost.sound:.7g}",
+                lost=f"{lost.lost:.15g}",
+                high=f"{lost.below:g}",
+                again=len(again),
+            )
+
+
 def _mean(
     table: Table, first: NDArray[np.intp], group: NDArray[np.intp], clashing: NDArray[np.bool_], notes: list[Note]
 ) -> tuple[Table, list[Note]]:
@@ -210,7 +233,7 @@ def _mean(
     for target in np.unique(group[clashing]):
         cells = np.asarray(table.values[ends[target] : ends[target + 1]])
         for column, tag in enumerate(table.tags):
-            there = cells[~np.isnan(cells[:, column]), column]
+            there = cells[_possible(cells[:, column], tag), column]
             if len(there):
                 # a mean of results is known when the last of them is
                 mean = there.max() if is_report(tag.name) else there.mean()
@@ -222,6 +245,12 @@ def _mean(
         for column, tag in enumerate(table.tags)
     ]
     return replace(merged, values=values, quality=quality), notes
+
+
+def _possible(cells: NDArray[np.floating[Any]], tag: Tag) -> NDArray[np.bool_]:
+    """The numbers within the limits of a tag: what cannot have been measured is in no mean."""
+    low, high = (-np.inf if tag.low is None else tag.low), (np.inf if tag.high is None else tag.high)
+    return (cells >= low) & (cells <= high)
 
 
 def _shown(table: Table, row: int) -> str:

@@ -11,7 +11,7 @@ the physical limits; classes are never repaired.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
@@ -256,11 +256,13 @@ class Repair:
         )
 
 
-def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools) -> Repair:
+def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools, states: Collection[str] = ()) -> Repair:
     """Learn the repair rules from the training rows, and from nothing else.
 
-    rows: (N,) True for training rows. Raises InputError when an input has no number in them, and
-    PlanError when the plan gives a time but the table has no clock.
+    rows: (N,) True for training rows; states: columns of 0 and 1 that code the states of an input, in which a state
+    that comes for one row is no spike and one that lasts is not frozen.
+    Raises InputError when an input has no number in them, and PlanError when the plan gives a time but the table has
+    no clock.
 
     >>> table = Table(np.array([[1.0], [2.0], [9.0]]), (Tag("T101"),))
     >>> repair = fit_repair(table, RepairPlan(), rows=np.array([True, True, False]))
@@ -281,7 +283,7 @@ def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools) -> Repair:
             continue
         column = sheet.column(at, start)
         column.x[~rows] = np.nan
-        rule = _learn(column, tag, plan, watched=frozen is not None)
+        rule = _learn(column, tag, plan, watched=frozen is not None, state=tag.name in states)
         if tag.role != "input":
             learned.append(rule)
         elif np.isnan(column.x).all():
@@ -305,7 +307,7 @@ def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools) -> Repair:
     )
 
 
-def _learn(column: RepairColumn, tag: Tag, plan: RepairPlan, *, watched: bool) -> TagRepair:
+def _learn(column: RepairColumn, tag: Tag, plan: RepairPlan, *, watched: bool, state: bool) -> TagRepair:
     """What one tag teaches; ``column`` holds the training rows only and is repaired on the way."""
     low, high = (tag.low, tag.high) if plan.limits and not tag.categories else (None, None)
     column.settle()
@@ -313,7 +315,7 @@ def _learn(column: RepairColumn, tag: Tag, plan: RepairPlan, *, watched: bool) -
     if tag.role != "input" or tag.categories or np.isnan(column.x).all():
         return TagRepair(name=tag.name, limit_low=low, limit_high=high)
     scale = None
-    if plan.outliers != "none":
+    if plan.outliers != "none" and not state:
         scale = learn_scale(
             column.x, column.start, rule=plan.outlier_rule, window=plan.outlier_window, factor=plan.outlier_factor
         )
@@ -327,7 +329,7 @@ def _learn(column: RepairColumn, tag: Tag, plan: RepairPlan, *, watched: bool) -
         low=bottom,
         high=top,
         scale=scale,
-        watched=watched and not steady(column.x, column.start),
+        watched=watched and not state and not steady(column.x, column.start),
         filled=plan.fill != "none",
     )
 

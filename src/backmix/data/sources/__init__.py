@@ -15,7 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backmix.data.ledger import Ledger
+import numpy as np
+
+from backmix.data.ledger import Ledger, Note
+from backmix.data.notation.missing import numbers_of, taken_out
+from backmix.data.quality import Quality
 from backmix.data.reading.columns import RawTable
 from backmix.data.reading.reading import Reading, ReadPlan, TagPlan
 from backmix.data.table import Table
@@ -172,7 +176,31 @@ def _named(table: Table, plan: ReadPlan, needed: Collection[str] | None) -> Read
             continue
         said = tag.model_dump(exclude_defaults=True, exclude={"name", "type", "align"})
         changes[tag.name] = replace(table.tag(tag.name), **said)
-    return Reading(table.retag(changes), Ledger(read=len(table)))
+    table, notes = _without_codes(table.retag(changes), plan)
+    return Reading(table, Ledger(read=len(table)).add(*notes))
+
+
+def _without_codes(table: Table, plan: ReadPlan) -> tuple[Table, list[Note]]:
+    """A table that was read already, less the numbers that the plan calls codes for "no value"."""
+    notes: list[Note] = []
+    columns: dict[int, Any] = {}
+    for at, tag in enumerate(table.tags):
+        if plan.missing is None or tag.categories:
+            continue
+        values, counts = taken_out(np.asarray(table.values[:, at]), numbers_of(plan.missing))
+        columns |= {at: values} if counts else {}
+        notes += [
+            Note("marked", "read.reason_missing_code", count, tag=tag.name, example=f"{code:.15g}")
+            for code, count in counts.items()
+        ]
+    if not columns:
+        return table, notes
+    values, quality = np.array(table.values), table.quality if table.quality is None else np.array(table.quality)
+    for at, column in columns.items():
+        values[:, at] = column
+        if quality is not None:
+            quality[np.isnan(column), at] = Quality.BAD
+    return replace(table, values=values, quality=quality), notes
 
 
 __all__ = ["ReadPlan", "Reading", "Source", "TagPlan", "of_file", "read", "sources"]

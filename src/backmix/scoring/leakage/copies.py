@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.scoring.metrics import flat
+
 if TYPE_CHECKING:
     from backmix.data.windows.windows import Windows
 
@@ -141,7 +143,7 @@ def _curve(x: Floats, y: Floats) -> tuple[float, int]:
     x, y = x[good], y[good]
     holdout = _holdout(len(x))
     learning, checking = ~holdout, holdout
-    if len(x) < 10 * BINS or np.ptp(y[checking]) == 0 or np.ptp(x[learning]) == 0:
+    if len(x) < 10 * BINS or flat(y[checking]) or np.ptp(x[learning]) == 0:
         return 0.0, len(x)
     order = np.argsort(x[learning], kind="stable")
     middles, heights = (

@@ -28,6 +28,12 @@ Weights = NDArray[np.float64]
 
 Unit = Literal["target", "target_squared", "share", "none", "time", "per_day"]
 Compute = Callable[[Sample, Weights], Values]
+Bounds = tuple[float | None, float | None]
+"""The least and the largest value that a metric can have; None where there is no end."""
+ROUNDING = 1e-9
+"""A value beyond its bounds by more than this share is no rounding: the metric has no value there."""
+FLAT = 1e-9
+"""Truths that differ by less than this share of their size are one and the same value."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Metric:
     compute: (sample, weights (R, n)) -> (R,); with ``draws="faults"`` the weights are (R, events)
     check: why the metric is undefined on a sample; None when it is defined
     per_class: one value per class: the sample says which one in `Sample.focus`
+    bounds: between which ends every value lies
     """
 
     name: str
@@ -76,6 +83,7 @@ class Metric:
     check: Check
     draws: Literal["windows", "faults", "none"] = "windows"
     per_class: bool = False
+    bounds: Bounds = (None, None)
 
     def score(self, sample: Sample) -> MetricValue:
         """The score of a sample; windows without a truth or a prediction do not count."""
@@ -83,8 +91,23 @@ class Metric:
         undefined = Undefined("evaluation.undefined_no_windows") if len(sample) == 0 else self.check(sample)
         if undefined is not None:
             return MetricValue(np.nan, undefined)
-        value = float(self.compute(sample, np.ones((1, self.items(sample))))[0])
+        value = float(self.values(sample, np.ones((1, self.items(sample))))[0])
         return MetricValue(value, None if np.isfinite(value) else Undefined("evaluation.undefined_not_finite"))
+
+    def values(self, sample: Sample, weights: Weights) -> Values:
+        """The value under each row of weights, (R,), within the bounds; NaN where there is none.
+
+        A denominator of next to nothing gives no value, whatever comes out of it.
+        """
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = np.array(self.compute(sample, weights), np.float64)
+            found[~np.isfinite(found)] = np.nan
+            low, high = (
+                end if end is not None else sign * np.inf for end, sign in zip(self.bounds, (-1, 1), strict=True)
+            )
+            found[(found < low - ROUNDING) | (found > high + ROUNDING)] = np.nan
+        bounded: Values = np.clip(found, low, high)
+        return bounded
 
     def items(self, sample: Sample) -> int:
         """How many things a bootstrap can draw again."""
@@ -119,11 +142,15 @@ def metric(
     check: Check = always,
     draws: Literal["windows", "faults", "none"] = "windows",
     per_class: bool = False,
+    bounds: Bounds | None = None,
 ) -> Callable[[Compute], Metric]:
     """Decorator that makes a function of (sample, weights) a registered metric; the rest as in `Metric`.
 
     title: its name for people, in every language
+    bounds: None takes those of the unit: a share lies between 0 and 1, an error that should be low is not negative
     """
+    if bounds is None:
+        bounds = (0.0 if unit == "share" or better == "lower" else None, 1.0 if unit == "share" else None)
 
     def make(compute: Compute) -> Metric:
         return metrics.register(name, title=title)(
@@ -136,6 +163,7 @@ def metric(
                 check=check,
                 draws=draws,
                 per_class=per_class,
+                bounds=bounds,
             )
         )
 
@@ -152,3 +180,13 @@ def ratio(over: Values, under: Values) -> Values:
     quotient: Values = np.full(np.broadcast_shapes(over.shape, under.shape), np.nan)
     np.divide(over, under, out=quotient, where=under != 0)
     return quotient
+
+
+def flat(values: Values) -> bool:
+    """Whether numbers are one and the same but for rounding.
+
+    >>> flat(np.array([0.3, 0.1 + 0.2])), flat(np.array([0.3, 0.31]))
+    (True, False)
+    """
+    with np.errstate(over="ignore"):
+        return not np.ptp(values) > FLAT * np.max(np.abs(values))

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from backmix.scoring.metrics import Undefined, Values, Weights, metric, ratio
+from backmix.scoring.metrics import Undefined, Values, Weights, flat, metric, ratio
 from backmix.scoring.predictions import Sample
+
+HARDLY = 1e-6
+"""A draw with less than this share of the variance of the whole sample hardly varies."""
 
 
 def _mean(values: Values, weights: Weights) -> Values:
@@ -58,7 +61,7 @@ def max_error(sample: Sample, weights: Weights) -> Values:
 
 
 def _no_range(sample: Sample) -> Undefined | None:
-    if np.ptp(sample.truth) > 0:
+    if not flat(sample.truth):
         return None
     return Undefined("evaluation.undefined_constant_truth", {"value": f"{sample.truth[0]:.6g}"})
 
@@ -70,16 +73,29 @@ def _no_range(sample: Sample) -> Undefined | None:
     unit="share",
     kind="regression",
     check=_no_range,
+    bounds=(0.0, None),
 )
 def nrmse(sample: Sample, weights: Weights) -> Values:
     """RMSE as a share of the range of the truth, (R,); the range is that of the whole sample."""
     return np.sqrt(_mean((sample.prediction - sample.truth) ** 2, weights)) / np.ptp(sample.truth)
 
 
-@metric("r2", title={"en": "R²", "zh_TW": "R²"}, better="higher", unit="none", kind="regression", check=_no_range)
+@metric(
+    "r2",
+    title={"en": "R²", "zh_TW": "R²"},
+    better="higher",
+    unit="none",
+    kind="regression",
+    check=_no_range,
+    bounds=(None, 1.0),
+)
 def r2(sample: Sample, weights: Weights) -> Values:
-    """Coefficient of determination 1 - SSE / SST, (R,); below 0 when the mean of the truth does better."""
+    """Coefficient of determination 1 - SSE / SST, (R,); below 0 when the mean of the truth does better.
+
+    A draw in which the truth hardly varies has none: its SST is next to nothing, and so is what it says.
+    """
     centred = sample.truth - sample.truth.mean()
     total = weights.sum(axis=1)
     spread = weights @ centred**2 - ratio((weights @ centred) ** 2, total)
+    spread = np.where(spread > HARDLY * total * np.mean(centred**2), spread, 0.0)
     return 1.0 - ratio(weights @ (sample.prediction - sample.truth) ** 2, spread)

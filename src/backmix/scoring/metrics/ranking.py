@@ -27,6 +27,7 @@ def _ranked(sample: Sample) -> Undefined | None:
     unit="none",
     kind="classification",
     check=_ranked,
+    bounds=(0.0, 1.0),
 )
 def auc(sample: Sample, weights: Weights) -> Values:
     """Area under the ROC curve, (R,); the mean of one against the rest when there are over two classes."""

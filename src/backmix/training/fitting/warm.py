@@ -104,7 +104,9 @@ class Start:
 
     def check_tags(self, table: Table) -> None:
         """InputError (warm.more_tags) for inputs that the model has never seen."""
-        known = {*(tag.name for tag in self.preprocessing.inputs), *self.preprocessing.repair.dropped_tags}
+        old = self.preprocessing
+        tags = (*old.inputs, *old.measured, *(coding.tag for coding in old.states))
+        known = {*(tag.name for tag in tags), *old.repair.dropped_tags}
         more = sorted({tag.name for tag in table.tags if tag.role == "input"} - known)
         if more:
             raise InputError(
