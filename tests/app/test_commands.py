@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,12 @@ import pytest
 import backmix
 from backmix.app.main import COMMANDS, main
 from backmix.data.export import write_csv
+from backmix.duration import Duration
 from backmix.results.run import Run
 from backmix.training.plan import Plan
 from small import small_plan, small_table
+
+MINUTE = Duration.parse("1min")
 
 
 def _run(*arguments: str) -> int:
@@ -294,6 +298,31 @@ def test_data_get_writes_a_plant_as_csv(
     monkeypatch.chdir(tmp_path)
     assert _run("data", "get", "cstr", "--out", "cstr.csv") == 0
     assert (tmp_path / "cstr.csv").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("lang", ["en", "zh_TW"])
+def test_predictions_are_written_before_anything_is_told(
+    sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lang: str
+) -> None:
+    """Rows that resampling adds are in the ledger; telling of them comes last and costs nothing."""
+    monkeypatch.chdir(tmp_path)
+    preprocessing = sensor_run.bundle.preprocessing
+    rules = replace(preprocessing.repair, plan=preprocessing.repair.plan.model_copy(update={"resample": MINUTE}))
+    replace(sensor_run.bundle, preprocessing=replace(preprocessing, repair=rules)).save("model.backmix")
+    write_csv(small_table().to_frame().drop(small_table().to_frame().index[50:52]).reset_index(), Path("new.csv"))
+    assert _run("--lang", lang, "predict", "model.backmix", "new.csv", "--out", "out.csv") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "out.csv" in told[0]
+    assert any(line.startswith({"en": "added: ", "zh_TW": "加入: "}[lang]) and "2" in line for line in told[1:])
+    assert len(Path("out.csv").read_text("utf-8-sig").splitlines()) > 300
+    monkeypatch.setattr("backmix.app.outcome.show_ledger", _fails)
+    with pytest.raises(SystemExit):
+        main(["predict", "model.backmix", "new.csv", "--out", "again.csv"])
+    assert Path("again.csv").read_bytes() == Path("out.csv").read_bytes()
+
+
+def _fails(*_: object) -> None:
+    raise RuntimeError("told")
 
 
 @pytest.mark.parametrize("kind", ["keras", "weights", "h5"])

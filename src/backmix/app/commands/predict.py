@@ -56,7 +56,6 @@ def add(app: typer.Typer) -> None:
                 file, lab=lab, workers=Workers(workers, on.value), **settings
             )
         frame = frame.drop(columns=["part", "truth"])
-        show_ledger(ledger)
         if out is not None:
             write_csv(frame, out)
             note(say("app.predicted", rows=len(frame), where=out))
@@ -66,6 +65,7 @@ def add(app: typer.Typer) -> None:
             show_json(frame.to_dict(orient="records"))
         else:
             write_csv(frame, sys.stdout)
+        show_ledger(ledger)  # told last: nothing that is told may cost the predictions
 
 
 def _score(
