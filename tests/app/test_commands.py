@@ -225,11 +225,6 @@ def test_resuming_needs_the_same_plan_and_data(plant: Path, capsys: pytest.Captu
         (["compare", "."], 3, ". — there is no finished run here. Finish it with: backmix run PLAN --resume"),
         (["demo", "debutanizr"], 2, None),
         (["audit", "none.csv"], 3, None),
-        (
-            ["init", "plant.csv", "--out", "plan.toml"],
-            8,
-            "plan.toml — the file is there already. Name another with --out, or replace it with --force",
-        ),
         (["flurb"], 2, None),
         (["run"], 2, None),
         (["--lang", "xx", "doctor"], 2, None),

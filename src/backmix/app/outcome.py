@@ -14,6 +14,7 @@ from backmix.text import LANGUAGES, language, say
 if TYPE_CHECKING:
     from backmix.data.auditing.audit import Audit
     from backmix.data.delays.dead_time import Scan
+    from backmix.data.layout.detect import Detection
     from backmix.data.ledger import Ledger
     from backmix.data.sources import Reading
     from backmix.results.run import Run
@@ -61,11 +62,13 @@ def _score(row: Mapping[str, Any] | None) -> str:
     return shown(row["value"], Interval(row["low"], row["high"]), share=row["share"])
 
 
-def show_audit(audit: Audit, reading: Reading, *, as_json: bool) -> None:
-    """The audit as a table, with what reading did to the rows."""
-    if as_json:
+def show_audit(audit: Audit, reading: Reading, *, detection: Detection | None) -> None:
+    """The audit as a table, with what reading did to the rows; as JSON with the layout when that is given."""
+    if detection is not None:
         show_json(
-            audit.to_dict() | {"rows": reading.ledger.read, "notes": [_note(entry) for entry in reading.ledger.notes]}
+            audit.to_dict()
+            | {"rows": reading.ledger.read, "notes": [_note(entry) for entry in reading.ledger.notes]}
+            | detection.to_dict()
         )
         return
     headers, *rows = audit.lines(language())

@@ -65,7 +65,7 @@ def add(app: typer.Typer) -> None:
             show_json(frame.to_dict(orient="records"))
         else:
             write_csv(frame, sys.stdout)
-        show_ledger(ledger)  # told last: nothing that is told may cost the predictions
+        show_ledger(ledger)  # shown last: no message may cost the predictions
 
 
 def _score(

@@ -344,15 +344,15 @@ def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
 
 def _matching(table: Table, names: tuple[str, ...]) -> set[str]:
     """The batches with these names, or of these patterns; InputError with the nearest name for one of none."""
-    found: set[str] = set()
+    batches: set[str] = set()
     for name in names:
         exact = name in table.batch_names
         mine = [name] if exact else [batch for batch in table.batch_names if fnmatchcase(batch, name)]
         if not mine:
             near = missing_column(name, table.batch_names, table.source).values
             raise InputError("windows.no_batch", where=table.source, name=name, near=near["near"], names=near["names"])
-        found.update(mine)
-    return found
+        batches.update(mine)
+    return batches
 
 
 def purged(table: Table, part: Codes, wanted: set[SplitPart], gap: int) -> Codes:
