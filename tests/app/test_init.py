@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,18 @@ import pytest
 
 from backmix.app.draft import draft
 from backmix.app.drafting.leaks import find_suspects
+from backmix.app.drafting.sizes import Sizes, sizes_for
 from backmix.app.drafting.target import Chosen, choose_target, is_alarm, kind_of, normal_of
 from backmix.app.main import main
-from backmix.data.sources import ReadPlan
+from backmix.data.sources import Reading, ReadPlan, read
 from backmix.data.table import Table
 from backmix.data.tag import Tag
+from backmix.data.windows.form import WindowSpec
 from backmix.errors import PlanError
 from backmix.training.plan import Plan
+from backmix.training.sections.folds import lay_out_folds
+from backmix.training.sections.rounds import lay_out_rounds
+from backmix.tuning.setup import set_up_search
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -259,7 +266,7 @@ def test_a_laboratory_is_found_with_sample_report_limits_and_repeats(command: Co
     assert (lab_plan.below, lab_plan.duplicates, lab_plan.day_first) == (0.5, "last", True)
     assert "results below the limit of detection, such as <0.5: 1" in text
     assert plan.the_task.targets == ("Purity",)
-    table = __import__("backmix").data.sources.read(plan.data).table
+    table = read(plan.data).table
     values = table.column("Purity")
     assert np.nanmin(values) == 0.25
     assert 11.25 in values
@@ -316,6 +323,51 @@ def test_a_lab_option_in_data_is_written_as_valid_toml(command: Command) -> None
     assert lab_plan is not None
     assert (lab_plan.sample, lab_plan.report) == ("Sampled", "Reported")
     assert command("advise", "plan.toml", "--json")[0] in (0, 3)
+
+
+def _labelled(labels: int, rows: int = 4000) -> Table:
+    rng = np.random.default_rng(3)
+    y = np.full(rows, np.nan)
+    y[np.sort(rng.choice(np.arange(60, rows), labels, replace=False))] = rng.normal(size=labels)
+    return Table(np.column_stack([rng.normal(size=rows), y]), (Tag("FI101"), Tag("Purity", role="target")))
+
+
+def test_few_results_give_folds_and_rounds_that_hold_enough_of_them() -> None:
+    """83 results in two weeks: a backtest, a search and a refit can be laid out."""
+    table = _labelled(83)
+    sizes = sizes_for(table, "Purity", "soft_sensor")
+    text = "\n".join(sizes.sections)
+    document = tomllib.loads(text) | {"windows": {"lookback": sizes.lookback}, "training": {"epochs": 1}}
+    document["task"] = {"kind": "soft_sensor", "target": "Purity"}
+    document["split"] = dict(zip(("train", "validation", "test"), sizes.shares, strict=True))
+    plan = Plan.check(document)
+    assert {"backtest", "tune", "refit"} <= set(document)
+    layout = lay_out_folds(table, plan.backtest, whole=False)
+    known = np.isfinite(table.column("Purity"))
+    for number in range(1, layout.count + 1):
+        first, end = layout.rows(number, table)
+        part = layout.divide(number, table.rows(slice(first, end)), sizes.lookback or 0).part
+        assert min(known[first:end][part == code].sum() for code in (1, 2, 3)) >= 10
+    assert len(set_up_search(Reading.of(table), plan).judged) == plan.tune.folds
+    old = round(plan.refit.first * len(table))
+    spec = WindowSpec(("FI101",), ("Purity",), lookback=sizes.lookback)
+    rounds = lay_out_rounds(table, plan.refit, spec, old=old, held_out=None, whole=False)
+    assert rounds.count >= 1
+    assert all(known[slice(*rounds.judged_rows(n))].sum() >= 10 for n in range(1, rounds.count + 1))
+
+
+def test_too_few_results_say_how_many_more_each_needs() -> None:
+    sections = sizes_for(_labelled(25), "Purity", "soft_sensor").sections
+    assert [line.split(" needs")[0] for line in sections if line] == [
+        "# A backtest",
+        "# A search (backmix tune)",
+        "# A refit",
+    ]
+    assert all(re.search(r"these 25 labels, about \d+ more", line) for line in sections if line)
+
+
+def test_many_results_keep_the_usual_sizes() -> None:
+    assert sizes_for(_labelled(1500), "Purity", "soft_sensor") == Sizes()
 
 
 # Questions, layouts, and a plan that is there already

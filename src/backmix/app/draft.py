@@ -208,7 +208,7 @@ class _Draft:
             task += [f"# {say('draft.normal')}", line if sure else f"# {line}"]
         repairs = repair_lines(table, looked, inputs)
         repair = ["", "[repair]", *(_line(line.key, line.value, line.sentence()) for line in repairs)]
-        sizes = sizes_for(table, name, kind, self.plan, repairs)
+        sizes = sizes_for(table, name, kind)
         parts = [
             *head,
             *self._data(),
@@ -216,7 +216,7 @@ class _Draft:
             *entries,
             *task,
             *(repair if repairs else []),
-            *_split(table, kind),
+            *_split(table, kind, sizes),
             "",
             "[windows]",
             f"# {say('draft.lookback')}",
@@ -228,7 +228,7 @@ class _Draft:
             "",
             "[training]",
             "seed = 0",
-            *sizes.lines(),
+            *sizes.sections,
             "",
         ]
         return "\n".join(parts)
@@ -328,7 +328,7 @@ class _Draft:
         return "input", ""
 
 
-def _split(table: Table, kind: str) -> list[str]:
+def _split(table: Table, kind: str, sizes: Sizes) -> list[str]:
     share = "batch" if issubclass(tasks.get(kind), Classification) and table.batch is not None else "table"
     way = "batch" if tasks.get(kind).Target.whole_batches else "chronological"
     return [
@@ -336,9 +336,7 @@ def _split(table: Table, kind: str) -> list[str]:
         "[split]",
         f"# {say('draft.split')}",
         f'kind = "{way}"',
-        "train = 0.6",
-        "validation = 0.2",
-        "test = 0.2",
+        *(f"{part} = {share}" for part, share in zip(("train", "validation", "test"), sizes.shares, strict=True)),
         f'within = "{share}"',
     ]
 
