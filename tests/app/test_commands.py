@@ -69,6 +69,9 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr()
     assert "runs/plan/report.en.html" in said.out
     assert said.out.rstrip().endswith(Run.load("runs/plan").verdict)
+    lost = Run.load("runs/plan").summary["not_judged"]
+    assert set(lost["rows"]) <= {"windows.reason_run_up", "windows.reason_unusable", "windows.reason_no_label"}
+    assert all(line in said.out for line in lost["text"]["en"])
     assert "\r" not in said.err, "a pipe sees no progress bar"
 
     assert _run("show", "runs/plan/model.backmix", "--json") == 0

@@ -467,3 +467,18 @@ def test_an_edited_plan_is_shown_the_difference_and_never_touched(command: Comma
     assert Path("plan.toml").read_text("utf-8") == edited
     assert command("init", "plant.csv", "--force")[0] == 0
     assert "seed = 0" in Path("plan.toml").read_text("utf-8")
+
+
+def test_an_audit_says_which_rows_and_units_cannot_be_judged(command: Command) -> None:
+    frame = _frame(40)
+    frame["unit"] = np.repeat(["E1", "E2"], 20)
+    frame.loc[39, "unit"] = "E3"
+    frame.loc[5, ["time", "FI101", "TI102", "PI103", "AI104", "unit"]] = None
+    frame.to_csv("plant.csv", index=False)
+    code, out, _ = command("audit", "plant.csv", "--batch", "unit", "--json")
+    assert code == 0
+    lost = json.loads(out)["not_judged"]
+    assert lost["units"] == {"E3": "windows.reason_short_batch"}
+    assert lost["rows"] == {"read.reason_blank_row": 1}
+    code, out, _ = command("audit", "plant.csv", "--batch", "unit")
+    assert any("not judged: 1 (E3)" in line for line in out.splitlines())

@@ -50,7 +50,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class LabelCounts:
     """The labels of a table on at most `MOST_ROWS` bins of rows.
 
     counts: (M,) labels of each bin; bins: rows of a bin; gap: bins that a window with its
@@ -62,7 +62,7 @@ class Labels:
     gap: int
 
     @classmethod
-    def of(cls, table: Table, target: str, reach: int) -> Labels:
+    def of(cls, table: Table, target: str, reach: int) -> LabelCounts:
         known = np.isfinite(table.column(target)).astype(np.float64)
         bins = max(1, math.ceil(len(known) / MOST_ROWS))
         return cls(np.add.reduceat(known, np.arange(0, len(known), bins)), bins, math.ceil(reach / bins))
@@ -72,7 +72,7 @@ class Labels:
         """A table of as many rows as there are bins."""
         return _blank(len(self.counts))
 
-    def more(self, factor: float) -> Labels:
+    def more(self, factor: float) -> LabelCounts:
         """So many times the labels on the same rows."""
         return replace(self, counts=self.counts * factor)
 
@@ -94,7 +94,7 @@ def sizes_for(table: Table, target: str, kind: str) -> Sizes:
     rows = np.flatnonzero(np.isfinite(table.column(target)))
     usual = float(np.median(np.diff(rows))) if count > 1 else float(LOOKBACKS[0])
     lookback = int(np.clip(round(usual / 2), *LOOKBACKS))
-    labels = Labels.of(table, target, lookback)
+    labels = LabelCounts.of(table, target, lookback)
     # shares of which backtest, search and refit can all live; else the usual ones
     plans = [(shares, _Sizing(labels, shares, lookback)) for shares in SHARES]
     shares, sizing = next((pair for pair in plans if all(pair[1].sections().values())), plans[0])
@@ -117,9 +117,9 @@ def _written(value: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Sizing:
-    """Labels under one way of splitting."""
+    """LabelCounts under one way of splitting."""
 
-    labels: Labels
+    labels: LabelCounts
     shares: tuple[float, float, float]
     lookback: int
 
