@@ -82,7 +82,19 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     assert _run("show", "runs/plan") == 0
     assert _run("predict", "runs/plan/model.backmix", "plant.csv") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("model,target,time") for line in lines)
+    (start,) = [at for at, line in enumerate(lines) if line.startswith("model,target,time")]
+    lines = lines[start:]
+
+    # tomorrow's file is read by the layout that the model keeps, and what is different about it is said
+    text = Path("plant.csv").read_text("utf-8-sig")
+    Path("other.csv").write_text(text.replace(",", ";"), "utf-8")
+    assert _run("predict", "runs/plan/model.backmix", "other.csv") == 3
+    assert "the separator is not that of the training table" in capsys.readouterr().err
+    assert _run("predict", "runs/plan/model.backmix", "other.csv", "--data", "delimiter=;") == 0
+    assert capsys.readouterr().out.splitlines() == lines
+    Path("titled.csv").write_text("Report of unit 100\n" + text, "utf-8")
+    assert _run("predict", "runs/plan/model.backmix", "titled.csv", "--data", "preamble=1") == 0
+    assert capsys.readouterr().out.splitlines() == lines
 
     assert _run("run", "plan.toml", "--seed", "3", "--json") == 0
     assert json.loads(capsys.readouterr().out)["folder"] == "runs/plan-2"

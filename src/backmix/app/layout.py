@@ -1,7 +1,7 @@
 """The layout of a file on the screen.
 
 This module shows each key of a layout with its evidence, and every question that a file leaves open, each answer on a
-row of the file with its line of the plan.
+row of the file with its line of the plan. It also writes the page of the documentation about layouts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backmix.app.screen import note, show_line, show_table
-from backmix.text import say
+from backmix.text import Language, say
 
 if TYPE_CHECKING:
     from backmix.data.layout.detect import Detection
@@ -42,3 +42,19 @@ def show_detection(detection: Detection, *, fault: bool = False) -> None:
 
         for line in of_layout(question).lines():
             tell(line)
+
+
+def page(lang: Language) -> str:
+    """What can be read, as a page of the documentation: every shape, every key, and how questions are asked."""
+    from typing import get_args
+
+    from backmix.data.layout.layout import KEYS, Shape
+
+    lines = [f"# {say('layout.page_title', lang)}", "", say("layout.page_lead", lang), ""]
+    lines += [f"## {say('layout.page_shapes', lang)}", ""]
+    for shape in get_args(Shape):
+        sentence = say(f"layout.shape_{shape}", lang)
+        lines += [f"![{shape}](images/shape_{shape}.svg)", "", f'`shape = "{shape}"`: {sentence}', ""]
+    lines += [f"## {say('layout.page_keys', lang)}", "", f"| {say('draft.column_key', lang)} | |", "| --- | --- |"]
+    lines += [f"| `{key}` | {say(f'layout.about_{key}', lang)} |" for key in KEYS]
+    return "\n".join([*lines, "", f"## {say('layout.page_questions', lang)}", "", say("layout.page_asked", lang), ""])

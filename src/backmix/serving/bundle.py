@@ -212,11 +212,11 @@ class Bundle:
         changed = self._changed_layout(plan, path, settings)
         try:
             reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
+            frame, ledger = self.predict(reading.table, workers=workers)
         except InputError as fault:
             for note in changed:
                 fault.add_note(note.sentence())
             raise
-        frame, ledger = self.predict(reading.table, workers=workers)
         return frame, reading.ledger.add(*changed, *ledger.notes)
 
     def _changed_layout(self, plan: ReadPlan, path: Path | str, settings: Mapping[str, Any]) -> tuple[Note, ...]:

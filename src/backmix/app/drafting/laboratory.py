@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from backmix.app.drafting.asking import PlanAnswer, PlanQuestion, shell
-from backmix.app.drafting.repairs import Line
+from backmix.app.drafting.repairs import PlanLine
 from backmix.data.laboratory.lab_cells import REPEAT, LabCells, look_at
 from backmix.data.layout.evidence import OpenQuestion
 from backmix.data.notation.dates import looks_like_dates, read_dates
@@ -41,7 +41,7 @@ HALF = 0.5
 class LabFound:
     """The lines of ``[data.lab]`` that the file itself decides, and what it leaves open."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[PlanLine, ...]
     questions: tuple[PlanQuestion, ...]
     results: tuple[str, ...]
     remarks: tuple[str, ...] = ()
@@ -56,9 +56,9 @@ def look_at_lab(file: Path, given: dict[str, Any], table: ReadPlan) -> LabFound:
     """What a laboratory file holds; ``given`` are the keys of ``[data.lab]`` that the user has given."""
     form = {key: given[key] for key in ("sheet", "encoding", "delimiter", "decimal") if key in given}
     raw = of_file(file, str(file)).read(ReadPlan(file=str(file), limit_mb=table.limit_mb, **form), file)
-    lines: list[Line] = [Line("file", str(file), "draft.lab_file")]
+    lines: list[PlanLine] = [PlanLine("file", str(file), "draft.lab_file")]
     questions: list[PlanQuestion] = []
-    lines += [Line(key, value, "draft.told") for key, value in given.items() if key != "file"]
+    lines += [PlanLine(key, value, "draft.told") for key, value in given.items() if key != "file"]
     clocks, more, asked = _clocks(raw, given.get("day_first"), table.day_first)
     lines, questions = lines + more, questions + asked
     if not clocks and "sample" not in given:
@@ -77,21 +77,21 @@ def look_at_lab(file: Path, given: dict[str, Any], table: ReadPlan) -> LabFound:
     if not results:
         raise InputError("lab.no_numbers", where=raw.where, names=", ".join(raw.names[:12]))
     if "columns" not in given and not isinstance(report, dict):
-        lines.append(Line("columns", results, "draft.lab_columns", {"count": len(raw.names)}))
+        lines.append(PlanLine("columns", results, "draft.lab_columns", {"count": len(raw.names)}))
     lines += _cells(raw, given, looked, clocks.get(sample or ""))
     return LabFound(tuple(lines), tuple(questions), results)
 
 
 def _clocks(
     raw: RawTable, given: bool | None, of_table: bool | None
-) -> tuple[dict[str, Times], list[Line], list[PlanQuestion]]:
+) -> tuple[dict[str, Times], list[PlanLine], list[PlanQuestion]]:
     """The columns of times, the order of day and month that they prove, or the question for it.
 
     given: the order that the user gives for this file; of_table: the one given for the table, which this file shares
     where it proves none itself.
     """
     clocks: dict[str, Times] = {}
-    lines: list[Line] = []
+    lines: list[PlanLine] = []
     questions: list[PlanQuestion] = []
     written = {c.name: c.texts for c in raw.columns if c.texts is not None and looks_like_dates(c.texts)}
     proved = given
@@ -104,7 +104,7 @@ def _clocks(
         for reason, order in (("read.reason_day_first", True), ("read.reason_month_first", False)):
             if reason in reasons and proved is None:
                 proved = order
-                lines.append(Line("day_first", order, "draft.lab_day_first", {"example": reasons[reason].example}))
+                lines.append(PlanLine("day_first", order, "draft.lab_day_first", {"example": reasons[reason].example}))
     for column in raw.columns:
         if column.times is not None and column.texts is None:
             clocks[column.name] = column.times
@@ -131,15 +131,15 @@ def _place(raw: RawTable, column: str) -> Any:
 
 def _sample(
     rest: list[str], clocks: dict[str, Times], *, has_report: bool
-) -> tuple[str | None, list[Line], list[PlanQuestion]]:
+) -> tuple[str | None, list[PlanLine], list[PlanQuestion]]:
     """The column of sample times: the only one, the one whose name says so, or the one that is never later."""
     named = [name for name in rest if SAMPLED.search(name)]
     others = [name for name in rest if not REPORTED.search(name)]
     if len(rest) == 1:
-        return rest[0], [Line("sample", rest[0], "draft.lab_only_clock")], []
+        return rest[0], [PlanLine("sample", rest[0], "draft.lab_only_clock")], []
     if len(named) == 1 or len(others) == 1:
         name = named[0] if len(named) == 1 else others[0]
-        return name, [Line("sample", name, "draft.lab_sample_name")], []
+        return name, [PlanLine("sample", name, "draft.lab_sample_name")], []
     if len(rest) == 2 and not has_report:
         first, second = rest
         for earlier, later in ((first, second), (second, first)):
@@ -149,14 +149,14 @@ def _sample(
                 and (clocks[earlier] <= clocks[later])[both].all()
                 and (clocks[earlier] < clocks[later])[both].any()
             ):
-                return earlier, [Line("sample", earlier, "draft.lab_sample_first", {"other": later})], []
+                return earlier, [PlanLine("sample", earlier, "draft.lab_sample_first", {"other": later})], []
     answers = tuple(PlanAnswer(name, f"--lab-option {shell(f'sample={name}')}", _shown(clocks[name])) for name in rest)
     return (rest[0] if rest else None), [], [PlanQuestion("data.lab.sample", answers, ", ".join(rest))]
 
 
 def _report(
     rest: list[str], clocks: dict[str, Times], sample: str | None, where: str
-) -> tuple[list[Line], list[PlanQuestion]]:
+) -> tuple[list[PlanLine], list[PlanQuestion]]:
     """The column of report times, or the question how late a result is known."""
     sampled = clocks.get(sample or "")
     later = []
@@ -170,7 +170,7 @@ def _report(
         assert sampled is not None
         delay = (clocks[name] - sampled).astype("timedelta64[s]").astype(np.float64)
         usual = np.nanmedian(np.where(np.isnat(clocks[name]) | np.isnat(sampled), np.nan, delay))
-        return [Line("report", name, "draft.lab_report", {"delay": f"{usual / 60:.3g} min"})], []
+        return [PlanLine("report", name, "draft.lab_report", {"delay": f"{usual / 60:.3g} min"})], []
     if len(later) > 1:
         answers = tuple(PlanAnswer(name, f"--lab-option {shell(f'report={name}')}", "") for name in later)
         return [], [PlanQuestion("data.lab.report", answers, where)]
@@ -203,13 +203,13 @@ def _results(
     return tuple(results), looked
 
 
-def _cells(raw: RawTable, given: dict[str, Any], looked: dict[str, LabCells], sampled: Times | None) -> list[Line]:
+def _cells(raw: RawTable, given: dict[str, Any], looked: dict[str, LabCells], sampled: Times | None) -> list[PlanLine]:
     """Results below the limit of detection, and repeats."""
     lines = []
     below = sum(cells.below for cells in looked.values())
     if below and "below" not in given:
         example = next(cells.example for cells in looked.values() if cells.below)
-        lines.append(Line("below", HALF, "draft.lab_below", {"count": below, "example": example}))
+        lines.append(PlanLine("below", HALF, "draft.lab_below", {"count": below, "example": example}))
     words = sum(
         1
         for column in raw.columns
@@ -219,7 +219,7 @@ def _cells(raw: RawTable, given: dict[str, Any], looked: dict[str, LabCells], sa
     times = np.zeros(0, "datetime64[ns]") if sampled is None else sampled[~np.isnat(sampled)]
     again = len(times) - len(np.unique(times))
     if (words or again) and "duplicates" not in given:
-        lines.append(Line("duplicates", "last", "draft.lab_repeats", {"count": max(words, again)}))
+        lines.append(PlanLine("duplicates", "last", "draft.lab_repeats", {"count": max(words, again)}))
     return lines
 
 

@@ -30,7 +30,7 @@ NO_NEED = frozenset({"missing", "status", "infinite"})
 
 
 @dataclass(frozen=True)
-class Line:
+class PlanLine:
     """One line of the plan with its reason; ``reason`` is a key of the catalogue."""
 
     key: str
@@ -42,7 +42,7 @@ class Line:
         return say(self.reason, **self.values)
 
 
-def repair_lines(table: Table, audited: Audit, inputs: Iterable[str]) -> list[Line]:
+def repair_lines(table: Table, audited: Audit, inputs: Iterable[str]) -> list[PlanLine]:
     """The lines of ``[repair]`` that the findings about these inputs suggest."""
     inputs = set(inputs)
     lines = []
@@ -52,19 +52,19 @@ def repair_lines(table: Table, audited: Audit, inputs: Iterable[str]) -> list[Li
         if fault.key != "repair.irregular":
             raise
         values = {"count": fault.values["count"], "total": fault.values["total"]}
-        lines.append(Line("resample", fault.values["mend"], "draft.irregular", values))
+        lines.append(PlanLine("resample", fault.values["mend"], "draft.irregular", values))
     spikes = {tag.name: tag.spikes for tag in audited.tags if tag.spikes and tag.name in inputs}
     if spikes:
-        lines.append(Line("outliers", "mask", "draft.spikes", {"tags": _named(spikes)}))
+        lines.append(PlanLine("outliers", "mask", "draft.spikes", {"tags": _named(spikes)}))
     frozen = {tag.name: tag.frozen for tag in audited.tags if tag.frozen and tag.name in inputs}
     if frozen:
         step = audited.step
         long = FROZEN_LEAST if step is None else nice_duration(FROZEN_LEAST * step)
-        lines.append(Line("frozen", long, "draft.frozen", {"tags": _named(frozen), "long": long}))
+        lines.append(PlanLine("frozen", long, "draft.frozen", {"tags": _named(frozen), "long": long}))
     return lines
 
 
-def limits_of(table: Table, tag: Tag) -> Line | None:
+def limits_of(table: Table, tag: Tag) -> PlanLine | None:
     """The limits that the unit of a tag itself has, where all but a few strays are within them."""
     if tag.low is not None or tag.high is not None or tag.categories:
         return None
@@ -80,7 +80,7 @@ def limits_of(table: Table, tag: Tag) -> Line | None:
     if len(known) == 0 or inside.mean() < 0.98:
         return None
     outside = int(np.count_nonzero(~inside))
-    return Line("low", (low, high if share else None), "draft.limits", {"unit": tag.unit, "count": outside})
+    return PlanLine("low", (low, high if share else None), "draft.limits", {"unit": tag.unit, "count": outside})
 
 
 def told_beside(audited: Audit, name: str) -> list[str]:

@@ -86,9 +86,15 @@ def differences(plan: ReadPlan, kept_plan: ReadPlan) -> dict[str, tuple[Any, Any
     detection = detect(plan)
     changed: dict[str, tuple[Any, Any]] = {}
     for entry in detection.evidence:
-        if entry.key in KEYS and getattr(kept_plan, entry.key) not in (None, entry.value):
-            changed[entry.key] = (getattr(kept_plan, entry.key), entry.value)
+        mine = getattr(kept_plan, entry.key, None) if entry.key in KEYS else None
+        if mine is not None and _plain(mine) != _plain(entry.value):
+            changed[entry.key] = (mine, entry.value)
     return changed
+
+
+def _plain(value: Any) -> Any:
+    """A list for a tuple."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def resolved(plan: ReadPlan, evidence: tuple[Evidence, ...]) -> ReadPlan:
