@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from backmix.data.auditing.audit import audit
+from backmix.data.layout.detect import kept
+from backmix.data.sources import ReadPlan
 from backmix.earlier import moved_name
 from backmix.errors import Interrupted
 from backmix.inspection import QUICK, Insight, Subject, look
@@ -111,6 +113,7 @@ def fit(
                 insight=_look_inside(prepared, chosen, ensemble),
                 place=place_of(data, base, where),
             ),
+            read=kept(plan.data, reading.evidence, base),
         )
 
 
@@ -151,8 +154,11 @@ def _look_inside(prepared: Prepared, chosen: Design, ensemble: TrainedEnsemble) 
     return insight if ensemble.alone is None else replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
 
 
-def _keep(folder: Path, results: RunResults) -> Run:
-    """Write predictions, reports, bundle and, last, the summary that marks the run as finished."""
+def _keep(folder: Path, results: RunResults, *, read: ReadPlan) -> Run:
+    """Write predictions, reports, bundle and, last, the summary that marks the run as finished.
+
+    read: how tomorrow's files are read.
+    """
     prepared, frame = results.prepared, results.judgement.frame
     report = report_data(results)
     pages = {lang: render(report, lang) for lang in LANGUAGES}
@@ -163,7 +169,7 @@ def _keep(folder: Path, results: RunResults) -> Run:
     Bundle.of(
         results.ensemble.model,
         preprocessing=prepared.preprocessing,
-        read=prepared.plan.data,
+        read=read,
         plan=prepared.plan.to_toml(),
         scores={key: summary[key] for key in IN_BUNDLE},
         reports={lang: page.decode() for lang, page in pages.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,12 @@ import pytest
 import backmix
 from backmix.app.main import COMMANDS, main
 from backmix.data.export import write_csv
+from backmix.duration import Duration
 from backmix.results.run import Run
 from backmix.training.plan import Plan
 from small import small_plan, small_table
+
+MINUTE = Duration.parse("1min")
 
 
 def _run(*arguments: str) -> int:
@@ -65,6 +69,9 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr()
     assert "runs/plan/report.en.html" in said.out
     assert said.out.rstrip().endswith(Run.load("runs/plan").verdict)
+    lost = Run.load("runs/plan").summary["not_judged"]
+    assert set(lost["rows"]) <= {"windows.reason_run_up", "windows.reason_unusable", "windows.reason_no_label"}
+    assert all(line in said.out for line in lost["text"]["en"])
     assert "\r" not in said.err, "a pipe sees no progress bar"
 
     assert _run("show", "runs/plan/model.backmix", "--json") == 0
@@ -75,7 +82,19 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     assert _run("show", "runs/plan") == 0
     assert _run("predict", "runs/plan/model.backmix", "plant.csv") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("model,target,time") for line in lines)
+    (start,) = [at for at, line in enumerate(lines) if line.startswith("model,target,time")]
+    lines = lines[start:]
+
+    # tomorrow's file is read by the layout that the model keeps, and what is different about it is said
+    text = Path("plant.csv").read_text("utf-8-sig")
+    Path("other.csv").write_text(text.replace(",", ";"), "utf-8")
+    assert _run("predict", "runs/plan/model.backmix", "other.csv") == 3
+    assert "the separator is not that of the training table" in capsys.readouterr().err
+    assert _run("predict", "runs/plan/model.backmix", "other.csv", "--data", "delimiter=;") == 0
+    assert capsys.readouterr().out.splitlines() == lines
+    Path("titled.csv").write_text("Report of unit 100\n" + text, "utf-8")
+    assert _run("predict", "runs/plan/model.backmix", "titled.csv", "--data", "preamble=1") == 0
+    assert capsys.readouterr().out.splitlines() == lines
 
     assert _run("run", "plan.toml", "--seed", "3", "--json") == 0
     assert json.loads(capsys.readouterr().out)["folder"] == "runs/plan-2"
@@ -221,11 +240,6 @@ def test_resuming_needs_the_same_plan_and_data(plant: Path, capsys: pytest.Captu
         (["compare", "."], 3, ". — there is no finished run here. Finish it with: backmix run PLAN --resume"),
         (["demo", "debutanizr"], 2, None),
         (["audit", "none.csv"], 3, None),
-        (
-            ["init", "plant.csv", "--out", "plan.toml"],
-            8,
-            "plan.toml — the file is there already. Name another with --out, or replace it with --force",
-        ),
         (["flurb"], 2, None),
         (["run"], 2, None),
         (["--lang", "xx", "doctor"], 2, None),
@@ -294,6 +308,31 @@ def test_data_get_writes_a_plant_as_csv(
     monkeypatch.chdir(tmp_path)
     assert _run("data", "get", "cstr", "--out", "cstr.csv") == 0
     assert (tmp_path / "cstr.csv").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("lang", ["en", "zh_TW"])
+def test_predictions_are_written_before_anything_is_told(
+    sensor_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lang: str
+) -> None:
+    """Rows that resampling adds are in the ledger; telling of them comes last and costs nothing."""
+    monkeypatch.chdir(tmp_path)
+    preprocessing = sensor_run.bundle.preprocessing
+    rules = replace(preprocessing.repair, plan=preprocessing.repair.plan.model_copy(update={"resample": MINUTE}))
+    replace(sensor_run.bundle, preprocessing=replace(preprocessing, repair=rules)).save("model.backmix")
+    write_csv(small_table().to_frame().drop(small_table().to_frame().index[50:52]).reset_index(), Path("new.csv"))
+    assert _run("--lang", lang, "predict", "model.backmix", "new.csv", "--out", "out.csv") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "out.csv" in told[0]
+    assert any(line.startswith({"en": "added: ", "zh_TW": "加入: "}[lang]) and "2" in line for line in told[1:])
+    assert len(Path("out.csv").read_text("utf-8-sig").splitlines()) > 300
+    monkeypatch.setattr("backmix.app.outcome.show_ledger", _fails)
+    with pytest.raises(SystemExit):
+        main(["predict", "model.backmix", "new.csv", "--out", "again.csv"])
+    assert Path("again.csv").read_bytes() == Path("out.csv").read_bytes()
+
+
+def _fails(*_: object) -> None:
+    raise RuntimeError("told")
 
 
 @pytest.mark.parametrize("kind", ["keras", "weights", "h5"])

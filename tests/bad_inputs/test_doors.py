@@ -129,7 +129,7 @@ def test_row_24_a_copy_of_the_target_stops_the_run_until_it_is_acknowledged(door
             lambda f: f[f.index % 7 != 0],
             {},
             "plant.csv — 59 of 359 times between rows are not even (step 60 s, but 120 s after 2026-03-01T00:06:00Z). "
-            'Put the rows on a regular grid: [repair] resample = "2min"',
+            'Put the rows on a regular grid: [repair] resample = "1min"',
         ),
         (
             lambda f: f.assign(quality=f["quality"].where(f.index % 30 == 0)),
@@ -291,7 +291,7 @@ def test_row_32_and_35_columns_in_another_order_and_more_of_them(door: Door, sen
         (
             lambda f: f[f.index % 7 != 0],
             "later.csv — 16 of 101 times between rows are not even (step 60 s, but 120 s after 2026-03-01T05:06:00Z). "
-            'Export the table with the even step of training, or train with [repair] resample = "2min"',
+            'Export the table with the even step of training, or train with [repair] resample = "1min"',
         ),
         (
             lambda f: f.drop(columns="time"),
@@ -331,8 +331,17 @@ def test_a_question_of_the_reader_is_answered_without_a_plan(door: Door, sensor_
         "days.csv:2:time — '01/03/2026 00:00' may be day-month or month-day, and no row shows which. Say it: "
         "[data] day_first = true or false. There is no plan here: say it as --data KEY=VALUE"
     )
-    for command in (["init", "days.csv"], ["audit", "days.csv"], ["predict", str(sensor_run.bundle_path), "days.csv"]):
-        refused(door, 3, question, *command)
+    predict = ["predict", str(sensor_run.bundle_path), "days.csv"]
+    refused(door, 3, question, *predict)
+    code, out, err = door("init", "days.csv")
+    assert (code, out) == (2, "")
+    assert "  --data day_first=true  2026-03-01\n  --data day_first=false  2026-01-03\n" in err
+    assert err.splitlines()[-1].startswith("backmix: days.csv — not decided by the file: data.day_first. Answer with")
+    assert not Path("plan.toml").exists()
+    code, out, _ = door("audit", "days.csv")
+    assert code == 0
+    assert "  --data day_first=true  2026-03-01\n  --data day_first=false  2026-01-03\n" in out
+    for command in (["init", "days.csv"], ["audit", "days.csv"], predict):
         assert door(*command, "--data", "day_first=true")[0] == 0
     assert "day_first = true\n" in Path("plan.toml").read_text("utf-8")
     twice = pd.concat([frame.iloc[:9], frame.iloc[8:].assign(T101=1.5)])
@@ -447,7 +456,9 @@ def test_a_fault_of_our_own_is_one_line_too(door: Door, monkeypatch: pytest.Monk
 def test_a_plan_is_drafted_for_rows_at_uneven_times_and_for_a_few_classes(door: Door) -> None:
     write_csv(plant()[plant().index % 7 != 0], Path("uneven.csv"))
     assert door("init", "uneven.csv")[0] == 0
-    assert "[repair]\n# Rows do not come at even times" in Path("plan.toml").read_text("utf-8")
+    assert '[repair]\nresample = "1min"  # 59 of 359 times' in Path("plan.toml").read_text("utf-8")
+    text = Path("plan.toml").read_text("utf-8").replace('lookback = "auto"', "lookback = 5")
+    Path("plan.toml").write_text(text, "utf-8")  # every seventh row is missing, and drifts leave some of them unfilled
     assert door("advise", "plan.toml")[0] == 0
     write_csv(plant().assign(quality=np.where(plant().index // 35 % 3 == 0, "ok", "off")), Path("classes.csv"))
     assert door("init", "classes.csv", "--out", "classes.toml")[0] == 0

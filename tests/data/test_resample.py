@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from backmix.data.ledger import Ledger, account
 from backmix.data.quality import Quality
 from backmix.data.repairing.repair import RepairPlan
-from backmix.data.repairing.resample import check_clock, nice_duration, resample
+from backmix.data.repairing.resample import check_clock, nice_duration, resample, usual_step
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.duration import Duration
@@ -163,6 +163,25 @@ def test_a_mend_that_is_named_does_mend() -> None:
     with pytest.raises(InputError) as fault:
         check_clock(table, RepairPlan())
     resample(table, RepairPlan(resample=fault.value.values["mend"]))
+
+
+@pytest.mark.parametrize("missing", [0.05, 0.1, 0.3, 0.5, 0.7])
+def test_missing_minutes_leave_the_grid_a_minute(missing: float) -> None:
+    """The grid has the step that rows have, and not one that hides the rows that are not there."""
+    there = np.flatnonzero(np.random.default_rng(7).random(1500) > missing)
+    table = _table((60.0 * there).tolist())
+    with pytest.raises(InputError) as fault:
+        check_clock(table, RepairPlan())
+    assert fault.value.values["mend"] == "1min"
+    found = resample(table, RepairPlan(resample="1min")).table
+    assert np.isnan(found.values[:, 0]).sum() > 0
+    assert np.isfinite(found.values[:, 0]).sum() == len(table)
+
+
+@pytest.mark.parametrize(("noise", "least", "most"), [(0.0, 60, 60), (2.0, 60, 60), (25.0, 60, 120)])
+def test_the_usual_step_is_near_what_most_steps_are(noise: float, least: float, most: float) -> None:
+    steps = 60.0 + np.random.default_rng(0).uniform(-noise, noise, 400)
+    assert least <= usual_step(steps) <= most
 
 
 def test_a_grid_finer_than_the_rows_is_refused() -> None:

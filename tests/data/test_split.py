@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from backmix.data import segments
 from backmix.data.splitting.folds import FoldPlan, folds
@@ -133,8 +135,26 @@ def test_named_batches_judge() -> None:
     assert last.part.tolist() == [T] * 4 + [E] * 4 + [T] * 4 + [V] * 4
     tails = split(table, SplitPlan(kind="named", test_batches=("D",), within="batch"), gap=1)
     assert tails.part.tolist() == [T, T, P, V] * 3 + [E] * 4
-    with pytest.raises(InputError, match="there is no column 'Z'"):
+    with pytest.raises(InputError, match="no batch is called 'Z'"):
         split(table, SplitPlan(kind="named", test_batches=("Z",)), gap=0)
+
+
+def test_patterns_name_batches() -> None:
+    table = replace(batches(4, 4, 4, 4), batch_names=("test_1", "train_1", "test_2", "[a]"))
+    for section in (
+        {"test": "test_*", "validation": "train_?"},
+        {"kind": "named", "test_batches": ["test_*"], "validation_batches": ["train_1"]},
+    ):
+        part = split(table, SplitPlan.model_validate(section), gap=0).part
+        assert part.tolist() == [E] * 4 + [V] * 4 + [E] * 4 + [T] * 4
+    exact = split(table, SplitPlan.model_validate({"test": "[a]"}), gap=0)
+    assert exact.part.tolist()[-4:] == [E] * 4
+    with pytest.raises(InputError, match=r"'tets_\*' or matches it as a pattern. Did you mean 'test_"):
+        split(table, SplitPlan.model_validate({"test": "tets_*"}), gap=0)
+    with pytest.raises(PlanError, match="test_1, test_2 are named for validation and for test"):
+        split(table, SplitPlan.model_validate({"test": "test_*", "validation": "t*_*"}), gap=0)
+    with pytest.raises(ValidationError, match="belong together"):
+        SplitPlan.model_validate({"kind": "batch", "test": "test_*"})
 
 
 def test_every_batch_can_be_cut_in_itself() -> None:

@@ -17,7 +17,22 @@ from backmix.errors import InputError, PlanError
 from backmix.text import say
 
 
-def data_section(pairs: Sequence[str], named: Mapping[str, Any] | None = None) -> ReadPlan:
+def pairs(options: Sequence[str]) -> dict[str, Any]:
+    """What ``KEY=VALUE`` options say: values as in a plan; what is not valid there is text. Raises PlanError.
+
+    >>> pairs(["day_first=true", "delimiter=;"])
+    {'day_first': True, 'delimiter': ';'}
+    """
+    settings = {}
+    for option in options:
+        key, sign, value = option.partition("=")
+        if not sign or not key.strip():
+            raise PlanError("app.no_pair", got=option)
+        settings[key.strip()] = _value(value.strip())
+    return settings
+
+
+def data_section(options: Sequence[str], named: Mapping[str, Any] | None = None) -> ReadPlan:
     """The ``[data]`` section of these ``KEY=VALUE``; ``named`` are the options of their own name.
 
     Values are written as in a plan; what is not valid there is text. Raises PlanError.
@@ -27,12 +42,7 @@ def data_section(pairs: Sequence[str], named: Mapping[str, Any] | None = None) -
     """
     from backmix.training.plan import Plan
 
-    section = {key: value for key, value in (named or {}).items() if value is not None}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key.strip():
-            raise PlanError("app.no_pair", got=pair)
-        section[key.strip()] = _value(value.strip())
+    section = {key: value for key, value in (named or {}).items() if value is not None} | pairs(options)
     return Plan.check({"data": section}, where=say("app.command_line")).data
 
 

@@ -1,154 +1,163 @@
 """A first plan for a new table.
 
-This module looks at a table and drafts a commented plan: what to predict, which columns serve as
-inputs, which to leave out and why. Every guess is written where the reader can change it.
+This module looks at a table and drafts a commented plan: how the file is read and why, what to predict, which columns
+serve as inputs, which to leave out, and what the audit suggests. Every line can be changed by the reader, and the
+whole is parsed as a plan before anybody sees it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from backmix.app.drafting.asking import PlanAnswer, PlanQuestion, of_layout, shell
+from backmix.app.drafting.laboratory import LabFound, look_at_lab
+from backmix.app.drafting.leaks import find_suspects
+from backmix.app.drafting.repairs import limits_of, repair_lines, told_beside, told_of_table
+from backmix.app.drafting.sizes import Sizes, sizes_for
+from backmix.app.drafting.target import SPARSE, Chosen, beside_another, choose_target, kind_of, normal_of, useless
+from backmix.data.auditing.audit import Audit, audit
+from backmix.data.layout.detect import Detection, detect
+from backmix.data.layout.evidence import toml
+from backmix.data.layout.layout import KEYS
 from backmix.data.layout.units import unit_in_name
-from backmix.data.repairing.repair import RepairPlan
-from backmix.data.repairing.resample import check_clock
+from backmix.data.reported import is_report
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import InputError
 from backmix.tasks import Classification, tasks
-from backmix.tasks.shared.classes import MOST_CLASSES
 from backmix.text import say
+from backmix.training.plan import Plan
 from backmix.training.prepare import check_target
 
-QUALITY_WORDS = re.compile(r"lab|qual|target|purity|conc|yield|^y$|品質|化驗|純度|濃度|產率|目標", re.IGNORECASE)
-CLASS_WORDS = re.compile(r"fault|state|status|label|class|alarm|故障|狀態|類別|異常", re.IGNORECASE)
-LIFE_WORDS = re.compile(r"\brul\b|remaining|life|壽命|剩餘", re.IGNORECASE)
 BATCH_WORDS = re.compile(r"batch|lot|unit|run|campaign|批|爐|機組", re.IGNORECASE)
-SPARSE = 0.5
-"""A column with more missing values than this is taken for a laboratory analysis."""
+MOST_CANDIDATES = 12
+OWN = {"file", "batch", "tags", "lab", "layout"}
+"""Keys of ``[data]`` that have lines of their own."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user has said beyond ``[data]``.
+
+    target: the column to predict; lab: the file of laboratory results, with further keys of ``[data.lab]``
+    layout: the file that the layout is kept in, so that the plan only names it
+    """
+
+    target: str | None = None
+    lab: Path | None = None
+    lab_told: Mapping[str, Any] = field(default_factory=dict)
+    layout: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Drafted:
+    """What came of a first look: the text of a plan (None while questions are open), and the questions."""
+
+    text: str | None
+    questions: tuple[PlanQuestion, ...]
+    detection: Detection
+
+    def layout_text(self) -> str:
+        """The layout as a file of its own, with the evidence for each key."""
+        why = {entry.key: entry.sentence() for entry in self.detection.evidence}
+        kept = self.detection.layout.model_dump(mode="json", exclude_none=True)
+        return "".join(f"{_line(key, value, why.get(key, ''))}\n" for key, value in kept.items())
 
 
 def draft(file: Path, *, settings: ReadPlan, target: str | None, beside: Path) -> str:
     """A plan as TOML text for ``file``; the plan will lie in ``beside``.
 
     settings: how to read the file, as far as it is known. Raises InputError when the file cannot be
-    read as it is, or when it has no column to predict.
+    read as it is, when it has no column to predict, or when a question is open.
     """
-    reading = read(settings.model_copy(update={"file": str(file)}))
-    if target is not None:
-        check_target(reading, [target])
-    table = reading.table
+    from backmix.app.drafting.asking import refuse_open
+
+    drafted = propose(settings.model_copy(update={"file": str(file)}), Wishes(target=target), beside=beside)
+    refuse_open(drafted.questions, str(file))
+    assert drafted.text is not None
+    return drafted.text
+
+
+def propose(settings: ReadPlan, wishes: Wishes, *, beside: Path) -> Drafted:
+    """Look at a table and draft its plan, or say what must be answered before.
+
+    Raises InputError and PlanError for what no answer can mend.
+    """
+    detection = detect(settings.model_copy(update={"lab": None}))
+    questions = [of_layout(question) for question in detection.questions]
+    if detection.reading is None:
+        if not questions:
+            assert detection.fault is not None
+            raise detection.fault
+        return Drafted(None, tuple(questions), detection)
+    if wishes.target is not None:
+        check_target(detection.reading, [wishes.target])
+    table = detection.reading.table
     batch = settings.batch or _batch(table)
     if batch is not None and batch != settings.batch:
-        table = read(settings.model_copy(update={"file": str(file), "batch": batch})).table
-    name = target if target is not None else _target(table)
-    kind = _kind(table, name)
-    lines = [
-        f"# {say('draft.head', rows=f'{len(table):,}', tags=len(table.tags))}",
-        "",
-        "[data]",
-        f"file = {_text(os.path.relpath(file, beside).replace(os.sep, '/'))}",
-    ]
-    options = settings.model_dump(mode="json", exclude_defaults=True, exclude={"file", "batch", "tags"})
-    for key, value in options.items():
-        lines.append(f"{key} = {_text(value) if isinstance(value, str) else str(value).lower()}")
-    if batch is not None:
-        lines.append(f"batch = {_text(batch)}  # {say('draft.batch')}")
-    lines += [
-        f"# {say('draft.clock')}" if table.time is not None else f"# {say('draft.no_clock')}",
-        "",
-        f"# {say('draft.tags')}",
-    ]
-    lines += [line for tag in table.tags for line in _tag(table, tag, name)]
-    lines += ["[task]", f'kind = "{kind}"  # {say("draft.kind")}', f"target = {_text(name)}"]
-    lines += [f"# {say('course.draft_kinds')}"] if table.batch is not None else []
-    task = tasks.get(kind)
-    if "past_targets" in task.Settings.model_fields:
-        lines += [f"# {say('draft.past')}", '# past_targets = { delay = "1h" }']
-    elif "normal" in task.Settings.model_fields:
-        first = _text(table.tag(name).categories[0])
-        lines += [f"# {say('draft.normal')}", f"# normal = {first}"]
-    lines += _grid(table)
-    share = "batch" if issubclass(task, Classification) and table.batch is not None else "table"
-    way = "batch" if task.Target.whole_batches else "chronological"
-    lines += [
-        "",
-        "[split]",
-        f"# {say('draft.split')}",
-        f'kind = "{way}"',
-        "train = 0.6",
-        "validation = 0.2",
-        "test = 0.2",
-        f'within = "{share}"',
-        "",
-        "[windows]",
-        f"# {say('draft.lookback')}",
-        'lookback = "auto"',
-        "",
-        "[model]",
-        f"# {say('draft.model')}",
-        'cell = "auto"',
-        "",
-        "[training]",
-        "seed = 0",
-        "",
-    ]
-    return "\n".join(lines)
+        detection = detect(settings.model_copy(update={"batch": batch, "lab": None}))
+        assert detection.reading is not None
+        table = detection.reading.table
+    lab = None
+    if wishes.lab is not None or (settings.lab is not None and settings.lab.file is not None):
+        lab = _lab(settings, wishes, detection.plan)
+        questions += lab.questions
+    if questions:
+        return Drafted(None, tuple(questions), detection)
+    plan = detection.plan
+    if lab is not None:
+        plan = Plan.check({"data": plan.model_dump(exclude_unset=True) | {"lab": lab.section}}, where="init").data
+    elif settings.lab is not None:
+        plan = plan.model_copy(update={"lab": settings.lab})
+    if plan.lab is not None:
+        table = read(plan).table
+    chosen = _target(table, wishes, () if lab is None else lab.results)
+    if isinstance(chosen, PlanQuestion):
+        return Drafted(None, (chosen,), detection)
+    text = _Draft(table, plan, detection, chosen, lab, wishes, beside).text()
+    Plan.parse(text, where="init")  # what is written can be read
+    return Drafted(text, (), detection)
 
 
-def _kind(table: Table, name: str) -> str:
-    """The most likely task, from the values of the target and how often it has one in a batch."""
-    if table.tag(name).categories:
-        return "fault_diagnosis"
-    if table.batch is None:
-        return "soft_sensor"
-    if LIFE_WORDS.search(name):
-        return "remaining_life"
-    values = np.bincount(np.asarray(table.batch), weights=np.isfinite(table.column(name)))
-    rows = np.bincount(np.asarray(table.batch))
-    return "batch_quality" if values.max() <= 1 < rows.max() else "soft_sensor"
+def _lab(settings: ReadPlan, wishes: Wishes, plan: ReadPlan) -> LabFound:
+    given = dict(wishes.lab_told)
+    if settings.lab is not None:
+        given = settings.lab.model_dump(mode="json", exclude_unset=True, exclude_none=True) | given
+    file = wishes.lab if wishes.lab is not None else Path(given["file"])
+    return look_at_lab(file, {key: value for key, value in given.items() if key != "file"}, plan)
 
 
-def _grid(table: Table) -> list[str]:
-    """The section that puts rows on a grid, when they do not come at even times."""
-    try:
-        check_clock(table, RepairPlan())
-    except InputError as fault:
-        if fault.key != "repair.irregular":
-            raise
-        return ["", "[repair]", f"# {say('draft.irregular')}", f"resample = {_text(fault.values['mend'])}"]
-    return []
+def _target(table: Table, wishes: Wishes, results: tuple[str, ...]) -> Chosen | PlanQuestion:
+    """The target that the user or the table names, or the question for it."""
+    if wishes.target is not None:
+        table.index(wishes.target)
+        return Chosen(wishes.target)
+    chosen = choose_target(table, results)
+    if isinstance(chosen, Chosen):
+        return chosen
+    if not chosen:
+        raise InputError("draft.nothing_to_predict", where=table.source)
+    answers = tuple(
+        PlanAnswer(name, f"--target {shell(name)}", _range(table, name)) for name in chosen[:MOST_CANDIDATES]
+    )
+    return PlanQuestion("task.target", answers, table.source)
 
 
-def _tag(table: Table, tag: Tag, target: str) -> list[str]:
-    """The entry of one column, with the reason when it is left out."""
-    why = None if tag.name == target else _useless(table, tag)
-    entry = ["[[data.tags]]", f"name = {_text(tag.name)}", f"unit = {_text(tag.unit or unit_in_name(tag.name))}"]
-    if tag.name == target:
-        entry.append('role = "target"')
-    elif why is not None:
-        entry.append(f'role = "ignored"  # {say(why)}')
-    elif np.isnan(table.column(tag.name)).mean() > SPARSE:
-        entry.append(f'role = "lab"  # {say("draft.lab")}')
-    return [*entry, ""]
-
-
-def _useless(table: Table, tag: Tag) -> str | None:
-    """Why a column cannot be an input, as a key of the catalogue."""
-    values = table.column(tag.name)
-    finite = values[np.isfinite(values)]
-    if len(finite) == 0:
-        return "draft.is_empty"
-    if finite.min() == finite.max():
-        return "draft.is_constant"
+def _range(table: Table, name: str) -> str:
+    tag = table.tag(name)
     if tag.categories:
-        return None
-    steps = np.diff(finite)
-    return "draft.is_counter" if steps.min() == steps.max() and len(steps) > 1 else None
+        return ", ".join(tag.categories[:6])
+    values = np.asarray(table.column(name), np.float64)
+    known = values[np.isfinite(values)]
+    return say("draft.range", low=f"{known.min():.5g}", high=f"{known.max():.5g}", count=len(known))
 
 
 def _batch(table: Table) -> str | None:
@@ -164,23 +173,200 @@ def _batch(table: Table) -> str | None:
     return None
 
 
-def _target(table: Table) -> str:
-    """The most likely target: a labelled class, a laboratory value, else the last column of numbers."""
-    classes = [tag.name for tag in table.tags if 2 <= len(tag.categories) <= MOST_CLASSES]
-    numbers = [tag.name for tag in table.tags if not tag.categories and _useless(table, tag) is None]
-    for names, words in ((classes, CLASS_WORDS), (numbers, QUALITY_WORDS), (classes, QUALITY_WORDS)):
-        for name in reversed(names):
-            if words.search(name):
-                return name
-    sparse = [name for name in numbers if np.isnan(table.column(name)).mean() > SPARSE]
-    for names in (sparse, numbers):
-        if names:
-            return names[-1]
-    raise InputError("draft.nothing_to_predict", where=table.source)
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """Everything that a first plan is written from."""
+
+    table: Table
+    plan: ReadPlan
+    detection: Detection
+    chosen: Chosen
+    lab: LabFound | None
+    wishes: Wishes
+    beside: Path
+
+    def text(self) -> str:
+        """The plan as TOML."""
+        table, name = self.table, self.chosen.name
+        looked = audit(table, ledger=None if self.detection.reading is None else self.detection.reading.ledger)
+        kind, why = kind_of(table, name)
+        suspects = find_suspects(table, name)
+        entries, inputs = self._tags(looked, suspects)
+        head = [
+            f"# {say('draft.head', rows=f'{len(table):,}', tags=len(table.tags))}",
+            *(f"# {sentence}" for sentence in told_of_table(looked)),
+            "",
+        ]
+        task = ["[task]", _line("kind", kind, say(why)), _line("target", name, self.chosen.sentence())]
+        task += [f"# {say('course.draft_kinds')}"] if table.batch is not None else []
+        settings = tasks.get(kind).Settings.model_fields
+        if "past_targets" in settings and self.plan.lab is None:
+            task += [f"# {say('draft.past')}", '# past_targets = { delay = "1h" }']
+        elif "normal" in settings:
+            normal, sure = normal_of(table, name)
+            line = _line("normal", normal, "")
+            task += [f"# {say('draft.normal')}", line if sure else f"# {line}"]
+        repairs = repair_lines(table, looked, inputs)
+        repair = ["", "[repair]", *(_line(line.key, line.value, line.sentence()) for line in repairs)]
+        sizes = sizes_for(table, name, kind)
+        parts = [
+            *head,
+            *self._data(),
+            f"# {say('draft.tags')}",
+            *entries,
+            *task,
+            *(repair if repairs else []),
+            *_split(table, kind, sizes),
+            "",
+            "[windows]",
+            f"# {say('draft.lookback')}",
+            *_lookback(table, name, inputs, sizes, even=all(line.key != "resample" for line in repairs)),
+            "",
+            "[model]",
+            f"# {say('draft.model')}",
+            'cell = "auto"',
+            "",
+            "[training]",
+            "seed = 0",
+            *sizes.sections,
+            "",
+        ]
+        return "\n".join(parts)
+
+    def _data(self) -> list[str]:
+        """``[data]``: where the table is, how it is laid out with the evidence, and its laboratory results."""
+        plan, why = self.plan, {entry.key: entry.sentence() for entry in self.detection.evidence}
+        lines = ["[data]", _line("file", self._path(plan.file), "")]
+        layout = self.wishes.layout if self.wishes.layout is not None else plan.layout
+        if layout is not None:
+            lines.append(_line("layout", self._path(layout), say("draft.layout")))
+        given = plan.model_dump(mode="json", exclude_defaults=True, exclude_none=True, exclude=OWN)
+        asked = self.wishes.layout is not None
+        for key, value in given.items():
+            if isinstance(value, dict) and key not in KEYS:
+                continue
+            if asked and key in KEYS:
+                continue
+            lines.append(_line(key, value, why.get(key, "")))
+        if plan.batch is not None:
+            lines.append(_line("batch", plan.batch, say("draft.batch")))
+        if plan.time is None:
+            lines.append(f"# {say('draft.clock' if self.table.time is not None else 'draft.no_clock')}")
+        for key, sentence in why.items():
+            if key not in given and not key.startswith("tags."):
+                lines.append(f"# {key}: {sentence}")
+        if plan.lab is not None:
+            reasons = {} if self.lab is None else {line.key: line.sentence() for line in self.lab.lines}
+            lines += ["", "[data.lab]"]
+            for key, value in plan.lab.model_dump(mode="json", exclude_unset=True, exclude_none=True).items():
+                lines.append(_line(key, self._path(value) if key == "file" else value, reasons.get(key, "")))
+        for key, value in given.items():
+            if isinstance(value, dict) and key not in KEYS:
+                lines += ["", f"[data.{key}]"]
+                lines += [_line(k, self._path(v) if k == "file" else v, "") for k, v in value.items()]
+        return [*lines, ""]
+
+    def _path(self, file: Any) -> Any:
+        """A file, or each of several, relative to the folder of the plan."""
+        if isinstance(file, list | tuple):
+            return [self._path(name) for name in file]
+        return os.path.relpath(str(file), self.beside).replace(os.sep, "/")
+
+    def _tags(self, looked: Audit, suspects: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """The entries of all columns, and the names of the inputs."""
+        table, target = self.table, self.chosen.name
+        results = () if self.lab is None else self.lab.results
+        given = {tag.name: tag for tag in self.plan.tags}
+        why = {entry.key: entry.sentence() for entry in self.detection.evidence}
+        lines, inputs = [], []
+        for tag in table.tags:
+            if is_report(tag.name):
+                continue
+            name = tag.name
+            written = tag.unit or unit_in_name(name)
+            entry = ["[[data.tags]]", _line("name", name, "")]
+            entry.append(_line("unit", written, why.get(f"tags.{name}.unit", "")))
+            if tag.description:
+                entry.append(_line("description", tag.description, ""))
+            described = given[name].model_dump(mode="json", exclude_defaults=True) if name in given else {}
+            role, reason = self._role(tag, suspects, results)
+            if described.get("role") is not None and name != target:
+                role, reason = described["role"], ""
+            if role != "input":
+                entry.append(_line("role", role, reason))
+            else:
+                inputs.append(name)
+            limits = limits_of(table, replace(tag, unit=written))
+            for key in ("low", "high", "type"):
+                if key in described:
+                    entry.append(_line(key, described[key], ""))
+            if limits is not None and role != "ignored":
+                low, high = limits.value
+                entry.append(_line("low", low, limits.sentence()))
+                entry += [_line("high", high, "")] if high is not None else []
+            entry += [f"# {sentence}" for sentence in told_beside(looked, name)] if role != "ignored" else []
+            lines += [*entry, ""]
+        return lines, inputs
+
+    def _role(self, tag: Tag, suspects: Mapping[str, Any], results: tuple[str, ...]) -> tuple[str, str]:
+        """What a column is for, and why."""
+        table, name = self.table, tag.name
+        if name == self.chosen.name:
+            return "target", ""
+        if why := useless(table, tag):
+            return "ignored", say(why)
+        if name in suspects:
+            return "ignored", suspects[name].sentence()
+        if beside_another(table, tag):
+            return "ignored", say("draft.is_flag")
+        if name in results:
+            return "lab", say("draft.lab_result")
+        if tag.categories:
+            return "ignored", say("draft.is_text")
+        if np.isnan(table.column(name)).mean() > SPARSE:
+            return "lab", say("draft.lab")
+        return "input", ""
 
 
-def _text(value: str) -> str:
-    """A TOML string."""
+def _split(table: Table, kind: str, sizes: Sizes) -> list[str]:
+    share = "batch" if issubclass(tasks.get(kind), Classification) and table.batch is not None else "table"
+    way = "batch" if tasks.get(kind).Target.whole_batches else "chronological"
+    return [
+        "",
+        "[split]",
+        f"# {say('draft.split')}",
+        f'kind = "{way}"',
+        *(f"{part} = {share}" for part, share in zip(("train", "validation", "test"), sizes.shares, strict=True)),
+        f'within = "{share}"',
+    ]
+
+
+def _lookback(table: Table, target: str, inputs: list[str], sizes: Sizes, *, even: bool) -> list[str]:
+    """The lookback: "auto", which reaches back at least as far as the longest delay that a scan is sure of.
+
+    even: whether rows come at even times, without which a delay in rows means nothing
+    """
+    from backmix.data.delays.dead_time import scan
+    from backmix.training.advice.delays import spoken
+
+    if sizes.lookback is not None:
+        return [_line("lookback", sizes.lookback, sizes.why_lookback)]
+    late = ""
+    labels = int(np.isfinite(table.column(target)).sum())
+    if not table.tag(target).categories and 0 < len(inputs) <= MOST_SCANNED and labels >= MANY_LABELS and even:
+        dead_times = scan(table, tuple(inputs), target, rows=np.arange(len(table)) < 0.6 * len(table))
+        if dead_times is not None and dead_times.sure:
+            worst = max(dead_times.sure, key=lambda delay: delay.rows)
+            late = say("draft.delay", tag=worst.tag, delay=spoken(worst.rows, dead_times.step))
+    return [_line("lookback", "auto", late)]
+
+
+MANY_LABELS, MOST_SCANNED = 100, 60
+
+
+def _line(key: str, value: Any, reason: str) -> str:
+    """One line of a plan, with its reason as a comment."""
     import tomli_w
 
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
+    name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
+    return f"{name} = {toml(value)}" + (f"  # {' '.join(reason.split())}" if reason else "")

@@ -14,6 +14,7 @@ from backmix.text import LANGUAGES, language, say
 if TYPE_CHECKING:
     from backmix.data.auditing.audit import Audit
     from backmix.data.delays.dead_time import Scan
+    from backmix.data.layout.detect import Detection
     from backmix.data.ledger import Ledger
     from backmix.data.sources import Reading
     from backmix.results.run import Run
@@ -29,6 +30,8 @@ def show_run(run: Run, *, as_json: bool) -> None:
         return
     _show_scores(run.summary["scores"])
     show_line(say("audit.account", **run.summary["rows"]))
+    for line in run.summary.get("not_judged", {}).get("text", {}).get(language(), ()):
+        show_line(line)
     show_line(say("app.report_at", where=run.report_path()))
     show_line(say("app.bundle_at", where=run.bundle_path))
     if known := run.summary.get("availability"):
@@ -61,17 +64,25 @@ def _score(row: Mapping[str, Any] | None) -> str:
     return shown(row["value"], Interval(row["low"], row["high"]), share=row["share"])
 
 
-def show_audit(audit: Audit, reading: Reading, *, as_json: bool) -> None:
-    """The audit as a table, with what reading did to the rows."""
-    if as_json:
+def show_audit(audit: Audit, reading: Reading, *, detection: Detection | None) -> None:
+    """The audit as a table, with what reading did to the rows; as JSON with the layout when that is given."""
+    from backmix.results.not_judged import of_reading
+
+    not_judged = of_reading(reading)
+    if detection is not None:
         show_json(
-            audit.to_dict() | {"rows": reading.ledger.read, "notes": [_note(entry) for entry in reading.ledger.notes]}
+            audit.to_dict()
+            | {"rows": reading.ledger.read, "notes": [_note(entry) for entry in reading.ledger.notes]}
+            | detection.to_dict()
+            | {"not_judged": not_judged.to_dict()}
         )
         return
     headers, *rows = audit.lines(language())
     show_table(headers, rows, title=say("app.audit_title", rows=len(reading.table), tags=len(reading.table.tags)))
     for finding in audit.findings:
         show_line(f"• {finding.sentence(language())}")
+    for line in not_judged.sentences():
+        show_line(line)
     show_ledger(reading.ledger)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from backmix.report.checklist import checklist
 from backmix.report.data import ReportData
+from backmix.results.not_judged import of_test
 from backmix.results.run_results import RunResults
 from backmix.scoring.leakage.availability import texts
 from backmix.text import LANGUAGES
@@ -36,6 +37,7 @@ def summary_of(results: RunResults, report: ReportData) -> dict[str, Any]:
         "seconds": fitted.seconds,
         "windows": results.windows,
         "rows": {"read": account.read, "used": account.used, "repaired": account.repaired, "dropped": account.dropped},
+        "not_judged": of_test(results.prepared).to_dict(),
         "audit": results.audit.to_dict(),
         "leakage": [result.to_dict() for result in results.leakage],
         "availability": texts(report.rule),

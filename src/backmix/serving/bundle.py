@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backmix.data.laboratory.lab_plan import LabPlan
-from backmix.data.ledger import Ledger
+from backmix.data.layout.detect import differences
+from backmix.data.layout.layout import KEYS
+from backmix.data.ledger import Ledger, Note
 from backmix.data.reading.reading import TagPlan
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
@@ -55,6 +57,23 @@ _AT_PREDICTION = {
     "read.all_missing": "bundle.input_missing",
 }
 """Errors of preprocessing and the error for them at prediction, where changing the plan cannot help."""
+
+
+LOOKED_AT = 50_000_000
+"""A new file of more bytes is read by the layout alone, without a look at what it says itself."""
+CHANGED = (
+    "encoding",
+    "delimiter",
+    "decimal",
+    "time",
+    "time_form",
+    "day_first",
+    "header",
+    "footer",
+    "preamble",
+    "shape",
+)
+"""Keys of the layout whose change has a sentence of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,9 +210,30 @@ class Bundle:
             "tags": self._states(tuple(tag for tag in self.read.tags if tag.name in names)),
         }
         plan = Plan.check({"data": self.read.of_file(path).model_dump() | replaced | settings}, where="predict").data
-        reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
-        frame, ledger = self.predict(reading.table, workers=workers)
-        return frame, reading.ledger.add(*ledger.notes)
+        changed = self._changed_layout(plan, path, settings)
+        try:
+            reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
+            frame, ledger = self.predict(reading.table, workers=workers)
+        except InputError as fault:
+            for note in changed:
+                fault.add_note(note.sentence())
+            raise
+        return frame, reading.ledger.add(*changed, *ledger.notes)
+
+    def _changed_layout(self, plan: ReadPlan, path: Path | str, settings: Mapping[str, Any]) -> tuple[Note, ...]:
+        """What is different about the layout of a new file: one note per key of the layout."""
+        path = Path(path)
+        if not any(getattr(self.read, key) is not None for key in KEYS) or not path.is_file():
+            return ()
+        if path.stat().st_size > LOOKED_AT:
+            return ()
+        open_plan = ReadPlan(file=str(path), limit_mb=plan.limit_mb, batch=plan.batch, sheet=plan.sheet)
+        changed = differences(open_plan, plan)
+        return tuple(
+            Note("converted", f"bundle.changed_{key if key in CHANGED else 'layout'}", 1, example=f"{here} ≠ {kept}")
+            for key, (kept, here) in changed.items()
+            if key not in settings
+        )
 
     def _states(self, tags: tuple[TagPlan, ...]) -> tuple[TagPlan, ...]:
         """The tags with the inputs that have states: a day on which a pump only runs must not read otherwise."""

@@ -58,7 +58,11 @@ class CrossValidation:
         if kind == "auto":
             by_batch = divided.kind in ("batch", "named") and not inside
             kind = "batch" if by_batch else "blocked" if divided.kind == "blocked" else "expanding"
-        return cls(FoldPlan(kind=kind, folds=plan.tune.folds), inside and kind == "expanding", divided.gap)
+        return cls(
+            FoldPlan(kind=kind, folds=plan.tune.folds, validation=plan.tune.validation),
+            inside and kind == "expanding",
+            divided.gap,
+        )
 
     @property
     def count(self) -> int:

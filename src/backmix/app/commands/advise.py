@@ -64,11 +64,11 @@ def _of_plan(plan: Path, picture: Path | None, *, as_json: bool) -> None:
     plan_read = Plan.load(plan)
     prepared = prepare(read(plan_read.data, base=plan.parent), plan_read, start=start_of(plan_read, plan.parent))
     dead_times = scan_prepared(prepared)
-    show_advice(prepared, design(prepared), dead_times=dead_times, as_json=as_json)
     if picture is not None:
         if dead_times is None:
             raise PlanError("dead_time.not_here", task=prepared.task.name, target=prepared.task.targets[0].name)
         save_picture(dead_times, picture)
+    show_advice(prepared, design(prepared), dead_times=dead_times, as_json=as_json)
 
 
 def _of_situation(sizes: tuple[int, int, int], budget: str, task: str, *, as_json: bool) -> None:

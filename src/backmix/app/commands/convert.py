@@ -42,9 +42,9 @@ def add(app: typer.Typer) -> None:
             reading = map_file(settings, folder)
         rows, tags = len(reading.table), len(reading.table.tags)
         size = sum(path.stat().st_size for path in folder.iterdir())
-        show_ledger(reading.ledger)
         if as_json:
             show_json({"rows": rows, "tags": tags, "bytes": size, "where": str(folder)})
-            return
-        note(say("app.converted", rows=rows, tags=tags, megabytes=f"{size / 1e6:.1f}", where=folder.as_posix()))
-        show_line(str(folder))
+        else:
+            note(say("app.converted", rows=rows, tags=tags, megabytes=f"{size / 1e6:.1f}", where=folder.as_posix()))
+            show_line(str(folder))
+        show_ledger(reading.ledger)

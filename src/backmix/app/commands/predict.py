@@ -56,7 +56,6 @@ def add(app: typer.Typer) -> None:
         with without_plan():
             frame, ledger = model.predict_file(file, lab=lab, workers=Workers(workers, on.value), **settings)
         frame = frame.drop(columns=["part", "truth"])
-        show_ledger(ledger)
         if out is not None:
             write_csv(readable(frame, units), out)
             note(say("app.predicted", rows=len(frame), where=out))
@@ -66,6 +65,7 @@ def add(app: typer.Typer) -> None:
             show_json(frame.to_dict(orient="records"))
         else:
             write_csv(readable(frame, units), sys.stdout)
+        show_ledger(ledger)  # shown last: no message may cost the predictions
 
 
 def _score(

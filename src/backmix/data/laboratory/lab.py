@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backmix.data.laboratory.lab_cells import with_plain_numbers
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.laboratory.lab_rows import Labels, join
 from backmix.data.ledger import Note
@@ -93,6 +94,7 @@ def _labels(raw: RawTable, plan: ReadPlan, lab: LabPlan) -> Labels:
         if wanted is not None and wanted not in raw.names:
             raise missing_column(wanted, raw.names, raw.where)
     rest = replace(raw, columns=tuple(column for column in raw.columns if column.name not in lab.reports))
+    rest = with_plain_numbers(rest, lab.named, lab.below)
     sample, batch = axes_of(rest, form)
     if sample is None:
         raise InputError("lab.no_sample", where=raw.where, names=", ".join(raw.names[:12]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from backmix.duration import DurationField
 from backmix.section import PlanSection
@@ -30,6 +30,8 @@ class LabPlan(PlanSection):
     columns: the results; None takes all columns of numbers (those that ``report`` names one by one)
     duplicates: what becomes of two results on one row: refused, one of them by sample time, or their
         mean, which is known when the later one is reported
+    below: the share of its limit that a result such as "<0.5" counts as (0.5 is usual); left out, such a
+        result has no number. Heeded in the results that ``columns`` or ``report`` name
     """
 
     file: str | None = None
@@ -45,6 +47,7 @@ class LabPlan(PlanSection):
     report_delay: DurationField | None = None
     columns: tuple[str, ...] | None = None
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
+    below: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -68,6 +68,35 @@ def detect(plan: ReadPlan, base: Path = Path()) -> Detection:
             return Detection(resolved(known, reading.evidence), reading.evidence, tuple(questions), reading)
 
 
+def kept(plan: ReadPlan, evidence: tuple[Evidence, ...], base: Path) -> ReadPlan:
+    """The plan as a model keeps it for tomorrow's files: its layout file read, and nothing left to guess.
+
+    Day order and zone stay open where a laboratory file shares them: what this table proves, that one need not.
+    """
+    plan = plan.with_layout(base)
+    shared = () if plan.lab is None or plan.lab.file is None else ("day_first", "time_zone")
+    return resolved(plan, tuple(entry for entry in evidence if entry.key not in shared))
+
+
+def differences(plan: ReadPlan, kept_plan: ReadPlan) -> dict[str, tuple[Any, Any]]:
+    """What a file would say of its own layout, where that is not what the model keeps: key -> (kept, found).
+
+    plan: names the file, with the keys of the layout that a person has set; kept_plan: what the model reads by.
+    """
+    detection = detect(plan)
+    changed: dict[str, tuple[Any, Any]] = {}
+    for entry in detection.evidence:
+        mine = getattr(kept_plan, entry.key, None) if entry.key in KEYS else None
+        if mine is not None and _plain(mine) != _plain(entry.value):
+            changed[entry.key] = (mine, entry.value)
+    return changed
+
+
+def _plain(value: Any) -> Any:
+    """A list for a tuple."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def resolved(plan: ReadPlan, evidence: tuple[Evidence, ...]) -> ReadPlan:
     """The plan with what the file decided: whoever reads by it again has nothing left to guess."""
     decided = {entry.key: entry.value for entry in evidence if entry.key in KEYS and getattr(plan, entry.key) is None}

@@ -35,6 +35,8 @@ ODD_SHARE, ODD_COUNT = 0.01, 2
 """So many uneven times between rows are let pass: 1 %, or 2 in a short table."""
 GAP_SHARE = 0.1
 """More gaps than this share of all rows are not gaps but an irregular clock."""
+MOSTLY, LEAST_USUAL = 0.9, 0.2
+"""A step is the usual one when so many steps are whole multiples of it, and so many are it."""
 
 _NICE = (
     1,
@@ -106,7 +108,7 @@ def check_clock(table: Table, plan: RepairPlan) -> None:
         step=f"{step:g} s",
         got=f"{gaps[found[0]]:g} s",
         place=place(table, int(found[0])),
-        mend=nice_duration(float(np.quantile(known[known <= allowed], 0.9))),
+        mend=nice_duration(usual_step(known[known <= allowed])),
     )
 
 
@@ -173,6 +175,27 @@ def resample(table: Table, plan: RepairPlan) -> Resampled:
         time_zone=table.time_zone,
     )
     return Resampled(out, tuple(note for note in notes if note.count))
+
+
+def usual_step(steps: NDArray[np.float64]) -> float:
+    """The seconds between rows that a grid for these steps (M,) should have.
+
+    The most frequent step, when most steps are it or whole multiples of it: rows that are missing make a step longer,
+    not the grid coarser. Where no step is frequent, nine of ten steps are at most the answer.
+
+    >>> usual_step(np.array([60.0] * 6 + [120.0] * 3 + [180.0]))
+    60.0
+    """
+    near = np.round(np.log(steps) / np.log1p(JITTER))  # steps that count as even fall together
+    kinds, which, counts = np.unique(near, return_inverse=True, return_counts=True)
+    mode = float(np.median(steps[which == np.argmax(counts)]))
+    nice = min(_NICE, key=lambda length: abs(length - mode))
+    mode = nice if abs(nice - mode) <= JITTER * nice else mode
+    multiples = np.maximum(1, np.round(steps / mode))
+    even = np.abs(steps - multiples * mode) <= JITTER * mode
+    if len(kinds) and np.count_nonzero(even) >= MOSTLY * len(steps) and counts.max() >= LEAST_USUAL * len(steps):
+        return mode
+    return float(np.quantile(steps, 0.9))
 
 
 def nice_duration(seconds: float) -> str:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,9 @@ class SplitPlan(PlanSection):
 
     kind: "chronological" cuts the table (or, ``within = "batch"``, every batch) in row order;
         "batch" deals whole batches in their order; "named" takes the test (and validation) batches
-        by name; "blocked" deals ``blocks`` equal stretches of rows evenly over time
-    train, validation, test: shares of the rows or batches; they add up to 1
+        by name, or by a pattern such as "test_*"; "blocked" deals ``blocks`` equal stretches of rows evenly over time
+    train, validation, test: shares of the rows or batches; they add up to 1. ``test = "test_*"`` is short for
+        ``kind = "named"`` with that pattern
     train_rows, validation_rows, test_rows: exact cuts instead of shares, as the last row number of
         each part counted from 1 (1200, 1600, 2390); rows behind the last are left out
     gap: rows purged between parts; None for what a window reaches over (lookback + horizon + dead
@@ -67,6 +69,18 @@ class SplitPlan(PlanSection):
     validation_batches: tuple[str, ...] = ()
     blocks: int = Field(default=10, ge=3, le=10_000)
     gap: DurationField | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_pattern(cls, section: Any) -> Any:
+        """``test = "test_*"`` (and ``validation``) in the place of a share names batches."""
+        if not isinstance(section, dict):
+            return section
+        names = {part: section[part] for part in ("validation", "test") if isinstance(section.get(part), str)}
+        if not names:
+            return section
+        rest = {key: value for key, value in section.items() if key not in names}
+        return {"kind": "named"} | rest | {f"{part}_batches": (pattern,) for part, pattern in names.items()}
 
     @field_validator("test_batches", "validation_batches")
     @classmethod
@@ -302,17 +316,17 @@ def _whole_batches(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -
 
 
 def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
-    for name in (*plan.test_batches, *plan.validation_batches):
-        if name not in table.batch_names:
-            raise missing_column(name, table.batch_names, table.source)
+    tested, choosing = (_matching(table, names) for names in (plan.test_batches, plan.validation_batches))
+    if both := sorted(tested & choosing):
+        raise PlanError("windows.split_both", names=", ".join(both[:12]))
     part = np.full(len(table), SplitPart.TRAIN, dtype=np.uint8)
     kept = []
     for first, end in runs:
         assert table.batch is not None
         name = table.batch_names[table.batch[first]]
-        if name in plan.test_batches:
+        if name in tested:
             part[first:end] = SplitPart.TEST
-        elif name in plan.validation_batches:
+        elif name in choosing:
             part[first:end] = SplitPart.VALIDATION
         else:
             kept.append((first, end))
@@ -326,6 +340,19 @@ def _named(table: Table, plan: SplitPlan, runs: list[tuple[int, int]]) -> Codes:
         for first, end in kept[len(kept) - max(1, round(share * len(kept))) :]:
             part[first:end] = SplitPart.VALIDATION
     return part
+
+
+def _matching(table: Table, names: tuple[str, ...]) -> set[str]:
+    """The batches with these names, or of these patterns; InputError with the nearest name for one of none."""
+    batches: set[str] = set()
+    for name in names:
+        exact = name in table.batch_names
+        mine = [name] if exact else [batch for batch in table.batch_names if fnmatchcase(batch, name)]
+        if not mine:
+            near = missing_column(name, table.batch_names, table.source).values
+            raise InputError("windows.no_batch", where=table.source, name=name, near=near["near"], names=near["names"])
+        batches.update(mine)
+    return batches
 
 
 def purged(table: Table, part: Codes, wanted: set[SplitPart], gap: int) -> Codes:

@@ -97,7 +97,7 @@ def _numbers(train: Windows, target: str) -> list[Copy]:
             batch = np.asarray(table.batch)
             fine &= batch[np.maximum(before, 0)] == batch[rows]
         x = np.asarray(table.values)[np.ix_(before[fine], columns)].astype(np.float64)
-        strength, used = _correlations(x, y[fine])
+        strength, used = correlations(x, y[fine])
         # a column that is ahead must be clearly closer there: slow targets resemble their own past
         better = strength > best + (0.0 if shift == 0 else 1e-6)
         best, ahead, count = (
@@ -117,7 +117,7 @@ def _numbers(train: Windows, target: str) -> list[Copy]:
     return candidates
 
 
-def _correlations(x: Floats, y: Floats) -> tuple[Floats, NDArray[np.int64]]:
+def correlations(x: Floats, y: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """(F,) |r| of each column with y on the rows where both have a value, and how many rows those are."""
     good = np.isfinite(x) & np.isfinite(y)[:, None]
     used = good.sum(axis=0)

@@ -95,6 +95,7 @@ class TunePlan(PlanSection):
     folds: into how many folds the rows before the test part are divided; every trial is judged on all
     kind: "expanding" teaches on what came before each stretch, "blocked" and "batch" on all others, before
         and behind; "auto" takes whole batches where the split does, and stretches in time order otherwise
+    validation: share of the training rows of a fold, the last of them, that stops the training
     pruner: when a trial is given up between two folds: "median" of the earlier ones at this fold, "halving"
         (successive halving), or "none"
     storage: the file of the study (path from the plan's folder): ``.db`` for SQLite, ``.log`` for a journal
@@ -106,6 +107,7 @@ class TunePlan(PlanSection):
     timeout: DurationField | None = None
     folds: int = Field(default=3, ge=2, le=1000)
     kind: Literal["auto", "expanding", "blocked", "batch"] = "auto"
+    validation: float = Field(default=0.2, gt=0, lt=1)
     pruner: Literal["median", "halving", "none"] = "median"
     storage: str | None = None
     workers: int = Field(default=1, ge=1, le=1000)
