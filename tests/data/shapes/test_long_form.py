@@ -91,6 +91,11 @@ def test_what_may_be_both_is_asked(tmp_path: Path) -> None:
         table(f"time,where,T\n{rows}", tmp_path, shape="wide")
 
 
+def test_tags_may_be_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"2024-03-13 00:{m:02d},{n},{m}.5\n" for m in range(6) for n in (101, 102))
+    assert table(f"time,tag_id,value\n{rows}", tmp_path).names == ("101", "102")
+
+
 def test_a_batch_column_is_no_column_of_tags(tmp_path: Path) -> None:
     rows = "".join(f"{b},2024-03-13 00:{m:02d},{m}.5\n" for b in ("B1", "B2") for m in range(6))
     found = table(f"batch,time,T101\n{rows}", tmp_path, batch="batch")

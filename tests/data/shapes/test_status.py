@@ -122,6 +122,15 @@ def test_one_status_for_the_row_is_asked_for() -> None:
     assert table.names == ("FI101", "TI102")
 
 
+def test_classes_called_good_and_bad_are_asked_for() -> None:
+    given = frame(FI101=X, quality=["good", "bad", *["good"] * 4])
+    with pytest.raises(OpenQuestion) as asked:
+        read(ReadPlan(), given)
+    assert [reading.value for reading in asked.value.question.readings] == [{"quality": "FI101"}, {}]
+    told = read(ReadPlan(tags=(TagPlan(name="quality", role="target"),)), given).table
+    assert told.names == ("FI101", "quality")
+
+
 def test_a_status_behind_every_tag_needs_no_name() -> None:
     given = frame(FI101=X, Status=["Good", "Bad", *["Good"] * 4], TI102=X, **{"Status (2)": [*["Good"] * 5, "Bad"]})
     table = read(ReadPlan(), given).table

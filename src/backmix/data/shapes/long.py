@@ -58,11 +58,12 @@ def look(raw: RawTable, plan: ReadPlan) -> LikelyLong | None:
     rest = [c for c in sample.columns if c.name not in (clock, plan.batch) and c.name not in described]
     units = [c for c in rest if words.plain(c.name) in words.UNIT and c.numbers is None]
     doubts = [c for c in rest if words.plain(c.name) in words.QUALITY]
-    numbers = [c for c in rest if c not in doubts and _has_numbers(c, sample.rows)]
+    counted = [c for c in rest if words.plain(c.name) in words.TAG and _are_numbers_of_tags(c)]
+    numbers = [c for c in rest if c not in doubts and c not in counted and _has_numbers(c, sample.rows)]
     texts = [c for c in rest if c not in units and c not in doubts and c not in numbers and c.texts is not None]
     if len(doubts) > 1 or len(units) > 1:
         return None
-    tags = [c for c in texts if _names_tags(c, sample.rows)]
+    tags = counted or [c for c in texts if _names_tags(c, sample.rows)]
     by_name = [c for c in tags if words.plain(c.name) in words.TAG]
     values = [c for c in numbers if words.plain(c.name) in words.VALUE] or numbers
     if not numbers and len(by_name) == 1:  # every tag is a tag of states
@@ -258,6 +259,16 @@ def _has_numbers(column: RawColumn, rows: int) -> bool:
     survey = Survey()
     survey.add(column, rows)
     return survey.all_numbers > 0 and survey.all_numbers >= survey.others / 20
+
+
+def _are_numbers_of_tags(column: RawColumn) -> bool:
+    """Whether a column of whole numbers that come again may number the tags."""
+    if column.numbers is None or column.texts is not None or column.times is not None:
+        return False
+    known = column.numbers[~np.isnan(column.numbers)]
+    return (
+        bool(len(known)) and bool((known == np.floor(known)).all()) and len(np.unique(known)) * _REPEATS <= len(known)
+    )
 
 
 def _names_tags(column: RawColumn, rows: int) -> bool:

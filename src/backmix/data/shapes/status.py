@@ -165,6 +165,8 @@ def _found(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> dict[str, str
             if levels is not None and not flags:
                 raise _which_status(raw, name, owner, rows_too=True)
             continue
+        if name in by_place and len(by_place) == 1 and levels and column.texts is not None:
+            raise _which_status(raw, name, owner, rows_too=False)  # good and bad may be the classes of a target
         if levels is not None or (word in _SURE and (flags or _are_words(column, raw.rows))):
             found[name] = owner
         elif flags and name in named:
