@@ -183,7 +183,7 @@ def test_a_group_tells_equal_names_apart(tmp_path: Path) -> None:
 
 def test_repeated_names_follow_their_tag(tmp_path: Path) -> None:
     body = "2024-01-01 00:00,1.5,192,2.5,192\n2024-01-01 00:01,1.6,192,2.6,0\n"
-    reading = table(tmp_path, "time,FI101,Quality,TI102,Quality\n" + body)
+    reading = table(tmp_path, "time,FI101,Quality,TI102,Quality\n" + body, status={})
     assert reading.table.names == ("FI101", "FI101 Quality", "TI102", "TI102 Quality")
     pairs = table(
         tmp_path, "Time,FI101,Time,TI102\n" + "2024-01-01 00:00,1.5,2024-01-01 00:00,2.5\n" * 2, time="FI101 Time"

@@ -10,8 +10,9 @@ import pytest
 
 from backmix.data.layout.detect import detect
 from backmix.data.layout.evidence import OpenQuestion
+from backmix.data.reading.appending import append
 from backmix.data.reading.assembly import assemble
-from backmix.data.reading.shaping import shape_all
+from backmix.data.reading.shaping import shape
 from backmix.data.sources import ReadPlan, read
 from backmix.data.sources.frame import read_frame
 from backmix.data.table import Table
@@ -60,7 +61,8 @@ def test_pairs_that_are_none() -> None:
 
 def both(*frames: pd.DataFrame, plan: ReadPlan | None = None) -> Table:
     plan = plan or ReadPlan()
-    raw, plan = shape_all([read_frame(plan, frame) for frame in frames], plan)
+    tables = [(f"sheet {at}", read_frame(plan, frame)) for at, frame in enumerate(frames)]
+    raw, plan = shape(append(tables, "book", "sheet"), plan)
     return assemble(raw, plan).table
 
 

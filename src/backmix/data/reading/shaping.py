@@ -7,7 +7,6 @@ obeys the plan; what the plan leaves open it looks for in the table, and says wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from backmix.data.layout.clock import one_clock
@@ -25,8 +24,11 @@ def shape(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
     OpenQuestion for a table that can be read in several ways.
     """
     from backmix.data.shapes import long, pairs
+    from backmix.data.shapes.blocks import side_by_side
     from backmix.data.shapes.joining import Parts, joined
 
+    if raw.beside:
+        return side_by_side(_apart(raw), plan)
     parts: Parts | None = None
     if plan.shape == "pairs":
         parts = pairs.take_apart(raw, plan, pairs.look(raw))
@@ -52,20 +54,9 @@ def shape(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
     return _wide(raw, plan)
 
 
-def shape_all(tables: Sequence[RawTable], plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
-    """Several tables (sheets, files) as one in wide form.
-
-    Tables with the same columns follow one another; tables with different tags are put side by side on one clock,
-    which may be called differently in each. Raises InputError as `shape`, and shape.tag_in_two, shape.no_clock_in.
-    """
-    from backmix.data.shapes.blocks import appended, side_by_side
-
-    if len(tables) == 1:
-        return shape(tables[0], plan)
-    first = tables[0]
-    if all(set(table.names) == set(first.names) for table in tables[1:]):
-        return shape(appended(tables), plan)
-    return side_by_side(tables, plan)
+def _apart(raw: RawTable) -> list[RawTable]:
+    """A table and those that stand beside it, one by one."""
+    return [replace(raw, beside=()), *(table for other in raw.beside for table in _apart(other))]
 
 
 def _wide(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:

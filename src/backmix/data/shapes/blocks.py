@@ -1,6 +1,7 @@
 """Several tables as one: sheets of a workbook, files of a folder.
 
-This module puts tables with the same columns behind one another, and tables with different tags side by side.
+This module puts tables with different tags side by side, whatever the form of each. (Tables with the same tags are
+put behind one another before, see `reading.appending`.)
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from backmix.data.layout.evidence import Evidence
-from backmix.data.reading.columns import RawColumn, RawTable
+from backmix.data.reading.columns import RawTable
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.shapes.clocks import cut
 from backmix.data.shapes.joining import Parts, joined
@@ -19,38 +19,13 @@ from backmix.data.shapes.series import TagSeries, chosen
 from backmix.errors import InputError
 
 
-def appended(tables: Sequence[RawTable]) -> RawTable:
-    """Tables with the same columns behind one another; their order of columns is that of the first."""
-    first = tables[0]
-    if len(tables) == 1:
-        return first
-    starts = np.cumsum([0, *(table.rows for table in tables)])
-
-    def number(row: int) -> int | str:
-        at = int(np.searchsorted(starts, row, side="right")) - 1
-        return tables[at].number(row - int(starts[at]))
-
-    columns = {name: [_column(table, name) for table in tables] for name in first.names}
-    rows = [table.rows for table in tables]
-    return replace(
-        first,
-        columns=tuple(_behind(pieces, rows) for pieces in columns.values()),
-        rows=int(starts[-1]),
-        number=number,
-        notes=tuple(note for table in tables for note in table.notes),
-        units={name: unit for table in reversed(tables) for name, unit in table.units.items()},
-        descriptions={name: text for table in reversed(tables) for name, text in table.descriptions.items()},
-        evidence=_evidence(tables),
-    )
-
-
 def side_by_side(tables: Sequence[RawTable], plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
-    """Tables with different tags on one clock; those with the same columns behind one another first.
+    """Tables with different tags on one clock, which may be called differently in each.
 
     Raises InputError: shape.tag_in_two for a tag that stands in two tables, shape.no_clock_in for one without clock.
     """
     parts, owners = [], dict[str, str]()
-    for table in _grouped(tables):
+    for table in tables:
         part = _apart(table, plan)
         for one in part.series:
             if one.name in owners:
@@ -116,55 +91,3 @@ def _recoded(series: TagSeries, part: Parts, names: tuple[str, ...]) -> TagSerie
     batch = codes[series.batch]
     order = np.lexsort((series.time, batch))
     return chosen(replace(series, batch=batch), order)
-
-
-def _grouped(tables: Sequence[RawTable]) -> list[RawTable]:
-    groups: dict[frozenset[str], list[RawTable]] = {}
-    for table in tables:
-        groups.setdefault(frozenset(table.names), []).append(table)
-    return [appended(group) for group in groups.values()]
-
-
-def _column(table: RawTable, name: str) -> RawColumn:
-    return next(column for column in table.columns if column.name == name)
-
-
-def _behind(pieces: Sequence[RawColumn], rows: Sequence[int]) -> RawColumn:
-    """Pieces of one column as one; where a piece has no array of a kind, its cells are empty in it."""
-    import pyarrow as pa
-
-    def whole(name: str, nothing: object, kind: str) -> object:
-        if all(getattr(piece, name) is None for piece in pieces):
-            return None
-        return np.concatenate(
-            [
-                np.full(count, nothing, kind) if getattr(piece, name) is None else getattr(piece, name)
-                for piece, count in zip(pieces, rows, strict=True)
-            ]
-        )
-
-    words = None
-    if any(piece.texts is not None for piece in pieces):
-        chunks = [
-            pa.nulls(count, pa.large_string()) if piece.texts is None else piece.texts.cast(pa.large_string())
-            for piece, count in zip(pieces, rows, strict=True)
-        ]
-        words = pa.chunked_array(
-            [chunk for some in chunks for chunk in (some.chunks if isinstance(some, pa.ChunkedArray) else [some])],
-            pa.large_string(),
-        )
-    aware = [piece.aware for piece in pieces if piece.times is not None]
-    if len(set(aware)) > 1:
-        raise InputError("read.mixed_clocks", where=pieces[0].name, text="")
-    return RawColumn(
-        pieces[0].name,
-        numbers=whole("numbers", np.nan, "float64"),  # type: ignore[arg-type]
-        texts=words,
-        times=whole("times", np.datetime64("NaT", "ns"), "datetime64[ns]"),  # type: ignore[arg-type]
-        aware=bool(aware and aware[0]),
-        quality=whole("quality", 0, "uint8"),  # type: ignore[arg-type]
-    )
-
-
-def _evidence(tables: Sequence[RawTable]) -> tuple[Evidence, ...]:
-    return tuple({entry.key: entry for table in reversed(tables) for entry in table.evidence}.values())

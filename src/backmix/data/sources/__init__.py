@@ -157,8 +157,6 @@ def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> 
     from backmix.data.reading.shaping import shape
 
     raw, plan = shape(raw, plan)
-    if raw.beside:
-        raise InputError("read.tables_apart", where=raw.where, one=raw.names[-1], other=raw.beside[0].names[-1])
     if plan.lab is not None:
         from backmix.data.laboratory.lab import with_report_times
 
