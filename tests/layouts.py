@@ -13,7 +13,7 @@ import io
 import lzma
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from backmix.data.table import Table
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp950", "cp1252")
 CLOCKS = (
@@ -43,6 +45,7 @@ CLOCKS = (
     "epoch_ms",
     "excel_1900",
 )
+UTC_CLOCKS = ("offset", "zulu", "epoch_s", "epoch_ms")
 FOOTERS = ((), (("(48 rows affected)",),), (("Average", "=mean"),), ((), ("Printed by", "jsmith")))
 PREAMBLES = (
     (),
@@ -265,11 +268,19 @@ def _cell(cell: Any, form: Form) -> str:
     return str(cell)
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a person who knows the plant answers: the value of each key of ``[data]`` that may be asked."""
-
-    values: Mapping[str, Any] = field(default_factory=dict)
+def compare(table: Table, plant: Plant, form: Form) -> None:
+    """Every cell, every time and every unit is the one that was written."""
+    assert sorted(table.names) == sorted(plant.names)
+    time = plant.time - np.timedelta64(8, "h") if form.clock in UTC_CLOCKS else plant.time
+    assert table.time is not None
+    late = np.abs((table.time - time) / np.timedelta64(1, "ms"))
+    assert late.max() <= (1 if form.clock == "excel_1900" else 0)
+    for name, unit, values in zip(plant.names, plant.units, plant.values.T, strict=True):
+        assert np.array_equal(table.column(name), values, equal_nan=True), name
+        if "unit" in form.header:
+            assert table.tag(name).unit in (unit, unit.replace("°C", "degC"))
+        if "description" in form.header:
+            assert table.tag(name).description == f"measured at {name}"
 
 
 def answers(form: Form) -> Mapping[str, Any]:

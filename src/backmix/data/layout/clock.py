@@ -17,6 +17,7 @@ from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestio
 from backmix.data.layout.layout import TimeForm
 from backmix.data.layout.together import PARTS, called, first_cell, together
 from backmix.data.ledger import Note
+from backmix.data.notation.column_times import as_numbers
 from backmix.data.notation.dates import looks_like_dates, looks_like_hours, without_hours
 from backmix.data.notation.ticks import counts_rows, forms_of, moves_evenly, moves_on, time_of_day
 from backmix.data.reading.columns import RawColumn, RawTable
@@ -71,11 +72,12 @@ def one_clock(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
 
 def looks_like_clock(column: RawColumn) -> bool:
     """Whether a column beside the clock is itself one: dates, times of day, or numbers that grow like a time."""
+    column = as_numbers(column)
     if column.times is not None:
         return True
     if column.texts is not None:
         return column.numbers is None and (looks_like_dates(column.texts) or looks_like_hours(column.texts))
-    return _numbers_like_times(column)
+    return numbers_like_times(column)
 
 
 def hours_of_day(column: RawColumn) -> bool:
@@ -109,11 +111,11 @@ def _look(raw: RawTable, plan: ReadPlan) -> ClockColumns | None:
 
 
 def _free(raw: RawTable, plan: ReadPlan) -> list[RawColumn]:
-    """The columns that the plan has no other use for."""
+    """The columns that the plan has no other use for; texts that are numbers as numbers."""
     named = {tag.name for tag in plan.tags} | {plan.batch} | set(plan.status or ())
     if plan.lab is not None and plan.lab.file is None:
         named |= {*plan.lab.named, *plan.lab.reports}
-    return [column for column in raw.columns if column.name not in named]
+    return [as_numbers(column) for column in raw.columns if column.name not in named]
 
 
 def _is_dates(column: RawColumn) -> bool:
@@ -190,7 +192,7 @@ def _of_parts(free: list[RawColumn]) -> ClockColumns | None:
 
 
 def _of_numbers(free: list[RawColumn], raw: RawTable) -> ClockColumns | None:
-    found = [column for column in free if _numbers_like_times(column)]
+    found = [column for column in free if numbers_like_times(column)]
     if not found:
         return None
     if len(found) > 1:
@@ -211,7 +213,7 @@ def _of_numbers(free: list[RawColumn], raw: RawTable) -> ClockColumns | None:
     return ClockColumns(names, None, Evidence("time", value, "clock.numbers", {"columns": ", ".join(names)}))
 
 
-def _numbers_like_times(column: RawColumn) -> bool:
+def numbers_like_times(column: RawColumn) -> bool:
     """Whether numbers are times by what they are and how they move, and by their name where that leaves a doubt."""
     if column.numbers is None or column.texts is not None:
         return False

@@ -193,11 +193,13 @@ def _is_data(row: Row, kinds: Sequence[CellKind], comment: str | None) -> bool:
 
 
 def _first_values(rows: Sequence[Row], kinds: Sequence[CellKind], start: int, comment: str | None) -> int | None:
-    """The first row that looks like the rows of values; a date alone above a header is a title."""
+    """The first row that looks like the rows of values; a date without any number above a header is a title."""
+    numbers = [spot for spot, kind in enumerate(kinds) if kind == "number"]
     for at, row in enumerate(rows):
         if row.line < start or not _is_data(row, kinds, comment):
             continue
-        alone = len(kinds) > 1 and sum(cell_text(cell) != "" for cell in row.cells) == 1
+        filled = [spot for spot, cell in enumerate(row.cells) if cell_text(cell) != ""]
+        alone = len(kinds) > 1 and (len(filled) == 1 or (numbers and not set(numbers) & set(filled)))
         if not alone or not any(
             _titled(other, kinds) and not _is_data(other, kinds, comment) for other in rows[at + 1 : at + 12]
         ):
@@ -410,7 +412,8 @@ def find_footer(rows: Sequence[Row], kinds: Sequence[CellKind], plan: Layout) ->
             break
         above = rows[-seen - 1] if seen < len(rows) else None
         lone = above is not None and above.line + 1 < row.line
-        if _is_footer(row, kinds, clocks, lone=lone, told=told):
+        begins = next((cell_kind(other.cells[0]) for other in reversed(rows[:-seen]) if cell_text(other.cells[0])), "")
+        if _is_footer(row, kinds, clocks, lone=lone, told=told, after_number=begins == "number"):
             count = seen
         elif told or not _timeless(row, kinds, clocks):  # a total without a time counts when its title stands above
             break
@@ -423,8 +426,13 @@ def _timeless(row: Row, kinds: Sequence[CellKind], clocks: Sequence[int]) -> boo
     return len(row.cells) == len(kinds) and bool(clocks) and not any(cell_text(row.cells[at]) for at in clocks)
 
 
-def _is_footer(row: Row, kinds: Sequence[CellKind], clocks: Sequence[int], *, lone: bool, told: bool) -> bool:
-    """Whether a row at the end is no data. ``lone``: a blank row stands above it."""
+def _is_footer(
+    row: Row, kinds: Sequence[CellKind], clocks: Sequence[int], *, lone: bool, told: bool, after_number: bool
+) -> bool:
+    """Whether a row at the end is no data.
+
+    lone: a blank row stands above it; after_number: the last row above it that has a first cell begins with a number
+    """
     texts = [cell_text(cell) for cell in row.cells]
     filled = [text for text in texts if text]
     if not filled:
@@ -440,6 +448,8 @@ def _is_footer(row: Row, kinds: Sequence[CellKind], clocks: Sequence[int], *, lo
             return True
         if clocks and all(kind == "" for kind in clock):
             return lone or told or (len(filled) == 1 and found[texts.index(filled[0])] == "word" and len(kinds) > 2)
+        if not clocks and kinds[0] == "number" and found[0] == "word" and after_number and "number" not in found:
+            return True
         if not clocks and len(filled) == 1 and len(kinds) > 2 and kinds[texts.index(filled[0])] == "number":
             return found[texts.index(filled[0])] == "word"
         return told and not _is_data(row, kinds, None)

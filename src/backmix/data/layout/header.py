@@ -78,7 +78,9 @@ def roles_of(
 
 def holds_units(row: Sequence[str], kinds: Sequence[str] = (), more: Collection[str] = ()) -> bool:
     """Whether a row holds units: what is filled is a unit, and no less than half of it is one for certain."""
-    units = others = 0
+    units = others = tags = 0
+    if len({"year", "month", "day"} & {text.casefold() for text in row}) > 1:
+        return False  # the names of a clock in parts
     for at, text in enumerate(row):
         bare = bare_unit(text)
         if no_unit(bare) or ((at >= len(kinds) or kinds[at] == "time") and _TIME_FORM.match(text)):
@@ -87,7 +89,8 @@ def holds_units(row: Sequence[str], kinds: Sequence[str] = (), more: Collection[
             units += 1
         else:
             others += 1
-    return units > 0 and units >= 2 * others
+            tags += bool(_TAG.fullmatch(text))
+    return units > 0 and units >= 2 * others and tags < 2
 
 
 def _group(row: list[str], merged: bool) -> bool:

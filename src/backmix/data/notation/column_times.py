@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +83,21 @@ def numbers_of(column: RawColumn, raw: RawTable) -> NDArray[np.float64]:
         raise InputError("read.bad_date", where=raw.at(row, column.name), text=str(words[row].as_py())[:60])
     numbers: NDArray[np.float64] = pc.fill_null(pc.cast(words, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
     return numbers
+
+
+def as_numbers(column: RawColumn, most: int = 100_000) -> RawColumn:
+    """A column of texts that are all numbers as one of numbers, its first ``most`` rows; any other column as it is."""
+    import pyarrow.compute as pc
+
+    if column.texts is None or column.numbers is not None or column.times is not None:
+        return column
+    few = replace(column, texts=column.texts[:64])
+    if not _all_numbers(few) or not _all_numbers(few := replace(column, texts=column.texts[:most])):
+        return column
+    assert few.texts is not None
+    words = pc.replace_substring(pc.utf8_trim_whitespace(few.texts), ",", ".")
+    numbers = pc.cast(pc.if_else(pc.equal(words, ""), None, words), "float64")
+    return replace(column, texts=None, numbers=pc.fill_null(numbers, np.nan).to_numpy())
 
 
 def _all_numbers(column: RawColumn) -> bool:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backmix.data.layout.clock import numbers_like_times
 from backmix.data.ledger import Note
 from backmix.data.notation.clock import check_unzoned, to_utc
+from backmix.data.notation.column_times import as_numbers
 from backmix.data.notation.dates import looks_like_dates
 from backmix.data.reading.columns import RawColumn, RawTable, Times
 from backmix.data.reading.reading import ReadPlan
@@ -133,7 +135,9 @@ def cut(
 
 
 def is_clock(column: RawColumn) -> bool:
-    """Whether a column holds times: as such, or as texts that are all dates."""
+    """Whether a column holds times: as such, as texts that are all dates, or as numbers that can be nothing else."""
+    if numbers_like_times(as_numbers(column)):
+        return True
     if column.numbers is not None and not np.isnan(column.numbers).all():
         return False
     return column.times is not None or (column.texts is not None and looks_like_dates(column.texts))
