@@ -304,7 +304,7 @@ def test_cut_local_times_go_through_the_end_of_daylight_saving(tmp_path: Path, z
     ],
 )
 def test_the_cause_of_equal_times_is_found(tmp_path: Path, header: str, row: object, line: str) -> None:
-    found = found_in(tmp_path, header, [row(at) for at in range(40)])  # type: ignore[operator]
+    found = found_in(tmp_path, header, [row(at) for at in range(40)], shape="wide")  # type: ignore[operator]
     assert line in str(found.fault)
     assert "mean" not in str(found.fault)
     with speak("zh_TW"):

@@ -126,9 +126,7 @@ def map_file(plan: ReadPlan, folder: Path | str, base: Path = Path()) -> Reading
     if kind not in ("csv", "parquet") or _changes_shape(plan, base / str(plan.file), kind):
         reading = read(plan, base=base)
         return Reading(open_mapped(save_mapped(reading.table, folder)), reading.ledger)
-    told, path = plan, base / str(plan.file)
-    if len(plan.clock) > 1:
-        plan = plan.model_copy(update={"time": " ".join(plan.clock), "time_form": None})
+    told, path, plan = plan, base / str(plan.file), _one_clock_plan(plan)
     axes = _Axes(plan)
     layout = lay_out(axes.watch(_blocks(told, path, kind)), plan)
     raw = axes.table()
@@ -170,7 +168,12 @@ def _changes_shape(plan: ReadPlan, path: Path, kind: str) -> bool:
     first = next(_blocks(plan, path, kind), None)
     if first is None or len(set(first.names)) < len(first.names):
         return False
-    return shape(first, plan)[0].names != first.names
+    return shape(first, _one_clock_plan(plan))[0].names != first.names
+
+
+def _one_clock_plan(plan: ReadPlan) -> ReadPlan:
+    """The plan for blocks whose clock of several columns was put together."""
+    return plan.model_copy(update={"time": " ".join(plan.clock), "time_form": None}) if len(plan.clock) > 1 else plan
 
 
 def _together(notes: list[Note]) -> list[Note]:

@@ -58,7 +58,9 @@ def look(raw: RawTable, plan: ReadPlan) -> LikelyLong | None:
     rest = [c for c in sample.columns if c.name not in (clock, plan.batch) and c.name not in described]
     units = [c for c in rest if words.plain(c.name) in words.UNIT and c.numbers is None]
     doubts = [c for c in rest if words.plain(c.name) in words.QUALITY]
-    counted = [c for c in rest if words.plain(c.name) in words.TAG and _are_numbers_of_tags(c)]
+    counted = [
+        c for c in rest if words.plain(c.name) in words.TAG and (_are_numbers_of_tags(c) or _names_tags(c, sample.rows))
+    ]
     numbers = [c for c in rest if c not in doubts and c not in counted and _has_numbers(c, sample.rows)]
     texts = [c for c in rest if c not in units and c not in doubts and c not in numbers and c.texts is not None]
     if len(doubts) > 1 or len(units) > 1:
@@ -294,7 +296,7 @@ def _repeated(raw: RawTable, clock: str, tags: Ints) -> bool:
     distinct = len(np.unique(times))
     both = len(np.unique(times.astype(np.int64) * (int(tags.max()) + 2) + tags))
     restarts = len(np.unique(tags)) > 1 and both > distinct
-    return restarts and both >= 0.98 * raw.rows and distinct <= 0.9 * raw.rows
+    return restarts and both >= 0.98 * raw.rows and distinct <= 0.8 * raw.rows
 
 
 def _by_tag(marked: list[Note], quality: NDArray[np.uint8], tags: Ints, names: Sequence[str]) -> list[Note]:
