@@ -69,6 +69,17 @@ def test_a_shipped_table_comes_back_from_other_layouts(name: str, tmp_path: Path
     _check(plant(name), tmp_path, zlib.crc32(name.encode()))
 
 
+@pytest.mark.parametrize("entry", [*STATSMODELS, "co2/co2", "spector/spector", "interest_inflation/E6"])
+def test_a_file_is_read_as_pandas_reads_it(entry: str) -> None:
+    found = detect(ReadPlan(file=str(files("statsmodels.datasets").joinpath(f"{entry}.csv"))))
+    assert found.fault is None
+    assert found.questions == ()
+    table = found.reading.table  # type: ignore[union-attr]
+    for name, values in frame(f"statsmodels:{entry}").items():
+        if name not in found.layout.clock:
+            np.testing.assert_array_equal(table.column(str(name).strip("'")), values.to_numpy(float), err_msg=str(name))
+
+
 @pytest.mark.parametrize("name", sets.names())
 def test_a_public_set_comes_back_from_other_layouts(name: str, tmp_path: Path, shared_data: Path) -> None:
     _check(plant(f"set:{name}"), tmp_path, zlib.crc32(name.encode()))

@@ -330,3 +330,19 @@ def test_a_table_in_any_frame_comes_back_equal(tmp_path: Path, case) -> None:
     assert reading.table.names == tuple(names)
     assert [tag.unit for tag in reading.table.tags] == units
     np.testing.assert_array_equal(reading.table.values, values)
+
+
+@pytest.mark.parametrize("names", ["time FI101 TI102", "'time' 'FI101' 'TI102'", '"time"   "FI101"  "TI102"  '])
+def test_cells_may_stand_apart_by_blanks(tmp_path: Path, names: str) -> None:
+    rows = "".join(f"  2024-01-0{day}   {day}.5    {day}e1 \r\n" for day in range(1, 8))
+    detected = found(tmp_path, f"{names}\r\n{rows}")
+    assert detected.questions == ()
+    assert detected.layout.delimiter == " "
+    assert detected.reading.table.names == ("FI101", "TI102")  # type: ignore[union-attr]
+    np.testing.assert_array_equal(detected.reading.table.values[0], [1.5, 10.0])  # type: ignore[union-attr]
+
+
+def test_years_may_be_names(tmp_path: Path) -> None:
+    with pytest.raises(OpenQuestion, match="header") as asked:
+        table(tmp_path, "Country,Code,1960,1961,1962\n" + "".join(f"C{n},X{n},{n}.5,{n}.25,{n}\n" for n in range(9)))
+    assert [reading.value for reading in asked.value.question.readings] == [("name",), ()]

@@ -297,14 +297,14 @@ def _first_row(rows: Sequence[Row], body: int, kinds: Sequence[CellKind], where:
         return [row], body + 1
     found = [cell_kind(cell) for cell in row.cells]
     numbers = [str(cell).strip() for cell, kind in zip(row.cells, found, strict=True) if kind == "number"]
-    whole = len(numbers) == len(found) > 1 and all(number.isdigit() for number in numbers)
+    whole = len(numbers) > (1 if len(numbers) == len(found) else 2) and all(number.isdigit() for number in numbers)
     if whole and all(int(after) - int(before) == 1 for before, after in pairwise(numbers)):
-        texts = tuple(numbers)
-        shown = ", ".join(texts[:4])
+        texts = tuple(cell_text(cell) for cell in row.cells)
+        shown = ", ".join(texts[-4:])
         readings = (Interpretation(("name",), f"names {shown}"), Interpretation((), f"values {shown}"))
         place = f"{where}:{row.line + 1}"
         question = LayoutQuestion("header", readings, texts, place)
-        raise OpenQuestion("layout.header_or_values", question=question, where=place, text=texts[0])
+        raise OpenQuestion("layout.header_or_values", question=question, where=place, text=numbers[0])
     return [], body
 
 

@@ -171,7 +171,7 @@ def titles(
     """
     width = max((len(row) for row in cells), default=len(kinds))
     rows = {role: row for row, role in zip(reversed(cells), reversed(roles), strict=True)}
-    plain = list(rows.get("name", [""] * width))
+    plain = _unquoted(rows.get("name", [""] * width))
     above = [_spread(row) for row, role in zip(cells, roles, strict=True) if role == "group"]
     if "name" in rows:
         at = roles.index("name")
@@ -195,6 +195,12 @@ def titles(
     words = rows.get("description", [])
     descriptions = {name: text for name, text in zip(names, words, strict=False) if text}
     return Titles(tuple(roles), tuple(names), units, descriptions, tuple(evidence))
+
+
+def _unquoted(row: Sequence[str]) -> list[str]:
+    """Names without the single quotation marks that stand around each of them."""
+    quoted = all(len(name) > 2 and name[0] == name[-1] == "'" for name in row if name)
+    return [name[1:-1] if name else name for name in row] if quoted and len(row) > 1 else list(row)
 
 
 def _own(row: list[str], column: int) -> bool:

@@ -134,7 +134,7 @@ class Layout(PlanSection):
     @field_validator("delimiter")
     @classmethod
     def _delimiter(cls, mark: str | None) -> str | None:
-        mark = "\t" if mark == "tab" else mark
+        mark = {"tab": "\t", "space": " "}.get(mark, mark) if mark is not None else None
         if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in "\r\n\"'" or mark.isalnum()):
             raise ValueError(say("read.plan_delimiter", delimiter=mark))
         return mark

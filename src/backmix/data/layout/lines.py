@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -92,7 +93,7 @@ def find_delimiter(lines: list[str], where: str) -> str:
         if width > 1:
             shares[mark], parts[mark] = widths[width] / len(rows), [row for row in rows if len(row) == width]
     if not shares:
-        return ","  # a single column
+        return " " if _apart_by_blanks(lines) else ","  # a single column
     best = max(shares.values())
     marks = [mark for mark, share in shares.items() if share == best]
     if len(marks) > 1:  # the one under which every cell of the last rows says something
@@ -112,3 +113,26 @@ def find_delimiter(lines: list[str], where: str) -> str:
             "read.delimiter_unclear", question=question, where=where, marks=" ".join(map(repr, marks)), first=marks[0]
         )
     return marks[0]
+
+
+_WORD = re.compile(rb'"[^"]*"|\'[^\']*\'|[^ \t\r\n]+')
+_BLANKS = re.compile(rb'("[^"]*"|\'[^\']*\')|[ \t]+')
+
+
+def _apart_by_blanks(lines: list[str]) -> bool:
+    """Whether blanks alone part every row into equally many cells, with a column of numbers among them."""
+    rows = [_WORD.findall(line.encode()) for line in lines if line.strip()]
+    width = len(rows[0]) if rows else 0
+    if width < 2 or len(rows) < 2 or any(len(row) != width for row in rows):
+        return False
+    return any(all(cell_kind(row[column].decode()) == "number" for row in rows[1:]) for column in range(width))
+
+
+def with_tabs(raw: bytes) -> bytes:
+    """A text whose cells stand apart by blanks, one tab between two cells and none at the ends of a line.
+
+    >>> with_tabs(b" 1.5   2.5 \\n'a b' 3\\n")
+    b"1.5\\t2.5\\n'a b'\\t3\\n"
+    """
+    bare = re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", raw)
+    return _BLANKS.sub(lambda found: found[1] or b"\t", bare)

@@ -58,7 +58,7 @@ def _compact(numbers: Floats) -> bool:
     year, month, day = digits // 10**10, digits // 10**8 % 100, digits // 10**6 % 100
     hour, minute, second = digits // 10_000 % 100, digits // 100 % 100, digits % 100
     year = np.where(width == 7, year + 1911, year)
-    good = (year >= 1980) & (year < 2101) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    good = (year >= 1900) & (year < 2101) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     return bool((good & (hour <= 24) & (minute < 60) & (second < 60)).all())
 
 

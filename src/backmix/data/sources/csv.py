@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.frame import COMMENTS, Frame, Row, find_footer, find_frame
-from backmix.data.layout.lines import find_delimiter, first_lines, line_end, records, split_rows
+from backmix.data.layout.lines import find_delimiter, first_lines, line_end, records, split_rows, with_tabs
 from backmix.data.ledger import Note
 from backmix.data.notation.encoding import Encoding, decode, detect
 from backmix.data.reading.columns import RawColumn, RawTable
@@ -214,8 +214,11 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
         evidence.append(Evidence("encoding", encoding.name, "layout.encoding", {"encoding": encoding.name}))
     if mark is None:
         mark = find_delimiter([line.text for line in lines], where)
-        values = {"mark": {"\t": "tab"}.get(mark, mark), "rows": len(lines)}
+        values = {"mark": {"\t": "tab", " ": "space"}.get(mark, mark), "rows": len(lines)}
         evidence.append(Evidence("delimiter", mark, "layout.delimiter", values))
+    if mark == " ":
+        raw, mark = with_tabs(raw), "\t"
+        lines = first_lines(raw, where)
     shown = [record for record in records(lines, mark) if any(cell.strip() for cell in record.row.cells)]
     frame = find_frame([record.row for record in shown], plan, where)
     if frame.body < len(shown):
