@@ -53,8 +53,8 @@ def readable(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
     for name in shown.columns:
         if shown[name].dtype.kind == "f":
             shown[name] = [float(f"{value:.6g}") for value in shown[name].to_numpy(float)]
-    said = {units.get(target, "") for target in set(frame["target"])} if "target" in frame.columns else set()
-    unit = said.pop() if len(said) == 1 else ""
+    stated = {units.get(target, "") for target in set(frame["target"])} if "target" in frame.columns else set()
+    unit = stated.pop() if len(stated) == 1 else ""
     named = {name: name + bracket(unit) for name in MEASURED if name in shown and shown[name].dtype.kind == "f"}
     return shown.rename(columns=named)
 
@@ -74,7 +74,7 @@ def _write(frame: pd.DataFrame, stream: TextIO) -> None:
     names = [guarded(str(name)) for name in frame.columns]
     for start in range(0, max(1, len(frame)), _ROWS):
         block = frame.iloc[start : start + _ROWS]
-        columns = [_column(block.iloc[:, at]) for at in range(block.shape[1])]
+        columns = [_column(block.iloc[:, column]) for column in range(block.shape[1])]
         # a lone carriage return ends a row for many readers, but pandas does not quote it
         torn = any("\r" in str(cell) for cells in (names, *columns) if _worded(cells) for cell in cells)
         pd.DataFrame(dict(enumerate(columns)), index=range(len(block))).to_csv(

@@ -1,6 +1,6 @@
 """From the name of a state to numbers.
 
-This module codes the states of an input (OPEN and CLOSED, the name of a recipe) as columns of numbers, one per state,
+This module codes the states of an input (OPEN and CLOSED, the name of a grade) as columns of numbers, one per state,
 1 where the tag is in it. Of two states one column tells all. Which states there are is learned from training rows and
 from nothing else:
 
@@ -130,11 +130,11 @@ def learn_states(table: Table, *, rows: NDArray[np.bool_], most: int, rare: int)
     >>> code_states(table, (coding,)).table.values.ravel().tolist()
     [0.0, 1.0, 1.0]
     """
-    found = []
-    for at, tag in enumerate(table.tags):
+    codings = []
+    for column, tag in enumerate(table.tags):
         if tag.role != "input" or not tag.categories:
             continue
-        codes = np.asarray(table.values[:, at])[rows]
+        codes = np.asarray(table.values[:, column])[rows]
         counts = np.bincount(codes[~np.isnan(codes)].astype(np.int64), minlength=len(tag.categories))
         if not counts.any():
             raise InputError(
@@ -158,8 +158,8 @@ def learn_states(table: Table, *, rows: NDArray[np.bool_], most: int, rare: int)
         for name in coding.columns:
             if name in table.names:
                 raise InputError("prepare.state_name_taken", where=table.source, tag=tag.name, column=name)
-        found.append(coding)
-    return tuple(found)
+        codings.append(coding)
+    return tuple(codings)
 
 
 def code_states(table: Table, codings: Collection[StateCoding]) -> Coded:
@@ -180,8 +180,8 @@ def code_states(table: Table, codings: Collection[StateCoding]) -> Coded:
         else table.quality
     )
     values, qualities, tags = [], [], []
-    for at, tag in enumerate(table.tags):
-        x, quality = np.asarray(table.values[:, at]), plain[:, at]
+    for column, tag in enumerate(table.tags):
+        x, quality = np.asarray(table.values[:, column]), plain[:, column]
         if (coding := known.get(tag.name)) is None:
             values.append(x[:, None])
             qualities.append(quality[:, None])

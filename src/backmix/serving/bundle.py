@@ -237,11 +237,11 @@ class Bundle:
 
     def _states(self, tags: tuple[TagPlan, ...]) -> tuple[TagPlan, ...]:
         """The tags with the inputs that have states: a day on which a pump only runs must not read otherwise."""
-        told = {tag.name: tag for tag in tags}
+        described = {tag.name: tag for tag in tags}
         for coding in self.preprocessing.states:
-            tag = told.get(coding.tag.name, TagPlan(name=coding.tag.name))
-            told[tag.name] = tag.model_copy(update={"type": tag.type or "state"})
-        return tuple(told.values())
+            tag = described.get(coding.tag.name, TagPlan(name=coding.tag.name))
+            described[tag.name] = tag.model_copy(update={"type": tag.type or "state"})
+        return tuple(described.values())
 
     def _lab(self, file: Path | str | None) -> LabPlan | None:
         """How the results of new rows are read; None when the model needs none."""

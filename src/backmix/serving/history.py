@@ -149,9 +149,9 @@ class _Source:
         for coding in self._inputs.states:
             coded = tuple(name for name in coding.columns if name in self._inputs.names)
             words = batch.column(coding.tag.name).to_pylist()
-            found = StatedInputs(coded, (coding,)).encode({coding.tag.name: words})
-            values[:, [self._inputs.names.index(name) for name in coded]] = found.values
-            uncertain |= found.uncertain
+            encoded = StatedInputs(coded, (coding,)).encode({coding.tag.name: words})
+            values[:, [self._inputs.names.index(name) for name in coded]] = encoded.values
+            uncertain |= encoded.uncertain
         clock = (
             None
             if self._time is None

@@ -71,9 +71,9 @@ class StatedInputs:
             codes = np.vstack([coding.code(shown), np.full((1, len(coding.columns)), np.nan)])
             place = {word: row for row, word in enumerate(shown)}
             rows = np.array([len(shown) if word is None else place[word] for word in words], np.intp)
-            for at, column in enumerate(coding.columns):
+            for index, column in enumerate(coding.columns):
                 if column in self.names:
-                    values[:, self.names.index(column)] = codes[rows, at]
+                    values[:, self.names.index(column)] = codes[rows, index]
             strange = np.array([not coding.knows(word) for word in shown] + [False])
             uncertain |= strange[rows]
         return EncodedRows(values, uncertain)

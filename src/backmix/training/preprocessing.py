@@ -126,15 +126,15 @@ class Preprocessing:
         needed = {coding.tag.name for coding in self._states_of(table)}
         coded = {coding.tag.name: coding.columns for coding in self.states if coding.tag.name not in needed}
         inputs = {tag.name: tag for tag in self.inputs}
-        found: list[Tag] = []
+        tags: list[Tag] = []
         for tag in self.measured:
             if tag.name in needed and tag.name in table.names and (shown := table.tag(tag.name).categories):
-                found.append(replace(tag, categories=shown))
+                tags.append(replace(tag, categories=shown))
             elif tag.name in coded:
-                found += [inputs[name] for name in coded[tag.name] if name in inputs]
+                tags += [inputs[name] for name in coded[tag.name] if name in inputs]
             else:
-                found.append(tag)
-        return tuple(found)
+                tags.append(tag)
+        return tuple(tags)
 
     def to_dict(self) -> dict[str, Any]:
         """The preprocessing as JSON-ready data."""

@@ -116,7 +116,7 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
     found: list[tuple[Finding, Ints]] = []
     tags = []
     codes = find_missing_codes(part)
-    lost = {one.tag: one for one in find_lost_decimals(part)}
+    lost = {loss.tag: loss for loss in find_lost_decimals(part)}
     still = np.ones(max(0, len(part) - 1), bool)
     moving = False
     for column, tag in enumerate(part.tags):

@@ -80,9 +80,9 @@ class TagAuditor:
     def take_codes(self, codes: Sequence[MissingCode], rows: int) -> None:
         """Name the numbers of this column that look like codes for "no value"; strong ones count nowhere else."""
         for code in codes:
-            at = np.flatnonzero(is_code(self.x, code.value))
-            values = {"code": code.text, "share": f"{len(at) / max(1, rows):.2%}", "times": code.times}
-            self._add("code", at, "warning" if code.strong else "info", count=len(at), **values)
+            spots = np.flatnonzero(is_code(self.x, code.value))
+            values = {"code": code.text, "share": f"{len(spots) / max(1, rows):.2%}", "times": code.times}
+            self._add("code", spots, "warning" if code.strong else "info", count=len(spots), **values)
         self._codes = [code for code in codes if code.strong]
 
     def take_lost_decimals(self, lost: LostDecimals) -> None:
@@ -105,8 +105,8 @@ class TagAuditor:
             names = ", ".join(f"{self.tag.categories[code]!r} ×{count}" for code, count in shown.items())
             rare = [code for code in shown if code != usual]
             same = ", ".join(f'"{self.tag.categories[code]}" = "{self.tag.categories[usual]}"' for code in rare)
-            at = np.flatnonzero(np.isin(self.x, rare))
-            self._add("alike", at, count=len(at), names=names, same=same)
+            rows = np.flatnonzero(np.isin(self.x, rare))
+            self._add("alike", rows, count=len(rows), names=names, same=same)
 
     def look(self, quality: NDArray[np.uint8] | None, status: Mapping[str, int]) -> TagAudit:
         """Look at everything; ``status`` are the texts that stood in this column."""
@@ -230,8 +230,8 @@ class TagAuditor:
                 total += count
                 ends.append(edge)
         if total:
-            at = np.flatnonzero(np.isin(self.x, ends))
-            self._add("clipped", at[:PLACES], count=total, edges=", ".join(_short(e) for e in ends))
+            rows = np.flatnonzero(np.isin(self.x, ends))
+            self._add("clipped", rows[:PLACES], count=total, edges=", ".join(_short(e) for e in ends))
         return total
 
     def _shifts(self) -> None:
@@ -245,10 +245,10 @@ class TagAuditor:
             self._add(kind, np.array([shift.row]), severity, count=rest, **values)
 
     def _note(self, kind: Kind, cells: Bools, **values: Any) -> int:
-        at = np.flatnonzero(cells)
-        if len(at):
-            self._add(kind, at, count=len(at), **values)
-        return len(at)
+        rows = np.flatnonzero(cells)
+        if len(rows):
+            self._add(kind, rows, count=len(rows), **values)
+        return len(rows)
 
     def _add(self, kind: Kind, at: Ints, severity: Severity = "warning", *, count: int, **values: Any) -> None:
         self.findings.append((Finding(kind, self.tag.name, severity, count, values=values), at[:PLACES]))

@@ -45,16 +45,16 @@ def find_lost_decimals(table: Table) -> tuple[LostDecimals, ...]:
     >>> found.rows.tolist(), found.sound, found.lost, found.below
     ([1, 2, 4], 300.629, 297322.0, 610.0)
     """
-    found = []
-    for at, tag in enumerate(table.tags):
+    losses = []
+    for column, tag in enumerate(table.tags):
         if tag.categories or is_report(tag.name):
             continue
-        x = np.asarray(table.values[:, at], np.float64)
+        x = np.asarray(table.values[:, column], np.float64)
         if (lost := _lost(np.abs(x))) is not None:
             rows, below = lost
             sound = x[np.isfinite(x) & (np.abs(x) < below)]
-            found.append(LostDecimals(tag.name, rows, float(sound[0]), float(x[rows[0]]), below))
-    return tuple(found)
+            losses.append(LostDecimals(tag.name, rows, float(sound[0]), float(x[rows[0]]), below))
+    return tuple(losses)
 
 
 def _lost(size: NDArray[np.float64]) -> tuple[NDArray[np.int64], float] | None:
@@ -71,8 +71,8 @@ def _lost(size: NDArray[np.float64]) -> tuple[NDArray[np.int64], float] | None:
     low, high = float(np.min(size[sound])), float(np.max(size[sound]))
     if high > NARROW * low or float(np.min(size[lost])) < 2 * NARROW * high:
         return None
-    powers = 10.0 ** np.arange(1, 13)
-    mended = size[lost][:, None] / powers
+    scales = 10.0 ** np.arange(1, 13)
+    mended = size[lost][:, None] / scales
     fits = ((mended >= low / BESIDE) & (mended <= high * BESIDE)).any(axis=1)
     if np.mean(fits) < FITTING:
         return None

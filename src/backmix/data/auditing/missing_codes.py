@@ -101,16 +101,16 @@ def find_missing_codes(table: Table) -> tuple[MissingCode, ...]:
     >>> [(code.value, code.tags, code.strong) for code in find_missing_codes(Table(level[:, None], (Tag("LI1"),)))]
     [(-9999.0, ('LI1',), True)]
     """
-    found: dict[float, dict[str, _Candidate]] = {}
+    candidates: dict[float, dict[str, _Candidate]] = {}
     columns: dict[str, Floats] = {}
-    for at, tag in enumerate(table.tags):
+    for column, tag in enumerate(table.tags):
         if tag.categories or is_report(tag.name):
             continue
-        x = np.asarray(table.values[:, at], np.float64)
+        x = np.asarray(table.values[:, column], np.float64)
         columns[tag.name] = x
         for candidate in _candidates(x, tag.unit):
-            found.setdefault(float(written(candidate.value)), {})[tag.name] = candidate
-    codes = [code for value, seen in found.items() if (code := _judged(value, seen, columns, len(table)))]
+            candidates.setdefault(float(written(candidate.value)), {})[tag.name] = candidate
+    codes = [code for value, seen in candidates.items() if (code := _judged(value, seen, columns, len(table)))]
     return tuple(sorted(codes, key=lambda code: (not code.strong, -sum(code.counts), code.value)))
 
 
@@ -118,17 +118,17 @@ def _judged(value: float, seen: dict[str, _Candidate], columns: Mapping[str, Flo
     """What the tags together say about a number; None when it is nothing."""
     several = len(seen) > 1
     kept = {
-        name: one
-        for name, one in seen.items()
-        if (one.custom and one.distance >= OUTSIDE)
-        or (one.distance >= FAR and (one.count >= AGAIN or (several and one.count > 1)))
+        name: candidate
+        for name, candidate in seen.items()
+        if (candidate.custom and candidate.distance >= OUTSIDE)
+        or (candidate.distance >= FAR and (candidate.count >= AGAIN or (several and candidate.count > 1)))
     }
-    total = sum(one.count for one in kept.values())
-    custom = any(one.custom for one in kept.values())
-    far = max((one.distance for one in kept.values()), default=0.0)
+    total = sum(candidate.count for candidate in kept.values())
+    custom = any(candidate.custom for candidate in kept.values())
+    far = max((candidate.distance for candidate in kept.values()), default=0.0)
     if total < (1 if custom and far >= VERY_FAR else 2 if custom else AGAIN) or not kept:
         return None
-    scattered = len(kept) > 1 or any(one.stretches > 1 for one in kept.values())
+    scattered = len(kept) > 1 or any(candidate.stretches > 1 for candidate in kept.values())
     strong = value != 0 and bool(
         custom or (scattered and far >= (FAR if len(kept) > 1 else VERY_FAR) and total > AGAIN)
     )
@@ -138,10 +138,10 @@ def _judged(value: float, seen: dict[str, _Candidate], columns: Mapping[str, Flo
     return MissingCode(
         value=value,
         tags=tuple(kept),
-        shares=tuple(one.count / max(1, rows) for one in kept.values()),
-        counts=tuple(one.count for one in kept.values()),
+        shares=tuple(candidate.count / max(1, rows) for candidate in kept.values()),
+        counts=tuple(candidate.count for candidate in kept.values()),
         strong=bool(strong),
-        distance=min(one.distance for one in kept.values()),
+        distance=min(candidate.distance for candidate in kept.values()),
     )
 
 
@@ -159,7 +159,7 @@ def _candidates(x: Floats, unit: str) -> list[_Candidate]:
     if high - low < 2 or not width > 0:
         return []
     few = high - low < VALUES
-    found = []
+    candidates = []
     for k in (*range(low), *range(high, len(values))):
         value = float(values[k])
         gap = float(values[low] - value) if k < low else float(value - values[high - 1])
@@ -168,8 +168,8 @@ def _candidates(x: Floats, unit: str) -> list[_Candidate]:
             continue
         here = is_code(x, value)
         stretches = int(np.count_nonzero(here[1:] & ~here[:-1])) + int(here[0])
-        found.append(_Candidate(value, int(counts[k]), stretches, gap / width, custom))
-    return found
+        candidates.append(_Candidate(value, int(counts[k]), stretches, gap / width, custom))
+    return candidates
 
 
 def _core(values: Floats, counts: NDArray[np.int64]) -> tuple[int, int]:

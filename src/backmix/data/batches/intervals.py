@@ -53,27 +53,27 @@ class Intervals:
 
     def of(self, time: Times) -> NDArray[np.int64]:
         """The interval of each time, (N,), -1 outside all of them."""
-        at = np.searchsorted(self.start, time, side="right") - 1
-        inside = (at >= 0) & (np.isnat(self.end[at]) | (time <= self.end[at]))
-        return np.where(inside, at, -1)
+        index = np.searchsorted(self.start, time, side="right") - 1
+        inside = (index >= 0) & (np.isnat(self.end[index]) | (time <= self.end[index]))
+        return np.where(inside, index, -1)
 
 
-def read_intervals(raw: RawTable, plan: ReadPlan, told: BatchesPlan) -> Intervals:
+def read_intervals(raw: RawTable, plan: ReadPlan, batching: BatchesPlan) -> Intervals:
     """The intervals of a raw table.
 
     Raises InputError: data.missing_column, batches.which_column, batches.no_start, batches.backwards,
     batches.overlap, batches.twice, batches.two_values.
     """
-    form = interval_form(plan, told)
-    batch = _column(raw, told.batch, BATCH, "batch")
-    start = _column(raw, told.start, _START, "start")
-    end = _column(raw, told.end, _END, "end")
-    phase = told.phase or next((name for name in raw.names if plain(name) in _PHASE and name != batch), None)
+    form = interval_form(plan, batching)
+    batch = _column(raw, batching.batch, BATCH, "batch")
+    start = _column(raw, batching.start, _START, "start")
+    end = _column(raw, batching.end, _END, "end")
+    phase = batching.phase or next((name for name in raw.names if plain(name) in _PHASE and name != batch), None)
     if phase is not None and phase not in raw.names:
         raise missing_column(phase, raw.names, raw.where)
     columns = {column.name: column for column in raw.columns}
     known = labels(columns[batch], raw.rows)
-    begins, found = utc(raw, start, form)
+    begins, clock_notes = utc(raw, start, form)
     ends, more = utc(raw, end, form)
     kept = known.codes >= 0
     lost = kept & np.isnat(begins)
@@ -93,8 +93,8 @@ def read_intervals(raw: RawTable, plan: ReadPlan, told: BatchesPlan) -> Interval
     ends[:-1] = np.where(open_end[:-1], begins[1:], ends[:-1])
     _check(raw, start, rows, codes, begins, ends, known.names, phases=phase is not None)
     axes = {batch, start, end, phase}
-    tags, properties, marked = _properties(raw, form, told, axes, known.codes, len(known.names))
-    notes = [*raw.notes, *found, *more, *marked]
+    tags, properties, marked = _properties(raw, form, batching, axes, known.codes, len(known.names))
+    notes = [*raw.notes, *clock_notes, *more, *marked]
     notes.append(Note("converted", "batches.reason_open_end", int(open_end.sum())))
     return Intervals(
         batch=codes,
@@ -111,30 +111,30 @@ def read_intervals(raw: RawTable, plan: ReadPlan, told: BatchesPlan) -> Interval
     )
 
 
-def interval_form(plan: ReadPlan, told: BatchesPlan) -> ReadPlan:
+def interval_form(plan: ReadPlan, batching: BatchesPlan) -> ReadPlan:
     """How the intervals are read: as told, else as the table."""
     return ReadPlan(
-        file=told.file,
-        sheet=told.sheet,
-        encoding=told.encoding,
-        delimiter=told.delimiter,
-        decimal=told.decimal,
-        day_first=plan.day_first if told.day_first is None else told.day_first,
-        time_zone=told.time_zone or plan.time_zone,
+        file=batching.file,
+        sheet=batching.sheet,
+        encoding=batching.encoding,
+        delimiter=batching.delimiter,
+        decimal=batching.decimal,
+        day_first=plan.day_first if batching.day_first is None else batching.day_first,
+        time_zone=batching.time_zone or plan.time_zone,
         limit_mb=plan.limit_mb,
     )
 
 
-def _column(raw: RawTable, told: str | None, known: frozenset[str], key: str) -> str:
+def _column(raw: RawTable, given: str | None, known: frozenset[str], key: str) -> str:
     """The column that the plan names, else the only one that is called so."""
-    if told is not None:
-        if told not in raw.names:
-            raise missing_column(told, raw.names, raw.where)
-        return told
-    found = [name for name in raw.names if plain(name) in known]
-    if len(found) != 1:
+    if given is not None:
+        if given not in raw.names:
+            raise missing_column(given, raw.names, raw.where)
+        return given
+    matches = [name for name in raw.names if plain(name) in known]
+    if len(matches) != 1:
         raise InputError("batches.which_column", where=raw.where, what=key, names=", ".join(raw.names[:12]))
-    return found[0]
+    return matches[0]
 
 
 def _check(
@@ -151,14 +151,14 @@ def _check(
     """Refuse intervals that overlap, and a batch that stands there twice."""
     over = np.flatnonzero(begins[1:] < np.maximum.accumulate(ends)[:-1])
     if len(over):
-        at = int(over[0]) + 1
-        other = int(np.argmax(ends[:at]))
+        index = int(over[0]) + 1
+        other = int(np.argmax(ends[:index]))
         raise InputError(
             "batches.overlap",
-            where=raw.at(int(rows[at]), column),
-            batch=names[codes[at]],
+            where=raw.at(int(rows[index]), column),
+            batch=names[codes[index]],
             other=names[codes[other]],
-            start=_shown(begins[at]),
+            start=_shown(begins[index]),
             end=_shown(ends[other]),
         )
     first = np.concatenate([[True], np.diff(codes) != 0]) if phases else np.ones(len(codes), bool)
@@ -166,37 +166,37 @@ def _check(
     _, counts = np.unique(runs, return_counts=True)
     if (counts > 1).any():
         again = int(np.unique(runs)[np.argmax(counts > 1)])
-        at = int(np.flatnonzero(first & (codes == again))[1])
-        raise InputError("batches.twice", where=raw.at(int(rows[at]), column), batch=names[again])
+        index = int(np.flatnonzero(first & (codes == again))[1])
+        raise InputError("batches.twice", where=raw.at(int(rows[index]), column), batch=names[again])
 
 
 def _properties(
-    raw: RawTable, form: ReadPlan, told: BatchesPlan, axes: set[str | None], codes: NDArray[np.int64], batches: int
+    raw: RawTable, form: ReadPlan, batching: BatchesPlan, axes: set[str | None], codes: NDArray[np.int64], batches: int
 ) -> tuple[tuple[Tag, ...], NDArray[np.float64], list[Note]]:
     """The further columns as tags, and their values by batch, (B, K)."""
-    for name in told.properties or ():
+    for name in batching.properties or ():
         if name not in raw.names:
             raise missing_column(name, raw.names, raw.where)
-    wanted = set(raw.names) - axes if told.properties is None else set(told.properties)
+    wanted = set(raw.names) - axes if batching.properties is None else set(batching.properties)
     columns = tuple(column for column in raw.columns if column.name in wanted and not is_clock(column))
     if not columns:
         return (), np.empty((batches, 0)), []
     rest = replace(raw, columns=columns, notes=())
-    found = lay_out([rest], form.model_copy(update={"time": None}))
-    values, tags, marked = cells_of(rest, found, form)
+    laid = lay_out([rest], form.model_copy(update={"time": None}))
+    values, tags, marked = cells_of(rest, laid, form)
     made = np.full((batches, len(tags)), np.nan)
     for row in range(raw.rows - 1, -1, -1):
         if codes[row] >= 0:
-            there = ~np.isnan(values[row])
-            made[codes[row], there] = values[row, there]
+            known = ~np.isnan(values[row])
+            made[codes[row], known] = values[row, known]
     named = codes >= 0
     other = ~np.isnan(values[named]) & (values[named] != made[codes[named]])
     if other.any():
-        row, at = np.argwhere(other)[0]
+        row, place = np.argwhere(other)[0]
         raise InputError(
-            "batches.two_values", where=raw.at(int(np.flatnonzero(named)[row]), tags[at].name), name=tags[at].name
+            "batches.two_values", where=raw.at(int(np.flatnonzero(named)[row]), tags[place].name), name=tags[place].name
         )
-    return tags, made, [*found.notes, *marked]
+    return tags, made, [*laid.notes, *marked]
 
 
 def _shown(time: np.datetime64) -> str:

@@ -66,14 +66,14 @@ def read_with_batches(
     Raises InputError: batches.no_clock, batches.have_already, batches.mixed_clocks, batches.none, batches.tag_twice,
     batches.no_state, and those of `read_intervals`.
     """
-    told = plan.batches
-    assert told is not None
+    batching = plan.batches
+    assert batching is not None
     plain = plan.model_copy(update={"batches": None})
-    if told.file is None:
+    if batching.file is None:
         reading = read_table(plain)
         _check(reading.table)
-        return _from_states(reading, told, plan.time_zone)
-    intervals = read_intervals(read_raw(interval_form(plan, told), base), plan, told)
+        return _from_states(reading, batching, plan.time_zone)
+    intervals = read_intervals(read_raw(interval_form(plan, batching), base), plan, batching)
     own = {tag.name for tag in intervals.tags} | ({PHASE} if intervals.phases else set())
     described = {tag.name: tag for tag in plan.tags if tag.name in own}
     kept = tuple(tag for tag in plan.tags if tag.name not in own)
@@ -82,7 +82,7 @@ def read_with_batches(
     zoned = not any(note.reason == "read.reason_no_zone" for note in reading.ledger.notes)
     if zoned != intervals.zoned:
         raise InputError("batches.mixed_clocks", where=intervals.where)
-    return _from_intervals(reading, intervals, told, described)
+    return _from_intervals(reading, intervals, batching, described)
 
 
 def _check(table: Table) -> None:
@@ -93,18 +93,18 @@ def _check(table: Table) -> None:
 
 
 def _from_intervals(
-    reading: Reading, intervals: Intervals, told: BatchesPlan, described: dict[str, TagPlan]
+    reading: Reading, intervals: Intervals, batching: BatchesPlan, described: dict[str, TagPlan]
 ) -> Reading:
     table = reading.table
     assert table.time is not None
-    at = intervals.of(table.time)
-    codes = np.where(at >= 0, intervals.batch[at], -1)
+    index = intervals.of(table.time)
+    codes = np.where(index >= 0, intervals.batch[index], -1)
     columns = [np.where(codes >= 0, column[codes], np.nan) for column in intervals.properties.T]
     tags = [_described(tag, described) for tag in intervals.tags]
     if intervals.phases:
         order = tuple(sorted(intervals.phases))
         place = np.array([*(order.index(name) for name in intervals.phases), np.nan])
-        columns.append(np.where(at >= 0, place[intervals.phase[at]], np.nan))
+        columns.append(np.where(index >= 0, place[intervals.phase[index]], np.nan))
         tags.append(_described(Tag(PHASE, categories=order), described))
     for tag in tags:
         if tag.name in table.names:
@@ -113,61 +113,64 @@ def _from_intervals(
         table = table.with_columns(tags, np.column_stack(columns))
     empty = len(set(intervals.names)) - len(np.unique(codes[codes >= 0]))
     notes = [*intervals.notes, Note("converted", "batches.reason_empty", empty)]
-    return _with_codes(reading, table, codes, intervals.names, told, notes, intervals.where)
+    return _with_codes(reading, table, codes, intervals.names, batching, notes, intervals.where)
 
 
 def _described(tag: Tag, described: dict[str, TagPlan]) -> Tag:
-    told = described.get(tag.name)
-    if told is None:
+    given = described.get(tag.name)
+    if given is None:
         return tag
-    return replace(tag, **told.model_dump(exclude_defaults=True, exclude={"name", "type", "align"}))
+    return replace(tag, **given.model_dump(exclude_defaults=True, exclude={"name", "type", "align"}))
 
 
-def _from_states(reading: Reading, told: BatchesPlan, zone: str | None) -> Reading:
+def _from_states(reading: Reading, batching: BatchesPlan, zone: str | None) -> Reading:
     """Each run of rows in which the tag is in one of the running states is a batch."""
     table = reading.table
     assert table.time is not None
-    assert told.tag is not None
-    on = _running(table, told)
+    assert batching.tag is not None
+    on = _running(table, batching)
     seconds = table.time.view("int64") / 1e9
-    if told.bridge is not None:
+    if batching.bridge is not None:
         for start, length in zip(*stretches(~on), strict=True):
             stop = start + length
-            if start > 0 and stop < len(on) and _long(seconds, start, stop, told.bridge, table.step) <= 0:
+            if start > 0 and stop < len(on) and _long(seconds, start, stop, batching.bridge, table.step) <= 0:
                 on[start:stop] = True
     starts, lengths = stretches(on)
     codes = np.full(len(table), -1)
     names: list[str] = []
     short = 0
     for start, length in zip(starts, lengths, strict=True):
-        if told.min_length is not None and _long(seconds, start, start + length, told.min_length, table.step) < 0:
+        if (
+            batching.min_length is not None
+            and _long(seconds, start, start + length, batching.min_length, table.step) < 0
+        ):
             short += int(length)
             continue
         codes[start : start + length] = len(names)
         names.append(f"{len(names) + 1:03d} {_local(table.time[start], zone)}")
-    notes = [Note("converted", "batches.reason_short", short, tag=told.tag)]
-    return _with_codes(reading, table, codes, tuple(names), told, notes, table.source)
+    notes = [Note("converted", "batches.reason_short", short, tag=batching.tag)]
+    return _with_codes(reading, table, codes, tuple(names), batching, notes, table.source)
 
 
-def _running(table: Table, told: BatchesPlan) -> NDArray[np.bool_]:
+def _running(table: Table, batching: BatchesPlan) -> NDArray[np.bool_]:
     """Where the tag is in a running state. Raises InputError for a state that it never has."""
-    assert told.tag is not None
-    tag, column = table.tag(told.tag), table.column(told.tag)
-    found = np.zeros(len(table), bool)
-    for state in told.running:
+    assert batching.tag is not None
+    tag, column = table.tag(batching.tag), table.column(batching.tag)
+    running = np.zeros(len(table), bool)
+    for state in batching.running:
         if tag.categories:
             if str(state) not in tag.categories:
                 states = ", ".join(tag.categories[:12])
                 raise InputError("batches.no_state", where=table.source, tag=tag.name, state=state, names=states)
-            found |= column == tag.categories.index(str(state))
+            running |= column == tag.categories.index(str(state))
             continue
         try:
-            found |= column == float(state)
+            running |= column == float(state)
         except ValueError:
             raise InputError(
                 "batches.no_state", where=table.source, tag=tag.name, state=state, names="0, 1 …"
             ) from None
-    return found
+    return running
 
 
 def _long(seconds: NDArray[np.float64], start: int, stop: int, limit: Any, step: float | None) -> float:
@@ -192,7 +195,7 @@ def _with_codes(
     table: Table,
     codes: NDArray[np.int64],
     names: tuple[str, ...],
-    told: BatchesPlan,
+    batching: BatchesPlan,
     notes: list[Note],
     where: str,
 ) -> Reading:
@@ -200,7 +203,7 @@ def _with_codes(
     outside = codes < 0
     if outside.all():
         raise InputError("batches.none", where=where, rows=len(table))
-    if told.outside == "keep":
+    if batching.outside == "keep":
         codes, names = _kept(codes, names)
         notes.append(Note("converted", "batches.reason_kept", int(outside.sum())))
     else:
@@ -213,17 +216,17 @@ def _with_codes(
     place = np.full(len(names), -1)
     place[order] = np.arange(len(order))
     table = replace(table, batch=place[codes].astype(np.int32), batch_names=tuple(names[code] for code in order))
-    found = spans(table)
-    key = "batches.evidence_file" if told.file is not None else "batches.evidence_tag"
-    said = {"count": len(found), "where": where, "tag": told.tag, "first": found[0].batch, "rows": len(table)}
-    listed = Evidence("batches.found", [span.to_dict() for span in found], key, said)
+    pieces = spans(table)
+    key = "batches.evidence_file" if batching.file is not None else "batches.evidence_tag"
+    values = {"count": len(pieces), "where": where, "tag": batching.tag, "first": pieces[0].batch, "rows": len(table)}
+    listed = Evidence("batches.found", [span.to_dict() for span in pieces], key, values)
     return Reading(table, reading.ledger.add(*notes), (*reading.evidence, listed))
 
 
 def _kept(codes: NDArray[np.int64], names: tuple[str, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Each stretch of rows between two batches as a batch of its own."""
-    codes, found = codes.copy(), list(names)
+    codes, kept_names = codes.copy(), list(names)
     for number, (start, length) in enumerate(zip(*stretches(codes < 0), strict=True), 1):
-        codes[start : start + length] = len(found)
-        found.append(f"outside {number}")
-    return codes, tuple(found)
+        codes[start : start + length] = len(kept_names)
+        kept_names.append(f"outside {number}")
+    return codes, tuple(kept_names)

@@ -133,9 +133,9 @@ def scan(table: Table, inputs: Sequence[str], target: str, *, rows: Mask, lags: 
                 len(inputs),
                 table.step,
             ),
-            np.random.default_rng([0, at]),
+            np.random.default_rng([0, number]),
         )
-        for at, name in enumerate(inputs)
+        for number, name in enumerate(inputs)
     ]
     return Scan(
         target,

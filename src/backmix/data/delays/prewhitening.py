@@ -83,8 +83,8 @@ def correlate(
     filter_ = autoregression(laid, mask)
     a = _filtered(laid, mask, filter_)
     forms = [_compared(axis, a, late, rng) for late in _targets(axis, y, filter_)]
-    clear = [one for one in forms if one.p * len(forms) <= level and not vague((one.low, one.high), axis.lags)]
-    best = clear[0] if clear else min(forms, key=lambda one: one.p)
+    clear = [form for form in forms if form.p * len(forms) <= level and not vague((form.low, form.high), axis.lags)]
+    best = clear[0] if clear else min(forms, key=lambda form: form.p)
     return replace(
         best,
         p=min(1.0, best.p * len(forms)),
@@ -204,12 +204,12 @@ def _targets(axis: LagAxis, y: NDArray[np.floating], filter_: Floats) -> list[tu
     late = _filtered(laid, mask, filter_)
     if late[1].sum() >= DENSE * mask.sum():
         return [late, _filtered(laid, mask, autoregression(laid, mask))]
-    at = np.flatnonzero(mask)
-    now, before = laid[at[1:]], laid[at[:-1]]
+    rows = np.flatnonzero(mask)
+    now, before = laid[rows[1:]], laid[rows[:-1]]
     fresh = now - float((now * before).sum() / max(float((before**2).sum()), 1e-300)) * before
     b, mb = np.zeros(axis.size), np.zeros(axis.size)
     if len(fresh):
-        b[at[1:]], mb[at[1:]] = fresh - fresh.mean(), 1.0
+        b[rows[1:]], mb[rows[1:]] = fresh - fresh.mean(), 1.0
     return [(b, mb)]
 
 

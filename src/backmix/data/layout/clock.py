@@ -58,11 +58,11 @@ def one_clock(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
     evidence: tuple[Evidence, ...] = ()
     notes: tuple[Note, ...] = ()
     if not names:
-        found = _look(raw, plan)
-        if found is None:
+        clock = _look(raw, plan)
+        if clock is None:
             return _elapsed(raw, plan)
-        names, evidence = found.names, (found.evidence,)
-        form = form if form is not None else found.form
+        names, evidence = clock.names, (clock.evidence,)
+        form = form if form is not None else clock.form
         notes = (Note("converted", "read.reason_time_found", raw.rows, tag=names[0]),) if len(names) == 1 else ()
     raw = replace(raw, notes=(*raw.notes, *notes), evidence=(*raw.evidence, *evidence))
     if len(names) == 1:
@@ -106,8 +106,8 @@ def _look(raw: RawTable, plan: ReadPlan) -> ClockColumns | None:
     if len(clocks) > 1:
         raise _which(clocks, raw, plan)
     names = clocks[0]
-    said = {"date": names[0], "hours": ", ".join(names[1:])}
-    return ClockColumns(names, None, Evidence("time", names, "clock.two_columns", said))
+    values = {"date": names[0], "hours": ", ".join(names[1:])}
+    return ClockColumns(names, None, Evidence("time", names, "clock.two_columns", values))
 
 
 def _free(raw: RawTable, plan: ReadPlan) -> list[RawColumn]:
@@ -164,7 +164,7 @@ def _parts(columns: list[RawColumn], wanted: tuple[str, ...]) -> dict[str, str]:
         "minute": (0, 59),
         "second": (0, 60),
     }
-    found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for part in wanted:
         low, high = reach[part]
         for column in columns:
@@ -172,9 +172,9 @@ def _parts(columns: list[RawColumn], wanted: tuple[str, ...]) -> dict[str, str]:
                 continue
             known = column.numbers[~np.isnan(column.numbers)]
             whole = part == "second" or bool((known == np.floor(known)).all())
-            if len(known) and whole and known.min() >= low and known.max() <= high and part not in found:
-                found[part] = column.name
-    return found
+            if len(known) and whole and known.min() >= low and known.max() <= high and part not in parts:
+                parts[part] = column.name
+    return parts
 
 
 def _of_parts(free: list[RawColumn]) -> ClockColumns | None:
@@ -192,15 +192,15 @@ def _of_parts(free: list[RawColumn]) -> ClockColumns | None:
 
 
 def _of_numbers(free: list[RawColumn], raw: RawTable) -> ClockColumns | None:
-    found = [column for column in free if numbers_like_times(column)]
-    if not found:
+    columns = [column for column in free if numbers_like_times(column)]
+    if not columns:
         return None
-    if len(found) > 1:
-        called = [column for column in found if called(column.name, _TIME_NAMES)]
+    if len(columns) > 1:
+        called = [column for column in columns if called(column.name, _TIME_NAMES)]
         if len(called) != 1:
-            raise _which([(column.name,) for column in found], raw, None)
-        found = called
-    date = found[0]
+            raise _which([(column.name,) for column in columns], raw, None)
+        columns = called
+    date = columns[0]
     assert date.numbers is not None
     names: tuple[str, ...] = (date.name,)
     if (

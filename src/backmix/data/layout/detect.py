@@ -105,5 +105,5 @@ def resolved(plan: ReadPlan, evidence: tuple[Evidence, ...]) -> ReadPlan:
 
 def _with(plan: ReadPlan, values: dict[str, Any]) -> ReadPlan:
     """The plan with more keys, as if they stood in it."""
-    said = {key: getattr(plan, key) for key in plan.model_fields_set}
-    return ReadPlan.model_validate(said | values)
+    stated = {key: getattr(plan, key) for key in plan.model_fields_set}
+    return ReadPlan.model_validate(stated | values)

@@ -108,11 +108,11 @@ def kinds_of(rows: Iterable[Sequence[Any]], width: int) -> tuple[CellKind, ...]:
 
 
 def _mostly(count: Counter[CellKind]) -> CellKind:
-    there = count["number"] + count["time"] + count["word"]
-    if not there:
+    filled = count["number"] + count["time"] + count["word"]
+    if not filled:
         return "state" if count["state"] else ""
     best: CellKind = "time" if count["time"] > count["number"] else "number"
-    return best if 2 * count[best] >= there else "word"
+    return best if 2 * count[best] >= filled else "word"
 
 
 def find_frame(rows: Sequence[Row], plan: Layout, where: str, merged: Collection[int] = ()) -> Frame:
@@ -153,13 +153,13 @@ def _told(rows: Sequence[Row], plan: Layout, where: str, merged: Collection[int]
     assert plan.preamble is not None
     assert plan.header is not None
     below = [
-        at
-        for at, row in enumerate(rows)
+        index
+        for index, row in enumerate(rows)
         if row.line >= plan.preamble and (row.line == plan.preamble or not _commented(row, plan.comment))
     ]
     if len(below) < len(plan.header) or not below:
         raise InputError("read.no_rows", where=where)
-    block = [rows[at] for at in below[: len(plan.header)]]
+    block = [rows[index] for index in below[: len(plan.header)]]
     body = below[len(plan.header)] if len(below) > len(plan.header) else len(rows)
     width = len(block[0].cells) if block else len(rows[body].cells)
     if width > MOST_COLUMNS:
@@ -182,10 +182,10 @@ def _is_data(row: Row, kinds: Sequence[CellKind], comment: str | None) -> bool:
     for cell, kind in zip(row.cells, kinds, strict=True):
         if kind not in ("number", "time"):
             continue
-        found = cell_kind(cell)
-        if found == kind:
+        own = cell_kind(cell)
+        if own == kind:
             fits += 1
-        elif found == "word" or (kind == "time" and found in ("number", "state")):
+        elif own == "word" or (kind == "time" and own in ("number", "state")):
             if kind == "time":
                 return False
             breaks += 1
@@ -195,15 +195,15 @@ def _is_data(row: Row, kinds: Sequence[CellKind], comment: str | None) -> bool:
 def _first_values(rows: Sequence[Row], kinds: Sequence[CellKind], start: int, comment: str | None) -> int | None:
     """The first row that looks like the rows of values; a date without any number above a header is a title."""
     numbers = [spot for spot, kind in enumerate(kinds) if kind == "number"]
-    for at, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if row.line < start or not _is_data(row, kinds, comment):
             continue
         filled = [spot for spot, cell in enumerate(row.cells) if cell_text(cell) != ""]
         alone = len(kinds) > 1 and (len(filled) == 1 or (numbers and not set(numbers) & set(filled)))
         if not alone or not any(
-            _titled(other, kinds) and not _is_data(other, kinds, comment) for other in rows[at + 1 : at + 12]
+            _titled(other, kinds) and not _is_data(other, kinds, comment) for other in rows[index + 1 : index + 12]
         ):
-            return at
+            return index
     return None
 
 
@@ -215,8 +215,8 @@ def _breaks(row: Row, kinds: Sequence[CellKind]) -> bool:
 
 def _below(rows: Sequence[Row], plan: Layout, body: int | None, wanted: int) -> int:
     """Where the values begin below a header of so many rows."""
-    there = [at for at, row in enumerate(rows) if not _commented(row, plan.comment)]
-    first = there[wanted] if len(there) > wanted else len(rows)
+    spots = [index for index, row in enumerate(rows) if not _commented(row, plan.comment)]
+    first = spots[wanted] if len(spots) > wanted else len(rows)
     return max(first, body if body is not None else first)
 
 
@@ -225,7 +225,7 @@ def _only_words(rows: Sequence[Row], full: Sequence[Row], start: int, comment: s
     first = next((row for row in full if row.line >= start), None)
     if first is None:
         return [], len(rows)
-    return [first], next(at for at, row in enumerate(rows) if row is first) + 1
+    return [first], next(index for index, row in enumerate(rows) if row is first) + 1
 
 
 def _above(
@@ -261,9 +261,9 @@ def _titled(row: Row, kinds: Sequence[CellKind]) -> bool:
     """Whether a row may belong to a header: cells in several columns, none of them a time."""
     if len(row.cells) != len(kinds):
         return False
-    found = [cell_kind(cell) for cell in row.cells]
-    filled = sum(kind != "" for kind in found)
-    if "time" in found or not filled:
+    own = [cell_kind(cell) for cell in row.cells]
+    filled = sum(kind != "" for kind in own)
+    if "time" in own or not filled:
         return False
     if len(kinds) > 2 and filled == 1:
         return False
@@ -273,8 +273,8 @@ def _titled(row: Row, kinds: Sequence[CellKind]) -> bool:
 
 def _label_only(row: Row, kinds: Sequence[CellKind]) -> bool:
     """Whether only the clock's cell is filled: the name that pandas puts below the names of the columns."""
-    found = [at for at, cell in enumerate(row.cells) if cell_kind(cell)]
-    return len(row.cells) == len(kinds) and found == [0] and cell_kind(row.cells[0]) == "word"
+    filled = [column for column, cell in enumerate(row.cells) if cell_kind(cell)]
+    return len(row.cells) == len(kinds) and filled == [0] and cell_kind(row.cells[0]) == "word"
 
 
 def _named(block: Sequence[Row], width: int) -> bool:
@@ -295,9 +295,9 @@ def _first_row(rows: Sequence[Row], body: int, kinds: Sequence[CellKind], where:
         )
     if _breaks(row, kinds):
         return [row], body + 1
-    found = [cell_kind(cell) for cell in row.cells]
-    numbers = [str(cell).strip() for cell, kind in zip(row.cells, found, strict=True) if kind == "number"]
-    whole = len(numbers) > (1 if len(numbers) == len(found) else 2) and all(number.isdigit() for number in numbers)
+    own = [cell_kind(cell) for cell in row.cells]
+    numbers = [str(cell).strip() for cell, kind in zip(row.cells, own, strict=True) if kind == "number"]
+    whole = len(numbers) > (1 if len(numbers) == len(own) else 2) and all(number.isdigit() for number in numbers)
     if whole and all(int(after) - int(before) == 1 for before, after in pairwise(numbers)):
         texts = tuple(cell_text(cell) for cell in row.cells)
         shown = ", ".join(texts[-4:])
@@ -356,28 +356,28 @@ def _frame(
                 "read.long_name", where=f"{where}:{row.line + 1}", text=long[:40], length=len(long), most=LONGEST_NAME
             )
     lines = [row.line for row in block]
-    told = plan.header
-    roles = told if told is not None else roles_of(cells, lines, kinds, plan.units or (), where, merged)
-    made: Titles = titles(cells, lines, roles, kinds, where, told=told is not None)
-    found: list[Evidence] = []
+    stated = plan.header
+    roles = stated if stated is not None else roles_of(cells, lines, kinds, plan.units or (), where, merged)
+    made: Titles = titles(cells, lines, roles, kinds, where, stated=stated is not None)
+    evidence: list[Evidence] = []
     if plan.preamble is None:
         above = [row for row in rows if row.line < first]
         text = " ".join(map(cell_text, above[0].cells)).strip()[:60] if above else ""
-        found.append(
+        evidence.append(
             Evidence("preamble", first, "layout.preamble", {"rows": first, "text": text})
             if above
             else Evidence("preamble", first, "layout.no_preamble", {"row": first + 1})
         )
     if plan.header is None and not block:
         text = cell_text(rows[body].cells[0])[:40] if body < len(rows) else ""
-        found.append(Evidence("header", (), "layout.no_header", {"row": first + 1, "text": text}))
+        evidence.append(Evidence("header", (), "layout.no_header", {"row": first + 1, "text": text}))
     elif plan.header is None:
         shown = ", ".join(made.names[:4]) + (", …" if len(made.names) > 4 else "")
         rows_of = ", ".join(f"{role} = {line + 1}" for role, line in zip(made.roles, lines, strict=True))
         values = {"rows": rows_of, "columns": len(made.names), "names": shown}
-        found.append(Evidence("header", made.roles, "layout.header", values))
+        evidence.append(Evidence("header", made.roles, "layout.header", values))
     if comment is not None and plan.comment is None:
-        found.append(Evidence("comment", comment, "layout.comment", {"mark": comment}))
+        evidence.append(Evidence("comment", comment, "layout.comment", {"mark": comment}))
     return Frame(
         body,
         first if plan.preamble is None else plan.preamble,
@@ -387,7 +387,7 @@ def _frame(
         comment,
         made.units,
         made.descriptions,
-        (*found, *made.evidence),
+        (*evidence, *made.evidence),
     )
 
 
@@ -404,8 +404,8 @@ def find_footer(rows: Sequence[Row], kinds: Sequence[CellKind], plan: Layout) ->
 
     ``footer`` of the plan says how many at most; a row that looks like every other row of values stays one.
     """
-    told = plan.footer is not None
-    clocks = [at for at, kind in enumerate(kinds) if kind == "time"]
+    stated = plan.footer is not None
+    clocks = [column for column, kind in enumerate(kinds) if kind == "time"]
     count = 0
     for seen, row in enumerate(reversed(rows[-(plan.footer if plan.footer is not None else _FOOTER_ROWS) :]), 1):
         if plan.footer == 0:
@@ -413,9 +413,9 @@ def find_footer(rows: Sequence[Row], kinds: Sequence[CellKind], plan: Layout) ->
         above = rows[-seen - 1] if seen < len(rows) else None
         lone = above is not None and above.line + 1 < row.line
         begins = next((cell_kind(other.cells[0]) for other in reversed(rows[:-seen]) if cell_text(other.cells[0])), "")
-        if _is_footer(row, kinds, clocks, lone=lone, told=told, after_number=begins == "number"):
+        if _is_footer(row, kinds, clocks, lone=lone, stated=stated, after_number=begins == "number"):
             count = seen
-        elif told or not _timeless(row, kinds, clocks):  # a total without a time counts when its title stands above
+        elif stated or not _timeless(row, kinds, clocks):  # a total without a time counts when its title stands above
             break
     taken = rows[len(rows) - count :]
     text = " / ".join(" ".join(filter(None, map(cell_text, row.cells)))[:40] for row in taken[:3])
@@ -423,11 +423,11 @@ def find_footer(rows: Sequence[Row], kinds: Sequence[CellKind], plan: Layout) ->
 
 
 def _timeless(row: Row, kinds: Sequence[CellKind], clocks: Sequence[int]) -> bool:
-    return len(row.cells) == len(kinds) and bool(clocks) and not any(cell_text(row.cells[at]) for at in clocks)
+    return len(row.cells) == len(kinds) and bool(clocks) and not any(cell_text(row.cells[column]) for column in clocks)
 
 
 def _is_footer(
-    row: Row, kinds: Sequence[CellKind], clocks: Sequence[int], *, lone: bool, told: bool, after_number: bool
+    row: Row, kinds: Sequence[CellKind], clocks: Sequence[int], *, lone: bool, stated: bool, after_number: bool
 ) -> bool:
     """Whether a row at the end is no data.
 
@@ -439,21 +439,21 @@ def _is_footer(
         return True
     if all(set(text) <= set("-=_*~. ") for text in filled) and any(len(text) > 2 for text in filled):
         return not clocks or len(texts) != len(kinds) or kinds[0] == "time" or len(filled) == len(texts)
-    found = [cell_kind(text if isinstance(cell, str) else cell) for text, cell in zip(texts, row.cells, strict=True)]
+    own = [cell_kind(text if isinstance(cell, str) else cell) for text, cell in zip(texts, row.cells, strict=True)]
     if len(texts) == len(kinds):
-        clock = [found[at] for at in clocks]
+        clock = [own[column] for column in clocks]
         if clocks and all(kind == "word" for kind in clock):
-            return not any(re.search(r"\d\s*[-/.:年月]\s*\d", texts[at]) for at in clocks) or len(filled) == 1
+            return not any(re.search(r"\d\s*[-/.:年月]\s*\d", texts[column]) for column in clocks) or len(filled) == 1
         if any(_SUMMARY.fullmatch(text) for text in filled[:1]):
             return True
         if clocks and all(kind == "" for kind in clock):
-            return lone or told or (len(filled) == 1 and found[texts.index(filled[0])] == "word" and len(kinds) > 2)
-        if not clocks and kinds[0] == "number" and found[0] == "word" and after_number and "number" not in found:
+            return lone or stated or (len(filled) == 1 and own[texts.index(filled[0])] == "word" and len(kinds) > 2)
+        if not clocks and kinds[0] == "number" and own[0] == "word" and after_number and "number" not in own:
             return True
         if not clocks and len(filled) == 1 and len(kinds) > 2 and kinds[texts.index(filled[0])] == "number":
-            return found[texts.index(filled[0])] == "word"
-        return told and not _is_data(row, kinds, None)
-    first = found[0] if found else ""
+            return own[texts.index(filled[0])] == "word"
+        return stated and not _is_data(row, kinds, None)
+    first = own[0] if own else ""
     if first in ("word", "state") and (kinds[0] in ("time", "number") or _SUMMARY.fullmatch(texts[0]) is not None):
         return True
-    return len(filled) == 1 and "word" in found and bool(re.search(r"[(\s:：]", filled[0]))
+    return len(filled) == 1 and "word" in own and bool(re.search(r"[(\s:：]", filled[0]))

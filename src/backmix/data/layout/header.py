@@ -1,7 +1,7 @@
 """The rows of a header.
 
 This module says what each row of a header holds (names, groups, units, descriptions) and makes one name for each
-column of it. Names that occur twice are told apart by the tag they follow, or refused.
+column of it. Names that occur twice are made distinct by the tag they follow, or refused.
 """
 
 from __future__ import annotations
@@ -57,22 +57,22 @@ def roles_of(
         return ()
     roles: list[HeaderRow | None] = [None] * len(cells)
     if len(cells) > 1:
-        for at, row in enumerate(cells):
-            if holds_units(row, kinds, more) and any(role is None for spot, role in enumerate(roles) if spot != at):
-                roles[at] = "unit"
+        for index, row in enumerate(cells):
+            if holds_units(row, kinds, more) and any(role is None for spot, role in enumerate(roles) if spot != index):
+                roles[index] = "unit"
                 break
-    rest = [at for at, role in enumerate(roles) if role is None]
+    rest = [index for index, role in enumerate(roles) if role is None]
     names = _names(rest, cells, lines, merged, where, roles)
-    for at in rest:
-        if at == names:
-            roles[at] = "name"
-        elif _group(cells[at], lines[at] in merged) and at < names:
+    for index in rest:
+        if index == names:
+            roles[index] = "name"
+        elif _group(cells[index], lines[index] in merged) and index < names:
             # the names stand for themselves: the word above several of them is not needed
-            roles[at] = "skip" if _unique(cells[names], cells[at]) else "group"
-        elif sum(map(bool, cells[at])) == 1:
-            roles[at] = "skip"
+            roles[index] = "skip" if _unique(cells[names], cells[index]) else "group"
+        elif sum(map(bool, cells[index])) == 1:
+            roles[index] = "skip"
         else:
-            roles[at] = "description" if "description" not in roles else "skip"
+            roles[index] = "description" if "description" not in roles else "skip"
     return tuple(role or "skip" for role in roles)
 
 
@@ -81,9 +81,9 @@ def holds_units(row: Sequence[str], kinds: Sequence[str] = (), more: Collection[
     units = others = tags = 0
     if len({"year", "month", "day"} & {text.casefold() for text in row}) > 1:
         return False  # the names of a clock in parts
-    for at, text in enumerate(row):
+    for column, text in enumerate(row):
         bare = bare_unit(text)
-        if no_unit(bare) or ((at >= len(kinds) or kinds[at] == "time") and _TIME_FORM.match(text)):
+        if no_unit(bare) or ((column >= len(kinds) or kinds[column] == "time") and _TIME_FORM.match(text)):
             continue
         if is_unit(bare, more):
             units += 1
@@ -115,45 +115,47 @@ def _names(
     roles: list[HeaderRow | None],
 ) -> int:
     """Which row holds the names."""
-    full = [at for at in rest if 2 * sum(map(bool, cells[at])) > len(cells[at])]
+    full = [index for index in rest if 2 * sum(map(bool, cells[index])) > len(cells[index])]
     if len(full) > 1:
-        groups = [at for at in full if at != full[-1] and _group(cells[at], lines[at] in merged)]
-        full = [at for at in full if at not in groups]
+        groups = [index for index in full if index != full[-1] and _group(cells[index], lines[index] in merged)]
+        full = [index for index in full if index not in groups]
     if len(full) > 1:
-        distinct = [at for at in full if len(set(filter(None, cells[at]))) == sum(map(bool, cells[at]))]
+        distinct = [index for index in full if len(set(filter(None, cells[index]))) == sum(map(bool, cells[index]))]
         full = distinct or full
     if len(full) > 1:
-        tags = [at for at in full if _tags(cells[at])]
+        tags = [index for index in full if _tags(cells[index])]
         if len(tags) == 1:
             return tags[0]
         if len(tags) == 0 or len(tags) == len(full):
-            spaced = [sum(" " in text for text in cells[at]) for at in full]
+            spaced = [sum(" " in text for text in cells[index]) for index in full]
             if min(spaced) == 0 and max(spaced) > len(cells[0]) / 2 and spaced.count(0) == 1:
                 return full[spaced.index(0)]
-        short = [at for at in full if all(_shorter(cells[at], cells[other]) for other in full if other != at)]
+        short = [
+            index for index in full if all(_shorter(cells[index], cells[other]) for other in full if other != index)
+        ]
         if len(short) == 1:
             return short[0]
         readings = []
         for names in full[:2]:
             trial: list[HeaderRow] = [
-                role or ("name" if at == names else "description" if at in full[:2] else "skip")
-                for at, role in enumerate(roles)
+                role or ("name" if index == names else "description" if index in full[:2] else "skip")
+                for index, role in enumerate(roles)
             ]
             shown = ", ".join(filter(None, cells[names]))[:60]
             readings.append(Interpretation(tuple(trial), shown))
         place = f"{where}:{lines[full[0]] + 1}"
         question = LayoutQuestion("header", tuple(readings), tuple(cells[full[0]]), place)
-        one, other = (", ".join(filter(None, cells[at]))[:60] for at in full[:2])
-        raise OpenQuestion("layout.which_names", question=question, where=place, one=one, other=other)
+        first, other = (", ".join(filter(None, cells[index]))[:60] for index in full[:2])
+        raise OpenQuestion("layout.which_names", question=question, where=place, one=first, other=other)
     if full:
         return full[0]
-    return max(rest, key=lambda at: sum(map(bool, cells[at])))
+    return max(rest, key=lambda index: sum(map(bool, cells[index])))
 
 
 def _shorter(row: list[str], other: list[str]) -> bool:
     """Whether each cell has fewer words than the one in the other row; the first one is that of the clock."""
-    beside = [(len(one.split()), len(two.split())) for one, two in zip(row[1:], other[1:], strict=True)]
-    return len(beside) > 1 and all(0 < one < two for one, two in beside)
+    beside = [(len(short.split()), len(two.split())) for short, two in zip(row[1:], other[1:], strict=True)]
+    return len(beside) > 1 and all(0 < short < two for short, two in beside)
 
 
 def _tags(row: list[str]) -> bool:
@@ -163,7 +165,7 @@ def _tags(row: list[str]) -> bool:
 
 
 def titles(
-    cells: Cells, lines: Sequence[int], roles: Sequence[HeaderRow], kinds: Sequence[str], where: str, *, told: bool
+    cells: Cells, lines: Sequence[int], roles: Sequence[HeaderRow], kinds: Sequence[str], where: str, *, stated: bool
 ) -> Titles:
     """One name for each column, and what stands with it.
 
@@ -174,23 +176,23 @@ def titles(
     plain = _unquoted(rows.get("name", [""] * width))
     above = [_spread(row) for row, role in zip(cells, roles, strict=True) if role == "group"]
     if "name" in rows:
-        at = roles.index("name")
-        others = [row for spot, row in enumerate(cells) if roles[spot] in ("group", "skip") and spot != at]
+        index = roles.index("name")
+        others = [row for spot, row in enumerate(cells) if roles[spot] in ("group", "skip") and spot != index]
         for column, name in enumerate(plain):  # a cell merged downwards, or a label of its own below the names
             if not name:
                 plain[column] = next((row[column] for row in others if row[column] and _own(row, column)), "")
     names = [
-        " ".join(dict.fromkeys(filter(None, [*(row[at] for row in above), name]))) if name else ""
-        for at, name in enumerate(plain)
+        " ".join(dict.fromkeys(filter(None, [*(row[index] for row in above), name]))) if name else ""
+        for index, name in enumerate(plain)
     ]
-    names = [name or f"column {at}" for at, name in enumerate(names, 1)]
+    names = [name or f"column {index}" for index, name in enumerate(names, 1)]
     evidence: list[Evidence] = []
     line = lines[list(roles).index("name")] + 1 if "name" in roles else 1
     names = _told_apart(names, kinds, f"{where}:{line}", evidence)
     units = {
         name: bare_unit(text)
-        for at, (name, text) in enumerate(zip(names, rows.get("unit", []), strict=False))
-        if not no_unit(bare_unit(text)) and (at >= len(kinds) or kinds[at] != "time")
+        for index, (name, text) in enumerate(zip(names, rows.get("unit", []), strict=False))
+        if not no_unit(bare_unit(text)) and (index >= len(kinds) or kinds[index] != "time")
     }
     words = rows.get("description", [])
     descriptions = {name: text for name, text in zip(names, words, strict=False) if text}
@@ -219,8 +221,8 @@ def _spread(row: list[str]) -> list[str]:
 def _told_apart(names: list[str], kinds: Sequence[str], where: str, evidence: list[Evidence]) -> list[str]:
     """Names that occur twice, with the tag they stand beside: "Quality" after FI101 is "FI101 Quality"."""
     places: dict[str, list[int]] = {}
-    for at, name in enumerate(names):
-        places.setdefault(name, []).append(at)
+    for column, name in enumerate(names):
+        places.setdefault(name, []).append(column)
     twice = {name: spots for name, spots in places.items() if len(spots) > 1}
     if not twice:
         return names
@@ -229,14 +231,14 @@ def _told_apart(names: list[str], kinds: Sequence[str], where: str, evidence: li
         tags = _beside(spots, names, twice, kinds)
         if tags is None:
             raise InputError("read.same_names", where=where, column=name, one=spots[0] + 1, other=spots[1] + 1)
-        for at, tag in zip(spots, tags, strict=True):
-            made[at] = f"{tag} {name}"
+        for column, tag in zip(spots, tags, strict=True):
+            made[column] = f"{tag} {name}"
         values = {"name": name, "count": len(spots), "example": made[spots[0]]}
         evidence.append(Evidence(f"names.{name}", made[spots[0]], "layout.told_apart", values))
     if len(set(made)) < len(made):
         name = next(name for name, count in Counter(made).items() if count > 1)
-        one, other = [at for at, text in enumerate(made) if text == name][:2]
-        raise InputError("read.same_names", where=where, column=name, one=one + 1, other=other + 1)
+        first, other = [column for column, text in enumerate(made) if text == name][:2]
+        raise InputError("read.same_names", where=where, column=name, one=first + 1, other=other + 1)
     return made
 
 
@@ -246,12 +248,15 @@ def _beside(spots: list[int], names: list[str], twice: Collection[str], kinds: S
         return None  # a tag that is there twice
     for step in (-1, 1):
         tags = []
-        for at in spots:
-            spot = at + step
+        for column in spots:
+            spot = column + step
             while 0 <= spot < len(names) and names[spot] in twice:
                 spot += step
             if not 0 <= spot < len(names) or (
-                spot < len(kinds) and kinds[spot] == "time" and kinds[at : at + 1] != ["time"] and kinds[at] != "time"
+                spot < len(kinds)
+                and kinds[spot] == "time"
+                and kinds[column : column + 1] != ["time"]
+                and kinds[column] != "time"
             ):
                 break
             tags.append(names[spot])

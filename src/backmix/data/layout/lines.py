@@ -42,35 +42,35 @@ class Record(NamedTuple):
 
 def first_lines(raw: bytes, where: str) -> list[Line]:
     """The first lines, as they stand."""
-    found: list[Line] = []
-    at = 0
-    while at < len(raw) and len(found) < _MOST_LINES and (at < _HEAD or len(found) < 20) and at < LONGEST_ROW:
-        end = line_end(raw, at)
-        if end - at > LONGEST_ROW:
-            raise InputError("read.long_row", where=f"{where}:{len(found) + 1}", limit=LONGEST_ROW >> 20)
-        found.append(Line(len(found), at, end, raw[at:end].decode()))
-        at = end
-    return found
+    lines: list[Line] = []
+    start = 0
+    while start < len(raw) and len(lines) < _MOST_LINES and (start < _HEAD or len(lines) < 20) and start < LONGEST_ROW:
+        end = line_end(raw, start)
+        if end - start > LONGEST_ROW:
+            raise InputError("read.long_row", where=f"{where}:{len(lines) + 1}", limit=LONGEST_ROW >> 20)
+        lines.append(Line(len(lines), start, end, raw[start:end].decode()))
+        start = end
+    return lines
 
 
 def records(lines: list[Line], mark: str) -> Iterator[Record]:
     """Rows of cells; a cell between quotation marks may go on in the next lines."""
-    at = 0
-    while at < len(lines):
-        text, last = lines[at].text, at
-        while text.count('"') % 2 and last + 1 < len(lines) and last - at < 30:
+    start = 0
+    while start < len(lines):
+        text, last = lines[start].text, start
+        while text.count('"') % 2 and last + 1 < len(lines) and last - start < 30:
             last += 1
             text += lines[last].text
         if text.count('"') % 2:
-            text, last = lines[at].text, at  # a mark that stands alone, as for inches
+            text, last = lines[start].text, start  # a mark that stands alone, as for inches
         cells = next(split_rows(text, mark), [])
-        yield Record(lines[at].start, lines[last].end, Row(lines[at].number, cells))
-        at = last + 1
+        yield Record(lines[start].start, lines[last].end, Row(lines[start].number, cells))
+        start = last + 1
 
 
 def line_end(raw: bytes, start: int) -> int:
     """Where the line that begins at ``start`` ends, line break included."""
-    ends = [at for at in (raw.find(b"\n", start), raw.find(b"\r", start, start + (1 << 20))) if at >= 0]
+    ends = [spot for spot in (raw.find(b"\n", start), raw.find(b"\r", start, start + (1 << 20))) if spot >= 0]
     if not ends:
         return len(raw)
     end = min(ends) + 1

@@ -42,8 +42,8 @@ def cause(clash: Clash, raw: RawTable, kept: NDArray[np.intp], plan: ReadPlan) -
     time = shown(clash.table.time[clash.row], clash.table.time_zone)
     if _share_of_rows(clash) >= _MOSTLY:
         apart = [column for column in _others(raw, clash, plan) if _tells_apart(column, raw, rows, clash.again)]
-        if (found := _of_column(apart, raw, clash, plan, where, time)) is not None:
-            return found
+        if (reason := _of_column(apart, raw, clash, plan, where, time)) is not None:
+            return reason
         if (question := _cut(clash, raw, rows, where, time)) is not None:
             return question
     name = clash.table.names[clash.column]
@@ -71,14 +71,14 @@ def _share_of_rows(clash: Clash) -> float:
 
 def _others(raw: RawTable, clash: Clash, plan: ReadPlan) -> list[RawColumn]:
     """Columns of words or whole numbers that might tell rows of one time apart."""
-    found = []
+    others = []
     for column in raw.columns:
         if column.name in (clash.clock, plan.batch) or column.times is not None:
             continue
         numbers = None if column.numbers is None else column.numbers[np.isfinite(column.numbers)]
         if numbers is None or bool((numbers == np.floor(numbers)).all()):
-            found.append(column)
-    return found
+            others.append(column)
+    return others
 
 
 def _tells_apart(column: RawColumn, raw: RawTable, rows: NDArray[np.intp], again: NDArray[np.bool_]) -> bool:
@@ -101,20 +101,20 @@ def _of_column(
     apart: list[RawColumn], raw: RawTable, clash: Clash, plan: ReadPlan, where: str, time: str
 ) -> InputError | None:
     """The error about a column that tells rows of one time apart."""
-    said = {"where": where, "time": time, "clock": clash.clock}
+    stated = {"where": where, "time": time, "clock": clash.clock}
     hours = [column for column in apart if hours_of_day(column)]
     if hours and cut_to(clash.table) == UNITS[0]:
         line = "time = " + toml((*(plan.clock or (clash.clock,)), hours[0].name))
-        return InputError("clock.hours_elsewhere", column=hours[0].name, line=line, **said)
+        return InputError("clock.hours_elsewhere", column=hours[0].name, line=line, **stated)
     words = [column for column in apart if column.numbers is None and not hours_of_day(column)]
     names = set(clash.table.names) - {column.name for column in words}
     values = [tag.name for tag in clash.table.tags if tag.name in names and not tag.categories]
     if words and len(values) == 1:
         line = "long = " + toml({"tag": words[0].name, "value": values[0]})
-        return InputError("clock.long_form", column=words[0].name, line=line, **said)
+        return InputError("clock.long_form", column=words[0].name, line=line, **stated)
     units = words or [column for column in apart if column not in hours]
     if units:
-        return InputError("clock.several_units", column=units[0].name, line=f"batch = {toml(units[0].name)}", **said)
+        return InputError("clock.several_units", column=units[0].name, line=f"batch = {toml(units[0].name)}", **stated)
     return None
 
 

@@ -110,12 +110,12 @@ def _numbers_of_day(
         for part, seconds in zip(cells, (3600, 60, 1), strict=False):
             spent += np.round(np.nan_to_num(part) * seconds * 1e6).astype(np.int64)
         return _nothing(spent * 1000, cells), ()
-    found = time_of_day(cells[0])
+    times = time_of_day(cells[0])
     known = np.isfinite(cells[0])
-    if found is None:
+    if times is None:
         row = int(np.argmax(known & ~((cells[0] >= 0) & (cells[0] <= 24)))) if known.any() else 0
         raise InputError("clock.no_hour", where=raw.at(row, hours[0].name), text=f"{cells[0][row]:g}")
-    spent_of_day, kind = found
+    spent_of_day, kind = times
     evidence = _which_hour(raw, hours[0], cells[0], form, date) if kind == "hours" else ()
     return _nothing(spent_of_day.astype(np.int64), cells), evidence
 
@@ -137,11 +137,11 @@ def _which_hour(
         raise InputError("clock.not_hour_ending", where=raw.at(row, column.name), text=f"{hours[row]:g}")
     if form in ("hour_ending", "hour_beginning"):
         return ()
-    said = {"column": column.name, "low": low, "high": high}
+    values = {"column": column.name, "low": low, "high": high}
     if low >= 1 and (high == 24 or re.search(r"(?i)end|\bhe\b", column.name)):
-        return (Evidence("time_form", "hour_ending", "clock.hour_ending", said),)
+        return (Evidence("time_form", "hour_ending", "clock.hour_ending", values),)
     if low == 0 or re.search(r"(?i)begin|start|\bhb\b", column.name):
-        return (Evidence("time_form", "hour_beginning", "clock.hour_beginning", said),)
+        return (Evidence("time_form", "hour_beginning", "clock.hour_beginning", values),)
     if form is not None:
         return ()
     row = int(np.flatnonzero(np.isfinite(hours))[0])

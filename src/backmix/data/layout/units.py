@@ -137,13 +137,13 @@ def _product(text: str) -> bool:
     pieces = text.replace("每", "/").split("/")
     if len(pieces) > 4 or not pieces[-1].strip():
         return False
-    for at, piece in enumerate(pieces):
+    for index, piece in enumerate(pieces):
         piece = piece.strip()
-        if at > 0 and piece.startswith("(") and piece.endswith(")"):
+        if index > 0 and piece.startswith("(") and piece.endswith(")"):
             piece = piece[1:-1]
-        if at == 0 and piece in ("", "1", "#", "No", "no", "pcs") and len(pieces) > 1:
+        if index == 0 and piece in ("", "1", "#", "No", "no", "pcs") and len(pieces) > 1:
             continue
-        if at > 0 and (timed := re.fullmatch(r"(?:100|10|24)\s?(ml|mL|g|kg|h|m)", piece)):
+        if index > 0 and (timed := re.fullmatch(r"(?:100|10|24)\s?(ml|mL|g|kg|h|m)", piece)):
             piece = timed[1]
         if len(pieces) > 1 and piece in ("H", "T", "D", "S", "MIN", "Min", "DAY", "Day"):  # written in capitals
             continue
@@ -192,10 +192,10 @@ def unit_in_name(name: str, more: Collection[str] = ()) -> str:
     >>> unit_in_name("T101 [°C]"), unit_in_name("P (kPa(g))"), unit_in_name("NO2(GT)"), unit_in_name("PT08.S1(CO)")
     ('°C', 'kPa(g)', '', '')
     """
-    found = _IN_NAME.search(name)
-    if found is None or not name[: found.start()].strip():
+    match = _IN_NAME.search(name)
+    if match is None or not name[: match.start()].strip():
         return ""
-    unit = found[1].strip()
+    unit = match[1].strip()
     known = unit in more or (unit.casefold() not in _NEVER and is_unit(unit, more))
     return unit if known else ""
 
@@ -219,5 +219,5 @@ def plain_unit(unit: str) -> str:
     for sign, plain in _PLAIN:
         unit = unit.replace(sign, plain)
     unit = re.sub(r"/(hr|hour|hours)$", "/h", unit)
-    unit = re.sub(r"^deg([cf])$", lambda found: "deg" + found[1].upper(), unit)
+    unit = re.sub(r"^deg([cf])$", lambda match: "deg" + match[1].upper(), unit)
     return {"C": "degC", "F": "degF", "oC": "degC"}.get(unit, unit)

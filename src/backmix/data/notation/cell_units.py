@@ -39,9 +39,9 @@ def without_cell_units(raw: RawTable, classes: Collection[str]) -> RawTable:
     """
     columns, units, notes = [], dict(raw.units), list(raw.notes)
     for column in raw.columns:
-        found = None if column.name in classes else _bared(column, raw)
-        if found is not None:
-            column, unit, count, example = found
+        bare = None if column.name in classes else _bared(column, raw)
+        if bare is not None:
+            column, unit, count, example = bare
             units.setdefault(column.name, unit)
             notes.append(Note("converted", "read.reason_cell_unit", count, tag=column.name, example=example))
         columns.append(column)

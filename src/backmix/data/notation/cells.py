@@ -114,10 +114,10 @@ class Survey:
         if column.texts is None:
             self.missing += rows - known
             return
-        at = start
+        row = start
         for chunk in column.texts.chunks:
-            self._look(chunk, at)
-            at += len(chunk)
+            self._look(chunk, row)
+            row += len(chunk)
         self.missing += rows - known - (len(column.texts) - column.texts.null_count)
 
     @property
@@ -218,7 +218,7 @@ def normal(chunk: pa.Array) -> tuple[pa.Array, bool]:
     return trim(plain), True
 
 
-def decimal_mark(surveys: Mapping[str, Survey], told: Decimal | None, at: Callable[[int, str], str]) -> Decimal:
+def decimal_mark(surveys: Mapping[str, Survey], stated: Decimal | None, at: Callable[[int, str], str]) -> Decimal:
     """The decimal mark of a file, from all its columns of numbers (name -> survey).
 
     ``at`` places (row, column) in messages. Raises InputError: read.decimal_unclear when a cell
@@ -226,12 +226,12 @@ def decimal_mark(surveys: Mapping[str, Survey], told: Decimal | None, at: Callab
     """
     comma = _first(surveys, _SAYS_COMMA)
     dot = _first(surveys, _SAYS_DOT)
-    if told is not None:
-        other = dot if told == "," else comma
+    if stated is not None:
+        other = dot if stated == "," else comma
         if other is not None:
             column, row, text = other
-            raise InputError("read.decimal_told", where=at(row, column), text=text, decimal=told)
-        return told
+            raise InputError("read.decimal_told", where=at(row, column), text=text, decimal=stated)
+        return stated
     if comma and dot:
         raise InputError(
             "read.decimal_mixed",
@@ -272,10 +272,10 @@ def read_numbers(column: RawColumn, rows: int, decimal: Decimal) -> NDArray[np.f
     """The numbers of a column, (N,) float64; NaN where a cell is empty or is no number."""
     if column.texts is None:
         return np.full(rows, np.nan) if column.numbers is None else column.numbers
-    found = np.concatenate([_cast(chunk, decimal) for chunk in column.texts.chunks] or [np.empty(0)])
+    numbers = np.concatenate([_cast(chunk, decimal) for chunk in column.texts.chunks] or [np.empty(0)])
     if column.numbers is not None:
-        found = np.where(np.isnan(column.numbers), found, column.numbers)
-    return found
+        numbers = np.where(np.isnan(column.numbers), numbers, column.numbers)
+    return numbers
 
 
 def _all_plain(clean: pa.Array) -> NDArray[np.float64] | None:
@@ -285,11 +285,11 @@ def _all_plain(clean: pa.Array) -> NDArray[np.float64] | None:
 
     cells = pc.if_else(pc.equal(clean, ""), pa.scalar(None, clean.type), clean)
     try:
-        found = pc.cast(cells, pa.float64())
+        cast = pc.cast(cells, pa.float64())
     except pa.ArrowInvalid:
         return None
-    numbers: NDArray[np.float64] = found.to_numpy(zero_copy_only=False)
-    return numbers if np.count_nonzero(np.isfinite(numbers)) == len(found) - found.null_count else None
+    numbers: NDArray[np.float64] = cast.to_numpy(zero_copy_only=False)
+    return numbers if np.count_nonzero(np.isfinite(numbers)) == len(cast) - cast.null_count else None
 
 
 def _cast(chunk: pa.Array, decimal: Decimal) -> NDArray[np.float64]:

@@ -55,10 +55,10 @@ def zone(name: str) -> tzinfo:
     """
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-    if found := re.fullmatch(r"([+-])(\d{2}):?(\d{2})", name):
-        minutes = int(found[2]) * 60 + int(found[3])
+    if match := re.fullmatch(r"([+-])(\d{2}):?(\d{2})", name):
+        minutes = int(match[2]) * 60 + int(match[3])
         if minutes < 24 * 60:
-            return timezone(timedelta(minutes=minutes if found[1] == "+" else -minutes))
+            return timezone(timedelta(minutes=minutes if match[1] == "+" else -minutes))
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -77,8 +77,8 @@ def on_wall(times: Any, name: str | None) -> Any:
     import pandas as pd
 
     many = np.atleast_1d(np.asarray(times)).astype("datetime64[ns]")
-    there = pd.DatetimeIndex(many, tz="UTC").tz_convert(zone(name)).tz_localize(None).as_unit("ns").to_numpy()
-    return there if np.ndim(times) else there[0]
+    wall = pd.DatetimeIndex(many, tz="UTC").tz_convert(zone(name)).tz_localize(None).as_unit("ns").to_numpy()
+    return wall if np.ndim(times) else wall[0]
 
 
 def shown(time: Any, name: str | None) -> str:
@@ -112,15 +112,15 @@ def to_utc(wall: Times, name: str, *, groups: NDArray[np.int32] | None, at: Plac
     """
     import pandas as pd
 
-    index, there = pd.DatetimeIndex(wall), zone(name)
-    first = index.tz_localize(there, ambiguous=np.ones(len(index), bool), nonexistent="NaT")
+    index, place = pd.DatetimeIndex(wall), zone(name)
+    first = index.tz_localize(place, ambiguous=np.ones(len(index), bool), nonexistent="NaT")
     hole = np.isnat(_plain(first)) & ~np.isnat(wall)
     if hole.any():
         row = int(np.argmax(hole))
         raise InputError("read.clock_hole", where=at(row), time=_shown(wall[row]), zone=name)
     early = _plain(first)
-    late = _plain(index.tz_localize(there, ambiguous=np.zeros(len(index), bool), nonexistent="NaT"))
-    twice = np.isnat(_plain(index.tz_localize(there, ambiguous="NaT", nonexistent="NaT"))) & ~np.isnat(wall)
+    late = _plain(index.tz_localize(place, ambiguous=np.zeros(len(index), bool), nonexistent="NaT"))
+    twice = np.isnat(_plain(index.tz_localize(place, ambiguous="NaT", nonexistent="NaT"))) & ~np.isnat(wall)
     if not twice.any():
         return early
     return np.where(_second_time(wall, early, late, twice, groups, name, at), late, early)
@@ -151,9 +151,9 @@ def _second_time(
         for a, b in pairwise(cuts):
             # times that do not grow tell where the second time begins
             turns = np.flatnonzero(np.diff(wall[a:b].view("int64")) <= 0)
-            told = len(turns) == 1
-            first_ends = a + turns[0] + 1 if told else b
-            if not told:
+            certain = len(turns) == 1
+            first_ends = a + turns[0] + 1 if certain else b
+            if not certain:
                 first, last = (_misfit(times, a, b, typical, groups) for times in (early, late))
                 if len(turns) or first is None or last is None or min(first, last) > _FITS or first == last:
                     raise InputError("read.clock_fold_unclear", where=at(int(a)), time=_shown(wall[a]), zone=name)
@@ -244,11 +244,11 @@ def _jumps(wall: Any, kind: str) -> bool:
     """Whether some watched zone skips (hole) or repeats (fold) this time."""
     moment = datetime.fromisoformat(str(wall.astype("datetime64[us]")))
     for name in _WATCHED:
-        there = zone(name)
-        first, second = moment.replace(tzinfo=there, fold=0), moment.replace(tzinfo=there, fold=1)
+        place = zone(name)
+        first, second = moment.replace(tzinfo=place, fold=0), moment.replace(tzinfo=place, fold=1)
         if first.utcoffset() == second.utcoffset():
             continue
-        exists = first.astimezone(UTC).astimezone(there).replace(tzinfo=None) == moment
+        exists = first.astimezone(UTC).astimezone(place).replace(tzinfo=None) == moment
         if exists == (kind == "fold"):
             return True
     return False

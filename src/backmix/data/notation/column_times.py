@@ -39,11 +39,11 @@ def column_times(
     if column.times is None and (form in TICKS or _all_numbers(column)):
         numbers = numbers_of(column, raw)
         compact = _digits_alone(numbers)
-        told = form in TICKS or (form is not None and "date" in forms_of(numbers[~np.isnan(numbers)]))
-        said = form if told or (compact and form is not None) else _form(numbers, column, place, compact)
-        if said in TICKS:
-            evidence = () if form is not None else (_why(numbers, column, said),)
-            return Dates(_ticks(column, numbers, said, raw), said in EPOCHS, (), evidence)
+        certain = form in TICKS or (form is not None and "date" in forms_of(numbers[~np.isnan(numbers)]))
+        known = form if certain or (compact and form is not None) else _form(numbers, column, place, compact)
+        if known in TICKS:
+            evidence = () if form is not None else (_why(numbers, column, known),)
+            return Dates(_ticks(column, numbers, known, raw), known in EPOCHS, (), evidence)
         words = _chunked(names_of(column, raw.rows))
         return read_dates(words, tag=column.name, day_first=day_first, at=place, form=form, zone=zone)
     if column.numbers is not None:
@@ -107,8 +107,8 @@ def _all_numbers(column: RawColumn) -> bool:
         return column.numbers is not None
     words = pc.utf8_trim_whitespace(column.texts)
     fits = pc.match_substring_regex(words, r"^(?:\d+(?:[.,]\d*)?(?:[eE][+]?\d+)?)?$")
-    there = pc.any(pc.match_substring_regex(words, r"\d")).as_py()
-    return bool(there) and bool(pc.all(fits).as_py())
+    worded = pc.any(pc.match_substring_regex(words, r"\d")).as_py()
+    return bool(worded) and bool(pc.all(fits).as_py())
 
 
 def _digits_alone(numbers: NDArray[np.float64]) -> bool:
@@ -144,8 +144,8 @@ def _shown(number: float, form: str) -> str:
 
 def _why(numbers: NDArray[np.float64], column: RawColumn, form: str) -> Evidence:
     first = float(numbers[np.argmax(~np.isnan(numbers))])
-    said = {"column": column.name, "text": f"{first:.15g}", "time": _shown(first, form)}
-    return Evidence("time_form", form, "clock.only_form", said)
+    values = {"column": column.name, "text": f"{first:.15g}", "time": _shown(first, form)}
+    return Evidence("time_form", form, "clock.only_form", values)
 
 
 def _ticks(column: RawColumn, numbers: NDArray[np.float64], form: str, raw: RawTable) -> Times:

@@ -258,11 +258,11 @@ class _Reader:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = pc.extract_regex(pc.if_else(pa.array(left), self.clean, pa.scalar(None, self.clean.type)), form)
-        fits = pc.is_valid(found).to_numpy(zero_copy_only=False)
-        found = found.filter(pa.array(fits))
-        names = [field.name for field in found.type]
-        return fits, {name: pc.struct_field(found, name) for name in names}
+        parts = pc.extract_regex(pc.if_else(pa.array(left), self.clean, pa.scalar(None, self.clean.type)), form)
+        fits = pc.is_valid(parts).to_numpy(zero_copy_only=False)
+        parts = parts.filter(pa.array(fits))
+        names = [field.name for field in parts.type]
+        return fits, {name: pc.struct_field(parts, name) for name in names}
 
     def _order(
         self, name: str, parts: dict[str, Any], fits: NDArray[np.bool_], day_first: bool | None
@@ -293,10 +293,10 @@ class _Reader:
         month = np.array([known[text] for text in names], np.int64)
         return year, month, _ints(parts["d"])
 
-    def _day_first(self, first: Ints, second: Ints, year: Ints, fits: NDArray[np.bool_], told: bool | None) -> bool:
+    def _day_first(self, first: Ints, second: Ints, year: Ints, fits: NDArray[np.bool_], stated: bool | None) -> bool:
         """Whether the day comes before the month: as told, else as days after the 12th prove."""
-        if told is not None:
-            return told
+        if stated is not None:
+            return stated
         day_first, month_first = first > 12, second > 12
         rows = np.flatnonzero(fits)
         if day_first.any() and month_first.any():
@@ -314,9 +314,9 @@ class _Reader:
         self._note(key, np.ones(len(rows), bool), fits)
         if (first != second).any():
             proof = int(rows[np.argmax(day_first | month_first)])
-            said = {"where": self.at(proof), "text": self._text(proof)}
+            values = {"where": self.at(proof), "text": self._text(proof)}
             reason = "clock.day_first" if day_first.any() else "clock.month_first"
-            self.evidence.append(Evidence("day_first", bool(day_first.any()), reason, said))
+            self.evidence.append(Evidence("day_first", bool(day_first.any()), reason, values))
         return bool(day_first.any())
 
     def _ask_day_first(self, row: int, first: int, second: int, year: int) -> None:
@@ -368,15 +368,15 @@ class _Reader:
 
     def _offset(self, text: str, row: int) -> int:
         """Minutes east of UTC of what stands behind a time; an abbreviation without a single meaning is asked for."""
-        if (told := offset(text, self.zone)) is not None:
-            return told
-        said = {"where": self.at(row), "text": self._text(row)[:60], "zone": text}
+        if (shift := offset(text, self.zone)) is not None:
+            return shift
+        values = {"where": self.at(row), "text": self._text(row)[:60], "zone": text}
         if text.upper() not in AMBIGUOUS:
-            raise InputError("clock.zone_unknown", **said)
+            raise InputError("clock.zone_unknown", **values)
         meant = AMBIGUOUS[text.upper()]
         readings = tuple(Interpretation(name, f"UTC{minutes / 60:+g} h") for name, minutes in meant.items())
         question = LayoutQuestion("time_zone", readings, row=(self._text(row),), where=self.at(row))
-        raise OpenQuestion("clock.zone_ambiguous", question=question, names=", ".join(meant), **said)
+        raise OpenQuestion("clock.zone_ambiguous", question=question, names=", ".join(meant), **values)
 
     def _note(self, reason: str, which: NDArray[np.bool_], fits: NDArray[np.bool_]) -> None:
         if which.any():

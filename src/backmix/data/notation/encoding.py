@@ -41,10 +41,10 @@ class Encoding:
         return self.name == "utf-8"
 
 
-def detect(raw: bytes, where: str, told: str | None = None) -> Encoding:
+def detect(raw: bytes, where: str, stated: str | None = None) -> Encoding:
     """The encoding of ``raw``: byte-order mark, else UTF-16 by its zeros, else UTF-8, else Big5 (cp950).
 
-    Raises PlanError (read.unknown_encoding) when ``told`` is none, InputError when no encoding
+    Raises PlanError (read.unknown_encoding) when ``stated`` is none, InputError when no encoding
     fits (read.undecodable) or when Latin-1 symbols and Big5 cannot be told apart
     (read.encoding_unclear).
 
@@ -52,13 +52,13 @@ def detect(raw: bytes, where: str, told: str | None = None) -> Encoding:
     'cp950'
     """
     marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
-    if told is not None:
-        name = _text_codec(told)
+    if stated is not None:
+        name = _text_codec(stated)
         if name == "utf-8" and marked != "utf-8-sig":
             if not _decodes(raw, "utf-8"):
                 raise _undecodable(raw, "utf-8", where, "read.undecodable_as")
             return Encoding("utf-8", told=True)
-        return Encoding("utf-8-sig" if name == "utf-8" else told, told=True)
+        return Encoding("utf-8-sig" if name == "utf-8" else stated, told=True)
     if marked:
         return Encoding(marked, marked=True)
     if wide := _wide(raw[:_SAMPLE]):
@@ -72,15 +72,15 @@ def detect(raw: bytes, where: str, told: str | None = None) -> Encoding:
     raise _undecodable(raw, "cp950", where, "read.undecodable")
 
 
-def _text_codec(told: str) -> str:
+def _text_codec(stated: str) -> str:
     """The name of a codec from bytes to text; rot13, zlib and their like are none."""
     try:
-        found = codecs.lookup(told)
+        codec = codecs.lookup(stated)
     except (LookupError, ValueError):
-        raise PlanError("read.unknown_encoding", encoding=told) from None
-    if not found._is_text_encoding or found.name in _NO_FILES:
-        raise PlanError("read.no_text_encoding", encoding=told)
-    return found.name
+        raise PlanError("read.unknown_encoding", encoding=stated) from None
+    if not codec._is_text_encoding or codec.name in _NO_FILES:
+        raise PlanError("read.no_text_encoding", encoding=stated)
+    return codec.name
 
 
 def decode(raw: bytes, encoding: Encoding, where: str) -> str:
@@ -94,7 +94,7 @@ def decode(raw: bytes, encoding: Encoding, where: str) -> str:
 def _latin(raw: bytes) -> int | None:
     """The first of the bytes beyond ASCII when all of them may be Latin-1 symbols standing alone."""
     high = len(raw) - len(raw.translate(None, bytes(range(0x80, 0x100))))
-    symbols = [found.start() for found in _LATIN_SYMBOLS.finditer(raw)] if high <= _SAMPLE else []
+    symbols = [match.start() for match in _LATIN_SYMBOLS.finditer(raw)] if high <= _SAMPLE else []
     return symbols[0] if symbols and len(symbols) == high else None
 
 
@@ -121,17 +121,17 @@ def _undecodable(raw: bytes, name: str, where: str, key: str) -> InputError:
     raise AssertionError(f"{name} decodes")
 
 
-def _row(raw: bytes, at: int) -> tuple[int, int]:
-    """The line of byte ``at`` and the byte itself."""
-    head = raw[:at]
-    return max(head.count(b"\n"), head.count(b"\r")) + 1, raw[at] if at < len(raw) else 0
+def _row(raw: bytes, spot: int) -> tuple[int, int]:
+    """The line of byte ``spot`` and the byte itself."""
+    head = raw[:spot]
+    return max(head.count(b"\n"), head.count(b"\r")) + 1, raw[spot] if spot < len(raw) else 0
 
 
 def _wide(head: bytes) -> str | None:
     """UTF-16 or UTF-32 without a mark: in plant tables nearly every other byte is zero, or three of four."""
     if len(head) < 8:
         return None
-    zeros = [head[at::4].count(0) / (len(head) // 4) for at in range(4)]
+    zeros = [head[start::4].count(0) / (len(head) // 4) for start in range(4)]
     if min(zeros[2:]) > 0.9 and zeros[0] < 0.5:
         return "utf-32-le"
     if min(zeros[:2]) > 0.9 and zeros[3] < 0.5:

@@ -36,8 +36,8 @@ def is_code(values: Floats, code: float) -> NDArray[np.bool_]:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         single = np.float32(code)
-        found: NDArray[np.bool_] = values == code
-        return found | (values == np.float64(single)) if np.isfinite(single) else found
+        same: NDArray[np.bool_] = values == code
+        return same | (values == np.float64(single)) if np.isfinite(single) else same
 
 
 def known_code(value: float) -> bool:
@@ -47,13 +47,13 @@ def known_code(value: float) -> bool:
 
 def numbers_of(codes: Sequence[Code] | None) -> tuple[float, ...]:
     """The codes that are numbers, also those written as text."""
-    found = []
+    numbers = []
     for code in codes or ():
         try:
-            found.append(float(code))
+            numbers.append(float(code))
         except ValueError:
             continue
-    return tuple(found)
+    return tuple(numbers)
 
 
 def words_of(codes: Sequence[Code] | None) -> frozenset[str]:
@@ -62,13 +62,13 @@ def words_of(codes: Sequence[Code] | None) -> frozenset[str]:
     >>> sorted(words_of(["n. m.", -999.0]))
     ['-999', '-999.0', 'n. m.']
     """
-    found: set[str] = set()
+    words: set[str] = set()
     for code in codes or ():
         if isinstance(code, str):
-            found.add(plain(code))
+            words.add(plain(code))
         else:
-            found |= {f"{code:.15g}", str(float(code))}
-    return frozenset(found)
+            words |= {f"{code:.15g}", str(float(code))}
+    return frozenset(words)
 
 
 def plain(word: str) -> str:
@@ -80,8 +80,8 @@ def taken_out(values: Floats, codes: Sequence[float]) -> tuple[Floats, dict[floa
     """Values (N,) with NaN in the place of the codes, and how many of each there were; the same array without any."""
     counts: dict[float, int] = {}
     for code in codes:
-        found = is_code(values, code)
-        if count := int(np.count_nonzero(found)):
+        coded = is_code(values, code)
+        if count := int(np.count_nonzero(coded)):
             counts[code] = count
-            values = np.where(found, np.nan, values)
+            values = np.where(coded, np.nan, values)
     return values, counts

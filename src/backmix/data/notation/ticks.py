@@ -36,15 +36,15 @@ def forms_of(numbers: Floats) -> tuple[str, ...]:
     """
     if not len(numbers) or not np.isfinite(numbers).all():
         return ()
-    found = ["date"] if _compact(numbers) else []
-    found += [
+    forms = ["date"] if _compact(numbers) else []
+    forms += [
         form
         for form, ticks in EPOCHS.items()
         if numbers.min() >= _FROM * float(ticks) and numbers.max() < _TO * float(ticks)
     ]
     if numbers.min() >= _SERIAL[0] and numbers.max() <= _SERIAL[1]:
-        found += SERIALS
-    return tuple(found)
+        forms += SERIALS
+    return tuple(forms)
 
 
 def _compact(numbers: Floats) -> bool:
@@ -89,24 +89,24 @@ def read_ticks(numbers: Floats, form: str) -> Times:
     >>> str(read_ticks(np.array([45364.00069444]), "excel_1900")[0])
     '2024-03-13T00:01:00.000000000'
     """
-    there = np.isfinite(numbers)
-    held = np.where(there, numbers, 0.0)
+    known = np.isfinite(numbers)
+    filled = np.where(known, numbers, 0.0)
     if form in EPOCHS:
         ticks = EPOCHS[form]
-        whole = np.floor(held)
+        whole = np.floor(filled)
         # a float holds nanoseconds since 1970 to about 100 of them, so that what is finer is noise
         nanoseconds = (
-            np.round(held / 1000).astype(np.int64) * 1000
+            np.round(filled / 1000).astype(np.int64) * 1000
             if form == "epoch_ns"
             else whole.astype(np.int64) * (1_000_000_000 // ticks)
-            + np.round((held - whole) * (1e6 / ticks)).astype(np.int64) * 1000
+            + np.round((filled - whole) * (1e6 / ticks)).astype(np.int64) * 1000
         )
         times = nanoseconds.astype("datetime64[ns]")
     elif form in SERIALS:
-        times = SERIALS[form] + read_days(held)
+        times = SERIALS[form] + read_days(filled)
     else:
-        times = np.datetime64(0, "ns") + read_days(held * ELAPSED[form] / 86_400, digits=_digits(held))
-    return np.where(there, times, np.datetime64("NaT", "ns"))
+        times = np.datetime64(0, "ns") + read_days(filled * ELAPSED[form] / 86_400, digits=_digits(filled))
+    return np.where(known, times, np.datetime64("NaT", "ns"))
 
 
 def read_days(days: Floats, digits: int | None = None) -> NDArray[np.timedelta64]:
@@ -140,15 +140,15 @@ def time_of_day(numbers: Floats) -> tuple[NDArray[np.timedelta64], str] | None:
     known = numbers[np.isfinite(numbers)]
     if not len(known) or known.min() < 0:
         return None
-    held = np.where(np.isfinite(numbers), numbers, 0.0)
+    filled = np.where(np.isfinite(numbers), numbers, 0.0)
     whole = bool((known == np.floor(known)).all())
     if not whole and known.max() <= 1:
-        return read_days(held), "days"
+        return read_days(filled), "days"
     if known.max() <= 24:
-        return read_days(held / 24, digits=8), "hours"
+        return read_days(filled / 24, digits=8), "hours"
     if not whole:
         return None
-    for kind, parts in (("hhmm", (held * 100)), ("hhmmss", held)):
+    for kind, parts in (("hhmm", (filled * 100)), ("hhmmss", filled)):
         digits = parts.astype(np.int64)
         hour, minute, second = digits // 10_000, digits // 100 % 100, digits % 100
         if ((hour <= 24) & (minute < 60) & (second < 60)).all():
@@ -157,5 +157,5 @@ def time_of_day(numbers: Floats) -> tuple[NDArray[np.timedelta64], str] | None:
 
 
 def _seconds(seconds: Any) -> NDArray[np.timedelta64]:
-    found: NDArray[np.timedelta64] = (np.asarray(seconds).astype(np.int64) * 1_000_000_000).astype("timedelta64[ns]")
-    return found
+    times: NDArray[np.timedelta64] = (np.asarray(seconds).astype(np.int64) * 1_000_000_000).astype("timedelta64[ns]")
+    return times

@@ -61,10 +61,10 @@ def month_number(name: str) -> int:
     """
     plain = unicodedata.normalize("NFKD", name.casefold())
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    found = {
+    numbers = {
         number for number, names in enumerate(_MONTHS, 1) if len(plain) >= 3 for full in names if full.startswith(plain)
     }
-    return found.pop() if len(found) == 1 else 0
+    return numbers.pop() if len(numbers) == 1 else 0
 
 
 def offset(text: str, place: str | None) -> int | None:
@@ -73,22 +73,22 @@ def offset(text: str, place: str | None) -> int | None:
     >>> offset("GMT+8", None), offset("CEST", None), offset("CST", None), offset("CST", "Asia/Taipei"), offset("", None)
     (480, 120, None, 480, 0)
     """
-    if found := re.fullmatch(r"(?:UTC|GMT|)([+-])(\d{1,2})(?::?(\d{2}))?", text, re.IGNORECASE):
-        minutes = int(found[2]) * 60 + int(found[3] or 0)
-        return minutes if found[1] == "+" else -minutes
+    if match := re.fullmatch(r"(?:UTC|GMT|)([+-])(\d{1,2})(?::?(\d{2}))?", text, re.IGNORECASE):
+        minutes = int(match[2]) * 60 + int(match[3] or 0)
+        return minutes if match[1] == "+" else -minutes
     word = text.upper()
     if not word:
         return 0
-    if place is not None and (there := _of_place(word, place)) is not None:
-        return there
+    if place is not None and (shift := _of_place(word, place)) is not None:
+        return shift
     return round(_HOURS[word] * 60) if word in _HOURS else None
 
 
 @cache
 def _of_place(word: str, place: str) -> int | None:
     """What an abbreviation means in a zone: as the zone itself calls its clock, else as its clock may stand."""
-    there = zone(place)
-    moments = [datetime(2024, month, 15, tzinfo=UTC).astimezone(there) for month in range(1, 13)]
+    clock = zone(place)
+    moments = [datetime(2024, month, 15, tzinfo=UTC).astimezone(clock) for month in range(1, 13)]
     minutes = {(moment.utcoffset() or timedelta()) // timedelta(minutes=1): moment.tzname() for moment in moments}
     named = [offset for offset, name in minutes.items() if name == word]
     if named:

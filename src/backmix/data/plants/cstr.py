@@ -128,7 +128,7 @@ class Reactor:
 
         Plain floats: NumPy on seven numbers would be ten times slower.
         """
-        segments = [tuple(one.ravel().tolist()) for one in pieces]
+        segments = [tuple(piece.ravel().tolist()) for piece in pieces]
         last, exp = len(segments) - 1, math.exp
         volume, capacity = self.volume, self.heat_capacity
         k0, activation, warmth = self.frequency, self.activation, self.reaction_heat / capacity

@@ -79,15 +79,15 @@ def sense(
     spread = true.std(axis=0) + np.array([one.noise for one in instruments])
     size = (6 + 6 * rng.random((rows, count))) * np.where(rng.random((rows, count)) < 0.5, -1, 1)
     values = np.where(spike, values + size * spread, values)
-    for at, one in enumerate(instruments):
+    for index, one in enumerate(instruments):
         if one.resolution > 0:
-            values[:, at] = np.round(values[:, at] / one.resolution) * one.resolution
-        values[:, at] = np.clip(values[:, at], one.low, one.high)
+            values[:, index] = np.round(values[:, index] / one.resolution) * one.resolution
+        values[:, index] = np.clip(values[:, index], one.low, one.high)
     frozen = _episodes(rng, true.shape, dirt.scale * dirt.frozen / 1000, dirt.frozen_rows)
     bad = _episodes(rng, true.shape, dirt.scale * dirt.bad / 1000, dirt.bad_rows)
-    for at in range(count):
-        held = _hold(frozen[:, at])
-        values[:, at] = values[held, at]
+    for index in range(count):
+        held = _hold(frozen[:, index])
+        values[:, index] = values[held, index]
     values[bad] = np.nan
     return Sensed(values, bad, frozen, spike & ~frozen & ~bad, drift)
 
@@ -106,5 +106,5 @@ def _episodes(
 
 def _hold(frozen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """For each row the row whose value is shown: itself, or the last one before it froze."""
-    at = np.where(frozen, 0, np.arange(len(frozen)))
-    return np.maximum.accumulate(at)
+    rows = np.where(frozen, 0, np.arange(len(frozen)))
+    return np.maximum.accumulate(rows)

@@ -42,15 +42,15 @@ def append(tables: Sequence[tuple[str, RawTable]], where: str, key: str) -> RawT
     columns, notes = [], [note for _, raw in tables for note in raw.notes]
     for name in names:
         pieces = [next((column for column in raw.columns if column.name == name), None) for _, raw in tables]
-        absent = [at for at, piece in enumerate(pieces) if piece is None]
+        absent = [index for index, piece in enumerate(pieces) if piece is None]
         if absent:
-            count = sum(tables[at][1].rows for at in absent)
+            count = sum(tables[index][1].rows for index in absent)
             notes.append(Note("marked", "read.reason_absent", count, tag=name, example=tables[absent[0]][0]))
         columns.append(_joined(name, pieces, tables, where))
 
     def number(row: int) -> str:
-        at = int(np.searchsorted(starts, row, side="right")) - 1
-        return f"{tables[at][0]}:{tables[at][1].number(row - int(starts[at]))}"
+        index = int(np.searchsorted(starts, row, side="right")) - 1
+        return f"{tables[index][0]}:{tables[index][1].number(row - int(starts[index]))}"
 
     values = {"count": len(tables), "names": ", ".join(name for name, _ in tables[:4])}
     evidence = (*first.evidence, Evidence(f"{key}s", len(tables), f"layout.{key}s", values))
@@ -58,10 +58,10 @@ def append(tables: Sequence[tuple[str, RawTable]], where: str, key: str) -> RawT
     return RawTable(tuple(columns), rows, where, number, tuple(notes), units, descriptions, evidence)
 
 
-def _alike(one: RawTable, other: RawTable) -> bool:
+def _alike(first: RawTable, other: RawTable) -> bool:
     """Whether two tables share more than the column of the clock."""
-    shared = set(one.names) & set(other.names)
-    return len(shared) > 1 or set(one.names) == set(other.names)
+    shared = set(first.names) & set(other.names)
+    return len(shared) > 1 or set(first.names) == set(other.names)
 
 
 def _said(tables: Sequence[tuple[str, RawTable]], where: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -62,8 +62,8 @@ def assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None = Non
     if not tags:
         raise InputError("read.no_tags", where=raw.where, names=", ".join(raw.names[:12]))
     inputs = {tag.name for tag in plan.tags if tag.role == "input"}
-    for at, tag in enumerate(tags):
-        if tag.name in inputs and np.isnan(made[:, at]).all():
+    for index, tag in enumerate(tags):
+        if tag.name in inputs and np.isnan(made[:, index]).all():
             raise InputError("read.all_missing", where=raw.where, column=tag.name)
     return with_axes(raw, plan, found, cells=made, tags=tags, notes=marked)
 

@@ -94,7 +94,7 @@ def header(cells: Sequence[Any], where: str) -> tuple[str, ...]:
     names = ["" if cell is None else " ".join(str(cell).split()) for cell in cells]
     if names and all(_number(name) for name in names):
         raise InputError("read.no_header", where=where, first=names[0])
-    found = tuple(name or f"column {at}" for at, name in enumerate(names, 1))
+    found = tuple(name or f"column {number}" for number, name in enumerate(names, 1))
     for name in found:
         if found.count(name) > 1:
             raise InputError("data.duplicate_column", where=where, column=name)

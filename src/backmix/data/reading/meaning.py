@@ -204,7 +204,7 @@ def _block(columns: list[NDArray[np.float64]], rows: int) -> NDArray[np.float64]
         return None
     first = base.__array_interface__["data"][0]
     there = [column.base is base and column.__array_interface__["data"][0] for column in columns]
-    if there != [first + 8 * at for at in range(len(columns))] or any(
+    if there != [first + 8 * index for index in range(len(columns))] or any(
         column.strides != base.strides[:1] for column in columns
     ):
         return None

@@ -27,14 +27,14 @@ def side_by_side(tables: Sequence[RawTable], plan: ReadPlan) -> tuple[RawTable, 
     parts, owners = [], dict[str, str]()
     for table in tables:
         part = _apart(table, plan)
-        for one in part.series:
-            if one.name in owners:
-                raise InputError("shape.tag_in_two", tag=one.name, where=table.where, other=owners[one.name])
-            owners[one.name] = table.where
+        for trend in part.series:
+            if trend.name in owners:
+                raise InputError("shape.tag_in_two", tag=trend.name, where=table.where, other=owners[trend.name])
+            owners[trend.name] = table.where
         parts.append(part)
     names = tuple(dict.fromkeys(name for part in parts for name in part.batch_names))
     together = Parts(
-        [_recoded(one, part, names) for part in parts for one in part.series],
+        [_recoded(trend, part, names) for part in parts for trend in part.series],
         parts[0].clock,
         parts[0].where,
         sum(part.rows for part in parts),
@@ -61,9 +61,9 @@ def _apart(table: RawTable, plan: ReadPlan) -> Parts:
         blocks = pairs.look(table)
         if blocks:
             return pairs.take_apart(table, own, blocks)
-    found = long.look(table, own) if plan.shape in (None, "long") else None
-    if found is not None and (found.certain or plan.shape == "long"):
-        return long.take_apart(table, own, plan.long or found.form, found.clock)
+    likely = long.look(table, own) if plan.shape in (None, "long") else None
+    if likely is not None and (likely.certain or plan.shape == "long"):
+        return long.take_apart(table, own, plan.long or likely.form, likely.clock)
     table = attached(table, own, own.clock)
     clock, batch = axes_of(table, own)
     if clock is None:

@@ -1,7 +1,7 @@
 """The clock of a table that is taken apart.
 
 This module turns the clock column of a raw table into UTC once, in the order of the rows of each tag, so that the
-hour that daylight saving repeats is told apart, and cuts wide tables into series.
+hour that daylight saving repeats is kept distinct, and cuts wide tables into series.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def labels(column: RawColumn, rows: int) -> CellNames:
         codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         words = coded.dictionary.to_pylist()
     names = tuple(dict.fromkeys(word for word in words if word))
-    place = {name: at for at, name in enumerate(names)}
+    place = {name: index for index, name in enumerate(names)}
     code_of = np.array([*(place.get(word, -1) for word in words), -1], np.int64)
     return CellNames(code_of[codes], names)
 
@@ -87,12 +87,12 @@ def utc(raw: RawTable, name: str, plan: ReadPlan, groups: Ints | None = None) ->
     def at(row: int) -> str:
         return raw.at(int(order[row]), name)
 
-    found = wall.copy()
+    times = wall.copy()
     if plan.time_zone is not None:
-        found[order] = to_utc(wall[order], plan.time_zone, groups=codes, at=at)
+        times[order] = to_utc(wall[order], plan.time_zone, groups=codes, at=at)
     else:
         check_unzoned(wall[order], groups=codes, at=at)
-    return found, notes
+    return times, notes
 
 
 def cut(

@@ -56,9 +56,9 @@ class _Places:
 
 def nanoseconds(text: str) -> int:
     """A duration of the plan in ns."""
-    found = Duration.parse(text).seconds
-    assert found is not None
-    return round(found * 1e9)
+    seconds = Duration.parse(text).seconds
+    assert seconds is not None
+    return round(seconds * 1e9)
 
 
 def own_step(series: TagSeries) -> int:
@@ -67,9 +67,9 @@ def own_step(series: TagSeries) -> int:
     gaps = gaps[gaps > 0]
     if not len(gaps):
         return 0
-    found, counts = np.unique(gaps, return_counts=True)
+    steps, counts = np.unique(gaps, return_counts=True)
     most = int(np.argmax(counts))
-    return int(found[most]) if counts[most] * 5 >= len(gaps) else int(np.median(gaps))
+    return int(steps[most]) if counts[most] * 5 >= len(gaps) else int(np.median(gaps))
 
 
 def on_grid(
@@ -82,27 +82,27 @@ def on_grid(
     """
     assert plan.grid is not None
     step = nanoseconds(plan.grid)
-    told = {tag.name: tag for tag in plan.tags}
+    described = {tag.name: tag for tag in plan.tags}
     hows: list[Align] = []
-    for one, cells in zip(series, numbers, strict=True):
-        how = (told[one.name].align if one.name in told else None) or plan.align or "last"
+    for trend, cells in zip(series, numbers, strict=True):
+        how = (described[trend.name].align if trend.name in described else None) or plan.align or "last"
         if how == "interpolate" and not plan.look_ahead:
-            raise PlanError("shape.looks_ahead", tag=one.name)
+            raise PlanError("shape.looks_ahead", tag=trend.name)
         hows.append("last" if cells is None else how)
-    holds = [_hold(one, plan, step) for one in series]
-    first = min((int(one.time.min()) for one in series if len(one)), default=0)
+    holds = [_hold(trend, plan, step) for trend in series]
+    first = min((int(trend.time.min()) for trend in series if len(trend)), default=0)
     start = -(-first // step)
-    ticks = [-(-one.time // step) - start for one in series]
+    ticks = [-(-trend.time // step) - start for trend in series]
     width = 2 + max((int(tick.max()) for tick in ticks if len(tick)), default=0) + max(holds) // step
-    keys = [one.batch * width + tick for one, tick in zip(series, ticks, strict=True)]
+    keys = [trend.batch * width + tick for trend, tick in zip(series, ticks, strict=True)]
     rows = _covered(series, keys, hows, holds, step=step, start=start, width=width, limit=plan.limit)
     end = (rows % width + start) * step
     columns, notes = [], []
-    for one, key, how, hold, cells in zip(series, keys, hows, holds, numbers, strict=True):
+    for trend, key, how, hold, cells in zip(series, keys, hows, holds, numbers, strict=True):
         last = np.searchsorted(key, rows, side="right") - 1
         last[(last >= 0) & (key[last] // width != rows // width)] = -1
         places = _Places(key, rows, end, last, width)
-        column, note = _aligned(one, places, how, step=step, hold=hold, numbers=cells)
+        column, note = _aligned(trend, places, how, step=step, hold=hold, numbers=cells)
         columns.append(column)
         notes += note
     return Instants(end, rows // width), columns, notes
@@ -125,16 +125,16 @@ def _covered(
 ) -> Ints:
     """The rows of the grid that at least one tag has a cell for: of the stretch, or held. No later cell decides."""
     begins, ends = [], []
-    for one, key, how, hold in zip(series, keys, hows, holds, strict=True):
-        reach = (one.time + hold) // step - start + one.batch * width if how in ("last", "time_mean") else key
+    for trend, key, how, hold in zip(series, keys, hows, holds, strict=True):
+        reach = (trend.time + hold) // step - start + trend.batch * width if how in ("last", "time_mean") else key
         begins.append(key)
         ends.append(np.maximum(key, reach))
     begin, end = np.concatenate(begins), np.concatenate(ends)
     order = np.argsort(begin, kind="stable")
     begin, end = begin[order], np.maximum.accumulate(end[order])
     fresh = np.concatenate([[True], begin[1:] > end[:-1] + 1])
-    at = np.flatnonzero(fresh)
-    lows, highs = begin[at], end[np.append(at[1:] - 1, len(end) - 1)]
+    spots = np.flatnonzero(fresh)
+    lows, highs = begin[spots], end[np.append(spots[1:] - 1, len(end) - 1)]
     lengths = highs - lows + 1
     total = int(lengths.sum())
     if total * len(series) * _BYTES > limit:
@@ -151,14 +151,14 @@ def _aligned(
     rows = len(places.rows)
     if how == "last" or numbers is None:
         age = places.end - series.time[places.last] if len(series) else np.zeros(rows, np.int64)
-        there = (places.last >= 0) & (age <= hold)
-        column = taken(series.cells, np.where(there, places.last, -1))
-        held = there & (age >= max(step, own_step(series) + step // 10))
+        fresh = (places.last >= 0) & (age <= hold)
+        column = taken(series.cells, np.where(fresh, places.last, -1))
+        stale = fresh & (age >= max(step, own_step(series) + step // 10))
         quality = np.zeros(rows, np.uint8) if column.quality is None else column.quality
-        quality = np.where(held, np.maximum(quality, Quality.UNCERTAIN), quality).astype(np.uint8)
-        skipped = len(series) - len(np.unique(places.last[there]))
+        quality = np.where(stale, np.maximum(quality, Quality.UNCERTAIN), quality).astype(np.uint8)
+        skipped = len(series) - len(np.unique(places.last[fresh]))
         return replace(column, quality=quality if quality.any() else None), [
-            Note("marked", "shape.reason_held", int(held.sum()), tag=series.name, example=written(hold)),
+            Note("marked", "shape.reason_held", int(stale.sum()), tag=series.name, example=written(hold)),
             Note("converted", "shape.reason_skipped", skipped, tag=series.name),
         ]
     bad = np.isnan(numbers) if series.cells.quality is None else np.isnan(numbers) | (series.cells.quality == 2)
@@ -180,16 +180,16 @@ def _aligned(
 
 def _of_stretches(places: _Places, values: Floats, how: str) -> tuple[Floats, int]:
     """The aggregate of the good cells of each (t - step, t], and how many cells went into one with others."""
-    found = np.full(len(places.rows), np.nan)
+    numbers = np.full(len(places.rows), np.nan)
     good = ~np.isnan(values)
     key, x = places.key[good], values[good]
     if not len(key):
-        return found, 0
+        return numbers, 0
     stretch, first, counts = np.unique(key, return_index=True, return_counts=True)
     add = {"mean": np.add, "sum": np.add, "min": np.minimum, "max": np.maximum}[how]
     made = add.reduceat(x, first)
-    found[np.searchsorted(places.rows, stretch)] = made / counts if how == "mean" else made
-    return found, int(counts[counts > 1].sum())
+    numbers[np.searchsorted(places.rows, stretch)] = made / counts if how == "mean" else made
+    return numbers, int(counts[counts > 1].sum())
 
 
 def _time_mean(series: TagSeries, places: _Places, values: Floats, step: int, hold: int) -> tuple[Floats, int]:
@@ -226,19 +226,19 @@ def _time_mean(series: TagSeries, places: _Places, values: Floats, step: int, ho
 
 def _interpolated(series: TagSeries, places: _Places, values: Floats, hold: int) -> tuple[RawColumn, list[Note]]:
     """On the line between the cells before and after each row, when both are good and not further apart than hold."""
-    found = np.full(len(places.rows), np.nan)
+    made = np.full(len(places.rows), np.nan)
     quality = np.zeros(len(places.rows), np.uint8)
     rows = np.flatnonzero(places.last >= 0)
-    at = places.last[rows]
-    after = np.minimum(at + 1, len(series) - 1)
-    exact = series.time[at] == places.end[rows]
-    gap = series.time[after] - series.time[at]
-    between = ~exact & (gap > 0) & (gap <= hold) & (series.batch[after] == series.batch[at])
-    share = np.where(between, (places.end[rows] - series.time[at]) / np.maximum(gap, 1), 0.0)
-    line = values[at] + share * (values[after] - values[at])
-    found[rows] = np.where(exact, values[at], np.where(between, line, np.nan))
+    before = places.last[rows]
+    after = np.minimum(before + 1, len(series) - 1)
+    exact = series.time[before] == places.end[rows]
+    gap = series.time[after] - series.time[before]
+    between = ~exact & (gap > 0) & (gap <= hold) & (series.batch[after] == series.batch[before])
+    share = np.where(between, (places.end[rows] - series.time[before]) / np.maximum(gap, 1), 0.0)
+    line = values[before] + share * (values[after] - values[before])
+    made[rows] = np.where(exact, values[before], np.where(between, line, np.nan))
     quality[rows[between]] = Quality.UNCERTAIN
-    column = RawColumn(series.name, numbers=found, quality=quality)
+    column = RawColumn(series.name, numbers=made, quality=quality)
     return column, [Note("marked", "shape.reason_interpolate", int(between.sum()), tag=series.name)]
 
 

@@ -58,11 +58,11 @@ def joined(parts: Parts, plan: ReadPlan) -> RawTable:
     """
     notes = list(parts.notes)
     series = []
-    for one in parts.series:
-        clean, found = settled(one, plan.duplicates)
+    for trend in parts.series:
+        clean, settling = settled(trend, plan.duplicates)
         series.append(clean)
-        notes += found
-    rows, at = instants(series)
+        notes += settling
+    rows, spots = instants(series)
     if plan.grid in (None, "union"):
         if plan.grid is None and not _agree(series, rows):
             raise _which_grid(series, parts)
@@ -70,10 +70,10 @@ def joined(parts: Parts, plan: ReadPlan) -> RawTable:
             raise InputError(
                 "shape.union_too_large", where=parts.where, rows=len(rows), tags=len(series), limit=f"{plan.limit_mb:g}"
             )
-        columns = [spread(one.cells, places, len(rows)) for one, places in zip(series, at, strict=True)]
+        columns = [spread(trend.cells, places, len(rows)) for trend, places in zip(series, spots, strict=True)]
     else:
-        rows, columns, found = on_grid(series, plan, _numbers(series, plan))
-        notes += found
+        rows, columns, settling = on_grid(series, plan, _numbers(series, plan))
+        notes += settling
     notes.append(Note("converted", "shape.reason_cells", sum(map(len, series))))
     axes = [clock_column(parts.clock, rows.time.view("datetime64[ns]"))]
     if parts.batch is not None:
@@ -104,12 +104,12 @@ def _numbering(series: Sequence[TagSeries], rows: Instants) -> RowNumber:
     def number(row: int) -> int | str:
         time, batch = rows.time[row], rows.batch[row]
         before = None
-        for one in series:
-            low, high = np.searchsorted(one.batch, [batch, batch + 1])
-            at = int(low + np.searchsorted(one.time[low:high], time, side="right")) - 1
-            if at >= low and (before is None or one.time[at] > before[0]):
-                before = (one.time[at], one.number(at))
-                if one.time[at] == time:
+        for trend in series:
+            low, high = np.searchsorted(trend.batch, [batch, batch + 1])
+            index = int(low + np.searchsorted(trend.time[low:high], time, side="right")) - 1
+            if index >= low and (before is None or trend.time[index] > before[0]):
+                before = (trend.time[index], trend.number(index))
+                if trend.time[index] == time:
                     break
         return before[1] if before is not None else row + 1
 
@@ -118,12 +118,12 @@ def _numbering(series: Sequence[TagSeries], rows: Instants) -> RowNumber:
 
 def _agree(series: Sequence[TagSeries], rows: Instants) -> bool:
     """Whether the clocks of all tags are one: with holes, or with slower tags on every nth row."""
-    known = [one for one in series if len(one)]
+    known = [trend for trend in series if len(trend)]
     if len(known) < 2 or len(rows) == max(map(len, known)):
         return True
-    if all(len(one) > _SHARE * len(rows) for one in known):
+    if all(len(trend) > _SHARE * len(rows) for trend in known):
         return True
-    fastest = min((step for one in known if (step := own_step(one))), default=0)
+    fastest = min((step for trend in known if (step := own_step(trend))), default=0)
     gaps = np.diff(rows.time)[np.diff(rows.batch) == 0]
     return bool(fastest and (gaps >= _CLOSER * fastest).all())
 
@@ -132,11 +132,11 @@ def _which_grid(series: Sequence[TagSeries], parts: Parts) -> OpenQuestion:
     """Stop with the grids that there are: the step of the fastest tag, or every time there is."""
     from backmix.text import say
 
-    step, fastest = min((own_step(one) or 2**62, one.name) for one in series)
+    step, fastest = min((own_step(trend) or 2**62, trend.name) for trend in series)
     text = written(step) if step < 2**62 else "1min"
     first, other = _two_clocks(series)
     shown = tuple(
-        f"{one.name} {np.datetime64(int(one.time[0]), 'ns').astype('datetime64[s]')}" for one in (first, other)
+        f"{trend.name} {np.datetime64(int(trend.time[0]), 'ns').astype('datetime64[s]')}" for trend in (first, other)
     )
     question = LayoutQuestion(
         "grid",
@@ -153,7 +153,7 @@ def _which_grid(series: Sequence[TagSeries], parts: Parts) -> OpenQuestion:
 
 
 def _two_clocks(series: Sequence[TagSeries]) -> tuple[TagSeries, TagSeries]:
-    known = [one for one in series if len(one)]
+    known = [trend for trend in series if len(trend)]
     first = known[0]
     for other in known[1:]:
         if len(other) != len(first) or (other.time != first.time).any():
@@ -165,15 +165,17 @@ def _numbers(series: Sequence[TagSeries], plan: ReadPlan) -> list[NDArray[np.flo
     """The cells of each series as numbers; None for a tag of states, and where only the last cell counts anyway."""
     from backmix.data.reading.meaning import meaning
 
-    told = {tag.name: tag for tag in plan.tags}
-    hows = [(told[one.name].align if one.name in told else None) or plan.align or "last" for one in series]
+    described = {tag.name: tag for tag in plan.tags}
+    hows = [
+        (described[trend.name].align if trend.name in described else None) or plan.align or "last" for trend in series
+    ]
     if all(how == "last" for how in hows):
         return [None] * len(series)
     surveys: dict[str, Survey] = {}
-    for one in series:
-        surveys[one.name] = Survey()
-        surveys[one.name].add(one.cells, len(one))
-    by_name = {one.name: one for one in series}
+    for trend in series:
+        surveys[trend.name] = Survey()
+        surveys[trend.name].add(trend.cells, len(trend))
+    by_name = {trend.name: trend for trend in series}
 
     def at(row: int, name: str) -> str:
         return by_name[name].at(row)
@@ -181,14 +183,14 @@ def _numbers(series: Sequence[TagSeries], plan: ReadPlan) -> list[NDArray[np.flo
     numeric = {
         name: survey
         for name, survey in surveys.items()
-        if by_name[name].cells.times is None and meaning(name, survey, told.get(name), at).kind == "number"
+        if by_name[name].cells.times is None and meaning(name, survey, described.get(name), at).kind == "number"
     }
     decimal = decimal_mark(numeric, plan.decimal, at)
-    found: list[NDArray[np.float64] | None] = []
-    for one, how in zip(series, hows, strict=True):
-        if how == "last" or one.name not in numeric:
-            found.append(None)
+    columns: list[NDArray[np.float64] | None] = []
+    for trend, how in zip(series, hows, strict=True):
+        if how == "last" or trend.name not in numeric:
+            columns.append(None)
             continue
-        numbers = read_numbers(one.cells, len(one), decimal)
-        found.append(np.where(np.isinf(numbers), np.nan, numbers))
-    return found
+        numbers = read_numbers(trend.cells, len(trend), decimal)
+        columns.append(np.where(np.isinf(numbers), np.nan, numbers))
+    return columns

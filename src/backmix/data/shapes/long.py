@@ -95,23 +95,23 @@ def look(raw: RawTable, plan: ReadPlan) -> LikelyLong | None:
     return LikelyLong(form, clock, certain, known.names)
 
 
-def ask(raw: RawTable, found: LikelyLong) -> OpenQuestion:
+def ask(raw: RawTable, likely: LikelyLong) -> OpenQuestion:
     """Stop with both readings of a row that may be a value of a tag, or a row of a table with states."""
     row = 0
     columns = {column.name: column for column in raw.columns}
     cells = tuple(shown(columns[name], row) for name in raw.names)
-    names = ", ".join(found.tags[:_FEW]) + (" …" if len(found.tags) > _FEW else "")
+    names = ", ".join(likely.tags[:_FEW]) + (" …" if len(likely.tags) > _FEW else "")
     question = LayoutQuestion(
         "shape",
         (
-            Interpretation("long", say("shape.is_long", names=names, value=found.form.value)),
-            Interpretation("wide", say("shape.is_wide", column=found.form.tag, value=found.form.value)),
+            Interpretation("long", say("shape.is_long", names=names, value=likely.form.value)),
+            Interpretation("wide", say("shape.is_wide", column=likely.form.tag, value=likely.form.value)),
         ),
         row=cells,
-        where=raw.at(row, found.form.tag),
+        where=raw.at(row, likely.form.tag),
     )
     return OpenQuestion(
-        "shape.which_shape", question=question, where=raw.where, column=found.form.tag, value=found.form.value
+        "shape.which_shape", question=question, where=raw.where, column=likely.form.tag, value=likely.form.value
     )
 
 
@@ -132,10 +132,10 @@ def take_apart(raw: RawTable, plan: ReadPlan, form: LongForm, clock: str) -> Par
     batch = labels(columns[plan.batch], raw.rows) if plan.batch is not None else None
     groups = tag.codes if batch is None else tag.codes * (len(batch.names) + 1) + batch.codes
     times, notes = utc(raw, clock, plan, groups)
-    there = filled(value, raw.rows)
+    filled_rows = filled(value, raw.rows)
     without = tag.codes < 0
-    if (without & there).any():
-        raise InputError("shape.no_tag", where=raw.at(int(np.argmax(without & there)), form.tag))
+    if (without & filled_rows).any():
+        raise InputError("shape.no_tag", where=raw.at(int(np.argmax(without & filled_rows)), form.tag))
     lost = np.isnat(times) & ~without
     if lost.any():
         raise InputError("read.no_time", where=raw.at(int(np.argmax(lost)), clock))
@@ -146,9 +146,9 @@ def take_apart(raw: RawTable, plan: ReadPlan, form: LongForm, clock: str) -> Par
     if not kept.any():
         raise InputError("read.no_rows", where=raw.where)
     if form.quality is not None:
-        told = qualities(columns[form.quality], raw.rows, plan, raw)
-        value, marked = told.applied(value, raw.rows, "")
-        notes += _by_tag(marked, told.quality, tag.codes, tag.names)
+        quality = qualities(columns[form.quality], raw.rows, plan, raw)
+        value, marked = quality.applied(value, raw.rows, "")
+        notes += _by_tag(marked, quality.quality, tag.codes, tag.names)
     extra = [name for name in raw.names if name not in wanted]
     notes += [Note("converted", "shape.reason_long_extra", raw.rows, tag=name) for name in extra]
     series = _series(raw, value, tag.names, tag.codes, times, None if batch is None else batch.codes, kept)
@@ -166,14 +166,18 @@ def take_apart(raw: RawTable, plan: ReadPlan, form: LongForm, clock: str) -> Par
     )
 
 
-def evidence(found: LikelyLong, plan: ReadPlan) -> tuple[Evidence, ...]:
+def evidence(likely: LikelyLong, plan: ReadPlan) -> tuple[Evidence, ...]:
     """Why the table is in long form."""
-    names = ", ".join(found.tags[:_FEW]) + (" …" if len(found.tags) > _FEW else "")
-    said = {"column": found.form.tag, "names": names, "value": found.form.value}
+    names = ", ".join(likely.tags[:_FEW]) + (" …" if len(likely.tags) > _FEW else "")
+    values = {"column": likely.form.tag, "names": names, "value": likely.form.value}
     return (
-        Evidence("shape", "long", "shape.evidence_long", said),
-        Evidence("long", found.form.model_dump(exclude_none=True), "shape.evidence_long", said),
-        *((Evidence("time", found.clock, "shape.evidence_clock", {"column": found.clock}),) if not plan.clock else ()),
+        Evidence("shape", "long", "shape.evidence_long", values),
+        Evidence("long", likely.form.model_dump(exclude_none=True), "shape.evidence_long", values),
+        *(
+            (Evidence("time", likely.clock, "shape.evidence_clock", {"column": likely.clock}),)
+            if not plan.clock
+            else ()
+        ),
     )
 
 
@@ -200,14 +204,14 @@ def _series(
         value = replace(value, texts=_whole(value.texts))
     for code, name in enumerate(names):
         part = slice(bounds[code], bounds[code + 1])
-        own, at, of = rows[part], time[part], batch[part]
-        ahead = (np.diff(of) > 0) | ((np.diff(of) == 0) & (np.diff(at) >= 0))
+        own, clock, of = rows[part], time[part], batch[part]
+        ahead = (np.diff(of) > 0) | ((np.diff(of) == 0) & (np.diff(clock) >= 0))
         if not ahead.all():
-            sorting = np.lexsort((at, of))
-            own, at, of = own[sorting], at[sorting], of[sorting]
+            sorting = np.lexsort((clock, of))
+            own, clock, of = own[sorting], clock[sorting], of[sorting]
         cells = _plain(replace(taken(value, own), name=name), len(own))
-        made.append(TagSeries(cells, at, of, raw.where, lambda row, own=own: number(int(own[row]))))  # type: ignore[misc]
-    return [one for one in made if len(one)]
+        made.append(TagSeries(cells, clock, of, raw.where, lambda row, own=own: number(int(own[row]))))  # type: ignore[misc]
+    return [trend for trend in made if len(trend)]
 
 
 def _whole(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -303,23 +307,23 @@ def _by_tag(marked: list[Note], quality: NDArray[np.uint8], tags: Ints, names: S
     """The notes of a quality column, tag by tag."""
     if not marked:
         return []
-    found = []
+    notes = []
     for note in marked:
         level = 2 if note.reason == "shape.reason_bad" else 1
         counts = np.bincount(tags[(quality == level) & (tags >= 0)], minlength=len(names))
-        found += [replace(note, tag=name, count=int(count)) for name, count in zip(names, counts, strict=True)]
-    return found
+        notes += [replace(note, tag=name, count=int(count)) for name, count in zip(names, counts, strict=True)]
+    return notes
 
 
 def _units(raw: RawTable, column: RawColumn, tags: Ints, names: Sequence[str]) -> dict[str, str]:
     """The unit of each tag. Raises InputError (shape.two_units) for a tag in two units."""
     known = labels(column, raw.rows)
-    there = (known.codes >= 0) & (tags >= 0)
-    pairs = np.unique(tags[there] * (len(known.names) + 1) + known.codes[there])
-    found: dict[str, str] = {}
+    known_rows = (known.codes >= 0) & (tags >= 0)
+    pairs = np.unique(tags[known_rows] * (len(known.names) + 1) + known.codes[known_rows])
+    units: dict[str, str] = {}
     for pair in pairs:
         name, unit = names[pair // (len(known.names) + 1)], known.names[pair % (len(known.names) + 1)]
-        if name in found:
-            raise InputError("shape.two_units", where=raw.where, tag=name, unit=found[name], other=unit)
-        found[name] = unit
-    return found
+        if name in units:
+            raise InputError("shape.two_units", where=raw.where, tag=name, unit=units[name], other=unit)
+        units[name] = unit
+    return units

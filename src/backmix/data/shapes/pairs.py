@@ -87,8 +87,8 @@ def ask(raw: RawTable, pairs: Sequence[Pair]) -> OpenQuestion:
 
 def evidence(pairs: Sequence[Pair]) -> tuple[Evidence, ...]:
     """Why the table holds pairs."""
-    said = {"count": len(pairs), "clock": pairs[0].clock, "value": pairs[0].value}
-    return (Evidence("shape", "pairs", "shape.evidence_pairs", said),)
+    values = {"count": len(pairs), "clock": pairs[0].clock, "value": pairs[0].value}
+    return (Evidence("shape", "pairs", "shape.evidence_pairs", values),)
 
 
 def take_apart(raw: RawTable, plan: ReadPlan, pairs: Sequence[Pair]) -> Parts:
@@ -100,17 +100,17 @@ def take_apart(raw: RawTable, plan: ReadPlan, pairs: Sequence[Pair]) -> Parts:
     for pair in pairs:
         value, number = columns[pair.value], raw.number
         if pair.status is not None:
-            told = qualities(
+            quality = qualities(
                 columns[pair.status], raw.rows, plan, raw, [columns[p.status] for p in pairs if p.status is not None]
             )
-            value, marked = told.applied(value, raw.rows, pair.tag)
+            value, marked = quality.applied(value, raw.rows, pair.tag)
             notes += marked
-        times, found = utc(raw, pair.clock, plan)
-        notes += found
-        there = filled(columns[pair.value], raw.rows)
+        times, clock_notes = utc(raw, pair.clock, plan)
+        notes += clock_notes
+        filled_rows = filled(columns[pair.value], raw.rows)
         lost = np.isnat(times)
-        if (lost & there).any():
-            raise InputError("read.no_time", where=raw.at(int(np.argmax(lost & there)), pair.clock))
+        if (lost & filled_rows).any():
+            raise InputError("read.no_time", where=raw.at(int(np.argmax(lost & filled_rows)), pair.clock))
         rows = np.flatnonzero(~lost)
         if len(rows) and len(rows) <= rows[-1]:
             notes.append(Note("converted", "shape.reason_pair_hole", int(rows[-1]) + 1 - len(rows), tag=pair.tag))
@@ -132,7 +132,7 @@ def take_apart(raw: RawTable, plan: ReadPlan, pairs: Sequence[Pair]) -> Parts:
 
 def _without_empty(block: Sequence[RawColumn], rows: int) -> list[RawColumn]:
     """A block without the empty column that divides it from the next one; its value stays even when empty."""
-    kept = [column for at, column in enumerate(block) if at < 2 or filled(column, rows).any()]
+    kept = [column for column_index, column in enumerate(block) if column_index < 2 or filled(column, rows).any()]
     return kept
 
 
@@ -143,17 +143,17 @@ def _may_be_status(column: RawColumn) -> bool:
 
 def _tags(blocks: Sequence[Sequence[RawColumn]]) -> list[str]:
     """The name of each tag: over its value when that says something, else over its clock; told apart when equal."""
-    found = []
-    for at, block in enumerate(blocks, 1):
+    names = []
+    for number, block in enumerate(blocks, 1):
         clock, value = block[0].name, block[1].name
         if not words.nameless(value) and words.plain(value) not in words.VALUE:
-            found.append(_without_ending(value))
+            names.append(_without_ending(value))
         elif not words.nameless(clock) and words.plain(clock) not in words.TIME:
-            found.append(_without_ending(clock))
+            names.append(_without_ending(clock))
         else:
-            found.append(f"tag {at}")
-    twice = {name for name, count in Counter(found).items() if count > 1}
-    return [f"{name} ({at})" if name in twice else name for at, name in enumerate(found, 1)]
+            names.append(f"tag {number}")
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    return [f"{name} ({number})" if name in twice else name for number, name in enumerate(names, 1)]
 
 
 def _without_ending(name: str) -> str:

@@ -64,16 +64,16 @@ def taken(column: RawColumn, rows: NDArray[np.intp]) -> RawColumn:
     def cut(array: NDArray[Any] | None, nothing: Any) -> NDArray[Any] | None:
         if array is None or not len(array):
             return None if array is None else np.full(len(rows), nothing, array.dtype)
-        found = array[rows]
+        cells = array[rows]
         if some:
-            found[empty] = nothing
-        return found
+            cells[empty] = nothing
+        return cells
 
     words = column.texts
     if words is not None:
-        at = pa.array(rows, pa.int64(), mask=empty)
+        indices = pa.array(rows, pa.int64(), mask=empty)
         whole = words.combine_chunks() if words.num_chunks != 1 else words.chunk(0)
-        words = pa.chunked_array([pc.take(whole, at)])
+        words = pa.chunked_array([pc.take(whole, indices)])
     return replace(
         column,
         numbers=cut(column.numbers, np.nan),
@@ -87,17 +87,17 @@ def filled(column: RawColumn, rows: int) -> Bools:
     """Where a column says anything, (N,): a value, or that there is none."""
     import pyarrow.compute as pc
 
-    found = np.zeros(rows, bool)
+    mask = np.zeros(rows, bool)
     if column.numbers is not None:
-        found |= ~np.isnan(column.numbers)
+        mask |= ~np.isnan(column.numbers)
     if column.texts is not None:
-        there = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column.texts), ""), False)
-        found |= there.to_numpy()
+        worded = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column.texts), ""), False)
+        mask |= worded.to_numpy()
     if column.times is not None:
-        found |= ~np.isnat(column.times)
+        mask |= ~np.isnat(column.times)
     if column.quality is not None:
-        found |= column.quality == Quality.BAD
-    return found
+        mask |= column.quality == Quality.BAD
+    return mask
 
 
 def in_order(time: Ints, batch: Ints) -> NDArray[np.intp] | None:
@@ -114,16 +114,16 @@ def settled(series: TagSeries, policy: str) -> tuple[TagSeries, list[Note]]:
     same = (np.diff(series.time) == 0) & (np.diff(series.batch) == 0)
     if not same.any():
         return series, []
-    there = filled(series.cells, len(series))
+    filled_rows = filled(series.cells, len(series))
     again = np.concatenate([[False], same])
     group = np.cumsum(~again) - 1
     rows = np.arange(len(series))
     first = np.flatnonzero(~again)
     # of each time: the first and the last filled row, else its first row
-    lead = np.minimum.reduceat(np.where(there, rows, len(rows)), first)
-    last = np.maximum.reduceat(np.where(there, rows, -1), first)
+    lead = np.minimum.reduceat(np.where(filled_rows, rows, len(rows)), first)
+    last = np.maximum.reduceat(np.where(filled_rows, rows, -1), first)
     lead, last = np.where(last < 0, first, lead), np.where(last < 0, first, last)
-    other = there & (rows != lead[group])
+    other = filled_rows & (rows != lead[group])
     unlike = other & ~_equal(series.cells, rows, lead[group])
     notes = [Note("converted", "shape.reason_twice", int((again & ~unlike).sum()), tag=series.name)]
     if not unlike.any():
@@ -142,19 +142,19 @@ def settled(series: TagSeries, policy: str) -> tuple[TagSeries, list[Note]]:
     notes.append(Note("converted", f"read.reason_same_time_{policy}", int(unlike.sum()), tag=series.name))
     if policy == "last":
         return chosen(series, last), notes
-    found = chosen(series, lead)
+    kept = chosen(series, lead)
     if policy == "mean" and series.cells.numbers is not None:
-        assert found.cells.numbers is not None
-        numbers = np.where(there, series.cells.numbers, np.nan)
+        assert kept.cells.numbers is not None
+        numbers = np.where(filled_rows, series.cells.numbers, np.nan)
         known = ~np.isnan(numbers)
         count = np.add.reduceat(known.astype(np.int64), first)
         total = np.add.reduceat(np.where(known, numbers, 0.0), first)
         clash = np.isin(np.arange(len(first)), group[unlike]) & (count > 0)
-        mean = np.where(clash, total / np.maximum(count, 1), found.cells.numbers)
-        quality = np.zeros(len(first), np.uint8) if found.cells.quality is None else found.cells.quality.copy()
+        mean = np.where(clash, total / np.maximum(count, 1), kept.cells.numbers)
+        quality = np.zeros(len(first), np.uint8) if kept.cells.quality is None else kept.cells.quality.copy()
         quality[clash] = np.maximum(quality[clash], Quality.UNCERTAIN)
-        found = replace(found, cells=replace(found.cells, numbers=mean, quality=quality))
-    return found, notes
+        kept = replace(kept, cells=replace(kept.cells, numbers=mean, quality=quality))
+    return kept, notes
 
 
 def chosen(series: TagSeries, rows: NDArray[np.intp]) -> TagSeries:
@@ -187,8 +187,8 @@ def _codes(texts: pa.ChunkedArray) -> Ints:
 
     codes = pc.dictionary_encode(texts.combine_chunks(), null_encoding="encode")
     codes = codes if not hasattr(codes, "chunks") else codes.combine_chunks()
-    found: Ints = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return found
+    indices: Ints = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return indices
 
 
 def shown(cells: RawColumn, row: int) -> str:
@@ -215,17 +215,17 @@ def instants(series: Sequence[TagSeries]) -> tuple[Instants, list[NDArray[np.int
     """All times of the series, and of each series the rows on which its cells stand."""
     clocks: dict[bytes, TagSeries] = {}
     keys = []
-    for one in series:
-        key = _fingerprint(one)
-        clocks.setdefault(key, one)
+    for trend in series:
+        key = _fingerprint(trend)
+        clocks.setdefault(key, trend)
         keys.append(key)
     own = list(clocks.values())
-    times = np.unique(np.concatenate([one.time for one in own])) if len(own) > 1 else np.unique(own[0].time)
+    times = np.unique(np.concatenate([trend.time for trend in own])) if len(own) > 1 else np.unique(own[0].time)
     width = max(1, len(times))
-    places = {key: one.batch * width + np.searchsorted(times, one.time) for key, one in clocks.items()}
+    places = {key: trend.batch * width + np.searchsorted(times, trend.time) for key, trend in clocks.items()}
     union = np.unique(np.concatenate(list(places.values())))
-    at = {key: np.searchsorted(union, place) for key, place in places.items()}
-    return Instants(times[union % width], union // width), [at[key] for key in keys]
+    spots = {key: np.searchsorted(union, place) for key, place in places.items()}
+    return Instants(times[union % width], union // width), [spots[key] for key in keys]
 
 
 def _fingerprint(series: TagSeries) -> bytes:
@@ -236,10 +236,10 @@ def _fingerprint(series: TagSeries) -> bytes:
     return made.digest()
 
 
-def spread(cells: RawColumn, at: NDArray[np.intp], rows: int) -> RawColumn:
+def spread(cells: RawColumn, spots: NDArray[np.intp], rows: int) -> RawColumn:
     """Cells on some rows of a longer column that is empty elsewhere."""
-    if len(at) == rows:
+    if len(spots) == rows:
         return cells
-    found = np.full(rows, -1)
-    found[at] = np.arange(len(at))
-    return taken(cells, found)
+    source = np.full(rows, -1)
+    source[spots] = np.arange(len(spots))
+    return taken(cells, source)

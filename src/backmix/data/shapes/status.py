@@ -86,18 +86,18 @@ class RowQuality:
 
         bad = self.quality == Quality.BAD
         quality = self.quality if column.quality is None else np.maximum(self.quality, column.quality)
-        found = replace(column, quality=quality)
+        marked = replace(column, quality=quality)
         if bad.any():
-            if found.numbers is not None:
-                found = replace(found, numbers=np.where(bad, np.nan, found.numbers))
-            if found.texts is not None:
-                kept = pc.if_else(pa.array(bad), None, found.texts.combine_chunks())
-                found = replace(found, texts=kept if isinstance(kept, pa.ChunkedArray) else pa.chunked_array([kept]))
+            if marked.numbers is not None:
+                marked = replace(marked, numbers=np.where(bad, np.nan, marked.numbers))
+            if marked.texts is not None:
+                kept = pc.if_else(pa.array(bad), None, marked.texts.combine_chunks())
+                marked = replace(marked, texts=kept if isinstance(kept, pa.ChunkedArray) else pa.chunked_array([kept]))
         counts = ((Quality.BAD, "shape.reason_bad"), (Quality.UNCERTAIN, "shape.reason_uncertain"))
         notes = [
             Note("marked", reason, int((self.quality == level).sum()), tag=name or None) for level, reason in counts
         ]
-        return found, [note for note in notes if note.count]
+        return marked, [note for note in notes if note.count]
 
 
 def attached(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> RawTable:
@@ -105,33 +105,33 @@ def attached(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> RawTable:
 
     Raises InputError (data.missing_column, shape.bad_status), OpenQuestion (shape.which_status, shape.what_is_good).
     """
-    found = dict(plan.status) if plan.status is not None else _found(raw, plan, clock)
-    if not found:
+    status = dict(plan.status) if plan.status is not None else _found(raw, plan, clock)
+    if not status:
         return raw
     columns = {column.name: column for column in raw.columns}
-    for name, tag in found.items():
+    for name, tag in status.items():
         for wanted in (name, tag):
             if wanted != ALL and wanted not in columns:
                 raise missing_column(wanted, raw.names, raw.where)
     notes = list(raw.notes)
     axes = {*clock, plan.batch}
-    together = [columns[name] for name in found]
-    for name, tag in found.items():
-        told = qualities(columns[name], raw.rows, plan, raw, together)
-        of = [tag] if tag != ALL else [other for other in columns if other not in found and other not in axes]
+    together = [columns[name] for name in status]
+    for name, tag in status.items():
+        judged = qualities(columns[name], raw.rows, plan, raw, together)
+        of = [tag] if tag != ALL else [other for other in columns if other not in status and other not in axes]
         for each in of:
-            columns[each], marked = told.applied(columns[each], raw.rows, each)
+            columns[each], marked = judged.applied(columns[each], raw.rows, each)
             notes += marked
-    kept = tuple(columns[name] for name in raw.names if name not in found)
-    return replace(raw, columns=kept, notes=tuple(notes), evidence=(*raw.evidence, *_evidence(found, plan)))
+    kept = tuple(columns[name] for name in raw.names if name not in status)
+    return replace(raw, columns=kept, notes=tuple(notes), evidence=(*raw.evidence, *_evidence(status, plan)))
 
 
-def _evidence(found: dict[str, str], plan: ReadPlan) -> tuple[Evidence, ...]:
+def _evidence(status: dict[str, str], plan: ReadPlan) -> tuple[Evidence, ...]:
     if plan.status is not None:
         return ()
-    name, tag = next(iter(found.items()))
-    said = {"column": name, "tag": tag, "count": len(found)}
-    return (Evidence("status", found, "shape.evidence_status", said),)
+    name, tag = next(iter(status.items()))
+    values = {"column": name, "tag": tag, "count": len(status)}
+    return (Evidence("status", status, "shape.evidence_status", values),)
 
 
 def _found(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> dict[str, str]:
@@ -152,7 +152,7 @@ def _found(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> dict[str, str
         if before in others:
             by_place[column.name] = before
     columns = {column.name: column for column in raw.columns}
-    found = {}
+    status = {}
     pairs = len(by_place) == len(others)  # every tag has its status behind it
     for name in raw.names:
         owner = named.get(name) or by_place.get(name)
@@ -168,10 +168,10 @@ def _found(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> dict[str, str
         if name in by_place and len(by_place) == 1 and levels and column.texts is not None:
             raise _which_status(raw, name, owner, rows_too=False)  # good and bad may be the classes of a target
         if levels is not None or (word in _SURE and (flags or _are_words(column, raw.rows))):
-            found[name] = owner
+            status[name] = owner
         elif flags and name in named:
             raise _which_status(raw, name, owner, rows_too=False)
-    return found
+    return status
 
 
 def owner_of(name: str, names: Sequence[str]) -> str | None:
@@ -236,14 +236,14 @@ def _levels(
         return {name: Quality.GOOD if name.casefold() in good or _same(name, good) else Quality.BAD for name in names}
     if not names:
         return {}
-    found: dict[str, Quality] = {}
+    levels: dict[str, Quality] = {}
     numbers = {name: code for name in names if (code := _code(name)) is not None}
     for name in names:
         if name not in numbers:
             level = _of_word(name)
             if level is None:
                 return _flagged(names, word)
-            found[name] = level
+            levels[name] = level
     if numbers:
         codes = {
             code
@@ -254,8 +254,8 @@ def _levels(
         of_code = _of_codes(codes | set(numbers.values()))
         if of_code is None:
             return _flagged(names, word)
-        found |= {name: of_code(code) for name, code in numbers.items()}
-    return found
+        levels |= {name: of_code(code) for name, code in numbers.items()}
+    return levels
 
 
 def _same(name: str, good: set[str]) -> bool:
@@ -346,12 +346,12 @@ def _what_is_good(raw: RawTable, column: RawColumn, names: Sequence[str]) -> Inp
     """Stop with each word that may be the good one; with too many words it is an error that shows one."""
     if not 0 < len(names) <= 6:
         return InputError("shape.bad_status", where=raw.where, column=column.name, text=next(iter(names), "")[:60])
-    choices: list[float | str] = [code if (code := _code(name)) is not None else name for name in names]
-    if set(choices) <= {0.0, 1.0}:
-        choices = [0.0, 1.0]
+    options: list[float | str] = [code if (code := _code(name)) is not None else name for name in names]
+    if set(options) <= {0.0, 1.0}:
+        options = [0.0, 1.0]
     readings = tuple(
         Interpretation([_whole(choice)], say("shape.good_is", column=column.name, word=_whole(choice)))
-        for choice in choices
+        for choice in options
     )
     known = labels(column, raw.rows)
     row = int(np.argmax(known.codes >= 0))

@@ -172,8 +172,8 @@ def _named(table: Table, plan: ReadPlan, needed: Collection[str] | None) -> Read
     for tag in plan.tags:
         if tag.name not in table.names and needed is not None and tag.name not in needed:
             continue
-        said = tag.model_dump(exclude_defaults=True, exclude={"name", "type", "align"})
-        changes[tag.name] = replace(table.tag(tag.name), **said)
+        stated = tag.model_dump(exclude_defaults=True, exclude={"name", "type", "align"})
+        changes[tag.name] = replace(table.tag(tag.name), **stated)
     table, notes = _without_codes(table.retag(changes), plan)
     return Reading(table, Ledger(read=len(table)).add(*notes))
 
@@ -182,11 +182,11 @@ def _without_codes(table: Table, plan: ReadPlan) -> tuple[Table, list[Note]]:
     """A table that was read already, less the numbers that the plan calls codes for "no value"."""
     notes: list[Note] = []
     columns: dict[int, Any] = {}
-    for at, tag in enumerate(table.tags):
+    for index, tag in enumerate(table.tags):
         if plan.missing is None or tag.categories:
             continue
-        values, counts = taken_out(np.asarray(table.values[:, at]), numbers_of(plan.missing))
-        columns |= {at: values} if counts else {}
+        values, counts = taken_out(np.asarray(table.values[:, index]), numbers_of(plan.missing))
+        columns |= {index: values} if counts else {}
         notes += [
             Note("marked", "read.reason_missing_code", count, tag=tag.name, example=f"{code:.15g}")
             for code, count in counts.items()
@@ -194,10 +194,10 @@ def _without_codes(table: Table, plan: ReadPlan) -> tuple[Table, list[Note]]:
     if not columns:
         return table, notes
     values, quality = np.array(table.values), table.quality if table.quality is None else np.array(table.quality)
-    for at, column in columns.items():
-        values[:, at] = column
+    for index, column in columns.items():
+        values[:, index] = column
         if quality is not None:
-            quality[np.isnan(column), at] = Quality.BAD
+            quality[np.isnan(column), index] = Quality.BAD
     return replace(table, values=values, quality=quality), notes
 
 

@@ -67,17 +67,17 @@ class TextTable:
 
     def number(self, row: int) -> int:
         """The row of the sheet, counted from 1 with the header, in which data row ``row`` stands."""
-        for at, cells in self.rows():
+        for line, cells in self.rows():
             if cells and row == 0:
-                return at
+                return line
             row -= bool(cells)
         return self.skipped + row + 1
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """The data rows with their numbers, by the slow reader; a comment has no cells."""
         mark = self.frame.comment
-        for at, cells in enumerate(csv.reader(self.text(), delimiter=self.delimiter), self.skipped + 1):
-            yield at, [] if mark and cells and cells[0].startswith(mark) else cells
+        for line, cells in enumerate(csv.reader(self.text(), delimiter=self.delimiter), self.skipped + 1):
+            yield line, [] if mark and cells and cells[0].startswith(mark) else cells
 
     def text(self) -> io.TextIOWrapper:
         """The data rows as text, line by line: a whole file of text may take four times its bytes."""
@@ -203,7 +203,7 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
     lines, mark = first_lines(raw, where), plan.delimiter
     if not any(line.text.strip() for line in lines):
         raise InputError("read.empty_file", where=where)
-    first = next(at for at, line in enumerate(lines) if line.text.strip())
+    first = next(index for index, line in enumerate(lines) if line.text.strip())
     if lines[first].text.lower().startswith(_EXCEL_HINT):  # the line that names the delimiter for spreadsheets
         mark = mark or lines[first].text[len(_EXCEL_HINT) :].strip("\r\n") or None
         lines = lines[first + 1 :]
@@ -227,7 +227,9 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
         start, skipped = shown[-1].end, shown[-1].row.line + 1
     sample = [record.row.cells for record in shown[frame.body : frame.body + _SAMPLE_ROWS]]
     wordy = frozenset(
-        name for at, name in enumerate(frame.names) if not all(_quick(row[at]) for row in sample if at < len(row))
+        name
+        for index, name in enumerate(frame.names)
+        if not all(_quick(row[index]) for row in sample if index < len(row))
     )
     if not encoding.plain:
         cells = max(1, raw.count(b"\n", start)) * len(frame.names)
@@ -256,17 +258,17 @@ def _without_footer(table: TextTable, plan: ReadPlan) -> TextTable:
         start = line_end(table.raw, start)
     rows: list[Row] = []
     ends = {}
-    at = start
+    spot = start
     for line in range(_TAIL):
-        if at >= table.end:
+        if spot >= table.end:
             break
-        end = line_end(table.raw, at)
-        text = table.raw[at:end].decode("utf-8", "replace")
+        end = line_end(table.raw, spot)
+        text = table.raw[spot:end].decode("utf-8", "replace")
         comment = table.frame.comment is not None and text.startswith(table.frame.comment)
         if text.strip(" \t\r\n" + table.delimiter) and not comment:
             rows.append(Row(line, next(split_rows(text, table.delimiter))))
-            ends[line] = at
-        at = end
+            ends[line] = spot
+        spot = end
     footer = find_footer(rows, table.frame.kinds, plan)
     if footer.rows == 0:
         return table
@@ -391,7 +393,7 @@ def _arrow(table: TextTable, kinds: dict[str, Any]) -> _Split:
             for name, chunks in texts.items():
                 chunks.append(batch.column(name))
     whole = {name: pa.chunked_array(chunks, pa.large_string()) for name, chunks in texts.items()}
-    return _Split(numbers[:rows], {name: at for at, name in enumerate(quick)}, whole, rows)
+    return _Split(numbers[:rows], {name: index for index, name in enumerate(quick)}, whole, rows)
 
 
 def _options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[Any, Any, Any]:
@@ -433,9 +435,9 @@ def _check_quotes(table: TextTable) -> None:
 def _ragged(table: TextTable) -> InputError:
     """The first row with too many or too few cells."""
     wanted = len(table.names)
-    for at, cells in table.rows():
+    for line, cells in table.rows():
         if cells and len(cells) != wanted:
-            return InputError("read.ragged", where=f"{table.where}:{at}", got=len(cells), columns=wanted)
+            return InputError("read.ragged", where=f"{table.where}:{line}", got=len(cells), columns=wanted)
     return InputError("read.open_quote", where=table.where)
 
 

@@ -65,7 +65,7 @@ def read_excel(plan: ReadPlan, path: Path) -> RawTable:
 
 def _table(rows: list[list[Any]], above: int, where: str, plan: ReadPlan, merged: frozenset[int]) -> RawTable:
     """Columns from rows of cells; ``above`` empty rows precede them in the sheet."""
-    filled = [Row(above + at, row) for at, row in enumerate(rows) if any(map(cell_text, row))]
+    filled = [Row(above + index, row) for index, row in enumerate(rows) if any(map(cell_text, row))]
     if not filled:
         raise InputError("read.empty_file", where=where)
     frame = find_frame(filled[:_SAMPLE_ROWS], plan, where, merged)
@@ -86,11 +86,11 @@ def _table(rows: list[list[Any]], above: int, where: str, plan: ReadPlan, merged
     def number(row: int) -> int:
         return body[row].line + 1
 
-    def column(at: int, name: str) -> Any:
-        cells = [_cell(row.cells[at]) for row in body]
+    def column(index: int, name: str) -> Any:
+        cells = [_cell(row.cells[index]) for row in body]
         return from_objects(name, cells, lambda row: f"{where}:{number(row)}:{name}")
 
-    columns = tuple(column(at, name) for at, name in enumerate(frame.names))
+    columns = tuple(column(index, name) for index, name in enumerate(frame.names))
     kept = tuple(note for note in notes if note.count)
     return RawTable(columns, len(body), where, number, kept, frame.units, frame.descriptions, tuple(evidence))
 

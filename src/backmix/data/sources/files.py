@@ -40,22 +40,22 @@ def read_file(plan: ReadPlan, base: Path) -> RawTable:
 def file_names(plan: ReadPlan, base: Path) -> list[str]:
     """The names of the files, in the order of their numbers and letters; those of a list as they stand there."""
     given = [plan.file] if isinstance(plan.file, str) else list(plan.file or ())
-    found: list[str] = []
+    names: list[str] = []
     for name in given:
         path = base / name
         if path.is_dir():
-            found += _natural(os.path.join(name, entry.name) for entry in path.iterdir() if _is_table(entry))
+            names += _natural(os.path.join(name, entry.name) for entry in path.iterdir() if _is_table(entry))
         elif glob.has_magic(name) and not path.exists():
             matches = (match for match in glob.iglob(str(path), recursive=True) if not os.path.isdir(match))
-            found += _natural(os.path.relpath(match, base) if not os.path.isabs(name) else match for match in matches)
+            names += _natural(os.path.relpath(match, base) if not os.path.isabs(name) else match for match in matches)
         else:
-            found.append(name)
-    found = list(dict.fromkeys(found))
-    if not found:
+            names.append(name)
+    names = list(dict.fromkeys(names))
+    if not names:
         raise InputError("read.no_match", where=", ".join(given))
-    if len(found) > MOST_MEMBERS:
-        raise InputError("read.too_many_files", where=", ".join(given), count=len(found), most=MOST_MEMBERS)
-    return found
+    if len(names) > MOST_MEMBERS:
+        raise InputError("read.too_many_files", where=", ".join(given), count=len(names), most=MOST_MEMBERS)
+    return names
 
 
 def holds_tables(folder: Path) -> bool:

@@ -38,7 +38,7 @@ def read_parquet(plan: ReadPlan, path: Path) -> RawTable:
     check_regular(path, where)
     try:
         with parquet.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
+            groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
             unpacked = max(
                 sum(group.total_byte_size for group in groups), 8 * file.metadata.num_rows * len(file.schema_arrow)
             )

@@ -49,10 +49,10 @@ def read_sql(plan: ReadPlan, base: Path) -> RawTable:
     finally:
         engine.dispose()
 
-    def column(at: int, name: str) -> RawColumn:
-        return from_objects(name, [row[at] for row in rows], lambda row: f"{where}:{row + 1}:{name}")
+    def column(index: int, name: str) -> RawColumn:
+        return from_objects(name, [row[index] for row in rows], lambda row: f"{where}:{row + 1}:{name}")
 
-    columns = tuple(column(at, name) for at, name in enumerate(names))
+    columns = tuple(column(index, name) for index, name in enumerate(names))
     return RawTable(columns, len(rows), where, lambda row: row + 1)
 
 

@@ -100,13 +100,13 @@ class Metric:
         A denominator of next to nothing gives no value, whatever comes out of it.
         """
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = np.array(self.compute(sample, weights), np.float64)
-            found[~np.isfinite(found)] = np.nan
+            scores = np.array(self.compute(sample, weights), np.float64)
+            scores[~np.isfinite(scores)] = np.nan
             low, high = (
                 end if end is not None else sign * np.inf for end, sign in zip(self.bounds, (-1, 1), strict=True)
             )
-            found[(found < low - ROUNDING) | (found > high + ROUNDING)] = np.nan
-        bounded: Values = np.clip(found, low, high)
+            scores[(scores < low - ROUNDING) | (scores > high + ROUNDING)] = np.nan
+        bounded: Values = np.clip(scores, low, high)
         return bounded
 
     def items(self, sample: Sample) -> int:
