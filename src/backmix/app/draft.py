@@ -110,8 +110,8 @@ def propose(settings: ReadPlan, wishes: Wishes, *, beside: Path) -> Drafted:
     batches = None if questions else look_at_batches(detection.plan, wishes.target)
     batch = settings.batch or _batch(detection.reading.table)
     if batches is not None or batch != settings.batch:
-        told = {} if batches is None else {"batches": batches.plan}
-        looked = look(_with(settings, lab=None, batch=batch, **told))
+        intervals = None if batches is None else batches.plan
+        looked = look(_with(settings, lab=None, batch=batch, batches=intervals or settings.batches))
         detection = looked.detection
     if detection.reading is None:
         assert detection.fault is not None
@@ -142,8 +142,8 @@ def propose(settings: ReadPlan, wishes: Wishes, *, beside: Path) -> Drafted:
 
 def _with(settings: ReadPlan, **more: Any) -> ReadPlan:
     """The settings with further keys, as if they stood in the plan; what is None does not."""
-    told = {key: getattr(settings, key) for key in settings.model_fields_set} | more
-    return ReadPlan.model_validate({key: value for key, value in told.items() if value is not None})
+    section = {key: getattr(settings, key) for key in settings.model_fields_set} | more
+    return ReadPlan.model_validate({key: value for key, value in section.items() if value is not None})
 
 
 def _lab(settings: ReadPlan, wishes: Wishes, plan: ReadPlan) -> LabFound:
@@ -287,11 +287,11 @@ class _Draft:
         for key, value in given.items():
             if isinstance(value, dict) and key not in KEYS:
                 lines += ["", f"[data.{key}]"]
-                found = self.batches if key == "batches" else None
-                reasons = {} if found is None else {line.key: line.sentence() for line in found.lines}
+                batches = self.batches if key == "batches" else None
+                reasons = {} if batches is None else {line.key: line.sentence() for line in batches.lines}
                 lines += [_line(k, self._path(v) if k == "file" else v, reasons.get(k, "")) for k, v in value.items()]
-                if found is not None and found.left_out:
-                    lines.append(f"# {say('draft.batch_results', names=', '.join(found.left_out))}")
+                if batches is not None and batches.left_out:
+                    lines.append(f"# {say('draft.batch_results', names=', '.join(batches.left_out))}")
         return [*lines, ""]
 
     def _path(self, file: Any) -> Any:

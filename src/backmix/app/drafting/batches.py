@@ -23,6 +23,8 @@ RESULT_WORDS = re.compile(
     re.IGNORECASE,
 )
 SHOWN = 8
+LISTED = "batches.found"
+"""The evidence that lists every batch."""
 
 
 @dataclass(frozen=True)
@@ -35,33 +37,33 @@ class BatchesFound:
 
 
 def look_at_batches(settings: ReadPlan, target: str | None) -> BatchesFound | None:
-    """What ``[data.batches]`` should say; None without a file of intervals, or when its properties are told.
+    """What ``[data.batches]`` should say; None without a file of intervals, or when its properties are section.
 
     target: the column to predict, which may be a result of the batch. Raises InputError for a file without intervals.
     """
     from backmix.data.batches.intervals import interval_form, read_intervals
     from backmix.data.sources.files import read_file
 
-    told = settings.batches
-    if told is None or told.file is None or told.properties is not None:
+    section = settings.batches
+    if section is None or section.file is None or section.properties is not None:
         return None
-    raw = read_file(interval_form(settings, told), Path())
-    names = tuple(tag.name for tag in read_intervals(raw, settings, told).tags)
+    raw = read_file(interval_form(settings, section), Path())
+    names = tuple(tag.name for tag in read_intervals(raw, settings, section).tags)
     results = tuple(name for name in names if RESULT_WORDS.search(name) and name != target)
     kept = tuple(name for name in names if name not in results)
     lines = [PlanLine("properties", list(kept), "draft.batch_properties")] if names else []
-    plan = told.model_copy(update={"properties": kept}) if names else told
+    plan = section.model_copy(update={"properties": kept}) if names else section
     return BatchesFound(plan, tuple(lines), results)
 
 
 def shown_batches(evidence: tuple[Evidence, ...]) -> list[str]:
     """The batches that were found, in words: the first ones with their times."""
-    found = next((entry for entry in evidence if entry.key == "batches.found"), None)
-    if found is None:
+    batches = next((entry for entry in evidence if entry.key == LISTED), None)
+    if batches is None:
         return []
-    lines = [found.sentence()]
-    for span in found.value[:SHOWN]:
+    lines = [batches.sentence()]
+    for span in batches.value[:SHOWN]:
         lines.append("  " + say("draft.batch_span", **span))
-    if len(found.value) > SHOWN:
-        lines.append("  " + say("draft.batches_more", count=len(found.value) - SHOWN))
+    if len(batches.value) > SHOWN:
+        lines.append("  " + say("draft.batches_more", count=len(batches.value) - SHOWN))
     return lines

@@ -18,7 +18,7 @@ from backmix.data.sources import ReadPlan
 class Look:
     """A table without its strong codes.
 
-    settings: what is told, with the codes that were taken out; doubtful: codes that only a person can judge
+    settings: as given, with the codes that were taken out; doubtful: codes that only a person can judge
     """
 
     settings: ReadPlan
@@ -34,19 +34,19 @@ def look(settings: ReadPlan) -> Look:
     detection = detect(settings)
     if detection.reading is None:
         return Look(settings, detection)
-    found = find_missing_codes(detection.reading.table)
-    strong = () if detection.plan.missing is not None else tuple(code for code in found if code.strong)
-    doubtful = tuple(code for code in found if code not in strong)
+    codes = find_missing_codes(detection.reading.table)
+    strong = () if detection.plan.missing is not None else tuple(code for code in codes if code.strong)
+    doubtful = tuple(code for code in codes if code not in strong)
     if not strong:
         return Look(settings, detection, doubtful)
-    told = {key: getattr(settings, key) for key in settings.model_fields_set}
-    told["missing"] = tuple(float(code.text) for code in strong)
-    without = ReadPlan.model_validate(told)
+    settings_given = {key: getattr(settings, key) for key in settings.model_fields_set}
+    settings_given["missing"] = tuple(float(code.text) for code in strong)
+    without = ReadPlan.model_validate(settings_given)
     again = detect(without)
     if again.reading is None:
-        return Look(settings, detection, found)
+        return Look(settings, detection, codes)
     shown = "; ".join(f"{code.text}: {_shares(code)}" for code in strong)
-    why = Evidence("missing", list(told["missing"]), "draft.missing", {"shares": shown})
+    why = Evidence("missing", list(settings_given["missing"]), "draft.missing", {"shares": shown})
     return Look(without, replace(again, evidence=(*again.evidence, why)), doubtful)
 
 

@@ -25,12 +25,12 @@ def judge_states(table: Table, tag: Tag) -> tuple[bool, str]:
     codes = np.asarray(table.column(tag.name), np.float64)
     known = codes[np.isfinite(codes)].astype(np.int64)
     counts = np.bincount(known, minlength=len(tag.categories))
-    there = counts[counts > 0]
-    own = there[there >= sizes.rare]
+    occurring = counts[counts > 0]
+    own = occurring[occurring >= sizes.rare]
     rare = 1 - own.sum() / max(1, len(known))
-    columns = len(own) + (len(own) < len(there))
+    columns = len(own) + (len(own) < len(occurring))
     values = {
-        "count": len(there),
+        "count": len(occurring),
         "most": sizes.states,
         "share": f"{len(known) / max(1, len(codes)):.0%}",
         "rare": f"{rare:.0%}",
