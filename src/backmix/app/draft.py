@@ -373,7 +373,7 @@ def _split(table: Table, kind: str, sizes: Sizes) -> list[str]:
 
 
 def _lookback(table: Table, target: str, inputs: list[str], sizes: Sizes, *, even: bool) -> list[str]:
-    """The lookback: "auto", which reaches back at least as far as the longest delay that a scan is sure of.
+    """The lookback: "auto", beside the longest delay that a scan is sure of.
 
     even: whether rows come at even times, without which a delay in rows means nothing
     """
@@ -387,8 +387,9 @@ def _lookback(table: Table, target: str, inputs: list[str], sizes: Sizes, *, eve
     labels = int(np.isfinite(table.column(target)).sum())
     if not table.tag(target).categories and 0 < len(inputs) <= MOST_SCANNED and labels >= MANY_LABELS and even:
         dead_times = scan(table, tuple(inputs), target, rows=np.arange(len(table)) < 0.6 * len(table))
-        if dead_times is not None and dead_times.sure:
-            worst = max(dead_times.sure, key=lambda delay: delay.rows)
+        delays = () if dead_times is None else tuple(delay for delay in dead_times.sure if delay.rows)
+        if dead_times is not None and delays:
+            worst = max(delays, key=lambda delay: delay.rows)
             late = say("draft.delay", tag=worst.tag, delay=spoken(worst.rows, dead_times.step))
     return [_line("lookback", "auto", late)]
 
