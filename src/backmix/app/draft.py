@@ -17,13 +17,17 @@ from typing import Any
 import numpy as np
 
 from backmix.app.drafting.asking import PlanAnswer, PlanQuestion, of_layout, shell
+from backmix.app.drafting.batches import BatchesFound, look_at_batches, shown_batches
+from backmix.app.drafting.codes import look
 from backmix.app.drafting.laboratory import LabFound, look_at_lab
 from backmix.app.drafting.leaks import find_suspects
 from backmix.app.drafting.repairs import limits_of, repair_lines, told_beside, told_of_table
 from backmix.app.drafting.sizes import Sizes, sizes_for
+from backmix.app.drafting.states import judge_states
 from backmix.app.drafting.target import SPARSE, Chosen, beside_another, choose_target, kind_of, normal_of, useless
 from backmix.data.auditing.audit import Audit, audit
-from backmix.data.layout.detect import Detection, detect
+from backmix.data.auditing.missing_codes import MissingCode
+from backmix.data.layout.detect import Detection
 from backmix.data.layout.evidence import toml
 from backmix.data.layout.layout import KEYS
 from backmix.data.layout.units import unit_in_name
@@ -65,6 +69,10 @@ class Drafted:
     questions: tuple[PlanQuestion, ...]
     detection: Detection
 
+    def shown(self) -> list[str]:
+        """What should be seen before the plan is used: the batches that were found."""
+        return shown_batches(self.detection.evidence)
+
     def layout_text(self) -> str:
         """The layout as a file of its own, with the evidence for each key."""
         why = {entry.key: entry.sentence() for entry in self.detection.evidence}
@@ -91,21 +99,26 @@ def propose(settings: ReadPlan, wishes: Wishes, *, beside: Path) -> Drafted:
 
     Raises InputError and PlanError for what no answer can mend.
     """
-    detection = detect(settings.model_copy(update={"lab": None}))
+    looked = look(_with(settings, lab=None))
+    settings, detection = _with(looked.settings, lab=settings.lab), looked.detection
     questions = [of_layout(question) for question in detection.questions]
     if detection.reading is None:
         if not questions:
             assert detection.fault is not None
             raise detection.fault
         return Drafted(None, tuple(questions), detection)
+    batches = None if questions else look_at_batches(detection.plan, wishes.target)
+    batch = settings.batch or _batch(detection.reading.table)
+    if batches is not None or batch != settings.batch:
+        intervals = None if batches is None else batches.plan
+        looked = look(_with(settings, lab=None, batch=batch, batches=intervals or settings.batches))
+        detection = looked.detection
+    if detection.reading is None:
+        assert detection.fault is not None
+        raise detection.fault
     if wishes.target is not None:
         check_target(detection.reading, [wishes.target])
     table = detection.reading.table
-    batch = settings.batch or _batch(table)
-    if batch is not None and batch != settings.batch:
-        detection = detect(settings.model_copy(update={"batch": batch, "lab": None}))
-        assert detection.reading is not None
-        table = detection.reading.table
     lab = None
     if wishes.lab is not None or (settings.lab is not None and settings.lab.file is not None):
         lab = _lab(settings, wishes, detection.plan)
@@ -122,9 +135,15 @@ def propose(settings: ReadPlan, wishes: Wishes, *, beside: Path) -> Drafted:
     chosen = _target(table, wishes, () if lab is None else lab.results)
     if isinstance(chosen, PlanQuestion):
         return Drafted(None, (chosen,), detection)
-    text = _Draft(table, plan, detection, chosen, lab, wishes, beside).text()
+    text = _Draft(table, plan, detection, chosen, lab, wishes, beside, batches, looked.doubtful).text()
     Plan.parse(text, where="init")  # what is written can be read
     return Drafted(text, (), detection)
+
+
+def _with(settings: ReadPlan, **more: Any) -> ReadPlan:
+    """The settings with further keys, as if they stood in the plan; what is None does not."""
+    section = {key: getattr(settings, key) for key in settings.model_fields_set} | more
+    return ReadPlan.model_validate({key: value for key, value in section.items() if value is not None})
 
 
 def _lab(settings: ReadPlan, wishes: Wishes, plan: ReadPlan) -> LabFound:
@@ -184,6 +203,8 @@ class _Draft:
     lab: LabFound | None
     wishes: Wishes
     beside: Path
+    batches: BatchesFound | None
+    doubtful: tuple[MissingCode, ...]
 
     def text(self) -> str:
         """The plan as TOML."""
@@ -247,6 +268,8 @@ class _Draft:
                 continue
             if asked and key in KEYS:
                 continue
+            if key == "missing":
+                value = [int(v) if isinstance(v, float) and v.is_integer() and abs(v) < 1e15 else v for v in value]
             lines.append(_line(key, value, why.get(key, "")))
         if plan.batch is not None:
             lines.append(_line("batch", plan.batch, say("draft.batch")))
@@ -255,6 +278,7 @@ class _Draft:
         for key, sentence in why.items():
             if key not in given and not key.startswith("tags."):
                 lines.append(f"# {key}: {sentence}")
+        lines += [f"# {code.sentence()}" for code in self.doubtful]
         if plan.lab is not None:
             reasons = {} if self.lab is None else {line.key: line.sentence() for line in self.lab.lines}
             lines += ["", "[data.lab]"]
@@ -263,7 +287,11 @@ class _Draft:
         for key, value in given.items():
             if isinstance(value, dict) and key not in KEYS:
                 lines += ["", f"[data.{key}]"]
-                lines += [_line(k, self._path(v) if k == "file" else v, "") for k, v in value.items()]
+                batches = self.batches if key == "batches" else None
+                reasons = {} if batches is None else {line.key: line.sentence() for line in batches.lines}
+                lines += [_line(k, self._path(v) if k == "file" else v, reasons.get(k, "")) for k, v in value.items()]
+                if batches is not None and batches.left_out:
+                    lines.append(f"# {say('draft.batch_results', names=', '.join(batches.left_out))}")
         return [*lines, ""]
 
     def _path(self, file: Any) -> Any:
@@ -300,6 +328,8 @@ class _Draft:
             for key in ("low", "high", "type"):
                 if key in described:
                     entry.append(_line(key, described[key], ""))
+            if role == "input" and tag.categories and "type" not in described:
+                entry.append(_line("type", "state", reason))
             if limits is not None and role != "ignored":
                 low, high = limits.value
                 entry.append(_line("low", low, limits.sentence()))
@@ -322,7 +352,8 @@ class _Draft:
         if name in results:
             return "lab", say("draft.lab_result")
         if tag.categories:
-            return "ignored", say("draft.is_text")
+            fine, why = judge_states(table, tag)
+            return ("input" if fine else "ignored"), why
         if np.isnan(table.column(name)).mean() > SPARSE:
             return "lab", say("draft.lab")
         return "input", ""
@@ -342,7 +373,7 @@ def _split(table: Table, kind: str, sizes: Sizes) -> list[str]:
 
 
 def _lookback(table: Table, target: str, inputs: list[str], sizes: Sizes, *, even: bool) -> list[str]:
-    """The lookback: "auto", which reaches back at least as far as the longest delay that a scan is sure of.
+    """The lookback: "auto", beside the longest delay that a scan is sure of.
 
     even: whether rows come at even times, without which a delay in rows means nothing
     """
@@ -352,11 +383,13 @@ def _lookback(table: Table, target: str, inputs: list[str], sizes: Sizes, *, eve
     if sizes.lookback is not None:
         return [_line("lookback", sizes.lookback, sizes.why_lookback)]
     late = ""
+    inputs = [name for name in inputs if not table.tag(name).categories]
     labels = int(np.isfinite(table.column(target)).sum())
     if not table.tag(target).categories and 0 < len(inputs) <= MOST_SCANNED and labels >= MANY_LABELS and even:
         dead_times = scan(table, tuple(inputs), target, rows=np.arange(len(table)) < 0.6 * len(table))
-        if dead_times is not None and dead_times.sure:
-            worst = max(dead_times.sure, key=lambda delay: delay.rows)
+        delays = () if dead_times is None else tuple(delay for delay in dead_times.sure if delay.rows)
+        if dead_times is not None and delays:
+            worst = max(delays, key=lambda delay: delay.rows)
             late = say("draft.delay", tag=worst.tag, delay=spoken(worst.rows, dead_times.step))
     return [_line("lookback", "auto", late)]
 

@@ -20,6 +20,7 @@ MOST_ROWS = 40
 
 def show_detection(detection: Detection, *, fault: bool = False) -> None:
     """The layout with its evidence, then the open questions; on stderr before the ``fault`` that ends the reading."""
+    from backmix.app.drafting.batches import LISTED, shown_batches
     from backmix.data.layout.evidence import toml
 
     why = {entry.key: entry for entry in detection.evidence}
@@ -27,7 +28,7 @@ def show_detection(detection: Detection, *, fault: bool = False) -> None:
     rows = [
         (key, toml(value), why[key].sentence() if key in why else say("draft.told")) for key, value in layout.items()
     ]
-    rows += [(key, toml(entry.value), entry.sentence()) for key, entry in why.items() if key not in layout]
+    rows += [(key, toml(entry.value), entry.sentence()) for key, entry in why.items() if key not in (*layout, LISTED)]
     if rows and not fault:
         heads = [say(f"draft.column_{key}") for key in ("key", "value", "evidence")]
         show_table(heads, rows[:MOST_ROWS], title=say("draft.layout_title"))
@@ -37,6 +38,8 @@ def show_detection(detection: Detection, *, fault: bool = False) -> None:
         for key, value, sentence in [row for row in rows if row[0] in why][:MOST_ROWS]:
             note(f"{key} = {value}  # {sentence}")
     tell = note if fault else show_line
+    for line in shown_batches(detection.evidence):
+        tell(line)
     for question in detection.questions:
         from backmix.app.drafting.asking import of_layout
 

@@ -42,6 +42,7 @@ def add(app: typer.Typer) -> None:
         from backmix.app.data_options import data_section, pairs, without_plan
         from backmix.app.draft import Wishes
         from backmix.app.drafting.asking import refuse_open
+        from backmix.app.screen import note
 
         named: dict[str, Any] = {"time": time, "time_zone": time_zone, "batch": batch}
         named["file"] = str(files[0]) if len(files) == 1 else [str(file) for file in files]
@@ -55,6 +56,8 @@ def add(app: typer.Typer) -> None:
             drafted = _drafted(settings, wishes, out.parent, interactive=interactive)
         refuse_open(drafted.questions, ", ".join(map(str, files)))
         assert drafted.text is not None
+        for line in drafted.shown():
+            note(line)
         _write(drafted, out, save_layout, force=force)
 
 

@@ -24,7 +24,7 @@ from backmix.errors import InputError
 from backmix.text import say
 
 NAMED = 4
-WITH_A_LINE = frozenset({"spikes", "frozen", "irregular", "constant"})
+WITH_A_LINE = frozenset({"spikes", "frozen", "irregular", "constant", "code"})
 """Kinds of findings for which a plan has a line; missing values are filled by every plan."""
 NO_NEED = frozenset({"missing", "status", "infinite"})
 

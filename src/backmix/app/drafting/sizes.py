@@ -29,6 +29,8 @@ from backmix.training.sections.rounds import RefitPlan, lay_out_rounds
 
 FEW = 400
 """With as many labels as this or more, the usual sizes do."""
+SMALL = 120
+"""A table of fewer rows has no room for the usual sizes, even when each row has a label."""
 LEAST = LEAST_WINDOWS + 1
 MOST_ROWS = 10_000
 LOOKBACKS = (5, 40)
@@ -89,15 +91,16 @@ def _blank(rows: int) -> Table:
 def sizes_for(table: Table, target: str, kind: str) -> Sizes:
     """The sizes for a table whose labels are few; the usual ones for any other."""
     count = int(np.isfinite(table.column(target)).sum())
-    if kind != "soft_sensor" or table.batch is not None or count >= min(FEW, len(table)):
+    if kind != "soft_sensor" or table.batch is not None or count >= min(FEW, max(SMALL, len(table))):
         return Sizes()
     rows = np.flatnonzero(np.isfinite(table.column(target)))
     usual = float(np.median(np.diff(rows))) if count > 1 else float(LOOKBACKS[0])
     lookback = int(np.clip(round(usual / 2), *LOOKBACKS))
     labels = LabelCounts.of(table, target, lookback)
-    # shares of which backtest, search and refit can all live; else the usual ones
+    # shares of which backtest, search and refit can all live; else of which the run itself can; else the usual ones
     plans = [(shares, _Sizing(labels, shares, lookback)) for shares in SHARES]
-    shares, sizing = next((pair for pair in plans if all(pair[1].sections().values())), plans[0])
+    alive = [pair for pair in plans if pair[1].runs()]
+    shares, sizing = next((pair for pair in alive if all(pair[1].sections().values())), (alive or plans)[0])
     lines = []
     for name, settings in sizing.sections().items():
         lines.append("")
@@ -123,9 +126,13 @@ class _Sizing:
     shares: tuple[float, float, float]
     lookback: int
 
+    def runs(self) -> bool:
+        """Whether training, validation and test have labels enough."""
+        return self._fits(lambda: self.labels.enough(self._split(len(self.labels.counts)).part))
+
     def sections(self) -> dict[str, dict[str, Any] | None]:
         """The sections that give every part labels enough, by name; None where none does."""
-        if not self._fits(lambda: self.labels.enough(self._split(len(self.labels.counts)).part)):
+        if not self.runs():
             return {"backtest": None, "tune": None, "refit": None}
         return {
             "backtest": next(self._backtests(), None),

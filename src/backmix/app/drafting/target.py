@@ -86,8 +86,17 @@ def kind_of(table: Table, name: str) -> tuple[str, str]:
         return "remaining_life", "draft.kind_life"
     values = np.bincount(np.asarray(table.batch), weights=np.isfinite(table.column(name)))
     rows = np.bincount(np.asarray(table.batch))
-    whole = values.max() <= 1 < rows.max()
+    whole = values.max() <= 1 < rows.max() or _constant_in_batches(table, name)
     return ("batch_quality", "draft.kind_batch") if whole else ("soft_sensor", "draft.kind_number")
+
+
+def _constant_in_batches(table: Table, name: str) -> bool:
+    """Whether each of several batches has one value of a column on all its rows."""
+    values, batch = np.asarray(table.column(name), np.float64), np.asarray(table.batch)
+    known = np.isfinite(values)
+    values, batch = values[known], batch[known]
+    within = batch[1:] == batch[:-1]
+    return bool(within.any() and (values[1:] == values[:-1])[within].all() and len(np.unique(values)) > 1)
 
 
 def is_class(table: Table, tag: Tag) -> bool:

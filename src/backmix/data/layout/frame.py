@@ -1,8 +1,9 @@
-"""The frame around the values of a table: what stands above them and below.
+"""The frame around the values of a table: what stands above them.
 
 In: rows of cells, from a text file or a sheet. Out: `Frame`: where the values begin, what each row of the header
-holds, the names, units and descriptions, and how many rows at the end are no data.
+holds, the names, units and descriptions.
 This module finds the first row that looks like the rows below it, and reads upwards from there. The plan counts first.
+What stands below the values is found by `footer`.
 """
 
 from __future__ import annotations
@@ -34,12 +35,6 @@ _DATE = re.compile(
     r"|(?:19|20)\d{6}(?:[T ]?\d{4,6})?|\d{4}-\d{2}-\d{2}T.*"
 )
 _FULL_WIDTH = str.maketrans("０１２３４５６７８９．，－＋：／", "0123456789.,-+:/")
-_SUMMARY = re.compile(
-    r"(?i)\W*(grand\s+)?(average|avg|mean|sum|totals?|subtotal|min(imum)?|max(imum)?|count|std\.?(\s?dev\.?)?|median"
-    r"|range|end( of (file|data|report|table))?|eof|summary|平均值?|合計|總計|總和|小計|最大值?|最小值?"
-    r"|標準差|筆數|以下空白|共.*[筆列])\W*"
-)
-_FOOTER_ROWS = 40
 
 
 class Row(NamedTuple):
@@ -174,7 +169,7 @@ def _width(rows: Sequence[Row]) -> int:
     return max(counts, key=lambda width: (counts[width], width), default=0)
 
 
-def _is_data(row: Row, kinds: Sequence[CellKind], comment: str | None) -> bool:
+def is_data(row: Row, kinds: Sequence[CellKind], comment: str | None) -> bool:
     """Whether a row looks like the rows of values."""
     if len(row.cells) != len(kinds) or _commented(row, comment):
         return False
@@ -196,12 +191,12 @@ def _first_values(rows: Sequence[Row], kinds: Sequence[CellKind], start: int, co
     """The first row that looks like the rows of values; a date without any number above a header is a title."""
     numbers = [spot for spot, kind in enumerate(kinds) if kind == "number"]
     for index, row in enumerate(rows):
-        if row.line < start or not _is_data(row, kinds, comment):
+        if row.line < start or not is_data(row, kinds, comment):
             continue
         filled = [spot for spot, cell in enumerate(row.cells) if cell_text(cell) != ""]
         alone = len(kinds) > 1 and (len(filled) == 1 or (numbers and not set(numbers) & set(filled)))
         if not alone or not any(
-            _titled(other, kinds) and not _is_data(other, kinds, comment) for other in rows[index + 1 : index + 12]
+            _titled(other, kinds) and not is_data(other, kinds, comment) for other in rows[index + 1 : index + 12]
         ):
             return index
     return None
@@ -389,71 +384,3 @@ def _frame(
         made.descriptions,
         (*evidence, *made.evidence),
     )
-
-
-class Footer(NamedTuple):
-    """Rows at the end that are no data: how many, how many of the given rows they take, and what they say."""
-
-    rows: int
-    place: int
-    text: str
-
-
-def find_footer(rows: Sequence[Row], kinds: Sequence[CellKind], plan: Layout) -> Footer:
-    """Rows at the end of ``rows`` (the last ones of the table, none of them blank) that are no data.
-
-    ``footer`` of the plan says how many at most; a row that looks like every other row of values stays one.
-    """
-    stated = plan.footer is not None
-    clocks = [column for column, kind in enumerate(kinds) if kind == "time"]
-    count = 0
-    for seen, row in enumerate(reversed(rows[-(plan.footer if plan.footer is not None else _FOOTER_ROWS) :]), 1):
-        if plan.footer == 0:
-            break
-        above = rows[-seen - 1] if seen < len(rows) else None
-        lone = above is not None and above.line + 1 < row.line
-        begins = next((cell_kind(other.cells[0]) for other in reversed(rows[:-seen]) if cell_text(other.cells[0])), "")
-        if _is_footer(row, kinds, clocks, lone=lone, stated=stated, after_number=begins == "number"):
-            count = seen
-        elif stated or not _timeless(row, kinds, clocks):  # a total without a time counts when its title stands above
-            break
-    taken = rows[len(rows) - count :]
-    text = " / ".join(" ".join(filter(None, map(cell_text, row.cells)))[:40] for row in taken[:3])
-    return Footer(count, taken[0].line if taken else -1, text)
-
-
-def _timeless(row: Row, kinds: Sequence[CellKind], clocks: Sequence[int]) -> bool:
-    return len(row.cells) == len(kinds) and bool(clocks) and not any(cell_text(row.cells[column]) for column in clocks)
-
-
-def _is_footer(
-    row: Row, kinds: Sequence[CellKind], clocks: Sequence[int], *, lone: bool, stated: bool, after_number: bool
-) -> bool:
-    """Whether a row at the end is no data.
-
-    lone: a blank row stands above it; after_number: the last row above it that has a first cell begins with a number
-    """
-    texts = [cell_text(cell) for cell in row.cells]
-    filled = [text for text in texts if text]
-    if not filled:
-        return True
-    if all(set(text) <= set("-=_*~. ") for text in filled) and any(len(text) > 2 for text in filled):
-        return not clocks or len(texts) != len(kinds) or kinds[0] == "time" or len(filled) == len(texts)
-    own = [cell_kind(text if isinstance(cell, str) else cell) for text, cell in zip(texts, row.cells, strict=True)]
-    if len(texts) == len(kinds):
-        clock = [own[column] for column in clocks]
-        if clocks and all(kind == "word" for kind in clock):
-            return not any(re.search(r"\d\s*[-/.:年月]\s*\d", texts[column]) for column in clocks) or len(filled) == 1
-        if any(_SUMMARY.fullmatch(text) for text in filled[:1]):
-            return True
-        if clocks and all(kind == "" for kind in clock):
-            return lone or stated or (len(filled) == 1 and own[texts.index(filled[0])] == "word" and len(kinds) > 2)
-        if not clocks and kinds[0] == "number" and own[0] == "word" and after_number and "number" not in own:
-            return True
-        if not clocks and len(filled) == 1 and len(kinds) > 2 and kinds[texts.index(filled[0])] == "number":
-            return own[texts.index(filled[0])] == "word"
-        return stated and not _is_data(row, kinds, None)
-    first = own[0] if own else ""
-    if first in ("word", "state") and (kinds[0] in ("time", "number") or _SUMMARY.fullmatch(texts[0]) is not None):
-        return True
-    return len(filled) == 1 and "word" in own and bool(re.search(r"[(\s:：]", filled[0]))

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.layout.evidence import Evidence
-from backmix.data.layout.frame import COMMENTS, Frame, Row, find_footer, find_frame
+from backmix.data.layout.footer import find_footer
+from backmix.data.layout.frame import COMMENTS, Frame, Row, find_frame
 from backmix.data.layout.lines import find_delimiter, first_lines, line_end, records, split_rows, with_tabs
 from backmix.data.ledger import Note
 from backmix.data.notation.encoding import Encoding, decode, detect

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestion, OpenQuestion
-from backmix.data.layout.frame import Row, find_footer, find_frame
+from backmix.data.layout.footer import find_footer
+from backmix.data.layout.frame import Row, find_frame
 from backmix.data.layout.header import cell_text
 from backmix.data.ledger import Note
 from backmix.data.reading.appending import append
