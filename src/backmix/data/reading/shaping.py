@@ -106,7 +106,7 @@ def _long_form(raw: RawTable, plan: ReadPlan) -> tuple[LongForm, str]:
         raise InputError("shape.long_no_clock", where=raw.where)
     if plan.long is not None:
         return plan.long, clock
-    found = long.look(raw, plan)
-    if found is None:
+    likely = long.look(raw, plan)
+    if likely is None:
         raise InputError("shape.long_columns", where=raw.where, names=", ".join(raw.names[:12]))
-    return found.form, clock
+    return likely.form, clock
