@@ -311,3 +311,12 @@ def _cast(chunk: pa.Array, decimal: Decimal) -> NDArray[np.float64]:
     kept = pc.if_else(pc.fill_null(number, False), clean, pa.scalar(None, clean.type))
     values: NDArray[np.float64] = pc.cast(kept, pa.float64()).to_numpy(zero_copy_only=False)
     return values
+
+
+def has_commas(cells: pa.ChunkedArray) -> bool:
+    """Whether some cell looks like a number with a comma."""
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring(cells, ",")).as_py():  # by far the quicker question
+        return False
+    return bool(pc.any(pc.match_substring_regex(cells, r"^\s*[+-]?\d*[\d .']*,[\d.]*\s*$")).as_py())

@@ -24,6 +24,7 @@ from backmix.data.layout.footer import find_footer
 from backmix.data.layout.frame import COMMENTS, Frame, Row, find_frame
 from backmix.data.layout.lines import find_delimiter, first_lines, line_end, records, split_rows, with_tabs
 from backmix.data.ledger import Note
+from backmix.data.notation.cells import has_commas
 from backmix.data.notation.encoding import Encoding, decode, detect
 from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan
@@ -334,7 +335,7 @@ def _split(table: TextTable, text: set[str]) -> tuple[tuple[RawColumn, ...], int
             if "straddling" in str(fault):
                 raise InputError("read.long_row", where=table.where, limit=_BLOCK >> 20) from None
             raise _ragged(table) from None
-        if quick and any(map(_has_commas, found.texts.values())):
+        if quick and any(map(has_commas, found.texts.values())):
             continue  # a decimal comma anywhere puts every point in the file into question
         break
     if found.rows == 0:
@@ -405,15 +406,6 @@ def _options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[
         arrow_csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=quoted),
         arrow_csv.ConvertOptions(column_types=kinds, null_values=["", "NaN", "nan"], strings_can_be_null=False),
     )
-
-
-def _has_commas(cells: Any) -> bool:
-    """Whether some cell looks like a number with a comma."""
-    import pyarrow.compute as pc
-
-    if not pc.any(pc.match_substring(cells, ",")).as_py():  # by far the quicker question
-        return False
-    return bool(pc.any(pc.match_substring_regex(cells, r"^\s*[+-]?\d*[\d .']*,[\d.]*\s*$")).as_py())
 
 
 def _check_quotes(table: TextTable) -> None:
