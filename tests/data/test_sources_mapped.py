@@ -45,7 +45,8 @@ def test_a_table_comes_back_mapped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_file_mapped_in_blocks_is_the_file_read(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backmix.data.sources.csv._BLOCK", 10_000)
+    monkeypatch.setattr("backmix.data.sources.csv.BLOCK", 10_000)
+    monkeypatch.setattr("backmix.data.sources.csv_pieces.BLOCK", 10_000)
     monkeypatch.setattr("backmix.data.sources.parquet._ROWS", 700)
     if kind == "csv":
         text = FRAME.astype({"x": object})

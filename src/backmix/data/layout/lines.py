@@ -17,7 +17,7 @@ from backmix.data.layout.frame import Row, cell_kind
 from backmix.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|")
-_MOST_LINES = 200
+MOST_LINES = 200
 _HEAD = 1 << 18
 LONGEST_ROW = 1 << 22
 """Bytes that one row may have: a table of 50,000 columns has less."""
@@ -44,7 +44,7 @@ def first_lines(raw: bytes, where: str) -> list[Line]:
     """The first lines, as they stand."""
     lines: list[Line] = []
     start = 0
-    while start < len(raw) and len(lines) < _MOST_LINES and (start < _HEAD or len(lines) < 20) and start < LONGEST_ROW:
+    while start < len(raw) and len(lines) < MOST_LINES and (start < _HEAD or len(lines) < 20) and start < LONGEST_ROW:
         end = line_end(raw, start)
         if end - start > LONGEST_ROW:
             raise InputError("read.long_row", where=f"{where}:{len(lines) + 1}", limit=LONGEST_ROW >> 20)

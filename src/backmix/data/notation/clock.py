@@ -167,9 +167,12 @@ def _runs(wall: Times, groups: NDArray[np.int32] | None, twice: NDArray[np.bool_
 
     A run of ``twice`` the rows in an hour that happened twice begins twice.
     """
-    change = np.diff(wall.view("int64")) != 0
+    ticks = wall.view("int64")
+    change = ticks[1:] != ticks[:-1]
     if groups is not None:
         change |= np.diff(groups) != 0
+    if change.all():
+        return np.arange(len(wall))
     starts = np.concatenate([[0], np.flatnonzero(change) + 1]).astype(np.intp)
     lengths = np.diff(np.append(starts, len(wall)))
     usual = float(np.median(lengths))
@@ -211,19 +214,14 @@ def check_unzoned(wall: Times, *, groups: NDArray[np.int32] | None, at: Place) -
         return None
     starts = _runs(wall, groups)
     if len(starts) < len(wall):
-        lengths = np.diff(np.append(starts, len(wall)))
-        for run in np.flatnonzero(lengths >= 1.5 * np.median(lengths))[:_LOOKS]:
-            if np.median(np.diff(wall[starts].view("int64"))) == _HOUR and _jumps(wall[starts[run]], "fold"):
-                row = int(starts[run])
-                raise InputError("read.clock_fold", where=at(row), time=_shown(wall[row]))
-        where: Place = lambda run: at(int(starts[run]))  # noqa: E731
-        return check_unzoned(wall[starts], groups=None if groups is None else groups[starts], at=where)
+        return _check_runs(wall, starts, groups, at)
+    del starts  # a clock of many millions of rows: each such array counts
     step = np.diff(wall.view("int64"))
     inside = np.ones(len(step), bool) if groups is None else np.diff(groups) == 0
     forward = step[inside & (step > 0)]
     if not len(forward):
         return None
-    typical = int(np.median(forward))
+    typical = int(np.median(forward, overwrite_input=True))
     if typical > _HOUR:
         return None
     back = inside & (step < 0)
@@ -238,6 +236,17 @@ def check_unzoned(wall: Times, *, groups: NDArray[np.int32] | None, at: Place) -
         if _jumps(wall[row - 1] + np.timedelta64(typical, "ns"), "hole"):
             raise InputError("read.clock_gap", where=at(int(row)), time=_shown(wall[row]))
     return None
+
+
+def _check_runs(wall: Times, starts: NDArray[np.intp], groups: NDArray[np.int32] | None, at: Place) -> None:
+    """The same for a clock that shows each time several times; ``starts``: where another time begins."""
+    lengths = np.diff(np.append(starts, len(wall)))
+    for run in np.flatnonzero(lengths >= 1.5 * np.median(lengths))[:_LOOKS]:
+        if np.median(np.diff(wall[starts].view("int64"))) == _HOUR and _jumps(wall[starts[run]], "fold"):
+            row = int(starts[run])
+            raise InputError("read.clock_fold", where=at(row), time=_shown(wall[row]))
+    where: Place = lambda run: at(int(starts[run]))  # noqa: E731
+    return check_unzoned(wall[starts], groups=None if groups is None else groups[starts], at=where)
 
 
 def _jumps(wall: Any, kind: str) -> bool:

@@ -105,8 +105,11 @@ def _all_numbers(column: RawColumn) -> bool:
 
     if column.texts is None:
         return column.numbers is not None
+    number = r"^(?:\d+(?:[.,]\d*)?(?:[eE][+]?\d+)?)?$"
+    if pc.all(pc.match_substring_regex(pc.utf8_trim_whitespace(column.texts[:64]), number)).as_py() is False:
+        return False  # the first cells settle it nearly always
     words = pc.utf8_trim_whitespace(column.texts)
-    fits = pc.match_substring_regex(words, r"^(?:\d+(?:[.,]\d*)?(?:[eE][+]?\d+)?)?$")
+    fits = pc.match_substring_regex(words, number)
     worded = pc.any(pc.match_substring_regex(words, r"\d")).as_py()
     return bool(worded) and bool(pc.all(fits).as_py())
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestion, OpenQuestion
 from backmix.data.ledger import Note
-from backmix.data.notation.cells import normal
+from backmix.data.notation.iso import clean_dates, iso_times
 from backmix.data.notation.stamps import tidy
 from backmix.data.notation.words_of_time import AMBIGUOUS, month_number, offset
 from backmix.data.reading.columns import NAT, Times
@@ -53,7 +53,6 @@ _COMPACT_STAMP = rf"^\d{{8}}{_STAMP} ?(?:{_ZONE})?$"
 """20240502T1030 is a time wherever it stands."""
 _HOURS = rf"^(?:{_HALF})? ?\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,:]\d{{1,9}})?)? ?(?:{_HALF}|[ap]\.m\.)? ?(?:{_ZONE})?$"
 _SAMPLE = 64
-_ISO = r"^\d{4}[-/]\d{2}[-/]\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?$"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +107,7 @@ def _first_texts(texts: pa.ChunkedArray) -> pa.Array | None:
     import pyarrow.compute as pc
 
     for chunk in texts.chunks:
-        clean = _clean(chunk.filter(pc.fill_null(pc.not_equal(chunk, ""), False))[:_SAMPLE])
+        clean = clean_dates(chunk.filter(pc.fill_null(pc.not_equal(chunk, ""), False))[:_SAMPLE])
         clean = clean.filter(pc.not_equal(clean, ""))
         if len(clean):
             return clean
@@ -148,48 +147,11 @@ def read_dates(
 
     if texts.null_count == len(texts):
         return Dates(np.full(len(texts), NAT), aware=False)
-    whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    if isinstance(whole, pa.ChunkedArray):  # newer releases keep it chunked when it has no chunks
-        whole = pa.concat_arrays(whole.chunks)
-    clean = _clean(whole)
-    return _iso(clean) or _Reader(whole, tidy(clean), tag, at, form=form, zone=zone).read(day_first)
-
-
-def _clean(chunk: pa.Array) -> pa.Array:
-    """Chinese dates in plain separators: 113年5月2日 10時30分 becomes 113/5/2 10:30."""
-    import pyarrow.compute as pc
-
-    plain, wide = normal(chunk)
-    if wide:
-        for pattern, by in (
-            ("[年月]", "/"),
-            ("日", " "),
-            (r"[時点點](\d)", r":\1"),
-            ("[時点點]$", ":00"),
-            (r"分(\d)", r":\1"),
-            ("[分秒]", ""),
-            (" +", " "),
-        ):
-            plain = pc.replace_substring_regex(plain, pattern=pattern, replacement=by)
-        plain = pc.utf8_trim_whitespace(plain)
-    return plain
-
-
-def _iso(clean: pa.Array) -> Dates | None:
-    """The quick way for years of four digits, two-digit months and days, all with or all without offset."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pc.all(pc.match_substring_regex(clean, _ISO)).as_py() is not True:
-        return None
-    clean = pc.replace_substring(clean, pattern="/", replacement="-")
-    for kind in (pa.timestamp("ns"), pa.timestamp("ns", "UTC")):
-        try:
-            times = pc.cast(clean, kind)
-        except pa.ArrowInvalid:  # 24:00, 30 February, or the other kind of clock
-            continue
-        return Dates(times.to_numpy(zero_copy_only=False).astype("datetime64[ns]"), aware=kind.tz is not None)
-    return None
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    if (quick := iso_times(chunks)) is not None:
+        return Dates(quick.times, quick.aware)
+    whole = pa.concat_arrays(chunks)
+    return _Reader(whole, tidy(clean_dates(whole)), tag, at, form=form, zone=zone).read(day_first)
 
 
 class _Reader:

@@ -300,7 +300,7 @@ def _doubt(
 def _utc(
     dates: Dates, kept: NDArray[np.intp], codes: NDArray[np.int32] | None, zone: str | None, place: Callable[[int], str]
 ) -> Times:
-    wall = dates.times[kept]
+    wall = dates.times[kept] if len(kept) < len(dates.times) else dates.times
     if dates.aware:
         return wall
     if zone is not None:

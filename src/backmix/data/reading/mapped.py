@@ -228,7 +228,7 @@ def _join(pieces: list[RawColumn]) -> RawColumn:
 
 def _blocks(plan: ReadPlan, path: Path, kind: str) -> Iterator[RawTable]:
     """A CSV or Parquet file in blocks of rows."""
-    from backmix.data.sources.csv import csv_blocks
+    from backmix.data.sources.csv_pieces import csv_blocks
     from backmix.data.sources.parquet import parquet_blocks
 
     blocks = csv_blocks(plan, path) if kind == "csv" else parquet_blocks(plan, path)

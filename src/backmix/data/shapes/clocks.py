@@ -138,7 +138,8 @@ def is_clock(column: RawColumn) -> bool:
     """Whether a column holds times: as such, as texts that are all dates, or as numbers that can be nothing else."""
     if numbers_like_times(as_numbers(column)):
         return True
-    if column.numbers is not None and not np.isnan(column.numbers).all():
+    # the first cells settle it nearly always
+    if column.numbers is not None and not (np.isnan(column.numbers[:64]).all() and np.isnan(column.numbers).all()):
         return False
     return column.times is not None or (column.texts is not None and looks_like_dates(column.texts))
 

@@ -71,9 +71,17 @@ def taken(column: RawColumn, rows: NDArray[np.intp]) -> RawColumn:
 
     words = column.texts
     if words is not None:
-        indices = pa.array(rows, pa.int64(), mask=empty)
-        whole = words.combine_chunks() if words.num_chunks != 1 else words.chunk(0)
-        words = pa.chunked_array([pc.take(whole, indices)])
+        if words.num_chunks > 1 and not some and (np.diff(rows) >= 0).all():
+            # chunk by chunk, so that the texts of a large table are never in memory twice
+            starts = np.cumsum([0, *map(len, words.chunks)])
+            cuts = np.searchsorted(rows, starts)
+            places = zip(words.chunks, starts, cuts, cuts[1:], strict=False)
+            parts = [chunk.take(pa.array(rows[a:b] - start, pa.int64())) for chunk, start, a, b in places]
+            words = pa.chunked_array([pa.concat_arrays(parts)])
+        else:
+            indices = pa.array(rows, pa.int64(), mask=empty)
+            whole = words.combine_chunks() if words.num_chunks != 1 else words.chunk(0)
+            words = pa.chunked_array([pc.take(whole, indices)])
     return replace(
         column,
         numbers=cut(column.numbers, np.nan),

@@ -7,7 +7,6 @@ column is read as text and judged cell by cell.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
@@ -37,9 +36,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SAMPLE_ROWS = 100
-_BLOCK = 1 << 23
+BLOCK = 1 << 23
 _EXCEL_HINT = "sep="
-_TAIL = 1 << 16
+TAIL = 1 << 16
 _FILL = 1 << 13
 
 
@@ -105,28 +104,27 @@ def read_csv(plan: ReadPlan, path: Path) -> RawTable:
     Raises InputError: read.too_large, read.empty_file, read.no_rows, read.ragged, read.delimiter_unclear,
     read.open_quote, read.long_row, read.zero_bytes, and those of `encoding` and of `layout.frame`.
     """
+    from backmix.data.sources.csv_pieces import read_pieces
+
     where = source_name(plan, path)
-    return read_text(plan, take(path, plan, where), where)
+    found = read_pieces(plan, path, where)
+    return found if found is not None else read_text(plan, take(path, plan, where), where)
 
 
 def read_text(plan: ReadPlan, raw: bytes, where: str) -> RawTable:
     """The raw columns of a text table from its bytes. Raises InputError as `read_csv`."""
     table = open_text(plan, raw, where)
     del raw
-    text = {name for name in (*plan.clock, plan.batch) if name is not None} | {
-        tag.name for tag in plan.tags if tag.type == "text"
-    }
-    # with a decimal comma every point is in question, so that no column may go the quick way
-    quick = set(table.names) if plan.decimal == "," else text
+    text = texts_of(table, plan)
     try:
-        columns, rows = _split(table, quick)
+        columns, rows = _split(table, text)
     except InputError as fault:
         mark = _comment_within(table, fault)
         if mark is None:
             raise
         note = Evidence("comment", mark, "layout.comment", {"mark": mark})
         table = replace(table, frame=replace(table.frame, comment=mark), evidence=(*table.evidence, note))
-        columns, rows = _split(table, quick)
+        columns, rows = _split(table, text)
     return RawTable(
         columns,
         rows,
@@ -139,58 +137,12 @@ def read_text(plan: ReadPlan, raw: bytes, where: str) -> RawTable:
     )
 
 
-def csv_blocks(plan: ReadPlan, path: Path) -> Iterator[RawTable]:
-    """The raw columns of a UTF-8 text table in blocks of rows, all cells as text.
-
-    Raises InputError as `read_csv`, and read.mapped_encoding for another encoding.
-    """
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    where = source_name(plan, path)
-    size = path.stat().st_size
-    if size > plan.limit:
-        raise InputError("read.too_large", where=where, limit=f"{plan.limit_mb:g}")
-    with path.open("rb") as file:
-        head = file.read(_BLOCK)
-        whole = len(head) == size
-        head = head if len(head) < _BLOCK else head[: head.rfind(b"\n") + 1]
-        table = open_text(plan, head, where, whole=whole)
-        mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-        if not head[mark:].startswith(table.raw[: table.start]) or table.frame.comment is not None:
-            raise InputError("read.mapped_encoding", where=where)
-        end = mark + table.end
-        if not whole:
-            file.seek(max(mark + table.start, size - _TAIL))
-            last = file.read(_TAIL)
-            cut = last.find(b"\n") + 1 if size - _TAIL > mark + table.start else 0
-            table, kept = _without_footer(replace(table, raw=last, start=cut, end=len(last)), plan), table
-            end = size - len(last) + table.end
-            table = replace(table, start=kept.start)
-        file.seek(mark + table.start)
-        read, parse, convert = _options(table, dict.fromkeys(table.names, pa.large_string()), quoted=True)
-        try:
-            with arrow_csv.open_csv(Span(file, end - mark - table.start), read, parse, convert) as stream:
-                notes = table.notes
-                for batch in stream:
-                    columns = tuple(
-                        RawColumn(name, texts=pa.chunked_array([batch.column(name)])) for name in table.names
-                    )
-                    yield RawTable(
-                        columns,
-                        batch.num_rows,
-                        where,
-                        lambda row: row + table.skipped + 1,
-                        notes,
-                        table.frame.units,
-                        table.frame.descriptions,
-                        table.evidence,
-                    )
-                    notes = ()
-        except pa.ArrowInvalid as fault:
-            if widths := re.search(r"Expected (\d+) columns, got (\d+)", str(fault)):
-                raise InputError("read.ragged", where=where, got=widths[2], columns=widths[1]) from None
-            raise InputError("read.undecodable_as", where=where, encoding="utf-8", byte="-") from None
+def texts_of(table: TextTable, plan: ReadPlan) -> frozenset[str]:
+    """The columns that are to be split as text, because of what the plan or the first rows say."""
+    if plan.decimal == ",":  # every point is in question, so that no column may go the quick way
+        return frozenset(table.names)
+    told = {name for name in (*plan.clock, plan.batch) if name is not None}
+    return table.wordy | told | {tag.name for tag in plan.tags if tag.type == "text"}
 
 
 def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> TextTable:
@@ -239,8 +191,8 @@ def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> 
     table = TextTable(
         raw, start, len(raw), mark, frame, skipped, wordy, where, tuple(notes), (*evidence, *frame.evidence)
     )
-    table = _without_footer(table, plan) if whole else table
-    if table.end - table.start < _BLOCK and not table.body.strip():
+    table = without_footer(table, plan) if whole else table
+    if table.end - table.start < BLOCK and not table.body.strip():
         raise InputError("read.no_rows", where=where)
     return table
 
@@ -252,16 +204,16 @@ def _numbering(table: TextTable) -> Callable[[int], int]:
     return table.number if odd or table.frame.comment is not None else lambda row: skipped + row + 1
 
 
-def _without_footer(table: TextTable, plan: ReadPlan) -> TextTable:
+def without_footer(table: TextTable, plan: ReadPlan) -> TextTable:
     """The table without the rows at its end that are no data."""
     size = table.end - table.start
-    start = table.end - min(size, _TAIL)
-    if size > _TAIL:
+    start = table.end - min(size, TAIL)
+    if size > TAIL:
         start = line_end(table.raw, start)
     rows: list[Row] = []
     ends = {}
     spot = start
-    for line in range(_TAIL):
+    for line in range(TAIL):
         if spot >= table.end:
             break
         end = line_end(table.raw, spot)
@@ -319,37 +271,40 @@ def _quick(cell: str) -> bool:
     return cell.isascii() and "_" not in cell
 
 
-def _split(table: TextTable, text: set[str]) -> tuple[tuple[RawColumn, ...], int]:
+def _split(table: TextTable, text: frozenset[str]) -> tuple[tuple[RawColumn, ...], int]:
     """Split the body into columns; first with numbers where the sample has them, then all as text."""
     import pyarrow as pa
 
-    wordy = table.wordy | text
     _check_quotes(table)
     for quick in (True, False):
-        kinds = {name: pa.large_string() if name in wordy or not quick else pa.float64() for name in table.names}
+        kinds = {name: pa.large_string() if name in text or not quick else pa.float64() for name in table.names}
         try:
             found = _arrow(table, kinds)
         except pa.ArrowInvalid as fault:
             if quick and "conversion error" in str(fault):
                 continue
             if "straddling" in str(fault):
-                raise InputError("read.long_row", where=table.where, limit=_BLOCK >> 20) from None
+                raise InputError("read.long_row", where=table.where, limit=BLOCK >> 20) from None
             raise _ragged(table) from None
         if quick and any(map(has_commas, found.texts.values())):
             continue  # a decimal comma anywhere puts every point in the file into question
         break
     if found.rows == 0:
         raise InputError("read.no_rows", where=table.where)
-    return tuple(found.column(name) for name in table.names if not found.empty_tail(table.names, name)), found.rows
+    return found.columns(table.names), found.rows
 
 
-class _Split(NamedTuple):
+class Split(NamedTuple):
     """The cells of a body: numbers side by side in one block (N, F), which the finished table takes over as it is."""
 
     numbers: NDArray[np.float64]
     places: dict[str, int]
     texts: dict[str, pa.ChunkedArray]
     rows: int
+
+    def columns(self, names: tuple[str, ...]) -> tuple[RawColumn, ...]:
+        """The columns in their order, less an empty one at the end."""
+        return tuple(self.column(name) for name in names if not self.empty_tail(names, name))
 
     def column(self, name: str) -> RawColumn:
         """The cells of one column."""
@@ -368,7 +323,7 @@ class _Split(NamedTuple):
         return bool(np.isnan(self.numbers[:, self.places[name]]).all())
 
 
-def _arrow(table: TextTable, kinds: dict[str, Any]) -> _Split:
+def _arrow(table: TextTable, kinds: dict[str, Any]) -> Split:
     """Split by Arrow, block by block, so that the cells are never in memory twice."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -383,26 +338,29 @@ def _arrow(table: TextTable, kinds: dict[str, Any]) -> _Split:
     ends = table.raw.count(b"\n", table.start, table.end) or table.raw.count(b"\r", table.start, table.end)
     numbers = np.empty((ends + 1, len(quick)))  # as many rows at most; what is not filled takes no memory
     rows = 0
-    with arrow_csv.open_csv(pa.BufferReader(body), *_options(table, kinds, quoted=table.quoted)) as stream:
+    with arrow_csv.open_csv(pa.BufferReader(body), *options(table, kinds, quoted=table.quoted)) as stream:
         for batch in stream:
-            for start in range(0, batch.num_rows, _FILL):  # pieces that fit the cache: columns come in, rows go out
-                piece = batch.slice(start, _FILL)
-                if quick:
-                    numbers[rows : rows + piece.num_rows] = np.array(
-                        [piece.column(name).to_numpy(zero_copy_only=False) for name in quick]
-                    ).T
-                rows += piece.num_rows
+            fill(numbers[rows : rows + batch.num_rows], batch, quick)
+            rows += batch.num_rows
             for name, chunks in texts.items():
                 chunks.append(batch.column(name))
     whole = {name: pa.chunked_array(chunks, pa.large_string()) for name, chunks in texts.items()}
-    return _Split(numbers[:rows], {name: index for index, name in enumerate(quick)}, whole, rows)
+    return Split(numbers[:rows], {name: index for index, name in enumerate(quick)}, whole, rows)
 
 
-def _options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[Any, Any, Any]:
+def fill(numbers: NDArray[np.float64], batch: pa.RecordBatch, names: list[str]) -> None:
+    """Write the columns ``names`` of a batch side by side into ``numbers`` (N, F)."""
+    for start in range(0, batch.num_rows if names else 0, _FILL):  # pieces that fit the cache
+        piece = batch.slice(start, _FILL)
+        columns = [piece.column(name).to_numpy(zero_copy_only=False) for name in names]
+        numbers[start : start + piece.num_rows] = np.array(columns).T
+
+
+def options(table: TextTable, kinds: dict[str, Any], *, quoted: bool) -> tuple[Any, Any, Any]:
     from pyarrow import csv as arrow_csv
 
     return (
-        arrow_csv.ReadOptions(column_names=list(table.names), block_size=_BLOCK),
+        arrow_csv.ReadOptions(column_names=list(table.names), block_size=BLOCK),
         arrow_csv.ParseOptions(delimiter=table.delimiter, newlines_in_values=quoted),
         arrow_csv.ConvertOptions(column_types=kinds, null_values=["", "NaN", "nan"], strings_can_be_null=False),
     )
@@ -413,7 +371,7 @@ def _check_quotes(table: TextTable) -> None:
     if not table.quoted or table.raw.count(b'"', table.start, table.end) % 2 == 0:
         return
     reader = csv.reader(table.text(), delimiter=table.delimiter, strict=True)
-    csv.field_size_limit(_BLOCK)
+    csv.field_size_limit(BLOCK)
     row = table.skipped
     try:
         for _ in reader:
