@@ -67,11 +67,11 @@ def iso_times(chunks: list[pa.Array]) -> IsoTimes | None:
                 clean = pc.replace_substring(clean, pattern="/", replacement="-")
             for kind in kinds:
                 try:
-                    found = pc.cast(clean, kind)
+                    moments = pc.cast(clean, kind)
                 except pa.ArrowInvalid:  # 24:00, 30 February, or the other kind of clock
                     continue
                 kinds = [kind]
-                times[row:stop] = found.to_numpy(zero_copy_only=False)
+                times[row:stop] = moments.to_numpy(zero_copy_only=False)
                 break
             else:
                 return None

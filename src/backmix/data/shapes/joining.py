@@ -177,15 +177,15 @@ def _numbers(series: Sequence[TagSeries], plan: ReadPlan) -> list[NDArray[np.flo
         surveys[trend.name].add(trend.cells, len(trend))
     by_name = {trend.name: trend for trend in series}
 
-    def at(row: int, name: str) -> str:
+    def place(row: int, name: str) -> str:
         return by_name[name].at(row)
 
     numeric = {
         name: survey
         for name, survey in surveys.items()
-        if by_name[name].cells.times is None and meaning(name, survey, described.get(name), at).kind == "number"
+        if by_name[name].cells.times is None and meaning(name, survey, described.get(name), place).kind == "number"
     }
-    decimal = decimal_mark(numeric, plan.decimal, at)
+    decimal = decimal_mark(numeric, plan.decimal, place)
     columns: list[NDArray[np.float64] | None] = []
     for trend, how in zip(series, hows, strict=True):
         if how == "last" or trend.name not in numeric:

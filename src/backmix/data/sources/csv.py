@@ -107,8 +107,8 @@ def read_csv(plan: ReadPlan, path: Path) -> RawTable:
     from backmix.data.sources.csv_pieces import read_pieces
 
     where = source_name(plan, path)
-    found = read_pieces(plan, path, where)
-    return found if found is not None else read_text(plan, take(path, plan, where), where)
+    table = read_pieces(plan, path, where)
+    return table if table is not None else read_text(plan, take(path, plan, where), where)
 
 
 def read_text(plan: ReadPlan, raw: bytes, where: str) -> RawTable:
@@ -141,8 +141,8 @@ def texts_of(table: TextTable, plan: ReadPlan) -> frozenset[str]:
     """The columns that are to be split as text, because of what the plan or the first rows say."""
     if plan.decimal == ",":  # every point is in question, so that no column may go the quick way
         return frozenset(table.names)
-    told = {name for name in (*plan.clock, plan.batch) if name is not None}
-    return table.wordy | told | {tag.name for tag in plan.tags if tag.type == "text"}
+    named = {name for name in (*plan.clock, plan.batch) if name is not None}
+    return table.wordy | named | {tag.name for tag in plan.tags if tag.type == "text"}
 
 
 def open_text(plan: ReadPlan, raw: bytes, where: str, *, whole: bool = True) -> TextTable:
@@ -228,8 +228,8 @@ def without_footer(table: TextTable, plan: ReadPlan) -> TextTable:
         return table
     note = Note("dropped", "read.reason_footer", footer.rows, example=footer.text)
     values = {"rows": footer.rows, "text": footer.text}
-    found = [Evidence("footer", footer.rows, "layout.footer", values)] if plan.footer is None else []
-    return replace(table, end=ends[footer.place], notes=(*table.notes, note), evidence=(*table.evidence, *found))
+    why = [Evidence("footer", footer.rows, "layout.footer", values)] if plan.footer is None else []
+    return replace(table, end=ends[footer.place], notes=(*table.notes, note), evidence=(*table.evidence, *why))
 
 
 def _comment_within(table: TextTable, fault: InputError) -> str | None:
@@ -279,22 +279,22 @@ def _split(table: TextTable, text: frozenset[str]) -> tuple[tuple[RawColumn, ...
     for quick in (True, False):
         kinds = {name: pa.large_string() if name in text or not quick else pa.float64() for name in table.names}
         try:
-            found = _arrow(table, kinds)
+            parts = _arrow(table, kinds)
         except pa.ArrowInvalid as fault:
             if quick and "conversion error" in str(fault):
                 continue
             if "straddling" in str(fault):
                 raise InputError("read.long_row", where=table.where, limit=BLOCK >> 20) from None
             raise _ragged(table) from None
-        if quick and any(map(has_commas, found.texts.values())):
+        if quick and any(map(has_commas, parts.texts.values())):
             continue  # a decimal comma anywhere puts every point in the file into question
         break
-    if found.rows == 0:
+    if parts.rows == 0:
         raise InputError("read.no_rows", where=table.where)
-    return found.columns(table.names), found.rows
+    return parts.columns(table.names), parts.rows
 
 
-class Split(NamedTuple):
+class SplitText(NamedTuple):
     """The cells of a body: numbers side by side in one block (N, F), which the finished table takes over as it is."""
 
     numbers: NDArray[np.float64]
@@ -323,7 +323,7 @@ class Split(NamedTuple):
         return bool(np.isnan(self.numbers[:, self.places[name]]).all())
 
 
-def _arrow(table: TextTable, kinds: dict[str, Any]) -> Split:
+def _arrow(table: TextTable, kinds: dict[str, Any]) -> SplitText:
     """Split by Arrow, block by block, so that the cells are never in memory twice."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -345,7 +345,7 @@ def _arrow(table: TextTable, kinds: dict[str, Any]) -> Split:
             for name, chunks in texts.items():
                 chunks.append(batch.column(name))
     whole = {name: pa.chunked_array(chunks, pa.large_string()) for name, chunks in texts.items()}
-    return Split(numbers[:rows], {name: index for index, name in enumerate(quick)}, whole, rows)
+    return SplitText(numbers[:rows], {name: index for index, name in enumerate(quick)}, whole, rows)
 
 
 def fill(numbers: NDArray[np.float64], batch: pa.RecordBatch, names: list[str]) -> None:

@@ -24,7 +24,17 @@ from backmix.data.layout.lines import MOST_LINES
 from backmix.data.notation.cells import has_commas
 from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.reading.reading import ReadPlan
-from backmix.data.sources.csv import BLOCK, TAIL, Split, TextTable, fill, open_text, options, texts_of, without_footer
+from backmix.data.sources.csv import (
+    BLOCK,
+    TAIL,
+    SplitText,
+    TextTable,
+    fill,
+    open_text,
+    options,
+    texts_of,
+    without_footer,
+)
 from backmix.data.sources.packing import Span, check_regular, source_name
 from backmix.errors import InputError
 
@@ -120,13 +130,13 @@ def _read(plan: ReadPlan, file: IO[bytes], size: int, where: str) -> RawTable | 
         return None
     table, end = _without_last_rows(table, plan, file, size, table.start)
     pieces = _pieces(file, table.start, end)
-    found = _split(table, plan, file, pieces) if pieces else None
-    if found is None:
+    parts = _split(table, plan, file, pieces) if pieces else None
+    if parts is None:
         return None
     skipped = table.skipped
     return RawTable(
-        found.columns(table.names),
-        found.rows,
+        parts.columns(table.names),
+        parts.rows,
         where,
         lambda row: skipped + row + 1,
         table.notes,
@@ -149,7 +159,7 @@ def _without_last_rows(
 
 def _pieces(file: IO[bytes], start: int, end: int) -> list[_Piece] | None:
     """Where to cut a file, with one more piece without bytes for the end; None where it is not plain."""
-    found: list[_Piece] = []
+    pieces: list[_Piece] = []
     row = 0
     while start < end:
         file.seek(start)
@@ -162,10 +172,10 @@ def _pieces(file: IO[bytes], start: int, end: int) -> list[_Piece] | None:
             return None
         if not text.isascii() and not _is_utf8(text[:size]):
             return None
-        found.append(_Piece(start, size, row))
+        pieces.append(_Piece(start, size, row))
         row += text.count(b"\n", 0, size) + (last and not text.endswith(b"\n"))
         start += size
-    return [*found, _Piece(end, 0, row)]
+    return [*pieces, _Piece(end, 0, row)]
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -176,7 +186,7 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _split(table: TextTable, plan: ReadPlan, file: IO[bytes], pieces: list[_Piece]) -> Split | None:
+def _split(table: TextTable, plan: ReadPlan, file: IO[bytes], pieces: list[_Piece]) -> SplitText | None:
     """The cells of all pieces; None where a cell or a line is not what the first rows promise."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -190,19 +200,19 @@ def _split(table: TextTable, plan: ReadPlan, file: IO[bytes], pieces: list[_Piec
 
     lock, memory = Lock(), pa.system_memory_pool()
 
-    def cells(at: int) -> dict[str, pa.ChunkedArray] | None:
+    def cells(piece: int) -> dict[str, pa.ChunkedArray] | None:
         """The texts of one piece, whose numbers go to their rows; None where it is not plain after all."""
         with lock:
-            file.seek(pieces[at].start)
-            raw = file.read(pieces[at].size)
+            file.seek(pieces[piece].start)
+            raw = file.read(pieces[piece].size)
         try:
             part = arrow_csv.read_csv(pa.BufferReader(raw), read, parse, convert, memory_pool=memory)
         except pa.ArrowInvalid:
             return None
         texts = {name: part.column(name) for name in table.names if name in text}
-        if part.num_rows != pieces[at + 1].row - pieces[at].row or any(map(has_commas, texts.values())):
+        if part.num_rows != pieces[piece + 1].row - pieces[piece].row or any(map(has_commas, texts.values())):
             return None
-        row = pieces[at].row
+        row = pieces[piece].row
         for batch in part.to_batches():
             fill(numbers[row : row + batch.num_rows], batch, quick)
             row += batch.num_rows
@@ -219,4 +229,4 @@ def _split(table: TextTable, plan: ReadPlan, file: IO[bytes], pieces: list[_Piec
     finally:
         pool.shutdown(cancel_futures=True)
     whole = {name: pa.chunked_array(column, pa.large_string()) for name, column in chunks.items()}
-    return Split(numbers, {name: at for at, name in enumerate(quick)}, whole, len(numbers))
+    return SplitText(numbers, {name: piece for piece, name in enumerate(quick)}, whole, len(numbers))
