@@ -241,6 +241,7 @@ def test_every_kind_has_its_sentence_and_remark(lang: Any) -> None:
             "unequal",
             "code",
             "times",
+            "every",
             "sound",
             "lost",
             "high",

@@ -25,8 +25,10 @@ def show_detection(detection: Detection, *, fault: bool = False) -> None:
 
     why = {entry.key: entry for entry in detection.evidence}
     layout = detection.layout.model_dump(mode="json", exclude_none=True)
+    asked = {question.key for question in detection.questions}
     rows = [
-        (key, toml(value), why[key].sentence() if key in why else say("draft.told")) for key, value in layout.items()
+        (key, toml(value), why[key].sentence() if key in why else say("draft.asked" if key in asked else "draft.told"))
+        for key, value in layout.items()
     ]
     rows += [(key, toml(entry.value), entry.sentence()) for key, entry in why.items() if key not in (*layout, LISTED)]
     if rows and not fault:

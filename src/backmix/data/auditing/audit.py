@@ -116,6 +116,7 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
     found: list[tuple[Finding, Ints]] = []
     tags = []
     codes = find_missing_codes(part)
+    strong = ", ".join(code.text for code in codes if code.strong)
     lost = {loss.tag: loss for loss in find_lost_decimals(part)}
     still = np.ones(max(0, len(part) - 1), bool)
     moving = False
@@ -125,7 +126,7 @@ def audit(table: Table, *, rows: Bools | None = None, ledger: Ledger | None = No
         x = part.values[:, column].astype(np.float64)
         still &= (x[1:] == x[:-1]) | (np.isnan(x[1:]) & np.isnan(x[:-1]))
         auditor = TagAuditor(tag, x, start)
-        auditor.take_codes([code for code in codes if tag.name in code.tags], len(part))
+        auditor.take_codes([code for code in codes if tag.name in code.tags], len(part), strong)
         if tag.name in lost:
             auditor.take_lost_decimals(lost[tag.name])
         looked = auditor.look(None if part.quality is None else part.quality[:, column], texts.get(tag.name, {}))

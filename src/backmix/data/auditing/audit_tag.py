@@ -77,11 +77,19 @@ class TagAuditor:
         self.findings: list[tuple[Finding, Ints]] = []
         self._codes: list[MissingCode] = []
 
-    def take_codes(self, codes: Sequence[MissingCode], rows: int) -> None:
-        """Name the numbers of this column that look like codes for "no value"; strong ones count nowhere else."""
+    def take_codes(self, codes: Sequence[MissingCode], rows: int, every: str) -> None:
+        """Name the numbers of this column that look like codes for "no value"; strong ones count nowhere else.
+
+        every: the codes of all tags, for the one setting that takes them out
+        """
         for code in codes:
             spots = np.flatnonzero(is_code(self.x, code.value))
-            values = {"code": code.text, "share": f"{len(spots) / max(1, rows):.2%}", "times": code.times}
+            values = {
+                "code": code.text,
+                "share": f"{len(spots) / max(1, rows):.2%}",
+                "times": code.times,
+                "every": every if code.strong else code.text,
+            }
             self._add("code", spots, "warning" if code.strong else "info", count=len(spots), **values)
         self._codes = [code for code in codes if code.strong]
 

@@ -65,7 +65,9 @@ def detect(plan: ReadPlan, base: Path = Path()) -> Detection:
         except InputError as fault:
             return Detection(known, (), tuple(questions), None, fault)
         else:
-            return Detection(resolved(known, reading.evidence), reading.evidence, tuple(questions), reading)
+            asked = {question.key for question in questions}  # what was taken to go on is no evidence
+            evidence = tuple(entry for entry in reading.evidence if entry.key not in asked)
+            return Detection(resolved(known, evidence), evidence, tuple(questions), reading)
 
 
 def kept(plan: ReadPlan, evidence: tuple[Evidence, ...], base: Path) -> ReadPlan:
