@@ -78,3 +78,14 @@ def test_a_clock_in_two_columns_is_one(tmp_path: Path) -> None:
 
 def test_toml_quotes_what_needs_it() -> None:
     assert toml({"FI101 quality": "FI101"}) == '{ "FI101 quality" = "FI101" }'
+
+
+def test_an_unclear_encoding_is_asked_with_both_readings(tmp_path: Path) -> None:
+    text = "time,T101 [°C]\n2024-05-02 00:00,1.5\n2024-05-02 00:01,2.5\n"
+    (tmp_path / "plant.csv").write_bytes(text.encode("cp1252"))
+    (question,) = detect(ReadPlan(file="plant.csv"), tmp_path).questions
+    assert question.lines() == ('encoding = "cp1252"  # time,T101 [°C]', 'encoding = "cp950"  # time,T101 [蚓]')
+    found = detect(ReadPlan(file="plant.csv", encoding="cp1252"), tmp_path)
+    assert found.questions == ()
+    assert found.reading is not None
+    assert found.reading.table.tags[0].name == "T101 [°C]"

@@ -43,7 +43,7 @@ def find_lost_decimals(table: Table) -> tuple[LostDecimals, ...]:
     >>> flow = np.array([300.629, 297322, 304735, 296.884, 298906, 298.418])
     >>> (found,) = find_lost_decimals(Table(flow[:, None], (Tag("FI101"),)))
     >>> found.rows.tolist(), found.sound, found.lost, found.below
-    ([1, 2, 4], 300.629, 297322.0, 610.0)
+    ([1, 2, 4], 300.629, 297322.0, 600.0)
     """
     losses = []
     for column, tag in enumerate(table.tags):

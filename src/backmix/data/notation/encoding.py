@@ -10,6 +10,7 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from backmix.data.layout.evidence import Interpretation, LayoutQuestion, OpenQuestion
 from backmix.errors import InputError, PlanError
 
 _MARKS = (  # UTF-32 first, because its mark begins with that of UTF-16
@@ -67,7 +68,7 @@ def detect(raw: bytes, where: str, stated: str | None = None) -> Encoding:
         return Encoding("utf-8")
     if _decodes(raw, "cp950"):
         if first := _latin(raw):
-            raise InputError("read.encoding_unclear", where=f"{where}:{_row(raw, first)[0]}")
+            raise _ask(raw, first, where)
         return Encoding("cp950")
     raise _undecodable(raw, "cp950", where, "read.undecodable")
 
@@ -119,6 +120,19 @@ def _undecodable(raw: bytes, name: str, where: str, key: str) -> InputError:
     except UnicodeError:  # utf-16 without a mark complains so
         return InputError(key, where=where, encoding=name, byte="-")
     raise AssertionError(f"{name} decodes")
+
+
+def _ask(raw: bytes, first: int, where: str) -> OpenQuestion:
+    """Stop with the row of the first doubtful byte as either encoding has it."""
+    line = _row(raw, first)[0]
+    start = max(raw.rfind(b"\n", 0, first), raw.rfind(b"\r", 0, first)) + 1
+    ends = [spot for spot in (raw.find(b"\n", first), raw.find(b"\r", first)) if spot >= 0]
+    text = raw[start : min(ends, default=len(raw))]
+    names = ("cp1252", "cp950")
+    readings = tuple(Interpretation(name, text.decode(name, "replace").strip()[:80]) for name in names)
+    place = f"{where}:{line}"
+    question = LayoutQuestion("encoding", readings, (readings[0].shown,), place)
+    return OpenQuestion("read.encoding_unclear", question=question, where=place)
 
 
 def _row(raw: bytes, spot: int) -> tuple[int, int]:

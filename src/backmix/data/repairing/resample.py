@@ -194,7 +194,7 @@ def usual_step(steps: NDArray[np.float64]) -> float:
     multiples = np.maximum(1, np.round(steps / mode))
     even = np.abs(steps - multiples * mode) <= JITTER * mode
     if len(kinds) and np.count_nonzero(even) >= MOSTLY * len(steps) and counts.max() >= LEAST_USUAL * len(steps):
-        return mode
+        return float(mode)
     return float(np.quantile(steps, 0.9))
 
 
