@@ -41,13 +41,13 @@ def look_at_batches(settings: ReadPlan, target: str | None) -> BatchesFound | No
 
     target: the column to predict, which may be a result of the batch. Raises InputError for a file without intervals.
     """
-    from backmix.data.batches.intervals import interval_form, read_intervals
+    from backmix.data.batches.intervals import read_intervals
     from backmix.data.sources.files import read_file
 
     section = settings.batches
     if section is None or section.file is None or section.properties is not None:
         return None
-    raw = read_file(interval_form(settings, section), Path())
+    raw = read_file(settings.for_side_file(section), Path())
     names = tuple(tag.name for tag in read_intervals(raw, settings, section).tags)
     results = tuple(name for name in names if RESULT_WORDS.search(name) and name != target)
     kept = tuple(name for name in names if name not in results)

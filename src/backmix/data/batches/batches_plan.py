@@ -9,15 +9,15 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from backmix.data.side_file import WRITTEN, SideFile
 from backmix.duration import DurationField
-from backmix.section import PlanSection
 from backmix.text import say
 
-_OF_FILE = ("sheet", "batch", "start", "end", "phase", "properties", "encoding", "delimiter", "day_first", "time_zone")
+_OF_FILE = (*WRITTEN, "batch", "start", "end", "phase", "properties")
 _OF_TAG = ("running", "min_length", "bridge")
 
 
-class BatchesPlan(PlanSection):
+class BatchesPlan(SideFile):
     """``[data.batches]``: which rows make a batch, from a list of intervals or from the states of a tag.
 
     file, sheet, encoding, delimiter, decimal, day_first, time_zone: where the intervals are and how they are written,
@@ -32,13 +32,6 @@ class BatchesPlan(PlanSection):
     outside: rows of no batch are left out ("drop"), or each stretch of them is a batch of its own ("keep")
     """
 
-    file: str | None = None
-    sheet: str | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    decimal: Literal[".", ","] | None = None
-    day_first: bool | None = None
-    time_zone: str | None = None
     batch: str | None = None
     start: str | None = None
     end: str | None = None

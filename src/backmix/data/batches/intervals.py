@@ -64,7 +64,7 @@ def read_intervals(raw: RawTable, plan: ReadPlan, batching: BatchesPlan) -> Inte
     Raises InputError: data.missing_column, batches.which_column, batches.no_start, batches.backwards,
     batches.overlap, batches.twice, batches.two_values.
     """
-    form = interval_form(plan, batching)
+    form = plan.for_side_file(batching)
     batch = _column(raw, batching.batch, BATCH, "batch")
     start = _column(raw, batching.start, _START, "start")
     end = _column(raw, batching.end, _END, "end")
@@ -108,20 +108,6 @@ def read_intervals(raw: RawTable, plan: ReadPlan, batching: BatchesPlan) -> Inte
         where=raw.where,
         zoned=not any(note.reason == "read.reason_no_zone" for note in notes),
         notes=tuple(note for note in notes if note.count),
-    )
-
-
-def interval_form(plan: ReadPlan, batching: BatchesPlan) -> ReadPlan:
-    """How the intervals are read: as told, else as the table."""
-    return ReadPlan(
-        file=batching.file,
-        sheet=batching.sheet,
-        encoding=batching.encoding,
-        delimiter=batching.delimiter,
-        decimal=batching.decimal,
-        day_first=plan.day_first if batching.day_first is None else batching.day_first,
-        time_zone=batching.time_zone or plan.time_zone,
-        limit_mb=plan.limit_mb,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.batches.batches_plan import BatchesPlan
-from backmix.data.batches.intervals import Intervals, interval_form, read_intervals
+from backmix.data.batches.intervals import Intervals, read_intervals
 from backmix.data.layout.evidence import Evidence
 from backmix.data.ledger import Note
 from backmix.data.reading.columns import RawTable
@@ -73,7 +73,7 @@ def read_with_batches(
         reading = read_table(plain)
         _check(reading.table)
         return _from_states(reading, batching, plan.time_zone)
-    intervals = read_intervals(read_raw(interval_form(plan, batching), base), plan, batching)
+    intervals = read_intervals(read_raw(plan.for_side_file(batching), base), plan, batching)
     own = {tag.name for tag in intervals.tags} | ({PHASE} if intervals.phases else set())
     described = {tag.name: tag for tag in plan.tags if tag.name in own}
     kept = tuple(tag for tag in plan.tags if tag.name not in own)

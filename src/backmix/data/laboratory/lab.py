@@ -43,7 +43,7 @@ def read_with_lab(
     _no_inputs(plan.tags, lab.named)
     if lab.file is None:
         return _within(read_table(plan), plan, lab)
-    labels = _labels(read_raw(_of_file(plan, lab), base), plan, lab)
+    labels = _labels(read_raw(plan.for_side_file(lab, time=lab.sample, batch=lab.batch), base), plan, lab)
     own = {tag.name for tag in labels.tags}
     reading = read_table(
         plan.model_copy(update={"lab": None, "tags": tuple(tag for tag in plan.tags if tag.name not in own)})
@@ -71,25 +71,9 @@ def with_report_times(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan
     )
 
 
-def _of_file(plan: ReadPlan, lab: LabPlan) -> ReadPlan:
-    """How the laboratory file is read."""
-    return ReadPlan(
-        file=lab.file,
-        sheet=lab.sheet,
-        time=lab.sample,
-        batch=lab.batch,
-        encoding=lab.encoding,
-        delimiter=lab.delimiter,
-        decimal=lab.decimal,
-        time_zone=lab.time_zone or plan.time_zone,
-        day_first=plan.day_first if lab.day_first is None else lab.day_first,
-        limit_mb=plan.limit_mb,
-    )
-
-
 def _labels(raw: RawTable, plan: ReadPlan, lab: LabPlan) -> Labels:
     """The results of a laboratory file, with the times of their samples and reports."""
-    form = _of_file(plan, lab)
+    form = plan.for_side_file(lab, time=lab.sample, batch=lab.batch)
     for wanted in (lab.sample, lab.batch, *lab.reports, *lab.named):
         if wanted is not None and wanted not in raw.names:
             raise missing_column(wanted, raw.names, raw.where)

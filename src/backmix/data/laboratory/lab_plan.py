@@ -9,12 +9,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from backmix.data.side_file import WRITTEN, SideFile
 from backmix.duration import DurationField
-from backmix.section import PlanSection
 from backmix.text import say
 
 
-class LabPlan(PlanSection):
+class LabPlan(SideFile):
     """``[data.lab]``: laboratory results at their own times, put on the rows of the table.
 
     A result is put on the row of its sample: the last one not later, and at most one step earlier. When
@@ -34,13 +34,6 @@ class LabPlan(PlanSection):
         result has no number. Heeded in the results that ``columns`` or ``report`` name
     """
 
-    file: str | None = None
-    sheet: str | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    decimal: Literal[".", ","] | None = None
-    day_first: bool | None = None
-    time_zone: str | None = None
     sample: str | None = None
     batch: str | None = None
     report: str | dict[str, str] | None = None
@@ -60,7 +53,7 @@ class LabPlan(PlanSection):
                 say("lab.plan_report_columns", names=", ".join(self.report), columns=", ".join(self.columns))
             )
         if self.file is None:
-            for name in ("sheet", "encoding", "delimiter", "decimal", "day_first", "time_zone", "sample", "batch"):
+            for name in (*WRITTEN, "sample", "batch"):
                 if getattr(self, name) is not None:
                     raise ValueError(say("lab.plan_no_file", name=name))
             if not self.named:

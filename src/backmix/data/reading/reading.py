@@ -21,6 +21,7 @@ from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.layout import KEYS, Align, Layout, load_layout
 from backmix.data.ledger import Ledger
+from backmix.data.side_file import SideFile
 from backmix.data.table import Table
 from backmix.data.tag import Role
 from backmix.errors import PlanError
@@ -143,6 +144,12 @@ class ReadPlan(Layout):
     def files(self) -> tuple[str, ...]:
         """The names in ``file``."""
         return () if self.file is None else (self.file,) if isinstance(self.file, str) else self.file
+
+    def for_side_file(self, side: SideFile, *, time: str | None = None, batch: str | None = None) -> ReadPlan:
+        """How a file beside the table is read: as its section says, else as the table."""
+        stated = {name: getattr(side, name) for name in SideFile.model_fields}
+        shared = {name: getattr(self, name) for name in ("day_first", "time_zone") if stated[name] is None}
+        return ReadPlan(**stated | shared, time=time, batch=batch, limit_mb=self.limit_mb)
 
     @property
     def limit(self) -> int:
