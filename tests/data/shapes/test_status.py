@@ -151,3 +151,10 @@ def test_a_status_column_that_is_not_there_is_named() -> None:
     words = {f"w{at}": at for at in range(6)}
     with pytest.raises(InputError, match=r"no known quality|not clear"):
         read(ReadPlan(status={"s": "FI101"}), frame(FI101=X, s=list(words)))
+
+
+def test_german_words_are_qualities_too() -> None:
+    from backmix.data.quality import Quality
+    from backmix.data.shapes.status import _WORDS
+
+    assert [_WORDS[word] for word in ("gut", "unsicher", "schlecht")] == [Quality.GOOD, Quality.UNCERTAIN, Quality.BAD]

@@ -31,13 +31,13 @@ ALL = "*"
 """In place of a tag: the status of the whole row."""
 _MOST = 200
 """Different words that a status column may have."""
-_GOOD = "good ok o.k. normal valid confirmed g 良好 良 好 正常 有效 合格 可用 良质量"
+_GOOD = "good ok o.k. normal valid confirmed g gut gültig bon bueno 良好 良 好 正常 有效 合格 可用 良质量"
 _UNCERTAIN = (
-    "uncertain questionable doubtful suspect suspicious substituted estimated u ? "
+    "uncertain unsicher questionable doubtful suspect suspicious substituted estimated u ? "
     "可疑 不確定 存疑 待確認 估計 估算 不确定"
 )
 _BAD = (
-    "bad error fail failed failure fault invalid b x "
+    "bad schlecht ungültig mauvais malo error fail failed failure fault invalid b x "
     "不良 壞 壞值 不佳 異常 異常值 無效 錯誤 失敗 故障 不合格 坏 异常 无效 错误"
 )
 _WORDS = {
