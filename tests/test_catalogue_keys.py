@@ -9,12 +9,12 @@ import pytest
 
 from backmix.app.layout import page
 from backmix.data.auditing.finding import KINDS
+from backmix.data.layout.detect import CHANGED
 from backmix.data.layout.layout import KEYS, Shape
 from backmix.data.ledger import Action
 from backmix.data.splitting.split import PARTS, SplitPart
 from backmix.data.tag import Role
 from backmix.data.windows.origins import REASONS
-from backmix.serving.bundle import CHANGED
 from backmix.text import LANGUAGES, sentences
 
 ROWS = ("dropped", "added")

@@ -22,6 +22,7 @@ from typing import Any
 
 from backmix.data.auditing.audit import audit
 from backmix.data.layout.detect import kept
+from backmix.data.reading.file_profile import FileProfile
 from backmix.data.sources import ReadPlan
 from backmix.earlier import moved_name
 from backmix.errors import Interrupted
@@ -114,6 +115,7 @@ def fit(
                 place=place_of(data, base, where),
             ),
             read=kept(plan.data, reading.evidence, base),
+            profile=reading.profile,
         )
 
 
@@ -154,10 +156,10 @@ def _look_inside(prepared: Prepared, chosen: Design, ensemble: TrainedEnsemble) 
     return insight if ensemble.alone is None else replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
 
 
-def _keep(folder: Path, results: RunResults, *, read: ReadPlan) -> Run:
+def _keep(folder: Path, results: RunResults, *, read: ReadPlan, profile: FileProfile | None) -> Run:
     """Write predictions, reports, bundle and, last, the summary that marks the run as finished.
 
-    read: how tomorrow's files are read.
+    read: how tomorrow's files are read; profile: what the file of today looked like
     """
     prepared, frame = results.prepared, results.judgement.frame
     report = report_data(results)
@@ -170,6 +172,7 @@ def _keep(folder: Path, results: RunResults, *, read: ReadPlan) -> Run:
         results.ensemble.model,
         preprocessing=prepared.preprocessing,
         read=read,
+        profile=profile,
         plan=prepared.plan.to_toml(),
         scores={key: summary[key] for key in IN_BUNDLE},
         reports={lang: page.decode() for lang, page in pages.items()},

@@ -89,7 +89,7 @@ def test_run_then_show_predict_and_compare(plant: Path, capsys: pytest.CaptureFi
     text = Path("plant.csv").read_text("utf-8-sig")
     Path("other.csv").write_text(text.replace(",", ";"), "utf-8")
     assert _run("predict", "runs/plan/model.backmix", "other.csv") == 3
-    assert "the separator is not that of the training table" in capsys.readouterr().err
+    assert "the separator is not that of the training file" in capsys.readouterr().err
     assert _run("predict", "runs/plan/model.backmix", "other.csv", "--data", "delimiter=;") == 0
     assert capsys.readouterr().out.splitlines() == lines
     Path("titled.csv").write_text("Report of unit 100\n" + text, "utf-8")

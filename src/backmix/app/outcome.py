@@ -87,7 +87,9 @@ def show_audit(audit: Audit, reading: Reading, *, detection: Detection | None) -
 
 
 def show_ledger(ledger: Ledger) -> None:
-    """What was done to the rows, on stderr."""
+    """What is different about a file, and what was done to the rows, on stderr."""
+    for difference in ledger.differences:
+        note(say("bundle.different", text=difference.sentence()))
     for entry in ledger.notes:
         where = f" · {entry.tag}" if entry.tag else ""
         example = f" · {entry.example}" if entry.example else ""

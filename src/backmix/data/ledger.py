@@ -6,8 +6,8 @@ rows read = rows used + rows repaired + rows dropped, each with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,6 +22,7 @@ Action = Literal["converted", "repaired", "marked", "dropped", "added"]
 marked: the quality of a cell was lowered; dropped: rows left out; added: rows that resampling put
 on the grid where the source had none."""
 _ROWS: tuple[Action, ...] = ("dropped", "added")
+_LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,44 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """One thing in which a new file is not like the one that a model was trained on.
+
+    reason: a key of the text catalogue; values: what its sentence speaks of, plain and ready for JSON
+
+    >>> Difference("profile.columns_new", {"columns": ["FI200", "FI201"]}).sentence("en")
+    'columns that the training file did not have: FI200, FI201'
+    """
+
+    reason: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def sentence(self, lang: Language | None = None) -> str:
+        """The difference in words, one line."""
+        return say(self.reason, lang, **{name: _listed(value) for name, value in self.values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"key": self.reason.partition(".")[2], **self.values, "sentence": self.sentence()}
+
+
+def _listed(value: Any) -> Any:
+    """A list as it stands in a sentence, its first entries."""
+    if not isinstance(value, list | tuple):
+        return value
+    return ", ".join(map(str, value[:_LISTED])) + (" …" if len(value) > _LISTED else "")
+
+
+@dataclass(frozen=True)
 class Ledger:
-    """The notes in the order in which things happened, for ``read`` data rows of a source."""
+    """The notes in the order in which things happened, for ``read`` data rows of a source.
+
+    differences: what is different about a new file, see `Difference`
+    """
 
     read: int
     notes: tuple[Note, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
     def add(self, *notes: Note) -> Ledger:
         """The ledger with these notes at its end; a note that counts nothing is left out."""
@@ -99,7 +133,8 @@ class Ledger:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"read": self.read, "notes": [note.to_dict() for note in self.notes]}
+        differences = {"differences": [entry.to_dict() for entry in self.differences]} if self.differences else {}
+        return {"read": self.read, "notes": [note.to_dict() for note in self.notes], **differences}
 
 
 @dataclass(frozen=True)

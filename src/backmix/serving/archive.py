@@ -28,6 +28,7 @@ MOST_BYTES: Mapping[str, int] = {
     "architecture.json": 100_000,
     "recipe.json": 20_000_000,
     "read.json": 1_000_000,
+    "file.json": 20_000_000,
     "plan.toml": 1_000_000,
     "scores.json": 5_000_000,
     "mixture.json": 100_000,
@@ -37,7 +38,7 @@ MOST_BYTES: Mapping[str, int] = {
     "report.zh_TW.html": 5_000_000,
 }
 """The members a bundle may have, and how large each may be unpacked."""
-OPTIONAL = frozenset({"intervals.json", "mixture.json", "report.en.html", "report.zh_TW.html"})
+OPTIONAL = frozenset({"file.json", "intervals.json", "mixture.json", "report.en.html", "report.zh_TW.html"})
 
 
 def pack(path: Path, members: Mapping[str, bytes], *, version: str) -> None:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backmix.data.laboratory.lab_plan import LabPlan
-from backmix.data.layout.detect import differences
-from backmix.data.layout.layout import KEYS
-from backmix.data.ledger import Ledger, Note
+from backmix.data.ledger import Ledger
+from backmix.data.reading.file_profile import FileProfile
+from backmix.data.reading.new_file import NewFile
 from backmix.data.reading.reading import TagPlan
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
@@ -59,29 +59,13 @@ _AT_PREDICTION = {
 """Errors of preprocessing and the error for them at prediction, where changing the plan cannot help."""
 
 
-LOOKED_AT = 50_000_000
-"""A new file of more bytes is read by the layout alone, without a look at what it says itself."""
-CHANGED = (
-    "encoding",
-    "delimiter",
-    "decimal",
-    "time",
-    "time_form",
-    "day_first",
-    "header",
-    "footer",
-    "preamble",
-    "shape",
-)
-"""Keys of the layout whose change has a sentence of its own."""
-
-
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """A trained model with everything around it.
 
     weights: variable path -> array, as the built network names them; of an ensemble see `models.weights`
     read: how the training table was read; `predict_file` reads new files the same way
+    profile: what the training file looked like; None for a table that came from no file
     plan: the resolved plan as TOML text
     scores: the score rows and the verdict, for `show`
     reports: language -> HTML
@@ -93,6 +77,7 @@ class Bundle:
     architecture: Architecture
     weights: Weights
     read: ReadPlan = field(default_factory=ReadPlan)
+    profile: FileProfile | None = None
     plan: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
@@ -201,39 +186,27 @@ class Bundle:
         """Read a file as the training table was read, then `predict`.
 
         lab: the laboratory file of these rows, for a model whose inputs include past results from such a file.
-        ``settings`` replace single fields of the reading (``sheet="May"``).
+        ``settings`` replace single fields of the reading (``sheet="May"``). What is different about the file is in the
+        ledger. Raises InputError as `predict`, and for an input in another unit than in training, unless ``settings``
+        say that its unit is the one of training.
         """
         names = {tag.name for tag in self.preprocessing.wanted}
-        replaced = {
-            "lab": self._lab(lab),
-            # a new file need not have the columns that were used in training only
-            "tags": self._states(tuple(tag for tag in self.read.tags if tag.name in names)),
-        }
-        plan = Plan.check({"data": self.read.of_file(path).model_dump() | replaced | settings}, where="predict").data
-        changed = self._changed_layout(plan, path, settings)
+        given = [tag if isinstance(tag, TagPlan) else TagPlan.model_validate(tag) for tag in settings.get("tags", ())]
+        wanted = {tag.name: tag for tag in self.read.tags if tag.name in names}  # and none that only training used
+        wanted |= {tag.name: tag for tag in given}
+        replaced = {"lab": self._lab(lab), **settings, "tags": self._states(tuple(wanted.values()))}
+        plan = Plan.check({"data": self.read.of_file(path).model_dump() | replaced}, where="predict").data
+        new = NewFile(plan, self.read, self.profile, frozenset(settings))
         try:
             reading = read(plan, needed=[tag.name for tag in self.preprocessing.measured])  # labels may be missing
+            new.check(reading, self.preprocessing.wanted, {tag.name: tag.unit for tag in given})
             frame, ledger = self.predict(reading.table, workers=workers)
         except InputError as fault:
-            for note in changed:
-                fault.add_note(note.sentence())
+            for difference in new.differences():
+                fault.add_note(difference.sentence())
             raise
-        return frame, reading.ledger.add(*changed, *ledger.notes)
-
-    def _changed_layout(self, plan: ReadPlan, path: Path | str, settings: Mapping[str, Any]) -> tuple[Note, ...]:
-        """What is different about the layout of a new file: one note per key of the layout."""
-        path = Path(path)
-        if not any(getattr(self.read, key) is not None for key in KEYS) or not path.is_file():
-            return ()
-        if path.stat().st_size > LOOKED_AT:
-            return ()
-        open_plan = ReadPlan(file=str(path), limit_mb=plan.limit_mb, batch=plan.batch, sheet=plan.sheet)
-        changed = differences(open_plan, plan)
-        return tuple(
-            Note("converted", f"bundle.changed_{key if key in CHANGED else 'layout'}", 1, example=f"{here} ≠ {kept}")
-            for key, (kept, here) in changed.items()
-            if key not in settings
-        )
+        ledger = reading.ledger.add(*ledger.notes)
+        return frame, replace(ledger, differences=new.differences(reading))
 
     def _states(self, tags: tuple[TagPlan, ...]) -> tuple[TagPlan, ...]:
         """The tags with the inputs that have states: a day on which a pump only runs must not read otherwise."""
@@ -270,6 +243,8 @@ class Bundle:
                 {name: np.ascontiguousarray(array) for name, array in sorted(self.weights.items())}
             ),
         }
+        if self.profile is not None:
+            members["file.json"] = _json(self.profile.to_dict())
         if self.composition is not None:
             members["mixture.json"] = _json(self.composition.to_dict())
         if self.intervals is not None:
@@ -289,6 +264,7 @@ class Bundle:
             if preprocessing.spec.carried:
                 check_carries(architecture)
             reading = ReadPlan.model_validate(members.json("read.json"))
+            profile = FileProfile.from_dict(members.json("file.json")) if "file.json" in members else None
             weights, composition, _ = read_network(members, architecture)
             plan = members.read("plan.toml").decode()
             scores = members.json("scores.json")
@@ -311,6 +287,7 @@ class Bundle:
             architecture=architecture,
             weights=weights,
             read=reading,
+            profile=profile,
             plan=plan,
             scores=scores,
             reports=reports,

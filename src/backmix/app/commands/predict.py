@@ -60,7 +60,8 @@ def add(app: typer.Typer) -> None:
             write_csv(readable(frame, units), out)
             note(say("app.predicted", rows=len(frame), where=out))
             if as_json:
-                show_json({"rows": len(frame), "file": str(out), "read": ledger.read})
+                different = [entry.to_dict() for entry in ledger.differences]
+                show_json({"rows": len(frame), "file": str(out), "read": ledger.read, "differences": different})
         elif as_json:
             show_json(frame.to_dict(orient="records"))
         else:

@@ -220,7 +220,7 @@ def _with_codes(
     key = "batches.evidence_file" if batching.file is not None else "batches.evidence_tag"
     values = {"count": len(pieces), "where": where, "tag": batching.tag, "first": pieces[0].batch, "rows": len(table)}
     listed = Evidence("batches.found", [span.to_dict() for span in pieces], key, values)
-    return Reading(table, reading.ledger.add(*notes), (*reading.evidence, listed))
+    return replace(reading, table=table, ledger=reading.ledger.add(*notes), evidence=(*reading.evidence, listed))
 
 
 def _kept(codes: NDArray[np.int64], names: tuple[str, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:

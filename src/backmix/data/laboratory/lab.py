@@ -159,4 +159,4 @@ def _within(reading: Reading, plan: ReadPlan, lab: LabPlan) -> Reading:
             shown = iso(np.datetime64(round(float(reported[row])), "s"), table.time_zone)
             raise InputError("lab.report_before", where=table.source, tag=name, report=shown, sample=place(table, row))
         notes.append(Note("marked", "lab.reason_not_reported", int((there & np.isnan(reported)).sum()), tag=name))
-    return Reading(table, reading.ledger.add(*notes))
+    return replace(reading, table=table, ledger=reading.ledger.add(*notes))

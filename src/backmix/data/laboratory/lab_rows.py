@@ -88,7 +88,7 @@ def join(reading: Reading, labels: Labels, lab: LabPlan) -> Reading:
         *sheet.notes,
     ]
     ledger = replace(reading.ledger, read=reading.ledger.read + len(row))
-    return Reading(sheet.table(), ledger.add(*labels.notes, *notes))
+    return replace(reading, table=sheet.table(), ledger=ledger.add(*labels.notes, *notes))
 
 
 def _check_samples(labels: Labels, there: NDArray[np.bool_]) -> None:

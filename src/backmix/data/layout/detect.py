@@ -7,17 +7,37 @@ that all questions come together.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backmix.data.layout.evidence import Evidence, LayoutQuestion, OpenQuestion
+from backmix.data.layout.evidence import Evidence, LayoutQuestion, OpenQuestion, toml
 from backmix.data.layout.layout import KEYS, Layout, layout_of
+from backmix.data.ledger import Difference
 from backmix.data.reading.reading import Reading, ReadPlan
 from backmix.data.sources import read
+from backmix.data.sources.files import file_names
 from backmix.errors import InputError
 
 MOST_QUESTIONS = 12
+LOOKED_AT = 50_000_000
+"""Of a new file of more bytes only the head is looked at before it is read by the layout that the model keeps."""
+CHANGED = (
+    "encoding",
+    "delimiter",
+    "decimal",
+    "time",
+    "time_form",
+    "day_first",
+    "header",
+    "footer",
+    "preamble",
+    "shape",
+)
+"""Keys of the layout whose change has a sentence of its own."""
+NEWS = ("comment", "status", "long", "shape")
+"""Keys that a file may say for the first time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +81,13 @@ def detect(plan: ReadPlan, base: Path = Path()) -> Detection:
             if question.key in {asked.key for asked in questions} or len(questions) == MOST_QUESTIONS:
                 return Detection(known, (), tuple(questions), None, open_question)
             questions.append(question)
-            known = _with(known, {question.key: question.readings[0].value})
+            known = known.with_values({question.key: question.readings[0].value})
         except InputError as fault:
             return Detection(known, (), tuple(questions), None, fault)
         else:
             asked = {question.key for question in questions}  # what was taken to go on is no evidence
             evidence = tuple(entry for entry in reading.evidence if entry.key not in asked)
-            return Detection(resolved(known, evidence), evidence, tuple(questions), reading)
+            return Detection(known.with_evidence(evidence), evidence, tuple(questions), reading)
 
 
 def kept(plan: ReadPlan, evidence: tuple[Evidence, ...], base: Path) -> ReadPlan:
@@ -77,35 +97,36 @@ def kept(plan: ReadPlan, evidence: tuple[Evidence, ...], base: Path) -> ReadPlan
     """
     plan = plan.with_layout(base)
     shared = () if plan.lab is None or plan.lab.file is None else ("day_first", "time_zone")
-    return resolved(plan, tuple(entry for entry in evidence if entry.key not in shared))
+    return plan.with_evidence(entry for entry in evidence if entry.key not in shared)
 
 
-def differences(plan: ReadPlan, kept_plan: ReadPlan) -> dict[str, tuple[Any, Any]]:
-    """What a file would say of its own layout, where that is not what the model keeps: key -> (kept, found).
+def look_again(plan: ReadPlan, base: Path = Path()) -> Detection:
+    """What a new file says of its own layout; of a large one the first rows alone are read.
 
-    plan: names the file, with the keys of the layout that a person has set; kept_plan: what the model reads by.
+    plan: names the file, with the keys of the layout that a person has set
     """
-    detection = detect(plan)
-    changed: dict[str, tuple[Any, Any]] = {}
+    from backmix.data.sources.heads import head_of
+
+    names = file_names(plan, base)
+    with head_of(base / names[0], LOOKED_AT) as head:
+        return detect(plan if len(names) == 1 and head == base / names[0] else plan.of_file(head), base)
+
+
+def differences(detection: Detection, kept_plan: ReadPlan, settled: Collection[str] = ()) -> tuple[Difference, ...]:
+    """Where a new file's own layout is not the one that the model keeps; a ``settled`` key is no news."""
+    changed = []
     for entry in detection.evidence:
-        mine = getattr(kept_plan, entry.key, None) if entry.key in KEYS else None
-        if mine is not None and _plain(mine) != _plain(entry.value):
-            changed[entry.key] = (mine, entry.value)
-    return changed
+        if entry.key not in KEYS or entry.key in settled:
+            continue
+        mine, here = getattr(kept_plan, entry.key), entry.value
+        if (mine is None and entry.key not in NEWS) or _plain(mine) == _plain(here):
+            continue
+        reason = f"bundle.changed_{entry.key if entry.key in CHANGED else 'layout'}"
+        values = {"name": entry.key, "before": "–" if mine is None else toml(mine), "here": toml(here)}
+        changed.append(Difference(reason, values))
+    return tuple(changed)
 
 
 def _plain(value: Any) -> Any:
     """A list for a tuple."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def resolved(plan: ReadPlan, evidence: tuple[Evidence, ...]) -> ReadPlan:
-    """The plan with what the file decided: whoever reads by it again has nothing left to guess."""
-    decided = {entry.key: entry.value for entry in evidence if entry.key in KEYS and getattr(plan, entry.key) is None}
-    return _with(plan, decided)
-
-
-def _with(plan: ReadPlan, values: dict[str, Any]) -> ReadPlan:
-    """The plan with more keys, as if they stood in it."""
-    stated = {key: getattr(plan, key) for key in plan.model_fields_set}
-    return ReadPlan.model_validate(stated | values)

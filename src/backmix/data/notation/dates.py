@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 Place = Callable[[int], str]
 Ints = NDArray[np.int64]
 
-_HALF = "AM|PM|am|pm|Am|Pm|上午|下午|凌晨|早上|晚上|中午"
-_ZONE = r"Z|z|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Za-z]{2,5}"
+HALF_DAYS = "AM|PM|am|pm|Am|Pm|上午|下午|凌晨|早上|晚上|中午"
+ZONES = r"Z|z|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Za-z]{2,5}"
 _CLOCK = (
-    rf"(?:(?:[T ,]+|:)(?P<p>{_HALF})? ?(?P<H>\d{{1,2}})"
+    rf"(?:(?:[T ,]+|:)(?P<p>{HALF_DAYS})? ?(?P<H>\d{{1,2}})"
     rf"(?::(?P<M>\d{{1,2}})(?::(?P<S>\d{{1,2}})(?:[.,:](?P<f>\d{{1,9}})\d*)?)?)?"
-    rf" ?(?P<q>{_HALF})? ?(?P<z>{_ZONE})?)?$"
+    rf" ?(?P<q>{HALF_DAYS})? ?(?P<z>{ZONES})?)?$"
 )
 FORMS = {
     "republic": r"^(?:民國|民国) ?(?P<y>\d{1,3})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
@@ -46,12 +46,15 @@ FORMS = {
 _STAMP = r"T(?P<H>\d{2})(?::?(?P<M>\d{2})(?::?(?P<S>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?)?"
 COMPACT = (
     r"^(?P<y>\d{4}|1\d{2})(?P<m>\d{2})(?P<d>\d{2})"
-    rf"(?:{_STAMP.replace('T', '[T_ -]?', 1)} ?(?P<z>{_ZONE})?)?$"
+    rf"(?:{_STAMP.replace('T', '[T_ -]?', 1)} ?(?P<z>{ZONES})?)?$"
 )
 """20240502, 202405021030, 20240502 103000; with seven digits 1130502. Only where a time is expected."""
-_COMPACT_STAMP = rf"^\d{{8}}{_STAMP} ?(?:{_ZONE})?$"
+_COMPACT_STAMP = rf"^\d{{8}}{_STAMP} ?(?:{ZONES})?$"
 """20240502T1030 is a time wherever it stands."""
-_HOURS = rf"^(?:{_HALF})? ?\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,:]\d{{1,9}})?)? ?(?:{_HALF}|[ap]\.m\.)? ?(?:{_ZONE})?$"
+_HOURS = (
+    rf"^(?:{HALF_DAYS})? ?\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,:]\d{{1,9}})?)?"
+    rf" ?(?:{HALF_DAYS}|[ap]\.m\.)? ?(?:{ZONES})?$"
+)
 _SAMPLE = 64
 
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from backmix.data.layout.clock import looks_like_clock
 from backmix.data.layout.same_time import cause
 from backmix.data.ledger import Ledger, Note
-from backmix.data.notation.cell_units import without_cell_units
 from backmix.data.notation.cells import Decimal, Survey, decimal_mark
 from backmix.data.notation.clock import check_unzoned, to_utc
 from backmix.data.notation.column_times import column_times
@@ -56,7 +55,6 @@ def assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None = Non
     needed: the described tags that must be there; None for all of them
     Raises InputError with ``source:row:column`` for what cannot be used as it is.
     """
-    raw = without_cell_units(raw, [tag.name for tag in plan.tags if tag.type in ("text", "state")])
     found = lay_out([raw], plan, needed)
     made, tags, marked = cells_of(raw, found, plan)
     if not tags:

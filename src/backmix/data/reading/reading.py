@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,7 @@ from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.layout import KEYS, Align, Layout, load_layout
 from backmix.data.ledger import Ledger
+from backmix.data.reading.file_profile import FileProfile
 from backmix.data.side_file import SideFile
 from backmix.data.table import Table
 from backmix.data.tag import Role
@@ -140,6 +141,18 @@ class ReadPlan(Layout):
         missing = {key: getattr(kept, key) for key in KEYS if getattr(self, key) is None}
         return self.model_copy(update=missing | {"layout": None})
 
+    def with_evidence(self, evidence: Iterable[Evidence]) -> ReadPlan:
+        """The plan with what the file decided: whoever reads by it again has nothing left to guess."""
+        decided = {entry.key: entry.value for entry in evidence if entry.key in KEYS}
+        if self.decimal is not None and decided.get("delimiter") == self.decimal:
+            del decided["delimiter"]  # of a file with a single column
+        return self.with_values({key: value for key, value in decided.items() if getattr(self, key) is None})
+
+    def with_values(self, values: Mapping[str, Any]) -> ReadPlan:
+        """The plan with more keys, as if they stood in it."""
+        stated = {key: getattr(self, key) for key in self.model_fields_set}
+        return ReadPlan.model_validate({**stated, **values})
+
     @property
     def files(self) -> tuple[str, ...]:
         """The names in ``file``."""
@@ -170,11 +183,15 @@ class ReadPlan(Layout):
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A table, the ledger of what was done to get it, and why the file was read as it was."""
+    """A table, the ledger of what was done to get it, and why the file was read as it was.
+
+    profile: what the file looked like; None for a table that comes from no file
+    """
 
     table: Table
     ledger: Ledger
     evidence: tuple[Evidence, ...] = ()
+    profile: FileProfile | None = None
 
     @classmethod
     def of(cls, table: Table) -> Reading:

@@ -153,15 +153,23 @@ def _raw(plan: ReadPlan, base: Path) -> RawTable:
 
 
 def _assemble(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> Reading:
+    from backmix.data.notation.cell_units import without_cell_units
     from backmix.data.reading.assembly import assemble
+    from backmix.data.reading.file_profile import profile_of, written_axes
     from backmix.data.reading.shaping import shape
 
-    raw, plan = shape(raw, plan)
+    shaped, shaped_plan = shape(raw, plan)
+    axes = written_axes(raw, plan, shaped.evidence)
+    plan = shaped_plan
+    raw = without_cell_units(shaped, [tag.name for tag in plan.tags if tag.type in ("text", "state")])
+    del shaped
     if plan.lab is not None:
         from backmix.data.laboratory.lab import with_report_times
 
         raw, plan = with_report_times(raw, plan)
-    return assemble(raw, plan, needed)
+    tags, units = [name for name in raw.names if name not in (*plan.clock, plan.batch)], raw.units
+    reading = assemble(raw, plan, needed)
+    return replace(reading, profile=profile_of(reading.table, tags, units, axes))
 
 
 def _named(table: Table, plan: ReadPlan, needed: Collection[str] | None) -> Reading:

@@ -103,7 +103,7 @@ def unpack(path: Path, kind: str, plan: ReadPlan, where: str) -> Iterator[tuple[
         size = path.stat().st_size
         if kind != ".zip":
             name = PurePosixPath(where.replace("\\", "/")).name
-            with path.open("rb") as packed, _opened(packed, kind) as file:
+            with path.open("rb") as packed, opened(packed, kind) as file:
                 yield (
                     name.removesuffix(path.suffix) if path.suffix.lower() == kind else name,
                     _read(file, 0, size, plan, where),
@@ -111,7 +111,7 @@ def unpack(path: Path, kind: str, plan: ReadPlan, where: str) -> Iterator[tuple[
             return
         total = 0
         with zipfile.ZipFile(path) as archive:
-            members = sorted((m for m in archive.infolist() if _is_table(m)), key=lambda member: member.filename)
+            members = sorted((m for m in archive.infolist() if is_member(m)), key=lambda member: member.filename)
             if not members or len(members) > MOST_MEMBERS:
                 raise InputError("read.no_members", where=where, count=len(members), most=MOST_MEMBERS)
             for member in members:
@@ -127,13 +127,13 @@ def unpack(path: Path, kind: str, plan: ReadPlan, where: str) -> Iterator[tuple[
         raise InputError("read.locked_file", where=where) from None
 
 
-def _is_table(member: zipfile.ZipInfo) -> bool:
+def is_member(member: zipfile.ZipInfo) -> bool:
     """No folder, and nothing that a desktop leaves in archives."""
     name = PurePosixPath(member.filename).name
     return not member.is_dir() and not name.startswith((".", "__")) and not member.filename.startswith("__MACOSX")
 
 
-def _opened(packed: IO[bytes], kind: str) -> Any:
+def opened(packed: IO[bytes], kind: str) -> Any:
     import bz2
     import gzip
 
