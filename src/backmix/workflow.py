@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from backmix.data.auditing.audit import audit
-from backmix.data.layout.detect import kept
-from backmix.data.reading.file_profile import FileProfile
-from backmix.data.sources import ReadPlan
+from backmix.data.layout.detect import TrainingFile
 from backmix.earlier import moved_name
 from backmix.errors import Interrupted
 from backmix.inspection import QUICK, Insight, Subject, look
@@ -114,8 +112,7 @@ def fit(
                 insight=_look_inside(prepared, chosen, ensemble),
                 place=place_of(data, base, where),
             ),
-            read=kept(plan.data, reading.evidence, base),
-            profile=reading.profile,
+            TrainingFile.of(plan.data, reading, base),
         )
 
 
@@ -156,11 +153,8 @@ def _look_inside(prepared: Prepared, chosen: Design, ensemble: TrainedEnsemble) 
     return insight if ensemble.alone is None else replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
 
 
-def _keep(folder: Path, results: RunResults, *, read: ReadPlan, profile: FileProfile | None) -> Run:
-    """Write predictions, reports, bundle and, last, the summary that marks the run as finished.
-
-    read: how tomorrow's files are read; profile: what the file of today looked like
-    """
+def _keep(folder: Path, results: RunResults, file: TrainingFile) -> Run:
+    """Write predictions, reports, bundle and, last, the summary that marks the run as finished."""
     prepared, frame = results.prepared, results.judgement.frame
     report = report_data(results)
     pages = {lang: render(report, lang) for lang in LANGUAGES}
@@ -171,8 +165,8 @@ def _keep(folder: Path, results: RunResults, *, read: ReadPlan, profile: FilePro
     Bundle.of(
         results.ensemble.model,
         preprocessing=prepared.preprocessing,
-        read=read,
-        profile=profile,
+        read=file.read,
+        profile=file.profile,
         plan=prepared.plan.to_toml(),
         scores={key: summary[key] for key in IN_BUNDLE},
         reports={lang: page.decode() for lang, page in pages.items()},

@@ -21,6 +21,8 @@ from backmix.data.tag import Tag
 from backmix.errors import InputError, PlanError
 from backmix.models.network import ModelPlan
 from backmix.results.run import Run
+from backmix.rolling.backtest import set_up_backtest
+from backmix.rolling.contender import train_contender
 from backmix.rolling.refit import play_rounds, refit
 from backmix.rolling.refit_record import Refit
 from backmix.rolling.refit_setup import set_up_refit
@@ -393,3 +395,28 @@ def test_classes_are_refitted_too() -> None:
     assert told.baseline_name == "majority"
     assert told.decision.growth is not None
     assert 0 <= told.in_charge.value <= 1  # type: ignore[union-attr]
+
+
+def test_the_models_of_rounds_and_folds_keep_the_layout_of_the_table(tmp_path: Path) -> None:
+    """As the bundle of a run does: nothing is left for tomorrow's file to decide."""
+    frame = plant(np.full(ROWS, 3.0)).to_frame().reset_index()
+    frame["time"] = frame["time"].dt.strftime("%d.%m.%Y %H:%M:%S")
+    frame.to_csv(tmp_path / "plant.csv", sep=";", decimal=",", index=False)
+    data = {"file": "plant.csv", "day_first": True, "tags": [{"name": "quality", "role": "target"}]}
+    plan = plan_of(epochs=1, rounds=1, bound=0.1).merged({"data": data, "training": {"epochs": 1}})
+    (tmp_path / "plan.toml").write_text(plan.to_toml())
+    run = fit(None, plan, folder=tmp_path / "run", base=tmp_path, quiet=True).bundle
+    assert run.read.delimiter == ";"
+    assert run.read.header == ("name",)
+    assert run.profile is not None
+
+    setup = set_up_refit(tmp_path / "plan.toml", None, None, {})
+    champion = setup.champion.bundle
+    assert (champion.read, champion.profile) == (run.read, run.profile)
+    champion.save(tmp_path / "champion.backmix")
+    later = set_up_refit(tmp_path / "champion.backmix", tmp_path / "plant.csv", None, {"bound": 0.1, "rounds": 1})
+    assert (later.file.read, later.file.profile) == (champion.read, champion.profile)
+
+    job = set_up_backtest(None, plan, tmp_path, tmp_path).jobs[0]
+    fold = train_contender(job.visible, job.plan, job.file, divide=job.divide).bundle
+    assert (fold.read, fold.profile) == (run.read, run.profile)

@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from backmix.data.layout.detect import TrainingFile
 from backmix.errors import Interrupted
 from backmix.folds import FoldResult
 from backmix.parallel import HERE, Workers, spread
@@ -108,7 +109,7 @@ def set_up_backtest(data: Any, plan: Plan, base: Path, folder: Path) -> Backtest
     table = on_grid(reading.table, plan).table
     lookback = target.auto_lookback if plan.windows.lookback == "auto" else plan.windows.lookback
     layout = lay_out_folds(table, plan.backtest, whole=target.whole_batches or lookback in ("batch", "elapsed"))
-    start = start_of(plan, base)
+    start, file = start_of(plan, base), TrainingFile.of(plan.data, reading, base)
     jobs = tuple(
         BacktestJob(
             table=table,
@@ -118,6 +119,7 @@ def set_up_backtest(data: Any, plan: Plan, base: Path, folder: Path) -> Backtest
             divide=partial(layout.divide, number),
             start=start,
             seed=seed,
+            file=file,
             folder=folder / f"fold-{number:02d}-seed-{seed}",
         )
         for number in range(1, layout.count + 1)

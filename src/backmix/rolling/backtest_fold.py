@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backmix.data.layout.detect import TrainingFile
 from backmix.data.splitting.split import SplitPart
 from backmix.folds import FoldJob, FoldResult, attempt
 from backmix.results.folders import PREDICTIONS
@@ -38,10 +39,11 @@ JUDGED = ("validation", "test")
 class BacktestJob(FoldJob):
     """A fold and a seed of a backtest; the plan has the seed of the job already.
 
-    folder: where the job keeps what it finds
+    folder: where the job keeps what it finds; file: where the table was read from
     """
 
     folder: Path
+    file: TrainingFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ def run_fold(job: BacktestJob) -> FoldResult[BacktestFold]:
 
 def _run(job: BacktestJob) -> BacktestFold:
     begun = time.monotonic()
-    trained = train_contender(job.visible, job.plan, start=job.start, divide=job.divide)
+    trained = train_contender(job.visible, job.plan, job.file, start=job.start, divide=job.divide)
     refuse(audit_run(trained.prepared, model=trained.ensemble.model), acknowledged=job.plan.evaluation.acknowledged)
     frame = _frame(job, trained)
     fold = BacktestFold(_summary(job, trained, frame) | {"seconds": round(time.monotonic() - begun, 1)}, frame)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backmix.data.layout.detect import TrainingFile
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.table import Table
@@ -70,9 +71,9 @@ class TrainedContender:
 
 
 def train_contender(
-    table: Table, plan: Plan, *, start: Start | None = None, divide: Divide | None = None
+    table: Table, plan: Plan, file: TrainingFile, *, start: Start | None = None, divide: Divide | None = None
 ) -> TrainedContender:
-    """Train the model of a plan on a table that is known up to some moment.
+    """Train the model of a plan on a table that is known up to some moment; ``file``: where it was read from.
 
     Raises InputError when the rows are too few, TrainingError when training diverges.
     """
@@ -87,7 +88,8 @@ def train_contender(
         Bundle.of(
             ensemble.model,
             preprocessing=prepared.preprocessing,
-            read=plan.data,
+            read=file.read,
+            profile=file.profile,
             plan=plan.to_toml(),
             scores={"network": chosen.architecture.cell, "trained_on": trained_on(prepared)},
         ),

@@ -161,6 +161,7 @@ class _Refitting:
             challenger = train_contender(
                 known,
                 plan,
+                self.setup.file,
                 start=start,
                 divide=lambda table, gap: layout.divide(number, spec, seed=plan.training.seed, table=table, gap=gap),
             )

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from backmix.data.layout.detect import TrainingFile
 from backmix.data.notation.clock import on_wall
 from backmix.data.repairing.resample import resample
 from backmix.data.segments import Mask
+from backmix.data.sources import Reading
 from backmix.data.splitting.split import SplitPart, batch_runs
 from backmix.data.table import Table
 from backmix.errors import InputError
@@ -34,13 +36,15 @@ from backmix.training.sections.rounds import RoundLayout, lay_out_rounds
 class RefitSetup:
     """Everything before the first round.
 
-    table: old rows first, repaired by nobody yet; path: the file of the champion, if it came from one
+    table: old rows first, repaired by nobody yet; file: where they were read from
+    path: the file of the champion, if it came from one
     """
 
     plan: Plan
     table: Table
     champion: Contender
     layout: RoundLayout
+    file: TrainingFile
     path: Path | None
 
 
@@ -61,20 +65,21 @@ def set_up_refit(source: Plan | Bundle | Path | str, data: Any, old: Any, settin
     if plan.refit.champion is not None:
         path = base / plan.refit.champion
         return _of_champion(Bundle.load(path), path, plan, reading_of(data, plan, base), old, {})
-    return _of_plan(plan, reading_of(data, plan, base).table, start_of(plan, base))
+    reading = reading_of(data, plan, base)
+    return _of_plan(plan, reading.table, TrainingFile.of(plan.data, reading, base), start_of(plan, base))
 
 
-def _of_plan(plan: Plan, table: Table, start: Start | None) -> RefitSetup:
+def _of_plan(plan: Plan, table: Table, file: TrainingFile, start: Start | None) -> RefitSetup:
     """The first champion is trained on the first rows as in any run; its test part is held out for good."""
     table = on_grid(table, plan).table
     old = round(plan.refit.first * len(table))
     if Task.of(plan.the_task).target.whole_batches and table.batch is not None:
         old = next(end for _, end in batch_runs(table) if end >= old)
     warm = plan.refit.start == "warm"
-    trained = train_contender(table.rows(slice(0, old)), one_network(plan) if warm else plan, start=start)
+    trained = train_contender(table.rows(slice(0, old)), one_network(plan) if warm else plan, file, start=start)
     refuse(audit_run(trained.prepared), acknowledged=plan.evaluation.acknowledged)
     held_out = trained.prepared.split.rows(SplitPart.TEST)
-    return _set_up(plan, table, Contender(trained.bundle), None, old=old, held_out=held_out)
+    return _set_up(plan, table, Contender(trained.bundle), file, None, old=old, held_out=held_out)
 
 
 def _of_champion(
@@ -86,23 +91,31 @@ def _of_champion(
         plan = plan.merged({"refit": settings}) if settings else plan
     # a champion is followed by challengers that start from it, not from what it once started from
     plan = plan.model_copy(update={"training": plan.training.model_copy(update={"warm_start": None})})
-    table = _read_for(bundle, data)
+    reading = _read_for(bundle, data)
+    table, file = reading.table, TrainingFile(bundle.read, reading.profile or bundle.profile)
     if old is not None:
-        before = _read_for(bundle, old)
+        before = _read_for(bundle, old).table
         if table.time is not None and before.time is not None and table.time[0] <= before.time[-1]:
             raise InputError("refit.not_later", where=table.source, first=_time(table, 0), last=_time(before, -1))
-        return _set_up(plan, _appended(before, table), Contender(bundle), path, old=len(before), held_out=None)
+        return _set_up(plan, _appended(before, table), Contender(bundle), file, path, old=len(before), held_out=None)
     period = bundle.period
     if table.time is None or period is None:
         raise InputError("refit.no_clock", where=table.source)
     late = np.flatnonzero(table.time > np.datetime64(period.last))
     if not len(late):
         raise InputError("refit.nothing_new", where=table.source, last=_time(table, -1), known=period.last)
-    return _set_up(plan, table, Contender(bundle), path, old=int(late[0]), held_out=None)
+    return _set_up(plan, table, Contender(bundle), file, path, old=int(late[0]), held_out=None)
 
 
 def _set_up(
-    plan: Plan, table: Table, champion: Contender, path: Path | None, *, old: int, held_out: Mask | None
+    plan: Plan,
+    table: Table,
+    champion: Contender,
+    file: TrainingFile,
+    path: Path | None,
+    *,
+    old: int,
+    held_out: Mask | None,
 ) -> RefitSetup:
     preprocessing = champion.bundle.preprocessing
     if plan.refit.start == "warm":
@@ -110,12 +123,13 @@ def _set_up(
     table = _aligned(champion.bundle, table)
     whole = preprocessing.spec.lookback is None or preprocessing.task.target.whole_batches
     layout = lay_out_rounds(table, plan.refit, preprocessing.spec, old=old, held_out=held_out, whole=whole)
-    return RefitSetup(plan=plan, table=table, champion=champion, layout=layout, path=path)
+    return RefitSetup(plan=plan, table=table, champion=champion, layout=layout, file=file, path=path)
 
 
-def _read_for(bundle: Bundle, data: Any) -> Table:
+def _read_for(bundle: Bundle, data: Any) -> Reading:
     """A table as the champion knows it: read as its training table was, its tags, on its grid."""
-    return _aligned(bundle, reading_of(data, Plan(data=bundle.read), Path()).table)
+    reading = reading_of(data, Plan(data=bundle.read), Path())
+    return replace(reading, table=_aligned(bundle, reading.table))
 
 
 def _aligned(bundle: Bundle, table: Table) -> Table:

@@ -15,6 +15,7 @@ from typing import Any
 from backmix.data.layout.evidence import Evidence, LayoutQuestion, OpenQuestion, toml
 from backmix.data.layout.layout import KEYS, Layout, layout_of
 from backmix.data.ledger import Difference
+from backmix.data.reading.file_profile import FileProfile
 from backmix.data.reading.reading import Reading, ReadPlan
 from backmix.data.sources import read
 from backmix.data.sources.files import file_names
@@ -90,14 +91,26 @@ def detect(plan: ReadPlan, base: Path = Path()) -> Detection:
             return Detection(known.with_evidence(evidence), evidence, tuple(questions), reading)
 
 
-def kept(plan: ReadPlan, evidence: tuple[Evidence, ...], base: Path) -> ReadPlan:
-    """The plan as a model keeps it for tomorrow's files: its layout file read, and nothing left to guess.
+@dataclass(frozen=True)
+class TrainingFile:
+    """What a model keeps of the file that it was trained on.
 
-    Day order and zone stay open where a laboratory file shares them: what this table proves, that one need not.
+    read: how tomorrow's files are read; profile: what the file looked like, None for a table that came from no file
     """
-    plan = plan.with_layout(base)
-    shared = () if plan.lab is None or plan.lab.file is None else ("day_first", "time_zone")
-    return plan.with_evidence(entry for entry in evidence if entry.key not in shared)
+
+    read: ReadPlan
+    profile: FileProfile | None = None
+
+    @classmethod
+    def of(cls, plan: ReadPlan, reading: Reading, base: Path = Path()) -> TrainingFile:
+        """The file of a plan as it was read: its layout file read, too, and nothing left to guess.
+
+        Day order and zone stay open where a laboratory file shares them: what this table proves, that one need not.
+        """
+        plan = plan.with_layout(base)
+        shared = () if plan.lab is None or plan.lab.file is None else ("day_first", "time_zone")
+        read_as = plan.with_evidence(entry for entry in reading.evidence if entry.key not in shared)
+        return cls(read_as, reading.profile)
 
 
 def look_again(plan: ReadPlan, base: Path = Path()) -> Detection:
