@@ -29,7 +29,7 @@ from backmix.scoring.scores import (
     unit_title,
     window_loss,
 )
-from backmix.scoring.verdict import MetricDraws, Outcome, on_common_windows, outcome_of
+from backmix.scoring.verdict import MetricDraws, Outcome, PairOutcome, on_common_windows, outcome_of
 from backmix.text import LANGUAGES, Language, say, speak
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class PairwiseComparison:
     baseline: str
     gain: float
     ends: Interval
-    outcome: Outcome
+    outcome: PairOutcome
     equal: EqualAccuracy
     values: Mapping[str, Any]
 
@@ -234,7 +234,7 @@ def compare_with_baselines(
         )
         drawn = [facts.good(draws[a]) - facts.good(draws[b]) for a, b in pairs]
         ends = facts.ends(np.mean(drawn, axis=0)) if len(drawn[0]) else Interval()
-        outcome: Outcome = outcome_of(gain, ends, facts, values[baseline].mean)
+        outcome: PairOutcome = outcome_of(gain, ends, facts, values[baseline].mean)
         if not np.isfinite(gain):
             outcome = "undefined"
         blanks = {

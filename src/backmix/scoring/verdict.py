@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from backmix.tasks import Task
 
 Floats = NDArray[np.float64]
-Outcome = Literal["better", "maybe_better", "same", "maybe_worse", "worse", "no_baseline", "too_few", "undefined"]
+PairOutcome = Literal["better", "maybe_better", "same", "maybe_worse", "worse", "too_few", "undefined"]
+"""What the comparison with a baseline comes to."""
+Outcome = Literal[PairOutcome, "no_baseline"]
 
 SAME = 0.01
 """Scores that differ by less than this share of the baseline's error count as equal."""
@@ -121,8 +123,8 @@ class Verdict:
         metric = metrics.get(self.metric)
         title = metric.title()
         if self.targets > 1:
-            kind = "mean_in_spreads" if metric.unit == "target" else "mean_over_targets"
-            title = say(f"evaluation.{kind}", metric=title, targets=self.targets)
+            mean = "mean_in_spreads" if metric.unit == "target" else "mean_over_targets"
+            title = say(f"evaluation.{mean}", metric=title, targets=self.targets)
         kind = "rnn" if self.recurrent is None else "ensemble"
         where = "inside" if self.outcome in ("too_few", "no_baseline") else "subject"
         blanks: dict[str, Any] = {
@@ -270,7 +272,7 @@ def judge(
     )
 
 
-def outcome_of(gain: float, ends: Interval, facts: MetricDraws, baseline: float) -> Outcome:
+def outcome_of(gain: float, ends: Interval, facts: MetricDraws, baseline: float) -> PairOutcome:
     """The outcome for a gain with this interval, against a baseline with this score."""
     if not ends:
         return "too_few"

@@ -144,7 +144,8 @@ def _trust(data: ReportData) -> Iterator[PageBlock]:
 def _leak(result: LeakageResult) -> CheckMark:
     if result.acknowledged:
         return CheckMark("warn", say("report.check_acknowledged"), name(result.text(), 600))
-    key, tone = {True: ("pass", "good"), False: ("fail", "bad"), None: ("none", "quiet")}[result.passed]
+    tone = {True: "good", False: "bad", None: "quiet"}[result.passed]
+    key = "none" if result.passed is None else "pass" if result.passed else "fail"
     return CheckMark(tone, say(f"report.check_{key}"), name(result.text(), 600))
 
 
