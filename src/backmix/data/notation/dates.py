@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestion, OpenQuestion
 from backmix.data.ledger import Note
 from backmix.data.notation.iso import clean_dates, iso_times
-from backmix.data.notation.stamps import tidy
+from backmix.data.notation.stamps import LETTERS, tidy
 from backmix.data.notation.words_of_time import AMBIGUOUS, month_number, offset
 from backmix.data.reading.columns import NAT, Times
 from backmix.errors import InputError
@@ -35,13 +35,14 @@ _CLOCK = (
     rf"(?::(?P<M>\d{{1,2}})(?::(?P<S>\d{{1,2}})(?:[.,:](?P<f>\d{{1,9}})\d*)?)?)?"
     rf" ?(?P<q>{HALF_DAYS})? ?(?P<z>{ZONES})?)?$"
 )
+_NAME = rf"(?P<n>[{LETTERS}]{{3,10}})"
 FORMS = {
     "republic": r"^(?:民國|民国) ?(?P<y>\d{1,3})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
     "year_first": r"^(?P<y>\d{3,4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})" + _CLOCK,
     "year_last": r"^(?P<a>\d{1,2})[-/.](?P<b>\d{1,2})[-/.](?P<y>\d{4}|\d{2})" + _CLOCK,
-    "month_name": r"^(?P<d>\d{1,2})[-/. ]{0,2}(?P<n>\p{L}{3,10})[-/., ]{0,2}(?P<y>\d{4}|\d{2})" + _CLOCK,
-    "name_first": r"^(?P<n>\p{L}{3,10})[-. ]{1,2}(?P<d>\d{1,2})(?:st|nd|rd|th)?[-, ]{1,2}(?P<y>\d{4})" + _CLOCK,
-    "year_and_name": r"^(?P<y>\d{4})[-/. ]?(?P<n>\p{L}{3,10})[-/. ]{1,2}(?P<d>\d{1,2})" + _CLOCK,
+    "month_name": rf"^(?P<d>\d{{1,2}})[-/. ]{{0,2}}{_NAME}[-/., ]{{0,2}}(?P<y>\d{{4}}|\d{{2}})" + _CLOCK,
+    "name_first": rf"^{_NAME}[-. ]{{1,2}}(?P<d>\d{{1,2}})(?:st|nd|rd|th)?[-, ]{{1,2}}(?P<y>\d{{4}})" + _CLOCK,
+    "year_and_name": rf"^(?P<y>\d{{4}})[-/. ]?{_NAME}[-/. ]{{1,2}}(?P<d>\d{{1,2}})" + _CLOCK,
 }
 _STAMP = r"T(?P<H>\d{2})(?::?(?P<M>\d{2})(?::?(?P<S>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?)?"
 COMPACT = (
@@ -178,6 +179,8 @@ class _Reader:
     def read(self, day_first: bool | None) -> Dates:
         left = self.there.copy()
         for name in (*FORMS, "compact"):
+            if not left.any():
+                break
             fits, parts = self._parts(FORMS.get(name, COMPACT), left)
             if fits.any():
                 self.date[fits] = self._days(fits, *self._order(name, parts, fits, day_first))
