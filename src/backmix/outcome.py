@@ -17,6 +17,31 @@ NAMED = 3
 """How many tags are named as the reason of a score."""
 
 
+LIMITS = "limits"
+"""What a task calls the least and the largest answer among what it has learned."""
+
+
+def limits_of(fitted: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The least and the largest answer, where the task knows them.
+
+    Raises ValueError or TypeError for what no training could have left.
+
+    >>> limits_of({"limits": [0.0, 125.0]}), limits_of({})
+    ((0.0, 125.0), None)
+    """
+    if LIMITS not in fitted:
+        return None
+    low, high = (float(end) for end in fitted[LIMITS])
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise ValueError(f"no limits: {low}, {high}")
+    return low, high
+
+
+def within(values: NDArray[np.float64], limits: tuple[float, float] | None) -> NDArray[np.float64]:
+    """Values cut off at the limits of the answers, if there are any: an interval that ends there holds all beyond."""
+    return values if limits is None else np.clip(values, *limits)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a model says about B windows, in the plant's terms.

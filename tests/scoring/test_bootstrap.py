@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
+from backmix.scoring.bootstrap import Interval, Resampler, block_length, exchanged, percentile_interval
 from frames import persistent
 
 
@@ -40,9 +40,9 @@ def test_stretches_never_cross_a_batch() -> None:
     """Law: a drawn stretch lies in one batch; it wraps at the batch's end, not into the next."""
     runs = np.repeat([0, 1], [10, 10])
     for weights in Resampler(runs=runs, length=4, draws=300, seed=1).weights():
-        # every long batch keeps its share: 10 windows in 2.5 -> 2 stretches of 4
-        assert (weights[:, :10].sum(axis=1) % 4 == 0).all()
-        assert (weights[:, 10:].sum(axis=1) % 4 == 0).all()
+        # every long batch keeps its share: 10 windows in 2.5 -> 2 stretches of 4 that count 2.5 / 2
+        assert weights[:, :10].sum(axis=1) == pytest.approx(np.full(300, 10.0))
+        assert weights[:, 10:].sum(axis=1) == pytest.approx(np.full(300, 10.0))
 
 
 def test_the_draws_are_those_of_the_seed() -> None:
@@ -125,6 +125,45 @@ def test_law_the_interval_of_a_mean_is_that_of_student(level: float, blocks: int
     ends = percentile_interval(drawn, level=level, blocks=blocks)
     low, high = t.interval(level, df=blocks - 1, loc=series.mean(), scale=series.std(ddof=1) / np.sqrt(blocks))
     assert (ends.low, ends.high) == pytest.approx((low, high), abs=2e-3 * (high - low))
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(1, 40), st.integers(0, 50), st.floats(-9.0, 9.0)
+)
+@settings(max_examples=60, deadline=None)
+def test_law_intervals_contain_their_estimate(sizes: list[int], length: int, seed: int, level: float) -> None:
+    """Whatever the batches and their levels: an interval that excludes its own estimate cannot be read."""
+    rng = np.random.default_rng(seed)
+    runs = np.repeat(np.arange(len(sizes)), sizes)
+    error = rng.exponential(size=len(runs)) * np.repeat(rng.normal(level, 5.0, len(sizes)), sizes)
+    resampler = Resampler(runs=runs, length=length, draws=100, seed=seed)
+    drawn = np.concatenate([w @ error / w.sum(axis=1) for w in resampler.weights()])
+    ends = percentile_interval(drawn, level=0.95, blocks=resampler.blocks, estimate=float(error.mean()))
+    assert not ends.excludes(float(error.mean()))
+
+
+def test_law_long_batches_of_any_length_keep_their_share() -> None:
+    """Stretches come in whole numbers, batches do not: the mean of the draws is the mean of the windows."""
+    sizes = [14, 26, 9]
+    runs, level = np.repeat(np.arange(3), sizes), np.repeat([-5.0, 0.0, 9.0], sizes)
+    weights = np.concatenate(list(Resampler(runs=runs, length=4, draws=300).weights()))
+    assert (weights @ level / weights.sum(axis=1)) == pytest.approx(np.full(300, level.mean()))
+
+
+def test_long_batches_are_exchanged_where_there_are_enough() -> None:
+    """Eight batches that differ in level: the interval of their mean is that of eight values, not of 800."""
+    held = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        runs = np.repeat(np.arange(8), 100)
+        error = np.repeat(rng.normal(size=8), 100) + 0.1 * rng.normal(size=800)
+        length = exchanged(block_length(error, runs), runs)
+        assert length == 100
+        resampler = Resampler(runs=runs, length=length, draws=300, seed=seed)
+        drawn = np.concatenate([w @ error / w.sum(axis=1) for w in resampler.weights()])
+        held += not percentile_interval(drawn, level=0.9, blocks=resampler.blocks).excludes(0.0)
+    assert 48 <= held <= 58
+    assert exchanged(3, np.repeat(np.arange(4), 100)) == 3
 
 
 def test_too_few_stretches_give_no_interval() -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backmix.data.splitting.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows.progress import left
 from backmix.errors import InputError, PlanError
 from backmix.results.run import Run
 from backmix.scoring.judgement import baseline_frame
+from backmix.serving.runtime import Runtime
 from backmix.training.beside import fit_baselines
 from backmix.training.plan import Plan, PlanFaults
 from backmix.training.prepare import prepare
@@ -339,7 +341,7 @@ def test_one_row_units_are_excluded_by_name() -> None:
     """Row 26 of the list of bad inputs: a unit shorter than the window is left out, named and counted."""
     table = life_table()
     keep = (np.asarray(table.batch) != 0) | (np.arange(len(table)) == 0)
-    found = prepared(table.rows(keep))
+    found = prepared(table.rows(keep), windows={"lookback": 4, "short": "drop"})
     decision = next(decision for decision in found.decisions if decision.reason_key == "windows.excluded")
     assert decision.value == ("B01",)
     assert ("windows.reason_short_batch", 1) in found.train.dropped
@@ -355,3 +357,43 @@ def test_changing_the_test_units_changes_nothing_that_is_learned(tmp_path: Path)
     assert first.preprocessing.target_scaler is not None
     assert second.preprocessing.target_scaler is not None
     assert first.preprocessing.target_scaler.to_dict() == second.preprocessing.target_scaler.to_dict()
+
+
+def test_law_answers_and_intervals_stay_within_the_limits(run: Run) -> None:
+    """No unit has a life below 0 or above the cap, for the ensemble, the baselines and the light runtime alike."""
+    frame = run.predictions
+    assert frame["prediction"].between(0.0, 6.0).all()
+    ends = frame[["low", "high"]].dropna()
+    assert len(ends)
+    assert (ends["low"] >= 0).all()
+    assert (ends["high"] <= 6).all()
+    said, _ = run.bundle.predict(life_table(30))
+    assert said["prediction"].between(0.0, 6.0).all()
+    assert said["low"].min() >= 0
+    assert said["high"].max() <= 6
+    runtime = Runtime.load(run.bundle_path)
+    assert runtime.limits == (0.0, 6.0)
+    wild = np.random.default_rng(0).normal(scale=1e3, size=(50, 4, len(runtime.inputs)))
+    found = runtime.predict(wild)
+    assert found.min() >= 0
+    assert found.max() <= 6
+    low, high = runtime.interval(found)
+    assert low.min() >= 0
+    assert high.max() <= 6
+
+
+def test_without_a_cap_the_limit_is_the_longest_life_seen() -> None:
+    found = prepared(task={"cap": "none"})
+    longest = max(found.train.truth().max(), found.validation.truth().max())
+    assert found.task.fitted == {"limits": [0.0, longest]}
+
+
+def test_every_unit_is_judged_however_short() -> None:
+    """A lookback that no unit is long enough for: windows are padded, and every test unit has its answer."""
+    found = prepared(windows={"lookback": 500}, task={"judged": "last"})
+    codes = np.asarray(found.table.batch)
+    tested = np.unique(codes[found.split.part == SplitPart.TEST])
+    assert np.array_equal(np.unique(codes[found.test.origins]), tested)
+    assert found.preprocessing.spec.padded
+    with pytest.raises(InputError, match="lookback 500 rows exceeds"):
+        prepared(windows={"lookback": 500, "short": "drop"}, task={"judged": "last"})

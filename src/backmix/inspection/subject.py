@@ -135,13 +135,15 @@ class Subject:
                 prepared.preprocessing.scaler, prepared.preprocessing.target_scaler
             )
         )
+        short_too = all(len(part.unpadded()) for part in (prepared.test, prepared.train, every))
         subject = cls(
             model=model,
             architecture=architecture,
             task=prepared.task,
-            windows=prepared.test,
-            background=prepared.train,
-            every=every,
+            # at the beginning of a unit there is less to look into: whole windows are shown where there are some
+            windows=prepared.test.unpadded() if short_too else prepared.test,
+            background=prepared.train.unpadded() if short_too else prepared.train,
+            every=every.unpadded() if short_too else every,
             step=prepared.preprocessing.step,
             target=target,
         )

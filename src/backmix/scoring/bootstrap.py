@@ -86,7 +86,7 @@ class Resampler:
         n = len(self.runs)
         first, size = _spans(self.runs)
         span = np.minimum(size, self.length)
-        drawn = []
+        drawn, share = [], np.ones(n)
         for members in _strata(first, size, self.length):
             # a stretch may begin anywhere in its batch and goes on at the batch's begin, so each window
             # lies in `span` stretches: drawing with odds 1 / span gives every window the same weight
@@ -94,6 +94,8 @@ class Resampler:
             blocks = max(1, round(float(odds[-1])))
             picks = np.searchsorted(odds, generator.random((count, blocks)) * odds[-1], side="right")
             drawn.append(members[np.minimum(picks, len(members) - 1)])
+            # a whole number of stretches is drawn: every stratum keeps its share of the windows all the same
+            share[members] = float(odds[-1]) / blocks
         begin = np.hstack(drawn)
         end = begin + span[begin]
         edge = first[begin] + size[begin]
@@ -104,7 +106,7 @@ class Resampler:
         wrapped = over > 0
         change += np.bincount((rows + first[begin])[wrapped], minlength=count * (n + 1))
         change -= np.bincount((rows + first[begin] + over)[wrapped], minlength=count * (n + 1))
-        counts: Floats = np.cumsum(change.reshape(count, n + 1), axis=1)[:, :n].astype(np.float64)
+        counts: Floats = np.cumsum(change.reshape(count, n + 1), axis=1)[:, :n] * share
         return counts
 
 
@@ -127,8 +129,10 @@ def _spans(runs: Codes) -> tuple[Codes, Codes]:
     return np.repeat(firsts, sizes), np.repeat(sizes, sizes)
 
 
-def percentile_interval(values: Floats, *, level: float, blocks: float) -> Interval:
+def percentile_interval(values: Floats, *, level: float, blocks: float, estimate: float | None = None) -> Interval:
     """The percentile interval of bootstrap values (R,), widened for few blocks.
+
+    estimate: the value beside which the interval is shown; it is never outside, however lopsided the draws are
 
     A plain percentile interval is too narrow for few blocks; its tail is moved out as far as
     Student's t moves out of the normal distribution (Hesterberg, Am. Stat. 69 (2015) 371). None
@@ -142,7 +146,21 @@ def percentile_interval(values: Floats, *, level: float, blocks: float) -> Inter
     stretch = np.sqrt(blocks / (blocks - 1)) * t.ppf((1 - level) / 2, df=blocks - 1)
     tail = float(norm.cdf(stretch))
     low, high = np.quantile(defined, [tail, 1 - tail])
+    if estimate is not None and np.isfinite(estimate):
+        low, high = min(low, estimate), max(high, estimate)
     return Interval(float(low), float(high))
+
+
+def exchanged(length: int, runs: Codes) -> int:
+    """Windows per stretch with which whole batches are drawn, long ones too; ``length`` where batches are too few.
+
+    What a model does in new batches is learned from how much batches differ, not from how much the windows of one do.
+
+    >>> exchanged(3, np.repeat(np.arange(6), [2, 2, 2, 2, 2, 9])), exchanged(3, np.repeat([0, 1], [5, 9]))
+    (9, 3)
+    """
+    sizes = np.unique(runs, return_counts=True)[1]
+    return max(length, int(sizes.max())) if len(sizes) >= FEWEST_BLOCKS else length
 
 
 def block_length(series: Floats, runs: Codes) -> int:

@@ -233,7 +233,7 @@ def compare_with_baselines(
             )
         )
         drawn = [facts.good(draws[a]) - facts.good(draws[b]) for a, b in pairs]
-        ends = facts.ends(np.mean(drawn, axis=0)) if len(drawn[0]) else Interval()
+        ends = facts.ends(np.mean(drawn, axis=0), gain) if len(drawn[0]) else Interval()
         outcome: PairOutcome = outcome_of(gain, ends, facts, values[baseline].mean)
         if not np.isfinite(gain):
             outcome = "undefined"

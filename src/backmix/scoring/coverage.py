@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from backmix.data.windows.slices import sampled
 from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
-from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
+from backmix.outcome import limits_of, within
+from backmix.scoring.bootstrap import Interval, Resampler, block_length, exchanged, percentile_interval
 from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, interval_ends, lateness, with_intervals
 from backmix.scoring.predictions import Codes, Floats, prediction_frame, read_sample
 from backmix.scoring.scores import Sampling
@@ -240,13 +241,14 @@ def _numbers(rows: pd.DataFrame, task: Task, bands: Bands, settings: IntervalSet
                 continue
             sample = read_sample(pd.concat(with_ends))
             low, high = sample.facts["low"], sample.facts["high"]
-            within = ((low <= sample.truth) & (sample.truth <= high)).astype(np.float64)
+            truth = within(sample.truth, limits_of(task.fitted))
+            inside = ((low <= truth) & (truth <= high)).astype(np.float64)
             order = _ordered(pd.concat(with_ends))
             covered = CoveredRows(
                 method,
                 tag.name,
                 tag.unit or "",
-                within,
+                inside,
                 high - low,
                 sample.runs,
                 sample.paths,
@@ -326,12 +328,14 @@ def coverage(covered: CoveredRows, part: str, sampling: Sampling) -> Coverage:
     _, first, window = np.unique(covered.paths, return_index=True, return_inverse=True)
     share = np.bincount(window, covered.inside) / np.bincount(window)
     runs = covered.runs[first]
-    resampler = Resampler(runs, block_length(share, runs), draws=sampling.draws, seed=sampling.seed)
-    ends = Interval()
+    length = block_length(share, runs)
+    if covered.method != "sets":
+        length = exchanged(length, runs)
+    resampler = Resampler(runs, length, draws=sampling.draws, seed=sampling.seed)
+    ends, mean = Interval(), float(covered.inside.mean())
     if resampler.blocks >= 2:
         drawn = np.concatenate([weights @ share / weights.sum(axis=1) for weights in resampler.weights()])
-        ends = percentile_interval(drawn, level=sampling.level, blocks=resampler.blocks)
-    mean = float(covered.inside.mean())
+        ends = percentile_interval(drawn, level=sampling.level, blocks=resampler.blocks, estimate=mean)
     if ends and mean in (0.0, 1.0):
         tail = float((0.5 - 0.5 * sampling.level) ** (1.0 / resampler.blocks))
         ends = Interval(tail, 1.0) if mean else Interval(0.0, 1.0 - tail)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from backmix.models.intervals.adaptive import PredictionSeries, follow
 from backmix.models.intervals.bands import Band, Bands, Calibrated, ClassSets, Kind, Unit
 from backmix.models.intervals.conformal import Scores, needed_units
+from backmix.outcome import limits_of, within
 from backmix.training.prepared import RUNNING_BEFORE
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def calibrate(frame: pd.DataFrame, task: Task, settings: IntervalSettings) -> Ca
     if not groups:
         return None
     most = min(MOST_KEPT, max(FEWEST_KEPT, MOST_NUMBERS // (len(groups) * MOST_STAGES)))
-    form = _BandSettings(task.judging.stage, unit, settings.level, most)
+    form = _BandSettings(task.judging.stage, unit, settings.level, most, limits_of(task.fitted))
     bands = tuple(_band(rows, form) for _, rows in groups)
     return Bands(settings.level, settings.kind, task.judging.stage, unit, bands)
 
@@ -89,10 +90,11 @@ class _BandSettings:
     unit: Unit
     level: float
     most: int
+    limits: tuple[float, float] | None = None
 
 
 def _band(rows: pd.DataFrame, form: _BandSettings) -> Band:
-    error = np.abs(rows["truth"].to_numpy(float) - rows["prediction"].to_numpy(float))
+    error = np.abs(within(rows["truth"].to_numpy(float), form.limits) - rows["prediction"].to_numpy(float))
     units = rows["batch"].astype(str).to_numpy() if form.unit == "batches" else np.arange(len(rows))
     edges: tuple[float, ...] = ()
     stage = np.zeros(len(rows), dtype=np.int64)
@@ -177,7 +179,8 @@ def interval_ends(rows: pd.DataFrame, task: Task, bands: Bands, settings: Interv
     prediction = rows["prediction"].to_numpy(float)
     elapsed = rows["elapsed"].to_numpy(float) if "elapsed" in rows.columns else None
     radius = bands.radius(target, prediction, horizon=horizon, elapsed=elapsed)
-    truth = rows["truth"].to_numpy(float)
+    limits = limits_of(task.fitted)
+    truth = within(rows["truth"].to_numpy(float), limits)
     if settings.kind == "split" or not np.isfinite(truth).any():
         ends = np.column_stack([prediction - radius, prediction + radius])
     else:
@@ -189,7 +192,7 @@ def interval_ends(rows: pd.DataFrame, task: Task, bands: Bands, settings: Interv
         adaptive, state = bands.begin(target, horizon)
         ends[order] = follow(adaptive, course, state)[0]
     ends[~np.isfinite(ends).all(axis=1)] = np.nan
-    return ends
+    return within(ends, limits)
 
 
 def _known_from(rows: pd.DataFrame, task: Task, row: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.models.cells import cells
-from backmix.scoring.bootstrap import Interval, Resampler, block_length, percentile_interval
+from backmix.scoring.bootstrap import Interval, Resampler, block_length, exchanged, percentile_interval
 from backmix.scoring.metrics import Metric, Undefined, metrics
 from backmix.scoring.predictions import Sample, read_sample
 from backmix.simple import simple_models
@@ -169,6 +169,8 @@ class PairedSamples:
         first = np.flatnonzero(np.diff(some.paths, prepend=-1))
         runs = some.runs[first]
         length = sampling.block or max(block_length(window_loss(s), runs) for s in self.samples.values())
+        if not some.classes:  # a batch that shows one class must not be missing from a draw
+            length = exchanged(length, runs)
         return Resampler(
             runs=runs,
             length=length,
@@ -246,8 +248,12 @@ def _rows(
     for (model, metric, sample), values in zip(jobs, drawn, strict=True):
         score = metric.score(sample)
         blocks = float(_items(metric, sample)) if metric.draws == "faults" else resampler.blocks
-        ends = percentile_interval(values, level=sampling.level, blocks=blocks) if len(values) else Interval()
         defined = score.undefined is None
+        ends = (
+            percentile_interval(values, level=sampling.level, blocks=blocks, estimate=score.value if defined else None)
+            if len(values)
+            else Interval()
+        )
         rows.append(
             ScoreRow(
                 model=model,

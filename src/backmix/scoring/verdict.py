@@ -236,11 +236,13 @@ def judge(
     values = {name: facts.value(name) for name in [network, *baselines]}
     baselines = [name for name in baselines if np.isfinite(values[name])]
     draws = facts.draws([network, *baselines])
-    standing = {name: ModelScore(name, values[name], facts.ends(draws[name])) for name in [network, *baselines]}
+    standing = {
+        name: ModelScore(name, values[name], facts.ends(draws[name], values[name])) for name in [network, *baselines]
+    }
     common = {**facts.describe(), "note": task.judging.convention}
     if inside is not None:
         value = facts.value(inside.alone)
-        alone = ModelScore(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone]))
+        alone = ModelScore(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone], value))
         common |= {"recurrent": inside.share, "alone": alone if np.isfinite(value) else None}
     if not np.isfinite(values[network]):
         return Verdict("undefined", metric.name, None, undefined=facts.why(network), **common)
@@ -250,9 +252,11 @@ def judge(
     picked = _best_on(validation, metric, baselines)
     baseline = picked or best
     gain = facts.good(values[network]) - facts.good(values[baseline])
-    ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]))
+    ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]), gain)
     outcome = outcome_of(gain, ends, facts, values[baseline])
-    over_best = facts.ends(facts.good(draws[network]) - facts.good(draws[best]))
+    over_best = facts.ends(
+        facts.good(draws[network]) - facts.good(draws[best]), facts.good(values[network]) - facts.good(values[best])
+    )
     if outcome == "better" and not over_best.excludes(0.0):
         outcome = "maybe_better"  # clearly ahead of the chosen one, but not of the best on the test part
     worth = None if outcome in ("too_few", "maybe_better") else outcome == "better"
@@ -380,9 +384,11 @@ class MetricDraws:
             return float(self.metric.items(self.paired[0].any))
         return float(self.resampler(self.paired[0]).blocks)
 
-    def ends(self, values: Floats) -> Interval:
-        """The interval of bootstrap values."""
-        return percentile_interval(values, level=self.sampling.level, blocks=self.blocks) if len(values) else Interval()
+    def ends(self, values: Floats, estimate: float) -> Interval:
+        """The interval of bootstrap values around their estimate."""
+        if not len(values):
+            return Interval()
+        return percentile_interval(values, level=self.sampling.level, blocks=self.blocks, estimate=estimate)
 
     def describe(self) -> dict[str, Any]:
         """The counts, the unit and the form of the score, as fields of a verdict."""

@@ -34,6 +34,7 @@ from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.shape.forms import beyond_light
 from backmix.models.shape.size import layers
 from backmix.models.weights import Weights, network_weights
+from backmix.outcome import limits_of, within
 from backmix.serving.archive import Members
 from backmix.serving.composition import read_network
 from backmix.serving.ensemble_network import EnsembleNetwork
@@ -78,6 +79,7 @@ class Runtime:
     _states: int
     _whole_windows: bool
     states: tuple[StateCoding, ...] = ()
+    limits: tuple[float, float] | None = None
 
     @classmethod
     def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
@@ -146,6 +148,7 @@ class Runtime:
             _states=network.state_size,
             _whole_windows=architecture.summaries or (composition is not None and architecture.lookback is None),
             states=preprocessing.states,
+            limits=preprocessing.limits,
         )
 
     @property
@@ -190,7 +193,7 @@ class Runtime:
             bad = self._network.step(row, np.ascontiguousarray(state, np.float32), after, y)
         if bad >= 0:
             self._refuse_step(bad)
-        return y, after
+        return within(y, self.limits), after
 
     def carry(self, rows: ArrayLike, state: State) -> tuple[Floats, State]:
         """Rows (N, F) one after the other, as N steps: the predictions (N, O), the state after the last row."""
@@ -264,7 +267,7 @@ class Runtime:
                 target, np.ravel(predictions[..., column]), horizon=ahead, elapsed=since, level=level
             )
             radius[..., column] = half.reshape(predictions.shape[:-1])
-        return predictions - radius, predictions + radius
+        return within(predictions - radius, self.limits), within(predictions + radius, self.limits)
 
     def members(self, probabilities: ArrayLike, *, level: float | None = None) -> NDArray[np.bool_]:
         """(..., C) whether each class is in the set of those that a window may be of, from its probabilities.
@@ -289,7 +292,7 @@ class Runtime:
         """Raw outputs (..., O) in the units of the targets, or a probability per class."""
         if not self.classes:
             values: Floats = out * self._scale + self._center
-            return values
+            return within(values, self.limits)
         if len(self.classes) == 2:
             return np.concatenate([1.0 - out, out], axis=-1, dtype=np.float64)
         return out.astype(np.float64)
@@ -336,6 +339,7 @@ class _Preprocessing:
     out_center: Floats
     out_scale: Floats
     states: tuple[StateCoding, ...]
+    limits: tuple[float, float] | None
 
     def hidden(self, steps: int | None) -> NDArray[np.bool_] | None:
         """(T, F) true for what a window of T rows does not show; None when it shows all."""
@@ -390,6 +394,7 @@ def _preprocessing(data: Mapping[str, Any], architecture: Architecture) -> _Prep
             for coding in map(StateCoding.from_dict, data.get("states", []))
             if set(coding.columns).intersection(inputs)
         ),
+        limits=None if classes else limits_of(data["fitted"]),
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backmix.data.windows.windows import WindowBatch, Windows
 from backmix.decision import Decision
-from backmix.models.members.views import STAGES, named, stages, thinned, thinned_starts
+from backmix.models.members.views import STAGES, aligned, named, stages, thinned, thinned_starts
 
 Singles = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ class Lags:
     def of(cls, windows: Windows, most: int = MOST_FEATURES) -> Lags:
         """At most ``most`` features: every lag when they fit, else ever longer means into the past."""
         steps, features = windows.steps, len(windows.feature_names)
-        if windows.lengths is not None:
+        if windows.spec.lookback is None:
             return cls(steps, features, tuple(range(min(STAGES, max(1, most // features)))), whole=True)
         planned = len(windows.spec.future) * windows.spec.horizon
         return cls(steps, features, thinned_starts(steps, most // features), planned=planned)
@@ -84,7 +84,7 @@ class Lags:
     def of_batch(self, batch: WindowBatch) -> Singles:
         if self.whole:
             return stages(batch.x, batch.mask, len(self.starts))
-        flat = thinned(batch.x, self.starts).reshape(len(batch.x), -1)
+        flat = thinned(aligned(batch.x, batch.mask), self.starts).reshape(len(batch.x), -1)
         return flat if batch.future is None else np.hstack([flat, batch.future.reshape(len(flat), -1)])
 
     def every_row(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:

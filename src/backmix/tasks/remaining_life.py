@@ -22,8 +22,10 @@ from backmix.data.tag import Tag
 from backmix.data.windows.progress import SECONDS, Unit, counts_down, passed
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
+from backmix.outcome import LIMITS, Outcome, limits_of
 from backmix.tasks import Regression, tasks
 from backmix.tasks.contract import Judging, Presentation
+from backmix.tasks.contract.optional import LearnsFromWindows, Revises
 from backmix.tasks.shared.batches import CountdownPlan, CountdownTarget, last_windows
 from backmix.tasks.shared.numbers import NumericAnswer
 from backmix.text import say
@@ -112,12 +114,30 @@ class RemainingLifeTarget(CountdownTarget):
         return Decision(cap, f"course.life_{how}_{self.settings.judged}", values, setting="task.cap")
 
 
-class RemainingLifeAnswer(NumericAnswer):
-    """One number, from a network with dropout."""
+class RemainingLifeAnswer(NumericAnswer, LearnsFromWindows, Revises):
+    """One number between 0 and the cap (or the longest life seen), from a network with dropout."""
+
+    target: RemainingLifeTarget
+    light = True  # the light runtime knows the limits
+
+    def __post_init__(self) -> None:
+        limits_of(self.fitted)
 
     @property
     def architecture(self) -> Mapping[str, Any]:
         return {"dropout": DROPOUT}
+
+    def learn(self, train: Windows, validation: Windows) -> Mapping[str, Any]:
+        """The limits of every answer: no unit has a life below 0, or above what was learned."""
+        cap = self.target.cap
+        seen = np.concatenate([train.truth(), validation.truth()])
+        return {LIMITS: [min(0.0, float(np.nanmin(seen))), float(np.nanmax(seen)) if cap is None else cap]}
+
+    def revise(self, outcome: Outcome, windows: Windows) -> Outcome:
+        limits = limits_of(self.fitted)
+        if limits is None or outcome.values is None:
+            return outcome
+        return replace(outcome, values=np.clip(outcome.values, *limits))
 
 
 class RemainingLifeJudging(Judging):

@@ -187,7 +187,7 @@ def _samples(blocks: Blocks, block: Block, offset: Floats | None) -> tuple[Windo
     """What a network learns from and is stopped on; with ``offset`` only what is left of the targets."""
     if offset is None:
         return block.teach, block.held_out
-    if blocks.pool.lengths is not None:
+    if blocks.pool.spec.lookback is None:
         raise PlanError("ensemble.residual_rows")
     pool = replace(blocks.pool, told=offset)
     place = np.full(len(blocks.pool.table), -1)

@@ -423,7 +423,9 @@ def _spec(table: Table, plan: Plan, task: Task, inputs: tuple[Tag, ...]) -> Wind
         max_gap=None if gap is None or step is None else gap.rows(step) * step,
     )
     spec = _with_inputs(spec, task, inputs, table)
-    return replace(spec, carried=True) if plan.training.state == "carried" else spec
+    spec = replace(spec, carried=True) if plan.training.state == "carried" else spec
+    each = plan.windows.short == "pad" or (plan.windows.short == "auto" and task.target.whole_batches and spec.pads)
+    return replace(spec, padded=True) if each else spec
 
 
 def _with_inputs(spec: WindowSpec, task: Task, inputs: tuple[Tag, ...], table: Table) -> WindowSpec:

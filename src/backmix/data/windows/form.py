@@ -31,6 +31,9 @@ class WindowPlan(PlanSection):
         every row
     dead_time: age of the newest input that is known at the moment of prediction
     missing: whether windows show beside each input whether its value was measured (0) or filled (1)
+    short: "pad" also makes windows at the beginning of a batch or unit, where less than the lookback has passed:
+        the rows that are missing are masked; "drop" makes none there; "auto" pads where the task wants an answer
+        for every batch or unit
     """
 
     lookback: DurationField | Literal["auto", "batch", "elapsed"] = "auto"
@@ -38,6 +41,7 @@ class WindowPlan(PlanSection):
     stride: DurationField = Duration.parse(1)
     dead_time: DurationField = Duration.parse(0)
     missing: bool = False
+    short: Literal["auto", "pad", "drop"] = "auto"
 
     @model_validator(mode="after")
     def _sound(self) -> WindowPlan:
@@ -107,6 +111,8 @@ class WindowSpec:
     relative: what is told relative to the newest known target value, see `Relative`
     missing: whether a 0 or 1 per input says that its value was filled; the table must have these columns
         (see `data.repairing.filled`)
+    padded: whether there are windows at the beginning of a batch too, where less than the lookback has passed; they
+        hold the rows since the batch began and are masked behind them
     """
 
     inputs: tuple[str, ...]
@@ -124,6 +130,7 @@ class WindowSpec:
     carried: bool = False
     relative: Relative = "none"
     missing: bool = False
+    padded: bool = False
 
     def __post_init__(self) -> None:
         for name in ("inputs", "targets", "future"):
@@ -158,8 +165,20 @@ class WindowSpec:
             ):
                 if wrong:
                     raise PlanError("carried.windows", field=name, got=got)
+        if self.padded and not self.pads:
+            raise PlanError("windows.pad_form")
         if self.known is not None and self.known.delay == 0 and not self.horizon:
             raise PlanError("windows.known_now", delay=self.known.delay, count=self.known.count)
+
+    @property
+    def pads(self) -> bool:
+        """Whether windows of this form may be padded: of inputs alone, with one answer each."""
+        return (
+            self.lookback is not None
+            and self.known is None
+            and self.answer == "row"
+            and not (self.carried or self.growing or self.future)
+        )
 
     @property
     def reach(self) -> int:

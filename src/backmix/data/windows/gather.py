@@ -88,6 +88,32 @@ def gather_ragged(
     return mask
 
 
+def gather_padded(
+    values: Values,
+    starts: Rows,
+    lengths: Rows,
+    columns: Rows,
+    *,
+    center: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """Like `gather_ragged` where most windows are whole: those are copied together."""
+    lengths = np.asarray(lengths)
+    whole = lengths == out.shape[1]
+    if whole.all():
+        gather_windows(values, starts, columns, center=center, scale=scale, out=out)
+        return np.ones(out.shape[:2], dtype=bool)
+    mask = np.ones(out.shape[:2], dtype=bool)
+    some = np.empty((int(whole.sum()), *out.shape[1:]), dtype=np.float32)
+    gather_windows(values, starts[whole], columns, center=center, scale=scale, out=some)
+    out[whole] = some
+    some = np.empty((int((~whole).sum()), *out.shape[1:]), dtype=np.float32)
+    mask[~whole] = gather_ragged(values, starts[~whole], lengths[~whole], columns, center=center, scale=scale, out=some)
+    out[~whole] = some
+    return mask
+
+
 def _view(values: Values, rows: int, length: int) -> Values:
     """Every window of ``length`` rows as a view (rows, length, width); nothing is copied."""
     down, right = values.strides

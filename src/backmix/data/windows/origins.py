@@ -162,8 +162,10 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
     ground = survey(table, spec, place)
     ahead = _ahead(spec)
     span = lookback + spec.dead_time + ahead
+    least = 1 + spec.dead_time + ahead if spec.padded else span
+    begins = batch_begins(table) if spec.padded else None
     sizes = None if table.batch is None else np.bincount(table.batch, minlength=len(table.batch_names))
-    shorts = None if sizes is None else sizes < span
+    shorts = None if sizes is None else sizes < least
     short_codes: set[int] = set()
     counts = dict.fromkeys(REASONS, 0)
     origins = np.empty(
@@ -181,11 +183,12 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
             if short.any():
                 short_codes.update(np.unique(codes[short]).tolist())
                 row = _keep(row, ~short, counts, "short_batch")
-        row = _keep(row, ground.segment[row] <= row - span + 1, counts, "run_up")
+        begun = row - span + 1 if begins is None else np.maximum(begins[row], row - span + 1)
+        row = _keep(row, (ground.segment[row] <= begun) & (row - begun + 1 >= least), counts, "run_up")
         end = row - ahead - spec.dead_time
         if ground.history is not ground.segment:
-            whole = ground.history[end] <= end - lookback + 1
-            row = _keep(row, whole, counts, "unusable")
+            oldest = end - lookback + 1 if begins is None else np.maximum(begins[row], end - lookback + 1)
+            row = _keep(row, ground.history[end] <= oldest, counts, "unusable")
         if ground.labelled is not None:
             row = _keep(row, ground.labelled[row], counts, "no_label")
         if ground.planned is not None:
@@ -194,7 +197,7 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
             row = _keep(row, _knows(table, spec, ground, row, ahead), counts, "no_known")
         if spec.stride > 1:
             # the first window of every stretch of `stride` rows, counted from the segment's first window
-            offset = row - ground.segment[row] - (span - 1)
+            offset = row - ground.segment[row] - (least - 1)
             mine = (row - offset % spec.stride).astype(np.int64)
             fresh = np.diff(mine, prepend=bucket) != 0
             bucket = int(mine[-1]) if len(mine) else bucket
@@ -206,7 +209,26 @@ def find_origins(table: Table, spec: WindowSpec, place: Place) -> Found:
     origins = origins[:made] if made > 0.9 * len(origins) else origins[:made].copy()
     names = tuple(table.batch_names[code] for code in sorted(short_codes))
     targets = origins if spec.horizon == 0 else origins + origins.dtype.type(spec.horizon)
-    return Found(origins, None, targets, ground.reported, _account(counts), names)
+    lengths = None
+    if begins is not None:
+        lengths = np.minimum(lookback, origins - spec.dead_time - begins[origins] + 1).astype(origins.dtype)
+    return Found(origins, lengths, targets, ground.reported, _account(counts), names)
+
+
+def batch_begins(table: Table) -> Rows:
+    """(N,) the first row of the batch in which each row lies; row 0 for a table without batches.
+
+    >>> from backmix.data.tag import Tag
+    >>> batch = np.array([0, 0, 1, 1, 1], np.int32)
+    >>> batch_begins(Table(np.zeros((5, 1)), (Tag("T"),), batch=batch, batch_names=("A", "B"))).tolist()
+    [0, 0, 2, 2, 2]
+    """
+    begins = np.zeros(len(table), dtype=row_type(len(table)))
+    if table.batch is not None and len(table):
+        change = np.flatnonzero(np.diff(np.asarray(table.batch)) != 0) + 1
+        begins[change] = change
+    found: Rows = np.maximum.accumulate(begins) if len(table) else begins
+    return found
 
 
 def find_elapsed(table: Table, spec: WindowSpec, place: Place) -> Found:

@@ -20,7 +20,7 @@ from backmix.data.splitting.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows.form import Known, WindowPlan, WindowSpec, window_spec
-from backmix.data.windows.gather import gather_ragged, gather_windows
+from backmix.data.windows.gather import gather_padded, gather_ragged, gather_windows
 from backmix.data.windows.origins import WHOLE, Dropped, Place, find_batches, find_elapsed, find_origins
 from backmix.errors import InputError, PlanError
 
@@ -74,7 +74,7 @@ class Windows:
 
     origins: (W,) the row at whose time the prediction is made
     target_rows: (W,) the row that holds the target
-    lengths: (W,) rows of each window, when they are whole batches or what has passed of one; else None
+    lengths: (W,) rows of each window, when they are whole batches, what has passed of one, or padded; else None
     reported: per known target (N,) the row of its last value; see `data.reported` with report times
     scaler, target_scaler: None leaves plant units
     told: (W, G) scaled, what another model says already of each window: answers are what is left of the targets
@@ -169,9 +169,9 @@ class Windows:
     @cached_property
     def steps(self) -> int:
         """T: rows of the longest window."""
-        if self.lengths is None:
-            assert self.spec.lookback is not None
+        if self.spec.lookback is not None:
             return self.spec.lookback
+        assert self.lengths is not None
         return int(np.max(self.lengths, initial=0))
 
     @property
@@ -208,6 +208,13 @@ class Windows:
             told=None if self.told is None else self.told[at],
         )
 
+    def unpadded(self) -> Windows:
+        """The windows that a whole lookback lies behind, without lengths; the same where none is padded."""
+        if not self.spec.padded or self.lengths is None:
+            return self
+        whole = self.subset(np.flatnonzero(self.lengths == self.steps))
+        return replace(whole, lengths=None, spec=replace(self.spec, padded=False))
+
     def one_ahead(self) -> Windows:
         """The same windows with the next row alone as their answer, and nothing known ahead."""
         spec = replace(self.spec, answer="row", horizon=1, future=())
@@ -226,7 +233,8 @@ class Windows:
         if self.lengths is None:
             gather_windows(values, first, self._columns, center=center, scale=scale, out=inputs)
         else:
-            mask = gather_ragged(values, first, self.lengths[at], self._columns, center=center, scale=scale, out=inputs)
+            gather = gather_padded if self.spec.padded else gather_ragged
+            mask = gather(values, first, self.lengths[at], self._columns, center=center, scale=scale, out=inputs)
         if inputs is not x:
             x[:, :, :width] = inputs
             self._add_known(x[:, :, width:], first)
@@ -300,7 +308,7 @@ class Windows:
     def _first_rows(self, at: Rows) -> Rows:
         """The oldest row of each window, (B,)."""
         if self.lengths is not None:
-            return self.origins[at] - self.lengths[at] + 1
+            return self.origins[at] - self.spec.dead_time - self.lengths[at] + 1
         return self.origins[at] - (self.spec.dead_time + self.steps - 1)
 
     @cached_property

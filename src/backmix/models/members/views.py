@@ -52,7 +52,7 @@ class LagsView(View):
         return steps * features
 
     def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
-        return x.reshape(len(x), -1)
+        return aligned(x, mask).reshape(len(x), -1)
 
 
 class ThinnedView(View):
@@ -62,7 +62,7 @@ class ThinnedView(View):
         return len(self._starts(steps, features)) * features
 
     def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
-        return thinned(x, self._starts(x.shape[1], x.shape[2])).reshape(len(x), -1)
+        return thinned(aligned(x, mask), self._starts(x.shape[1], x.shape[2])).reshape(len(x), -1)
 
     def _starts(self, steps: int | None, features: int) -> tuple[int, ...]:
         if steps is None:
@@ -145,6 +145,20 @@ def _quadratic(x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]
     """Mean, rise and last value of every feature, (B, 3·F)."""
     statistics = window_statistics(x, mask).reshape(len(x), len(STATISTICS), -1)
     return statistics[:, [STATISTICS.index(name) for name in QUADRATIC]].reshape(len(x), -1)
+
+
+def aligned(x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+    """Windows (B, T, F) with their newest real row last; before the oldest one it is repeated.
+
+    >>> aligned(np.array([[[1.0], [2.0], [9.0]]], np.float32), np.array([[True, True, False]]))[0, :, 0].tolist()
+    [1.0, 1.0, 2.0]
+    """
+    if mask is None or mask.all():
+        return x
+    steps = x.shape[1]
+    missing = steps - mask.sum(axis=1)
+    rows = np.maximum(np.arange(steps) - missing[:, None], 0)
+    return np.take_along_axis(x, rows[:, :, None], axis=1)
 
 
 def thinned_starts(steps: int, places: int) -> tuple[int, ...]:

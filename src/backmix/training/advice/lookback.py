@@ -21,6 +21,7 @@ from backmix.data.table import Table
 from backmix.data.windows.windows import Windows, WindowSpec, build_windows
 from backmix.decision import Decision
 from backmix.errors import InputError
+from backmix.models.members.views import aligned
 from backmix.training.advice.delays import rows_back
 
 CANDIDATES = (5, 10, 20, 40, 60, 120)
@@ -99,7 +100,8 @@ def _some(windows: Windows) -> NDArray[np.int64]:
 
 
 def _features(windows: Windows) -> NDArray[np.float64]:
-    x = windows.gather(_some(windows)).x.astype(np.float64)
+    batch = windows.gather(_some(windows))
+    x = aligned(batch.x, batch.mask).astype(np.float64)
     blocks, end, width = [], x.shape[1], 1
     while end > 0:
         start = max(0, end - width)

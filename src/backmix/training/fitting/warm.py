@@ -114,12 +114,16 @@ class Start:
             )
 
     def windows(self, plan: Plan) -> Plan:
-        """The plan with the model's lookback in the place of "auto"."""
+        """The plan with the lookback and the padding of the model in the place of "auto"."""
         old, form = self.preprocessing.spec, plan.windows
-        if form.lookback != "auto":
-            return plan
-        lookback = "elapsed" if old.growing else "batch" if old.lookback is None else Duration.parse(old.lookback)
-        return plan.model_copy(update={"windows": form.model_copy(update={"lookback": lookback})})
+        changes: dict[str, Any] = {}
+        if form.lookback == "auto":
+            changes["lookback"] = (
+                "elapsed" if old.growing else "batch" if old.lookback is None else Duration.parse(old.lookback)
+            )
+        if form.short == "auto":
+            changes["short"] = "pad" if old.padded else "drop"
+        return plan.model_copy(update={"windows": form.model_copy(update=changes)}) if changes else plan
 
     def spec(self, asked: WindowSpec) -> WindowSpec:
         """The form of the windows; PlanError (warm.other_windows) when the plan asks for another."""
