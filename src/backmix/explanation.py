@@ -1,6 +1,6 @@
-"""What the network of a finished run does inside, after the fact.
+"""What the model of a finished run looks at, after the fact.
 
-This module reads the data of a run again (or another table), looks into the network more thoroughly
+This module reads the data of a run again (or another table), looks into the model more thoroughly
 than the run itself did, and writes one page per language.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """An insight into a network, and the pages that show it.
+    """An insight into a model, and the pages that show it.
 
     pages: the file of each language
     """
@@ -57,7 +57,7 @@ def explain(
     target: str | None = None,
     out: Path | str | None = None,
 ) -> Explanation:
-    """Show what the network of a finished run does inside.
+    """Show what the model of a finished run looks at, and what its networks do inside.
 
     data: the table to look at (a file, a frame, a `Table`); None reads that of the run again, and
         then its test part is looked at; of any other table all of its rows are
@@ -75,8 +75,6 @@ def explain(
     plan = Plan.parse(run.bundle.plan, where=str(run.bundle_path))
     subject, source = _subject(run, plan, data, _target(run, target))
     insight = replace(look(subject, THOROUGH, seed=plan.training.seed, place=at, rows=rows), source=source)
-    if run.bundle.composition is not None:
-        insight = replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
     folder = run.folder if out is None else Path(out)
     pages = {lang: folder / f"explain.{lang}.html" for lang in LANGUAGES}
     for lang, page in _pages(run, plan, subject, insight).items():
@@ -94,7 +92,7 @@ def _target(run: Run, name: str | None) -> int:
 
 
 def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str]:
-    """The network on the test part of its own data, or on all of another table, whose name is shown then."""
+    """The model on the test part of its own data, or on all of another table, whose name is shown then."""
     from backmix.data.windows.windows import build_windows
     from backmix.inspection import Subject
     from backmix.training.prepare import prepare
@@ -103,7 +101,7 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
     reading = _again(run, plan) if data is None else reading_of(data, plan, Path())
     if fingerprint(reading.table) == claimed_data(run.folder):
         prepared = prepare(reading, plan)
-        return Subject.of(prepared, bundle.inside, bundle.architecture, target=target), ""
+        return Subject.of(prepared, bundle.network, bundle.architecture, target=target), ""
     if data is None:
         raise InputError("insight.other_data", where=run.folder)
     preprocessing, table = bundle.preprocessing, reading.table
@@ -117,7 +115,7 @@ def _subject(run: Run, plan: Plan, data: Any, target: int) -> tuple[Subject, str
         )
     )
     subject = Subject(
-        model=bundle.inside,
+        model=bundle.network,
         architecture=bundle.architecture,
         task=preprocessing.task,
         windows=windows,

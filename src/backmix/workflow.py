@@ -8,7 +8,7 @@ This module calls the stages in their order; what each does is written in its ow
     design     training.design      which network, and how it is trained
     train      training.ensemble    the baselines, and the model beside them
     judge      scoring.judgement    leakage, scores, intervals and a verdict
-    look       inspection           what the network does inside
+    look       inspection           what the model looks at
     keep       report, serving      predictions, reports, bundle and summary, in one folder
 """
 
@@ -145,12 +145,11 @@ def _judge(prepared: Prepared, baselines: Baselines, ensemble: TrainedEnsemble) 
 
 
 def _look_inside(prepared: Prepared, chosen: Design, ensemble: TrainedEnsemble) -> Insight | None:
-    """What the network does; None where its answers are not what is judged."""
+    """What the model as it runs does; None where its answers are not what is judged."""
     if not prepared.preprocessing.tells_what_is_judged:
         return None
-    subject = Subject.of(prepared, ensemble.fitted.model, chosen.architecture)
-    insight = look(subject, QUICK, seed=prepared.plan.training.seed)
-    return insight if ensemble.alone is None else replace(insight, left_out=(*insight.left_out, "ensemble.one_of"))
+    subject = Subject.of(prepared, ensemble.model, chosen.architecture)
+    return look(subject, QUICK, seed=prepared.plan.training.seed)
 
 
 def _keep(folder: Path, results: RunResults, file: TrainingFile) -> Run:

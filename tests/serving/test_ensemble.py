@@ -16,13 +16,14 @@ import safetensors.numpy
 from backmix.data.ledger import Ledger
 from backmix.data.reading.reading import Reading
 from backmix.data.windows.progress import complete
-from backmix.errors import BundleError, InputError
+from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.ensemble import Ensemble
 from backmix.models.kernels import available
 from backmix.parallel import Workers
 from backmix.results.run import Run
 from backmix.serving.archive import pack, unpack
 from backmix.serving.bundle import Bundle
+from backmix.serving.exporters import exporters
 from backmix.serving.runtime import Runtime
 from backmix.simple.blocks import Blocks
 from backmix.training.design import design
@@ -254,14 +255,74 @@ def test_an_ensemble_that_no_training_left_is_refused(heavy: Path, tmp_path: Pat
             load(path)
 
 
-def test_training_goes_on_from_a_network_of_an_ensemble(mixed_run: Run, tmp_path: Path) -> None:
+def _from(bundle: Path, folder: Path) -> Run:
     plan = small_plan(
-        training={"warm_start": str(mixed_run.bundle_path), "epochs": 1},
+        training={"warm_start": str(bundle), "epochs": 1},
         task={"kind": "soft_sensor", "target": "quality", "past_targets": {"delay": 2, "count": 2}},
     )
-    run = fit(small_table(seed=1), plan.merged({"model": {"recipe": "auto"}}), folder=tmp_path / "on", quiet=True)
+    return fit(small_table(seed=1), plan.merged({"model": {"recipe": "auto"}}), folder=folder, quiet=True)
+
+
+def test_training_goes_on_from_a_network_of_an_ensemble(heavy: Path, tmp_path: Path) -> None:
+    run = _from(heavy, tmp_path / "on")
     assert run.summary["network"] == "gru"
     assert any(decision["reason_key"] == "ensemble.alone_start" for decision in run.summary["choices"])
+
+
+def test_training_begins_afresh_where_the_model_runs_no_network(mixed_run: Run, tmp_path: Path) -> None:
+    run = _from(mixed_run.bundle_path, tmp_path / "on")
+    assert run.summary["network"] == "ensemble"
+    said = [choice for choice in run.summary["choices"] if choice["setting"] == "training.warm_start"]
+    assert [choice["reason_key"] for choice in said] == ["warm.afresh"]
+
+
+def test_networks_without_weight_are_not_in_the_bundle(mixed_run: Run, tmp_path: Path) -> None:
+    """What runs is what is stored, explained, exported and described."""
+    bundle = mixed_run.bundle
+    assert mixed_run.summary["runs"] == {"pls": 1.0} == bundle.shares
+    assert mixed_run.summary["judgement"]["recurrent"] == 0
+    assert bundle.inside is None
+    assert not any(name.startswith("network_") for name in bundle.weights)
+    insight = mixed_run.summary["insight"]
+    assert insight["runs"] == {"pls": 1.0}
+    assert set(insight["memory"].values()) == {None}
+    with pytest.raises(PlanError, match="ensemble of pls, which is no Keras network"):
+        exporters.get("keras").write(bundle, tmp_path / "model.keras")
+    report = mixed_run.report_path().read_text("utf-8")
+    assert "What runs has no network in it: PLS" in report
+    assert "was trained and tried, and is not part of the model" in report
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_an_ensemble_without_networks_runs_and_is_stepped_without_them(mixed_run: Run, kernels: bool) -> None:
+    runtime, rows = (
+        Runtime.load(mixed_run.bundle_path, kernels=kernels),
+        shown_rows(Runtime.load(mixed_run.bundle_path)),
+    )
+    assert not runtime.native
+    assert runtime.lookback is not None
+    said = mixed_run.bundle.predict(small_table())[0].set_index("origin")["prediction"]
+    out, _ = runtime.carry(rows, runtime.start())
+    ends = np.arange(runtime.lookback - 1, len(rows))
+    np.testing.assert_allclose(out[ends, 0], said.loc[ends + 2], rtol=1e-5)
+
+
+def test_a_network_without_weight_in_an_earlier_bundle_is_not_run(heavy: Path, tmp_path: Path) -> None:
+    """Releases up to 0.1 kept one of them: their bundles say the same bits."""
+    model = Bundle.load(heavy).network
+    weights = model.weights.copy()
+    weights[0] = 0.0
+    old, new = (replace(model, members=members, weights=weights) for members in (model.members[-1:], ()))
+    preprocessing = Bundle.load(heavy).preprocessing
+    said = []
+    for place, ensemble in enumerate((old, new)):
+        path = Bundle.of(ensemble, preprocessing=preprocessing).save(tmp_path / f"{place}.backmix")
+        bundle = Bundle.load(path)
+        assert bundle.inside is None
+        assert bundle.start("it").give is None
+        said.append(bundle.predict(small_table())[0]["prediction"])
+    np.testing.assert_array_equal(*said)
+    assert (tmp_path / "1.backmix").stat().st_size < (tmp_path / "0.backmix").stat().st_size
 
 
 def test_partitions_scored_side_by_side_are_the_whole(mixed_run: Run, diagnosis_run: Run) -> None:

@@ -155,6 +155,8 @@ def _value(value: Any) -> str:
 
 def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     """Tags with units, network, scores and verdict of a bundle."""
+    from backmix.inspection.sentences import runs
+    from backmix.models.ensemble import NETWORKS
     from backmix.models.shape.forms import describe
     from backmix.models.shape.size import parameters
 
@@ -167,6 +169,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
                 "inputs": [vars(tag) for tag in bundle.preprocessing.inputs],
                 "architecture": a.to_dict(),
                 "parameters": parameters(a),
+                "runs": dict(bundle.shares),
                 "step_seconds": bundle.preprocessing.step,
                 "scores": bundle.scores,
                 "availability": _rule(bundle),
@@ -177,7 +180,10 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     rows = [(tag.name, tag.unit, say("app.role_input")) for tag in bundle.preprocessing.inputs]
     rows += [(tag.name, tag.unit, say("app.role_target")) for tag in task.targets]
     show_table([say("app.col_tag"), say("app.col_unit"), say("app.col_role")], rows, title=task.title)
-    show_line(say("app.network", form=describe(a), rows=a.lookback or "–", parameters=parameters(a)))
+    if bundle.shares:
+        show_line(runs(bundle.shares))
+    if not bundle.shares or NETWORKS in bundle.shares:
+        show_line(say("app.network", form=describe(a), rows=a.lookback or "–", parameters=parameters(a)))
     _show_scores(bundle.scores.get("scores", ()))
     show_line(say("rules.known", rule=_rule(bundle)[language()]))
     if verdict := bundle.scores.get("verdict"):

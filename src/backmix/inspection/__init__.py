@@ -1,15 +1,17 @@
-"""What a trained network looks at.
+"""What a trained model looks at.
 
-In: a trained network and windows of the test part (`Subject`).
-Out: an `Insight`: numbers about the network; `sentences` explains them in plain words.
-`gates` follows the gates over time, `memory` measures how far back the network remembers, `attribution` which tag at
-which lag changes a prediction, `permutation` how much the error grows without a tag, `attention` where an attention
-layer looks. `look` does all of it.
+In: the model as it runs, a network or an ensemble, and windows of the test part (`Subject`).
+Out: an `Insight`: numbers about the model; `sentences` explains them in plain words.
+`attribution` says which tag at which lag changes a prediction of the model, `permutation` how much its error grows
+without a tag. `gates` follows the gates over time, `memory` measures how far back the network remembers, `attention`
+where an attention layer looks: of an ensemble they are those of one network, if networks have weight. `look` does all
+of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,17 @@ __all__ = ["QUICK", "THOROUGH", "Effort", "Insight", "Subject", "look"]
 
 SHOWN_TAGS = 3
 """Tags beside the gates."""
+MEMORY_KEYS = ("effective_rows", "half_life_rows", "factor", "lookback_rows", "seconds", "residence_rows")
 
 
 @dataclass(frozen=True, eq=False)
 class Insight:
-    """All results about the inside of a network; what does not apply is None and has a reason in ``left_out``.
+    """All results about the inside of a model; what does not apply is None and has a reason in ``left_out``.
 
     target: the target that is explained; step: seconds between rows, None without a clock
     left_out: catalogue keys of the sentences that say what is not shown, and why
+    shares: what an ensemble is made of, and the share of each; empty for one network alone. Memory, gates and
+        attention are those of one of its networks
     classes: a class is predicted, so that probabilities are explained
     summaries: whether statistics of the window bypass the recurrence; whole: one window is one batch
     source: the table that was looked at, when it is not that of the run
@@ -51,12 +56,14 @@ class Insight:
     summaries: bool
     whole: bool
     source: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the sentences, ready for JSON."""
         attribution, memory = self.attribution, self.memory
         result: dict[str, Any] = {
             "target": self.target,
+            "runs": dict(self.shares),
             "unit": attribution.unit,
             "windows": attribution.windows,
             "tags": [
@@ -92,6 +99,8 @@ class Insight:
                 "seconds": None if self.step is None else memory.effective * self.step,
                 "residence_rows": [finite(r.middle) for r in memory.residence],
             }
+        elif "insight.no_network" in self.left_out:  # the keys stay, so that who reads them finds nothing
+            result["memory"] = dict.fromkeys(MEMORY_KEYS)
         if self.attention is not None:
             result["attention"] = {"half_rows": self.attention.half, "peak_rows": self.attention.peak}
         return result
@@ -100,7 +109,7 @@ class Insight:
 def look(
     subject: Subject, effort: Effort, *, seed: int = 0, place: str | int | None = None, rows: int | None = None
 ) -> Insight:
-    """Look into a network; see `Insight`. ``place`` and ``rows`` choose the stretch of the gates.
+    """Look into a model; see `Insight`. ``place`` and ``rows`` choose the stretch of the gates.
 
     Raises PlanError and InputError for a stretch that is not there.
     """
@@ -112,7 +121,7 @@ def look(
 def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, rows: int | None) -> Insight:
     left_out = ["insight.last_row"] if len(subject.windows.spec.horizons) > 1 else []
     left_out += ["carried.insight"] if subject.windows.spec.carried else []
-    attribution = attribute(subject, effort)
+    attribution = attribute(subject, effort, seed=seed)
     if attribution.lost:
         left_out.append("insight.not_finite")
     permutation = permute(subject, effort, features=attribution.order, seed=seed)
@@ -123,6 +132,8 @@ def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, 
     if closed is not None:
         left_out.append(closed)
     else:
+        if subject.shares:
+            left_out.append("ensemble.one_of")
         memory = remember(subject, effort)
         inputs = [int(f) for f in attribution.order if f < len(subject.windows.spec.inputs)]
         gates = watch(subject, features=inputs[:SHOWN_TAGS], place=place, rows=rows)
@@ -141,8 +152,9 @@ def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, 
         attention=attend(subject, effort),
         left_out=tuple(left_out),
         classes=bool(subject.task.target.classes),
-        summaries=a.summaries,
+        summaries=a.summaries or len(subject.shares) > 1,  # what a simple member sees bypasses the recurrence, too
         whole=subject.windows.masked,
+        shares=subject.shares,
     )
 
 

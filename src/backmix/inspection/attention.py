@@ -45,8 +45,8 @@ class Attention:
 
 def attend(subject: Subject, effort: Effort) -> Attention | None:
     """The attention weights on a sample of the test part; None for a network without attention."""
-    model = subject.model
-    if all(layer.name != LAYER for layer in model.layers):
+    model = subject.inside
+    if model is None or all(layer.name != LAYER for layer in model.layers):
         return None
     sample = subject.sample(subject.affordable(effort.scored, passes=1, work=effort.work))
     keras = use_engine()

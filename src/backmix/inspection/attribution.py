@@ -1,7 +1,8 @@
 """Which tag, and which part of its past, changes a prediction.
 
-This module attributes predictions to inputs in two ways that work for any network: integrated gradients,
-which divide a prediction among all tags and lags, and occlusion, which holds one tag at its mean.
+This module attributes predictions to inputs in two ways: integrated gradients divide the prediction of a network
+among all tags and lags, and occlusion, which holds one tag at its mean, works for any model. An ensemble, whose trees
+have no gradients, is divided by sampled Shapley values (`shapley`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.inspection.subject import Effort, Floats, Subject, WindowSample
+from backmix.models.ensemble import Ensemble
+from backmix.models.members.views import thinned_starts
 from backmix.models.sensitivity import Arrays, Sensitivity, sensitivity
 
 BLOCK = 128
@@ -22,6 +25,8 @@ LARGEST_BLOCK = 64 * 2**20
 """Bytes of one block."""
 GAP = 0.01
 """More points are taken where the parts deviate from the difference by more than this share of its mean."""
+MOST_BANDS, LEAST_WALKED = 8, 12
+"""Bands of rows that an ensemble's predictions are divided among; fewer rather than fewer windows than these."""
 MASS = 0.95
 """The share of all attributions within the reach."""
 
@@ -78,12 +83,19 @@ def within(mass: Floats, share: float) -> int:
     return int(np.argmax(np.cumsum(mass) >= share * total * (1 - 1e-12)))
 
 
-def attribute(subject: Subject, effort: Effort) -> Attribution:
+def attribute(subject: Subject, effort: Effort, *, seed: int = 0) -> Attribution:
     """Attribute a sample of predictions of the test part."""
-    count = subject.affordable(effort.windows, passes=3 * effort.nodes, work=effort.work)
+    sampled = isinstance(subject.model, Ensemble)
+    if sampled:
+        count, bands = _affordable_walks(subject, effort)
+    else:
+        count = subject.affordable(effort.windows, passes=3 * effort.nodes, work=effort.work)
     sample = subject.sample(count)
     base = subject.baseline(sample)
-    shared = integrate(subject, sample, base, nodes=effort.nodes, most=int(2 * effort.work / (3 * subject.cost)))
+    if sampled:
+        shared = shapley(subject, sample, base, bands=bands, seed=seed)
+    else:
+        shared = integrate(subject, sample, base, nodes=effort.nodes, most=int(2 * effort.work / (3 * subject.cost)))
     spec = subject.windows.spec
     scored = subject.sample(subject.affordable(effort.scored, passes=len(spec.feature_names), work=effort.work))
     sound = np.isfinite(shared.parts).all(axis=(1, 2)) & np.isfinite(shared.difference)
@@ -150,6 +162,54 @@ def integrate(
         if not len(left) or (most is not None and 4 * count * len(left) > most):
             break
     return Shares(parts, difference)
+
+
+def shapley(subject: Subject, sample: WindowSample, base: NDArray[np.float32], *, bands: int, seed: int = 0) -> Shares:
+    """Sampled Shapley values of tags at bands of age, from the baseline (T, F) to each window, for any model.
+
+    A window is walked to from the baseline, one tag and one band of rows at a time in a random order and then in the
+    opposite one; what the prediction changes at a step belongs to that tag and band (Štrumbelj & Kononenko,
+    Explaining prediction models and individual predictions with feature contributions, KAIS 41 (2014) 647), evenly to
+    its rows. The parts of a window add up to f(x) - f(x0) exactly. Bands grow into the past.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, bands]))
+    count, steps, width = sample.x.shape
+    parts, difference = np.zeros(sample.x.shape), np.zeros(count)
+    groups = bands * width
+    for window in range(count):
+        single = sample.take(np.array([window]))
+        real = steps if single.mask is None else int(single.mask.sum())
+        band, sizes = _bands_of(steps, real, bands)
+        group = np.where(band[:, None] < 0, groups, band[:, None] * width + np.arange(width))  # (T, F)
+        start = np.where(group < groups, base, single.x[0])
+        order = rng.permutation(groups)
+        for walk in (order, order[::-1]):
+            rank = np.append(np.argsort(walk), groups)
+            arrived = rank[group] < np.arange(groups + 1)[:, None, None]
+            path = single.take(np.zeros(groups + 1, np.int64))
+            outputs = subject.answers(path, np.where(arrived, single.x[0], start)).astype(np.float64)
+            explained = (outputs * subject.pulls(outputs[-1:])).sum(axis=1)
+            gained = np.append(np.diff(explained)[rank[:-1]], 0.0)
+            parts[window] += 0.5 * gained[group] / np.append(np.repeat(sizes, width), 1)[group]
+            difference[window] += 0.5 * (explained[-1] - explained[0])
+    return Shares(parts, difference)
+
+
+def _bands_of(steps: int, real: int, bands: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The band (T,) of every row of a window with so many real rows, -1 for the others, and the rows of each band."""
+    starts = steps - np.array(thinned_starts(steps, bands))  # the oldest age of each band, plus one
+    age = real - np.arange(steps)  # 1 for the newest real row
+    band = np.where(age > 0, np.searchsorted(-starts, -age, side="right") - 1, -1)
+    return band, np.maximum(1, np.bincount(band[band >= 0], minlength=len(starts)))
+
+
+def _affordable_walks(subject: Subject, effort: Effort) -> tuple[int, int]:
+    """How many windows are walked to, and over how many bands of rows."""
+    width = len(subject.windows.spec.feature_names)
+    most = min(effort.answers, effort.work / subject.cost)
+    bands = int(max(1, min(MOST_BANDS, subject.rows, most / (2 * LEAST_WALKED * width))))
+    bands = len(thinned_starts(subject.rows, bands))
+    return int(max(2, min(effort.windows, most / (2 * (bands * width + 1))))), bands
 
 
 def _block(way: NDArray[np.floating[Any]]) -> int:

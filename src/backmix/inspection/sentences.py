@@ -7,6 +7,7 @@ table has a clock and rows where it has none.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from backmix.inspection import Insight
 from backmix.inspection.attribution import MASS
 from backmix.inspection.gates import Gates
 from backmix.inspection.memory import Memory
+from backmix.models.ensemble import NETWORKS
+from backmix.simple import simple_models
 from backmix.text import say
 from backmix.text.numbers import brief, number
 
@@ -27,6 +30,7 @@ MOST_NAMED = 4
 def sentences(insight: Insight) -> tuple[str, ...]:
     """One sentence for each part that applies, then why the others are left out."""
     written = [
+        runs(insight.shares),
         moves(insight),
         without(insight),
         remembers(insight),
@@ -35,6 +39,22 @@ def sentences(insight: Insight) -> tuple[str, ...]:
         attention(insight),
     ]
     return (*(words for words in written if words), *(say(key) for key in insight.left_out))
+
+
+def runs(shares: Mapping[str, float]) -> str:
+    """What an ensemble is made of, with the share of each; "" for one network alone."""
+    if not shares:
+        return ""
+    ordered = sorted(shares.items(), key=lambda member: -member[1])
+    listed = ", ".join(f"{title(name)} {100 * share:.0f} %" for name, share in ordered)
+    return say("insight.runs" if NETWORKS in shares else "insight.runs_no_network", members=listed)
+
+
+def title(member: str) -> str:
+    """What a member of an ensemble is called."""
+    if member == NETWORKS:
+        return say("insight.networks")
+    return simple_models.title(member) if member in simple_models else member
 
 
 def span_of(rows: float, step: float | None) -> str:

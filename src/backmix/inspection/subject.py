@@ -1,8 +1,8 @@
-"""The network that is inspected, and its windows.
+"""The model that is inspected, and its windows.
 
-This module defines `Subject`, a trained network with the windows it is inspected on, and `WindowSample`,
-a few of those windows as arrays. It is the one place that knows which output of a network is
-explained, and which networks have a plain recurrence whose inside can be shown.
+This module defines `Subject`, a model as it runs with the windows it is inspected on, and `WindowSample`,
+a few of those windows as arrays. It is the one place that knows which output of a model is
+explained, and which networks in it have a plain recurrence whose inside can be shown.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from backmix.data.splitting.split import SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
+from backmix.data.windows.progress import complete
 from backmix.data.windows.windows import Windows, build_windows
 from backmix.models.architecture import Architecture
 from backmix.models.engine import use_engine
+from backmix.models.ensemble import Ensemble
 from backmix.models.network import build
 from backmix.models.reference import Network
 from backmix.models.reference.steps import STEPS
@@ -38,6 +40,8 @@ DEAR = 1e9
 """Multiplications of a full block above which a few windows get a block of their own size."""
 COMPARED, AGREEMENT = 4, 1e-2
 """Windows on which a network is compared with its float64 reference, and how near the two must be."""
+LOOKUPS, DEPTH = 20.0, 12.0
+"""A node of a tree is looked up in the time of so many multiplications, and a tree is about so deep."""
 BYTES = 120
 """Per row and unit: a dozen values in float64 are kept for the way back through time, and some more."""
 
@@ -47,7 +51,7 @@ class Effort:
     """How much may be computed.
 
     windows: for gradients; scored: for what is measured by changing the inputs
-    nodes: points on the path of an integrated gradient
+    nodes: points on the path of an integrated gradient; answers: of an ensemble on the walks to windows
     tags: how many of the most important tags are permuted; repeats: how often each
     work: multiplications per part; fewer windows are taken where a window needs more
     """
@@ -55,14 +59,15 @@ class Effort:
     windows: int
     scored: int
     nodes: int
+    answers: int
     tags: int
     repeats: int
     work: float
 
 
-QUICK = Effort(windows=48, scored=256, nodes=16, tags=12, repeats=4, work=1e10)
+QUICK = Effort(windows=48, scored=256, nodes=16, answers=12_000, tags=12, repeats=4, work=1e10)
 """At the end of every run: a second, some ten for a large network."""
-THOROUGH = Effort(windows=256, scored=1024, nodes=32, tags=60, repeats=10, work=1e11)
+THOROUGH = Effort(windows=256, scored=1024, nodes=32, answers=120_000, tags=60, repeats=10, work=1e11)
 """When somebody asks: seconds, a minute or two for a large network."""
 
 
@@ -106,9 +111,10 @@ class WindowSample:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A trained network and the windows it is inspected on.
+    """A model and the windows it is inspected on.
 
-    model: the Keras network; windows: those of the test part, scaled
+    model: what runs, a Keras network or an `Ensemble`; network: the one whose gates, memory and attention are
+        shown where that is not `inside` of the model; windows: those of the test part, scaled
     background: windows of the training part, whose mean is "nothing special"
     every: windows at every row of the same part, whether or not a target is known there
     step: seconds between rows, None without a clock
@@ -123,10 +129,11 @@ class Subject:
     every: Windows
     step: float | None
     target: int = 0
+    network: Any = None
 
     @classmethod
     def of(cls, prepared: Prepared, model: Any, architecture: Architecture, *, target: int = 0) -> Subject:
-        """The network of a run, on its test part."""
+        """The model of a run, on its test part."""
         spec = prepared.preprocessing.spec
         every = (
             prepared.test
@@ -150,17 +157,33 @@ class Subject:
         return subject.plain()
 
     def plain(self) -> Subject:
-        """The same network with one answer per window: on the last row for a network that answers on every row,
+        """The same model with one answer per window: on the last row for a network that answers on every row,
         one row ahead for a recursive forecast."""
         if self.task.answer.recursive:
             windows, background, every = (part.one_ahead() for part in (self.windows, self.background, self.every))
             return replace(self, windows=windows, background=background, every=every)
         if self.architecture.answer != "every":
             return self
-        architecture = replace(self.architecture, answer="row")
-        model = build(architecture, seed=0)
-        put_weights(model, take_weights(self.model))
-        return replace(self, model=model, architecture=architecture)
+        architecture, network = replace(self.architecture, answer="row"), None
+        if self.inside is not None:
+            network = build(architecture, seed=0)
+            put_weights(network, take_weights(self.inside))
+        # an ensemble answers on the last row by itself
+        model = self.model if isinstance(self.model, Ensemble) else network
+        return replace(self, model=model, network=network, architecture=architecture)
+
+    @property
+    def inside(self) -> Any:
+        """The network that is looked into: of an ensemble the one that was stopped on the validation part, the last
+        one; None where no network has weight."""
+        if self.network is not None or not isinstance(self.model, Ensemble):
+            return self.network or self.model
+        return self.model.networks[-1] if self.model.networks else None
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """What an ensemble is made of, and the share of each; empty for one network alone."""
+        return self.model.shares if isinstance(self.model, Ensemble) else {}
 
     @property
     def place(self) -> int:
@@ -195,6 +218,8 @@ class Subject:
         for entry in self.model.inputs:
             if entry.name == "teacher":  # for training only
                 others["teacher"] = np.zeros((len(indices), *entry.shape[1:]), np.float32)
+            elif entry.name == "ended":  # a simple member asks for it
+                others["ended"] = complete(windows.subset(indices))
         return WindowSample(batch.x, mask, indices, others)
 
     def affordable(self, most: int, *, passes: float, work: float) -> int:
@@ -211,7 +236,15 @@ class Subject:
     @property
     def cost(self) -> float:
         """Multiplications for one window, roughly."""
-        return float(self.rows * parameters(self.architecture))
+        if not isinstance(self.model, Ensemble):
+            return float(self.rows * parameters(self.architecture))
+        a, networks = self.architecture, len(self.model.networks)
+        each = float(self.rows * parameters(a)) if networks else 0.0
+        simple = sum(
+            LOOKUPS * DEPTH * len(member.arrays["roots"]) if member.kind == "forest" else member.arrays["kernel"].size
+            for member in self.model.simple_members
+        )
+        return networks * each + simple + self.rows * a.features
 
     def truth(self, windows: Windows) -> Floats:
         """(W,) the target that is explained, NaN where it is not known or not in the table."""
@@ -220,7 +253,7 @@ class Subject:
         return windows.truth()[:, self.place]
 
     def answers(self, sample: WindowSample, x: NDArray[Any] | None = None) -> NDArray[np.float32]:
-        """The network's outputs (B, O) for windows, or for ``x`` (B, T, F) in the place of their rows."""
+        """The model's outputs (B, O) for windows, or for ``x`` (B, T, F) in the place of their rows."""
         few = 1 << max(3, (len(sample.indices) - 1).bit_length())
         return predict_arrays(self.model, sample.inputs(x), block=few if BLOCK * self.cost > DEAR else BLOCK)
 
@@ -270,12 +303,14 @@ def why_closed(subject: Subject) -> str | None:
 
     It can when the float64 reference with the same weights gives the same outputs as the network.
     """
-    a = subject.architecture
+    a, network = subject.architecture, subject.inside
+    if network is None:
+        return "insight.no_network"
     plain = 3 * len(a.units) + 2 * (len(a.dense) + 1)
-    if beyond_light(a) or a.cell not in STEPS or len(subject.model.trainable_variables) != plain:
+    if beyond_light(a) or a.cell not in STEPS or len(network.trainable_variables) != plain:
         return "insight.closed"
     sample = subject.sample(COMPARED)
-    outputs = subject.answers(sample)
+    outputs = replace(subject, model=network).answers(sample)
     reference = opened(subject).forward(sample.x, mask=sample.mask).outputs
     sound = np.isfinite(outputs)
     return None if np.allclose(outputs[sound], reference[sound], rtol=AGREEMENT, atol=AGREEMENT) else "insight.closed"
@@ -284,5 +319,5 @@ def why_closed(subject: Subject) -> str | None:
 def opened(subject: Subject) -> Network:
     """The network in float64 with all intermediate values; only when `why_closed` is None."""
     to_numpy = use_engine().ops.convert_to_numpy
-    arrays = [to_numpy(variable.value) for variable in subject.model.trainable_variables]
+    arrays = [to_numpy(variable.value) for variable in subject.inside.trainable_variables]
     return Network.of(subject.architecture, arrays)

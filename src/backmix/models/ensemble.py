@@ -25,6 +25,8 @@ SURE = 1e-3
 """Class probabilities are raised to at least this. Trees give 0 to what they have never seen, which would veto it."""
 ENSEMBLE = "ensemble"
 """The name of an ensemble in scores and prediction frames."""
+NETWORKS = "networks"
+"""What the mean of the networks is called among the weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Ensemble:
     For classes the sum is one of log probabilities.
 
     architecture: of every network; its windows are what all members see
-    members: the Keras networks; those without weight are kept, so that training can go on from them, but not run
+    members: the Keras networks; none where the networks have no weight (bundles of 0.1 kept one, which is not run)
     simple_members: the models without a memory
     weights: (1 + M, O) stacking weights; row 0 belongs to the mean of the networks
     """
@@ -62,13 +64,23 @@ class Ensemble:
 
     @property
     def layers(self) -> list[Any]:
-        """The layers of one network: they work one after the other."""
-        return list(self.members[0].layers) if self.members else []
+        """The layers of one network that is run: they work one after the other."""
+        return list(self.networks[0].layers) if self.networks else []
 
     @property
     def non_trainable_variables(self) -> list[Any]:
         """Those of all networks."""
         return [variable for member in self.members for variable in member.non_trainable_variables]
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """The networks that are run: all, or none where they have no weight."""
+        return self.members if self.weights[0].any() else ()
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What runs, and its share of all weights: the networks as `NETWORKS`, simple members by name."""
+        return shares_of(self.weights, [member.name for member in self.simple_members])
 
     def predict_on_batch(self, inputs: Mapping[str, NDArray[Any]]) -> Floats:
         """Outputs (B, O) for scaled windows x (B, T, F).
@@ -77,9 +89,8 @@ class Ensemble:
             where a simple member asks for it
         """
         x, mask = inputs["x"], inputs.get("mask")
-        networks = self.members if self.weights[0].any() else ()
         network_inputs = {name: array for name, array in inputs.items() if name != "ended"}
-        answers = [np.asarray(member.predict_on_batch(network_inputs)) for member in networks]
+        answers = [np.asarray(member.predict_on_batch(network_inputs)) for member in self.networks]
         if self.architecture.answer == "every":  # the answer at the last real row
             last = np.full(len(x), x.shape[1]) if mask is None else np.maximum(mask.sum(axis=1), 1)
             answers = [answer[np.arange(len(x)), last - 1] for answer in answers]
@@ -87,6 +98,16 @@ class Ensemble:
         return combined(
             answers, self.simple_members, self.weights, member_inputs, kind=heads.get(self.architecture.head).kind
         )
+
+
+def shares_of(weights: Floats, names: Sequence[str]) -> dict[str, float]:
+    """What runs by weights (1 + M, O), and its share of all: the networks, and the M simple members by name.
+
+    >>> shares_of(np.array([[0.0], [0.3], [0.1]]), ["ridge", "forest"])
+    {'ridge': 0.75, 'forest': 0.25}
+    """
+    each = weights.mean(axis=1) / (float(weights.mean(axis=1).sum()) or 1.0)
+    return {name: round(float(share), 4) for name, share in zip([NETWORKS, *names], each, strict=True) if share}
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +178,10 @@ def check_ensemble(weights: Floats, simple_members: Sequence[Member], members: i
         or not np.isfinite(weights).all()
     ):
         raise ValueError("weights")
-    if a.answer not in ("row", "every") or a.future or not members:
+    if a.answer not in ("row", "every") or a.future or not (members or simple_members):
         raise ValueError("members")
+    if not members and weights[0].any():
+        raise ValueError("networks")
     if len({member.name for member in simple_members}) < len(simple_members):
         raise ValueError("names")
     for member in simple_members:

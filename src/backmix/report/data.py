@@ -112,6 +112,7 @@ class TrainingRecord:
     history: one list per curve, a value per epoch (Keras names: loss, val_loss, learning_rate ...)
     best_epoch: the epoch whose weights were kept, counted from 1
     stopped: why training ended (`training.fitting.fit.FittedNetwork.stopped`), or a sentence
+    shares: what an ensemble is made of, and the share of each; empty for one network alone
     """
 
     history: Mapping[str, Sequence[float]]
@@ -121,6 +122,7 @@ class TrainingRecord:
     architecture: Architecture | None = None
     settings: FitSettings | None = None
     engine: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

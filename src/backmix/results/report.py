@@ -41,6 +41,7 @@ def report_data(results: RunResults) -> ReportData:
             architecture=results.design.architecture,
             settings=results.design.settings,
             engine=os.environ.get("KERAS_BACKEND", "jax"),
+            shares=results.ensemble.shares,
         ),
         decisions=results.decisions,
         parts=summarize_parts(prepared.table, prepared.split, results.windows, targets=spec.targets),

@@ -24,6 +24,7 @@ def summary_of(results: RunResults, report: ReportData) -> dict[str, Any]:
     verdict, fitted, account = results.judgement.verdict, results.fitted, results.prepared.account
     return {
         "network": results.ensemble.name,
+        "runs": dict(results.ensemble.shares),
         "verdict": {lang: verdict.text(lang) for lang in LANGUAGES},
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,

@@ -27,7 +27,7 @@ from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
 from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
-from backmix.models.ensemble import ENSEMBLE, Ensemble
+from backmix.models.ensemble import ENSEMBLE, Ensemble, shares_of
 from backmix.models.intervals.bands import Calibrated
 from backmix.models.shape.forms import check_carries
 from backmix.models.weights import Weights, network_weights, put_weights, take_ensemble, take_weights
@@ -120,8 +120,20 @@ class Bundle:
 
     @property
     def inside(self) -> Any:
-        """The Keras network to inspect; of an ensemble the one that was stopped on the validation part."""
-        return self.network if self.composition is None else self.network.members[-1]
+        """The Keras network to inspect; of an ensemble the one that was stopped on the validation part.
+
+        None where the networks of an ensemble have no weight.
+        """
+        if self.composition is None:
+            return self.network
+        return self.network.networks[-1] if self.network.networks else None
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """What an ensemble is made of, and the share of each; empty for one network alone."""
+        if self.composition is None:
+            return {}
+        return shares_of(self.weights["mixture/weights"], [member[0] for member in self.composition.simple_members])
 
     @property
     def called(self) -> str:
@@ -136,11 +148,13 @@ class Bundle:
     def start(self, where: str) -> Start:
         """This model as the starting point of another training; ``where`` names it in messages.
 
-        Of an ensemble it is the network that was stopped on the validation part, the last one.
+        Of an ensemble it is the network that was stopped on the validation part, the last one; where the networks
+        have no weight there is none to go on from, and the training begins afresh.
         """
-        weights = self.weights
+        weights, runs = self.weights, True
         if self.composition is not None:
-            weights = network_weights(weights, self.composition.members)
+            runs = bool(weights["mixture/weights"][0].any())
+            weights = network_weights(weights, self.composition.members) if runs else {}
         digest = hashlib.sha256(repr(self.architecture).encode())
         for name, array in sorted(weights.items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
@@ -148,7 +162,7 @@ class Bundle:
             where=where,
             preprocessing=self.preprocessing,
             architecture=self.architecture,
-            give=partial(put_weights, weights=weights),
+            give=partial(put_weights, weights=weights) if runs else None,
             mark=digest.hexdigest()[:32],
             period=self.period,
         )

@@ -25,7 +25,7 @@ MOST_SIMPLE_MEMBERS = 50
 
 @dataclass(frozen=True)
 class Composition:
-    """members: how many networks; simple_members: (name, view, kind, activation) of each."""
+    """members: how many networks, 0 without weight; simple_members: (name, view, kind, activation) of each."""
 
     members: int
     simple_members: tuple[tuple[str, str, str, str], ...]
@@ -51,7 +51,7 @@ class Composition:
         sound = all(len(member) == 4 and all(isinstance(word, str) for word in member) for member in simple_members)
         if (
             type(members) is not int
-            or not 1 <= members <= MOST_MEMBERS
+            or not 0 <= members <= MOST_MEMBERS
             or len(simple_members) > MOST_SIMPLE_MEMBERS
             or not sound
         ):

@@ -57,7 +57,7 @@ class Runtime:
     shown: in how many of the newest rows of a window past targets are inputs; None for all
     carried: whether it was trained with a state carried from row to row, from `start` at the first row of every
         stretch; then use `step` and `carry`, not windows
-    native: whether the kernels run it; without them it is ten to a hundred times slower
+    native: whether the kernels run its networks; without them those are ten to a hundred times slower
     intervals: calibrated prediction intervals; None where there are none
     """
 
@@ -97,24 +97,26 @@ class Runtime:
             recipe = members.json("recipe.json")
             unsupported = recipe["windows"].get("missing") or (recipe["windows"]["known"] or {}).get("age")
             kind = str(recipe["task"]["kind"])
-            preprocessing = _preprocessing(recipe, architecture) if recipe["light"] and architecture.light else None
+            runs = composition is None or bool(weights["mixture/weights"][0].any())  # else no network is run
+            light = architecture.light or not runs
+            preprocessing = _preprocessing(recipe, architecture) if recipe["light"] and light else None
             intervals = read_intervals(members)
             if preprocessing is not None and intervals is not None and not _fit(intervals, preprocessing):
                 raise ValueError
         if unsupported:
             raise PlanError("lab.light_runtime")
-        if not architecture.light:
+        if not light:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
         if preprocessing is None:
             raise BundleError("serving.not_light", where=path, task=kind)
-        use = architecture.cell in CELLS and (available() if kernels is None else kernels)
+        use = runs and architecture.cell in CELLS and (available() if kernels is None else kernels)
         make = _native if use else _portable
         if composition is None:
             network = make(architecture, weights, preprocessing)
         else:
             networks = [
                 make(architecture, network_weights(weights, number), preprocessing)
-                for number in range(1, composition.members + 1)
+                for number in range(1, composition.members + 1 if runs else 1)
             ]
             network = EnsembleNetwork(
                 networks,
@@ -146,7 +148,8 @@ class Runtime:
             _plain=preprocessing.plain,
             _values=len(preprocessing.classes) or len(preprocessing.targets),
             _states=network.state_size,
-            _whole_windows=architecture.summaries or (composition is not None and architecture.lookback is None),
+            _whole_windows=(runs and architecture.summaries)
+            or (composition is not None and architecture.lookback is None),
             states=preprocessing.states,
             limits=preprocessing.limits,
         )

@@ -14,7 +14,7 @@ blocks is a little better than what will be said of new rows. The test part alon
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.errors import PlanError
 from backmix.models.engine import compiling_once
-from backmix.models.ensemble import ENSEMBLE, Ensemble, combine, logarithms
+from backmix.models.ensemble import ENSEMBLE, NETWORKS, Ensemble, combine, logarithms
 from backmix.models.heads import Kind, heads
 from backmix.models.members.member import Member
 from backmix.simple import SimpleModels
@@ -40,8 +40,6 @@ from backmix.training.predict import predict_network, predict_outcome
 from backmix.training.prepared import Prepared
 
 Floats = NDArray[np.float64]
-NETWORKS = "networks"
-"""What the mean of the networks is called among the weights."""
 MOST_POWER, LEAST_POWER = 5.0, 0.02
 """The largest weight in a pool of chances, and the share of all below which one is none."""
 ALONE = Making()
@@ -80,6 +78,11 @@ class TrainedEnsemble:
     def name(self) -> str:
         """What scores call the model: that of the network, or "ensemble"."""
         return ENSEMBLE if isinstance(self.model, Ensemble) else str(self.model.architecture.called)
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """What an ensemble is made of, and the share of each; empty for one network alone."""
+        return self.model.shares if isinstance(self.model, Ensemble) else {}
 
     def says(self, task: Task, windows: Windows, *, alone: bool = False) -> Outcome:
         """What the ensemble says of windows: of those that taught what it said while they were held out."""
@@ -321,8 +324,7 @@ def _models(
     def ensemble(all_weights: Floats) -> Ensemble:
         kept = [place for place, weight in enumerate(all_weights[1:]) if weight]
         spread = np.repeat(all_weights[[0, *(place + 1 for place in kept)], None], form.outputs, axis=1)
-        # of networks without a weight the last one stays, for trainings that go on from it
-        networks = members if all_weights[0] else members[-1:]
+        networks = members if all_weights[0] else ()
         return Ensemble(form, networks, tuple(parts[place] for place in kept), spread)
 
     everything = np.append(weights[:1], weights[1:] + weights[0] * known)

@@ -115,7 +115,8 @@ def block_size(model: Any, rows: int, free: int) -> int:
     each = 4 * rows * 2 * sum(widths)  # every layer's sequence, and as much again for work
     block = BLOCK
 
-    form = getattr(model, "architecture", None)  # somebody else's Keras model has none
+    # somebody else's Keras model has none, and an ensemble without networks runs none
+    form = getattr(model, "architecture", None) if model.layers else None
 
     def need() -> int:  # what the layers hand on, or what attention compares: rows by rows
         return max(block * each, memory_predict(form, block, rows=rows) if form else 0)

@@ -57,8 +57,10 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     Raises InputError (no inputs, too little data, irregular clock ...) and PlanError.
     """
     check_target(reading, plan.the_task.targets)
+    afresh = () if start is None or start.give else (start.decision,)  # the model runs no network to go on from
+    start = None if afresh else start
     ground = _fresh(reading, plan, divide) if start is None else _continued(reading, plan, start, divide)
-    task, table, parts, decisions = ground.task, ground.table, ground.split, list(ground.decisions)
+    task, table, parts, decisions = ground.task, ground.table, ground.split, [*afresh, *ground.decisions]
     judges = divide is None or parts.count(SplitPart.TEST) > 0
     forms = {SplitPart.TRAIN: ground.spec, SplitPart.VALIDATION: ground.spec}
     if judges:

@@ -24,6 +24,8 @@ MOST_LAYERS = 4
 
 def insight(data: ReportData) -> PageSection:
     """The section about the inside of the model."""
+    from backmix.inspection import sentences
+
     lead = (
         ""
         if data.insight is None
@@ -33,6 +35,8 @@ def insight(data: ReportData) -> PageSection:
             source=data.insight.source,
         )
     )
+    if data.insight is not None and data.insight.shares:
+        lead += " " * (language() == "en") + sentences.runs(data.insight.shares)
     if data.insight is not None and len(data.task.targets) > 1:
         lead += " " * (language() == "en") + say("insight.lead_target", target=name(data.insight.target))
     if data.insight is not None and data.insight.classes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from backmix.models.ensemble import NETWORKS
 from backmix.report.checklist import Check, checklist
 from backmix.report.page.blocks import CheckMark, GridCell, GridRow, PageBlock, PageSection, draw, grid, name, section
 from backmix.scoring.leakage.availability import rule, text
-from backmix.text import say, sentences
+from backmix.text import language, say, sentences
 from backmix.text.lengths import duration
 from backmix.text.lengths import rows_and_time as _rows
 from backmix.text.numbers import number
@@ -36,8 +37,12 @@ def training(data: ReportData) -> PageSection:
 def _training(data: ReportData) -> Iterator[PageBlock]:
     facts = tuple(_facts(data.training)) if data.training is not None else ()
     drawn = draw(data, ["learning"])
+    shares = data.training.shares if data.training is not None else {}
     if drawn or facts:
-        yield PageBlock(figures=drawn, facts=facts)
+        from backmix.inspection.sentences import runs
+
+        tried = "" if not shares or NETWORKS in shares else " " * (language() == "en") + say("ensemble.tried")
+        yield PageBlock(text=runs(shares) + tried, figures=drawn, facts=facts)
     if data.decisions:
         rows = [
             GridRow(

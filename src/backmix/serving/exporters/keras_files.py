@@ -23,7 +23,7 @@ class _KerasFile(Exporter):
 
     def write(self, bundle: Bundle, path: Path) -> None:
         if bundle.composition is not None:
-            raise PlanError("ensemble.not_keras")
+            raise PlanError("ensemble.not_keras", members=", ".join(bundle.shares))
         if not path.name.endswith(self.suffix):
             raise PlanError("app.export_suffix", where=path, suffix=self.suffix)
         with tempfile.TemporaryDirectory() as folder:

@@ -236,6 +236,7 @@ def _network(architecture: Architecture, settings: FitSettings) -> Any:
 
 def _begin(job: _FitJob, model: Any, start: Start) -> None:
     """Give the network to train the weights of an earlier model."""
+    assert start.give is not None  # without weights to go on from there is no start
     if job.settings.stretch is None:
         start.give(model)
         return

@@ -68,7 +68,8 @@ class Start:
     """A trained model from which another training goes on.
 
     where: what to call it in messages
-    give: puts its weights into a new network of its architecture
+    give: puts its weights into a new network of its architecture; None for a model that runs no network: then a
+        training begins afresh
     mark: a digest of those weights
     period: what it has learned from, with all models it came from; None where that is not known
     """
@@ -76,12 +77,15 @@ class Start:
     where: str
     preprocessing: Preprocessing
     architecture: Architecture
-    give: Callable[[Any], None]
+    give: Callable[[Any], None] | None
     mark: str
     period: Period | None
 
     def check(self, plan: Plan) -> None:
-        """PlanError (warm.other_task, warm.other_rules) when a plan asks for other rules or another task."""
+        """PlanError (warm.other_task, warm.other_rules) when a plan asks for other rules or another task.
+
+        Other rules are no matter where training begins afresh.
+        """
         old, settings = self.preprocessing, plan.the_task
         judged = tuple(tag.name for tag in old.task.targets)
         if (settings.kind, settings.targets) != (old.task.name, judged):
@@ -91,6 +95,8 @@ class Start:
                 got=f"{settings.kind} {', '.join(settings.targets)}",
                 old=f"{old.task.name} {', '.join(judged)}",
             )
+        if self.give is None:
+            return
         asked = [
             (f"repair.{name}", getattr(plan.repair, name), getattr(old.repair.plan, name))
             for name in sorted(plan.repair.model_fields_set)
@@ -145,6 +151,8 @@ class Start:
     @property
     def decision(self) -> Decision:
         """What is kept of the model, for the report."""
+        if self.give is None:
+            return Decision("afresh", "warm.afresh", {"where": self.where}, setting="training.warm_start")
         if self.period is None:
             return Decision(self.where, "warm.kept_no_clock", {}, setting="training.warm_start")
         return Decision(
