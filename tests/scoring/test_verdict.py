@@ -12,7 +12,8 @@ from backmix.data.tag import Tag
 from backmix.scoring.bootstrap import Interval
 from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import Sampling, number, score_table
-from backmix.scoring.verdict import MetricDraws, judge, outcome_of
+from backmix.scoring.verdict import judge, outcome_of
+from backmix.scoring.verdict.draws import MetricDraws
 from frames import diagnosis, labels, numbers, persistent, sensor
 
 Y = Tag("y", unit="degC", role="target")
@@ -42,6 +43,18 @@ def test_clearly_better() -> None:
     assert said.startswith("The RNN is worth it: RMSE 0.")
     assert "degC of ridge regression, the best baseline on the validation part" in said
     assert said.endswith("600 test windows in 1 batch(es).")
+
+
+def test_worse_than_the_mean_is_said_first() -> None:
+    """R² below 0 for every model, the mean of the training part among them."""
+    verdict = judge(frame(network=20.0, ridge=25.0, mean=15.0), sensor(Y))
+    assert verdict.hopeless
+    assert str(verdict).startswith("No model beats the mean of the test part here (R² below 0 for all of them)")
+    assert verdict.text("zh_TW").startswith("此處沒有任何模型勝過測試部分的平均值")
+    assert verdict.to_dict()["no_model_beats_the_mean"] is True
+    one_good = judge(frame(network=20.0, ridge=1.0, mean=15.0), sensor(Y))
+    assert not one_good.hopeless
+    assert "No model beats" not in str(one_good)
 
 
 def test_clearly_worse_says_that_the_network_is_not_worth_it() -> None:

@@ -359,17 +359,29 @@ def _fault(changes: dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def test_the_verdict_does_not_claim_a_choice_that_validation_could_not_make(tmp_path: Path) -> None:
-    """Without a fault among the validation windows their scores are undefined and can choose no baseline."""
+def test_alarms_are_judged_at_the_threshold_that_was_set(tmp_path: Path) -> None:
+    """Against PCA with as many false alarms, which validation need not choose."""
     table = plant()
     values = np.array(table.values)
     values[540:730, 3] = 0
     run = fit(replace(table, values=values), plan(training={"epochs": 2}), folder=tmp_path / "run", quiet=True)
     judged = run.summary["judgement"]
-    assert judged["baseline"]["model"] == judged["best_on_test"]["model"]
-    assert "best baseline on the validation part" not in run.summary["verdict"]["en"]
+    assert judged["baseline"]["model"] == "pca"
+    detection = judged["detection"]
+    frame = run.predictions
+    test = frame[(frame["part"] == "test") & (frame["model"] == "gru")]
+    calm = test["truth"] == "normal"
+    assert detection["network"]["rate"] == pytest.approx((test.loc[calm, "score"] > 1).mean())
+    assert detection["baseline"]["rate"] == pytest.approx(detection["network"]["rate"], abs=1.5 / calm.sum())
+    assert detection["promised"] == 0.02
+    assert detection["network"]["events"] == 2
+    text = run.summary["verdict"]["en"]
+    assert "There are too few events for a verdict (2; 5 are needed): at the threshold that was set" in text
+    assert "of 2 events" in text
+    assert "(2 % was asked)" in text
+    assert "area under ROC" in text
     page = (run.folder / "report.en.html").read_text("utf-8")
-    assert "(best baseline by test)" in page
+    assert "(with as many false alarms)" in page
     assert "by validation)" not in page
 
 

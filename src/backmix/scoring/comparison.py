@@ -29,7 +29,8 @@ from backmix.scoring.scores import (
     unit_title,
     window_loss,
 )
-from backmix.scoring.verdict import MetricDraws, Outcome, PairOutcome, on_common_windows, outcome_of
+from backmix.scoring.verdict import Outcome, PairOutcome, outcome_of
+from backmix.scoring.verdict.draws import MetricDraws, on_common_windows
 from backmix.text import LANGUAGES, Language, say, speak
 
 if TYPE_CHECKING:

@@ -238,8 +238,9 @@ class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs):
 
 
 class AnomalyDetectionJudging(Judging):
-    """How well scores tell normal from abnormal rows, and how alarms do."""
+    """How well scores tell normal from abnormal rows, and how alarms do, which decides the verdict."""
 
+    by_alarms = True
     metrics = (
         "auc",
         "detection_rate",

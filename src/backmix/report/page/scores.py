@@ -73,7 +73,11 @@ def _verdict_keys(data: ReportData) -> Iterator[Key]:
         return
     yield Key(
         say(
-            "report.key_baseline" if v.chosen else "anomaly.key_baseline_unchosen",
+            "anomaly.key_baseline_as_often"
+            if v.detection is not None
+            else "report.key_baseline"
+            if v.chosen
+            else "anomaly.key_baseline_unchosen",
             metric=title,
             name=model_title(v.baseline.model),
         ),

@@ -24,6 +24,8 @@ class Judging(ABC):
 
     target: Target
 
+    by_alarms: ClassVar[bool] = False
+    """Whether the verdict is about alarms at the threshold that was set (`scoring.verdict.detection`)."""
     stage: ClassVar[Stage] = "none"
     """What tells how far a batch has come, where errors depend on it: "told" by the prediction, or "elapsed" time,
     for which `frame_columns` gives ``elapsed`` of `shared.batches`; see `models.intervals.bands`."""

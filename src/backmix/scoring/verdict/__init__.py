@@ -1,23 +1,28 @@
 """Whether the network is worth using, in one sentence that may say no.
 
-This module compares the network with the best baseline on the test part. The baseline is chosen on
-the validation part, as an engineer would have to choose it. When another baseline does better on the
-test part, the sentence says so: hiding it would flatter the network.
+In: a prediction frame with the validation and the test part, and the task.
+Out: a `Verdict` on the model against the best baseline on the test part. The baseline is chosen on the validation part,
+as an engineer would have to choose it. When another baseline does better on the test part, the sentence says so:
+hiding it would flatter the model.
+
+An anomaly detection is judged by its alarms at the threshold that was set (`detection`): which faults it notices,
+and where nothing is decided by that, how soon; against a baseline that may alarm as often in normal operation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backmix.scoring.bootstrap import FEWEST_BLOCKS, Interval, percentile_interval
-from backmix.scoring.metrics import Metric, Undefined, flat, metrics
-from backmix.scoring.predictions import Sample
-from backmix.scoring.scores import PairedSamples, Sampling, draw_scores, model_title, paired_samples, shown, unit_of
+from backmix.scoring.bootstrap import FEWEST_BLOCKS, Interval
+from backmix.scoring.metrics import Metric, Undefined, metrics
+from backmix.scoring.scores import PairedSamples, Sampling, model_title, paired_samples, shown
+from backmix.scoring.verdict.detection import REFERENCE, EqualAlarms, at_same_rate, detection_of
+from backmix.scoring.verdict.draws import MetricDraws, on_common_windows
 from backmix.text import Language, say, speak
 
 if TYPE_CHECKING:
@@ -33,6 +38,10 @@ Outcome = Literal[PairOutcome, "no_baseline"]
 
 SAME = 0.01
 """Scores that differ by less than this share of the baseline's error count as equal."""
+DETECTED = ("better", "maybe_better", "same", "maybe_worse", "worse", "too_few")
+"""Outcomes with a sentence about alarms."""
+AT_THRESHOLD = ("event_recall", "detection_delay")
+"""By what alarms are judged: the second where the first decides nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ class Verdict:
     note: what must be known to read the scores (`Task.convention`), None for nothing
     recurrent: the sum of the stacking weights of an ensemble's networks; None for a single network
     alone: the score of an ensemble's networks without the other members
+    hopeless: whether no model, the baselines among them, beats the mean of the judged part (R² < 0 for every target)
+    detection: what the alarms of an anomaly detection were worth at its threshold; None for other tasks
     """
 
     outcome: Outcome
@@ -91,10 +102,14 @@ class Verdict:
     chosen: bool = True
     recurrent: float | None = None
     alone: ModelScore | None = None
+    hopeless: bool = False
+    detection: EqualAlarms | None = None
 
     @property
     def key(self) -> str:
         """The catalogue key of the sentence."""
+        if self.detection is not None and self.outcome in DETECTED:
+            return f"anomaly.verdict_{self.outcome}"
         if self.outcome == "better" and not self.chosen:
             return "anomaly.verdict_better_unchosen"
         if self.outcome in ("better", "maybe_better") and self.beaten:
@@ -113,7 +128,12 @@ class Verdict:
     def _also(self) -> bool:
         """Whether the sentence must name a second baseline, so that a better one is not hidden."""
         named = self.key in ("evaluation.verdict_beaten", "evaluation.verdict_unsettled")
-        if named or self.best_on_test is None or self.baseline is None:
+        return self._other and not named
+
+    @property
+    def _other(self) -> bool:
+        """Whether another baseline than the one that is named is the best on the test part."""
+        if self.best_on_test is None or self.baseline is None:
             return False
         return self.best_on_test.model != self.baseline.model
 
@@ -149,8 +169,16 @@ class Verdict:
                 return self.text()
         values = self.values
         note = "" if self.note is None else say("course.verdict_note", note=self.note.reason())
+        first = say("evaluation.verdict_hopeless") if self.hopeless else ""
+        if self.detection is not None:
+            if self.outcome in DETECTED:
+                blanks = {**values, **self.detection.values()}
+                also = say("anomaly.verdict_also", **blanks) if self.beaten and self._other else ""
+                return say(self.key, **blanks) + also + say("evaluation.verdict_end") + self.detection.text() + note
+            note = self.detection.text() + note
         return (
-            say(self.key, **values)
+            first
+            + say(self.key, **values)
             + (say("evaluation.verdict_also", **values) if self._also else "")
             + say("evaluation.verdict_end")
             + self._inside()
@@ -199,6 +227,8 @@ class Verdict:
             "targets": self.targets,
             "recurrent": self.recurrent,
             "alone": plain(self.alone),
+            "no_model_beats_the_mean": self.hopeless,
+            "detection": None if self.detection is None else self.detection.to_dict(),
             "text": {"en": self.text("en"), "zh_TW": self.text("zh_TW")},
         }
 
@@ -224,22 +254,47 @@ def judge(
 
     Raises ValueError when the frame has no row of ``network`` on the judged part.
     """
-    sampling = sampling or Sampling()
-    metric = metrics.get(task.judging.metrics[0])
-    test = [paired for (part, _), paired in paired_samples(frame[frame["part"] == judged], task)]
+    question = _JudgedModel(task, network, sampling or Sampling(), judged, chosen_on, inside)
+    if not task.judging.by_alarms or f"p:{task.target.classes[-1]}" not in frame.columns:
+        return _judged_by(task.judging.metrics[0], frame, question)
+    equal = at_same_rate(frame, task, network, judged)
+    for metric in AT_THRESHOLD:
+        verdict = _judged_by(metric, equal, question, against=REFERENCE)
+        if verdict.outcome not in ("same", "maybe_better", "maybe_worse"):
+            break
+    others = [standing.model for standing in (verdict.baseline, verdict.best_on_test) if standing is not None]
+    return replace(verdict, detection=detection_of(frame, equal, task, [network, *others], judged))
+
+
+@dataclass(frozen=True, eq=False)
+class _JudgedModel:
+    """What `judge` was asked, less the frame."""
+
+    task: Task
+    network: str
+    sampling: Sampling
+    judged: str
+    chosen_on: str
+    inside: EnsembleShare | None
+
+
+def _judged_by(name: str, frame: pd.DataFrame, question: _JudgedModel, *, against: str | None = None) -> Verdict:
+    """The verdict by one metric; ``against``: the baseline that is compared with, where it is in the frame."""
+    metric, task, network, inside = metrics.get(name), question.task, question.network, question.inside
+    test = [paired for _, paired in paired_samples(frame[frame["part"] == question.judged], task)]
     if not test or network not in test[0].samples:
-        raise ValueError(f"the frame has no row of model {network!r} in part {judged!r}")
+        raise ValueError(f"the frame has no row of model {network!r} in part {question.judged!r}")
     test, silent = on_common_windows(test)
-    validation = [paired for (part, _), paired in paired_samples(frame[frame["part"] == chosen_on], task)]
+    validation = [paired for _, paired in paired_samples(frame[frame["part"] == question.chosen_on], task)]
     baselines = [name for name in test[0].samples if name not in (network, inside and inside.alone, *silent)]
-    facts = MetricDraws(metric, test, sampling)
+    facts = MetricDraws(metric, test, question.sampling)
     values = {name: facts.value(name) for name in [network, *baselines]}
     baselines = [name for name in baselines if np.isfinite(values[name])]
     draws = facts.draws([network, *baselines])
     standing = {
         name: ModelScore(name, values[name], facts.ends(draws[name], values[name])) for name in [network, *baselines]
     }
-    common = {**facts.describe(), "note": task.judging.convention}
+    common = {**facts.describe(), "note": task.judging.convention, "hopeless": _hopeless(test, task, silent)}
     if inside is not None:
         value = facts.value(inside.alone)
         alone = ModelScore(inside.alone, value, facts.ends(facts.draws([inside.alone])[inside.alone], value))
@@ -249,7 +304,7 @@ def judge(
     if not baselines:
         return Verdict("no_baseline", metric.name, None, network=standing[network], **common)
     best = max(baselines, key=lambda name: facts.good(values[name]))
-    picked = _best_on(validation, metric, baselines)
+    picked = against if against in baselines else _best_on(validation, metric, baselines)
     baseline = picked or best
     gain = facts.good(values[network]) - facts.good(values[baseline])
     ends = facts.ends(facts.good(draws[network]) - facts.good(draws[baseline]), gain)
@@ -274,6 +329,15 @@ def judge(
         chosen=picked is not None,
         **common,
     )
+
+
+def _hopeless(test: list[PairedSamples], task: Task, silent: set[str]) -> bool:
+    """Whether no model beats the mean of the judged part: R² below 0 for every model and target."""
+    if task.kind != "regression":
+        return False
+    r2 = metrics.get("r2")
+    values = [r2(sample) for paired in test for name, sample in paired.samples.items() if name not in silent]
+    return bool(values) and all(np.isfinite(value) and value < 0 for value in values)
 
 
 def outcome_of(gain: float, ends: Interval, facts: MetricDraws, baseline: float) -> PairOutcome:
@@ -305,104 +369,3 @@ def _best_on(validation: list[PairedSamples], metric: Metric, baselines: list[st
     values = {name: facts.value(name) for name in baselines if name in validation[0].samples}
     values = {name: value for name, value in values.items() if np.isfinite(value)}
     return max(values, key=lambda name: float(facts.good(values[name]))) if values else None
-
-
-def on_common_windows(targets: list[PairedSamples]) -> tuple[list[PairedSamples], set[str]]:
-    """The samples on the windows that every model answered, and the models that answered none at all."""
-    silent = {name for paired in targets for name, sample in paired.samples.items() if not sample.usable.any()}
-    cut = []
-    for paired in targets:
-        speaking = {name: sample for name, sample in paired.samples.items() if name not in silent}
-        if not speaking:
-            cut.append(paired)
-            continue
-        both = np.logical_and.reduce([sample.usable for sample in speaking.values()])
-        if both.any() and not both.all():
-            speaking = {name: sample.take(both) for name, sample in speaking.items()}
-        cut.append(PairedSamples(speaking | {n: s for n, s in paired.samples.items() if n in silent}, paired.unit))
-    return cut, silent
-
-
-def _size(truth: Floats) -> float:
-    """By what the errors of one of several targets are divided: its spread; 1 where it does not vary."""
-    known = truth[np.isfinite(truth)]
-    return float(np.std(truth)) if len(known) and not flat(known) else 1.0
-
-
-class MetricDraws:
-    """Values and draws of the task's first metric, over one or several targets."""
-
-    def __init__(self, metric: Metric, targets: list[PairedSamples], sampling: Sampling) -> None:
-        self.metric = metric
-        self.paired = targets
-        self.sampling = sampling
-        many = len(targets) > 1 and metric.unit == "target"
-        self.sizes = [_size(paired.any.truth) if many else 1.0 for paired in targets]
-
-    def good(self, value: Any) -> Any:
-        """A value with its sign changed where needed, so that higher is better."""
-        if self.metric.better == "zero":
-            return -np.abs(value)
-        return -value if self.metric.better == "lower" else value
-
-    def value(self, name: str) -> float:
-        """The score of a model; NaN when it is undefined for any target."""
-        return float(
-            np.mean(
-                [
-                    self.metric(self._sample(paired, name)) / size
-                    for paired, size in zip(self.paired, self.sizes, strict=True)
-                ]
-            )
-        )
-
-    def why(self, name: str) -> Undefined | None:
-        """Why the score of a model is undefined."""
-        reasons = [self.metric.score(self._sample(paired, name)).undefined for paired in self.paired]
-        return next((reason for reason in reasons if reason is not None), None)
-
-    def draws(self, names: list[str]) -> dict[str, Floats]:
-        """Bootstrap values of models; the draws are the same for all, so that they can be subtracted."""
-        total: dict[str, Floats] = {}
-        for paired, size in zip(self.paired, self.sizes, strict=True):
-            jobs = [(self.metric, self._sample(paired, name)) for name in names]
-            for name, values in zip(names, draw_scores(jobs, self.resampler(paired)), strict=True):
-                total[name] = total.get(name, 0.0) + values / size / len(self.paired)
-        return total
-
-    def resampler(self, paired: PairedSamples) -> Any:
-        """The stretches of a target: one length for all targets, so that their draws are the same."""
-        if self.sampling.block is None:
-            longest = max(other.resampler(self.sampling).length for other in self.paired)
-            self.sampling = Sampling(self.sampling.draws, self.sampling.level, self.sampling.seed, longest)
-        return paired.resampler(self.sampling)
-
-    @property
-    def blocks(self) -> float:
-        """How many independent stretches (or faults) there are."""
-        if self.metric.draws == "faults":
-            return float(self.metric.items(self.paired[0].any))
-        return float(self.resampler(self.paired[0]).blocks)
-
-    def ends(self, values: Floats, estimate: float) -> Interval:
-        """The interval of bootstrap values around their estimate."""
-        if not len(values):
-            return Interval()
-        return percentile_interval(values, level=self.sampling.level, blocks=self.blocks, estimate=estimate)
-
-    def describe(self) -> dict[str, Any]:
-        """The counts, the unit and the form of the score, as fields of a verdict."""
-        sample = self.paired[0].any
-        used = sample.usable
-        many = len(self.paired) > 1 and self.metric.unit == "target"
-        return {
-            "windows": sample.windows,
-            "batches": len(np.unique(sample.runs[used])),
-            "blocks": self.blocks,
-            "targets": len(self.paired),
-            "share": self.metric.unit == "share",
-            "unit": "" if many else unit_of(self.metric, self.paired[0].unit, clock=sample.clock),
-        }
-
-    def _sample(self, paired: PairedSamples, name: str) -> Sample:
-        return paired.samples[name]
