@@ -38,7 +38,7 @@ Outcome = Literal[PairOutcome, "no_baseline"]
 
 SAME = 0.01
 """Scores that differ by less than this share of the baseline's error count as equal."""
-DETECTED = ("better", "maybe_better", "same", "maybe_worse", "worse", "too_few")
+Detected = Literal["better", "maybe_better", "same", "maybe_worse", "worse", "too_few"]
 """Outcomes with a sentence about alarms."""
 AT_THRESHOLD = ("event_recall", "detection_delay")
 """By what alarms are judged: the second where the first decides nothing."""
@@ -108,8 +108,8 @@ class Verdict:
     @property
     def key(self) -> str:
         """The catalogue key of the sentence."""
-        if self.detection is not None and self.outcome in DETECTED:
-            return f"anomaly.verdict_{self.outcome}"
+        if self.detection is not None and self.outcome != "no_baseline" and self.outcome != "undefined":
+            return _of_alarms(self.outcome)
         if self.outcome == "better" and not self.chosen:
             return "anomaly.verdict_better_unchosen"
         if self.outcome in ("better", "maybe_better") and self.beaten:
@@ -171,7 +171,7 @@ class Verdict:
         note = "" if self.note is None else say("course.verdict_note", note=self.note.reason())
         first = say("evaluation.verdict_hopeless") if self.hopeless else ""
         if self.detection is not None:
-            if self.outcome in DETECTED:
+            if self.outcome != "no_baseline" and self.outcome != "undefined":
                 blanks = {**values, **self.detection.values()}
                 also = say("anomaly.verdict_also", **blanks) if self.beaten and self._other else ""
                 return say(self.key, **blanks) + also + say("evaluation.verdict_end") + self.detection.text() + note
@@ -329,6 +329,10 @@ def _judged_by(name: str, frame: pd.DataFrame, question: _JudgedModel, *, agains
         chosen=picked is not None,
         **common,
     )
+
+
+def _of_alarms(outcome: Detected) -> str:
+    return f"anomaly.verdict_{outcome}"
 
 
 def _hopeless(test: list[PairedSamples], task: Task, silent: set[str]) -> bool:
