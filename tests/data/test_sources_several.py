@@ -18,6 +18,8 @@ from backmix.data.layout.detect import detect
 from backmix.data.layout.evidence import OpenQuestion
 from backmix.data.sources import ReadPlan, read
 from backmix.errors import InputError, PlanError
+from files import take
+from workbooks import Sheet, workbook
 
 
 def day(number: int, *, columns: tuple[str, ...] = ("FI101", "TI102"), rows: int = 4) -> str:
@@ -144,6 +146,40 @@ def test_a_zip_of_days_is_several_files(tmp_path: Path) -> None:
     zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
     with pytest.raises(InputError, match="holds 0 files"):
         read(ReadPlan(file="empty.zip"), base=tmp_path)
+
+
+def test_what_is_packed_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("d1.csv", day(1))
+    book = workbook(
+        "xlsx", [Sheet("May", [("time", "a"), *((f"2024-05-0{date}", float(date)) for date in range(1, 5))])]
+    )
+    for name, raw in {"download": packed, "plant.csv": packed, "plant.xlsx": packed}.items():
+        assert len(take(tmp_path, raw.getvalue(), name).table) == 4
+    assert len(take(tmp_path, book, "plant.zip").table) == 4
+    for name in ("plant.csv.gz", "plant.zip.gz", "plant.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(packed.getvalue()))
+        with pytest.raises(InputError, match="is itself a packed file within one"):
+            read(ReadPlan(file=name), base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "kind"),
+    [
+        ("plant.7z", b"7z\xbc\xaf\x27\x1c\0\4" + bytes(100), "7z"),
+        ("plant.csv", b"Rar!\x1a\7\1\0" + bytes(100), "rar"),
+        ("plant.csv.zst", b"\x28\xb5\x2f\xfd\4\0" + bytes(100), "zst"),
+        ("plant.tar.gz", gzip.compress(b"plant.csv".ljust(257, b"\0") + b"ustar\x0000" + bytes(1000)), "tar"),
+    ],
+)
+def test_other_archives_are_named(tmp_path: Path, name: str, raw: bytes, kind: str) -> None:
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(InputError) as fault:
+        read(ReadPlan(file=name), base=tmp_path)
+    assert str(fault.value) == (
+        f"{name} — is an archive of kind {kind}, which is not read. Unpack it, or pack the tables as .zip or .gz"
+    )
 
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

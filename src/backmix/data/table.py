@@ -6,6 +6,7 @@ This module defines `Table`, the immutable noun on which every stage works. Valu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -54,8 +55,8 @@ class Table:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.tags):
             raise InputError("data.table_shape", where=self.source, shape=self.values.shape, tags=len(self.tags))
         names = [tag.name for tag in self.tags]
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise InputError("data.duplicate_column", where=self.source, column=name)
         if self.time is not None and self.time.dtype != np.dtype("datetime64[ns]"):
             object.__setattr__(self, "time", self.time.astype("datetime64[ns]"))

@@ -77,7 +77,9 @@ def looks_like_dates(texts: pa.ChunkedArray) -> bool:
     (True, False)
     """
     clean = _first_texts(texts)
-    return clean is not None and _all_fit(tidy(clean), (*FORMS.values(), _COMPACT_STAMP))
+    if clean is None or not all(any(map(str.isdigit, text)) for text in clean.to_pylist()):  # states, much the quickest
+        return False
+    return _all_fit(tidy(clean), (*FORMS.values(), _COMPACT_STAMP))
 
 
 def looks_like_hours(texts: pa.ChunkedArray) -> bool:

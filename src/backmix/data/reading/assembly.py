@@ -7,6 +7,7 @@ and what becomes of rows that occur twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -167,8 +168,8 @@ def moments(raw: RawTable, name: str, plan: ReadPlan) -> ColumnTimes:
 
 def _check_names(raw: RawTable, plan: ReadPlan, needed: Collection[str] | None) -> None:
     """Every column once, and every column that the plan names."""
-    for name in raw.names:
-        if raw.names.count(name) > 1:
+    for name, count in Counter(raw.names).items():
+        if count > 1:
             raise InputError("data.duplicate_column", where=raw.where, column=name)
     described = [tag.name for tag in plan.tags if needed is None or tag.name in needed]
     for wanted in (*plan.clock, plan.batch, *described):

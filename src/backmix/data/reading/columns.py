@@ -7,6 +7,7 @@ turns into a `Table`. A cell is a number, a text, a time, or empty.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -95,8 +96,8 @@ def header(cells: Sequence[Any], where: str) -> tuple[str, ...]:
     if names and all(_number(name) for name in names):
         raise InputError("read.no_header", where=where, first=names[0])
     found = tuple(name or f"column {number}" for number, name in enumerate(names, 1))
-    for name in found:
-        if found.count(name) > 1:
+    for name, count in Counter(found).items():
+        if count > 1:
             raise InputError("data.duplicate_column", where=where, column=name)
     return found
 

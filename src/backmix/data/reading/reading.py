@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +124,8 @@ class ReadPlan(Layout):
         if self.batch is not None and self.batches is not None:
             raise ValueError(say("batches.plan_two", column=self.batch))
         names = [tag.name for tag in self.tags]
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise ValueError(say("read.plan_tag_twice", tag=name))
         return self
 

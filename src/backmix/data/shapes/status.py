@@ -8,7 +8,8 @@ an uncertain one is kept and marked. A status column is never a tag.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -139,7 +140,7 @@ def _found(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> dict[str, str
     described = {tag.name for tag in plan.tags if tag.role is not None or tag.type is not None}
     lab = set(plan.lab.reports) | set(plan.lab.named) if plan.lab is not None else set()
     rest = [c for c in raw.columns if c.name not in (*clock, plan.batch) and c.name not in described | lab]
-    named = {column.name: owner for column in rest if (owner := owner_of(column.name, raw.names)) is not None}
+    named = owners([column.name for column in rest], raw.names)
     generic = [c for c in rest if c.name not in named and words.plain(c.name) in words.QUALITY]
     others = [
         c.name
@@ -174,27 +175,31 @@ def _found(raw: RawTable, plan: ReadPlan, clock: Sequence[str]) -> dict[str, str
     return status
 
 
-def owner_of(name: str, names: Sequence[str]) -> str | None:
-    """The tag whose status a column is, going by its name alone; None when it is none's.
+def owners(columns: Iterable[str], names: Sequence[str]) -> dict[str, str]:
+    """Column -> the tag whose status it is, going by the names alone; those that are none's are left out.
 
-    >>> owner_of("FI101.Status", ["FI101", "FI101.Status"]), owner_of("品質 FI101", ["FI101"]), owner_of("IQ", ["I"])
-    ('FI101', 'FI101', None)
+    >>> owners(["FI101.Status", "品質 FI101", "IQ"], ["FI101", "FI101.Status", "I", "IQ"])
+    {'FI101.Status': 'FI101', '品質 FI101': 'FI101'}
     """
-    by_base: dict[str, str] = {}
-    for other in names:
-        if other != name:
-            by_base.setdefault(_VALUE_OF.sub("", other.strip()).casefold(), other)
-            by_base[other.strip().casefold()] = other
-    for form in (_BEHIND, _BEFORE):
-        fits = form.match(name.strip())
-        if fits is None:
-            continue
-        ascii_word = fits["word"].isascii()
-        if ascii_word and not fits["gap"] and not (fits["word"][0].isupper() and len(fits["word"]) > 3):
-            continue
-        if (owner := by_base.get(fits["base"].strip().casefold())) is not None:
-            return owner
-    return None
+    exact, bases = defaultdict(list), defaultdict(list)
+    for name in names:
+        exact[name.strip().casefold()].append(name)
+        bases[_VALUE_OF.sub("", name.strip()).casefold()].append(name)
+    tags = {}
+    for column in columns:
+        for form in (_BEHIND, _BEFORE):
+            fits = form.match(column.strip())
+            if fits is None:
+                continue
+            ascii_word = fits["word"].isascii()
+            if ascii_word and not fits["gap"] and not (fits["word"][0].isupper() and len(fits["word"]) > 3):
+                continue
+            key = fits["base"].strip().casefold()
+            others = [name for name in (*exact.get(key, [])[::-1], *bases.get(key, ())) if name != column]
+            if others:
+                tags[column] = others[0]
+                break
+    return tags
 
 
 def _word(name: str) -> str:

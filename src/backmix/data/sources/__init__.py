@@ -116,16 +116,16 @@ def _mapped(plan: ReadPlan, base: Path) -> bool:
 def of_file(path: Path, where: str) -> Source:
     """The source for a file, by its ending or else by its first bytes.
 
-    Raises InputError: read.no_file with the nearest name, read.empty_file, read.unreadable.
+    Raises InputError: read.no_file with the nearest name, read.empty_file, read.unreadable, read.other_packer.
     """
     from difflib import get_close_matches
 
-    from backmix.data.sources.packing import check_regular
+    from backmix.data.sources.packing import check_packer, check_regular
 
     check_regular(path, where)
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(512)
     except FileNotFoundError:
         folder = path.parent
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
@@ -135,6 +135,7 @@ def of_file(path: Path, where: str) -> Source:
         raise InputError("read.unreadable", where=where, fault=fault.strerror or str(fault)) from None
     if not head:
         raise InputError("read.empty_file", where=where)
+    check_packer(head, where)
     suffix = path.suffix.lower()
     for _, source in sources:
         if suffix in source.suffixes:

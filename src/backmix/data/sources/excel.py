@@ -1,16 +1,21 @@
 """Excel workbooks and OpenDocument sheets.
 
-This module reads one sheet of a workbook. Workbooks are zip files: every member is unpacked once
-against the limit, counting bytes, before a library sees the file. A formula counts with the value
-that was last computed; an error such as #N/A is an empty cell.
+This module reads sheets of a workbook. Workbooks are zip files: every member is unpacked once against the limit,
+counting bytes, before a library sees the file, and that library runs in a process of its own (`workbook`). A formula
+counts with the value that was last computed; an error such as #N/A is an empty cell.
 """
 
 from __future__ import annotations
 
-import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
 import zipfile
-import zlib
-from datetime import time, timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,51 +27,94 @@ from backmix.data.ledger import Note
 from backmix.data.reading.appending import append
 from backmix.data.reading.columns import RawTable, from_objects
 from backmix.data.reading.reading import ReadPlan
-from backmix.data.sources import Example, Source, sources
-from backmix.data.sources.packing import source_name, take
+from backmix.data.sources import Example, Source, sources, workbook
+from backmix.data.sources.packing import DAMAGED, check_ratio, check_regular, source_name
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PIECE = 1 << 20
 _SAMPLE_ROWS = 200
 UNPACKED_MB = 2000
-"""Megabytes that a workbook may have unpacked; its cells take about ten times that in memory."""
+"""Megabytes that a workbook may have unpacked."""
+_MEMORY_MB, _MEMORY_ZIP, _MEMORY_OLE = 800, 8, 24
+"""Megabytes for the process that opens it: so many, and so many times the unpacked size. Measured: 3 times for .xlsx;
+the records of .xls are shorter."""
 
 
 def read_excel(plan: ReadPlan, path: Path) -> RawTable:
     """The raw columns of a sheet, or of several sheets one below the other.
 
-    Raises InputError: read.too_large, read.damaged, read.locked, read.which_sheet, read.no_sheet,
-    read.no_rows, and those of `layout.frame`.
+    Raises InputError: read.too_large, read.bomb, read.damaged, read.locked, read.sheet_memory, read.which_sheet,
+    read.no_sheet, read.no_rows, and those of `layout.frame`.
     """
-    import python_calamine as calamine
-
     where = source_name(plan, path)
-    raw = take(path, plan, where)
-    if raw.startswith(_ZIP):
-        _weigh(raw, min(plan.limit, UNPACKED_MB * 1_000_000), where)
-    tables: list[tuple[str, RawTable]] = []
-    try:
-        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(raw))
-        names = _sheets(book, plan, where)
-        sheets = [(name, book.get_sheet_by_name(name)) for name in names]
-        cells = [(name, sheet.to_python(skip_empty_area=True), sheet) for name, sheet in sheets]
-    except calamine.PasswordError:
-        raise InputError("read.locked", where=where) from None
-    except (calamine.CalamineError, ValueError, OSError) as fault:
-        raise InputError("read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]) from None
-    for name, rows, sheet in cells:
-        place = f"{where}[{name}]"
-        tables.append((name, _table(rows, (sheet.start or (0, 0))[0], place, plan, _merged(sheet))))
-    return append(tables, where, "sheet")
+    check_regular(path, where)
+    wanted = [plan.sheet] if isinstance(plan.sheet, str) else list(plan.sheet or ())
+    entries = _opened(path, _memory(path, plan, where), wanted, where)
+    sheets = next(entries)["sheets"]
+    _check_sheets(sheets, wanted, where)
+    read: dict[str, tuple[frozenset[int], list[Row]]] = {}
+    rows: list[Row] = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            rows = []
+            read[entry["sheet"]] = frozenset(entry["merged"]), rows
+        else:
+            rows += [Row(line, cells) for line, cells in entry]
+    order = wanted if wanted and "*" not in wanted else list(read)
+    hidden = [sheet["name"] for sheet in sheets if sheet["hidden"] and not sheet["read"]]
+    tables = [(name, _table(read[name][1], f"{where}[{name}]", plan, read[name][0])) for name in order]
+    table = append(tables, where, "sheet")
+    if not hidden or order == wanted:
+        return table
+    why = Evidence("hidden_sheets", hidden, "layout.hidden_sheets", {"names": ", ".join(hidden)})
+    return replace(table, evidence=(*table.evidence, why))
 
 
-def _table(rows: list[list[Any]], above: int, where: str, plan: ReadPlan, merged: frozenset[int]) -> RawTable:
-    """Columns from rows of cells; ``above`` empty rows precede them in the sheet."""
-    filled = [Row(above + index, row) for index, row in enumerate(rows) if any(map(cell_text, row))]
+def _opened(path: Path, megabytes: int, wanted: list[str], where: str) -> Iterator[Any]:
+    """What the process says that opens the workbook, entry by entry."""
+    program = [sys.executable, "-P", workbook.__file__, str(path.resolve()), str(megabytes), json.dumps(wanted)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryFile() as log:
+        with subprocess.Popen(  # noqa: S603 our own program
+            program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment
+        ) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    if not line.endswith(b"\n"):  # the process has ended within a line
+                        break
+                    entry = json.loads(line, object_hook=_moment)
+                    if isinstance(entry, dict) and "fault" in entry:
+                        raise _fault(entry["fault"], entry.get("text", ""), megabytes, where)
+                    yield entry
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            log.seek(0)
+            text = log.read(1000).decode("utf-8", "replace").split("\n")[0][:160]
+            full = "memory" in text or process.returncode == -9  # the latter where all memory is used up
+            raise _fault("memory" if full else "damaged", text, megabytes, where)
+
+
+def _fault(kind: str, text: str, megabytes: int, where: str) -> InputError:
+    if kind == "damaged":
+        return InputError("read.damaged", where=where, kind="Excel", fault=text)
+    return InputError("read.locked" if kind == "locked" else "read.sheet_memory", where=where, limit=megabytes)
+
+
+def _moment(entry: dict[str, Any]) -> Any:
+    """A date, or a date with a time; everything else as it is."""
+    text = entry.get("moment")
+    return entry if text is None else (date if len(text) == 10 else datetime).fromisoformat(text)
+
+
+def _table(rows: list[Row], where: str, plan: ReadPlan, merged: frozenset[int]) -> RawTable:
+    """Columns from rows of cells; ``merged``: rows with a cell over several columns."""
+    filled = [row for row in rows if any(map(cell_text, row.cells))]
     if not filled:
         raise InputError("read.empty_file", where=where)
     frame = find_frame(filled[:_SAMPLE_ROWS], plan, where, merged)
@@ -88,7 +136,7 @@ def _table(rows: list[list[Any]], above: int, where: str, plan: ReadPlan, merged
         return body[row].line + 1
 
     def column(index: int, name: str) -> Any:
-        cells = [_cell(row.cells[index]) for row in body]
+        cells = [row.cells[index] for row in body]
         return from_objects(name, cells, lambda row: f"{where}:{number(row)}:{name}")
 
     columns = tuple(column(index, name) for index, name in enumerate(frame.names))
@@ -96,61 +144,54 @@ def _table(rows: list[list[Any]], above: int, where: str, plan: ReadPlan, merged
     return RawTable(columns, len(body), where, number, kept, frame.units, frame.descriptions, tuple(evidence))
 
 
-def _merged(sheet: Any) -> frozenset[int]:
-    """Rows with a cell over several columns; not every kind of workbook says so."""
-    try:
-        ranges = sheet.merged_cell_ranges or []
-    except Exception:
-        return frozenset()
-    width = sheet.total_width
-    return frozenset(top for (top, left), (_, right) in ranges if left < right < left + width - 1)
-
-
-def _cell(cell: Any) -> Any:
-    """A duration counts as hours, a time of day as its text: neither is a moment."""
-    if isinstance(cell, timedelta):
-        return cell.total_seconds() / 3600
-    return cell.isoformat() if isinstance(cell, time) else cell
-
-
-def _sheets(book: Any, plan: ReadPlan, where: str) -> list[str]:
-    """The names of the sheets that are to be read."""
+def _check_sheets(sheets: list[dict[str, Any]], wanted: list[str], where: str) -> None:
+    """Say which sheets there are where those that are wanted are not, or none stands out."""
     from backmix.data.table import missing_column
 
-    names = list(map(str, book.sheet_names))
-    wanted = [plan.sheet] if isinstance(plan.sheet, str) else list(plan.sheet or ())
-    for sheet in wanted:
-        if sheet not in names and sheet != "*":
-            near = missing_column(sheet, names, where).values["near"]
-            raise InputError("read.no_sheet", where=where, sheet=sheet, near=near, names=", ".join(names))
-    if wanted and wanted != ["*"]:
-        return wanted
-    filled = [name for name in names if book.get_sheet_by_name(name).total_height > 0] if len(names) > 1 else names
+    names = [sheet["name"] for sheet in sheets]
+    for name in wanted:
+        if name not in names and name != "*":
+            near = missing_column(name, names, where).values["near"]
+            raise InputError("read.no_sheet", where=where, sheet=name, near=near, names=", ".join(names))
+    if any(sheet["read"] for sheet in sheets):
+        return
+    filled = [sheet for sheet in sheets if sheet.get("filled")]
     if not filled:
         raise InputError("read.empty_file", where=where)
-    if len(filled) > 1 and not wanted:
-        first = [tuple(map(cell_text, next(book.get_sheet_by_name(name).iter_rows(), []))) for name in filled]
-        shown = [(name, ", ".join(filter(None, row))[:60]) for name, row in zip(filled, first, strict=True)]
-        readings = [Interpretation(name, row) for name, row in shown[:6]]
-        readings.insert(len(readings), Interpretation("*", ", ".join(filled)[:60]))
-        question = LayoutQuestion("sheet", tuple(readings), first[0], where)
-        raise OpenQuestion("read.which_sheet", question=question, where=where, names=", ".join(filled), first=filled[0])
-    return filled
+    first = [tuple(map(cell_text, sheet["first"])) for sheet in filled]
+    shown = [(sheet["name"], ", ".join(filter(None, row))[:60]) for sheet, row in zip(filled, first, strict=True)]
+    listed = ", ".join(name for name, _ in shown)
+    readings = [*(Interpretation(name, row) for name, row in shown[:6]), Interpretation("*", listed[:60])]
+    question = LayoutQuestion("sheet", tuple(readings), first[0], where)
+    raise OpenQuestion("read.which_sheet", question=question, where=where, names=listed, first=shown[0][0])
 
 
-def _weigh(raw: bytes, limit: int, where: str) -> None:
-    """Unpack every member and count; what the directory of the zip claims is not believed."""
+def _memory(path: Path, plan: ReadPlan, where: str) -> int:
+    """Megabytes that the process may have that opens the workbook.
+
+    Every member is unpacked and counted; what the directory of the zip claims is not believed.
+    """
+    packed = path.stat().st_size
+    limit = min(plan.limit, UNPACKED_MB * 1_000_000)
+    too_large = InputError("read.too_large", where=where, limit=f"{limit / 1e6:g}")
+    if packed > limit:
+        raise too_large
+    with path.open("rb") as file:
+        if file.read(8) == workbook.OLE:
+            return _MEMORY_MB + _MEMORY_OLE * packed // 1_000_000
     total = 0
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 with archive.open(member) as file:
                     while piece := file.read(_PIECE):
                         total += len(piece)
                         if total > limit:
-                            raise InputError("read.too_large", where=where, limit=f"{limit / 1e6:g}")
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as fault:
+                            raise too_large
+                        check_ratio(total, packed, where)
+    except (*DAMAGED, RuntimeError) as fault:
         raise InputError("read.damaged", where=where, kind="Excel", fault=str(fault).split("\n")[0][:160]) from None
+    return _MEMORY_MB + _MEMORY_ZIP * total // 1_000_000
 
 
 def example(frame: pd.DataFrame, folder: Path) -> Example:
@@ -161,6 +202,10 @@ def example(frame: pd.DataFrame, folder: Path) -> Example:
 
 sources.register("excel")(
     Source(
-        "excel", read_excel, suffixes=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), magic=(_ZIP, _OLE), example=example
+        "excel",
+        read_excel,
+        suffixes=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+        magic=(workbook.ZIP, workbook.OLE),
+        example=example,
     )
 )

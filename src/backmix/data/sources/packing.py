@@ -21,10 +21,24 @@ from backmix.errors import InputError
 
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 _MAGIC = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\x00": ".xz"}
+_ZIP = b"PK\x03\x04"
+_NOT_READ = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\x28\xb5\x2f\xfd": "zst"}
+_TAR, _TAR_AT = b"ustar", 257
 _PIECE = 1 << 22
 RATIO, RATIO_FROM = 250, 100_000_000
 """A file that unpacks to so many times its size, and to more than so many bytes, was made to fill a disk."""
 MOST_MEMBERS = 10_000
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    UnicodeDecodeError,
+)
+"""What the standard library raises for a packed file that is damaged."""
 
 
 class Span(io.RawIOBase):
@@ -75,16 +89,39 @@ def take(path: Path, plan: ReadPlan, where: str) -> bytes:
 
 
 def packed_as(path: Path) -> str | None:
-    """How a file is packed, by its ending or its first bytes; None when it is not."""
+    """How a file is packed, by its ending or its first bytes; None when it is not, and for a workbook."""
     suffix = path.suffix.lower()
-    if suffix in PACKED:
+    if suffix in PACKED and suffix != ".zip":
         return suffix
     try:
         with path.open("rb") as file:
             head = file.read(6)
     except OSError:
+        return suffix if suffix in PACKED else None
+    if head.startswith(_ZIP) and _holds_workbook(path):
         return None
+    if suffix == ".zip" or head.startswith(_ZIP):
+        return ".zip"
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def _holds_workbook(path: Path) -> bool:
+    """Whether a zip file is a workbook itself, whatever its ending; one that is damaged may be."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except DAMAGED:
+        return path.suffix.lower() != ".zip"
+    return any(name in ("[Content_Types].xml", "mimetype") or name.startswith("xl/") for name in names)
+
+
+def check_packer(head: bytes, where: str) -> None:
+    """Refuse a file that is packed as no other module here unpacks it; ``head``: its first 512 bytes."""
+    kind = next((kind for magic, kind in _NOT_READ.items() if head.startswith(magic)), None)
+    if kind is None and head[_TAR_AT:].startswith(_TAR):
+        kind = "tar"
+    if kind is not None:
+        raise InputError("read.other_packer", where=where, kind=kind)
 
 
 def check_ratio(unpacked: int, packed: int, where: str) -> None:
@@ -119,12 +156,13 @@ def unpack(path: Path, kind: str, plan: ReadPlan, where: str) -> Iterator[tuple[
                     raw = _read(file, total, size, plan, where)
                 total += len(raw)
                 yield member.filename, raw
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError) as fault:
-        raise InputError("read.damaged", where=where, kind=kind[1:], fault=str(fault).split("\n")[0][:160]) from None
-    except RuntimeError as fault:  # how zipfile asks for a password
-        if "password" not in str(fault) and "encrypted" not in str(fault):
+    except (*DAMAGED, RuntimeError) as fault:
+        text = str(fault).split("\n")[0][:160]
+        if "password" in text or "encrypt" in text:  # how zipfile asks for a password
+            raise InputError("read.locked_file", where=where) from None
+        if not isinstance(fault, DAMAGED):
             raise
-        raise InputError("read.locked_file", where=where) from None
+        raise InputError("read.damaged", where=where, kind=kind[1:], fault=text) from None
 
 
 def is_member(member: zipfile.ZipInfo) -> bool:
