@@ -94,6 +94,7 @@ def fit(
         watch = None if quiet else _progress(baselines.mark(chosen.settings.loss))
         making = Making(folder=where / "training", callbacks=callbacks, workers=workers, watch=watch)
         ensemble = fit_model(prepared, chosen, blocks, making, simple=baselines.simple)
+        chosen = replace(chosen, architecture=ensemble.model.architecture)  # held-out blocks may have changed it
         prepared = calibrate(prepared, ensemble.model)
         leakage = audit_run(prepared, model=ensemble.model)
         refuse(leakage, acknowledged=plan.evaluation.acknowledged)

@@ -39,6 +39,7 @@ from backmix.training.plan import Plan
 from backmix.training.predict import predict_network
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared
+from backmix.training.state_activation import CLEARLY
 from small import small_batches, small_plan, small_table, small_task
 
 AUTO = {"recipe": "auto", "units": [4]}
@@ -249,12 +250,32 @@ def test_the_same_seed_gives_the_same_ensemble_and_finished_networks_are_not_tra
 ) -> None:
     prepared, found = sensor
     first, again = mixed_of(prepared, tmp_path), mixed_of(prepared, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["network_1", "network_2", "network_3"]
+    kept = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert kept == ["network_1", "network_2", "network_3", "network_3_linear"]
     for other in (first, again):
         np.testing.assert_array_equal(
             predict_network(found.model, prepared.test), predict_network(other.model, prepared.test)
         )
     assert again.fitted.resumed == len(again.fitted.history["loss"])
+
+
+def test_the_last_held_out_block_chooses_whether_the_state_is_bounded(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
+    """The network of that block is a member as it is; the loss of the other activation stands in the reason."""
+    _, found = sensor
+    (decision,) = [one for one in found.decisions if one.setting == "model.activation"]
+    bounded, linear = (float(decision.values[name]) for name in ("bounded", "linear"))
+    assert decision.value == ("linear" if linear < CLEARLY * bounded else "tanh")
+    assert found.model.architecture.activation == decision.value
+    assert {member.architecture.activation for member in found.model.members} <= {decision.value}
+    assert f"{min(found.fitted.history['val_loss']):.4g}" in decision.reason()
+
+
+def test_an_activation_that_the_plan_names_is_not_tried(tmp_path: Path) -> None:
+    plan = auto().merged({"model": {"activation": "linear"}, "training": {"epochs": 1}})
+    found = mixed_of(ready(steady_table(), plan), tmp_path)
+    assert found.model.architecture.activation == "linear"
+    assert not [one for one in found.decisions if one.setting == "model.activation"]
+    assert not list(tmp_path.glob("network_*_*"))
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -48,7 +48,9 @@ class ModelPlan(PlanSection):
     dropout, recurrent_dropout: in every recurrent layer, on x_t and on h_{t-1}
     head_dropout: before every dense layer and before the head
     dense: sizes of dense layers between the last state and the head
-    activation, recurrent_activation: of the state and of the gates
+    activation: of the state. A GRU whose state is "linear" is a gated linear state space: nothing bounds what it
+        stores. "auto" is tanh; of an ensemble for numbers a held-out block chooses between the two
+    recurrent_activation: of the gates
     initializer: of the input kernels
     reset_after: which form of GRU
     summaries: statistics of the window beside the last state
@@ -73,7 +75,7 @@ class ModelPlan(PlanSection):
     recurrent_dropout: float = 0.0
     head_dropout: float | Literal["auto"] = "auto"
     dense: tuple[int, ...] = ()
-    activation: str = "tanh"
+    activation: str = "auto"
     recurrent_activation: str = "sigmoid"
     dense_activation: str = "relu"
     initializer: str = "glorot_uniform"
@@ -111,7 +113,12 @@ class ModelPlan(PlanSection):
     def _known_cell(cls, cell: str) -> str:
         return cell if cell == "auto" else _known(cell, cells.names())
 
-    @field_validator("activation", "recurrent_activation", "dense_activation")
+    @field_validator("activation")
+    @classmethod
+    def _known_state(cls, name: str) -> str:
+        return name if name == "auto" else _known(name, ACTIVATIONS)
+
+    @field_validator("recurrent_activation", "dense_activation")
     @classmethod
     def _known_activation(cls, name: str) -> str:
         return _known(name, ACTIVATIONS)

@@ -38,6 +38,7 @@ from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.networks import Making, TrainedNetworks, train_networks
 from backmix.training.predict import predict_network, predict_outcome
 from backmix.training.prepared import Prepared
+from backmix.training.state_activation import choose_state
 
 Floats = NDArray[np.float64]
 MOST_POWER, LEAST_POWER = 5.0, 0.02
@@ -154,12 +155,13 @@ def fit_model(
     simple, candidates = candidates_of(simple or begin(prepared, over), prepared.task, over, prepared.plan.model.beside)
     offset = _offset(prepared, over, candidates) if prepared.plan.model.learns == "residual" else None
     with compiling_once():
-        trained = train_networks(prepared, chosen, over, offset, making)
+        chosen, known, decided = choose_state(prepared, chosen, over, offset, making)
+        trained = train_networks(prepared, chosen, over, offset, making, known=known)
         ensemble = _mixed(prepared, over, candidates, trained, offset, time.perf_counter() - start)
         if prepared.plan.model.members == "auto" and ensemble.share > CARRYING:
             trained = trained.joined(train_networks(prepared, chosen, over, offset, making, first=len(over)))
             ensemble = _mixed(prepared, over, candidates, trained, offset, time.perf_counter() - start)
-    return replace(ensemble, simple=simple)
+    return replace(ensemble, simple=simple, decisions=(*ensemble.decisions, *decided))
 
 
 def stacking_weights(predictions: Sequence[Floats], truth: Floats) -> Floats:

@@ -68,7 +68,7 @@ class _NetworkJob:
 
 
 @dataclass(frozen=True, eq=False)
-class _Member:
+class TrainedMember:
     """A trained network, by its arrays where it was trained elsewhere, and what it says of its block."""
 
     fitted: FittedNetwork
@@ -76,7 +76,7 @@ class _Member:
     weights: dict[str, NDArray[Any]] | None = None
 
 
-def _train(job: _NetworkJob) -> _Member:
+def _train(job: _NetworkJob) -> TrainedMember:
     fitted = fit_network(
         job.architecture,
         *job.training_samples,
@@ -85,22 +85,30 @@ def _train(job: _NetworkJob) -> _Member:
         watch=job.watch,
         callbacks=job.callbacks,
     )
-    return _Member(fitted, predict_network(fitted.model, job.held_out))
+    return TrainedMember(fitted, predict_network(fitted.model, job.held_out))
 
 
-def _train_away(job: _NetworkJob) -> _Member:
+def _train_away(job: _NetworkJob) -> TrainedMember:
     """The same in a process of its own; a Keras network stays where it is, its arrays travel."""
     made = _train(job)
     return replace(made, fitted=replace(made.fitted, model=None), weights=take_weights(made.fitted.model))
 
 
 def train_networks(
-    prepared: Prepared, chosen: Design, blocks: Blocks, offset: Floats | None, making: Making, *, first: int = 0
+    prepared: Prepared,
+    chosen: Design,
+    blocks: Blocks,
+    offset: Floats | None,
+    making: Making,
+    *,
+    first: int = 0,
+    known: TrainedMember | None = None,
 ) -> TrainedNetworks:
     """A network per block, or the one of the last block alone.
 
     offset: (W, O) what another model says of the windows already, when networks learn the rest
     first: how many there are already; those that follow begin from other weights
+    known: the network of the last block where it is trained already
     """
     task, here, folder = prepared.task, making.workers == HERE, making.folder
     if making.callbacks and not here:
@@ -108,24 +116,11 @@ def train_networks(
     taken = list(enumerate(blocks.blocks, first))
     if prepared.plan.model.members == 1:
         taken = taken[-1:]
-    called = chosen.architecture.called
-    jobs: list[_NetworkJob] = []
-    for number, block in taken:
-        teach, stop = _samples(blocks, block, offset)
-        jobs.append(
-            _NetworkJob(
-                chosen.architecture,
-                (task.target.training_samples(teach), task.target.training_samples(stop)),
-                block.held_out,
-                replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
-                None if folder is None else folder / f"network_{number + 1}",
-                making.watch(f"{called} {first + len(jobs) + 1}/{first + len(taken)}")
-                if making.watch and here
-                else None,
-                making.callbacks,
-            )
-        )
-    made = spread(_train if here else _train_away, jobs, making.workers)
+    jobs = [
+        _job(prepared, chosen, blocks, offset, making, number, title=f"{place}/{first + len(taken)}")
+        for place, (number, _) in enumerate(taken[: len(taken) - (known is not None)], first + 1)
+    ]
+    made = [*spread(_train if here else _train_away, jobs, making.workers), *([known] if known else [])]
     out_of_fold = np.full((len(blocks.pool), task.answer.outputs), np.nan)
     for (_, block), member in zip(taken, made, strict=True):
         out_of_fold[block.indices] = member.answers
@@ -140,7 +135,58 @@ def train_networks(
     return TrainedNetworks(tuple(members), out_of_fold, replace(made[-1].fitted, model=members[-1]))
 
 
-def _rebuilt(architecture: Architecture, made: _Member) -> Any:
+def try_states(
+    prepared: Prepared,
+    chosen: Design,
+    blocks: Blocks,
+    offset: Floats | None,
+    making: Making,
+    activations: Sequence[str],
+) -> tuple[TrainedMember, ...]:
+    """The network of the last block with each of these activations of its state, from the same first weights."""
+    jobs = [
+        _job(
+            prepared,
+            replace(chosen, architecture=replace(chosen.architecture, activation=name)),
+            blocks,
+            offset,
+            making,
+            len(blocks) - 1,
+            title=name,
+            kept="" if name == chosen.architecture.activation else f"_{name}",
+        )
+        for name in activations
+    ]
+    return tuple(spread(_train if making.workers == HERE else _train_away, jobs, making.workers))
+
+
+def _job(
+    prepared: Prepared,
+    chosen: Design,
+    blocks: Blocks,
+    offset: Floats | None,
+    making: Making,
+    number: int,
+    *,
+    title: str,
+    kept: str = "",
+) -> _NetworkJob:
+    """What trains network ``number``; its block is held out."""
+    task, block = prepared.task, blocks.blocks[number % len(blocks)]
+    teach, stop = _samples(blocks, block, offset)
+    watched = making.watch and making.workers == HERE
+    return _NetworkJob(
+        chosen.architecture,
+        (task.target.training_samples(teach), task.target.training_samples(stop)),
+        block.held_out,
+        replace(chosen.settings, seed=_seed(chosen.settings.seed, number)),
+        None if making.folder is None else making.folder / f"network_{number + 1}{kept}",
+        making.watch(f"{chosen.architecture.called} {title}") if making.watch and watched else None,
+        making.callbacks,
+    )
+
+
+def _rebuilt(architecture: Architecture, made: TrainedMember) -> Any:
     """The Keras network of a member."""
     if made.weights is None:
         return made.fitted.model

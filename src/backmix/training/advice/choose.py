@@ -218,7 +218,7 @@ def advise(plan: ModelPlan, situation: Situation) -> Advice:
         skip=plan.skip,
         head_dropout=head_dropout,
         recurrent_dropout=plan.recurrent_dropout,
-        activation=plan.activation,
+        activation="tanh" if plan.activation == "auto" else plan.activation,
         recurrent_activation=plan.recurrent_activation,
         dense_activation=plan.dense_activation,
         initializer=plan.initializer,
