@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from backmix.models.intervals.adaptive import MOST_PENDING, Adaptive, PendingPrediction, PredictionSeries, follow
 from backmix.models.intervals.bands import Band, Bands, ClassSets, calibrated_from
-from backmix.models.intervals.conformal import Scores, needed_units
+from backmix.models.intervals.conformal import Scores, needed_units, spread_factor
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -256,3 +256,33 @@ def test_bands_from_outside_are_looked_at(broken: dict[str, Any]) -> None:
     assert isinstance(calibrated_from(sound | _one()), Bands)  # nothing but the damage is refused
     with pytest.raises((ValueError, KeyError, TypeError)):
         calibrated_from(sound | broken)
+
+
+def test_law_wider_for_blocks_that_differ_and_no_wider_for_those_that_do_not() -> None:
+    """Sizes of errors drawn anew for every block: a radius for windows holds too little in new blocks, the wider one
+    about what was asked."""
+    rng = np.random.default_rng(0)
+    plain, wide = [], []
+    for _ in range(200):
+        size = np.exp(0.7 * rng.normal(size=6))
+        errors = np.abs(rng.normal(size=(6, 200))) * size[:, None]
+        known, code = errors[:5].reshape(-1), np.repeat(np.arange(5), 200)
+        radius = Scores.of(known).radius(0.9)
+        plain.append((errors[5] <= radius).mean())
+        wide.append((errors[5] <= radius * spread_factor(known, code, 0.9)).mean())
+    assert np.mean(plain) < 0.87
+    assert 0.88 <= np.mean(wide) <= 0.95
+    same = np.abs(rng.normal(size=1000))
+    assert spread_factor(same, np.arange(1000) // 200, 0.9) < 1.06
+
+
+def test_bands_keep_by_what_they_were_widened_and_older_ones_are_as_they_were() -> None:
+    band = Band("y", 0, (), (Scores.of(range(1, 20)).widened(2.0),), 1.25, 1.6)
+    assert band.radii(0.9).tolist() == [36.0]
+    data = Bands(0.9, "split", "none", "windows", (band,)).to_dict()
+    assert Bands.from_dict(data).to_dict() == data
+    older = {**data, "bands": [{name: value for name, value in data["bands"][0].items() if name != "widened"}]}
+    assert Bands.from_dict(older).bands[0].blocks == 1.0
+    data["bands"][0]["widened"]["distance"] = 0.5
+    with pytest.raises(ValueError, match="factors"):
+        Bands.from_dict(data)

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from backmix.data.tag import Tag
+from backmix.data.windows.windows import Known, WindowSpec
 from backmix.models.intervals.bands import Bands, ClassSets
 from backmix.report.data import ReportData
+from backmix.report.page.intervals import failure, sentence, widened
 from backmix.report.page.intervals import intervals as section
-from backmix.report.page.intervals import sentence
 from backmix.report.render import render
 from backmix.scoring.coverage import CoverageResult, check_coverage
-from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, with_intervals
+from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, returns, with_intervals
 from backmix.scoring.scores import Sampling
 from backmix.tasks import Task, tasks
 from backmix.text import speak
@@ -285,3 +286,44 @@ def test_the_report_says_it_in_both_languages(lang: Any) -> None:
     assert {"en": "Empty sets", "zh_TW": "空集合"}[lang] in render(sets, lang).decode()
     with speak(lang):
         assert section(replace(numbers, coverage=None)).blocks == ()
+
+
+def test_intervals_hold_in_a_new_block_and_far_away() -> None:
+    """Blocks that differ, and a distance in time, make intervals wider by what the bundle keeps; batches do not."""
+    frame, task = drifting(), task_of("soft_sensor")
+    size = np.where(np.arange(len(frame)) // 100 % 2, 2.0, 0.5)
+    frame = frame.assign(truth=frame["truth"] * size, block=np.arange(len(frame)) // 100 % 3)
+    plain = calibrate(frame.drop(columns="block"), task, NET)
+    wide = calibrate(frame, task, NET, distance={"y": 1.5})
+    assert isinstance(plain, Bands)
+    assert isinstance(wide, Bands)
+    (band,) = wide.bands
+    assert band.blocks > 1.1
+    assert band.distance == 1.5
+    assert band.radii(0.9)[0] == pytest.approx(plain.bands[0].radii(0.9)[0] * band.blocks * 1.5)
+    found = check_coverage(frame, task, wide, NET, Sampling(draws=100))
+    for lang, words in (("en", "block to block"), ("zh_TW", "時間區塊")):
+        with speak(lang):
+            assert words in widened(found.rows[0], found)
+
+
+def test_intervals_that_fail_stand_in_the_verdict() -> None:
+    found = covered(drifting(), task_of("soft_sensor"))
+    for lang, words in (("en", "The intervals did not hold: asked 90%"), ("zh_TW", "預測區間不成立")):
+        with speak(lang):
+            assert failure(found).startswith(words)
+    held = covered(drifting(late=1.5).assign(truth=0.5), task_of("soft_sensor"))
+    assert failure(held) == ""
+
+
+def test_adaptive_intervals_are_named_only_where_results_come_back() -> None:
+    found = covered(drifting(), task_of("soft_sensor"))
+    silent = replace(found, settings=replace(NET, returns=False))
+    (row,) = found.asked
+    assert "adaptive" in sentence(row, found)[0]
+    assert "adaptive" not in sentence(row, silent)[0]
+    spec = WindowSpec(("u",), ("y",), lookback=3)
+    task = task_of("soft_sensor")
+    assert not returns(spec, task)
+    assert returns(replace(spec, known=Known(4)), task)
+    assert returns(spec, task_of("remaining_life"))

@@ -12,10 +12,11 @@ from typing import Any
 
 from backmix.report.checklist import checklist
 from backmix.report.data import ReportData
+from backmix.report.page.intervals import failure
 from backmix.results.not_judged import of_test
 from backmix.results.run_results import RunResults
 from backmix.scoring.leakage.availability import texts
-from backmix.text import LANGUAGES
+from backmix.text import LANGUAGES, Language, speak
 from backmix.training.prepared import Prepared
 
 
@@ -25,7 +26,7 @@ def summary_of(results: RunResults, report: ReportData) -> dict[str, Any]:
     return {
         "network": results.ensemble.name,
         "runs": dict(results.ensemble.shares),
-        "verdict": {lang: verdict.text(lang) for lang in LANGUAGES},
+        "verdict": {lang: _with_failure(verdict.text(lang), results, lang) for lang in LANGUAGES},
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
         "scores": [row.to_dict() for row in results.judgement.scores],
@@ -50,6 +51,13 @@ def summary_of(results: RunResults, report: ReportData) -> dict[str, Any]:
         "trained_on": trained_on(results.prepared),
         "environment": dict(report.environment),
     }
+
+
+def _with_failure(verdict: str, results: RunResults, lang: Language) -> str:
+    """The verdict, followed by a sentence about intervals that did not hold."""
+    with speak(lang):
+        failed = failure(results.coverage)
+    return verdict + (" " if lang == "en" else "") * bool(failed) + failed
 
 
 def _test_rows_id(prepared: Prepared) -> str:

@@ -19,9 +19,18 @@ from backmix.data.windows.slices import sampled
 from backmix.models.intervals.bands import Bands, Calibrated, ClassSets
 from backmix.outcome import limits_of, within
 from backmix.scoring.bootstrap import Interval, Resampler, block_length, exchanged, percentile_interval
-from backmix.scoring.prediction_intervals import IntervalSettings, calibrate, interval_ends, lateness, with_intervals
+from backmix.scoring.prediction_intervals import (
+    IntervalSettings,
+    calibrate,
+    interval_ends,
+    lateness,
+    returns,
+    with_intervals,
+)
 from backmix.scoring.predictions import Codes, Floats, prediction_frame, read_sample
 from backmix.scoring.scores import Sampling
+from backmix.simple.blocks import joined
+from backmix.training.advice.distance import distance_factors
 from backmix.training.prepared import RUNNING_BEFORE
 
 if TYPE_CHECKING:
@@ -39,6 +48,8 @@ STRETCHES, FEWEST_WINDOWS = 24, 15
 MOST_BATCHES = 60
 MOST_EARLIER = 100_000
 """Windows of the training part that calibrate, at most."""
+PIECES = 4
+"""Stretches of a validation part, where one network alone was trained."""
 SHOWN = 6
 """Horizons of a path that get a row of their own."""
 
@@ -131,11 +142,17 @@ def calibrate_and_check(
     """
     asked, task = prepared.plan.intervals, prepared.task
     kind: Literal["split", "adaptive"] = "adaptive" if asked.kind == "adaptive" else "split"
-    settings = IntervalSettings(network, asked.level, kind, lateness(prepared.preprocessing.spec))
+    spec = prepared.preprocessing.spec
+    settings = IntervalSettings(network, asked.level, kind, lateness(spec), returns(spec, task))
     calibrated = (
         None
         if asked.kind == "none"
-        else calibrate(_with_out_of_fold(judgement.frame, task, network, ensemble), task, settings)
+        else calibrate(
+            _with_blocks(_with_out_of_fold(judgement.frame, task, network, ensemble), ensemble),
+            task,
+            settings,
+            distance=_distance(prepared, ensemble, asked.level),
+        )
     )
     evaluation = prepared.plan.evaluation
     sampling = Sampling(draws=evaluation.resamples, level=evaluation.level, seed=prepared.plan.training.seed)
@@ -158,6 +175,31 @@ def _with_out_of_fold(frame: pd.DataFrame, task: Task, network: str, ensemble: T
     outcome = task.revise(task.answer.decode(ensemble.out_of_fold[indices], windows), windows)
     part = RUNNING_BEFORE if (frame["part"] == RUNNING_BEFORE).any() else "validation"
     return pd.concat([frame, prediction_frame(task, windows, outcome, model=network, part=part)], ignore_index=True)
+
+
+def _with_blocks(frame: pd.DataFrame, ensemble: TrainedEnsemble | None) -> pd.DataFrame:
+    """The frame with the ``block`` in time of each row: that of the ensemble, else a stretch of the rows."""
+    origin = frame["origin"].to_numpy(np.int64)
+    if ensemble is not None and ensemble.blocks is not None:
+        known = ensemble.blocks
+        order = np.argsort(known.pool.origins, kind="stable")
+        origins = np.asarray(known.pool.origins, dtype=np.int64)[order]
+        place = np.minimum(np.searchsorted(origins, origin), len(origins) - 1)
+        return frame.assign(block=np.where(origins[place] == origin, known.code[order][place], len(known) - 1))
+    mine = frame["part"].isin(["validation", RUNNING_BEFORE]).to_numpy()
+    edges = np.quantile(origin[mine], np.arange(1, PIECES) / PIECES) if mine.any() else np.empty(0)
+    return frame.assign(block=np.searchsorted(edges, origin, side="right"))
+
+
+def _distance(prepared: Prepared, ensemble: TrainedEnsemble | None, level: float) -> dict[str, float]:
+    """How much larger errors are as far away in time as the test part lies; nothing where batches are dealt whole."""
+    spec, blocks = prepared.preprocessing.spec, None if ensemble is None else ensemble.blocks
+    whole = prepared.task.target.whole_batches if blocks is None else blocks.whole
+    if prepared.task.kind != "regression" or spec.lookback is None or spec.answer not in ("row", "path") or whole:
+        return {}
+    pool = joined(prepared.train, prepared.validation) if blocks is None else blocks.pool
+    factors = distance_factors(pool, len(prepared.test), level=level, forward=blocks is None)
+    return {tag.name: float(factor) for tag, factor in zip(prepared.task.targets, factors, strict=True)}
 
 
 def check_coverage(

@@ -12,6 +12,7 @@ window of a new batch. With fewer it counts windows, and the coverage is a goal 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from backmix.models.intervals.adaptive import PredictionSeries, follow
 from backmix.models.intervals.bands import Band, Bands, Calibrated, ClassSets, Kind, Unit
-from backmix.models.intervals.conformal import Scores, needed_units
+from backmix.models.intervals.conformal import Scores, needed_units, spread_factor
 from backmix.outcome import limits_of, within
 from backmix.training.prepared import RUNNING_BEFORE
 
@@ -47,12 +48,19 @@ class IntervalSettings:
 
     network: the name of the model in the frame; level, kind: as in ``[intervals]`` of a plan
     late: rows from a value to the moment when it is known
+    returns: whether results come back while the model runs, so that intervals can follow them
     """
 
     network: str
     level: float = 0.9
     kind: Kind = "split"
     late: int = 0
+    returns: bool = True
+
+
+def returns(spec: WindowSpec, task: Task) -> bool:
+    """Whether results come back by themselves: past targets are inputs, the future arrives, a batch or unit ends."""
+    return spec.known is not None or spec.horizon > 0 or task.target.whole_batches
 
 
 def lateness(spec: WindowSpec) -> int:
@@ -60,9 +68,13 @@ def lateness(spec: WindowSpec) -> int:
     return 0 if spec.known is None else spec.known.delay
 
 
-def calibrate(frame: pd.DataFrame, task: Task, settings: IntervalSettings) -> Calibrated | None:
+def calibrate(
+    frame: pd.DataFrame, task: Task, settings: IntervalSettings, *, distance: Mapping[str, float] | None = None
+) -> Calibrated | None:
     """Intervals (or class sets) calibrated on the validation rows of the frame; None for a task that has none.
 
+    distance: by what factor errors are larger as far away in time as new rows lie, for each target. Where the frame
+    tells the ``block`` of rows in time and windows are counted, intervals are wide enough for a new block, too.
     A task that is judged by the last window of each batch is calibrated on all windows of the validation batches.
     Raises KeyError when the frame lacks a column of a prediction frame.
     """
@@ -79,7 +91,9 @@ def calibrate(frame: pd.DataFrame, task: Task, settings: IntervalSettings) -> Ca
     if not groups:
         return None
     most = min(MOST_KEPT, max(FEWEST_KEPT, MOST_NUMBERS // (len(groups) * MOST_STAGES)))
-    form = _BandSettings(task.judging.stage, unit, settings.level, most, limits_of(task.fitted))
+    if unit == "batches":
+        distance = None  # what is exchanged are whole batches
+    form = _BandSettings(task.judging.stage, unit, settings.level, most, limits_of(task.fitted), distance or {})
     bands = tuple(_band(rows, form) for _, rows in groups)
     return Bands(settings.level, settings.kind, task.judging.stage, unit, bands)
 
@@ -90,7 +104,8 @@ class _BandSettings:
     unit: Unit
     level: float
     most: int
-    limits: tuple[float, float] | None = None
+    limits: tuple[float, float] | None
+    distance: Mapping[str, float]
 
 
 def _band(rows: pd.DataFrame, form: _BandSettings) -> Band:
@@ -102,13 +117,17 @@ def _band(rows: pd.DataFrame, form: _BandSettings) -> Band:
         position = rows["prediction" if form.stage == "told" else "elapsed"].to_numpy(float)
         edges = _edges(position, units, needed_units(form.level) * (EACH_STAGE if form.unit == "windows" else 1))
         stage = np.searchsorted(np.array(edges), position, side="right")
+    blocks, (target, horizon) = 1.0, _target_and_horizon(rows)
+    if form.unit == "windows" and "block" in rows.columns:
+        blocks = spread_factor(error, rows["block"].to_numpy(np.int64), form.level)
+    distance = form.distance.get(target, 1.0)
     scores = tuple(
-        Scores.of(error[stage == k], units[stage == k] if form.unit == "batches" else None).thinned(
-            form.most, form.level
-        )
+        Scores.of(error[stage == k], units[stage == k] if form.unit == "batches" else None)
+        .thinned(form.most, form.level)
+        .widened(blocks * distance)
         for k in range(len(edges) + 1)
     )
-    return Band(*_target_and_horizon(rows), edges, scores)
+    return Band(target, horizon, edges, scores, blocks, distance)
 
 
 def _target_and_horizon(rows: pd.DataFrame) -> tuple[str, int]:

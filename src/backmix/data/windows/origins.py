@@ -227,8 +227,8 @@ def batch_begins(table: Table) -> Rows:
     if table.batch is not None and len(table):
         change = np.flatnonzero(np.diff(np.asarray(table.batch)) != 0) + 1
         begins[change] = change
-    found: Rows = np.maximum.accumulate(begins) if len(table) else begins
-    return found
+    firsts: Rows = np.maximum.accumulate(begins) if len(table) else begins
+    return firsts
 
 
 def find_elapsed(table: Table, spec: WindowSpec, place: Place) -> Found:

@@ -34,12 +34,16 @@ class Band:
 
     edges: (S - 1,) ascending, where one stage ends and the next begins; scores: absolute errors in the target's
         unit, one set for each of the S stages
+    blocks, distance: by what factor scores were enlarged, since errors differ from block to block in time, and since
+        new rows lie farther away in time than the held-out ones
     """
 
     target: str
     horizon: int
     edges: tuple[float, ...]
     scores: tuple[Scores, ...]
+    blocks: float = 1.0
+    distance: float = 1.0
 
     def stages(self, progress: Floats) -> NDArray[np.int64]:
         """The stage at each progress (n,) of a batch."""
@@ -117,6 +121,7 @@ class Bands:
                     "horizon": band.horizon,
                     "edges": list(band.edges),
                     "scores": [scores.to_dict() for scores in band.scores],
+                    "widened": {"blocks": band.blocks, "distance": band.distance},
                 }
                 for band in self.bands
             ],
@@ -215,7 +220,10 @@ def _band(data: Mapping[str, Any]) -> Band:
         raise ValueError("expected ascending edges")
     if any(len(entry.values) and entry.values[0] < 0 for entry in scores):
         raise ValueError("expected absolute errors")
-    return Band(_name(data["target"]), horizon, tuple(edges.tolist()), scores)
+    widened = [float(data.get("widened", {}).get(name, 1.0)) for name in ("blocks", "distance")]
+    if not all(math.isfinite(factor) and factor >= 1.0 for factor in widened):
+        raise ValueError("expected factors of 1 or more")
+    return Band(_name(data["target"]), horizon, tuple(edges.tolist()), scores, *widened)
 
 
 def _level(data: Mapping[str, Any]) -> float:

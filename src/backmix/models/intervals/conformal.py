@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +22,8 @@ from backmix.models.members.novelty import needed
 
 Floats = NDArray[np.float64]
 
+LEAST_BLOCKS, MOST_SPREAD = 3, 3.0
+DRAWS, GRID = 99, np.linspace(0.0025, 0.9975, 200)
 EXACT = 1e-12
 """Shares are sums of fractions: two nearer than this are the same."""
 
@@ -33,6 +35,34 @@ def needed_units(level: float) -> int:
     (9, 19)
     """
     return needed(1.0 - level)
+
+
+def spread_factor(scores: Floats, blocks: NDArray[np.int64], level: float) -> float:
+    """By what factor a radius over blocks in time must grow to hold in a new block, from scores (n,) and codes (n,).
+
+    The size of errors differs from block to block. The logarithm of a new block's size is taken as one more draw of
+    Student's t distribution from those of the B blocks that are there; 1 where there are fewer than `LEAST_BLOCKS`.
+
+    >>> noise = np.abs(np.random.default_rng(0).normal(size=800))
+    >>> code = np.arange(800) // 200
+    >>> round(spread_factor(noise, code, 0.9), 1), spread_factor(noise * np.array([1, 4, 1, 2])[code], code, 0.9) > 1.2
+    (1.0, True)
+    """
+    from scipy.stats import t
+
+    least = 2 * needed_units(level)
+    groups = [some for code in np.unique(blocks) if len(some := scores[blocks == code]) >= least]
+    if len(groups) < LEAST_BLOCKS:
+        return 1.0
+    sizes = np.array([Scores.of(some).radius(level) for some in groups])
+    if not (sizes > 0).all():
+        return 1.0
+    logs = np.log(sizes)
+    middle, spread = logs.mean(), logs.std(ddof=1) * math.sqrt(1.0 + 1.0 / len(groups))
+    new = np.exp(middle + spread * t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, len(groups) - 1))
+    plain = np.concatenate([np.quantile(some / size, GRID) for some, size in zip(groups, sizes, strict=True)])
+    radius = float(np.quantile(np.outer(plain, new), level))
+    return float(np.clip(radius / Scores.of(np.concatenate(groups)).radius(level), 1.0, MOST_SPREAD))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +111,10 @@ class Scores:
         exact = int(np.searchsorted(self.shares, level - EXACT))
         indices = np.unique(np.append(even, min(exact, len(self.values) - 1)))
         return type(self)(self.values[indices], self.shares[indices], self.units)
+
+    def widened(self, factor: float) -> Self:
+        """The same scores, all larger by a factor."""
+        return self if factor == 1.0 else replace(self, values=self.values * factor)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from backmix.scoring.coverage import CoverageResult
 
 MOST_TARGETS = 8
+SHOWN_FROM = 1.05
+"""Intervals that are widened by less are not worth a sentence."""
 
 
 def intervals(data: ReportData) -> PageSection:
@@ -52,6 +54,8 @@ def _blocks(data: ReportData, coverage: CoverageResult) -> Iterator[PageBlock]:
     for row in coverage.asked[:MOST_TARGETS]:
         words, tone = sentence(row, coverage)
         yield PageBlock(text=words, tone=tone)
+        if wider := widened(row, coverage):
+            yield PageBlock(text=wider, tone="note")
     drawn = draw(data, ["coverage"])
     if drawn:
         yield PageBlock(figures=drawn)
@@ -94,11 +98,34 @@ def sentence(row: Coverage, coverage: CoverageResult) -> tuple[str, str]:
         ),
         None,
     )
-    if other is not None and other.share is not None and other.share > row.share:
+    if coverage.settings.returns and other is not None and other.share is not None and other.share > row.share:
         words += (" " if language() == "en" else "") + say(
             "intervals.adaptive_held", share=f"{other.share:.0%}", size=_sized(other), own=_sized(row)
         )
     return words, "warn"
+
+
+def widened(row: Coverage, coverage: CoverageResult) -> str:
+    """By how much intervals are wider than the errors of held-out blocks, and why; empty where hardly."""
+    if not isinstance(coverage.calibrated, Bands):
+        return ""
+    bands = [band for band in coverage.calibrated.bands if band.target == row.target]
+    blocks, distance = (max((getattr(band, part) for band in bands), default=1.0) for part in ("blocks", "distance"))
+    if blocks * distance < SHOWN_FROM:
+        return ""
+    factors = {"factor": f"{blocks * distance:.2f}", "blocks": f"{blocks:.2f}", "distance": f"{distance:.2f}"}
+    return say("intervals.widened", target=name(row.target), **factors)
+
+
+def failure(coverage: CoverageResult) -> str:
+    """One sentence for the verdict where intervals hold too few results beyond the noise, about the worst target."""
+    level = coverage.settings.level
+    failed = [row for row in coverage.asked if row.share is not None and row.high is not None and row.high < level]
+    if not failed:
+        return ""
+    worst = min(failed, key=lambda row: row.share or 0.0)
+    values = {"target": worst.target, "level": f"{level:.0%}", "share": f"{worst.share:.0%}", "ends": _ends(worst)}
+    return say("intervals.failed_sets" if worst.method == "sets" else "intervals.failed", **values)
 
 
 def _sized(row: Coverage) -> str:

@@ -81,8 +81,8 @@ def _parts(
 
 def _linear_error(train: Windows, validation: Windows) -> float:
     """Validation error of ridge on block means, relative to the spread of the target."""
-    x, y = _features(train), _targets(train)
-    v, w = _features(validation), _targets(validation)
+    x, y = window_means(train), _targets(train)
+    v, w = window_means(validation), _targets(validation)
     center, spread = x.mean(0), x.std(0)
     spread[spread == 0] = 1.0
     x, v = (x - center) / spread, (v - center) / spread
@@ -95,12 +95,14 @@ def _linear_error(train: Windows, validation: Windows) -> float:
     return float(min(np.sqrt(((v @ fit + middle - w) ** 2).mean()) for fit in fits) / scale)
 
 
-def _some(windows: Windows) -> NDArray[np.int64]:
+def evenly(windows: Windows) -> NDArray[np.int64]:
+    """Indices of at most `MOST_WINDOWS` windows, spread over all of them."""
     return np.unique(np.linspace(0, len(windows) - 1, min(len(windows), MOST_WINDOWS)).astype(np.int64))
 
 
-def _features(windows: Windows) -> NDArray[np.float64]:
-    batch = windows.gather(_some(windows))
+def window_means(windows: Windows) -> NDArray[np.float64]:
+    """(n, P) means of those windows over stretches that double in length into the past."""
+    batch = windows.gather(evenly(windows))
     x = aligned(batch.x, batch.mask).astype(np.float64)
     blocks, end, width = [], x.shape[1], 1
     while end > 0:
@@ -112,5 +114,5 @@ def _features(windows: Windows) -> NDArray[np.float64]:
 
 
 def _targets(windows: Windows) -> NDArray[np.float64]:
-    y = windows.truth()[_some(windows)]
+    y = windows.truth()[evenly(windows)]
     return np.eye(len(windows.classes))[y[:, 0].astype(np.int64)] if windows.classes else y
