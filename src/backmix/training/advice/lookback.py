@@ -4,7 +4,8 @@ This module tries a few lookbacks with a quick linear model on the training part
 shortest one that is about as good on the validation part as the best. The linear model sees means
 over stretches that double in length into the past (1, 1, 2, 4, ... rows), so that a long window
 costs little more than a short one. Where the training part shows dead times (`data.delays.dead_time`), a
-longer one that covers them is taken when it is as good. The test part is never touched.
+longer one that covers them is taken when it is as good. All are compared on the same validation rows. The test part
+is never touched.
 """
 
 from __future__ import annotations
@@ -46,13 +47,14 @@ def choose_lookback(
     ``spec`` gives inputs, targets, horizon and dead time; its own lookback is not used. ``learned``
     keeps the windows that may be learned from. ``dead_times``: what the training rows show of delays.
     """
-    errors: dict[int, float] = {}
+    candidates: dict[int, tuple[Windows, Windows]] = {}
     delays = [] if dead_times is None else [(rows_back(delay, spec), delay) for delay in dead_times.sure]
     for rows in sorted({*CANDIDATES, *(rows for rows, _ in delays if rows > CANDIDATES[-1])}):
         parts = _parts(table, split, replace(spec, lookback=rows), learned)
         if parts is None:
             break
-        errors[rows] = _linear_error(*parts)
+        candidates[rows] = parts
+    errors = {rows: _linear_error(*parts) for rows, parts in _compared(candidates).items()}
     if not errors:
         return Decision(FALLBACK, "prepare.lookback_fallback", {"rows": FALLBACK}, setting="windows.lookback")
     best = min(errors, key=lambda rows: errors[rows])
@@ -71,12 +73,33 @@ def _parts(
 ) -> tuple[Windows, Windows] | None:
     try:
         train = learned(build_windows(table, spec, split=split, part=SplitPart.TRAIN))
-        validation = learned(build_windows(table, spec, split=split, part=SplitPart.VALIDATION))
+        # at every row, so that windows of all lookbacks meet
+        every = replace(spec, stride=1)
+        validation = learned(build_windows(table, every, split=split, part=SplitPart.VALIDATION))
     except InputError:
         return None
-    if min(len(train), len(validation)) < LEAST_WINDOWS:
+    if min(len(train), len(validation) / spec.stride) < LEAST_WINDOWS:
         return None
     return train, validation
+
+
+def _compared(candidates: dict[int, tuple[Windows, Windows]]) -> dict[int, tuple[Windows, Windows]]:
+    """The candidates with the validation windows that all of them have: each is judged on the same rows.
+
+    A long lookback has no window at the beginning of a stretch. On its own rows it would be spared the hard ones.
+    """
+    if not candidates:
+        return candidates
+    rows = [np.asarray(validation.target_rows) for _, validation in candidates.values()]
+    common = rows[0]
+    for others in rows[1:]:
+        common = np.intersect1d(common, others)
+    if len(common) < LEAST_WINDOWS:
+        return candidates
+    return {
+        lookback: (train, validation.subset(np.isin(validation.target_rows, common)))
+        for lookback, (train, validation) in candidates.items()
+    }
 
 
 def _linear_error(train: Windows, validation: Windows) -> float:
