@@ -14,6 +14,7 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows.progress import left
 from backmix.errors import InputError, PlanError
+from backmix.results.not_judged import of_test
 from backmix.results.run import Run
 from backmix.scoring.judgement import baseline_frame
 from backmix.serving.runtime import Runtime
@@ -173,6 +174,11 @@ def test_a_unit_without_a_last_window_is_named() -> None:
     decision = next(decision for decision in found.decisions if decision.reason_key == "course.not_judged")
     assert decision.value == ("B16",)
     assert decision.reason("en").endswith("because their last row has no window: B16")
+    not_judged = of_test(found)
+    assert not_judged.units == {"B16": "course.reason_running"}
+    assert not_judged.verdict("en") == ("Not judged: 1 units or batches (B16), judged only at its end.",)
+    assert not_judged.verdict("zh_TW") == ("未評分的機組或批次：1 個（B16），只在結束時評分。",)
+    assert of_test(prepared(task={"judged": "last"})).verdict("en") == ()
 
 
 def test_units_that_have_not_failed_have_no_label() -> None:

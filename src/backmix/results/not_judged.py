@@ -6,7 +6,7 @@ reason, so that a score is never taken for one of the whole table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,12 +39,17 @@ class NotJudged:
         if self.rows:
             reasons = ", ".join(f"{count} × {say(reason, lang)}" for reason, count in self.rows.items())
             lines.append(say("course.rows_not_judged", lang, reasons=reasons))
+        return (*lines, *(say("course.units_not_judged", lang, **blanks) for blanks in self._by_reason(lang)))
+
+    def verdict(self, lang: Language | None = None) -> tuple[str, ...]:
+        """What the verdict must say: the units that have no score, a sentence for each reason."""
+        return tuple(say("course.verdict_without", lang, **blanks) for blanks in self._by_reason(lang))
+
+    def _by_reason(self, lang: Language | None) -> Iterator[dict[str, Any]]:
         for reason in dict.fromkeys(self.units.values()):
             names = [name for name, why in self.units.items() if why == reason]
             shown = ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else "")
-            reason_text = say(reason, lang)
-            lines.append(say("course.units_not_judged", lang, count=len(names), names=shown, reason=reason_text))
-        return tuple(lines)
+            yield {"count": len(names), "names": shown, "reason": say(reason, lang)}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, with the sentences in every language."""

@@ -26,7 +26,7 @@ def summary_of(results: RunResults, report: ReportData) -> dict[str, Any]:
     return {
         "network": results.ensemble.name,
         "runs": dict(results.ensemble.shares),
-        "verdict": {lang: _with_failure(verdict.text(lang), results, lang) for lang in LANGUAGES},
+        "verdict": {lang: _verdict(verdict.text(lang), results, lang) for lang in LANGUAGES},
         "judgement": verdict.to_dict(),
         "best_baseline": verdict.baseline.model if verdict.baseline else None,
         "scores": [row.to_dict() for row in results.judgement.scores],
@@ -53,11 +53,12 @@ def summary_of(results: RunResults, report: ReportData) -> dict[str, Any]:
     }
 
 
-def _with_failure(verdict: str, results: RunResults, lang: Language) -> str:
-    """The verdict, followed by a sentence about intervals that did not hold."""
+def _verdict(verdict: str, results: RunResults, lang: Language) -> str:
+    """The verdict, followed by who is not judged, and by a sentence about intervals that did not hold."""
     with speak(lang):
         failed = failure(results.coverage)
-    return verdict + (" " if lang == "en" else "") * bool(failed) + failed
+    sentences = (verdict, *of_test(results.prepared).verdict(lang), failed)
+    return (" " if lang == "en" else "").join(sentence for sentence in sentences if sentence)
 
 
 def _test_rows_id(prepared: Prepared) -> str:
