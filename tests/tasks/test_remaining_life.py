@@ -403,3 +403,17 @@ def test_every_unit_is_judged_however_short() -> None:
     assert found.preprocessing.spec.padded
     with pytest.raises(InputError, match="lookback 500 rows exceeds"):
         prepared(windows={"lookback": 500, "short": "drop"}, task={"judged": "last"})
+
+
+@pytest.mark.parametrize("kernels", [None, False])
+def test_law_the_light_runtime_answers_for_padded_windows_as_the_bundle_does(run: Run, kernels: bool | None) -> None:
+    windows, _ = run.bundle.preprocessing.windows(life_table(30), need_target=False)
+    assert windows.lengths is not None
+    assert windows.lengths.min() == 1
+    at = np.arange(40)
+    batch = replace(windows, scaler=None, target_scaler=None).gather(at)
+    runtime = Runtime.load(run.bundle_path, kernels=kernels)
+    padded = np.where(batch.mask[:, :, None], batch.x, 1e3)
+    said, _ = run.bundle.predict(life_table(30))
+    found = runtime.predict(padded, lengths=windows.lengths[at])
+    assert found[:, 0] == pytest.approx(said["prediction"].to_numpy()[at], abs=1e-4)

@@ -212,7 +212,7 @@ class Runtime:
     ) -> Floats:
         """Windows (B, T, F) of plant values, each from the initial state: the predictions (B, O).
 
-        lengths: (B,) real rows of each window, for a model of whole batches; later rows are ignored
+        lengths: (B,) real rows of each window, of whole batches or padded; later rows are ignored
         ended: (B,) true where the batch has ended, for an ensemble with a model of ended batches
         Raises InputError (serving.missing, serving.row_shape, serving.lookback).
         """
@@ -294,8 +294,7 @@ class Runtime:
     def _decoded(self, out: NDArray[Any]) -> Floats:
         """Raw outputs (..., O) in the units of the targets, or a probability per class."""
         if not self.classes:
-            values: Floats = out * self._scale + self._center
-            return within(values, self.limits)
+            return within(out * self._scale + self._center, self.limits)
         if len(self.classes) == 2:
             return np.concatenate([1.0 - out, out], axis=-1, dtype=np.float64)
         return out.astype(np.float64)
