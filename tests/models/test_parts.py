@@ -10,6 +10,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, HistGradientBoostingRegressor
 
 from backmix.models.members.member import Member, forest
+from backmix.models.members.views import named
 from backmix.simple.boosting import member_of
 
 GENERATOR = np.random.default_rng(1)
@@ -74,6 +75,37 @@ def test_a_linear_part_is_an_affine_map_and_its_activation(activation: Any, outp
         "softmax": np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True),
     }[activation]
     np.testing.assert_allclose(part.outputs(X), wanted, rtol=1e-6, atol=1e-7)
+
+
+def test_a_perceptron_is_one_layer_of_rectified_units() -> None:
+    kernel, bias = GENERATOR.normal(size=(12, 5)).astype(np.float32), GENERATOR.normal(size=5).astype(np.float32)
+    head, level = GENERATOR.normal(size=(5, 2)), GENERATOR.normal(size=2)
+    part = Member("feed_forward", "lags", "perceptron", {"kernel": kernel, "bias": bias, "head": head, "level": level})
+    part.check(steps=4, features=3, outputs=2)
+    wanted = np.maximum(FLAT @ kernel + bias, 0) @ head + level
+    np.testing.assert_allclose(part.outputs(X), wanted, rtol=1e-4, atol=1e-5)
+    assert (FLAT @ kernel + bias < 0).any()
+    wrong: dict[str, Any]
+    for wrong in (
+        {"kernel": kernel[:-1]},
+        {"bias": bias[:-1]},
+        {"head": head * np.nan},
+        {"level": np.zeros(3)},
+        {"kernel": kernel.astype(np.float64)},
+        {"more": level},
+    ):
+        with pytest.raises(ValueError, match="feed_forward"):
+            replace(part, arrays={**part.arrays, **wrong}).check(steps=4, features=3, outputs=2)
+    nothing = {"kernel": kernel[:, :0], "bias": bias[:0], "head": head[:0], "level": level}
+    with pytest.raises(ValueError, match="feed_forward"):
+        replace(part, arrays=nothing).check(steps=4, features=3, outputs=2)
+
+
+def test_the_newest_row_is_the_last_real_one() -> None:
+    view, lengths = named("last"), np.array([1, 2, 4])
+    assert view.width(None, 3) == 3
+    np.testing.assert_array_equal(view.rows(X[:3], np.arange(4) < lengths[:, None]), X[np.arange(3), lengths - 1])
+    np.testing.assert_array_equal(view.rows(X[:3], None), X[:3, -1])
 
 
 def _grown() -> Member:

@@ -14,6 +14,7 @@ from backmix.scoring.metrics import metrics
 from backmix.scoring.scores import Sampling, number, score_table
 from backmix.scoring.verdict import judge, outcome_of
 from backmix.scoring.verdict.draws import MetricDraws
+from backmix.tasks import tasks
 from frames import diagnosis, labels, numbers, persistent, sensor
 
 Y = Tag("y", unit="degC", role="target")
@@ -136,6 +137,21 @@ def test_no_baseline_gives_no_verdict() -> None:
         verdict = judge(made, sensor(Y))
         assert (verdict.outcome, verdict.worth) == ("no_baseline", None)
         assert str(verdict).startswith("There is no verdict: the RNN has RMSE 0.")
+
+
+@pytest.mark.parametrize(("batches", "outcome"), [(3, "too_few"), (4, "too_few"), (12, "better")])
+def test_of_three_batches_nobody_is_clearly_better_however_many_rows_they_have(batches: int, outcome: str) -> None:
+    """All rows of a batch ask about its one end; of a soft sensor each stretch of rows is something new."""
+    batch = [f"B{number * batches // N:02d}" for number in range(N)]
+    made = frame(network=0.5, ridge=1.0).drop(columns="batch")
+    made["batch"] = batch * (len(made) // N)
+    kind = tasks.get("batch_quality")
+    quality = kind(settings=kind.Settings(target="y"), targets=(Y,))
+    verdict = judge(made, quality)
+    assert verdict.outcome == outcome
+    assert (verdict.batches, verdict.blocks) == (batches, batches)
+    assert (verdict.network.ends.low is None) == (outcome == "too_few")  # type: ignore[union-attr]
+    assert judge(made, sensor(Y)).outcome == "better"
 
 
 def test_too_few_windows_give_no_verdict() -> None:

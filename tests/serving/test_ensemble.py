@@ -26,6 +26,7 @@ from backmix.serving.bundle import Bundle
 from backmix.serving.exporters import exporters
 from backmix.serving.runtime import Runtime
 from backmix.simple.blocks import Blocks
+from backmix.training.beside import begin
 from backmix.training.design import design
 from backmix.training.ensemble import ensemble_blocks, fit_model
 from backmix.training.prepare import prepare
@@ -205,6 +206,30 @@ def test_batches_of_any_length_in_the_light_runtime(of_batches: tuple[Prepared, 
     said = runtime.predict(plain, lengths=lengths, ended=complete(windows.subset(some)))
     truth = Bundle.load(path).predict(small_batches(60))[0].set_index("origin")["prediction"]
     np.testing.assert_allclose(said[:, 0], truth.loc[windows.origins[some]], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_the_usual_length_of_a_batch_in_the_light_runtime(tmp_path: Path, kernels: bool) -> None:
+    """It is what is usually left, and never below zero, wherever it runs."""
+    _, plan = small_task("batch_end_time")
+    plan = plan.merged({"model": {"recipe": "auto", "members": 3, "units": [4]}, "training": {"epochs": 1}})
+    prepared = ready(small_batches(30), plan)
+    heard = all_heard(prepared)
+    place = [part.name for part in heard.simple_members].index("usual_length")
+    weights = np.zeros_like(heard.weights)
+    weights[1 + place] = 1.0
+    path = Bundle.of(replace(heard, weights=weights), preprocessing=prepared.preprocessing).save(
+        tmp_path / "end.backmix"
+    )
+    runtime, windows = Runtime.load(path, kernels=kernels), prepared.test
+    batch = windows.gather(windows.all_indices)
+    scaler = prepared.preprocessing.scaler
+    said = runtime.predict(
+        batch.x * scaler.scale + scaler.center, lengths=batch.mask.sum(axis=1), ended=complete(windows)
+    )
+    usual = begin(prepared, ensemble_blocks(prepared)).more(["usual_length"])["usual_length"].model
+    np.testing.assert_allclose(said, usual.predict(windows).values, rtol=1e-4, atol=1e-3)
+    assert said.min() >= -1e-3
 
 
 def _repacked(path: Path, target: Path, change: Any) -> Path:

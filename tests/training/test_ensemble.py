@@ -26,10 +26,13 @@ from backmix.training.beside import begin, candidates_of
 from backmix.training.blocks import pool
 from backmix.training.design import design
 from backmix.training.ensemble import (
+    LEAST_SHARE,
     TrainedEnsemble,
     ensemble_blocks,
     fit_model,
+    independent_stretches,
     log_linear_weights,
+    shrunk_weights,
     sparse_stacking_weights,
     stacking_weights,
 )
@@ -190,6 +193,49 @@ def test_what_is_not_worth_a_tenth_is_left_out_and_what_is_useless_has_no_weight
     assert found.sum() == pytest.approx(1)
     assert (found[found > 0] >= 0.1).all()
     assert (found > 0).any()
+
+
+@given(st.integers(0, 10_000), st.integers(2, 6), st.integers(1, 200))
+@settings(max_examples=40, deadline=None)
+def test_shrunk_weights_lie_between_what_was_fitted_and_what_needs_no_correlations(
+    seed: int, many: int, count: int
+) -> None:
+    """They are shares, the surer the more there is to rest on, and the worst never weighs more than by its error."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(60, 1))
+    predictions = [truth + rng.uniform(0.1, 3.0) * rng.normal(size=(60, 1)) for _ in range(many)]
+    errors = np.array([np.mean((prediction - truth) ** 2) for prediction in predictions])
+    precise = 1 / errors / (1 / errors).sum()
+    fitted = sparse_stacking_weights(predictions, truth)
+    shrunk = shrunk_weights(fitted, predictions, truth, count)
+    assert shrunk.sum() == pytest.approx(1.0)
+    assert (shrunk >= 0).all()
+    kept = shrunk > 0
+    assert (shrunk[kept] >= LEAST_SHARE).all()
+    worst = int(np.argmax(errors))
+    # what is dropped is shared out again, so that each may have a little more than the larger of both
+    assert shrunk[worst] <= max(fitted[worst], precise[worst]) / (1 - (many - 1) * LEAST_SHARE) + 1e-12
+    np.testing.assert_allclose(shrunk_weights(fitted, predictions, truth, 1e9), fitted, atol=1e-6)
+
+
+def test_a_plant_with_few_batches_trusts_no_fitted_weight_alone() -> None:
+    """Of two that are equally good in three batches, one by luck a little better, both keep a share."""
+    rng = np.random.default_rng(1)
+    truth = np.zeros((30, 1))
+    predictions = [truth + rng.normal(size=truth.shape) for _ in range(2)]
+    said = [shrunk_weights(np.array([1.0, 0.0]), predictions, truth, count) for count in (1, 3, 10, 100)]
+    assert [float(weights[1]) for weights in said] == sorted((float(weights[1]) for weights in said), reverse=True)
+    assert said[1][1] > 0.2
+    assert said[-1][1] == 0
+
+
+def test_batches_are_counted_as_one_each_where_all_their_rows_ask_about_one_end() -> None:
+    table = small_batches(24)
+    _, plan = small_task("batch_quality")
+    whole = ready(table, plan)
+    assert independent_stretches(whole.train, whole=True) == len(np.unique(table.batch[whole.train.origins]))  # type: ignore[index]
+    steady = ready(steady_table(), auto(windows={"lookback": 10}))
+    assert independent_stretches(steady.train, whole=False) == len(steady.train) // 10
 
 
 def test_the_ensemble_is_the_weighed_sum_of_its_networks_and_parts(sensor: tuple[Prepared, TrainedEnsemble]) -> None:
@@ -375,9 +421,9 @@ def test_every_usual_candidate_says_numbers_and_is_fitted_once() -> None:
         blocks = block_windows(*pool(prepared), count=4)
         assert blocks is not None
         models, found = candidates_of(begin(prepared, blocks), prepared.task, blocks, "auto")
-        # windows that do not grow with a batch have no stages: PLS stage by stage is the plain PLS there
+        # windows that do not grow with a batch have no stages, and no usual length either
         assert [one.part.name for one in found] == [
-            name for name in answering(kind, members=True) if name != "pls_evolving"
+            name for name in answering(kind, members=True) if name not in ("pls_evolving", "usual_length")
         ]
         for one in found:
             assert one.out_of_fold.shape == (len(blocks.pool), prepared.task.answer.outputs)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from backmix.models.architecture import Architecture
 from backmix.models.heads import Kind, heads
 from backmix.models.members.member import Member
+from backmix.models.members.views import ENTIRE
 
 Floats = NDArray[np.float64]
 SURE = 1e-3
@@ -39,18 +40,20 @@ class Ensemble:
     members: the Keras networks; none where the networks have no weight (bundles of 0.1 kept one, which is not run)
     simple_members: the models without a memory
     weights: (1 + M, O) stacking weights; row 0 belongs to the mean of the networks
+    lookback: rows of its windows, where a member looks farther back than the networks; None where none does
     """
 
     architecture: Architecture
     members: tuple[Any, ...]
     simple_members: tuple[Member, ...]
     weights: Floats
+    lookback: int | None = None
 
     @property
     def inputs(self) -> list[Any]:
         """Names and shapes of what `predict_on_batch` takes, as a Keras network tells them."""
         a = self.architecture
-        specs = [SimpleNamespace(name="x", shape=(None, a.lookback, a.features))]
+        specs = [SimpleNamespace(name="x", shape=(None, self.lookback or a.lookback, a.features))]
         if a.masked:
             specs.append(SimpleNamespace(name="mask", shape=(None, a.lookback)))
         if any(member.kind == "staged" for member in self.simple_members):
@@ -90,11 +93,16 @@ class Ensemble:
         """
         x, mask = inputs["x"], inputs.get("mask")
         network_inputs = {name: array for name, array in inputs.items() if name != "ended"}
+        seen = None if self.lookback is None else self.architecture.lookback
+        if seen is not None:
+            if x.shape[1] != self.lookback:
+                raise ValueError(f"windows of {x.shape[1]} rows for an ensemble that looks at {self.lookback}")
+            network_inputs["x"] = x[:, -seen:]
         answers = [np.asarray(member.predict_on_batch(network_inputs)) for member in self.networks]
         if self.architecture.answer == "every":  # the answer at the last real row
             last = np.full(len(x), x.shape[1]) if mask is None else np.maximum(mask.sum(axis=1), 1)
             answers = [answer[np.arange(len(x)), last - 1] for answer in answers]
-        member_inputs = MemberInputs(x, mask, inputs.get("ended"))
+        member_inputs = MemberInputs(x, mask, inputs.get("ended"), seen)
         return combined(
             answers, self.simple_members, self.weights, member_inputs, kind=heads.get(self.architecture.head).kind
         )
@@ -115,11 +123,17 @@ class MemberInputs:
     """What simple members see of B windows.
 
     x: (B, T, F) scaled; mask: (B, T) which rows are real; ended: (B,) whether the batch of the window has ended
+    seen: the newest rows that members look at which do not ask for all; None for all
     """
 
     x: NDArray[np.float32]
     mask: NDArray[np.bool_] | None = None
     ended: NDArray[np.bool_] | None = None
+    seen: int | None = None
+
+    def of(self, member: Member) -> NDArray[np.float32]:
+        """The rows that a member looks at."""
+        return self.x if self.seen is None or member.view == ENTIRE else self.x[:, -self.seen :]
 
 
 def combined(
@@ -142,7 +156,7 @@ def combined(
     outputs = (
         [np.mean([np.asarray(output, np.float64) for output in network_outputs], axis=0)] if network_outputs else []
     )
-    outputs += [member.outputs(inputs.x, mask, inputs.ended) for member in simple_members]
+    outputs += [member.outputs(inputs.of(member), mask, inputs.ended) for member in simple_members]
     return combine(outputs, weights if network_outputs else weights[1:], kind)
 
 
@@ -169,9 +183,17 @@ def logarithms(probabilities: Floats, kind: Kind) -> Floats:
     return np.asarray(np.log(bounded / (1.0 - bounded)) if kind == "binary" else np.log(bounded))
 
 
-def check_ensemble(weights: Floats, simple_members: Sequence[Member], members: int, architecture: Architecture) -> None:
-    """ValueError or KeyError unless these can be an ensemble for windows of the architecture."""
+def check_ensemble(
+    weights: Floats,
+    simple_members: Sequence[Member],
+    members: int,
+    architecture: Architecture,
+    lookback: int | None = None,
+) -> None:
+    """ValueError or KeyError unless these can be an ensemble for windows of the architecture, or of more rows."""
     a = architecture
+    if lookback is not None and (a.lookback is None or lookback <= a.lookback):
+        raise ValueError("lookback")
     if (
         weights.shape != (1 + len(simple_members), a.outputs)
         or weights.dtype != np.float64
@@ -185,4 +207,5 @@ def check_ensemble(weights: Floats, simple_members: Sequence[Member], members: i
     if len({member.name for member in simple_members}) < len(simple_members):
         raise ValueError("names")
     for member in simple_members:
-        member.check(steps=a.lookback, features=a.features, outputs=a.outputs)
+        steps = lookback or a.lookback if member.view == ENTIRE else a.lookback
+        member.check(steps=steps, features=a.features, outputs=a.outputs)

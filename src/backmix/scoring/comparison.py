@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +19,7 @@ from numpy.typing import NDArray
 from backmix.scoring.bootstrap import Interval
 from backmix.scoring.equal_accuracy import EqualAccuracy, diebold_mariano
 from backmix.scoring.metrics import metrics
-from backmix.scoring.scores import (
-    PairedSamples,
-    Sampling,
-    model_title,
-    number,
-    paired_samples,
-    shown,
-    unit_title,
-    window_loss,
-)
+from backmix.scoring.scores import Sampling, model_title, number, paired_samples, shown, unit_title, window_loss
 from backmix.scoring.verdict import Outcome, PairOutcome, outcome_of
 from backmix.scoring.verdict.draws import MetricDraws, on_common_windows
 from backmix.text import LANGUAGES, Language, say, speak
@@ -286,7 +277,7 @@ def _metric_draws(
         return None, seeds
     targets, silent = on_common_windows(targets)
     targets = [
-        PairedSamples({name: sample for name, sample in paired.samples.items() if name not in silent}, paired.unit)
+        replace(paired, samples={name: sample for name, sample in paired.samples.items() if name not in silent})
         for paired in targets
     ]
     return (MetricDraws(metrics.get(task.judging.metrics[0]), targets, sampling) if targets[0].samples else None), seeds

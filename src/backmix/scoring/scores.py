@@ -153,10 +153,14 @@ def score_table(
 
 @dataclass(frozen=True, eq=False)
 class PairedSamples:
-    """The samples of several models on the same n windows, in the same order; NaN where a model gave no answer."""
+    """The samples of several models on the same n windows, in the same order; NaN where a model gave no answer.
+
+    whole: whether a batch is judged as one: all its windows ask about the same end, so that they are drawn together
+    """
 
     samples: dict[str, Sample]
     unit: str
+    whole: bool = False
 
     @property
     def any(self) -> Sample:
@@ -168,9 +172,12 @@ class PairedSamples:
         some = self.any
         first = np.flatnonzero(np.diff(some.paths, prepend=-1))
         runs = some.runs[first]
-        length = sampling.block or max(block_length(window_loss(s), runs) for s in self.samples.values())
-        if not some.classes:  # a batch that shows one class must not be missing from a draw
-            length = exchanged(length, runs)
+        if self.whole:
+            length = int(np.unique(runs, return_counts=True)[1].max(initial=1))
+        else:
+            length = sampling.block or max(block_length(window_loss(s), runs) for s in self.samples.values())
+            if not some.classes:  # a batch that shows one class must not be missing from a draw
+                length = exchanged(length, runs)
         return Resampler(
             runs=runs,
             length=length,
@@ -205,7 +212,11 @@ def paired_samples(frame: pd.DataFrame, task: Task) -> Iterator[tuple[tuple[str,
     for (part, target), piece in frame.groupby(["part", "target"], sort=False):
         yield (
             (str(part), str(target)),
-            PairedSamples(_aligned(piece, task.target.classes, task.target.normal_class), units.get(str(target), "")),
+            PairedSamples(
+                _aligned(piece, task.target.classes, task.target.normal_class),
+                units.get(str(target), ""),
+                task.target.whole_batches,
+            ),
         )
 
 

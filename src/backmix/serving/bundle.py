@@ -110,6 +110,7 @@ class Bundle:
             members,
             self.composition.simple_members_from(self.weights, self.architecture),
             self.weights["mixture/weights"],
+            self.composition.lookback,
         )
 
     @property
@@ -158,9 +159,11 @@ class Bundle:
         digest = hashlib.sha256(repr(self.architecture).encode())
         for name, array in sorted(weights.items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        spec = self.preprocessing.spec
+        spec = replace(spec, lookback=spec.seen or spec.lookback, seen=None)
         return Start(
             where=where,
-            preprocessing=self.preprocessing,
+            preprocessing=replace(self.preprocessing, spec=spec),
             architecture=self.architecture,
             give=partial(put_weights, weights=weights) if runs else None,
             mark=digest.hexdigest()[:32],
@@ -289,9 +292,9 @@ class Bundle:
                 for lang in LANGUAGES
                 if f"report.{lang}.html" in members
             }
-        if (len(preprocessing.spec.feature_names), preprocessing.spec.lookback) != (
-            architecture.features,
-            architecture.lookback,
+        spec, longer = preprocessing.spec, None if composition is None else composition.lookback
+        if (len(spec.feature_names), spec.seen or spec.lookback) != (architecture.features, architecture.lookback) or (
+            longer not in (None, spec.lookback)
         ):
             raise BundleError("bundle.malformed", where=path, member="architecture.json")
         if intervals is not None and not fits_preprocessing(intervals, preprocessing):

@@ -21,14 +21,19 @@ from backmix.serving.archive import Members
 
 MEMBER = "mixture.json"
 MOST_SIMPLE_MEMBERS = 50
+MOST_LOOKBACK = 100_000
 
 
 @dataclass(frozen=True)
 class Composition:
-    """members: how many networks, 0 without weight; simple_members: (name, view, kind, activation) of each."""
+    """members: how many networks, 0 without weight; simple_members: (name, view, kind, activation) of each.
+
+    lookback: rows of the ensemble's windows where a member looks farther back than the networks; else None
+    """
 
     members: int
     simple_members: tuple[tuple[str, str, str, str], ...]
+    lookback: int | None = None
 
     @classmethod
     def of(cls, ensemble: Ensemble) -> Composition:
@@ -36,16 +41,21 @@ class Composition:
         return cls(
             len(ensemble.members),
             tuple((member.name, member.view, member.kind, member.activation) for member in ensemble.simple_members),
+            ensemble.lookback,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"members": self.members, "parts": [list(member) for member in self.simple_members]}
+        longer = {} if self.lookback is None else {"lookback": self.lookback}
+        return {"members": self.members, "parts": [list(member) for member in self.simple_members], **longer}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Composition:
         """From JSON of unknown origin; ValueError, KeyError or TypeError for what `to_dict` could not have written."""
-        if set(data) != {"members", "parts"}:
+        if set(data) - {"lookback"} != {"members", "parts"}:
+            raise ValueError
+        lookback = data.get("lookback")
+        if "lookback" in data and (type(lookback) is not int or not 1 <= lookback <= MOST_LOOKBACK):
             raise ValueError
         members, simple_members = data["members"], tuple(tuple(member) for member in data["parts"])
         sound = all(len(member) == 4 and all(isinstance(word, str) for word in member) for member in simple_members)
@@ -56,7 +66,7 @@ class Composition:
             or not sound
         ):
             raise ValueError
-        return cls(members, simple_members)
+        return cls(members, simple_members, lookback)
 
     def simple_members_from(self, weights: Weights, architecture: Architecture) -> tuple[Member, ...]:
         """The simple members with their arrays, after all arrays of the bundle were checked.
@@ -67,7 +77,7 @@ class Composition:
             Member(name, view, kind, member_arrays(weights, name), activation)  # type: ignore[arg-type]
             for name, view, kind, activation in self.simple_members
         )
-        check_ensemble(weights["mixture/weights"], simple_members, self.members, architecture)
+        check_ensemble(weights["mixture/weights"], simple_members, self.members, architecture, self.lookback)
         count = 1 + sum(len(member.arrays) for member in simple_members)
         for number in range(1, self.members + 1):
             network_arrays = network_weights(weights, number)

@@ -27,6 +27,7 @@ class EnsembleNetwork(Stepper):
 
     networks: native or portable networks that scale by themselves; weights: (1 + M, O); kind: what outputs are
     scaling: center, scale, low, high, each (F,), for the simple members; steps: T of the windows, None for any length
+    seen: the newest rows of a window that networks and most members look at; None for all
     hidden: (T, F) true for what a window does not show (all past targets but the newest); None when it shows all
     """
 
@@ -40,10 +41,11 @@ class EnsembleNetwork(Stepper):
         kind: Kind,
         scaling: tuple[Floats, Floats, Floats, Floats],
         hidden: NDArray[np.bool_] | None = None,
+        seen: int | None = None,
     ) -> None:
         self._networks = tuple(networks) if weights[0].any() else ()
         self._simple_members, self._weights, self._steps, self._kind = tuple(simple_members), weights, steps, kind
-        self._hidden = hidden
+        self._hidden, self._seen = hidden, None if seen == steps else seen
         super().__init__(scaling)
         self._sizes = [network.state_size for network in self._networks]
         self._kept = (steps or 0) * len(self._center) if self._simple_members else 0
@@ -88,11 +90,12 @@ class EnsembleNetwork(Stepper):
             block = windows[low : low + BLOCK]
             count = None if lengths is None else lengths[low : low + BLOCK]
             mask = None if count is None else np.arange(windows.shape[1]) < count[:, None]
-            network_outputs = [np.asarray(network.predict(block, count)) for network in self._networks]
+            shown = block if self._seen is None else np.ascontiguousarray(block[:, -self._seen :])
+            network_outputs = [np.asarray(network.predict(shown, count)) for network in self._networks]
             x = self._scaled(block)
             if mask is not None:
                 x[~mask] = 0.0
-            inputs = MemberInputs(x, mask, None if ended is None else ended[low : low + BLOCK])
+            inputs = MemberInputs(x, mask, None if ended is None else ended[low : low + BLOCK], self._seen)
             outputs[low : low + BLOCK] = combined(
                 network_outputs, self._simple_members, self._weights, inputs, kind=self._kind
             )
@@ -100,7 +103,8 @@ class EnsembleNetwork(Stepper):
 
     def slide(self, rows: Floats, starts: NDArray[np.int64], steps: int) -> Floats:
         """Windows of T rows that begin at ``starts`` (W,) of one table (N, F): outputs (W, O)."""
-        network_outputs = [np.asarray(network.slide(rows, starts, steps)) for network in self._networks]
+        seen = self._seen or steps
+        network_outputs = [np.asarray(network.slide(rows, starts + (steps - seen), seen)) for network in self._networks]
         x = self._scaled(rows)
         outputs = np.empty((len(starts), self._weights.shape[1]))
         for low in range(0, len(starts), BLOCK):
@@ -109,7 +113,7 @@ class EnsembleNetwork(Stepper):
                 [output[low : low + BLOCK] for output in network_outputs],
                 self._simple_members,
                 self._weights,
-                MemberInputs(x[first_rows[:, None] + np.arange(steps)]),
+                MemberInputs(x[first_rows[:, None] + np.arange(steps)], seen=self._seen),
                 kind=self._kind,
             )
         return outputs

@@ -109,34 +109,32 @@ class Runtime:
             raise BundleError("forms.not_light", where=path, form=", ".join(beyond_light(architecture)))
         if preprocessing is None:
             raise BundleError("serving.not_light", where=path, task=kind)
+        lookback = (composition and composition.lookback) or architecture.lookback
         use = runs and architecture.cell in CELLS and (available() if kernels is None else kernels)
         make = _native if use else _portable
         if composition is None:
             network = make(architecture, weights, preprocessing)
         else:
-            networks = [
-                make(architecture, network_weights(weights, number), preprocessing)
-                for number in range(1, composition.members + 1 if runs else 1)
-            ]
+            running = range(1, composition.members + 1 if runs else 1)
+            networks = [make(architecture, network_weights(weights, number), preprocessing) for number in running]
             network = EnsembleNetwork(
                 networks,
                 simple_members,
                 weights["mixture/weights"],
-                steps=architecture.lookback,
+                steps=lookback,
+                seen=architecture.lookback,
                 kind=heads.get(architecture.head).kind,
                 scaling=(preprocessing.center, preprocessing.scale, preprocessing.low, preprocessing.high),
-                hidden=preprocessing.hidden(architecture.lookback),
+                hidden=preprocessing.hidden(lookback),
             )
-        numbers = (
-            ([], []) if preprocessing.classes else (preprocessing.out_center.tolist(), preprocessing.out_scale.tolist())
-        )
-        network.decode(*numbers, len(preprocessing.classes) == 2)
+        scale = preprocessing.out_center.tolist(), preprocessing.out_scale.tolist()
+        network.decode(*(([], []) if preprocessing.classes else scale), len(preprocessing.classes) == 2)
         return cls(
             inputs=preprocessing.inputs,
             targets=preprocessing.targets,
             units=preprocessing.units,
             classes=preprocessing.classes,
-            lookback=architecture.lookback,
+            lookback=lookback,
             shown=preprocessing.shown,
             architecture=architecture,
             carried=preprocessing.carried,
@@ -149,7 +147,8 @@ class Runtime:
             _values=len(preprocessing.classes) or len(preprocessing.targets),
             _states=network.state_size,
             _whole_windows=(runs and architecture.summaries)
-            or (composition is not None and architecture.lookback is None),
+            or (composition is not None and architecture.lookback is None)
+            or lookback != architecture.lookback,
             states=preprocessing.states,
             limits=preprocessing.limits,
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backmix.data.windows.slices import slices
 from backmix.data.windows.windows import Windows
+from backmix.models.members.member import Member
 from backmix.outcome import Outcome
 from backmix.simple import Fitted, SimpleModel, Unusable, learned, simple_model
 from backmix.simple.trial import Trial, WindowSubset
@@ -19,10 +20,21 @@ from backmix.simple.trial import Trial, WindowSubset
 
 @dataclass(frozen=True, eq=False)
 class Constant(SimpleModel):
-    """The same values (K,) or probabilities (C,) for every window."""
+    """The same values (K,) or probabilities (C,) for every window.
+
+    scaled: of the values, (K,) as members answer; features: of a window
+    """
 
     values: NDArray[np.float64] | None = None
     probabilities: NDArray[np.float64] | None = None
+    scaled: NDArray[np.float64] | None = None
+    features: int = 0
+
+    def to_member(self) -> Member | None:
+        if self.scaled is None:
+            return None
+        kernel = np.zeros((self.features, len(self.scaled)))
+        return Member("mean", "last", "linear", {"kernel": kernel, "bias": self.scaled})
 
     def predict(self, windows: Windows) -> Outcome:
         def repeat(row: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
@@ -31,10 +43,23 @@ class Constant(SimpleModel):
         return Outcome(values=repeat(self.values), probabilities=repeat(self.probabilities))
 
 
-@simple_model("mean", "regression", title={"en": "training mean", "zh_TW": "訓練平均值"})
+@simple_model("mean", "regression", member=True, title={"en": "training mean", "zh_TW": "訓練平均值"})
 def fit_mean(trial: Trial) -> Fitted:
     """The mean of the training targets."""
-    return learned(trial, lambda sample: Constant(values=sample.windows.truth().mean(axis=0)))
+    features = len(trial.final.base.feature_names)
+
+    def learn(sample: WindowSubset) -> Constant:
+        return Constant(
+            values=sample.windows.truth().mean(axis=0),
+            scaled=trial.targets(sample).mean(axis=0) if sample.base.spec.relative == "none" else None,
+            features=features,
+        )
+
+    models = [learn(fold.taught) for fold in trial.folds]
+    out_of_fold = tuple(
+        np.tile(trial.targets(fold.taught).mean(axis=0), (len(fold.held_out), 1)) for fold in trial.folds
+    )
+    return Fitted(learn(trial.final), models[-1], out_of_fold)
 
 
 @simple_model("majority", "classification", title={"en": "most frequent class", "zh_TW": "最常見類別"})

@@ -16,6 +16,7 @@ from backmix.data.windows.slices import slices
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.members.member import Member
+from backmix.models.members.views import ENTIRE
 from backmix.outcome import Outcome
 from backmix.simple import Fitted, Floats, SimpleModel
 from backmix.simple.forms import Form, Lags
@@ -28,14 +29,17 @@ class FlatModel(SimpleModel):
     """A linear model or a forest on flat rows.
 
     member: its arrays, for rows of ``form``
+    entire: whether it looks at all rows of the lookback
     """
 
     question: TaskQuestion
     form: Form
     member: Member
+    entire: bool = False
 
     def raw(self, windows: Windows) -> Floats:
         """(W, O) scaled numbers, or chances of the classes that can be learned."""
+        windows = windows.entire if self.entire else windows
         answers = [self.member.answers(self.form.of_batch(windows.gather(block))) for block in slices(windows)]
         return np.concatenate(answers) if answers else np.empty((0, self.question.outputs))
 
@@ -45,9 +49,11 @@ class FlatModel(SimpleModel):
     def to_member(self) -> Member | None:
         if self.form.view is None:
             return None
-        if isinstance(self.form, Lags) and self.member.kind == "linear":
-            kernel = self.form.every_row(self.member.arrays["kernel"])
-            return replace(self.member, view=self.form.view, arrays={**self.member.arrays, "kernel": kernel})
+        if isinstance(self.form, Lags) and self.member.kind in ("linear", "perceptron"):
+            first = self.member.arrays["kernel"]
+            kernel = self.form.every_row(first).astype(first.dtype)
+            view = ENTIRE if self.entire else self.form.view
+            return replace(self.member, view=view, arrays={**self.member.arrays, "kernel": kernel})
         return replace(self.member, view=self.form.view)
 
 

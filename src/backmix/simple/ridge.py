@@ -7,6 +7,8 @@ The penalty is the one with the least error on what is held out.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from backmix.data.windows.slices import sampled
@@ -47,6 +49,22 @@ def fit_statistics(trial: Trial) -> Fitted:
 def fit_summaries(trial: Trial) -> Fitted:
     """Ridge regression on mean, rise and last value of every feature and their products."""
     return ridge(trial, "ridge_summaries", quadratic(trial.final.base), "course.summaries_chosen")
+
+
+@simple_model(
+    "ridge_long",
+    "regression",
+    member=True,
+    title={"en": "ridge regression on a longer past", "zh_TW": "較長歷史的脊迴歸"},
+)
+def fit_long(trial: Trial) -> Fitted:
+    """Ridge regression on every row of the lookback, where that is longer than what other models look at."""
+    if trial.final.base.spec.seen is None:
+        raise Unusable("simple.no_longer")
+    every = trial.turned(lambda windows: windows.entire)
+    fitted = ridge(every, "ridge_long", Lags.of(every.final.base), "evaluation.ridge_penalty")
+    final, before = (replace(model, entire=True) for model in (fitted.model, fitted.before))  # type: ignore[type-var]
+    return replace(fitted, model=final, before=before)
 
 
 def ridge(trial: Trial, name: str, form: Form, reason: str) -> Fitted:

@@ -28,6 +28,7 @@ from backmix.models.engine import compiling_once
 from backmix.models.ensemble import ENSEMBLE, NETWORKS, Ensemble, combine, logarithms
 from backmix.models.heads import Kind, heads
 from backmix.models.members.member import Member
+from backmix.models.members.views import ENTIRE
 from backmix.simple import SimpleModels
 from backmix.simple.blocks import BLOCKS, Blocks, block_windows
 from backmix.tasks import Outcome, Task
@@ -48,6 +49,11 @@ CARRYING = 0.5
 """The share of the networks above which each block gets a second one: the answer then hangs on the seed as they do."""
 LEAST_WEIGHT = 0.1
 """What would weigh less is left out: it costs time, and so small a weight is hardly told from none."""
+SETTLED = 3.0
+"""Independent stretches or batches at which fitted weights count half (chosen over 2 to 20 of them on eleven sets:
+benchmarks/LOG.md)."""
+LEAST_SHARE = 0.03
+"""The same as `LEAST_WEIGHT` after weights were shrunk: of many members each has a little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +204,47 @@ def sparse_stacking_weights(predictions: Sequence[Floats], truth: Floats) -> Flo
     return sparse
 
 
+def shrunk_weights(weights: Floats, predictions: Sequence[Floats], truth: Floats, independent: float) -> Floats:
+    """Fitted weights (C,) moved towards weights by inverse mean squared error, the farther the fewer independent
+    stretches or batches they rest on.
+
+    The latter need no correlations, of which few batches tell little (Bates & Granger, Oper. Res. Q. 20 (1969) 451).
+
+    >>> truth = np.array([[0.0], [0.0]])
+    >>> said = [truth + 1.0, truth + 2.0]
+    >>> [shrunk_weights(np.array([1.0, 0.0]), said, truth, count).round(3).tolist() for count in (3, 1000)]
+    [[0.9, 0.1], [1.0, 0.0]]
+    """
+    errors = np.array([np.mean(np.square(prediction - truth)) for prediction in predictions])
+    precise = 1.0 / np.maximum(errors, 1e-9 * errors.max() or 1.0)
+    known = independent / (independent + SETTLED)
+    mixed = known * weights + (1.0 - known) * precise / precise.sum()
+    mixed = np.where(mixed < LEAST_SHARE, 0.0, mixed)
+    normalised: Floats = mixed / mixed.sum()
+    return normalised
+
+
+def independent_stretches(windows: Windows, *, whole: bool) -> float:
+    """How many independent things windows tell of: ``whole`` batches, else stretches of rows that no two windows share.
+
+    >>> from backmix.data.table import Table
+    >>> from backmix.data.tag import Tag
+    >>> from backmix.data.windows.windows import WindowSpec, build_windows
+    >>> table = Table(np.zeros((100, 2)), (Tag("T"), Tag("y", role="target")))
+    >>> windows = build_windows(table, WindowSpec(inputs=("T",), targets=("y",), lookback=10))
+    >>> independent_stretches(windows, whole=False)
+    9.0
+    """
+    if not len(windows):
+        return 0.0
+    batch = windows.table.batch
+    codes = np.zeros(len(windows), np.int64) if batch is None else np.asarray(batch)[windows.origins]
+    sizes = np.unique(codes, return_counts=True)[1]
+    if whole or windows.spec.lookback is None:
+        return float(len(sizes))
+    return float(np.maximum(1, sizes * windows.spec.stride // windows.steps).sum())
+
+
 def log_linear_weights(predictions: Sequence[Floats], truth: Floats, kind: Kind, block: NDArray[np.int64]) -> Floats:
     """The weights (C,) >= 0 with which the pool of C models has the least geometric mean of the log losses of blocks.
 
@@ -275,11 +322,12 @@ def _mixed(
     )
     predictions = [trained.out_of_fold[compared], *(candidate.out_of_fold[compared] for candidate in candidates)]
     kind = heads.get(prepared.task.answer.head).kind
-    weights = (
-        sparse_stacking_weights(predictions, truth[compared])
-        if kind == "regression"
-        else log_linear_weights(predictions, truth[compared], kind, blocks.code[compared])
-    )
+    if kind == "regression":
+        independent = independent_stretches(blocks.pool.subset(compared), whole=prepared.task.target.whole_batches)
+        fitted = sparse_stacking_weights(predictions, truth[compared])
+        weights = shrunk_weights(fitted, predictions, truth[compared], independent)
+    else:
+        weights = log_linear_weights(predictions, truth[compared], kind, blocks.code[compared])
     if not weights.any():  # nobody knows more than nothing: all know it together
         weights = np.full(len(predictions), 1 / len(predictions))
     names = [NETWORKS, *(candidate.part.name for candidate in candidates)]
@@ -296,6 +344,7 @@ def _mixed(
         [candidate.part for candidate in candidates],
         weights,
         None if offset is None else stacking_weights([candidate.out_of_fold for candidate in candidates], truth),
+        prepared.preprocessing.spec.lookback,
     )
     decisions = _choices(
         prepared, blocks, dict(zip(names, weights, strict=True)), errors, candidates, len(trained.members)
@@ -313,12 +362,13 @@ def _mixed(
 
 
 def _models(
-    members: tuple[Any, ...], parts: list[Member], weights: Floats, shares: Floats | None
+    members: tuple[Any, ...], parts: list[Member], weights: Floats, shares: Floats | None, lookback: int | None = None
 ) -> tuple[Ensemble, Ensemble]:
     """The ensemble, and its networks alone.
 
     shares: of the parts in what the networks were told already, when they learned the rest of it: that is part of
         what they answer
+    lookback: rows of windows, of which most members look at the newest
     """
     form = members[0].architecture
     known = np.zeros(len(parts)) if shares is None else shares
@@ -327,7 +377,9 @@ def _models(
         kept = [place for place, weight in enumerate(all_weights[1:]) if weight]
         spread = np.repeat(all_weights[[0, *(place + 1 for place in kept)], None], form.outputs, axis=1)
         networks = members if all_weights[0] else ()
-        return Ensemble(form, networks, tuple(parts[place] for place in kept), spread)
+        kept_parts = tuple(parts[place] for place in kept)
+        longer = lookback if any(part.view == ENTIRE for part in kept_parts) else None
+        return Ensemble(form, networks, kept_parts, spread, longer)
 
     everything = np.append(weights[:1], weights[1:] + weights[0] * known)
     return ensemble(everything), ensemble(np.append([1.0], known))

@@ -75,6 +75,7 @@ def predict_network(
     """
     if windows.spec.carried:
         return predict_carried(model, windows)
+    windows = reaching(model, windows)
     block, rows = _block_shape(model, windows, memory_limit)
     outputs: NDArray[np.float32] | None = None
     fixed = arrays_of(model.non_trainable_variables)
@@ -88,6 +89,12 @@ def predict_network(
             outputs[some] = answers
     put(model.non_trainable_variables, fixed)  # Keras draws dropout seeds in prediction, too
     return np.empty((0, model.output_shape[-1]), np.float32) if outputs is None else outputs
+
+
+def reaching(model: Any, windows: Windows) -> Windows:
+    """The windows with as many rows as the model looks at: all of them for an ensemble with a longer memory."""
+    rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x")
+    return windows.entire if rows is not None and rows > windows.steps else windows
 
 
 def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
@@ -174,6 +181,8 @@ def predict_arrays(model: Any, inputs: Mapping[str, NDArray[Any]], *, block: int
     """
     x = inputs["x"]
     rows = next(entry.shape[1] for entry in model.inputs if entry.name == "x") or x.shape[1]
+    if "mask" not in inputs and x.shape[1] != rows:  # an ensemble may look farther back than its networks
+        raise ValueError(f"windows of {x.shape[1]} rows for a model that looks at {rows}")
     block = min(block, block_size(model, rows, budget(None)))
     fixed = arrays_of(model.non_trainable_variables)
     blocks = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]

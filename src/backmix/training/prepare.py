@@ -33,6 +33,7 @@ from backmix.tasks import Task
 from backmix.text import say
 from backmix.training.advice.delays import scan_rows
 from backmix.training.advice.lookback import choose_lookback
+from backmix.training.advice.reach import choose_reach, may_look_farther
 from backmix.training.fitting.warm import Start
 from backmix.training.plan import Plan
 from backmix.training.prepared import Prepared
@@ -166,6 +167,12 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
             choose_lookback(repaired_once, parts, short, learned=task.target.training_windows, dead_times=seen)
         )
         spec = replace(spec, lookback=decisions[-1].value)
+        if may_look_farther(plan, task, spec):
+            short = replace(short, lookback=spec.lookback)
+            longer = choose_reach(repaired_once, parts, short, learned=task.target.training_windows)
+            if longer is not None:
+                decisions.append(longer)
+                spec = replace(spec, lookback=longer.value, seen=spec.lookback)
     parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
     states, coded = _coded(measured, plan, fitted_on)

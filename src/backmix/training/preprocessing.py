@@ -146,7 +146,7 @@ class Preprocessing:
             "targets": [asdict(tag) for tag in self.task.targets],
             "inputs": [asdict(tag) for tag in self.inputs],
             "repair": self.repair.to_dict(),
-            "windows": asdict(self.spec),
+            "windows": {name: value for name, value in asdict(self.spec).items() if name != "seen" or value},
             "scaler": self.scaler.to_dict(),
             "target_scaler": self.target_scaler.to_dict() if self.target_scaler else None,
             "step": self.step,

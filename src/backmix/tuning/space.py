@@ -113,7 +113,7 @@ def resolved(prepared: Prepared, design: Design) -> dict[str, Any]:
         "model.summaries": shape.summaries,
         "training.learning_rate": settings.learning_rate,
         "training.batch_size": settings.batch_size,
-        "windows.lookback": prepared.preprocessing.spec.lookback,
+        "windows.lookback": prepared.preprocessing.spec.seen or prepared.preprocessing.spec.lookback,
     }
 
 

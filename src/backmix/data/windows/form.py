@@ -113,6 +113,8 @@ class WindowSpec:
         (see `data.repairing.filled`)
     padded: whether there are windows at the beginning of a batch too, where less than the lookback has passed; they
         hold the rows since the batch began and are masked behind them
+    seen: how many rows of the lookback, the newest, models look at unless they ask for all (`Windows.entire`); None
+        for all
     """
 
     inputs: tuple[str, ...]
@@ -131,6 +133,7 @@ class WindowSpec:
     relative: Relative = "none"
     missing: bool = False
     padded: bool = False
+    seen: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("inputs", "targets", "future"):
@@ -139,6 +142,10 @@ class WindowSpec:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise PlanError("windows.spec_too_small", name=name, got=value, least=least)
+        if self.seen is not None and (
+            self.lookback is None or self.carried or self.padded or not 1 <= self.seen <= self.lookback
+        ):
+            raise PlanError("windows.spec_too_small", name="seen", got=self.seen, least=1)
         if not self.inputs and self.known is None:
             raise PlanError("windows.no_inputs")
         if self.need_target and not self.targets:

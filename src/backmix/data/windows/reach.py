@@ -17,6 +17,7 @@ Rows = NDArray[np.int64]
 
 def reaches(windows: Windows) -> tuple[Rows, Rows]:
     """(W,) the first and the last row that each window looks at; its target row may lie behind the last."""
+    windows = windows.entire
     origins = np.asarray(windows.origins, dtype=np.int64)
     last = origins - windows.spec.dead_time
     first = last - (windows.steps if windows.lengths is None else np.asarray(windows.lengths)) + 1

@@ -168,11 +168,10 @@ class Windows:
 
     @cached_property
     def steps(self) -> int:
-        """T: rows of the longest window."""
-        if self.spec.lookback is not None:
-            return self.spec.lookback
-        assert self.lengths is not None
-        return int(np.max(self.lengths, initial=0))
+        """T: rows of the longest window that models look at."""
+        return (
+            self.spec.seen or self.spec.lookback or int(np.max(() if self.lengths is None else self.lengths, initial=0))
+        )
 
     @property
     def masked(self) -> bool:
@@ -214,6 +213,11 @@ class Windows:
             return self
         whole = self.subset(np.flatnonzero(self.lengths == self.steps))
         return replace(whole, lengths=None, spec=replace(self.spec, padded=False))
+
+    @property
+    def entire(self) -> Windows:
+        """The same windows with all rows of their lookback, also those that most models do not look at."""
+        return self if self.spec.seen is None else replace(self, spec=replace(self.spec, seen=None))
 
     def one_ahead(self) -> Windows:
         """The same windows with the next row alone as their answer, and nothing known ahead."""
@@ -282,7 +286,7 @@ class Windows:
         worst = np.zeros(len(self), dtype=np.uint8)
         if self.table.quality is None:
             return worst
-        first, end = self._first_rows(self.all_indices), self.origins - self.spec.dead_time
+        first, end = self.entire._first_rows(self.all_indices), self.origins - self.spec.dead_time
         if set(self.spec.targets) & set(self.spec.inputs):
             end = self.origins  # the row that the window's answer is held against is looked at, too
         rows = row_quality(self.table, self.spec.inputs)
@@ -437,8 +441,7 @@ def fit_scalers(
     """Scalers for the inputs and for the targets (None for classes), from these rows alone."""
 
     def one(kind: str, names: tuple[str, ...]) -> Scaler:
-        columns = tuple(table.index(name) for name in names)
-        return fit_scaler(kind, table.values, names, rows=rows, columns=columns)
+        return fit_scaler(kind, table.values, names, rows=rows, columns=tuple(map(table.index, names)))
 
     classes = bool(spec.targets) and bool(table.tag(spec.targets[0]).categories)
     return one(inputs, spec.inputs), None if classes or not spec.targets else one(target, spec.targets)

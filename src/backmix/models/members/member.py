@@ -1,4 +1,4 @@
-"""A simple member of an ensemble: a linear model or a forest, as plain arrays.
+"""A simple member of an ensemble: a linear model, a forest or a perceptron, as plain arrays.
 
 This module defines `Member`, which needs NumPy alone. A bundle keeps it as arrays and a few names; arrays of unknown
 origin are checked before anything is computed with them.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backmix.models.members.views import Mask, named
 
 Floats = NDArray[np.float64]
-Kind = Literal["linear", "forest", "staged"]
+Kind = Literal["linear", "forest", "staged", "perceptron"]
 Activation = Literal["linear", "sigmoid", "softmax"]
 
 ROLES: Mapping[Kind, Mapping[str, type]] = {
@@ -30,6 +30,7 @@ ROLES: Mapping[Kind, Mapping[str, type]] = {
         "value": np.float32,
     },
     "staged": {"ends": np.float64, "kernel": np.float64, "bias": np.float64},
+    "perceptron": {"kernel": np.float32, "bias": np.float32, "head": np.float64, "level": np.float64},
 }
 """The arrays of each kind."""
 MOST_VIEWS, MOST_WIDTH = 3, 500_000
@@ -51,6 +52,8 @@ class Member:
             in value (leaves, O)
         "staged", a linear model per stage of a batch: ends (S - 1,), the longest windows of all stages but the last,
             kernel (S + 1, W, O) and bias (S + 1, O), the last of each for batches that have ended
+        "perceptron", one layer of N hidden units max(0, x·kernel + bias) before the outputs: kernel (W, N), bias (N,),
+            head (N, O), level (O,); several perceptrons whose mean is meant stand side by side in it
     activation: of a linear model's outputs
     """
 
@@ -68,10 +71,14 @@ class Member:
         return self.answers(rows)
 
     def answers(self, rows: NDArray[np.float32]) -> Floats:
-        """Rows (B, W) of the view -> (B, O), by a linear model or a forest."""
+        """Rows (B, W) of the view -> (B, O), by a linear model, a forest or a perceptron."""
         if self.kind == "forest":
             return self._voted(rows)
-        raw = rows.astype(np.float64) @ self.arrays["kernel"] + self.arrays["bias"]
+        if self.kind == "perceptron":
+            hidden = np.maximum(rows.astype(np.float32) @ self.arrays["kernel"] + self.arrays["bias"], 0)
+            raw = hidden.astype(np.float64) @ self.arrays["head"] + self.arrays["level"]
+        else:
+            raw = rows.astype(np.float64) @ self.arrays["kernel"] + self.arrays["bias"]
         if self.activation == "softmax":
             raw = np.exp(raw - raw.max(axis=1, keepdims=True))
             return np.asarray(raw / raw.sum(axis=1, keepdims=True))
@@ -103,6 +110,15 @@ class Member:
                 and self.arrays["bias"].shape == (count, outputs)
             )
             if not sound or not all(np.isfinite(array).all() for array in self.arrays.values()):
+                raise ValueError(self.name)
+            return
+        if self.kind == "perceptron":
+            units = len(self.arrays["bias"])
+            shapes = {"kernel": (width, units), "bias": (units,), "head": (units, outputs), "level": (outputs,)}
+            if not units or any(
+                self.arrays[role].shape != shape or not np.isfinite(self.arrays[role]).all()
+                for role, shape in shapes.items()
+            ):
                 raise ValueError(self.name)
             return
         self._check_forest(width, outputs)

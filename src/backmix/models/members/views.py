@@ -40,6 +40,9 @@ class View(ABC):
         """(B, T, F) and (B, T) -> (B, W)."""
 
 
+ENTIRE = "entire"
+"""The view of members that look at all rows of the lookback, where networks may look at the newest of them."""
+
 views: Registry[View] = Registry("views", package="backmix.models.members.views")
 
 
@@ -78,6 +81,18 @@ class StagesView(View):
 
     def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
         return stages(x, mask, STAGES)
+
+
+class LastView(View):
+    """The newest row of the window."""
+
+    def width(self, steps: int | None, features: int) -> int:
+        return features
+
+    def rows(self, x: NDArray[np.float32], mask: Mask | None) -> NDArray[np.float32]:
+        if mask is None:
+            return np.asarray(x[:, -1])
+        return np.asarray(x[np.arange(len(x)), np.maximum(mask.sum(axis=1), 1) - 1])
 
 
 class StatisticsView(View):
@@ -207,7 +222,9 @@ def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np
 
 
 views.register("lags")(LagsView())
+views.register(ENTIRE)(LagsView())
 views.register("thinned")(ThinnedView())
+views.register("last")(LastView())
 views.register("stages")(StagesView())
 views.register("statistics")(StatisticsView())
 views.register("products")(ProductsView())

@@ -6,6 +6,7 @@ comparisons are made, and cuts samples to the windows that every model answered.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def on_common_windows(targets: list[PairedSamples]) -> tuple[list[PairedSamples]
         both = np.logical_and.reduce([sample.usable for sample in speaking.values()])
         if both.any() and not both.all():
             speaking = {name: sample.take(both) for name, sample in speaking.items()}
-        cut.append(PairedSamples(speaking | {n: s for n, s in paired.samples.items() if n in silent}, paired.unit))
+        cut.append(replace(paired, samples=speaking | {n: s for n, s in paired.samples.items() if n in silent}))
     return cut, silent
 
 
