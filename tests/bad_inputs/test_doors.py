@@ -167,8 +167,8 @@ def test_a_table_that_cannot_be_trained_on_leaves_no_run(
         (
             {"data": {"set": "debutaniser"}},
             "there is no 'debutaniser' among the sets. Did you mean 'debutanizer'? Known: batch_dryer, bibmon, "
-            "cmapss_fd001, cmapss_fd003, daisy_cstr, daisy_evaporator, daisy_exchanger, debutanizer, etth1, "
-            "tennessee_eastman",
+            "cmapss_fd001, cmapss_fd002, cmapss_fd003, daisy_cstr, daisy_evaporator, daisy_exchanger, debutanizer, "
+            "etth1, tennessee_eastman",
         ),
     ],
 )
@@ -412,8 +412,8 @@ def test_names_of_data_sets_and_plants(door: Door) -> None:
             door,
             2,
             "there is no data set or plant 'reactor'. Did you mean 'batch_reactor'? Known: batch_dryer, "
-            "bibmon, cmapss_fd001, cmapss_fd003, daisy_cstr, daisy_evaporator, daisy_exchanger, debutanizer, "
-            "etth1, tennessee_eastman, batch_reactor, cstr, heat_exchanger",
+            "bibmon, cmapss_fd001, cmapss_fd002, cmapss_fd003, daisy_cstr, daisy_evaporator, daisy_exchanger, "
+            "debutanizer, etth1, tennessee_eastman, batch_reactor, cstr, heat_exchanger",
             *command,
             "reactor",
         )

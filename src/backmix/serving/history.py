@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from backmix.data.quality import Quality
 from backmix.errors import InputError
 from backmix.serving.runtime import Floats, Runtime, State
-from backmix.serving.stated import StatedInputs
+from backmix.serving.stated import EncodedRows, StatedInputs
 from backmix.storage import write_atomic
 
 Mode = Literal["windows", "carried"]
@@ -287,7 +287,9 @@ def _write(source: _Source, score: _HistoryScorer, runtime: Runtime, file: Binar
     since = np.iinfo(np.int64).max // 2
     writer: Any = None
     try:
-        for block in source.blocks():
+        for read_block in source.blocks():
+            known = runtime.completed(EncodedRows(read_block.values, read_block.uncertain))
+            block = replace(read_block, values=known.values, uncertain=known.uncertain)
             predictions, quality = score.block(block)
             doubtful, since = _in_windows(block.uncertain, runtime.lookback or len(block.uncertain), since)
             quality[doubtful & (quality == Quality.GOOD)] = Quality.UNCERTAIN

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backmix.models.intervals.bands import Bands, Calibrated, calibrated_from
+from backmix.models.intervals.bands import Bands, Calibrated, ClassSets, calibrated_from
 from backmix.serving.archive import Members
 
 if TYPE_CHECKING:
@@ -41,6 +41,15 @@ def fits_preprocessing(intervals: Calibrated, preprocessing: Preprocessing) -> b
             and all(band.target in names and band.horizon in preprocessing.spec.horizons for band in intervals.bands)
         )
     return task.kind == "classification" and intervals.classes == task.target.known_classes != ()
+
+
+def fits_outputs(intervals: Calibrated | None, targets: tuple[str, ...], classes: tuple[str, ...]) -> bool:
+    """Whether these are intervals of what a model of these targets or classes answers, or none."""
+    if intervals is None:
+        return True
+    if isinstance(intervals, ClassSets):
+        return intervals.classes == classes
+    return {band.target for band in intervals.bands} == set(targets) and not classes
 
 
 def add_intervals(

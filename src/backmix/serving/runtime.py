@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backmix.data.scaling import Scaler
+from backmix.data.scaling.regimes import RowLevelling
 from backmix.data.states import StateCoding
-from backmix.data.tag import reported_name
 from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.body.summaries import CENTRE, FLOOR, STRETCH
@@ -34,12 +33,12 @@ from backmix.models.kernels import ACTIVATIONS, CELLS, available, native
 from backmix.models.shape.forms import beyond_light
 from backmix.models.shape.size import layers
 from backmix.models.weights import Weights, network_weights
-from backmix.outcome import limits_of, within
+from backmix.outcome import within
 from backmix.serving.archive import Members
 from backmix.serving.composition import read_network
 from backmix.serving.ensemble_network import EnsembleNetwork
-from backmix.serving.intervals import read_intervals
-from backmix.serving.stated import EncodedRows, StatedInputs
+from backmix.serving.intervals import fits_outputs, read_intervals
+from backmix.serving.stated import EncodedRows, LightPreprocessing, StatedInputs, light_preprocessing
 
 Floats = NDArray[np.float64]
 State = NDArray[np.float32]
@@ -59,6 +58,7 @@ class Runtime:
         stretch; then use `step` and `carry`, not windows
     native: whether the kernels run its networks; without them those are ten to a hundred times slower
     intervals: calibrated prediction intervals; None where there are none
+    levelling: how rows are scaled by operating regime; None where all are scaled as one
     """
 
     inputs: tuple[str, ...]
@@ -80,6 +80,7 @@ class Runtime:
     _whole_windows: bool
     states: tuple[StateCoding, ...] = ()
     limits: tuple[float, float] | None = None
+    levelling: RowLevelling | None = None
 
     @classmethod
     def load(cls, path: Path | str, *, kernels: bool | None = None) -> Runtime:
@@ -99,9 +100,9 @@ class Runtime:
             kind = str(recipe["task"]["kind"])
             runs = composition is None or bool(weights["mixture/weights"][0].any())  # else no network is run
             light = architecture.light or not runs
-            preprocessing = _preprocessing(recipe, architecture) if recipe["light"] and light else None
+            preprocessing = light_preprocessing(recipe, architecture) if recipe["light"] and light else None
             intervals = read_intervals(members)
-            if preprocessing is not None and intervals is not None and not _fit(intervals, preprocessing):
+            if preprocessing and not fits_outputs(intervals, preprocessing.targets, preprocessing.classes):
                 raise ValueError
         if unsupported:
             raise PlanError("lab.light_runtime")
@@ -124,7 +125,7 @@ class Runtime:
                 steps=lookback,
                 seen=architecture.lookback,
                 kind=heads.get(architecture.head).kind,
-                scaling=(preprocessing.center, preprocessing.scale, preprocessing.low, preprocessing.high),
+                scaling=preprocessing.scaling,
                 hidden=preprocessing.hidden(lookback),
             )
         scale = preprocessing.out_center.tolist(), preprocessing.out_scale.tolist()
@@ -151,6 +152,7 @@ class Runtime:
             or lookback != architecture.lookback,
             states=preprocessing.states,
             limits=preprocessing.limits,
+            levelling=preprocessing.levelling,
         )
 
     @property
@@ -168,7 +170,11 @@ class Runtime:
         for name in names:
             if any(name not in row for row in rows):
                 raise InputError("serving.row_lacks", name=name, names=", ".join(names))
-        return self.stated.encode({name: [row[name] for row in rows] for name in names})
+        return self.completed(self.stated.encode({name: [row[name] for row in rows] for name in names}))
+
+    def completed(self, rows: EncodedRows) -> EncodedRows:
+        """Rows marked uncertain where training did not show their operating regime, or its state is missing."""
+        return rows if self.levelling is None else EncodedRows(*self.levelling.complete(rows.values, rows.uncertain))
 
     def start(self) -> State:
         """The initial state (S,), zeros, as at the first row of every window."""
@@ -185,6 +191,8 @@ class Runtime:
         """
         if self._whole_windows:
             self._refuse_step(-1)
+        if self.levelling is not None:
+            row = self.levelling.level(self._checked(row, 1))
         y, after = np.empty(self._values), np.empty(self._states, np.float32)
         try:
             bad = self._network.step(row, state, after, y)
@@ -203,7 +211,7 @@ class Runtime:
             self._refuse_step(-1)
         values = self._checked(rows, 2)
         self._check_state(state)
-        out, state = self._network.carry(values, np.ascontiguousarray(state, np.float32))
+        out, state = self._network.carry(self._levelled(values), np.ascontiguousarray(state, np.float32))
         return self._decoded(out), state
 
     def predict(
@@ -227,6 +235,7 @@ class Runtime:
                 raise InputError("serving.lengths", count=len(values), steps=steps)
             values[np.arange(steps) >= sizes[:, None]] = 0.0
         self._check_numbers(values)
+        values = self._levelled(values)
         if self.shown is not None and self._plain < len(self.inputs):
             values[:, : max(0, steps - self.shown), self._plain :] = self._hidden
         if isinstance(self._network, EnsembleNetwork):
@@ -242,7 +251,7 @@ class Runtime:
         """
         if self.lookback is None or self.shown is not None:
             raise InputError("serving.no_slide")
-        values = self._checked(rows, 2)
+        values = self._levelled(self._checked(rows, 2))
         starts = np.arange(max(0, len(values) - self.lookback + 1))
         return self._decoded(self._network.slide(values, starts, self.lookback))
 
@@ -279,6 +288,10 @@ class Runtime:
         if not isinstance(self.intervals, ClassSets):
             raise PlanError("intervals.none")
         return self.intervals.members(probabilities, level=level)
+
+    def _levelled(self, values: Floats) -> Floats:
+        """Rows (..., F) at one level, as the network takes them."""
+        return values if self.levelling is None else self.levelling.level(values)
 
     def _refuse_step(self, bad: int) -> None:
         if self._whole_windows:
@@ -322,98 +335,9 @@ class Runtime:
             raise InputError("serving.missing", tag=self.inputs[bad[0][-1]], row=int(bad[0][0]) + 1)
 
 
-@dataclass(frozen=True, eq=False)
-class _Preprocessing:
-    """What the runtime needs of the preprocessing; plain: how many inputs are not past targets."""
-
-    inputs: tuple[str, ...]
-    targets: tuple[str, ...]
-    units: tuple[str, ...]
-    classes: tuple[str, ...]
-    shown: int | None
-    carried: bool
-    plain: int
-    center: Floats
-    scale: Floats
-    low: Floats
-    high: Floats
-    out_center: Floats
-    out_scale: Floats
-    states: tuple[StateCoding, ...]
-    limits: tuple[float, float] | None
-
-    def hidden(self, steps: int | None) -> NDArray[np.bool_] | None:
-        """(T, F) true for what a window of T rows does not show; None when it shows all."""
-        if self.shown is None or steps is None:
-            return None
-        mask = np.zeros((steps, len(self.inputs)), bool)
-        mask[: max(0, steps - self.shown), self.plain :] = True
-        return mask
-
-
-def _preprocessing(data: Mapping[str, Any], architecture: Architecture) -> _Preprocessing:
-    scaler = Scaler.from_dict(data["scaler"])
-    targets = tuple(str(tag["name"]) for tag in data["targets"])
-    classes = tuple(str(name) for name in data["targets"][0]["categories"])
-    if heads.get(architecture.head).kind == "regression":
-        classes = ()
-    outputs = architecture.outputs
-    inverse = Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] and not classes else None
-    out_center, out_scale = (inverse.center, inverse.scale) if inverse else (np.zeros(outputs), np.ones(outputs))
-    known = data["windows"]["known"]
-    inputs, center, scale = scaler.names, scaler.center, scaler.scale
-    plain, shown = len(inputs), None
-    if known:
-        inputs = (*inputs, *map(reported_name, targets))
-        center, scale = np.concatenate([center, out_center]), np.concatenate([scale, out_scale])
-        shown = None if known["count"] is None else int(known["count"])
-    if len(inputs) != architecture.features or len(out_center) != outputs:
-        raise ValueError
-    low, high = np.full(len(inputs), -np.inf), np.full(len(inputs), np.inf)
-    if data["repair"]["plan"]["clamp"]:
-        ranges = {tag["name"]: tag for tag in data["repair"]["tags"]}
-        for column, name in enumerate(inputs[:plain]):
-            tag = ranges.get(name, {})
-            low[column] = tag["low"] if tag.get("low") is not None else -np.inf
-            high[column] = tag["high"] if tag.get("high") is not None else np.inf
-    return _Preprocessing(
-        inputs=inputs,
-        targets=targets,
-        units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
-        classes=classes,
-        shown=shown,
-        carried=bool(data["windows"].get("carried", False)),
-        plain=plain,
-        center=center,
-        scale=scale,
-        low=low,
-        high=high,
-        out_center=out_center,
-        out_scale=out_scale,
-        states=tuple(
-            coding
-            for coding in map(StateCoding.from_dict, data.get("states", []))
-            if set(coding.columns).intersection(inputs)
-        ),
-        limits=None if classes else limits_of(data["fitted"]),
-    )
-
-
-def _fit(intervals: Calibrated, preprocessing: _Preprocessing) -> bool:
-    """Whether these are intervals of what the model answers."""
-    if isinstance(intervals, ClassSets):
-        return intervals.classes == preprocessing.classes
-    return {band.target for band in intervals.bands} == set(preprocessing.targets) and not preprocessing.classes
-
-
-def _native(architecture: Architecture, weights: Weights, preprocessing: _Preprocessing) -> Any:
+def _native(architecture: Architecture, weights: Weights, preprocessing: LightPreprocessing) -> Any:
     a = architecture
-    network = native().Network(
-        preprocessing.center.tolist(),
-        preprocessing.scale.tolist(),
-        preprocessing.low.tolist(),
-        preprocessing.high.tolist(),
-    )
+    network = native().Network(*(numbers.tolist() for numbers in preprocessing.scaling))
     for layer in layers(a):
         kernel, bias = weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"]
         if layer.name.startswith("recurrent"):
@@ -436,14 +360,8 @@ def _native(architecture: Architecture, weights: Weights, preprocessing: _Prepro
     return network
 
 
-def _portable(architecture: Architecture, weights: Weights, preprocessing: _Preprocessing) -> Any:
+def _portable(architecture: Architecture, weights: Weights, preprocessing: LightPreprocessing) -> Any:
     from backmix.serving.portable import PortableNetwork
 
-    return PortableNetwork(
-        architecture,
-        weights,
-        center=preprocessing.center,
-        scale=preprocessing.scale,
-        low=preprocessing.low,
-        high=preprocessing.high,
-    )
+    center, scale, low, high = preprocessing.scaling
+    return PortableNetwork(architecture, weights, center=center, scale=scale, low=low, high=high)

@@ -1,7 +1,8 @@
 """Plant values with the names of states among them, for the light runtime.
 
 This module turns rows such as ``{"FI101": 49.4, "Recipe": "A100"}`` into the numbers that a model was trained on, with
-the coding that training learned.
+the coding that training learned, and holds what else the runtime needs of the preprocessing: scaling, clipping,
+operating regimes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.notation.cells import is_state
+from backmix.data.scaling import Scaler
+from backmix.data.scaling.regimes import RowLevelling, read_regimes
 from backmix.data.states import StateCoding
+from backmix.data.tag import reported_name
 from backmix.errors import InputError
+from backmix.models.architecture import Architecture
+from backmix.models.heads import heads
+from backmix.outcome import limits_of
 
 Floats = NDArray[np.float64]
 
@@ -77,6 +84,94 @@ class StatedInputs:
             strange = np.array([not coding.knows(word) for word in shown] + [False])
             uncertain |= strange[rows]
         return EncodedRows(values, uncertain)
+
+
+@dataclass(frozen=True, eq=False)
+class LightPreprocessing:
+    """What the runtime needs of the preprocessing; plain: how many inputs are not past targets."""
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    units: tuple[str, ...]
+    classes: tuple[str, ...]
+    shown: int | None
+    carried: bool
+    plain: int
+    center: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    out_center: Floats
+    out_scale: Floats
+    states: tuple[StateCoding, ...]
+    limits: tuple[float, float] | None
+    levelling: RowLevelling | None
+
+    @property
+    def scaling(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Centre, scale, low and high ends (F,) for the network; what is levelled before is clipped already."""
+        far = np.full(len(self.inputs), np.inf)
+        low, high = (self.low, self.high) if self.levelling is None else (-far, far)
+        return self.center, self.scale, low, high
+
+    def hidden(self, steps: int | None) -> NDArray[np.bool_] | None:
+        """(T, F) true for what a window of T rows does not show; None when it shows all."""
+        if self.shown is None or steps is None:
+            return None
+        mask = np.zeros((steps, len(self.inputs)), bool)
+        mask[: max(0, steps - self.shown), self.plain :] = True
+        return mask
+
+
+def light_preprocessing(data: Mapping[str, Any], architecture: Architecture) -> LightPreprocessing:
+    """What the runtime needs of a stored preprocessing; ValueError, KeyError or TypeError when it is malformed."""
+    scaler = Scaler.from_dict(data["scaler"])
+    targets = tuple(str(tag["name"]) for tag in data["targets"])
+    classes = tuple(str(name) for name in data["targets"][0]["categories"])
+    if heads.get(architecture.head).kind == "regression":
+        classes = ()
+    outputs = architecture.outputs
+    inverse = Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] and not classes else None
+    out_center, out_scale = (inverse.center, inverse.scale) if inverse else (np.zeros(outputs), np.ones(outputs))
+    known = data["windows"]["known"]
+    inputs, center, scale = scaler.names, scaler.center, scaler.scale
+    plain, shown = len(inputs), None
+    if known:
+        inputs = (*inputs, *map(reported_name, targets))
+        center, scale = np.concatenate([center, out_center]), np.concatenate([scale, out_scale])
+        shown = None if known["count"] is None else int(known["count"])
+    if len(inputs) != architecture.features or len(out_center) != outputs:
+        raise ValueError
+    low, high = np.full(len(inputs), -np.inf), np.full(len(inputs), np.inf)
+    if data["repair"]["plan"]["clamp"]:
+        ranges = {tag["name"]: tag for tag in data["repair"]["tags"]}
+        for column, name in enumerate(inputs[:plain]):
+            tag = ranges.get(name, {})
+            low[column] = tag["low"] if tag.get("low") is not None else -np.inf
+            high[column] = tag["high"] if tag.get("high") is not None else np.inf
+    regimes = read_regimes(data)
+    return LightPreprocessing(
+        inputs=inputs,
+        targets=targets,
+        units=tuple(str(tag["unit"] or "") for tag in data["targets"]),
+        classes=classes,
+        shown=shown,
+        carried=bool(data["windows"].get("carried", False)),
+        plain=plain,
+        center=center,
+        scale=scale,
+        low=low,
+        high=high,
+        out_center=out_center,
+        out_scale=out_scale,
+        states=tuple(
+            coding
+            for coding in map(StateCoding.from_dict, data.get("states", []))
+            if set(coding.columns).intersection(inputs)
+        ),
+        limits=None if classes else limits_of(data["fitted"]),
+        levelling=None if regimes is None else RowLevelling(regimes, inputs, low, high),
+    )
 
 
 def _numbers(name: str, cells: Sequence[Any]) -> Floats:

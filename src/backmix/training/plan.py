@@ -19,6 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backmix.data.repairing.repair import RepairPlan
 from backmix.data.scaling import scalers
+from backmix.data.scaling.regimes import RegimePlan
 from backmix.data.sources import ReadPlan
 from backmix.data.splitting.split import SplitPlan
 from backmix.data.windows.windows import WindowPlan
@@ -43,12 +44,15 @@ class ScalingPlan(PlanSection):
     inputs, target: registered scalers
     states: the most columns that the states of one input may become
     rare: a state of fewer training rows than this is not told apart: all rare ones share the column "other"
+    regimes: whether inputs are scaled by operating regime: "auto" where blocks that are held out say that it helps,
+        "off", or the settings that tell regimes
     """
 
     inputs: str = "standard"
     target: str = "standard"
     states: int = Field(default=12, ge=1, le=1000)
     rare: int = Field(default=5, ge=1)
+    regimes: Literal["auto", "off"] | RegimePlan = "auto"
 
     @field_validator("inputs", "target")
     @classmethod

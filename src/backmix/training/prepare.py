@@ -19,10 +19,11 @@ from backmix.data.repairing.repair import Repair, RepairPlan, fit_repair
 from backmix.data.repairing.resample import Resampled, check_clock, resample
 from backmix.data.reported import learned
 from backmix.data.scaling import Scaler
+from backmix.data.scaling.regimes import Codes, Regimes, at_one_level
 from backmix.data.segments import Mask
 from backmix.data.sources import Reading
 from backmix.data.splitting.split import Split, SplitPart, split
-from backmix.data.states import Coded, StateCoding, code_states, learn_states
+from backmix.data.states import StateCoding, code_states
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows.windows import Windows, WindowSpec, build_windows, fit_scalers, window_spec
@@ -34,6 +35,8 @@ from backmix.text import say
 from backmix.training.advice.delays import scan_rows
 from backmix.training.advice.lookback import choose_lookback
 from backmix.training.advice.reach import choose_reach, may_look_farther
+from backmix.training.advice.regimes import RegimeDecision, RegimeSearch, regimes_of
+from backmix.training.advice.states import coded_states, stated
 from backmix.training.fitting.warm import Start
 from backmix.training.plan import Plan
 from backmix.training.prepared import Prepared
@@ -86,16 +89,16 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     for part, samples in zip((SplitPart.TRAIN, SplitPart.VALIDATION), training_samples, strict=True):
         _enough(samples, part, rows=int(parts.rows(part).sum()))
     decisions += (*_unseen(task, train), *task.presentation.remarks(train))
-    scaler, target_scaler = ground.scalers
     preprocessing = Preprocessing(
         task=task.learn(train, validation),
         inputs=ground.inputs,
         repair=ground.repair,
         spec=ground.spec,
-        scaler=scaler,
-        target_scaler=target_scaler,
+        scaler=ground.scalers[0],
+        target_scaler=ground.scalers[1],
         step=table.step,
         states=ground.states,
+        regimes=ground.regimes,
     )
     ledger = reading.ledger.add(*ground.notes)
     return Prepared(
@@ -113,6 +116,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
         account=account(ledger, table),
         decisions=tuple(decisions),
         start=start,
+        regime_codes=ground.codes,
     )
 
 
@@ -131,6 +135,8 @@ class _Ground:
     notes: tuple[Note, ...]
     decisions: tuple[Decision, ...]
     states: tuple[StateCoding, ...] = ()
+    regimes: Regimes | None = None
+    codes: Codes | None = None
 
 
 def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
@@ -146,13 +152,13 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
     inputs = _inputs(table)
     spec = _spec(table, plan, task, inputs)
     measured = table
-    decisions: list[Decision] = []
     rules, given = _rules(plan, task)
-    decisions += given
+    decisions: list[Decision] = [*given]
+    choice: RegimeDecision | None = None
     if plan.windows.lookback == "auto" and spec.lookback is not None:
         # a first split and repair, only to choose; the real ones below know the chosen reach
         parts = _parts(table, plan, divide, gap=spec.reach)
-        states, coded = _coded(table, plan, _teaching_rows(table, parts, task))
+        states, coded = coded_states(table, plan, _teaching_rows(table, parts, task))
         table = coded.table
         repair = _repair(table, task, rules, _teaching_rows(table, parts, task), states)
         names = tuple(tag.name for tag in _inputs(table))
@@ -162,7 +168,10 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
         )
         short = replace(spec, inputs=kept, targets=goals, future=(), missing=False)
         repaired_once = repair.apply(table).table
-        seen = scan_rows(repaired_once, short, task, _teaching_rows(table, parts, task))
+        search = RegimeSearch(repaired_once, table, parts, short, task, states, _teaching_rows(table, parts, task))
+        regimes, choice = regimes_of(search, plan, None)
+        seen = scan_rows(repaired_once, short, task, search.rows)
+        repaired_once = at_one_level(regimes, repaired_once, table).table
         decisions.append(
             choose_lookback(repaired_once, parts, short, learned=task.target.training_windows, dead_times=seen)
         )
@@ -175,16 +184,33 @@ def _fresh(reading: Reading, plan: Plan, divide: Divide | None) -> _Ground:
                 spec = replace(spec, lookback=longer.value, seen=spec.lookback)
     parts = _parts(table, plan, divide, gap=spec.reach)
     fitted_on = _teaching_rows(table, parts, task)
-    states, coded = _coded(measured, plan, fitted_on)
+    states, coded = coded_states(measured, plan, fitted_on)
     table = coded.table
     repair = _repair(table, task, rules, fitted_on, states)
     inputs = tuple(tag for tag in _inputs(table) if tag.name not in repair.dropped_tags)
     spec = _with_inputs(spec, task, inputs, table)
     table, repaired = repair_for(spec, repair, table)
-    scalers = fit_scalers(table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
-    decisions += [_stated(coding, plan) for coding in states]
-    notes = (*resampled, *coded.notes, *repaired)
-    return _Ground(table, parts, task, inputs, repair, spec, scalers, fitted_on, notes, tuple(decisions), states)
+    search = RegimeSearch(table, coded.table, parts, spec, task, states, fitted_on)
+    regimes, choice = regimes_of(search, plan, choice)
+    levelled = at_one_level(regimes, table, coded.table)
+    scalers = fit_scalers(levelled.table, spec, rows=fitted_on, inputs=plan.scaling.inputs, target=plan.scaling.target)
+    decisions += [*(stated(coding, plan) for coding in states), *choice.decisions]
+    notes = (*resampled, *coded.notes, *repaired, *levelled.notes)
+    return _Ground(
+        levelled.table,
+        parts,
+        task,
+        inputs,
+        repair,
+        spec,
+        scalers,
+        fitted_on,
+        notes,
+        tuple(decisions),
+        states,
+        regimes,
+        levelled.codes,
+    )
 
 
 def _inputs(table: Table) -> tuple[Tag, ...]:
@@ -192,30 +218,10 @@ def _inputs(table: Table) -> tuple[Tag, ...]:
     return tuple(sorted((tag for tag in table.tags if tag.role == "input"), key=lambda tag: tag.name))
 
 
-def _coded(table: Table, plan: Plan, rows: Mask) -> tuple[tuple[StateCoding, ...], Coded]:
-    """How the states of inputs are coded, learned from these rows, and the table with numbers in their place."""
-    states = learn_states(table, rows=rows, most=plan.scaling.states, rare=plan.scaling.rare)
-    return states, code_states(table, states)
-
-
 def _repair(table: Table, task: Task, rules: RepairPlan, rows: Mask, states: tuple[StateCoding, ...]) -> Repair:
     """The repair rules of a table whose states are coded."""
     coded = [column for coding in states for column in coding.columns]
     return fit_repair(_measured(table, task), rules, rows=rows, states=coded)
-
-
-def _stated(coding: StateCoding, plan: Plan) -> Decision:
-    """What the states of an input became, for the report."""
-    rare = [name for name in coding.tag.categories if name not in coding.own]
-    values = {
-        "tag": coding.tag.name,
-        "states": ", ".join(coding.own),
-        "columns": ", ".join(coding.columns),
-        "others": ", ".join(rare[:8]) + (" …" if len(rare) > 8 else ""),
-        "rare": plan.scaling.rare,
-    }
-    key = "prepare.states_pooled" if rare else "prepare.states"
-    return Decision(coding.columns, key, values, setting="scaling.states")
 
 
 def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None) -> _Ground:
@@ -235,8 +241,9 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
     spec = start.spec(_spec(table, asked, task, old.inputs))
     parts = _parts(table, plan, divide, gap=spec.reach)
     table, repaired = repair_for(spec, old.repair, table)
+    levelled = at_one_level(old.regimes, table, coded.table)
     return _Ground(
-        table,
+        levelled.table,
         parts,
         task,
         old.inputs,
@@ -244,9 +251,11 @@ def _continued(reading: Reading, plan: Plan, start: Start, divide: Divide | None
         spec,
         (old.scaler, old.target_scaler),
         _teaching_rows(table, parts, task),
-        (*aligned.ledger.notes, *resampled, *coded.notes, *repaired),
+        (*aligned.ledger.notes, *resampled, *coded.notes, *repaired, *levelled.notes),
         (start.decision,),
         old.states,
+        old.regimes,
+        levelled.codes,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backmix.data.ledger import Account, Ledger
+from backmix.data.scaling.regimes import Codes
 from backmix.data.segments import Mask
 from backmix.data.splitting.split import Split
 from backmix.data.table import Table
@@ -37,6 +38,7 @@ class Prepared:
     ledger, account: what was done to the rows, adding up
     decisions: what "auto" became
     start: the model that training goes on from, if any
+    regime_codes: (N,) the operating regime of each row; None where rows are scaled all together
     """
 
     plan: Plan
@@ -53,6 +55,7 @@ class Prepared:
     account: Account
     decisions: tuple[Decision, ...]
     start: Start | None = None
+    regime_codes: Codes | None = None
 
     @property
     def task(self) -> Task:

@@ -18,6 +18,7 @@ from backmix.data.repairing.repair import Repair, Repaired
 from backmix.data.repairing.resample import resample
 from backmix.data.reported import check_reports, report_tag
 from backmix.data.scaling import Scaler
+from backmix.data.scaling.regimes import Regimes, at_one_level, read_regimes
 from backmix.data.states import StateCoding, code_states
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -36,6 +37,7 @@ class Preprocessing:
     scaler, target_scaler: fitted on the training rows; no target scaler for classes
     step: seconds between rows at training; None without a clock
     states: how the inputs with states are coded
+    regimes: the operating regimes that inputs are scaled by, row by row; None for one scaling over all rows
     """
 
     task: Task
@@ -46,6 +48,7 @@ class Preprocessing:
     target_scaler: Scaler | None
     step: float | None
     states: tuple[StateCoding, ...] = ()
+    regimes: Regimes | None = None
 
     @property
     def wanted(self) -> tuple[Tag, ...]:
@@ -90,9 +93,10 @@ class Preprocessing:
         coded = code_states(table, self._states_of(table))
         table = coded.table
         table, repaired = repair_for(self.spec, self.repair, table)
-        ledger = aligned.ledger.add(*resampled, *coded.notes, *repaired)
+        levelled = at_one_level(self.regimes, table, coded.table)
+        ledger = aligned.ledger.add(*resampled, *coded.notes, *repaired, *levelled.notes)
         spec = self.spec.without_target() if not need_target else self.spec
-        return build_windows(table, spec).scaled(self.scaler, self.target_scaler), ledger
+        return build_windows(levelled.table, spec).scaled(self.scaler, self.target_scaler), ledger
 
     def aligned(self, table: Table, *, need_target: bool) -> Reading:
         """The columns of a table that the preprocessing is about, found by name, in its order, units and classes."""
@@ -139,6 +143,7 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """The preprocessing as JSON-ready data."""
         states = {"states": [coding.to_dict() for coding in self.states]} if self.states else {}
+        regimes = {"regimes": self.regimes.to_dict()} if self.regimes else {}
         return {
             "task": {"kind": self.task.name, **self.task.settings.model_dump(mode="json", exclude={"kind"})},
             "fitted": dict(self.task.fitted),
@@ -151,6 +156,7 @@ class Preprocessing:
             "target_scaler": self.target_scaler.to_dict() if self.target_scaler else None,
             "step": self.step,
             **states,
+            **regimes,
         }
 
     @classmethod
@@ -178,6 +184,7 @@ class Preprocessing:
             target_scaler=Scaler.from_dict(data["target_scaler"]) if data["target_scaler"] else None,
             step=data["step"],
             states=tuple(StateCoding.from_dict(coding) for coding in data.get("states", [])),
+            regimes=read_regimes(data),
         )
 
 

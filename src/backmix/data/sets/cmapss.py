@@ -1,8 +1,8 @@
 """C-MAPSS: simulated aircraft engines run to failure.
 
-This module registers the two single-condition parts FD001 and FD003. One unit is one batch, one
-row is one flight. ``RUL`` is computed: in training units the flights left until the last one, in
-test units the same plus the published remainder at the last row.
+This module registers the two single-condition parts FD001 and FD003, and FD002, whose flights are of six
+conditions. One unit is one batch, one row is one flight. ``RUL`` is computed: in training units the flights left
+until the last one, in test units the same plus the published remainder at the last row.
 
 Protocols: ``capped`` limits the label to 125 flights, in training and in the test; ``uncapped`` leaves
 it in the test, while the network still learns it capped, as in nearly all published figures. Both are
@@ -21,8 +21,10 @@ from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, numbers,
 from backmix.data.table import Table
 
 CAP = 125.0  # flights
-UNITS = 100
-VALIDATION = 20  # the last training units
+UNITS = {"FD001": (100, 100), "FD002": (260, 259), "FD003": (100, 100)}  # training, test
+VALIDATION = 0.2  # share of the training units, the last of them
+WINDOWS = {"FD002": {"lookback": "auto", "stride": 10}}
+"""Every tenth window of the 53,759 rows of FD002 teaches as much as all."""
 _SENSORS = (
     ("T2", "degR"),
     ("T24", "degR"),
@@ -68,6 +70,21 @@ _FILES = {  # size, sha256 unpacked, sha256 packed
         "a19c8ec94931949d0485bdc35118206e9c81c4547b422efb9cf86f4ceddbceca",
         "831ec48d510ec1c5b542b8a3fcf3388b6c88bf95cc801d37cfd2edb104640017",
     ),
+    "train_FD002": (
+        9082480,
+        "dac6c4dbc4e7c1bdeb5747da3d313d05c395bb99801b44a002b26a2ba13d788f",
+        "8fb10cc9412a990ccb336c8bdcb2697f5e8cfd0d30404c40279c5b06d8ce6875",
+    ),
+    "test_FD002": (
+        5734587,
+        "de7b5bf7e998a985c378488480528b7c02cff1406a46740def362dda8d9b4e02",
+        "b1c22f4c868b7f44dbbd1449a80996d3ba4f2d9c1819b10efb7f734f5d5e6422",
+    ),
+    "RUL_FD002": (
+        1110,
+        "c851dd96a6ea6998d3c4a8f834d3c8013aa90e93a6ed950dc826ad0655b2906b",
+        "fb307399996a4f7df62f64bb911895bb85b93a494bb358c508a67f64438120d5",
+    ),
     "train_FD003": (
         4213862,
         "2abbe9968cc5e8eb091980f51b20f62bb4127336d3482cb52071d53bf23329e2",
@@ -97,8 +114,8 @@ def _file(stem: str) -> DataFile:
     )
 
 
-def _units(part: str) -> list[str]:
-    return [f"{part}_{i:03d}" for i in range(1, UNITS + 1)]
+def _units(kind: str, count: int) -> list[str]:
+    return [f"{kind}_{i:03d}" for i in range(1, count + 1)]
 
 
 def _read(name: str, paths: Paths, protocol: str | None) -> Table:
@@ -106,22 +123,24 @@ def _read(name: str, paths: Paths, protocol: str | None) -> Table:
     train = numbers(paths[f"cmapss/train_{part}.txt"], 26)
     test = numbers(paths[f"cmapss/test_{part}.txt"], 26)
     left = numbers(paths[f"cmapss/RUL_{part}.txt"], 1)[:, 0]
-    batch = np.concatenate([train[:, 0] - 1, test[:, 0] - 1 + UNITS]).astype(np.int32)
+    taught, judged = UNITS[part]
+    batch = np.concatenate([train[:, 0] - 1, test[:, 0] - 1 + taught]).astype(np.int32)
     rows = np.concatenate([train, test])
-    last = np.array([rows[batch == unit, 1].max() for unit in range(2 * UNITS)])
-    rul = (last + np.concatenate([np.zeros(UNITS), left]))[batch] - rows[:, 1]
+    last = np.array([rows[batch == unit, 1].max() for unit in range(taught + judged)])
+    rul = (last + np.concatenate([np.zeros(taught), left]))[batch] - rows[:, 1]
     if protocol != "uncapped":
         rul = np.minimum(rul, CAP)
     return Table(
         np.column_stack([rows[:, 1:], rul]),
         tags("cmapss", COLUMNS),
         batch=batch,
-        batch_names=(*_units("train"), *_units("test")),
+        batch_names=(*_units("train", taught), *_units("test", judged)),
         source=name,
     )
 
 
-def _plan(name: str, protocol: str) -> dict[str, Any]:
+def _plan(name: str, part: str, protocol: str) -> dict[str, Any]:
+    taught, judged = UNITS[part]
     return {
         "data": {"set": name, "protocol": protocol},
         "task": {
@@ -131,8 +150,12 @@ def _plan(name: str, protocol: str) -> dict[str, Any]:
             "judge_capped": protocol == "capped",
             "judged": "last",
         },
-        "split": {"kind": "named", "test_batches": _units("test"), "validation_batches": _units("train")[-VALIDATION:]},
-        "windows": {"lookback": 30},
+        "split": {
+            "kind": "named",
+            "test_batches": _units("test", judged),
+            "validation_batches": _units("train", taught)[-round(VALIDATION * taught) :],
+        },
+        "windows": WINDOWS.get(part, {"lookback": 30}),
     }
 
 
@@ -148,11 +171,11 @@ def _set(part: str) -> DataSet:
         citation="Saxena, A., Goebel, K., Simon, D., Eklund, N. (2008). Damage propagation modeling for "
         "aircraft engine run-to-failure simulation. International Conference on Prognostics and "
         "Health Management.",
-        plans={protocol: _plan(name, protocol) for protocol in ("capped", "uncapped")},
+        plans={protocol: _plan(name, part, protocol) for protocol in ("capped", "uncapped")},
         read=lambda paths, protocol: _read(name, paths, protocol),
         family="cmapss",
     )
 
 
-for _part in ("FD001", "FD003"):
+for _part in UNITS:
     sets.register(f"cmapss_{_part.lower()}", beside=__file__)(_set(_part))
