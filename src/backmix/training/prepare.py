@@ -33,6 +33,7 @@ from backmix.errors import InputError, PlanError
 from backmix.tasks import Task
 from backmix.text import say
 from backmix.training.advice.delays import scan_rows
+from backmix.training.advice.left_out import left_out, not_judged, unseen
 from backmix.training.advice.lookback import choose_lookback
 from backmix.training.advice.reach import choose_reach, may_look_farther
 from backmix.training.advice.regimes import RegimeDecision, RegimeSearch, regimes_of
@@ -74,12 +75,12 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     }
     for part, part_windows in windows.items():
         _enough(part_windows, part, rows=int(parts.rows(part).sum()), whole=task.target.whole_batches)
-    decisions += _left_out(table, list(windows.values()))
+    decisions += left_out(table, list(windows.values()))
     tested = windows[SplitPart.TEST] if judges else windows[SplitPart.VALIDATION].subset(np.empty(0, np.int64))
     windows[SplitPart.TEST] = task.judging.test_windows(tested) if judges else tested
     if judges and not len(windows[SplitPart.TEST]):
         raise InputError("course.none_judged", where=table.source, count=len(tested))
-    decisions += _not_judged(tested, windows[SplitPart.TEST])
+    decisions += not_judged(tested, windows[SplitPart.TEST])
     windows[SplitPart.TRAIN] = task.target.training_windows(windows[SplitPart.TRAIN])
     train, validation = windows[SplitPart.TRAIN], windows[SplitPart.VALIDATION]
     training_samples = (
@@ -88,7 +89,7 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     )
     for part, samples in zip((SplitPart.TRAIN, SplitPart.VALIDATION), training_samples, strict=True):
         _enough(samples, part, rows=int(parts.rows(part).sum()))
-    decisions += (*_unseen(task, train), *task.presentation.remarks(train))
+    decisions += (*unseen(task, train), *task.presentation.remarks(train))
     preprocessing = Preprocessing(
         task=task.learn(train, validation),
         inputs=ground.inputs,
@@ -315,51 +316,6 @@ def check_uncut(table: Table, plan: Plan, task: Task) -> None:
         raise PlanError("prepare.cut_batches", task=task.name, kind=plan.split.kind)
 
 
-def _left_out(table: Table, parts: list[Windows]) -> list[Decision]:
-    """The batches that have no window in any part, by name; the sentence is about the shortest."""
-    if table.batch is None:
-        return []
-    served = {table.batch_names[code] for part in parts for code in np.unique(table.batch[part.origins])}
-    names = sorted({name for part in parts for name in part.excluded} - served)
-    if not names:
-        return []
-    if parts[0].spec.lookback is None:
-        return [
-            Decision(
-                tuple(names),
-                "course.excluded",
-                {"names": ", ".join(names), "reasons": _reasons(parts)},
-                setting="windows.lookback",
-            )
-        ]
-    sizes = np.bincount(table.batch, minlength=len(table.batch_names))
-    shortest = min(names, key=lambda name: sizes[table.batch_names.index(name)])
-    spec, rows = parts[0].spec, int(sizes[table.batch_names.index(shortest)])
-    fit = max(1, rows - spec.horizon - spec.dead_time)
-    values = {"lookback": spec.lookback, "rows": rows, "batch": shortest, "fit": fit}
-    return [Decision(tuple(names), "windows.excluded", values, setting="windows.lookback")]
-
-
-def _reasons(parts: list[Windows]) -> str:
-    """Why batches have no window, over all parts."""
-    keys = dict.fromkeys(drop.reason for part in parts for drop in part.dropped if drop.reason not in _USUAL)
-    return ", ".join(say(key) for key in keys) or "-"
-
-
-_USUAL = ("windows.reason_stride", "windows.reason_run_up")
-"""Reasons that leave a batch some of its windows."""
-
-
-def _not_judged(tested: Windows, judged: Windows) -> list[Decision]:
-    """The test batches of which no window is judged, by name."""
-    if tested.table.batch is None:
-        return []
-    codes = np.asarray(tested.table.batch)
-    lost = np.setdiff1d(codes[tested.origins], codes[judged.origins])
-    names = tuple(tested.table.batch_names[code] for code in lost)
-    return [Decision(names, "course.not_judged", {"names": ", ".join(names)})] if names else []
-
-
 def _parts(table: Table, plan: Plan, divide: Divide | None, *, gap: int) -> Split:
     """The split; the error for too little data asks for as many rows as training needs, too."""
     if divide is not None:
@@ -389,25 +345,6 @@ def _enough(windows: Windows, part: SplitPart, *, rows: int, whole: bool = False
         span = windows.spec.reach
         needed = math.ceil(len(windows.table) * (span + LEAST_WINDOWS) / (span + len(windows)))
         raise InputError("prepare.too_few_windows", **named, least=LEAST_WINDOWS, rows=rows, span=span, needed=needed)
-
-
-def _unseen(task: Task, train: Windows) -> tuple[Decision, ...]:
-    """Which classes the training part does not show, for the report; InputError when it shows only one."""
-    if not train.classes:
-        return ()
-    seen = set(train.truth()[:, 0].astype(int).tolist())
-    if len(seen) == 1:
-        raise InputError(
-            "prepare.one_class",
-            where=train.table.source,
-            target=task.targets[0].name,
-            found=task.target.classes[seen.pop()],
-            count=len(train),
-        )
-    names = [name for code, name in enumerate(task.target.known_classes) if code not in seen]
-    if not names:
-        return ()
-    return (Decision(tuple(names), "prepare.class_unseen", {"names": ", ".join(names)}, setting="task.target"),)
 
 
 def check_target(reading: Reading, targets: Sequence[str]) -> None:
