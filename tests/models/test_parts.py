@@ -10,7 +10,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, HistGradientBoostingRegressor
 
 from backmix.models.members.member import Member, forest
-from backmix.models.members.views import named
+from backmix.models.members.views import aligned, named
 from backmix.simple.boosting import member_of
 
 GENERATOR = np.random.default_rng(1)
@@ -177,7 +177,8 @@ def test_a_part_by_stages_takes_the_model_of_the_stage_and_another_one_behind_th
     part.check(steps=4, features=3, outputs=1)
     lengths, ended = np.array([1, 2, 3, 4, 4]), np.array([False, False, False, False, True])
     mask = np.arange(4) < lengths[:, None]
-    wanted = [FLAT[row] @ kernel[stage] for row, stage in enumerate((0, 1, 1, 2, 3))]
+    shown = aligned(X[:5], mask).reshape(5, -1)  # lags are counted back from the newest real row
+    wanted = [shown[row] @ kernel[stage] for row, stage in enumerate((0, 1, 1, 2, 3))]
     np.testing.assert_allclose(part.outputs(X[:5], mask, ended), wanted, rtol=1e-6)
     np.testing.assert_allclose(part.outputs(X[:5], mask)[4], FLAT[4] @ kernel[2], rtol=1e-6)
     with pytest.raises(ValueError, match="pls_evolving"):

@@ -169,9 +169,7 @@ class Windows:
     @cached_property
     def steps(self) -> int:
         """T: rows of the longest window that models look at."""
-        return (
-            self.spec.seen or self.spec.lookback or int(np.max(() if self.lengths is None else self.lengths, initial=0))
-        )
+        return self.spec.seen or self.spec.lookback or int(np.max(self.lengths, initial=0))  # type: ignore[arg-type]
 
     @property
     def masked(self) -> bool:
