@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backmix.models.body.summaries import STATISTICS, summarise
-from backmix.models.members.views import STAGES, named, views
+from backmix.models.members.views import STAGES, named, thinned_starts, views
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(5, 9, 3)).astype(np.float32)
@@ -62,3 +62,11 @@ def test_views_stand_side_by_side() -> None:
 def test_windows_of_any_length_have_no_lags() -> None:
     with pytest.raises(ValueError, match="no fixed lags"):
         views.get("lags").width(None, 3)
+
+
+def test_long_windows_are_thinned_without_a_warning() -> None:
+    """The growth that is tried first is far too large, and its powers are infinite."""
+    starts = thinned_starts(400, 300)
+    assert len(starts) == 300
+    assert starts[0] == 0
+    assert list(starts) == sorted(set(starts))

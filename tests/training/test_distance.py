@@ -44,3 +44,15 @@ def test_rows_in_another_order_say_the_same() -> None:
     windows = plant(1, drift=2.0)
     mixed = windows.subset(np.random.default_rng(0).permutation(len(windows)))
     assert distance_factors(mixed, 400, level=0.9).tolist() == distance_factors(windows, 400, level=0.9).tolist()
+
+
+def test_a_wide_table_is_seen_by_its_largest_components() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1200, 120))
+    y = x[:, 0] * np.linspace(1, 4, 1200) + 0.3 * rng.normal(size=1200)
+    tags = (*(Tag(f"u{number}") for number in range(120)), Tag("y", role="target"))
+    windows = build_windows(
+        Table(np.column_stack([x, y]), tags), WindowSpec(tuple(tag.name for tag in tags[:-1]), ("y",), lookback=3)
+    )
+    (factor,) = distance_factors(windows, 400, level=0.9)
+    assert 1.0 <= factor <= MOST

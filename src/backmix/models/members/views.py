@@ -188,7 +188,8 @@ def thinned_starts(steps: int, places: int) -> tuple[int, ...]:
     low, high = 1.0, 8.0 * steps
     for _ in range(60):  # the growth for which the stretches, each at least a row, fill the window
         growth = 0.5 * (low + high)
-        sizes = np.maximum(1.0, np.floor(growth ** np.arange(places)))
+        with np.errstate(over="ignore"):  # too large a growth is infinite, and given up at once
+            sizes = np.maximum(1.0, np.floor(growth ** np.arange(places)))
         low, high = (growth, high) if sizes.sum() < steps else (low, growth)
     sizes = np.maximum(1, np.floor(low ** np.arange(places)).astype(np.int64))
     sizes[-1] += steps - sizes.sum()

@@ -20,6 +20,8 @@ STRETCHES = 8
 LEAST_WINDOWS = 240
 """With fewer windows the stretches are too short to say anything."""
 RIDGE = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+MOST_COLUMNS = 200
+"""Numbers of a window that the quick model sees at most; its time grows with their cube."""
 MOST = 2.0
 """A quick model says roughly how much wider; more than this it does not know."""
 
@@ -73,6 +75,8 @@ class _Linear:
         spread, size = x.std(axis=0), y.std(axis=0)
         x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         y = (y - y.mean(axis=0)) / np.where(size > 0, size, 1.0)
+        if x.shape[1] > MOST_COLUMNS:  # of a wide table the largest principal components
+            x = x @ np.linalg.eigh(x.T @ x)[1][:, -MOST_COLUMNS:]
         return cls(np.column_stack([x, np.ones(len(x))]), y, stretch)
 
     def errors(self, answered: int, sources: list[int]) -> Floats:
