@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from backmix.decision import Decision
     from backmix.inspection import Insight
     from backmix.models.architecture import Architecture
+    from backmix.scoring.by_regime import RegimeScore
     from backmix.scoring.coverage import CoverageResult
     from backmix.scoring.leakage.audit import LeakageResult
     from backmix.scoring.leakage.availability import RuleSentence
@@ -144,6 +145,7 @@ class ReportData:
     insight: what the network does inside
     coverage: the prediction intervals of the network, and their coverage
     dead_times: the dead time of each input, estimated on the training rows
+    by_regime: scores of the test part by operating regime
     plan: the plan as TOML; environment: versions, seed, machine
     """
 
@@ -167,6 +169,7 @@ class ReportData:
     insight: Insight | None = None
     coverage: CoverageResult | None = None
     dead_times: Scan | None = None
+    by_regime: Sequence[RegimeScore] = ()
     plan: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 from backmix.data.table import Table
 from backmix.report.data import ReportData, TrainingRecord, summarize_parts
 from backmix.results.run_results import RunResults
+from backmix.scoring.by_regime import RegimeScore, scores_by_regime
 from backmix.scoring.leakage.availability import rule
 from backmix.tasks import Task
 from backmix.training.advice.delays import scan_prepared
@@ -55,10 +56,18 @@ def report_data(results: RunResults) -> ReportData:
         insight=results.insight,
         coverage=results.coverage,
         dead_times=scan_prepared(prepared),
+        by_regime=_by_regime(results),
         plan=plan.to_toml(),
         environment=environment(plan),
         language=plan.report.language,
     )
+
+
+def _by_regime(results: RunResults) -> tuple[RegimeScore, ...]:
+    """The scores by regime of the model and of the baseline that stands beside it."""
+    prepared, verdict = results.prepared, results.judgement.verdict
+    models = [results.ensemble.name, *([verdict.baseline.model] if verdict.baseline else [])]
+    return scores_by_regime(results.judgement.frame, prepared.preprocessing.regimes, prepared.regime_codes, models)
 
 
 def title(plan: Plan, task: Task, table: Table) -> str:

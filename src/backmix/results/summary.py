@@ -47,6 +47,7 @@ def summary_of(results: RunResults, report: ReportData) -> dict[str, Any]:
         "intervals": results.coverage.to_dict(),
         "test_rows_id": _test_rows_id(results.prepared),
         "insight": results.insight.to_dict() if results.insight else None,
+        "by_regime": [score.to_dict() for score in report.by_regime],
         "data": results.place,
         "trained_on": trained_on(results.prepared),
         "environment": dict(report.environment),

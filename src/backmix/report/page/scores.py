@@ -14,6 +14,7 @@ from backmix.report.figures.classes import class_scores
 from backmix.report.page.alarms import alarm_blocks
 from backmix.report.page.blocks import Grid, GridCell, GridRow, Key, PageBlock, PageSection, draw, grid, name, section
 from backmix.report.page.horizons import horizons
+from backmix.report.page.regimes import regime_scores
 from backmix.report.score_rows import Measure, measure, rank
 from backmix.scoring.scores import ScoreRow, model_title
 from backmix.text import say
@@ -143,6 +144,7 @@ def _scores(data: ReportData) -> Iterator[PageBlock]:
             yield PageBlock(table=table)
             yield from _undefined([row for row in rows if row.target == target and row.part == "test"])
     yield from horizons(data)
+    yield from regime_scores(data)
 
 
 def _table(data: ReportData, rows: Sequence[ScoreRow]) -> Grid | None:
