@@ -413,7 +413,7 @@ def test_names_of_data_sets_and_plants(door: Door) -> None:
             2,
             "there is no data set or plant 'reactor'. Did you mean 'batch_reactor'? Known: batch_dryer, "
             "bibmon, cmapss_fd001, cmapss_fd002, cmapss_fd003, daisy_cstr, daisy_evaporator, daisy_exchanger, "
-            "debutanizer, etth1, tennessee_eastman, batch_reactor, cstr, heat_exchanger",
+            "debutanizer, etth1, tennessee_eastman, batch_reactor, compressor, cstr, heat_exchanger",
             *command,
             "reactor",
         )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backmix.data import plants
-from backmix.data.plants import batch_reactor, cstr, heat_exchanger
+from backmix.data.plants import batch_reactor, compressor, cstr, heat_exchanger
 from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.plants.signals import at_times, moves, smooth, wander
 from backmix.errors import PlanError
@@ -25,6 +25,7 @@ from backmix.training.plan import Plan
 NAMES = plants.plants.names()
 SMALL: dict[str, dict[str, float]] = {
     "batch_reactor": {"batches": 4},
+    "compressor": {"units": 5},
     "cstr": {"days": 1},
     "heat_exchanger": {"units": 3},
 }
@@ -38,8 +39,8 @@ def runs() -> dict[str, plants.Simulation]:
 # every plant
 
 
-def test_three_plants() -> None:
-    assert NAMES == ["batch_reactor", "cstr", "heat_exchanger"]
+def test_the_plants() -> None:
+    assert NAMES == ["batch_reactor", "compressor", "cstr", "heat_exchanger"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,14 +96,8 @@ def test_tables_are_as_declared(name: str, runs: dict[str, plants.Simulation]) -
 def test_perfect_instruments_show_the_truth(name: str) -> None:
     run = plants.simulate(name, seed=3, noise=0, dirt=0, **SMALL[name])
     inputs = run.truth["inputs"]
-    resolution = np.array(
-        [
-            one.resolution
-            for one in {"cstr": cstr, "batch_reactor": batch_reactor, "heat_exchanger": heat_exchanger}[
-                name
-            ]._INSTRUMENTS
-        ]
-    )
+    modules = {one.__name__.rsplit(".", 1)[-1]: one for one in (batch_reactor, compressor, cstr, heat_exchanger)}
+    resolution = np.array([one.resolution for one in modules[name]._INSTRUMENTS])
     assert np.all(np.abs(run.table.values[:, : inputs.shape[1]] - inputs) <= resolution / 2 + 1e-9)
 
 
@@ -482,3 +477,38 @@ def test_every_unit_runs_to_failure(runs: dict[str, plants.Simulation]) -> None:
     inputs = truth["inputs"]
     assert np.all(inputs[:, 3] < inputs[:, 2])  # the hot side cools
     assert np.all(inputs[:, 5] > inputs[:, 4])  # the cold side warms
+
+
+# the compressors
+
+
+def test_a_deposit_takes_head_efficiency_and_flow_away() -> None:
+    duty, suction = np.array([[100.0, 10.0]] * 2), np.array([[18.0, 1.05]] * 2)
+    clean, fouled = np.array(compressor.discharge(duty, suction, np.array([0.0, 1.0]))).T
+    assert fouled[1] < clean[1]
+    assert fouled[2] < clean[2]
+    assert clean[0] > 18
+    # energy: what the gas takes up is the power of the shaft, to the deviation of its heat capacity
+    heat = clean[2] * 1.4 / 0.4 * compressor.GAS * (clean[0] - 18.0) / 1e6
+    assert heat == pytest.approx(clean[3], rel=0.05)
+
+
+def test_duties_hide_the_deposit_that_one_duty_shows() -> None:
+    """Between duties lies most of the variance; within each, instruments follow the deposit."""
+    one, six = (plants.simulate("compressor", seed=3, units=12, duties=duties) for duties in (1, 6))
+    assert set(one.truth["duty"]) == {2}
+    assert set(six.truth["duty"]) == set(range(6))
+    assert one.truth["remaining_life"].tobytes() == six.truth["remaining_life"].tobytes()
+
+    def follows(run: plants.Simulation, rows: np.ndarray) -> float:
+        ratio = run.truth["inputs"][rows, 5] / run.truth["inputs"][rows, 3]  # of the pressures
+        return abs(float(np.corrcoef(ratio, run.truth["fouling"][rows])[0, 1]))
+
+    assert follows(six, np.ones(len(six.table), bool)) < 0.4
+    assert follows(one, np.ones(len(one.table), bool)) > 0.8
+    assert all(follows(six, six.truth["duty"] == duty) > 0.8 for duty in range(6))
+    life, batch = six.truth["remaining_life"], six.table.batch
+    assert batch is not None
+    for unit in np.unique(batch):
+        assert life[batch == unit][-1] == 0
+        np.testing.assert_allclose(np.diff(life[batch == unit]), -compressor.STEP / 24)
