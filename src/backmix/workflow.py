@@ -96,6 +96,7 @@ def fit(
         ensemble = fit_model(prepared, chosen, blocks, making, simple=baselines.simple)
         chosen = replace(chosen, architecture=ensemble.model.architecture)  # held-out blocks may have changed it
         prepared = calibrate(prepared, ensemble.model)
+        ensemble = replace(ensemble, beside=prepared.task.shares)
         leakage = audit_run(prepared, model=ensemble.model)
         refuse(leakage, acknowledged=plan.evaluation.acknowledged)
         judgement, coverage = _judge(prepared, baselines, ensemble)

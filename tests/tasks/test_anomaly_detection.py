@@ -369,7 +369,7 @@ def test_alarms_are_judged_at_the_threshold_that_was_set(tmp_path: Path) -> None
     assert judged["baseline"]["model"] == "pca"
     detection = judged["detection"]
     frame = run.predictions
-    test = frame[(frame["part"] == "test") & (frame["model"] == "gru")]
+    test = frame[(frame["part"] == "test") & (frame["model"] == "ensemble")]
     calm = test["truth"] == "normal"
     assert detection["network"]["rate"] == pytest.approx((test.loc[calm, "score"] > 1).mean())
     assert detection["baseline"]["rate"] == pytest.approx(detection["network"]["rate"], abs=1.5 / calm.sum())
@@ -399,6 +399,6 @@ def test_one_input_is_enough(tmp_path: Path) -> None:
     """Nothing lies beside the only component of one tag; its share is all of the score."""
     table = plant().select(["P3", "state"])
     found = fit(table, plan(), folder=tmp_path / "run", quiet=True).predictions
-    assert set(found["model"]) == {"gru", "pca", "largest_deviation"}
+    assert set(found["model"]) == {"ensemble", "gru", "pca", "largest_deviation"}
     assert np.isfinite(found["score"]).all()
     np.testing.assert_allclose(found["share_1"], 1.0)

@@ -16,6 +16,7 @@ import numpy as np
 from backmix.data.windows.slices import sampled
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
+from backmix.models.ensemble import NETWORKS
 from backmix.scoring.predictions import FREE_RUN, RIVAL, prediction_frame
 from backmix.scoring.scores import Sampling, ScoreRow, score_table
 from backmix.scoring.verdict import EnsembleShare, Verdict, judge
@@ -83,7 +84,13 @@ class Baselines:
         task, settings = self.prepared.task, self.prepared.plan.evaluation
         frames, inside = [], None
         for part, windows in _scored(self.prepared).items():
-            if ensemble is None or ensemble.alone is None:
+            if ensemble is not None and ensemble.beside:
+                inside = EnsembleShare(float(ensemble.beside.get(NETWORKS, 0.0)), model.architecture.called)
+                outcomes = {
+                    name: predict_outcome(model, task, windows),
+                    inside.alone: predict_outcome(model, task.alone(), windows),
+                }
+            elif ensemble is None or ensemble.alone is None:
                 outcomes = {name: predict_outcome(model, task, windows)}
             else:
                 inside = EnsembleShare(float(ensemble.share), ensemble.alone.architecture.called)

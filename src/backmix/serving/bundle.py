@@ -133,13 +133,14 @@ class Bundle:
     def shares(self) -> Mapping[str, float]:
         """What an ensemble is made of, and the share of each; empty for one network alone."""
         if self.composition is None:
-            return {}
+            return self.preprocessing.task.shares
         return shares_of(self.weights["mixture/weights"], [member[0] for member in self.composition.simple_members])
 
     @property
     def called(self) -> str:
         """What the model is called in a prediction frame."""
-        return self.architecture.called if self.composition is None else ENSEMBLE
+        whole = self.composition is not None or bool(self.preprocessing.task.shares)
+        return ENSEMBLE if whole else self.architecture.called
 
     @property
     def period(self) -> Period | None:

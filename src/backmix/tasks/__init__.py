@@ -28,7 +28,7 @@ from backmix.registry import Registry
 from backmix.tasks import contract
 from backmix.tasks.contract import Outcome as Outcome
 from backmix.tasks.contract import TaskPlan as TaskPlan
-from backmix.tasks.contract.optional import LearnsFromOutputs, LearnsFromWindows, Revises
+from backmix.tasks.contract.optional import HasMembers, LearnsFromOutputs, LearnsFromWindows, Revises
 from backmix.tasks.shared.classes import ClassAnswer, ClassJudging, ClassPresentation, ClassTarget
 from backmix.tasks.shared.numbers import NumericAnswer, NumericJudging, NumericPresentation, NumericTarget
 
@@ -123,6 +123,21 @@ class Task:
         if not isinstance(self.answer, LearnsFromOutputs):
             return self
         return replace(self, fitted=self.answer.calibrate(outputs, windows))
+
+    def weigh(self, outputs: NDArray[Any], windows: Windows) -> Self:
+        """The task with weights of its members by raw outputs for all windows of the validation part."""
+        return (
+            replace(self, fitted=self.answer.weigh(outputs, windows)) if isinstance(self.answer, HasMembers) else self
+        )
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """The weights of the task's own members beside the network; empty where it is alone."""
+        return self.answer.shares if isinstance(self.answer, HasMembers) else {}
+
+    def alone(self) -> Self:
+        """The task without its own members beside the network."""
+        return replace(self, fitted=self.answer.alone()) if isinstance(self.answer, HasMembers) else self
 
     def revise(self, outcome: Outcome, windows: Windows) -> Outcome:
         """What any model says, network or baseline, after the task's own last word."""

@@ -29,10 +29,13 @@ from backmix.errors import InputError, PlanError
 from backmix.models.losses import choose_loss
 from backmix.models.members.novelty import Ellipse, threshold
 from backmix.outcome import Outcome, alarm
+from backmix.simple.blocks import Blocks, block_windows
 from backmix.tasks import Task, TaskPlan, tasks
 from backmix.tasks.contract import Answer, Judging, Kind, Presentation, Target
-from backmix.tasks.contract.optional import LearnsFromOutputs, LearnsFromWindows, TellsNormal
+from backmix.tasks.contract.optional import HasMembers, LearnsFromOutputs, LearnsFromWindows, Promises, TellsNormal
 from backmix.tasks.shared.classes import as_classes, recoded
+from backmix.tasks.shared.detectors import MEMBERS, NETWORK, Detectors
+from backmix.tasks.shared.promise import Promise
 from backmix.tasks.shared.rejection import check_enough
 from backmix.text import say
 
@@ -171,8 +174,8 @@ class AnomalyDetectionTarget(Target, TellsNormal):
 
 
 @dataclass(frozen=True)
-class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs):
-    """Scores of the errors of a network that predicts the inputs or gives them back.
+class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs, HasMembers, Promises):
+    """Scores of the errors of a network that predicts the inputs or gives them back, and of detectors beside it.
 
     The column ``p:anomaly`` of its predictions is score / (1 + score): above one half exactly when the score
     is above the threshold. It ranks windows, it is no probability.
@@ -187,6 +190,30 @@ class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs):
             ellipse, limit = Ellipse.from_dict(self.fitted), float(self.fitted["threshold"])
             if len(ellipse.center) != self.outputs or not (np.isfinite(limit) and limit > 0):
                 raise ValueError(f"an ellipse of {len(ellipse.center)} for {self.outputs} inputs, limit {limit}")
+            if self._members is not None and not self._members.limits:
+                raise ValueError("detectors without limits")
+        if self._members is not None and len(self._members.space.center) != self.outputs:
+            raise ValueError(f"detectors of {len(self._members.space.center)} for {self.outputs} inputs")
+        if self.promise is not None:
+            Promise.from_dict(self.promise)
+
+    @property
+    def _members(self) -> Detectors | None:
+        return Detectors.from_dict(self.fitted["members"]) if "members" in self.fitted else None
+
+    @property
+    def promise(self) -> Mapping[str, Any] | None:
+        return self.fitted.get("promise")
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        if self._members is None:
+            return {}
+        weights = self._members.weights
+        return {"networks" if name == NETWORK else name: weights[name] for name in MEMBERS if weights[name]}
+
+    def alone(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.fitted.items() if name != "members"}
 
     @property
     def head(self) -> str:
@@ -204,17 +231,42 @@ class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs):
         return choose_loss("regression")
 
     def decode(self, outputs: NDArray[Any], windows: Windows) -> Outcome:
-        parts = _parts(Ellipse.from_dict(self.fitted), self._errors(outputs, windows))
-        return alarm(parts, self.fitted["threshold"], windows.spec.inputs)
+        parts, limit, members = self._own(outputs, windows), self.fitted["threshold"], self._members
+        if members is not None:
+            parts = members.combined(parts, members.statistics(windows, self.target.scored_rows(windows)))
+            limit = members.limit
+        return alarm(parts, limit, windows.spec.inputs)
 
     def learn(self, train: Windows, validation: Windows) -> Mapping[str, Any]:
-        """How many inputs there are.
+        """How many inputs there are, the detectors beside the network, and whether the rate can be promised.
 
         Raises InputError (anomaly.too_fine) when the validation windows cannot tell the false-alarm rate.
         """
         rate, normal = self.target.settings.false_alarm_rate, self.target.training_windows(validation)
         check_enough(normal, rate, "anomaly.too_fine")
-        return {"inputs": len(train.spec.inputs)}
+        learned: dict[str, Any] = {"inputs": len(train.spec.inputs)}
+        members = Detectors.fit(train)
+        if members is None:
+            return learned
+        learned["members"] = members.to_dict()
+        blocks = block_windows(train, normal)
+        if blocks is not None:
+            learned["promise"] = self._tested(blocks, rate, len(normal)).to_dict()
+        return learned
+
+    def _tested(self, blocks: Blocks, rate: float, windows: int) -> Promise:
+        """Whether blocks of normal operation alarm alike, each by components of the others."""
+        scores, code = np.empty(len(blocks.pool)), blocks.code
+        for block in blocks.blocks:
+            space = Detectors.fit(block.teach)
+            if space is None:
+                scores[block.indices] = 0.0
+                continue
+            statistics = space.statistics(block.held_out, self.target.scored_rows(block.held_out))
+            taught = space.statistics(block.teach, self.target.scored_rows(block.teach))
+            sizes = {name: float(taught[name].sum(axis=1).mean()) or 1.0 for name in ("along", "beside")}
+            scores[block.indices] = np.maximum(*(statistics[name].sum(axis=1) / size for name, size in sizes.items()))
+        return Promise.of(scores, code, rate, windows=windows)
 
     def calibrate(self, outputs: NDArray[Any], windows: Windows) -> Mapping[str, Any]:
         """The ellipse around the errors of normal windows, and the threshold."""
@@ -222,8 +274,35 @@ class AnomalyDetectionAnswer(Answer, LearnsFromWindows, LearnsFromOutputs):
         errors = errors[np.isfinite(errors).all(axis=(1, 2))]
         ellipse = Ellipse.fit(errors.reshape(-1, errors.shape[-1]))
         scores = crossed(errors)
-        limit = threshold(scores, self.target.settings.false_alarm_rate)
-        return {**self.fitted, **ellipse.to_dict(), "threshold": limit, "windows": len(scores)}
+        rate = self.target.settings.false_alarm_rate
+        fitted = {**self.fitted, **ellipse.to_dict(), "threshold": threshold(scores, rate), "windows": len(scores)}
+        if self._members is not None:
+            sound = windows.subset(np.flatnonzero(np.isfinite(self._errors(outputs, windows)).all(axis=(1, 2))))
+            statistics = self._members.statistics(sound, self.target.scored_rows(sound))
+            fitted["members"] = self._members.calibrated(crossed_parts(errors), statistics, rate).to_dict()
+        return fitted
+
+    def weigh(self, outputs: NDArray[Any], windows: Windows) -> Mapping[str, Any]:
+        members = self._members
+        if members is None:
+            return self.fitted
+        statistics = members.statistics(windows, self.target.scored_rows(windows))
+        truth = windows.truth()[:, 0] > 0
+        weighed = members.weighed(self._own(outputs, windows), statistics, truth)
+        return {**self.fitted, "members": weighed.to_dict(), "anomalies": int(truth.sum())}
+
+    def notes(self) -> tuple[Decision, ...]:
+        members = self._members
+        if members is None:
+            return ()
+        listed = ", ".join(f"{name} {weight:.2f}" for name, weight in members.weights.items() if weight)
+        count = int(self.fitted.get("anomalies", 0))
+        key = "anomaly.weighed" if count else "anomaly.usual_weights"
+        return (Decision(listed, key, {"windows": count}, setting="model.beside"),)
+
+    def _own(self, outputs: NDArray[Any], windows: Windows) -> Floats:
+        """The part (B, F) of every input in the score of the network."""
+        return _parts(Ellipse.from_dict(self.fitted), self._errors(outputs, windows))
 
     def _errors(self, outputs: NDArray[Any], windows: Windows) -> Floats:
         """Scaled errors (B, R, F) of the R rows that count; NaN where a value is not known."""
@@ -290,11 +369,16 @@ def crossed(errors: Floats) -> Floats:
     An ellipse lies close around the rows that it was fitted to, closer than around any others: a
     threshold from those would give many times as many false alarms as it was set for.
     """
-    scores = np.empty(len(errors))
+    return np.asarray(crossed_parts(errors).sum(axis=1))
+
+
+def crossed_parts(errors: Floats) -> Floats:
+    """The part (B, F) of every input in those scores."""
+    parts = np.empty((len(errors), errors.shape[-1]))
     for fold in np.array_split(np.arange(len(errors)), min(FOLDS, len(errors))):
         others = np.delete(errors, fold, axis=0)
-        scores[fold] = _parts(Ellipse.fit(others.reshape(-1, errors.shape[-1])), errors[fold]).sum(axis=1)
-    return scores
+        parts[fold] = _parts(Ellipse.fit(others.reshape(-1, errors.shape[-1])), errors[fold])
+    return parts
 
 
 def _parts(ellipse: Ellipse, errors: Floats) -> Floats:

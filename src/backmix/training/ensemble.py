@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ class TrainedEnsemble:
         held out; NaN where no network was trained without it
     decisions: what was decided, with reasons
     simple: the simple models that were fitted, for baselines of the same run; None where none was asked for
+    beside: the weights of members that the task itself puts beside the network; empty for none
     """
 
     model: Any
@@ -80,16 +81,18 @@ class TrainedEnsemble:
     out_of_fold_alone: Floats | None = None
     decisions: tuple[Decision, ...] = ()
     simple: SimpleModels | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What scores call the model: that of the network, or "ensemble"."""
-        return ENSEMBLE if isinstance(self.model, Ensemble) else str(self.model.architecture.called)
+        whole = isinstance(self.model, Ensemble) or bool(self.beside)
+        return ENSEMBLE if whole else str(self.model.architecture.called)
 
     @property
     def shares(self) -> Mapping[str, float]:
         """What an ensemble is made of, and the share of each; empty for one network alone."""
-        return self.model.shares if isinstance(self.model, Ensemble) else {}
+        return self.model.shares if isinstance(self.model, Ensemble) else self.beside
 
     def says(self, task: Task, windows: Windows, *, alone: bool = False) -> Outcome:
         """What the ensemble says of windows: of those that taught what it said while they were held out."""

@@ -20,7 +20,7 @@ from backmix.errors import TrainingError
 from backmix.models.shape.size import memory_predict
 from backmix.simple.ahead import rolled
 from backmix.tasks import Outcome, Task
-from backmix.tasks.contract.optional import LearnsFromOutputs
+from backmix.tasks.contract.optional import HasMembers, LearnsFromOutputs
 from backmix.training.fitting.carried import predict_carried
 from backmix.training.fitting.checkpoint import arrays_of, put
 from backmix.training.fitting.feed import gathered
@@ -55,12 +55,22 @@ def predict_raw(model: Any, task: Task, windows: Windows) -> NDArray[np.float32]
 
 
 def calibrate(prepared: Prepared, model: Any) -> Prepared:
-    """The same, with what the task learns from the network's outputs on its validation samples."""
+    """The same, with what the task learns from the network's outputs on its validation samples.
+
+    Members of the task's own are weighed by labelled anomalies of the validation part, where it has some.
+    """
     if not isinstance(prepared.task.answer, LearnsFromOutputs):
         return prepared
     windows = prepared.training_samples[1]
-    task = prepared.task.calibrate(predict_network(model, windows), windows)
-    return replace(prepared, preprocessing=replace(prepared.preprocessing, task=task))
+    outputs = predict_network(model, windows)
+    task = prepared.task.calibrate(outputs, windows)
+    every = prepared.validation
+    if task.shares and len(every) > len(windows) and every.spec.targets[0] in every.table.names:
+        every = task.target.training_samples(every)
+        task = task.weigh(predict_network(model, every), every).calibrate(outputs, windows)
+    notes = task.answer.notes() if isinstance(task.answer, HasMembers) else ()
+    preprocessing = replace(prepared.preprocessing, task=task)
+    return replace(prepared, preprocessing=preprocessing, decisions=(*prepared.decisions, *notes))
 
 
 def predict_network(

@@ -31,6 +31,8 @@ from backmix.decision import Decision
 from backmix.duration import Duration
 from backmix.errors import InputError, PlanError
 from backmix.tasks import Task
+from backmix.tasks.contract.optional import Promises
+from backmix.tasks.shared.promise import Promise
 from backmix.text import say
 from backmix.training.advice.delays import scan_rows
 from backmix.training.advice.left_out import left_out, not_judged, unseen
@@ -90,8 +92,11 @@ def prepare(reading: Reading, plan: Plan, *, start: Start | None = None, divide:
     for part, samples in zip((SplitPart.TRAIN, SplitPart.VALIDATION), training_samples, strict=True):
         _enough(samples, part, rows=int(parts.rows(part).sum()))
     decisions += (*unseen(task, train), *task.presentation.remarks(train))
+    task = task.learn(train, validation)
+    if isinstance(task.answer, Promises) and task.answer.promise is not None:
+        decisions.append(Promise.from_dict(task.answer.promise).decision)
     preprocessing = Preprocessing(
-        task=task.learn(train, validation),
+        task=task,
         inputs=ground.inputs,
         repair=ground.repair,
         spec=ground.spec,

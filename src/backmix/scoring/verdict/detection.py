@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from backmix.tasks import Task
+    from backmix.tasks.shared.promise import Promise
 
 REFERENCE = "pca"
 """The baseline that alarms are compared with, where it could be fitted."""
@@ -83,13 +84,14 @@ class EqualAlarms:
     """The alarms of a model at its threshold, and those of baselines that alarm as often in normal operation.
 
     promised: the share of normal windows that may alarm, as the plan asked; baseline: the one of the verdict; best: the
-        best on the judged part
+        best on the judged part; promise: whether the share can be promised, None where that was not tested
     """
 
     network: Alarms
     promised: float | None
     baseline: Alarms | None = None
     best: Alarms | None = None
+    promise: Promise | None = None
 
     def values(self) -> dict[str, Any]:
         """Values of the placeholders of the verdict's sentences."""
@@ -110,6 +112,8 @@ class EqualAlarms:
             if self.network.per_day is not None:
                 sentence += say("anomaly.per_day", count=number(self.network.per_day, 2))
             sentence += say("evaluation.verdict_end")
+        if self.promise is not None and not self.promise.kept:
+            sentence += say(f"anomaly.no_promise_{self.promise.why}", **self.promise.decision.values)
         if self.network.auc is not None and self.baseline is not None and self.baseline.auc is not None:
             blanks = {**self.values(), "auc": f"{self.network.auc:.3f}", "baseline_auc": f"{self.baseline.auc:.3f}"}
             sentence += say("anomaly.auc_beside", **blanks)
@@ -162,7 +166,8 @@ def detection_of(
 
     frame: with each model's own threshold; equal: from `at_same_rate`
     """
-    from backmix.tasks.contract.optional import TellsNormal
+    from backmix.tasks.contract.optional import Promises, TellsNormal
+    from backmix.tasks.shared.promise import Promise
 
     def alarms(model: str, of: pd.DataFrame) -> Alarms:
         rows = of[(of["model"] == model) & (of["part"] == judged)]
@@ -171,6 +176,11 @@ def detection_of(
 
     target = task.target
     others = [alarms(model, equal) for model in models[1:]]
+    tested = task.answer.promise if isinstance(task.answer, Promises) else None
     return EqualAlarms(
-        alarms(models[0], frame), target.false_alarm_rate if isinstance(target, TellsNormal) else None, *others
+        alarms(models[0], frame),
+        target.false_alarm_rate if isinstance(target, TellsNormal) else None,
+        others[0] if others else None,
+        others[1] if len(others) > 1 else None,
+        None if tested is None else Promise.from_dict(tested),
     )

@@ -14,6 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from backmix.data.windows.windows import Windows
+from backmix.decision import Decision
 from backmix.outcome import Outcome
 
 
@@ -31,6 +32,36 @@ class LearnsFromOutputs(ABC):
     @abstractmethod
     def calibrate(self, outputs: NDArray[Any], windows: Windows) -> Mapping[str, Any]:
         """What the answer's ``fitted`` will be; windows: the validation samples that the outputs are of."""
+
+
+class HasMembers(ABC):
+    """An answer that adds up what a network and other members say of a window."""
+
+    @property
+    @abstractmethod
+    def shares(self) -> Mapping[str, float]:
+        """The weight of each member, the network as "networks"; empty where the network is alone."""
+
+    @abstractmethod
+    def alone(self) -> Mapping[str, Any]:
+        """What ``fitted`` would be for the network alone."""
+
+    @abstractmethod
+    def weigh(self, outputs: NDArray[Any], windows: Windows) -> Mapping[str, Any]:
+        """What ``fitted`` will be with weights by labelled windows of the validation part, and outputs of them."""
+
+    @abstractmethod
+    def notes(self) -> tuple[Decision, ...]:
+        """What was decided about the members and their threshold, with reasons."""
+
+
+class Promises(ABC):
+    """An answer that says how often it alarms in normal operation."""
+
+    @property
+    @abstractmethod
+    def promise(self) -> Mapping[str, Any] | None:
+        """A `tasks.shared.promise.Promise` as a dictionary; None where nothing was tested."""
 
 
 class Revises(ABC):
