@@ -328,7 +328,7 @@ def test_a_tag_that_training_did_not_know_stays_as_it_is() -> None:
     repair = fit_repair(table, RepairPlan(), rows=training(table, 2))
     other = Table(np.array([[np.nan, 9.0]]), (Tag("U"), Tag("T")))
     assert np.isnan(repair.apply(other).table.values[0, 0])
-    assert repair.apply(other).table.values[0, 1] == 2.0
+    assert repair.apply(other).table.values[0, 1] == pytest.approx(2.001)
 
 
 def test_single_precision_stays_single() -> None:
@@ -529,3 +529,17 @@ def test_malformed_rules_of_a_tag_are_refused(damage: dict[str, Any]) -> None:
     data["tags"][0] |= damage
     with pytest.raises((ValueError, KeyError, TypeError)):
         Repair.from_dict(data)
+
+
+def test_a_value_hardly_beyond_the_training_range_is_inside() -> None:
+    """Less than 0.1 % of the span is no news; beyond it the value is brought to the edge, with doubt."""
+    values = np.concatenate([np.linspace(0.0, 10.0, 100), [10.0099, -0.0099, 10.02, -0.5]])
+    table = Table(values[:, None], (Tag("T"),))
+    training = np.arange(len(values)) < 100
+    plan = RepairPlan(outliers="none", frozen="50 rows")
+    repair = fit_repair(table, plan, rows=training)
+    repaired, _ = repair.apply(table)
+    np.testing.assert_allclose(repaired.values[100:, 0], [10.0099, -0.0099, 10.01, -0.01])
+    quality = repaired.quality
+    assert quality is not None
+    assert quality[100:, 0].tolist() == [Quality.GOOD, Quality.GOOD, Quality.UNCERTAIN, Quality.UNCERTAIN]

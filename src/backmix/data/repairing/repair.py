@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
-from backmix.data.repairing.rules import RepairColumn
+from backmix.data.repairing.rules import RepairColumn, training_range
 from backmix.data.repairing.spikes import Rule, find_spikes, learn_scale, steady
 from backmix.data.runs import Bools, intervals, place
 from backmix.data.segments import GAP_STEPS, Rows, segment_starts
@@ -87,7 +87,7 @@ class RepairPlan(PlanSection):
 class TagRepair:
     """What was learned about one tag; None switches a rule off.
 
-    limit_low, limit_high: physical limits; low, high: range of the training rows (inputs)
+    limit_low, limit_high: physical limits; low, high: `training_range` of the training rows (inputs)
     scale: robust standard deviation for the spike rule; None for a tag that mostly stands still
     watched: whether standing still is suspicious in this tag
     filled: whether its holes are filled
@@ -321,7 +321,7 @@ def _learn(column: RepairColumn, tag: Tag, plan: RepairPlan, *, watched: bool, s
         )
     if scale is not None and plan.outliers == "mask":
         column.mask_spikes(_spikes(column, scale, plan))
-    bottom, top = (float(np.nanmin(column.x)), float(np.nanmax(column.x))) if plan.clamp else (None, None)
+    bottom, top = training_range(column.x) if plan.clamp else (None, None)
     return TagRepair(
         name=tag.name,
         limit_low=low,

@@ -16,6 +16,21 @@ from backmix.data.quality import Quality
 from backmix.data.runs import Bools, standing, stretches
 from backmix.data.segments import Rows
 
+HARDLY = 0.001
+"""A value beyond the training range by less than this share of its span is inside: every sensor's last digit is. It is
+the one constant for whoever asks whether a value is known from training: repair, the light runtime, the audit of rows."""
+
+
+def training_range(x: NDArray[np.float64]) -> tuple[float, float]:
+    """The ends of the range of training values (N,), each farther out by `HARDLY` of the span.
+
+    >>> training_range(np.array([0.0, 10.0, np.nan]))
+    (-0.01, 10.01)
+    """
+    low, high = float(np.nanmin(x)), float(np.nanmax(x))
+    room = HARDLY * (high - low)
+    return low - room, high + room
+
 
 @dataclass(frozen=True)
 class Entry:
