@@ -327,7 +327,7 @@ def test_predictions_are_written_before_anything_is_told(
     assert len(Path("out.csv").read_text("utf-8-sig").splitlines()) > 300
     monkeypatch.setattr("backmix.app.outcome.show_ledger", _fails)
     with pytest.raises(SystemExit):
-        main(["predict", "model.backmix", "new.csv", "--out", "again.csv"])
+        main(["--lang", lang, "predict", "model.backmix", "new.csv", "--out", "again.csv"])
     assert Path("again.csv").read_bytes() == Path("out.csv").read_bytes()
 
 

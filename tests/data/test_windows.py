@@ -14,6 +14,7 @@ from backmix.data.scaling import fit_scaler
 from backmix.data.splitting.split import SplitPart, SplitPlan, split
 from backmix.data.table import Table
 from backmix.data.tag import Tag
+from backmix.data.windows.doubt import Doubts
 from backmix.data.windows.windows import Known, WindowPlan, Windows, WindowSpec, build_windows, fit_scalers, window_spec
 from backmix.errors import InputError, PlanError
 
@@ -156,6 +157,16 @@ def test_names_times_and_batches_of_windows() -> None:
     assert windows.times[0] == np.datetime64("2024-01-01T00:02")
     assert build_windows(ramp(8), spec()).times is None
     assert build_windows(ramp(8), spec()).batches is None
+
+
+def test_a_doubt_that_was_there_before_repair_is_its_sources() -> None:
+    quality = np.zeros((8, 3), np.uint8)
+    quality[3, 1] = Quality.UNCERTAIN
+    table = ramp(8, quality=quality)
+    doubts = Doubts.of(build_windows(table, spec()))
+    assert doubts.quality.tolist() == ["good", "uncertain", "uncertain", "uncertain", "good", "good"]
+    assert doubts.tag.tolist() == [None, *[table.names[1]] * 3, None, None]
+    assert doubts.reason.tolist() == [None, *["windows.doubt_source"] * 3, None, None]
 
 
 def test_worst_quality_of_each_window() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from backmix.data.tag import bracket
 from backmix.storage import write_atomic
+from backmix.text import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,8 @@ def write_csv(frame: pd.DataFrame, target: Path | str | TextIO) -> None:
 
 
 def readable(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
-    """Predictions as people read them: six digits, and the unit in the header where all targets have the same.
+    """Predictions as people read them: six digits, the unit in the header where all targets have the same, and the
+    reason of a doubt in words.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"target": ["C_A"], "prediction": [1.23456789]})
@@ -53,6 +55,9 @@ def readable(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
     for name in shown.columns:
         if shown[name].dtype.kind == "f":
             shown[name] = [float(f"{value:.6g}") for value in shown[name].to_numpy(float)]
+    if "quality_reason" in shown.columns:
+        shown["quality_reason"] = [say(key) if isinstance(key, str) else "" for key in shown["quality_reason"]]
+        shown["quality_tag"] = shown["quality_tag"].fillna("")
     stated = {units.get(target, "") for target in set(frame["target"])} if "target" in frame.columns else set()
     unit = stated.pop() if len(stated) == 1 else ""
     named = {name: name + bracket(unit) for name in MEASURED if name in shown and shown[name].dtype.kind == "f"}

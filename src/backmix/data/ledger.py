@@ -30,7 +30,8 @@ class Note:
     """One thing that was done to the data, or noticed in it.
 
     ``reason`` is a key of the text catalogue whose sentence is a short noun phrase. ``count``
-    counts cells, or rows for "dropped" and "added". ``example`` is a status text, a row or a time.
+    counts cells, or rows for "dropped" and "added". ``example`` is a status text, a row or a time. ``cells``: the rows
+    of the tag that it is about, where repair knows them.
 
     >>> Note("marked", "repair.reason_limit_low", 3, tag="T101").sentence("en")
     'T101: cells marked: 3 — below the low limit of the tag'
@@ -41,6 +42,7 @@ class Note:
     count: int
     tag: str | None = None
     example: str = ""
+    cells: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         assert self.action in get_args(Action), self.action
@@ -61,7 +63,13 @@ class Note:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return asdict(self)
+        return {
+            "action": self.action,
+            "reason": self.reason,
+            "count": self.count,
+            "tag": self.tag,
+            "example": self.example,
+        }
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ beat) it says then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backmix.data.ledger import Note
+from backmix.data.windows.doubt import Doubts
 from backmix.data.windows.slices import sampled
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
@@ -101,6 +103,7 @@ class Baselines:
             ]
         frames += self._free_runs(model, name)
         frame = pd.concat([*frames, self.frame], ignore_index=True)
+        _add_doubts(frame, _scored(self.prepared), self.prepared.ledger.notes)
         sampling = Sampling(draws=settings.resamples, level=settings.level, seed=self.prepared.plan.training.seed)
         return Judgement(
             frame=frame,
@@ -120,6 +123,21 @@ class Baselines:
                 for model_name, outcome in outcomes.items()
             ]
         return frames
+
+
+def _add_doubts(frame: pd.DataFrame, parts: Mapping[str, Windows], notes: Sequence[Note]) -> None:
+    """Quality and reason of every row: those of the inputs of its window, whichever model answers."""
+    import pandas as pd
+
+    for part, windows in parts.items():
+        rows = np.flatnonzero(frame["part"] == part)
+        places = pd.Index(windows.origins).get_indexer(pd.Index(frame["origin"].to_numpy()[rows]))
+        for name, values in Doubts.of(windows, notes).columns.items():
+            column = (
+                frame[name].to_numpy(dtype=object, copy=True) if name in frame else np.full(len(frame), None, object)
+            )
+            column[rows] = values[places]
+            frame[name] = column
 
 
 def free_runs(task: Task, test: Windows) -> list[Windows]:

@@ -25,6 +25,7 @@ from backmix.data.reading.new_file import NewFile
 from backmix.data.reading.reading import TagPlan
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
+from backmix.data.windows.doubt import Doubts
 from backmix.errors import BundleError, InputError, PlanError
 from backmix.models.architecture import Architecture
 from backmix.models.ensemble import ENSEMBLE, Ensemble, shares_of
@@ -175,9 +176,9 @@ class Bundle:
         """Predictions for every row of ``table`` that has a whole window before it.
 
         Columns are found by name; the frame is that of `scoring.predictions` with a column
-        ``quality``, the worst quality in the window, and the columns of `scoring.prediction_intervals` where the bundle
-        holds intervals. The ledger says what was done to the rows. ``workers`` score partitions of the windows
-        in parallel.
+        ``quality``, the worst quality in the window, with the tag that is to blame and the key of the reason
+        (`data.windows.doubt`), and those of `scoring.prediction_intervals` where the bundle holds intervals. The
+        ledger says what was done to the rows. ``workers`` score partitions of the windows in parallel.
 
         Raises InputError when a column is missing or no window fits.
         """
@@ -191,11 +192,12 @@ class Bundle:
         model = self if workers == HERE else replace(self, reports={}, scores={})
         outcome = score(partial(_outcome, model), windows, workers)
         frame = prediction_frame(self.preprocessing.task, windows, outcome, model=self.called, part="new")
-        quality = windows.worst_quality()
-        repeats = len(frame) // max(1, len(quality))
+        doubts = Doubts.of(windows, ledger.notes)
+        repeats = len(frame) // max(1, len(windows))
         if self.intervals is not None:
             frame = add_intervals(frame, self.preprocessing, self.intervals, windows)
-        frame["quality"] = np.array(["good", "uncertain", "bad"], dtype=object)[np.repeat(quality, repeats)]
+        for name, values in doubts.columns.items():
+            frame[name] = np.repeat(values, repeats)
         return frame, ledger
 
     def predict_file(

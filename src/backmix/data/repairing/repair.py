@@ -167,7 +167,7 @@ class Repair:
                 self._fill(column, rule, table)
                 sheet.take(at, column)
                 notes += [
-                    Note(entry.action, entry.reason, entry.count, tag=tag.name, example=place(table, entry.row))
+                    Note(entry.action, entry.reason, entry.count, tag.name, place(table, entry.row), entry.cells)
                     for entry in column.log
                 ]
         return Repaired(sheet.table(), tuple(note for note in notes if note.count))

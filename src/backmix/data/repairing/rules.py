@@ -17,8 +17,8 @@ from backmix.data.runs import Bools, standing, stretches
 from backmix.data.segments import Rows
 
 HARDLY = 0.001
-"""A value beyond the training range by less than this share of its span is inside: every sensor's last digit is. It is
-the one constant for whoever asks whether a value is known from training: repair, the light runtime, the audit of rows."""
+"""A value beyond the training range by less than this share of its span is inside: the one constant for whoever asks
+whether a value is known from training."""
 
 
 def training_range(x: NDArray[np.float64]) -> tuple[float, float]:
@@ -34,12 +34,13 @@ def training_range(x: NDArray[np.float64]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a column's log: what was done to how many cells, and the first row of them."""
+    """One line of a column's log: what was done to how many cells, the first row of them, and all of them."""
 
     action: Action
     reason: str
     count: int
     row: int
+    cells: NDArray[np.int64]
 
 
 @dataclass
@@ -163,4 +164,4 @@ class RepairColumn:
 
     def _log(self, action: Action, reason: str, at: NDArray[np.int64]) -> None:
         if len(at):
-            self.log.append(Entry(action=action, reason=reason, count=len(at), row=int(at[0])))
+            self.log.append(Entry(action=action, reason=reason, count=len(at), row=int(at[0]), cells=at))
