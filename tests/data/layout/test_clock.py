@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,12 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backmix.data.auditing.audit import audit
 from backmix.data.export import readable
 from backmix.data.layout.detect import Detection, detect
 from backmix.data.layout.evidence import OpenQuestion
-from backmix.data.notation.dates import read_dates
+from backmix.data.notation.dates import looks_like_dates, read_dates
 from backmix.data.reading.columns import texts
 from backmix.data.reading.mapped import map_file
+from backmix.data.repairing.repair import RepairPlan
+from backmix.data.repairing.resample import check_clock
 from backmix.data.runs import place
 from backmix.data.sources import ReadPlan, read
 from backmix.errors import InputError
@@ -353,3 +358,147 @@ def test_places_of_findings_have_the_offset_of_the_zone(tmp_path: Path) -> None:
     found = found_in(tmp_path, "time,T101", rows, time_zone="Asia/Taipei").reading
     assert found is not None
     assert place(found.table, 3) == "2024-05-02T03:00:00+08:00"
+
+
+# Orders that only the steps of the rows tell, and times that are no days
+
+
+def _found(tmp_path: Path, stamps: Iterable[str], name: str = "t") -> Detection:
+    lines = [f"{stamp},{row / 8}" for row, stamp in enumerate(stamps)]
+    (tmp_path / "steps.csv").write_text(f"{name},FI101\n" + "\n".join(lines))
+    return detect(ReadPlan(file=str(tmp_path / "steps.csv")))
+
+
+def _clock(found: Detection) -> pd.DatetimeIndex:
+    assert found.reading is not None
+    return pd.DatetimeIndex(found.reading.table.time)
+
+
+SHORT = ("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%y.%m.%d", "%d-%m-%y", "%d.%m.%Y", "%m/%d/%Y")
+
+
+@pytest.mark.parametrize("form", SHORT)
+@pytest.mark.parametrize("start", ["2024-03-28", "2024-03-03", "2024-12-10"])
+def test_steps_that_are_even_under_one_order_alone_settle_it(tmp_path: Path, form: str, start: str) -> None:
+    truth = pd.date_range(start, periods=120, freq="h")
+    for times in (truth, truth[::-1]):
+        found = _found(tmp_path, times.strftime(f"{form} %H:%M"))
+        assert found.questions == ()
+        assert (_clock(found) == truth).all(), "rows come in the order of time"
+        assert any("evenly" in entry.sentence("en") or "first" in entry.sentence("en") for entry in found.evidence)
+        assert all("?" not in entry.sentence("zh_TW") for entry in found.evidence)
+    # the plan that is written reads the same, and says it no more
+    again = read(found.plan)
+    assert (pd.DatetimeIndex(again.table.time) == truth).all()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    start=st.datetimes(datetime(2001, 1, 1), datetime(2031, 12, 1)),
+    minutes=st.sampled_from([1, 10, 60, 240, 480, 1440, 10080]),
+    rows=st.integers(5, 300),
+    gone=st.sets(st.integers(0, 299), max_size=20),
+    form=st.sampled_from(SHORT),
+)
+def test_whatever_the_steps_the_order_is_right_or_asked(
+    tmp_path: Path, start: datetime, minutes: int, rows: int, gone: set[int], form: str
+) -> None:
+    start = start.replace(minute=0, second=0, microsecond=0)
+    times = [start + timedelta(minutes=minutes * row) for row in range(rows) if row not in gone]
+    if len(times) < 2:
+        return
+    found = _found(tmp_path, [f"{time:{form} %H:%M}" for time in times])
+    if not {"day_first", "time_form"} & {question.key for question in found.questions}:
+        assert found.fault is None
+        assert _clock(found).to_pydatetime().tolist() == times
+
+
+def test_days_that_step_evenly_in_both_orders_are_asked_for(tmp_path: Path) -> None:
+    """1 to 10 March a day each may be the third of each month."""
+    found = _found(tmp_path, pd.date_range("2024-03-01", periods=10).strftime("%d/%m/%Y"))
+    assert [question.key for question in found.questions] == ["day_first"]
+    quarters = pd.date_range("2023-01-01", periods=8, freq="QS").strftime("%d/%m/%Y")
+    assert [question.key for question in _found(tmp_path, quarters).questions] == ["day_first"]
+    # rows of a laboratory, at no even times, prove nothing
+    times = pd.to_datetime("2024-03-01") + pd.to_timedelta(np.cumsum(np.arange(30) % 7 * 37 + 41), "min")
+    found = _found(tmp_path, times.strftime("%d/%m/%Y %H:%M"))
+    assert [question.key for question in found.questions] == ["day_first"]
+
+
+PERIODS = {
+    "quarter": ("QS", lambda t: f"{t.year}Q{t.quarter}"),
+    "quarter_dash": ("QS", lambda t: f"{t.year}-Q{t.quarter}"),
+    "quarter_first": ("QS", lambda t: f"Q{t.quarter} {t.year}"),
+    "quarter_number": ("QS", lambda t: f"{t.quarter}Q{t.year}"),
+    "quarter_chinese": ("QS", lambda t: f"{t.year}年第{t.quarter}季"),
+    "week": ("W-MON", lambda t: f"{t:%G-W%V}"),
+    "week_bare": ("W-MON", lambda t: f"{t:%GW%V}"),
+    "week_chinese": ("W-MON", lambda t: f"{t:%G}年第{int(f'{t:%V}')}週"),
+    "week_day": ("D", lambda t: f"{t:%G-W%V-%u}"),
+    "month": ("MS", lambda t: f"{t:%Y-%m}"),
+    "month_slash": ("MS", lambda t: f"{t:%Y/%m}"),
+    "month_first": ("MS", lambda t: f"{t:%m/%Y}"),
+    "month_chinese": ("MS", lambda t: f"{t.year}年{t.month}月"),
+    "month_name": ("MS", lambda t: f"{t:%b %Y}"),
+    "month_full": ("MS", lambda t: f"{t:%B %Y}"),
+    "month_short": ("MS", lambda t: f"{t:%b-%y}"),
+}
+
+
+@pytest.mark.parametrize("name", PERIODS)
+def test_quarters_months_and_weeks_stand_on_their_first_day(tmp_path: Path, name: str) -> None:
+    freq, write = PERIODS[name]
+    truth = pd.date_range("1994-01-01", periods=48, freq=freq)
+    found = _found(tmp_path, map(write, truth))
+    assert found.questions == ()
+    assert (_clock(found) == truth).all()
+    assert found.reading is not None
+    assert found.reading.table.names == ("FI101",)
+    assert any("first day" in note.sentence("en") for note in found.reading.ledger.notes)
+    audited = audit(found.reading.table, ledger=found.reading.ledger)
+    assert not {"irregular", "gaps", "order"} & {finding.kind for finding in audited.findings}
+    check_clock(found.reading.table, RepairPlan())  # a run takes them as they are: the step is the period
+
+
+@pytest.mark.parametrize(
+    ("columns", "freq", "parts"),
+    [
+        ("year,quarter", "QS", lambda t: (t.year, t.quarter)),
+        ("Year,Qtr", "QS", lambda t: (f"{t.year}.0", f"{t.quarter}.0")),
+        ("年,季", "QS", lambda t: (t.year, t.quarter)),
+        ("year,month", "MS", lambda t: (t.year, t.month)),
+        ("年,月", "MS", lambda t: (t.year, t.month)),
+        ("year,week", "W-MON", lambda t: (f"{t:%G}", int(f"{t:%V}"))),
+    ],
+)
+def test_a_year_and_the_number_of_its_quarter_month_or_week(
+    tmp_path: Path, columns: str, freq: str, parts: Callable[[pd.Timestamp], tuple[Any, Any]]
+) -> None:
+    truth = pd.date_range("1994-01-01", periods=48, freq=freq)
+    found = _found(tmp_path, (f"{year},{number}" for year, number in map(parts, truth)), columns)
+    assert (_clock(found) == truth).all()
+    assert found.layout.time == tuple(columns.split(","))
+    assert found.layout.time_form == "parts"
+    assert (pd.DatetimeIndex(read(found.plan).table.time) == truth).all()
+
+
+def test_rows_that_share_a_month_have_no_clock_in_year_and_month(tmp_path: Path) -> None:
+    rows = [f"2024,{1 + row // 30}" for row in range(90)]
+    found = _found(tmp_path, rows, "year,month")
+    assert found.reading is not None
+    assert found.reading.table.time is None
+    assert found.reading.table.names == ("year", "month", "FI101")
+
+
+@pytest.mark.parametrize("text", ["2024-W54", "2023-W53", "1974Q5", "2024-13"])
+def test_a_period_that_does_not_exist_is_no_time(tmp_path: Path, text: str) -> None:
+    stamps = [f"2022-W{week:02d}" for week in range(1, 20)]
+    stamps.insert(9, text)
+    (tmp_path / "a.csv").write_text("t,x\n" + "\n".join(f"{stamp},1.5" for stamp in stamps))
+    with pytest.raises(InputError, match=text):
+        read(ReadPlan(file=str(tmp_path / "a.csv"), time="t"))
+
+
+@pytest.mark.parametrize("cells", [["Batch 2001", "Batch 2002"], ["Mark 2001", "Mark 2002"], ["Q5 2001", "Q6 2001"]])
+def test_words_before_a_number_are_no_months(cells: list[str]) -> None:
+    assert not looks_like_dates(texts(cells))

@@ -62,6 +62,8 @@ def one_clock(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan]:
         if clock is None:
             return _elapsed(raw, plan)
         names, evidence = clock.names, (clock.evidence,)
+        if form is None and clock.form is not None:
+            evidence = (clock.evidence, replace(clock.evidence, key="time_form", value=clock.form))
         form = form if form is not None else clock.form
         notes = (Note("converted", "read.reason_time_found", raw.rows, tag=names[0]),) if len(names) == 1 else ()
     raw = replace(raw, notes=(*raw.notes, *notes), evidence=(*raw.evidence, *evidence))
@@ -160,6 +162,8 @@ def _parts(columns: list[RawColumn], wanted: tuple[str, ...]) -> dict[str, str]:
         "month": (1, 12),
         "day": (1, 31),
         "day_of_year": (1, 366),
+        "quarter": (1, 4),
+        "week": (1, 53),
         "hour": (0, 24),
         "minute": (0, 59),
         "second": (0, 60),
@@ -179,16 +183,30 @@ def _parts(columns: list[RawColumn], wanted: tuple[str, ...]) -> dict[str, str]:
 
 def _of_parts(free: list[RawColumn]) -> ClockColumns | None:
     parts = _parts(free, tuple(PARTS))
-    days = ("month", "day") if {"month", "day"} <= set(parts) else ("day_of_year",)
-    if not {"year", *days} <= set(parts):
+    ways = (("month", "day"), ("day_of_year",), ("month",), ("quarter",), ("week",))
+    days = next((way for way in ways if {"year", *way} <= set(parts)), None)
+    if days is None:
         return None
     order = ["year", *days]
-    for part in ("hour", "minute", "second"):
-        if part not in parts:
-            break
-        order.append(part)
+    if days in ways[:2]:
+        for part in ("hour", "minute", "second"):
+            if part not in parts:
+                break
+            order.append(part)
     names = tuple(parts[part] for part in order)
+    if days not in ways[:2] and not _a_row_each(free, names):
+        return None  # the rows of a month: its days are not said
     return ClockColumns(names, "parts", Evidence("time", names, "clock.parts", {"columns": ", ".join(names)}))
+
+
+def _a_row_each(free: list[RawColumn], names: tuple[str, ...]) -> bool:
+    """Whether years, and the numbers of their months (quarters, weeks), are others from row to row, and go one way."""
+    columns = {column.name: column.numbers for column in free}
+    year, number = (columns[name] for name in names)
+    assert year is not None
+    assert number is not None
+    steps = np.diff(100 * year + number)
+    return bool((steps > 0).all() or (steps < 0).all()) and len(steps) > 0
 
 
 def _of_numbers(free: list[RawColumn], raw: RawTable) -> ClockColumns | None:

@@ -1,6 +1,7 @@
 """The columns of a clock as one column of times.
 
-This module puts a date and its hours together, whether they are texts or numbers, and year, month and day apart.
+This module puts a date and its hours together, whether they are texts or numbers, and year, month and day apart; a year
+with a quarter, a month or a week.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from backmix.data.ledger import Note
 from backmix.data.notation.column_times import TICKS, column_times, numbers_of
 from backmix.data.notation.dates import Dates, looks_like_dates, read_dates
 from backmix.data.notation.ticks import forms_of, time_of_day
+from backmix.data.notation.words_of_time import first_of_week
 from backmix.data.reading.columns import RawColumn, RawTable, Times
 from backmix.data.reading.meaning import names_of
 from backmix.data.reading.reading import ReadPlan
@@ -32,6 +34,8 @@ PARTS: Mapping[str, str] = {
     "month": r"month|mon|mm|mo|monat|mois|mes|月|月份",
     "day": r"day|dd|dy|tag|jour|d[ií]a|日|day of month",
     "day_of_year": r"doy|day of year|julian day|yday",
+    "quarter": r"quarter|qtr|q|quartal|trimestre|季|季別|季度",
+    "week": r"(?:iso ?|calendar )?week(?: ?(?:no|nr|number))?|wk|kw|woche|semaine|semana|週|周|週次|週別|周次",
     "hour": r"hour|hours|hh|hr|stunde|heure|hora|時|小時|點|he|hb|hour ?(?:no|nr|number)"
     r"|(?:hour|hr) ?(?:ending|ended|end|beginning|begin|start|of day)",
     "minute": r"minutes?|min|mi|minuto|分|分鐘",
@@ -44,7 +48,8 @@ def together(raw: RawTable, plan: ReadPlan, names: tuple[str, ...], form: str | 
     """The columns of a clock as one column of times, where the first of them stood."""
     columns = {column.name: column for column in raw.columns}
     parts = [columns[name] for name in names]
-    if form == "parts" or (form is None and len(names) > 2 and not any(map(_is_day, parts))):
+    years = [column for column in parts if called(column.name, PARTS["year"])]
+    if form == "parts" or (form is None and (len(names) > 2 or years) and not any(map(_is_day, parts))):
         dates = Dates(_from_parts(raw, parts), aware=False)
     elif (date := next((column for column in parts if _is_day(column)), None)) is not None:
         dates = _with_hours(raw, plan, date, [column for column in parts if column is not date], form)
@@ -155,7 +160,10 @@ def _which_hour(
 
 
 def _from_parts(raw: RawTable, columns: list[RawColumn]) -> Times:
-    """Times from year, month, day (or the day of the year), hour, minute and second."""
+    """Times from year, month, day (or quarter, ISO week, day of the year), hour, minute and second.
+
+    A year with a month, a quarter or a week alone is its first day.
+    """
     named = {part: column for column in columns for part, names in PARTS.items() if called(column.name, names)}
     if len(named) != len(columns) or "year" not in named:
         named = dict(zip(("year", "month", "day", "hour", "minute", "second"), columns, strict=False))
@@ -165,17 +173,23 @@ def _from_parts(raw: RawTable, columns: list[RawColumn]) -> Times:
     year = part["year"]
     year = np.where((year >= 60) & (year < 200), year + 1911, year)  # of the Republic of China
     month, day = part.get("month", np.ones(raw.rows)), part.get("day", np.ones(raw.rows))
+    month, week = (3 * part["quarter"] - 2 if "quarter" in part else month), part.get("week", np.ones(raw.rows))
     day_of_year = part.get("day_of_year", np.ones(raw.rows))
     hour, minute, second = (part.get(name, np.zeros(raw.rows)) for name in ("hour", "minute", "second"))
     hour, minute, second = (np.where(gone, 0, numbers) for numbers in (hour, minute, second))
     wrong = (year < 1700) | (year > 2260) | (month < 1) | (month > 12) | (day < 1) | (day > 31)
     wrong |= (day_of_year < 1) | (day_of_year > 366)
     wrong |= (hour < 0) | (hour > 24) | (minute < 0) | (minute > 59) | (second < 0) | (second >= 61)
-    wrong |= sum(numbers != np.floor(numbers) for numbers in (year, month, day, day_of_year, hour, minute)) > 0
+    wrong |= sum(numbers != np.floor(numbers) for numbers in (year, month, week, day, day_of_year, hour, minute)) > 0
+    if "week" in part:
+        monday = first_of_week(*(np.where(wrong | gone, 1, numbers).astype(np.int64) for numbers in (year, week)))
+        wrong |= np.isnat(monday)
     wrong &= ~gone
     months = (np.where(wrong | gone, 0, year * 12 + month - 1 - 1970 * 12)).astype(np.int64).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day + day_of_year - 2).astype(np.int64).astype("timedelta64[D]")
-    wrong |= ~gone & ("day_of_year" not in part) & (days.astype("datetime64[M]") != months)
+    if "week" in part:
+        days = np.where(wrong, days, monday)
+    wrong |= ~gone & (not {"day_of_year", "week"} & set(part)) & (days.astype("datetime64[M]") != months)
     if wrong.any():
         row = int(np.argmax(wrong))
         text = "-".join(f"{numbers[row]:g}" for numbers in cells.values())

@@ -18,7 +18,17 @@ from backmix.data.layout.evidence import Evidence, Interpretation, LayoutQuestio
 from backmix.data.ledger import Note
 from backmix.data.notation.iso import clean_dates, iso_times
 from backmix.data.notation.stamps import LETTERS, tidy
-from backmix.data.notation.words_of_time import AMBIGUOUS, month_number, offset
+from backmix.data.notation.ticks import even_steps
+from backmix.data.notation.words_of_time import (
+    AMBIGUOUS,
+    HALF_DAYS,
+    PERIODS,
+    century,
+    first_days,
+    half_days,
+    month_number,
+    offset,
+)
 from backmix.data.reading.columns import NAT, Times
 from backmix.errors import InputError
 
@@ -27,8 +37,8 @@ if TYPE_CHECKING:
 
 Place = Callable[[int], str]
 Ints = NDArray[np.int64]
+YearMonthDay = tuple[Ints, Ints, Ints]
 
-HALF_DAYS = "AM|PM|am|pm|Am|Pm|上午|下午|凌晨|早上|晚上|中午"
 ZONES = r"Z|z|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Za-z]{2,5}"
 _CLOCK = (
     rf"(?:(?:[T ,]+|:)(?P<p>{HALF_DAYS})? ?(?P<H>\d{{1,2}})"
@@ -57,6 +67,7 @@ _HOURS = (
     rf" ?(?:{HALF_DAYS}|[ap]\.m\.)? ?(?:{ZONES})?$"
 )
 _SAMPLE = 64
+_ORDERS = ("day_first", "month_first")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +90,7 @@ def looks_like_dates(texts: pa.ChunkedArray) -> bool:
     clean = _first_texts(texts)
     if clean is None or not all(any(map(str.isdigit, text)) for text in clean.to_pylist()):  # states, much the quickest
         return False
-    return _all_fit(tidy(clean), (*FORMS.values(), _COMPACT_STAMP))
+    return _all_fit(tidy(clean), (*FORMS.values(), *PERIODS.values(), _COMPACT_STAMP))
 
 
 def looks_like_hours(texts: pa.ChunkedArray) -> bool:
@@ -188,6 +199,14 @@ class _Reader:
                 self.date[fits] = self._days(fits, *self._order(name, parts, fits, day_first))
                 self.clock[fits] = self._clock(fits, parts)
                 left = left & ~fits
+        for name, form in PERIODS.items() if left.any() else ():
+            fits, parts = self._parts(form, left)
+            if fits.any():
+                self.date[fits] = first_days({name: texts.to_pylist() for name, texts in parts.items()})
+                self._note("read.reason_period", np.ones(int(fits.sum()), bool), fits)
+                left = left & ~fits
+                if (lost := fits & np.isnat(self.date)).any():
+                    self._refuse("read.bad_date", lost)
         if left.any():
             self._refuse("read.bad_date", left)
         times = self.date.astype("datetime64[ns]") + self.clock
@@ -196,32 +215,66 @@ class _Reader:
         return Dates(times, bool(self.zoned.any()), tuple(self.notes), tuple(self.evidence))
 
     def _year_first(self, parts: dict[str, Any], fits: NDArray[np.bool_], day_first: bool | None) -> str | None:
-        """Whether a year of two digits stands first in cells such as 24/05/02: as told, else as only it fits."""
-        import pyarrow.compute as pc
+        """Whether a year of two digits stands first in cells such as 24/05/02.
 
+        As told, else as only it fits, else as only it makes the rows step evenly.
+        """
         if self.form is not None:
             return self.form if self.form in ("year_first", "republic") else None
         if day_first is not None:
             return None
-        first, second, third = (_ints(parts[name]) for name in "aby")
-        two = (pc.utf8_length(parts[name]).to_numpy(zero_copy_only=False) == 2 for name in "ay")
-        year_first = all(width.all() for width in two) and _months(second) and _days_of_month(third)
-        day, month = (_days_of_month(first) and _months(second), _months(first) and _days_of_month(second))
-        if not year_first or (day and month and (first != second).any()):
-            return None
+        possible = self._possible(parts)
         row = int(np.flatnonzero(fits)[0])
-        short = int(third[0])
-        read_as = {"date": (_century(short), int(second[0]), int(first[0]))} if day else {}
-        if month and not day:
-            read_as = {"date": (_century(short), int(first[0]), int(second[0]))}
-        read_as["year_first"] = (_century(int(first[0])), int(second[0]), short)
-        if first[0] >= 32:
-            read_as["republic"] = (int(first[0]) + 1911, int(second[0]), short)
-        readings = tuple(
-            Interpretation(form, f"{year:04d}-{month:02d}-{day:02d}") for form, (year, month, day) in read_as.items()
-        )
+        if "year_first" not in possible:
+            return None
+        if (even := self._even(possible, fits, parts)) is not None:
+            form = "year_first" if even == "year_first" else "date"
+            self._settled("time_form", form, possible[even], fits)
+            return form if form == "year_first" else None
+        day, month = "day_first" in possible, "month_first" in possible
+        if day and month:
+            return None  # the order of day and month is asked for
+        read_as = {"date": possible["day_first" if day else "month_first"]} if day or month else {}
+        read_as["year_first"] = possible["year_first"]
+        short = _ints(parts["a"])
+        if short[0] >= 32:
+            _, of_month, of_day = possible["year_first"]
+            read_as["republic"] = (short + 1911, of_month, of_day)
+        readings = tuple(Interpretation(form, _date(ymd, 0)) for form, ymd in read_as.items())
         question = LayoutQuestion("time_form", readings, row=(self._text(row),), where=self.at(row))
         raise OpenQuestion("read.year_unclear", question=question, where=self.at(row), text=self._text(row)[:60])
+
+    def _possible(self, parts: dict[str, Any]) -> dict[str, YearMonthDay]:
+        """Year, month and day of cells such as 24/05/02, in each order in which all are dates."""
+        import pyarrow.compute as pc
+
+        first, second, third = (_ints(parts[name]) for name in "aby")
+        two = [pc.utf8_length(parts[name]).to_numpy(zero_copy_only=False) == 2 for name in "ay"]
+        year = np.where(two[1], century(third), third)
+        orders = {"day_first": (year, second, first), "month_first": (year, first, second)}
+        if all(width.all() for width in two):
+            orders["year_first"] = (century(first), second, third)
+        if (first == second).all():
+            del orders["month_first"]  # the same dates
+        return {
+            name: ymd
+            for name, ymd in orders.items()
+            if _months(ymd[1]) and _days_of_month(ymd[2]) and not np.isnat(_days_of(*ymd)).any()
+        }
+
+    def _even(self, possible: dict[str, YearMonthDay], fits: NDArray[np.bool_], parts: dict[str, Any]) -> str | None:
+        """The one order under which the rows step evenly; None where there is none, or several."""
+        if len(possible) < 2 or not np.array_equal(fits, self.there):
+            return None
+        clock = self._clock(fits, parts)
+        even = [name for name, ymd in possible.items() if even_steps(_days_of(*ymd).astype("datetime64[ns]") + clock)]
+        return even[0] if len(even) == 1 else None
+
+    def _settled(self, key: str, value: Any, ymd: YearMonthDay, fits: NDArray[np.bool_]) -> None:
+        """Keep why a question needs not be asked."""
+        row = int(np.flatnonzero(fits)[0])
+        values = {"where": self.at(row), "text": self._text(row), "date": _date(ymd, 0)}
+        self.evidence.append(Evidence(key, value, "clock.even_steps", values))
 
     def _parts(self, form: str, left: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], dict[str, Any]]:
         """Where a form fits, and the texts of its named groups there."""
@@ -251,11 +304,11 @@ class _Reader:
             first, second = _ints(parts["a"]), _ints(parts["b"])
             if (form := self._year_first(parts, fits, day_first)) is not None:
                 self._note("read.reason_short_year", short, fits)
-                return first + 1911 if form == "republic" else _century(first), second, year
+                return first + 1911 if form == "republic" else century(first), second, year
         self._note("read.reason_short_year", short, fits)
-        year = np.where(short, _century(year), year)
+        year = np.where(short, century(year), year)
         if name == "year_last":
-            if self._day_first(first, second, year, fits, day_first):
+            if self._day_first(parts, fits, day_first):
                 first, second = second, first
             return year, first, second
         names = parts["n"].to_pylist()
@@ -263,10 +316,11 @@ class _Reader:
         month = np.array([known[text] for text in names], np.int64)
         return year, month, _ints(parts["d"])
 
-    def _day_first(self, first: Ints, second: Ints, year: Ints, fits: NDArray[np.bool_], stated: bool | None) -> bool:
-        """Whether the day comes before the month: as told, else as days after the 12th prove."""
+    def _day_first(self, parts: dict[str, Any], fits: NDArray[np.bool_], stated: bool | None) -> bool:
+        """Whether the day comes before the month: as told, as days after the 12th prove, or as rows step evenly."""
         if stated is not None:
             return stated
+        first, second = _ints(parts["a"]), _ints(parts["b"])
         day_first, month_first = first > 12, second > 12
         rows = np.flatnonzero(fits)
         if day_first.any() and month_first.any():
@@ -278,8 +332,14 @@ class _Reader:
                 other_text=self._text(int(rows[np.argmax(month_first)])),
             )
         if not day_first.any() and not month_first.any() and (first != second).any():
-            unclear = int(np.argmax(first != second))
-            self._ask_day_first(int(rows[unclear]), int(first[unclear]), int(second[unclear]), int(year[unclear]))
+            possible = self._possible(parts)
+            even = self._even(possible, fits, parts)
+            if even not in ("day_first", "month_first"):
+                self._ask_day_first(possible, fits, int(np.argmax(first != second)))
+            else:
+                self._note(f"read.reason_{even}", np.ones(len(rows), bool), fits)
+                self._settled("day_first", even == "day_first", possible[even], fits)
+                return even == "day_first"
         key = "read.reason_day_first" if day_first.any() else "read.reason_month_first"
         self._note(key, np.ones(len(rows), bool), fits)
         if (first != second).any():
@@ -289,12 +349,10 @@ class _Reader:
             self.evidence.append(Evidence("day_first", bool(day_first.any()), reason, values))
         return bool(day_first.any())
 
-    def _ask_day_first(self, row: int, first: int, second: int, year: int) -> None:
-        """Stop with both dates that the text of a row may mean."""
-        shown = {True: (second, first), False: (first, second)}
-        readings = tuple(
-            Interpretation(day_first, f"{year:04d}-{month:02d}-{day:02d}") for day_first, (month, day) in shown.items()
-        )
+    def _ask_day_first(self, possible: dict[str, YearMonthDay], fits: NDArray[np.bool_], place: int) -> None:
+        """Stop with both dates that the text at a place may mean."""
+        row = int(np.flatnonzero(fits)[place])
+        readings = tuple(Interpretation(name == "day_first", _date(possible[name], place)) for name in _ORDERS)
         question = LayoutQuestion("day_first", readings, row=(self._text(row),), where=self.at(row))
         raise OpenQuestion("read.day_first_unclear", question=question, where=self.at(row), text=self._text(row)[:60])
 
@@ -303,9 +361,8 @@ class _Reader:
         # datetime64[ns] reaches from 1678 to 2261
         wrong = (year < 1678) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) | (day > 31)
         if not wrong.any():
-            months = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]")
-            days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
-            wrong = days.astype("datetime64[M]") != months
+            days = _days_of(year, month, day)
+            wrong = np.isnat(days)
         if wrong.any():
             self._refuse("read.bad_date", _only(len(fits), rows[np.argmax(wrong)]))
         return np.asarray(days)
@@ -315,7 +372,7 @@ class _Reader:
         rows = np.flatnonzero(fits)
         hour, minute, second = (_ints(parts[name]) for name in "HMS")
         if "p" in parts:
-            hour, wrong = _half_days(hour, parts)
+            hour, wrong = half_days(hour, parts)
         else:
             wrong = np.zeros(len(rows), bool)
         midnight = (hour == 24) & (minute == 0) & (second == 0)  # 24:00 is the end of the day
@@ -361,6 +418,18 @@ class _Reader:
         raise InputError(key, where=self.at(row), text=self._text(row)[:60])
 
 
+def _days_of(year: Ints, month: Ints, day: Ints) -> Times:
+    """Dates, NaT for a 30 February."""
+    months = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    return np.where(days.astype("datetime64[M]") == months, days, np.datetime64("NaT", "D"))
+
+
+def _date(ymd: YearMonthDay, row: int) -> str:
+    year, month, day = (int(numbers[row]) for numbers in ymd)
+    return f"{year:04d}-{month:02d}-{day:02d}"
+
+
 def _only(rows: int, row: Any) -> NDArray[np.bool_]:
     mask = np.zeros(rows, bool)
     mask[row] = True
@@ -377,27 +446,9 @@ def _ints(texts: Any) -> Ints:
     return numbers
 
 
-def _half_days(hour: Ints, parts: dict[str, Any]) -> tuple[Ints, NDArray[np.bool_]]:
-    """Hours of 24 from hours of 12, and where that makes no sense."""
-    pairs = zip(parts["p"].to_pylist(), parts["q"].to_pylist(), strict=True)
-    word = np.array([(before + behind).upper() for before, behind in pairs], dtype=object)
-    after = np.isin(word, ("PM", "下午", "晚上", "中午"))
-    before = np.isin(word, ("AM", "上午", "凌晨", "早上"))
-    wrong = (word != "") & ~after & ~before
-    # 下午 13:00 is written too: an hour beyond 12 stands as it is
-    wrong |= before & (hour > 12)
-    hour = np.where(after & (hour < 12), hour + 12, np.where(before & (hour == 12), 0, hour))
-    return hour, wrong
-
-
 def _months(numbers: Ints) -> bool:
     return bool(((numbers >= 1) & (numbers <= 12)).all())
 
 
 def _days_of_month(numbers: Ints) -> bool:
     return bool(((numbers >= 1) & (numbers <= 31)).all())
-
-
-def _century(year: Any) -> Any:
-    """The year that two digits mean: 1970 to 2069."""
-    return year + 2000 - 100 * (year >= 70)

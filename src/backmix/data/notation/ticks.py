@@ -25,6 +25,7 @@ _SERIAL = (20_000, 60_000)
 COMPACT_WIDTHS = (7, 8, 12, 14)
 """Digits of 1130502, 20240502, 202405021030 and 20240502103000."""
 _EVEN = 0.5
+_LEAST_STEPS = 3
 _DAY = 86_400_000_000_000
 
 
@@ -81,6 +82,36 @@ def moves_evenly(numbers: Floats) -> bool:
 def counts_rows(numbers: Floats) -> bool:
     """Whether the numbers only count: whole, each one more than the one before."""
     return bool((numbers == np.floor(numbers)).all()) and bool((np.diff(numbers) == 1).mean() >= 0.9)
+
+
+def even_steps(times: Times) -> bool:
+    """Whether times (N,) go one way by steps that are mostly one: so long, or so many months; also from day to day.
+
+    Equal times, and NaT, count for nothing.
+
+    >>> hours = np.arange("2024-03-01", "2024-03-04", dtype="datetime64[h]").astype("datetime64[ns]")
+    >>> swapped = hours + np.repeat(np.array([0, 30, 58]), 24).astype("timedelta64[D]")
+    >>> even_steps(hours), even_steps(swapped), even_steps(hours[:2])
+    (True, False, False)
+    """
+    times = times[~np.isnat(times)].astype("datetime64[ns]")
+    steps = np.diff(times.view(np.int64))
+    moved = steps != 0
+    steps, before, after = steps[moved], times[:-1][moved], times[1:][moved]
+    if len(steps) < _LEAST_STEPS or not (np.all(steps > 0) or np.all(steps < 0)):
+        return False
+    months: NDArray[np.int64] = np.append(before, after[-1:]).astype("datetime64[M]").view(np.int64)
+    within = before - before.astype("datetime64[M]"), after - after.astype("datetime64[M]")
+    if np.all(within[0] == within[1]):
+        return _mostly(np.diff(months), np.ones(len(steps), bool))
+    return _mostly(steps, before.astype("datetime64[D]") != after.astype("datetime64[D]"))
+
+
+def _mostly(steps: NDArray[np.int64], where: NDArray[np.bool_]) -> bool:
+    """Whether most steps are the same, those at some places, too."""
+    lengths, counts = np.unique(steps, return_counts=True)
+    usual = steps == lengths[np.argmax(counts)]
+    return bool(where.any()) and bool(usual.mean() > _EVEN) and bool(usual[where].mean() > _EVEN)
 
 
 def read_ticks(numbers: Floats, form: str) -> Times:

@@ -1,16 +1,21 @@
-"""Words in dates: months and zones.
+"""Words in dates: months, quarters, weeks, halves of a day and zones.
 
-This module knows the names of the months in five languages and what the abbreviations of time zones mean. One with
-several meanings (CST is Taipei's clock and Chicago's) has none of its own: the zone of the plan decides.
+This module knows the names of the months in five languages, reads quarters, months and weeks (1974Q1, 2024-05,
+2024-W05) as their first day, and knows what the abbreviations of time zones mean. One with several meanings (CST is
+Taipei's clock and Chicago's) has none of its own: the zone of the plan decides.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from backmix.data.notation.clock import zone
 
@@ -29,6 +34,25 @@ november novembre noviembre
 december dezember decembre diciembre dicembre
 """
 _MONTHS = [line.split() for line in _NAMES.strip().splitlines()]
+_ACCENTED = "février fév févr märz mär août décembre déc jänner jän"
+_SHORT = {name[:length] for line in _MONTHS for name in line for length in (3, 4)}
+_MONTH = "|".join(sorted({*_SHORT, *(name for line in _MONTHS for name in line), *_ACCENTED.split()}, reverse=True))
+_YEAR = r"(?P<y>(?:19|20)\d{2})"
+PERIODS = {
+    "quarter": rf"^{_YEAR}[-/.: ]?(?:[Qq]|第)(?P<u>[1-4])(?:季度?)?$",
+    "quarter_first": rf"^[Qq](?P<u>[1-4])[-/.: ]?{_YEAR}$",
+    "quarter_number": rf"^(?P<u>[1-4])[Qq][-/.: ]?{_YEAR}$",
+    "week": rf"^{_YEAR}[- ]?[Ww](?P<w>\d{{2}})(?:-?(?P<k>[1-7]))?$",
+    "week_number": rf"^{_YEAR}/?第(?P<w>\d{{1,2}})[週周]$",
+    "month": rf"^{_YEAR}[-/](?P<m>0[1-9]|1[0-2])/?$",
+    "month_number": rf"^{_YEAR}/(?P<m>[1-9])/$",  # 2024年5月 in plain separators
+    "month_first": rf"^(?P<m>0[1-9]|1[0-2])[-/]{_YEAR}$",
+    "month_and_year": rf"^(?P<n>(?i:{_MONTH}))\.?[-/ ]{{1,2}}{_YEAR}$",
+    "month_and_short_year": rf"^(?P<n>(?i:{_MONTH}))-(?P<y>\d{{2}})$",
+}
+"""Texts that say a quarter, a week or a month, and no day of it."""
+
+HALF_DAYS = "AM|PM|am|pm|Am|Pm|上午|下午|凌晨|早上|晚上|中午"
 
 _HOURS: Mapping[str, float] = {
     **dict.fromkeys(("Z", "UTC", "GMT", "WET"), 0),
@@ -67,6 +91,39 @@ def month_number(name: str) -> int:
     return numbers.pop() if len(numbers) == 1 else 0
 
 
+def first_days(parts: Mapping[str, Sequence[str]]) -> NDArray[np.datetime64]:
+    """The first day of each period, (N,): ``parts`` are the named groups of one of `PERIODS`; NaT for a week 54.
+
+    >>> first_days({"y": ["2024"], "w": ["05"], "k": [""]}), first_days({"y": ["1974"], "u": ["3"]})
+    (array(['2024-01-29'], dtype='datetime64[D]'), array(['1974-07-01'], dtype='datetime64[D]'))
+    """
+    year = np.array(parts["y"], np.int64)
+    year = np.where(year < 100, century(year), year)
+    if "w" in parts:
+        day = [int(text or 1) for text in parts.get("k", ["1"] * len(year))]
+        monday = first_of_week(year, np.array(parts["w"], np.int64))
+        return np.asarray(monday + (np.array(day) - 1).astype("timedelta64[D]"))
+    if "u" in parts:
+        month = 3 * np.array(parts["u"], np.int64) - 2
+    elif "n" in parts:
+        known = {name: month_number(name) for name in set(parts["n"])}
+        month = np.array([known[name] for name in parts["n"]], np.int64)
+    else:
+        month = np.array(parts["m"], np.int64)
+    days: NDArray[np.datetime64] = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
+    return days
+
+
+def first_of_week(year: NDArray[np.int64], week: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    """The Monday of weeks that are numbered by ISO 8601, (N,), where the first one has 4 January; NaT for no week."""
+    fourth = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]") + np.timedelta64(3, "D")
+    monday = fourth - ((fourth.astype(np.int64) + 3) % 7).astype("timedelta64[D]")
+    first = monday + (7 * (week - 1)).astype("timedelta64[D]")
+    thursday = first + np.timedelta64(3, "D")  # a week belongs to the year of its Thursday
+    known = (week >= 1) & (thursday.astype("datetime64[Y]").astype(np.int64) + 1970 == year)
+    return np.where(known, first, np.datetime64("NaT", "D"))
+
+
 def offset(text: str, place: str | None) -> int | None:
     """Minutes east of UTC for what stands behind a time; ``place`` is the zone of the plan. None: several or none.
 
@@ -95,3 +152,21 @@ def _of_place(word: str, place: str) -> int | None:
         return named[0]
     known = set(AMBIGUOUS.get(word, {}).values()) & set(minutes)
     return known.pop() if len(known) == 1 else None
+
+
+def half_days(hour: NDArray[np.int64], parts: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Hours of 24 from hours of 12, and where that makes no sense."""
+    pairs = zip(parts["p"].to_pylist(), parts["q"].to_pylist(), strict=True)
+    word = np.array([(before + behind).upper() for before, behind in pairs], dtype=object)
+    after = np.isin(word, ("PM", "下午", "晚上", "中午"))
+    before = np.isin(word, ("AM", "上午", "凌晨", "早上"))
+    wrong = (word != "") & ~after & ~before
+    # 下午 13:00 is written too: an hour beyond 12 stands as it is
+    wrong |= before & (hour > 12)
+    hour = np.where(after & (hour < 12), hour + 12, np.where(before & (hour == 12), 0, hour))
+    return hour, wrong
+
+
+def century(year: Any) -> Any:
+    """The year that two digits mean: 1970 to 2069."""
+    return year + 2000 - 100 * (year >= 70)

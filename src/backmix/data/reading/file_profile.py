@@ -18,7 +18,8 @@ from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.units import plain_unit
 from backmix.data.ledger import Difference
 from backmix.data.notation.cells import PLAIN
-from backmix.data.notation.dates import HALF_DAYS, ZONES
+from backmix.data.notation.dates import ZONES
+from backmix.data.notation.words_of_time import HALF_DAYS
 from backmix.data.reading.columns import RawColumn, RawTable
 from backmix.data.runs import intervals
 from backmix.data.table import Table
@@ -163,9 +164,8 @@ def form_of(text: str) -> str:
     ('0000-00-00 00:00', '00-Mmm-0000 00:00 am', '00/00/00')
     """
     text = re.sub(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,:]\d+)?)?", "00:00", " ".join(text.split()))
-    if "00:00" in text:
-        text = re.sub(rf"(?<=00:00)((?: ?(?:{HALF_DAYS}))?) ?(?:{ZONES})$", r"\1", text)
     text = re.sub(HALF_DAYS, lambda half: "am" if half[0].isascii() else "上午", text)
+    text = re.sub(rf"(00:00(?: ?am| ?上午)?) ?(?!am$)(?:{ZONES})$", r"\1", text)
     text = re.sub(r"\d+", lambda digits: "0" * max(2, len(digits[0])), text)
     return re.sub(r"[^\W\d_]{3,}", "Mmm", text)
 
