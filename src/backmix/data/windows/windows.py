@@ -20,7 +20,7 @@ from backmix.data.splitting.split import Split, SplitPart
 from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.data.windows.form import Known, WindowPlan, WindowSpec, window_spec
-from backmix.data.windows.gather import gather_padded, gather_ragged, gather_windows
+from backmix.data.windows.gather import gather_padded, gather_windows
 from backmix.data.windows.origins import WHOLE, Dropped, Place, find_batches, find_elapsed, find_origins
 from backmix.errors import InputError, PlanError
 
@@ -235,8 +235,8 @@ class Windows:
         if self.lengths is None:
             gather_windows(values, first, self._columns, center=center, scale=scale, out=inputs)
         else:
-            gather = gather_padded if self.spec.padded else gather_ragged
-            mask = gather(values, first, self.lengths[at], self._columns, center=center, scale=scale, out=inputs)
+            lengths = np.minimum(self.lengths[at], self.steps)
+            mask = gather_padded(values, first, lengths, self._columns, center=center, scale=scale, out=inputs)
         if inputs is not x:
             x[:, :, :width] = inputs
             self._add_known(x[:, :, width:], first)
@@ -309,9 +309,8 @@ class Windows:
 
     def _first_rows(self, at: Rows) -> Rows:
         """The oldest row of each window, (B,)."""
-        if self.lengths is not None:
-            return self.origins[at] - self.spec.dead_time - self.lengths[at] + 1
-        return self.origins[at] - (self.spec.dead_time + self.steps - 1)
+        rows = self.steps if self.lengths is None else np.minimum(self.lengths[at], self.steps)
+        return self.origins[at] - (self.spec.dead_time + rows - 1)
 
     @cached_property
     def _columns(self) -> Rows:
