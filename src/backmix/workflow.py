@@ -91,7 +91,8 @@ def fit(
         claim(where, plan, reading.table, resume=resume)
         blocks = ensemble_blocks(prepared)
         baselines = score_baselines(prepared, blocks)
-        watch = None if quiet else _progress(baselines.mark(chosen.settings.loss))
+        mark = baselines.mark(chosen.settings.loss) if chosen.settings.answer_scale is None else None
+        watch = None if quiet else _progress(mark)
         making = Making(folder=where / "training", callbacks=callbacks, workers=workers, watch=watch)
         ensemble = fit_model(prepared, chosen, blocks, making, simple=baselines.simple)
         chosen = replace(chosen, architecture=ensemble.model.architecture)  # held-out blocks may have changed it

@@ -34,7 +34,7 @@ BATCHED = ("usual_length", "pls_evolving")
 def task_of(name: str) -> str:
     """A task that the model answers: one that names it, else the usual one for its kind of answer."""
     called = {name, *(alias for alias, model in ALIASES.items() if model == name)}
-    named = [task for task, kind in tasks if called & set(kind.Judging.baselines)]
+    named = [task for task, kind in tasks if called & {*kind.Judging.baselines, *(kind.Judging.members or ())}]
     usual = "fault_diagnosis" if simple_models.get(name).kind == "classification" else "soft_sensor"
     return usual if usual in named or not named else named[0]
 
@@ -59,7 +59,7 @@ def looking(name: str, prepared: Prepared) -> Prepared:
 
 def blocks_of(prepared: Prepared) -> Blocks | None:
     """The blocks of an ensemble, where the task is one that ensembles answer."""
-    if prepared.preprocessing.spec.answer != "row" or not prepared.preprocessing.tells_what_is_judged:
+    if prepared.preprocessing.spec.answer not in ("row", "path") or not prepared.preprocessing.tells_what_is_judged:
         return None
     blocks = block_windows(*pool(prepared), count=3)
     assert blocks is not None

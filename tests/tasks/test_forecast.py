@@ -94,7 +94,7 @@ def test_a_perfect_model_of_the_next_row_rolls_to_the_whole_path(relative: str) 
     held = (windows.table.column("y")[windows.origins] - target_scaler.center[0]) / target_scaler.scale[0]
     walked = held.copy()
 
-    def law(x: np.ndarray) -> np.ndarray:
+    def law(x: np.ndarray, _: np.ndarray | None) -> np.ndarray:
         nonlocal walked
         u = x[:, -1, 0] * scaler.scale[0] + scaler.center[0]
         now = x[:, -1, 1] if relative != "window" else walked

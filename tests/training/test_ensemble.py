@@ -376,10 +376,6 @@ def test_batches_of_any_length_are_mixed_too() -> None:
     [
         ({"model": {"recipe": "course", "units": [4]}}, "ensemble.asked"),
         ({"training": {"state": "carried"}}, "ensemble.alone_carried"),
-        (
-            {"task": {"kind": "forecast", "target": "quality"}, "windows": {"lookback": 6, "horizon": 3}},
-            "ensemble.alone_answer",
-        ),
     ],
 )
 def test_one_network_alone_where_mixing_means_nothing(changes: dict[str, Any], key: str) -> None:
@@ -387,6 +383,13 @@ def test_one_network_alone_where_mixing_means_nothing(changes: dict[str, Any], k
     why = ensemble_blocks(ready(steady_table(), plan))
     assert isinstance(why, Decision)
     assert why.reason_key == key
+
+
+def test_one_network_alone_gives_a_window_back() -> None:
+    table, plan = small_task("anomaly_detection")
+    why = ensemble_blocks(ready(table, plan.merged({"model": {"recipe": "auto"}})))
+    assert isinstance(why, Decision)
+    assert why.reason_key == "ensemble.alone_answer"
 
 
 def test_only_what_is_asked_for_stands_beside() -> None:

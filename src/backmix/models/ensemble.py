@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from backmix.models.architecture import Architecture
 from backmix.models.heads import Kind, heads
 from backmix.models.members.member import Member
+from backmix.models.members.paths import Paths, rolled_path
 from backmix.models.members.views import ENTIRE
 
 Floats = NDArray[np.float64]
@@ -41,6 +42,7 @@ class Ensemble:
     simple_members: the models without a memory
     weights: (1 + M, O) stacking weights; row 0 belongs to the mean of the networks
     lookback: rows of its windows, where a member looks farther back than the networks; None where none does
+    paths: the form of its paths of several rows; None where a window has one answer. O is K·G then
     """
 
     architecture: Architecture
@@ -48,6 +50,7 @@ class Ensemble:
     simple_members: tuple[Member, ...]
     weights: Floats
     lookback: int | None = None
+    paths: Paths | None = None
 
     @property
     def inputs(self) -> list[Any]:
@@ -58,12 +61,16 @@ class Ensemble:
             specs.append(SimpleNamespace(name="mask", shape=(None, a.lookback)))
         if any(member.kind == "staged" for member in self.simple_members):
             specs.append(SimpleNamespace(name="ended", shape=(None,)))
+        if self.paths is not None and self.paths.planned:
+            specs.append(SimpleNamespace(name="future", shape=(None, self.paths.horizon, len(self.paths.planned))))
+        if a.teacher_forcing:  # for training only
+            specs.append(SimpleNamespace(name="teacher", shape=(None, a.horizon, a.outputs)))
         return specs
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
         """(None, O)."""
-        return (None, self.architecture.outputs)
+        return (None, self.weights.shape[1])
 
     @property
     def layers(self) -> list[Any]:
@@ -89,7 +96,7 @@ class Ensemble:
         """Outputs (B, O) for scaled windows x (B, T, F).
 
         inputs: x; mask (B, T) where the architecture has one; ended (B,), whether the batch of a window has ended,
-            where a simple member asks for it
+            where a simple member asks for it; future (B, K, M) where something is known ahead
         """
         x, mask = inputs["x"], inputs.get("mask")
         network_inputs = {name: array for name, array in inputs.items() if name != "ended"}
@@ -98,14 +105,24 @@ class Ensemble:
             if x.shape[1] != self.lookback:
                 raise ValueError(f"windows of {x.shape[1]} rows for an ensemble that looks at {self.lookback}")
             network_inputs["x"] = x[:, -seen:]
-        answers = [np.asarray(member.predict_on_batch(network_inputs)) for member in self.networks]
+        answers = [self._network_answers(member, network_inputs) for member in self.networks]
         if self.architecture.answer == "every":  # the answer at the last real row
             last = np.full(len(x), x.shape[1]) if mask is None else np.maximum(mask.sum(axis=1), 1)
             answers = [answer[np.arange(len(x)), last - 1] for answer in answers]
-        member_inputs = MemberInputs(x, mask, inputs.get("ended"), seen)
-        return combined(
-            answers, self.simple_members, self.weights, member_inputs, kind=heads.get(self.architecture.head).kind
-        )
+        member_inputs = MemberInputs(x, mask, inputs.get("ended"), seen, inputs.get("future"))
+        kind = heads.get(self.architecture.head).kind
+        outputs = combined(answers, self.simple_members, self.weights, member_inputs, kind=kind)
+        return outputs if self.paths is None else self.paths.kept(x, outputs)
+
+    def _network_answers(self, member: Any, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """What one network says: at once, or rolled on row by row."""
+        if self.paths is None or not self.paths.recursive:
+            return np.asarray(member.predict_on_batch(inputs))
+
+        def step(x: NDArray[np.float32], future: NDArray[np.float32] | None) -> NDArray[Any]:
+            return np.asarray(member.predict_on_batch({"x": x}))
+
+        return rolled_path(step, inputs["x"], inputs.get("future"), self.paths)
 
 
 def shares_of(weights: Floats, names: Sequence[str]) -> dict[str, float]:
@@ -124,12 +141,14 @@ class MemberInputs:
 
     x: (B, T, F) scaled; mask: (B, T) which rows are real; ended: (B,) whether the batch of the window has ended
     seen: the newest rows that members look at which do not ask for all; None for all
+    future: (B, K, M) what is known ahead
     """
 
     x: NDArray[np.float32]
     mask: NDArray[np.bool_] | None = None
     ended: NDArray[np.bool_] | None = None
     seen: int | None = None
+    future: NDArray[np.float32] | None = None
 
     def of(self, member: Member) -> NDArray[np.float32]:
         """The rows that a member looks at."""
@@ -156,7 +175,7 @@ def combined(
     outputs = (
         [np.mean([np.asarray(output, np.float64) for output in network_outputs], axis=0)] if network_outputs else []
     )
-    outputs += [member.outputs(inputs.of(member), mask, inputs.ended) for member in simple_members]
+    outputs += [member.outputs(inputs.of(member), mask, inputs.ended, inputs.future) for member in simple_members]
     return combine(outputs, weights if network_outputs else weights[1:], kind)
 
 
@@ -189,23 +208,34 @@ def check_ensemble(
     members: int,
     architecture: Architecture,
     lookback: int | None = None,
+    paths: Paths | None = None,
 ) -> None:
     """ValueError or KeyError unless these can be an ensemble for windows of the architecture, or of more rows."""
     a = architecture
-    if lookback is not None and (a.lookback is None or lookback <= a.lookback):
+    if lookback is not None and (a.lookback is None or lookback <= a.lookback or paths is not None):
         raise ValueError("lookback")
+    outputs = a.outputs if paths is None else paths.outputs
     if (
-        weights.shape != (1 + len(simple_members), a.outputs)
+        weights.shape != (1 + len(simple_members), outputs)
         or weights.dtype != np.float64
         or not np.isfinite(weights).all()
     ):
         raise ValueError("weights")
-    if a.answer not in ("row", "every") or a.future or not (members or simple_members):
+    if not (members or simple_members):
         raise ValueError("members")
     if not members and weights[0].any():
         raise ValueError("networks")
+    if paths is None:
+        if a.answer not in ("row", "every") or a.future:
+            raise ValueError("members")
+    else:
+        ahead = (a.answer, a.horizon, a.future)
+        expected = ("row", 1, 0) if paths.recursive else ("path", paths.horizon, len(paths.planned))
+        if ahead != expected or a.outputs != paths.targets or a.lookback is None:
+            raise ValueError("paths")
     if len({member.name for member in simple_members}) < len(simple_members):
         raise ValueError("names")
+    planned = 0 if paths is None else paths.horizon * len(paths.planned)
     for member in simple_members:
         steps = lookback or a.lookback if member.view == ENTIRE else a.lookback
-        member.check(steps=steps, features=a.features, outputs=a.outputs)
+        member.check(steps=steps, features=a.features, outputs=outputs, planned=planned)

@@ -8,7 +8,7 @@ beat) it says then.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from backmix.data.windows.slices import sampled
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.ensemble import NETWORKS
+from backmix.scoring.path_verdict import with_paths
 from backmix.scoring.predictions import FREE_RUN, RIVAL, prediction_frame
 from backmix.scoring.scores import Sampling, ScoreRow, score_table
 from backmix.scoring.verdict import EnsembleShare, Verdict, judge
@@ -29,14 +30,13 @@ from backmix.tasks import Task
 from backmix.training.beside import FittedBaselines, baselines_of, fit_together
 from backmix.training.ensemble import TrainedEnsemble
 from backmix.training.fitting.progress import ScoreToBeat
+from backmix.training.paths.stability import free_runs
 from backmix.training.predict import predict_outcome
 from backmix.training.prepared import Prepared
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_FREE_RUNS, MOST_FREE_ROWS = 5, 2000
-"""Stretches that are run freely, and rows of each: a step of a free run is a call of the network."""
 MOST_ROWS = 100_000
 """Rows of the prediction frame per model and part; only paths of many rows and targets reach it."""
 
@@ -105,10 +105,11 @@ class Baselines:
         frame = pd.concat([*frames, self.frame], ignore_index=True)
         _add_doubts(frame, _scored(self.prepared), self.prepared.ledger.notes)
         sampling = Sampling(draws=settings.resamples, level=settings.level, seed=self.prepared.plan.training.seed)
+        verdict = judge(frame, task, network=name, sampling=sampling, inside=inside)
         return Judgement(
             frame=frame,
             scores=score_table(frame, task, sampling=sampling),
-            verdict=judge(frame, task, network=name, sampling=sampling, inside=inside),
+            verdict=with_paths(verdict, frame) if self.prepared.test.spec.answer == "path" else verdict,
         )
 
     def _free_runs(self, model: Any, name: str) -> list[pd.DataFrame]:
@@ -117,7 +118,7 @@ class Baselines:
         for windows in free_runs(task, self.prepared.test):
             outcomes = {name: predict_outcome(model, task, windows)}
             if RIVAL in self.fitted.predictors:
-                outcomes[RIVAL] = self.fitted.predictors[RIVAL].predict(windows)
+                outcomes[RIVAL] = task.revise(self.fitted.predictors[RIVAL].predict(windows), windows)
             frames += [
                 prediction_frame(task, windows, outcome, model=model_name, part=FREE_RUN)
                 for model_name, outcome in outcomes.items()
@@ -138,23 +139,6 @@ def _add_doubts(frame: pd.DataFrame, parts: Mapping[str, Windows], notes: Sequen
             )
             column[rows] = values[places]
             frame[name] = column
-
-
-def free_runs(task: Task, test: Windows) -> list[Windows]:
-    """For a network that rolls on where all inputs are planned: one window at the start of each of the
-    longest stretches of the test part, whose path reaches to the stretch's end."""
-    spec = test.spec
-    if not task.answer.recursive or set(spec.future) != set(spec.inputs):
-        return []
-    breaks = np.flatnonzero(np.diff(test.origins) != spec.stride) + 1
-    stretches = np.split(np.arange(len(test)), breaks)
-    runs = []
-    for stretch in sorted(stretches, key=len, reverse=True)[:MOST_FREE_RUNS]:
-        rows = int(test.target_rows[stretch[-1]] - test.origins[stretch[0]])
-        rows = min(rows, max(spec.horizon, MOST_FREE_ROWS))
-        first = test.subset(stretch[:1])
-        runs.append(replace(first, spec=replace(spec, horizon=rows), target_rows=first.origins + rows))
-    return sorted(runs, key=lambda windows: int(windows.origins[0]))
 
 
 def score_baselines(

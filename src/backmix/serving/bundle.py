@@ -37,7 +37,8 @@ from backmix.serving.archive import Members, pack
 from backmix.serving.composition import Composition, read_network
 from backmix.serving.intervals import add_intervals, fits_preprocessing, read_intervals
 from backmix.serving.partitions import score
-from backmix.text import LANGUAGES
+from backmix.tasks.contract.optional import BOUNDED
+from backmix.text import LANGUAGES, say
 from backmix.training.fitting.warm import Period, Start
 from backmix.training.plan import Plan
 from backmix.training.preprocessing import Preprocessing
@@ -112,6 +113,7 @@ class Bundle:
             self.composition.simple_members_from(self.weights, self.architecture),
             self.weights["mixture/weights"],
             self.composition.lookback,
+            self.composition.paths,
         )
 
     @property
@@ -198,6 +200,10 @@ class Bundle:
             frame = add_intervals(frame, self.preprocessing, self.intervals, windows)
         for name, values in doubts.columns.items():
             frame[name] = np.repeat(values, repeats)
+        if BOUNDED in frame:  # a path that left the range of training was brought back
+            brought = (frame[BOUNDED] > 0) & (frame["quality"] == "good")
+            frame.loc[brought, "quality"] = "uncertain"
+            frame.loc[brought, "quality_reason"] = say("evaluation.path_bounded")
         return frame, ledger
 
     def predict_file(

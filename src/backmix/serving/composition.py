@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from backmix.models.architecture import Architecture
 from backmix.models.ensemble import Ensemble, check_ensemble
 from backmix.models.members.member import Member
+from backmix.models.members.paths import Paths
 from backmix.models.shape.network_shape import MOST_MEMBERS
 from backmix.models.weights import Weights, fits, member_arrays, network_weights
 from backmix.serving.archive import Members
@@ -29,11 +30,13 @@ class Composition:
     """members: how many networks, 0 without weight; simple_members: (name, view, kind, activation) of each.
 
     lookback: rows of the ensemble's windows where a member looks farther back than the networks; else None
+    paths: of a forecast
     """
 
     members: int
     simple_members: tuple[tuple[str, str, str, str], ...]
     lookback: int | None = None
+    paths: Paths | None = None
 
     @classmethod
     def of(cls, ensemble: Ensemble) -> Composition:
@@ -42,17 +45,22 @@ class Composition:
             len(ensemble.members),
             tuple((member.name, member.view, member.kind, member.activation) for member in ensemble.simple_members),
             ensemble.lookback,
+            ensemble.paths,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        longer = {} if self.lookback is None else {"lookback": self.lookback}
-        return {"members": self.members, "parts": [list(member) for member in self.simple_members], **longer}
+        more: dict[str, Any] = {} if self.lookback is None else {"lookback": self.lookback}
+        more |= {} if self.paths is None else {"paths": self.paths.to_dict()}
+        return {"members": self.members, "parts": [list(member) for member in self.simple_members], **more}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Composition:
-        """From JSON of unknown origin; ValueError, KeyError or TypeError for what `to_dict` could not have written."""
-        if set(data) - {"lookback"} != {"members", "parts"}:
+    def from_dict(cls, data: Mapping[str, Any], features: int) -> Composition:
+        """From JSON of unknown origin, for windows of F features.
+
+        ValueError, KeyError or TypeError for what `to_dict` could not have written.
+        """
+        if set(data) - {"lookback", "paths"} != {"members", "parts"}:
             raise ValueError
         lookback = data.get("lookback")
         if "lookback" in data and (type(lookback) is not int or not 1 <= lookback <= MOST_LOOKBACK):
@@ -66,7 +74,8 @@ class Composition:
             or not sound
         ):
             raise ValueError
-        return cls(members, simple_members, lookback)
+        paths = Paths.from_dict(data["paths"], features) if "paths" in data else None
+        return cls(members, simple_members, lookback, paths)
 
     def simple_members_from(self, weights: Weights, architecture: Architecture) -> tuple[Member, ...]:
         """The simple members with their arrays, after all arrays of the bundle were checked.
@@ -77,7 +86,9 @@ class Composition:
             Member(name, view, kind, member_arrays(weights, name), activation)  # type: ignore[arg-type]
             for name, view, kind, activation in self.simple_members
         )
-        check_ensemble(weights["mixture/weights"], simple_members, self.members, architecture, self.lookback)
+        check_ensemble(
+            weights["mixture/weights"], simple_members, self.members, architecture, self.lookback, self.paths
+        )
         count = 1 + sum(len(member.arrays) for member in simple_members)
         for number in range(1, self.members + 1):
             network_arrays = network_weights(weights, number)
@@ -100,7 +111,7 @@ def read_network(
 
     weights = safetensors.numpy.load(members.read("weights.safetensors"))
     if MEMBER in members:
-        composition = Composition.from_dict(members.json(MEMBER))
+        composition = Composition.from_dict(members.json(MEMBER), architecture.features)
         members.read("weights.safetensors")  # what is wrong from here on is wrong with the arrays
         return weights, composition, composition.simple_members_from(weights, architecture)
     if not fits(weights, architecture):

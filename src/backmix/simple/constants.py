@@ -46,6 +46,11 @@ class Constant(SimpleModel):
 @simple_model("mean", "regression", member=True, title={"en": "training mean", "zh_TW": "訓練平均值"})
 def fit_mean(trial: Trial) -> Fitted:
     """The mean of the training targets."""
+    if trial.final.base.spec.answer == "path":
+        from backmix.simple.ahead import reverting
+
+        if (model := reverting(trial)) is not None:
+            return model
     features = len(trial.final.base.feature_names)
 
     def learn(sample: WindowSubset) -> Constant:
@@ -99,4 +104,8 @@ def fit_last_value(trial: Trial) -> Fitted:
     """
     if trial.final.base.spec.known is None:
         raise Unusable("evaluation.no_last_value", targets=", ".join(tag.name for tag in trial.question.targets))
+    if trial.final.base.spec.answer == "path":
+        from backmix.simple.ahead import persistence
+
+        return persistence(trial)
     return learned(trial, lambda sample: LastKnown())

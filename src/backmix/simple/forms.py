@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from backmix.data.windows.windows import WindowBatch, Windows
 from backmix.decision import Decision
+from backmix.models.members.member import PLANNED
 from backmix.models.members.views import STAGES, aligned, named, stages, thinned, thinned_starts
 
 Singles = NDArray[np.float32]
@@ -79,7 +80,7 @@ class Lags:
     def view(self) -> str | None:
         if self.whole:
             return "stages" if len(self.starts) == STAGES else None
-        return None if self.planned else "lags"
+        return f"lags{PLANNED}" if self.planned else "lags"
 
     def of_batch(self, batch: WindowBatch) -> Singles:
         if self.whole:
@@ -88,12 +89,13 @@ class Lags:
         return flat if batch.future is None else np.hstack([flat, batch.future.reshape(len(flat), -1)])
 
     def every_row(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A linear model's kernel (P·F, K) for all rows of the window, (T·F, K)."""
+        """A linear model's kernel (P·F, K) for all rows of the window, (T·F, K); that of what is planned stays."""
         if self.whole or len(self.starts) == self.steps:
             return kernel
-        sizes = np.diff([*self.starts, self.steps])
-        shares = kernel.reshape(len(sizes), self.features, -1) / sizes[:, None, None]
-        return np.repeat(shares, sizes, axis=0).reshape(self.steps * self.features, -1)
+        sizes, count = np.diff([*self.starts, self.steps]), len(self.starts) * self.features
+        shares = kernel[:count].reshape(len(sizes), self.features, -1) / sizes[:, None, None]
+        every = np.repeat(shares, sizes, axis=0).reshape(self.steps * self.features, -1)
+        return np.concatenate([every, kernel[count:]]) if len(kernel) > count else every
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

@@ -20,14 +20,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backmix.data.table import Table
 from backmix.data.windows.form import Relative
 from backmix.data.windows.windows import Known, Windows, WindowSpec
 from backmix.duration import Duration, DurationField
 from backmix.errors import InputError, PlanError
 from backmix.tasks import Regression, TaskPlan, tasks
-from backmix.tasks.contract import Judging, Presentation
-from backmix.tasks.contract.optional import HasSeason
+from backmix.tasks.contract import Judging, Outcome, Presentation
+from backmix.tasks.contract.optional import BOUNDED, MARGIN, HasBounds, HasSeason, LearnsFromWindows, Revises
 from backmix.tasks.shared.numbers import NumericAnswer, NumericTarget
 
 TEACHER_FORCING = 0.5
@@ -104,10 +107,49 @@ class ForecastTarget(NumericTarget, HasSeason):
         return round(DAY / step)
 
 
-class ForecastAnswer(NumericAnswer):
-    """The path, row by row."""
+class ForecastAnswer(NumericAnswer, LearnsFromWindows, Revises, HasBounds):
+    """The path, row by row, within the range that training has shown and `MARGIN` beyond it.
+
+    fitted: ``low`` and ``high``, the bounds of each target; nothing in bundles of earlier releases
+    """
 
     target: ForecastTarget
+
+    def __post_init__(self) -> None:
+        bounds = self.bounds
+        if bounds is None:
+            return
+        if bounds.shape != (2, len(self.target.tags)) or not np.isfinite(bounds).all() or (bounds[0] > bounds[1]).any():
+            raise ValueError("bounds")
+
+    @property
+    def bounds(self) -> NDArray[np.float64] | None:
+        if not self.fitted:
+            return None
+        return np.array([self.fitted["low"], self.fitted["high"]], np.float64)
+
+    def learn(self, train: Windows, validation: Windows) -> Mapping[str, Any]:
+        values = []
+        for windows in (train, validation):
+            rows = np.unique(windows.answer_rows(windows.all_indices))
+            columns = [windows.table.column(name)[rows] for name in windows.spec.targets]
+            values.append(np.stack(columns, axis=-1).astype(np.float64))
+        every = np.concatenate(values)
+        low, high = np.nanmin(every, axis=0), np.nanmax(every, axis=0)
+        beyond = MARGIN * (high - low)
+        return {"low": (low - beyond).tolist(), "high": (high + beyond).tolist()}
+
+    def revise(self, outcome: Outcome, windows: Windows) -> Outcome:
+        """Values beyond the bounds are brought to them; ``bounded`` counts the rows of each path that were."""
+        bounds = self.bounds
+        if bounds is None or outcome.values is None:
+            return outcome
+        paths = outcome.values.reshape(len(outcome.values), -1, bounds.shape[1])
+        beyond = self.at_bounds(paths)
+        # a path that has become infinite, or no number at all, ends at a bound, too
+        kept = np.clip(np.where(np.isnan(paths), np.inf, paths), bounds[0], bounds[1])
+        columns = {**outcome.columns, BOUNDED: beyond.any(axis=2).sum(axis=1)}
+        return replace(outcome, values=kept.reshape(outcome.values.shape), columns=columns)
 
     @property
     def recursive(self) -> bool:
@@ -125,6 +167,7 @@ class ForecastJudging(Judging):
 
     metrics = ("rmse", "mae", "mse", "r2", "bias")
     baselines = ("last_value", "seasonal", "ridge", "arx", "mean")
+    members = ("last_value", "seasonal", "drift", "mean", "ridge", "ridge_lags", "ridge_own", "arx")
 
 
 class ForecastPresentation(Presentation):

@@ -6,7 +6,7 @@ baselines, which are judged beside the network, and candidates, which may be mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,6 +70,21 @@ def question(task: Task, windows: Windows) -> TaskQuestion:
     )
 
 
+def answers_of(task: Task, windows: Windows) -> int:
+    """How many numbers a model answers with for each window: O, or K·G for a path."""
+    return task.answer.outputs * len(windows.spec.horizons)
+
+
+def aims(prepared: Prepared, blocks: Blocks) -> Floats:
+    """(W, O) what the outputs should be: scaled targets, or 1 for the true class."""
+    pool, task = blocks.pool, prepared.task
+    if task.kind == "regression":
+        return pool.scaled_targets()
+    codes = pool.truth()[:, 0].astype(np.int64)
+    known = np.eye(len(task.target.known_classes))[codes]
+    return known[:, 1:] if task.answer.outputs == 1 else known
+
+
 def begin(prepared: Prepared, over: Blocks | Decision | None) -> SimpleModels:
     """The simple models of a run, none fitted yet; over: its blocks, else the validation part is held out."""
     task, seed = prepared.task, prepared.plan.training.seed
@@ -101,7 +116,7 @@ def _baselines(task: Task, names: Sequence[str] | None) -> Sequence[str]:
 
 
 def _members(task: Task, asked: Sequence[str] | str) -> Sequence[str]:
-    usual = answering(task.kind, members=True)
+    usual = answering(task.kind, members=True) if task.judging.members is None else task.judging.members
     names = usual if isinstance(asked, str) else asked
     for name in names:
         simple_models.get(name)
@@ -157,7 +172,7 @@ def candidates_of(
         part = models[name].model.to_member() if name in models else None
         if part is None:
             continue
-        out_of_fold = np.empty((len(blocks.pool), task.answer.outputs))
+        out_of_fold = np.empty((len(blocks.pool), answers_of(task, blocks.pool)))
         for block, answers in zip(blocks.blocks, models[name].out_of_fold, strict=True):
             out_of_fold[block.indices] = answers
         decisions = tuple(_set(decision, f"model.{part.name}") for decision in models[name].decisions)
@@ -176,3 +191,22 @@ def _one_fold(task: Task, train: Windows, validation: Windows | None, seed: int)
 def _set(decision: Decision, setting: str) -> Decision:
     """A decision about a model itself under the setting that shows what it is used as."""
     return replace(decision, setting=setting) if decision.setting else decision
+
+
+def offset_of(
+    prepared: Prepared, blocks: Blocks, candidates: list[Candidate], weigh: Callable[[Sequence[Floats], Floats], Floats]
+) -> Floats:
+    """(W, O) what the candidates together say of windows that were held out.
+
+    Raises PlanError (ensemble.residual_numbers, ensemble.residual_nothing).
+    """
+    if prepared.task.answer.recursive:
+        raise PlanError("ensemble.residual_rows")
+    if prepared.task.kind != "regression":
+        raise PlanError("ensemble.residual_numbers", task=prepared.task.name)
+    if not candidates:
+        raise PlanError("ensemble.residual_nothing", windows=len(blocks.pool))
+    weights = weigh([candidate.out_of_fold for candidate in candidates], aims(prepared, blocks))
+    return np.asarray(
+        sum(weight * candidate.out_of_fold for weight, candidate in zip(weights, candidates, strict=True))
+    )

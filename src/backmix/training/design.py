@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from backmix.data.windows.progress import asked_targets
+from backmix.data.windows.slices import sampled
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.models.architecture import Architecture
@@ -19,6 +22,11 @@ from backmix.training.advice.choose import Advice, Situation, advise, choose_bat
 from backmix.training.fitting.warm import gentle
 from backmix.training.prepared import Prepared
 from backmix.training.sections.settings import FitSettings, TrainingPlan, check_metric, choose_learning_rate, resolve
+
+MOST_SCALING = 5000
+"""Windows by which the size of changes is measured."""
+LEAST_CHANGE = 1e-6
+"""Changes below this, in spreads of the target, are none."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,8 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
         class_weights=task.answer.class_weights(train),
         resume=resume,
     )
-    settings = replace(settings, stretch=stretch)
+    scale = _answer_scale(train, advice.architecture) if start is None else None
+    settings = replace(settings, stretch=stretch, answer_scale=scale)
     kind = heads.get(task.answer.head).kind
     for name in settings.metrics:
         check_metric(name, kind)
@@ -85,6 +94,20 @@ def design(prepared: Prepared, *, resume: bool = True) -> Design:
     decided = ((plan.loss, loss), (plan.batch_size, batch), (plan.learning_rate, rate))
     decisions = (*advice.decisions, *chosen, *gentler, *(decision for given, decision in decided if given == "auto"))
     return Design(architecture=advice.architecture, settings=settings, decisions=decisions)
+
+
+def _answer_scale(train: Windows, architecture: Architecture) -> tuple[float, ...] | None:
+    """The size of the changes that a forecast's network learns, target by target; None where it learns none.
+
+    The changes of a slow target from its newest value are a small part of the target's own spread, and would
+    drown in the noise of a network that begins at that spread.
+    """
+    if train.spec.relative == "none" or architecture.decoder != "none" or train.told is not None:
+        return None
+    goals = len(train.spec.targets)
+    few = train.subset(sampled(len(train), MOST_SCALING))
+    size = np.sqrt(np.square(few.scaled_targets().reshape(-1, goals)).mean(axis=0))
+    return tuple(float(change) if change > LEAST_CHANGE else 1.0 for change in size)
 
 
 def _lanes(plan: TrainingPlan, train: Windows) -> tuple[int, Decision, tuple[Decision, ...]]:

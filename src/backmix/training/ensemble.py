@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,21 +24,23 @@ from numpy.typing import NDArray
 
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
-from backmix.errors import PlanError
 from backmix.models.engine import compiling_once
 from backmix.models.ensemble import ENSEMBLE, NETWORKS, Ensemble, combine, logarithms
 from backmix.models.heads import Kind, heads
 from backmix.models.members.member import Member
+from backmix.models.members.paths import Paths
 from backmix.models.members.views import ENTIRE
 from backmix.simple import SimpleModels
 from backmix.simple.blocks import BLOCKS, Blocks, block_windows
 from backmix.tasks import Outcome, Task
-from backmix.training.beside import Candidate, begin, candidates_of
+from backmix.training.beside import Candidate, aims, begin, candidates_of, offset_of
 from backmix.training.blocks import pool
 from backmix.training.design import Design
 from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.networks import Making, TrainedNetworks, train_networks
-from backmix.training.predict import predict_network, predict_outcome
+from backmix.training.paths.stability import FreeRun, run_on, settled
+from backmix.training.paths.weights import path_weights
+from backmix.training.predict import path_form, predict_network, predict_outcome
 from backmix.training.prepared import Prepared
 from backmix.training.state_activation import choose_state
 
@@ -117,10 +120,7 @@ def ensemble_blocks(prepared: Prepared) -> Blocks | Decision:
         ("ensemble.alone_carried", spec.carried),
         (
             "ensemble.alone_answer",
-            spec.answer != "row"
-            or prepared.task.answer.recursive
-            or bool(spec.future)
-            or not prepared.preprocessing.tells_what_is_judged,
+            spec.answer not in ("row", "path") or not prepared.preprocessing.tells_what_is_judged,
         ),
     ):
         if applies:
@@ -162,7 +162,9 @@ def fit_model(
         return TrainedEnsemble(fitted.model, fitted, decisions=(over,), simple=simple)
     start = time.perf_counter()
     simple, candidates = candidates_of(simple or begin(prepared, over), prepared.task, over, prepared.plan.model.beside)
-    offset = _offset(prepared, over, candidates) if prepared.plan.model.learns == "residual" else None
+    offset = (
+        offset_of(prepared, over, candidates, stacking_weights) if prepared.plan.model.learns == "residual" else None
+    )
     with compiling_once():
         chosen, known, decided = choose_state(prepared, chosen, over, offset, making)
         trained = train_networks(prepared, chosen, over, offset, making, known=known)
@@ -170,7 +172,29 @@ def fit_model(
         if prepared.plan.model.members == "auto" and ensemble.share > CARRYING:
             trained = trained.joined(train_networks(prepared, chosen, over, offset, making, first=len(over)))
             ensemble = _mixed(prepared, over, candidates, trained, offset, time.perf_counter() - start)
+        ensemble = _stable(prepared, over, candidates, trained, offset, ensemble)
     return replace(ensemble, simple=simple, decisions=(*ensemble.decisions, *decided))
+
+
+def _stable(
+    prepared: Prepared,
+    blocks: Blocks,
+    candidates: list[Candidate],
+    trained: TrainedNetworks,
+    offset: Floats | None,
+    ensemble: TrainedEnsemble,
+) -> TrainedEnsemble:
+    """The ensemble, without members that feed on their own answers where it runs away on the validation part."""
+
+    def run(model: TrainedEnsemble) -> FreeRun | None:
+        says = partial(predict_outcome, model.model, prepared.task)
+        return run_on(says, prepared.task, prepared.train, prepared.validation)
+
+    def anew(without: frozenset[str]) -> TrainedEnsemble:
+        return _mixed(prepared, blocks, candidates, trained, offset, ensemble.fitted.seconds, without=without)
+
+    kept, decisions = settled(ensemble, (NETWORKS, "arx"), run, anew)
+    return replace(kept, decisions=(*kept.decisions, *decisions))
 
 
 def stacking_weights(predictions: Sequence[Floats], truth: Floats) -> Floats:
@@ -284,31 +308,6 @@ def fit_candidates(prepared: Prepared, blocks: Blocks) -> list[Candidate]:
     return candidates_of(begin(prepared, blocks), prepared.task, blocks, prepared.plan.model.beside)[1]
 
 
-def _offset(prepared: Prepared, blocks: Blocks, candidates: list[Candidate]) -> Floats:
-    """(W, O) what the candidates together say of windows that were held out.
-
-    Raises PlanError (ensemble.residual_numbers, ensemble.residual_nothing).
-    """
-    if prepared.task.kind != "regression":
-        raise PlanError("ensemble.residual_numbers", task=prepared.task.name)
-    if not candidates:
-        raise PlanError("ensemble.residual_nothing", windows=len(blocks.pool))
-    weights = stacking_weights([candidate.out_of_fold for candidate in candidates], aims(prepared, blocks))
-    return np.asarray(
-        sum(weight * candidate.out_of_fold for weight, candidate in zip(weights, candidates, strict=True))
-    )
-
-
-def aims(prepared: Prepared, blocks: Blocks) -> Floats:
-    """(W, O) what the outputs should be: scaled targets, or 1 for the true class."""
-    pool, task = blocks.pool, prepared.task
-    if task.kind == "regression":
-        return pool.scaled_targets()
-    codes = pool.truth()[:, 0].astype(np.int64)
-    known = np.eye(len(task.target.known_classes))[codes]
-    return known[:, 1:] if task.answer.outputs == 1 else known
-
-
 def _mixed(
     prepared: Prepared,
     blocks: Blocks,
@@ -316,8 +315,10 @@ def _mixed(
     trained: TrainedNetworks,
     offset: Floats | None,
     seconds: float,
+    *,
+    without: frozenset[str] = frozenset(),
 ) -> TrainedEnsemble:
-    """Weigh networks and candidates by what they said of windows that were held out."""
+    """Weigh networks and candidates by what they said of windows that were held out; none of ``without`` gets any."""
     truth = aims(prepared, blocks)
     # by the windows that models are compared on: of some tasks only those of batches that have ended
     compared = np.isfinite(trained.out_of_fold).all(axis=1) & np.isin(
@@ -325,27 +326,24 @@ def _mixed(
     )
     predictions = [trained.out_of_fold[compared], *(candidate.out_of_fold[compared] for candidate in candidates)]
     kind = heads.get(prepared.task.answer.head).kind
-    if kind == "regression":
-        independent = independent_stretches(blocks.pool.subset(compared), whole=prepared.task.target.whole_batches)
-        fitted = sparse_stacking_weights(predictions, truth[compared])
-        weights = shrunk_weights(fitted, predictions, truth[compared], independent)
-    else:
-        weights = log_linear_weights(predictions, truth[compared], kind, blocks.code[compared])
-    if not weights.any():  # nobody knows more than nothing: all know it together
-        weights = np.full(len(predictions), 1 / len(predictions))
+    paths = path_form(prepared) if prepared.preprocessing.spec.answer == "path" else None
     names = [NETWORKS, *(candidate.part.name for candidate in candidates)]
+    heard = [place for place, name in enumerate(names) if name not in without] or [0]
+    by_output = np.zeros((len(names), truth.shape[1]))
+    held_out = blocks.pool.subset(compared), blocks.code[compared]
+    by_output[heard] = weights_of([predictions[place] for place in heard], truth[compared], held_out, kind, prepared)
+    weights = by_output.mean(axis=1)
     errors = {name: _rms(answers - truth[compared]) for name, answers in zip(names, predictions, strict=True)}
     everything = [trained.out_of_fold, *(candidate.out_of_fold for candidate in candidates)]
     whole = combine(
-        [answers for answers, weight in zip(everything, weights, strict=True) if weight],
-        np.repeat(weights[weights > 0, None], truth.shape[1], axis=1),
-        kind,
+        [answers for answers, weight in zip(everything, weights, strict=True) if weight], by_output[weights > 0], kind
     )
     errors["ensemble"] = _rms(whole[compared] - truth[compared])
     model, alone = _models(
         trained.members,
         [candidate.part for candidate in candidates],
-        weights,
+        by_output,
+        paths,
         None if offset is None else stacking_weights([candidate.out_of_fold for candidate in candidates], truth),
         prepared.preprocessing.spec.lookback,
     )
@@ -364,11 +362,39 @@ def _mixed(
     )
 
 
+def weights_of(
+    predictions: Sequence[Floats],
+    truth: Floats,
+    held_out: tuple[Windows, NDArray[np.int64]],
+    kind: Kind,
+    prepared: Prepared,
+) -> Floats:
+    """The weights (C, O) of C predictions (W, O) of held-out windows; held_out: the windows, and (W,) their blocks."""
+    windows, block = held_out
+    if windows.spec.answer == "path":
+        return path_weights(predictions, truth, block, targets=len(windows.spec.targets))
+    if kind == "regression":
+        independent = independent_stretches(windows, whole=prepared.task.target.whole_batches)
+        fitted = sparse_stacking_weights(predictions, truth)
+        weights = shrunk_weights(fitted, predictions, truth, independent)
+    else:
+        weights = log_linear_weights(predictions, truth, kind, block)
+    if not weights.any():  # nobody knows more than nothing: all know it together
+        weights = np.full(len(predictions), 1 / len(predictions))
+    return np.repeat(weights[:, None], truth.shape[1], axis=1)
+
+
 def _models(
-    members: tuple[Any, ...], parts: list[Member], weights: Floats, shares: Floats | None, lookback: int | None = None
+    members: tuple[Any, ...],
+    parts: list[Member],
+    weights: Floats,
+    paths: Paths | None,
+    shares: Floats | None,
+    lookback: int | None = None,
 ) -> tuple[Ensemble, Ensemble]:
     """The ensemble, and its networks alone.
 
+    weights: (1 + M, O)
     shares: of the parts in what the networks were told already, when they learned the rest of it: that is part of
         what they answer
     lookback: rows of windows, of which most members look at the newest
@@ -377,15 +403,16 @@ def _models(
     known = np.zeros(len(parts)) if shares is None else shares
 
     def ensemble(all_weights: Floats) -> Ensemble:
-        kept = [place for place, weight in enumerate(all_weights[1:]) if weight]
-        spread = np.repeat(all_weights[[0, *(place + 1 for place in kept)], None], form.outputs, axis=1)
-        networks = members if all_weights[0] else ()
+        kept = [place for place, row in enumerate(all_weights[1:]) if row.any()]
+        networks = members if all_weights[0].any() else ()
+        rows = all_weights[[0, *(place + 1 for place in kept)]]
         kept_parts = tuple(parts[place] for place in kept)
         longer = lookback if any(part.view == ENTIRE for part in kept_parts) else None
-        return Ensemble(form, networks, kept_parts, spread, longer)
+        return Ensemble(form, networks, kept_parts, rows, longer, paths)
 
-    everything = np.append(weights[:1], weights[1:] + weights[0] * known)
-    return ensemble(everything), ensemble(np.append([1.0], known))
+    everything = np.vstack([weights[:1], weights[1:] + weights[0] * known[:, None]])
+    alone = np.repeat(np.append([1.0], known)[:, None], weights.shape[1], axis=1)
+    return ensemble(everything), ensemble(alone)
 
 
 def _choices(

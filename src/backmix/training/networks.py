@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 from backmix.data.windows.windows import Windows
 from backmix.errors import PlanError
 from backmix.models.architecture import Architecture
+from backmix.models.members.paths import Paths
 from backmix.models.network import build
 from backmix.models.weights import put_weights, take_weights
 from backmix.parallel import HERE, Workers, spread
 from backmix.simple.blocks import Block, Blocks
+from backmix.training.beside import answers_of
 from backmix.training.design import Design
 from backmix.training.fitting.fit import FittedNetwork, fit_network
 from backmix.training.fitting.progress import ProgressListener
-from backmix.training.predict import predict_network
+from backmix.training.predict import path_form, predict_network, roll
 from backmix.training.prepared import Prepared
 from backmix.training.sections.settings import FitSettings
 
@@ -56,7 +58,10 @@ class TrainedNetworks:
 
 @dataclass(frozen=True, eq=False)
 class _NetworkJob:
-    """One network to train: its training samples, the windows that are asked about it, and where it is kept."""
+    """One network to train: its training samples, the windows that are asked about it, and where it is kept.
+
+    paths: how it is rolled on, where it looks one row ahead
+    """
 
     architecture: Architecture
     training_samples: tuple[Windows, Windows]
@@ -65,6 +70,7 @@ class _NetworkJob:
     folder: Path | None
     watch: ProgressListener | None = None
     callbacks: Sequence[Any] = ()
+    paths: Paths | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +91,8 @@ def _train(job: _NetworkJob) -> TrainedMember:
         watch=job.watch,
         callbacks=job.callbacks,
     )
+    if job.paths is not None:
+        return TrainedMember(fitted, roll(fitted.model, job.held_out, job.paths))
     return TrainedMember(fitted, predict_network(fitted.model, job.held_out))
 
 
@@ -121,7 +129,7 @@ def train_networks(
         for place, (number, _) in enumerate(taken[: len(taken) - (known is not None)], first + 1)
     ]
     made = [*spread(_train if here else _train_away, jobs, making.workers), *([known] if known else [])]
-    out_of_fold = np.full((len(blocks.pool), task.answer.outputs), np.nan)
+    out_of_fold = np.full((len(blocks.pool), answers_of(task, blocks.pool)), np.nan)
     for (_, block), member in zip(taken, made, strict=True):
         out_of_fold[block.indices] = member.answers
     members = [_rebuilt(chosen.architecture, member) for member in made]
@@ -183,6 +191,7 @@ def _job(
         None if making.folder is None else making.folder / f"network_{number + 1}{kept}",
         making.watch(f"{chosen.architecture.called} {title}") if making.watch and watched else None,
         making.callbacks,
+        path_form(prepared) if task.answer.recursive else None,
     )
 
 

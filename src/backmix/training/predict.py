@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from backmix.data.windows.progress import complete
 from backmix.data.windows.windows import Windows
 from backmix.errors import TrainingError
+from backmix.models.ensemble import Ensemble
+from backmix.models.members.paths import Paths
 from backmix.models.shape.size import memory_predict
-from backmix.simple.ahead import rolled
+from backmix.simple.ahead import paths_of, rolled
 from backmix.tasks import Outcome, Task
-from backmix.tasks.contract.optional import HasMembers, LearnsFromOutputs
+from backmix.tasks.contract.optional import HasBounds, HasMembers, LearnsFromOutputs
 from backmix.training.fitting.carried import predict_carried
 from backmix.training.fitting.checkpoint import arrays_of, put
 from backmix.training.fitting.feed import gathered
@@ -51,7 +53,49 @@ def predict_outcome(model: Any, task: Task, windows: Windows) -> Outcome:
 
 def predict_raw(model: Any, task: Task, windows: Windows) -> NDArray[np.float32]:
     """What comes out of the network as the task uses it, (W, O): at once, or rolled on row by row."""
-    return roll(model, windows) if task.answer.recursive else predict_network(model, windows)
+    if isinstance(model, Ensemble):
+        if model.paths is not None and model.paths.horizon != windows.spec.horizon:
+            return run_freely(model, windows)
+        return predict_network(model, windows)
+    if task.answer.recursive:
+        return roll(model, windows, bounded_paths(task, windows))
+    return predict_network(model, windows)
+
+
+def path_form(prepared: Prepared) -> Paths:
+    """What the paths of a forecast stand in."""
+    return bounded_paths(prepared.task, prepared.train)
+
+
+def bounded_paths(task: Task, windows: Windows) -> Paths:
+    """What the paths of these windows stand in, with the bounds that the task has learned."""
+    paths = paths_of(windows, recursive=task.answer.recursive)
+    answer, scaler = task.answer, windows.target_scaler
+    if not isinstance(answer, HasBounds) or answer.bounds is None or scaler is None:
+        return paths
+    low, high = (tuple(map(float, scaler.transform(end[None])[0])) for end in answer.bounds)
+    return replace(paths, low=low, high=high)
+
+
+def run_freely(model: Ensemble, windows: Windows) -> NDArray[np.float32]:
+    """Paths of another length than the ensemble's, (W, K·G): it is fed with its own answers, path by path."""
+    assert model.paths is not None
+    paths = model.paths
+    block, rows = _block_shape(model, windows, None)
+
+    def path(x: NDArray[np.float32], future: NDArray[np.float32] | None) -> NDArray[Any]:
+        inputs: dict[str, NDArray[Any]] = {"x": _filled(x, (block, rows))}
+        for entry in model.inputs:
+            if entry.name == "future" and future is not None:
+                inputs["future"] = _filled(future, (block, paths.horizon))
+            elif entry.name == "teacher":
+                inputs["teacher"] = np.zeros((block, *entry.shape[1:]), np.float32)
+        return np.asarray(model.predict_on_batch(inputs))[: len(x)]
+
+    fixed = arrays_of(model.non_trainable_variables)
+    outputs = rolled(path, windows, block=block, paths=paths)
+    put(model.non_trainable_variables, fixed)
+    return outputs
 
 
 def calibrate(prepared: Prepared, model: Any) -> Prepared:
@@ -107,15 +151,15 @@ def reaching(model: Any, windows: Windows) -> Windows:
     return windows.entire if rows is not None and rows > windows.steps else windows
 
 
-def roll(model: Any, windows: Windows) -> NDArray[np.float32]:
+def roll(model: Any, windows: Windows, paths: Paths) -> NDArray[np.float32]:
     """A network that looks one row ahead, rolled K rows on: (W, K·G), row by row; see `rolled`."""
     block, rows = _block_shape(model, windows, None)
     fixed = arrays_of(model.non_trainable_variables)
 
-    def step(x: NDArray[np.float32]) -> NDArray[Any]:
+    def step(x: NDArray[np.float32], future: NDArray[np.float32] | None) -> NDArray[Any]:
         return np.asarray(model.predict_on_batch({"x": _filled(x, (block, rows))}))[: len(x)]
 
-    outputs = rolled(step, windows, block=block)
+    outputs = rolled(step, windows, block=block, paths=paths)
     put(model.non_trainable_variables, fixed)
     return outputs
 

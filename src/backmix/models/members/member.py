@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backmix.models.members.views import Mask, named
 
 Floats = NDArray[np.float64]
-Kind = Literal["linear", "forest", "staged", "perceptron"]
+Kind = Literal["linear", "forest", "staged", "perceptron", "picked"]
 Activation = Literal["linear", "sigmoid", "softmax"]
 
 ROLES: Mapping[Kind, Mapping[str, type]] = {
@@ -31,8 +31,11 @@ ROLES: Mapping[Kind, Mapping[str, type]] = {
     },
     "staged": {"ends": np.float64, "kernel": np.float64, "bias": np.float64},
     "perceptron": {"kernel": np.float32, "bias": np.float32, "head": np.float64, "level": np.float64},
+    "picked": {"index": np.int32, "factor": np.float64, "bias": np.float64},
 }
 """The arrays of each kind."""
+PLANNED = "+planned"
+"""The end of the name of a view beside which all that is known ahead stands, row by row."""
 MOST_VIEWS, MOST_WIDTH = 3, 500_000
 """Views side by side, and numbers that a window may become."""
 MOST_LOOKUPS = 2_000_000
@@ -44,7 +47,7 @@ class Member:
     """A model without a memory: view of the window -> O outputs, in scaled numbers or probabilities.
 
     name: its name in decisions and scores ("ridge", ...)
-    view: a registered view, or several joined by "+" (`models.members.views`)
+    view: a registered view, or several joined by "+" (`models.members.views`), and perhaps `PLANNED`
     arrays: by kind
         "linear": kernel (W, O) and bias (O,)
         "forest" of R trees with N nodes: roots (R,), and per node (N,) the feature it splits on (-1 for a leaf), the
@@ -54,6 +57,7 @@ class Member:
             kernel (S + 1, W, O) and bias (S + 1, O), the last of each for batches that have ended
         "perceptron", one layer of N hidden units max(0, x·kernel + bias) before the outputs: kernel (W, N), bias (N,),
             head (N, O), level (O,); several perceptrons whose mean is meant stand side by side in it
+        "picked", a few numbers of the window per output: index (N, O), factor (N, O) and bias (O,)
     activation: of a linear model's outputs
     """
 
@@ -63,9 +67,21 @@ class Member:
     arrays: Mapping[str, NDArray[Any]]
     activation: Activation = "linear"
 
-    def outputs(self, x: NDArray[np.float32], mask: Mask | None = None, ended: Mask | None = None) -> Floats:
-        """(B, T, F) scaled windows, (B, T) which rows are real, (B,) whether the batch has ended -> (B, O)."""
-        rows = named(self.view).rows(x, mask)
+    def outputs(
+        self,
+        x: NDArray[np.float32],
+        mask: Mask | None = None,
+        ended: Mask | None = None,
+        future: NDArray[np.float32] | None = None,
+    ) -> Floats:
+        """Scaled windows (B, T, F) -> (B, O).
+
+        mask: (B, T) which rows are real; ended: (B,) whether the batch has ended; future: (B, K, M) known ahead
+        """
+        rows = named(self.view.removesuffix(PLANNED)).rows(x, mask)
+        if self.view.endswith(PLANNED):
+            assert future is not None
+            rows = np.hstack([rows, future.reshape(len(rows), -1)])
         if self.kind == "staged":
             return self._by_stage(rows.astype(np.float64), stages_of(self.arrays["ends"], x, mask, ended))
         return self.answers(rows)
@@ -74,6 +90,8 @@ class Member:
         """Rows (B, W) of the view -> (B, O), by a linear model, a forest or a perceptron."""
         if self.kind == "forest":
             return self._voted(rows)
+        if self.kind == "picked":
+            return self._picked(rows)
         if self.kind == "perceptron":
             hidden = np.maximum(rows.astype(np.float32) @ self.arrays["kernel"] + self.arrays["bias"], 0)
             raw = hidden.astype(np.float64) @ self.arrays["head"] + self.arrays["level"]
@@ -84,12 +102,18 @@ class Member:
             return np.asarray(raw / raw.sum(axis=1, keepdims=True))
         return 1.0 / (1.0 + np.exp(-raw)) if self.activation == "sigmoid" else np.asarray(raw)
 
-    def check(self, *, steps: int | None, features: int, outputs: int) -> None:
-        """ValueError or KeyError unless arrays and names can be those of such windows and outputs."""
+    def check(self, *, steps: int | None, features: int, outputs: int, planned: int = 0) -> None:
+        """ValueError or KeyError unless arrays and names can be those of such windows and outputs.
+
+        planned: how many numbers of each window are known ahead
+        """
         roles = ROLES[self.kind]
         if set(self.arrays) != set(roles) or any(self.arrays[role].dtype != kind for role, kind in roles.items()):
             raise ValueError(self.name)
-        width = named(self.view).width(steps, features) if self.view.count("+") < MOST_VIEWS else MOST_WIDTH + 1
+        view, ahead = self.view.removesuffix(PLANNED), planned if self.view.endswith(PLANNED) else 0
+        if self.view.endswith(PLANNED) and not planned:
+            raise ValueError(self.view)
+        width = named(view).width(steps, features) + ahead if view.count("+") < MOST_VIEWS else MOST_WIDTH + 1
         if width > MOST_WIDTH:  # a few letters must not ask for gigabytes
             raise ValueError(self.view)
         if self.activation not in ("linear", "sigmoid", "softmax"):
@@ -110,6 +134,14 @@ class Member:
                 and self.arrays["bias"].shape == (count, outputs)
             )
             if not sound or not all(np.isfinite(array).all() for array in self.arrays.values()):
+                raise ValueError(self.name)
+            return
+        if self.kind == "picked":
+            index, factor, bias = (self.arrays[role] for role in ROLES["picked"])
+            sound = index.ndim == 2 and index.shape == factor.shape and index.shape[1:] == bias.shape == (outputs,)
+            if not (sound and ((index >= 0) & (index < width)).all() and np.isfinite(factor).all()):
+                raise ValueError(self.name)
+            if not np.isfinite(bias).all():
                 raise ValueError(self.name)
             return
         if self.kind == "perceptron":
@@ -143,6 +175,13 @@ class Member:
         )
         if not sound:
             raise ValueError(self.name)
+
+    def _picked(self, rows: NDArray[np.float32]) -> Floats:
+        """The weighted sum of a few numbers of each row, output by output."""
+        total = np.tile(self.arrays["bias"], (len(rows), 1))
+        for index, factor in zip(self.arrays["index"], self.arrays["factor"], strict=True):
+            total += rows[:, index] * factor
+        return total
 
     def _by_stage(self, rows: Floats, stage: NDArray[np.int64]) -> Floats:
         """The linear model of each row's stage."""

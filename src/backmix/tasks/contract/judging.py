@@ -30,6 +30,9 @@ class Judging(ABC):
     """What tells how far a batch has come, where errors depend on it: "told" by the prediction, or "elapsed" time,
     for which `frame_columns` gives ``elapsed`` of `shared.batches`; see `models.intervals.bands`."""
 
+    members: ClassVar[tuple[str, ...] | None] = None
+    """The models without a memory that an ensemble tries; None for all that give answers of its kind."""
+
     @property
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:

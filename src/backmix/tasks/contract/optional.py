@@ -11,11 +11,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.windows.windows import Windows
 from backmix.decision import Decision
 from backmix.outcome import Outcome
+
+MARGIN = 0.5
+"""How far a path may leave the range of its target in training, as a share of that range, on either side. A path that
+is fed with its own answers can run away; no plant goes where a model ends that does."""
+BOUNDED = "bounded"
+"""The column of a prediction frame that counts the rows of a path that were brought to the bounds."""
+NEAR = 1e-5
+"""What is nearer to a bound than this share of the range was brought to it."""
 
 
 class LearnsFromWindows(ABC):
@@ -70,6 +79,24 @@ class Revises(ABC):
     @abstractmethod
     def revise(self, outcome: Outcome, windows: Windows) -> Outcome:
         """The outcome after that word."""
+
+
+class HasBounds(ABC):
+    """An answer whose values stay within bounds that training has shown."""
+
+    @property
+    @abstractmethod
+    def bounds(self) -> NDArray[np.float64] | None:
+        """(2, G) the least and the most that each target may be told as; None where training has left none."""
+
+    def at_bounds(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which values (..., G) lie at a bound, but for rounding, or beyond; none where there are no bounds."""
+        if self.bounds is None:
+            return np.zeros(values.shape, bool)
+        low, high = self.bounds
+        near = NEAR * (high - low)
+        inside: NDArray[np.bool_] = (values > low + near) & (values < high - near)
+        return ~inside
 
 
 class TellsNormal(ABC):

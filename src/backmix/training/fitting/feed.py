@@ -50,6 +50,7 @@ class Feed:
         batch_size: int,
         seed: int | None = None,
         class_weights: Mapping[int, float] | None = None,
+        answer_scale: tuple[float, ...] | None = None,
     ) -> None:
         self.windows = windows
         self.batch_size = batch_size
@@ -58,6 +59,7 @@ class Feed:
         self._seed = seed
         self._kind = heads.get(architecture.head).kind
         self._weights = weight_table(class_weights, architecture)
+        self._scale = None if answer_scale is None else np.array(answer_scale, np.float32)
         self._rows = architecture.lookback or windows.steps
         self._masked = architecture.masked
         self._taught = architecture.teacher_forcing > 0
@@ -135,6 +137,9 @@ class Feed:
         if batch.future is not None:
             inputs["future"] = batch.future
         y, weight = batch.y, batch.weight
+        if self._scale is not None:
+            scaled = y.reshape(len(y), -1, len(self._scale)) / self._scale
+            y = scaled.astype(np.float32).reshape(y.shape)
         if weight is not None:  # an answer on every row
             y, weight = _padded(y, self._rows), _padded(weight, self._rows)
         if self._taught:

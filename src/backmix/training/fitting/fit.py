@@ -283,6 +283,8 @@ def fingerprint(architecture: Architecture, settings: FitSettings, *feeds: AnyFe
     Of the windows it takes the number, the features and the content of 256 of them.
     """
     fixed = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    if settings.answer_scale is None:
+        del fixed["answer_scale"]  # what was begun before this setting goes on
     if settings.schedule == "cosine":  # the wave is as long as the training
         fixed["epochs"] = settings.epochs
     mark = hashlib.sha256(json.dumps([architecture.to_dict(), fixed], sort_keys=True, default=str).encode())
@@ -317,8 +319,15 @@ def _feeds(
         batch_size=batch_size,
         class_weights=settings.class_weights,
         seed=settings.seed if settings.shuffle else None,
+        answer_scale=settings.answer_scale,
     )
-    check = Feed(validation, architecture, batch_size=many, class_weights=settings.class_weights)
+    check = Feed(
+        validation,
+        architecture,
+        batch_size=many,
+        class_weights=settings.class_weights,
+        answer_scale=settings.answer_scale,
+    )
     for part in (feed, check):
         if part.bytes() <= KEEP and need + 2 * part.bytes() <= free:
             part.keep()
@@ -371,6 +380,8 @@ def _fitted(job: _FitJob, keeper: LastCallback, why: str) -> FittedNetwork:
 
         model = build(job.architecture, seed=job.settings.seed)
         copy_weights(keeper.model, model)
+    if job.settings.answer_scale is not None:
+        _give_back(model, job.settings.answer_scale)
     return FittedNetwork(
         model=model,
         history=keeper.history,
@@ -379,6 +390,14 @@ def _fitted(job: _FitJob, keeper: LastCallback, why: str) -> FittedNetwork:
         stopped=why,
         resumed=keeper.resumed,
     )
+
+
+def _give_back(model: Any, scale: tuple[float, ...]) -> None:
+    """Let the linear head of a network answer in the targets' own scale again."""
+    head = model.get_layer("head")
+    for variable in (head.kernel, head.bias):
+        factor = np.resize(np.array(scale, np.float32), variable.shape[-1])
+        variable.assign(np.asarray(variable.value) * factor)
 
 
 def _together(callbacks: Sequence[Any]) -> int:

@@ -147,6 +147,8 @@ class FitSettings:
     clipnorm, clipvalue: at most one of them is a number
     class_weights: weight per class code, None when all windows count the same
     stretch: rows per step of a carried state, ``batch_size`` lanes side by side; None for windows
+    answer_scale: what answers are divided by in training, target by target, so that small changes are learned as well
+        as large ones; the trained head gives them back. None for answers as they are
     resume: go on from the checkpoint of the run folder when there is one
 
     >>> FitSettings(loss="mae").monitor
@@ -178,6 +180,7 @@ class FitSettings:
     checkpoint: str = _USUAL.checkpoint
     tensorboard: bool = _USUAL.tensorboard
     stretch: int | None = None
+    answer_scale: tuple[float, ...] | None = None
     resume: bool = True
 
     @property
