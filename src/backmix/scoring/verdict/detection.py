@@ -105,6 +105,8 @@ class EqualAlarms:
 
     def text(self) -> str:
         """How often it alarmed in normal operation, and the area under ROC beside it."""
+        from backmix.tasks.shared.promise import NOT_KEPT
+
         sentence = ""
         if self.network.rate is not None:
             promised = "" if self.promised is None else say("anomaly.asked", rate=share(self.promised))
@@ -113,7 +115,7 @@ class EqualAlarms:
                 sentence += say("anomaly.per_day", count=number(self.network.per_day, 2))
             sentence += say("evaluation.verdict_end")
         if self.promise is not None and not self.promise.kept:
-            sentence += say(f"anomaly.no_promise_{self.promise.why}", **self.promise.decision.values)
+            sentence += say(NOT_KEPT[self.promise.why], **self.promise.decision.values)
         if self.network.auc is not None and self.baseline is not None and self.baseline.auc is not None:
             blanks = {**self.values(), "auc": f"{self.network.auc:.3f}", "baseline_auc": f"{self.baseline.auc:.3f}"}
             sentence += say("anomaly.auc_beside", **blanks)

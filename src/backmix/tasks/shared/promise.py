@@ -22,6 +22,9 @@ FACTOR = 2.0
 """A promised rate holds within this factor."""
 OFTEN = 0.1
 """Rates are compared at this share of alarms, too: where a block has drifted, most of its windows show it."""
+KEYS = {"kept": "anomaly.rate_kept", "drifts": "anomaly.rate_drifts", "few": "anomaly.rate_few"}
+NOT_KEPT = {"drifts": "anomaly.no_promise_drifts", "few": "anomaly.no_promise_few"}
+"""The sentences about what can be promised: in the report, and in the verdict where nothing can be."""
 CHANCE = 0.01
 """All blocks together fail by chance, where they are alike, at most this often at each share."""
 LEAST = 20.0
@@ -90,7 +93,7 @@ class Promise:
             "windows": f"{self.windows:,}",
             "together": f"{self.together:.2g}",
         }
-        return Decision(self.rate if self.kept else None, f"anomaly.rate_{self.why}", values, "task.false_alarm_rate")
+        return Decision(self.rate if self.kept else None, KEYS[self.why], values, "task.false_alarm_rate")
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
