@@ -293,6 +293,48 @@ def test_sample_and_report_are_told_apart_by_name_or_by_order(
     assert (lab_plan.sample, lab_plan.report) == (sample, report)
 
 
+def _parted(lab: pd.DataFrame, form: str = "%d/%m/%Y") -> pd.DataFrame:
+    """The laboratory with date and time of day in columns of their own."""
+    made = {}
+    for name in lab.columns:
+        if name in ("Sampled", "Reported"):
+            at = pd.to_datetime(lab[name], format="%d/%m/%Y %H:%M")
+            made |= {f"{name} date": at.dt.strftime(form), f"{name} time": at.dt.strftime("%H:%M")}
+        else:
+            made[name] = lab[name]
+    return pd.DataFrame(made)
+
+
+def test_sample_and_report_in_several_columns_are_found_and_written(command: Command) -> None:
+    _frame().drop(columns="AI104").to_csv("plant.csv", index=False)
+    _lab().to_csv("lab.csv", index=False)
+    assert command("init", "plant.csv", "--lab", "lab.csv", "--out", "plain.toml")[0] == 0
+    plain = read(_plan("plain.toml").data).table
+    _parted(_lab()).to_csv("parted.csv", index=False)
+    code, _, err = command("init", "plant.csv", "--lab", "parted.csv")
+    assert code == 0, err
+    lab_plan = _plan().data.lab
+    assert lab_plan is not None
+    assert lab_plan.sample == ("Sampled date", "Sampled time")
+    assert lab_plan.report == ("Reported date", "Reported time")
+    assert lab_plan.day_first is True
+    table = read(_plan().data).table
+    assert table.names == plain.names
+    assert np.array_equal(table.values, plain.values, equal_nan=True)
+    # as the user names them, and as the order of day and month is asked for
+    told = ("--lab-option", 'sample=["Sampled date", "Sampled time"]', "--lab-option", "report_delay=75min")
+    code, _, err = command("init", "plant.csv", "--lab", "parted.csv", *told, "--force")
+    assert code == 0, err
+    again = _plan().data.lab
+    assert again is not None
+    assert again.sample == ("Sampled date", "Sampled time")
+    early = _parted(_lab(9).replace({"13/03": "03/04"}, regex=True))
+    early.to_csv("early.csv", index=False)
+    code, _, err = command("init", "plant.csv", "--lab", "early.csv", "--force")
+    assert code == 2
+    assert "data.lab.day_first" in err
+
+
 def test_what_a_laboratory_does_not_say_is_asked(command: Command) -> None:
     _frame().drop(columns="AI104").to_csv("plant.csv", index=False)
     _lab().drop(columns="Reported").to_csv("lab.csv", index=False)

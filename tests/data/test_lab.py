@@ -16,7 +16,7 @@ from backmix.data.repairing.repair import RepairPlan
 from backmix.data.repairing.resample import resample
 from backmix.data.reported import report_name
 from backmix.data.sources import Reading, ReadPlan, read
-from backmix.errors import PlanError
+from backmix.errors import InputError, PlanError
 from backmix.training.plan import Plan, PlanFaults
 from files import counts
 
@@ -322,3 +322,89 @@ def test_a_frame_takes_its_results_from_a_file(tmp_path: Path) -> None:
     frame = pd.DataFrame({"time": START + np.arange(9) * np.timedelta64(1, "m"), "T101": np.arange(9.0)})
     reading = read(ReadPlan.model_validate({"lab": LAB}), frame=frame, base=tmp_path)
     assert placed(reading) == {3: (3.0, 6.0), 4: (5.0, 7.0)}
+
+
+# A clock in several columns, and a file that is written in any way
+
+
+def split(lab: str, *, report: bool = True) -> str:
+    """A laboratory file whose sample (and report) stand in a date and a time of day."""
+    rows = [line.split(",") for line in lab.splitlines()]
+    made = [["day", "hour", *(["told day", "told hour"] if report else ["told"]), *rows[0][2:]]]
+    for taken_at, told_at, *cells in rows[1:]:
+        later = (told_at.split(" ") if told_at else ["", ""]) if report else [told_at]
+        made.append([*taken_at.split(" "), *later, *cells])
+    return "".join(",".join(cells) + "\n" for cells in made)
+
+
+LINES = ((3.5, 9, 1.5), (8, 12.5, 2.5), (11, None, 3.5))
+
+
+def test_sample_and_report_may_stand_in_two_columns_each(tmp_path: Path) -> None:
+    plain = taken(tmp_path, plant(), results(*LINES))
+    form = {"file": "lab.csv", "sample": ["day", "hour"], "report": ["told day", "told hour"]}
+    parted = taken(tmp_path, plant(), split(results(*LINES)), form)
+    assert parted.table.names == plain.table.names
+    assert np.array_equal(parted.table.values, plain.table.values, equal_nan=True)
+    form = {"file": "lab.csv", "sample": ["day", "hour"], "report": "told"}
+    half = taken(tmp_path, plant(), split(results(*LINES), report=False), form)
+    assert str(placed(half)) == str(placed(plain))
+    # the only clock of the file is found when nobody names it
+    alone = "".join(
+        f"{line.rsplit(',', 4)[0]},{line.rsplit(',', 1)[1]}\n" for line in split(results(*LINES)).splitlines()
+    )
+    found = taken(tmp_path, plant(), alone, {"file": "lab.csv", "report_delay": "30min"})
+    assert placed(found) == {3: (1.5, 33.5), 8: (2.5, 38.0), 11: (3.5, 41.0)}
+    assert set(found.table.names) == {"T101", "C_A", "C_A (report time)"}
+
+
+def test_a_sample_in_year_month_day_hour_and_minute(tmp_path: Path) -> None:
+    names = ["year", "month", "day", "hour", "minute"]
+    lab = ",".join([*names, "C_A"]) + "\n2024,5,13,8,3,1.5\n2024,5,13,8,9,2.5\n"
+    for form in ({"sample": names}, {}):
+        reading = taken(tmp_path, plant(), lab, {"file": "lab.csv", "report_delay": "0min", **form})
+        assert placed(reading) == {3: (1.5, 3.0), 9: (2.5, 9.0)}
+
+
+def test_reports_that_are_columns_of_the_table_may_be_parted_too(tmp_path: Path) -> None:
+    table = "time,T101,y,told day,told hour\n" + "".join(
+        f"{clock(m)},{m},{m if m == 2 else ''},{clock(m + 5).replace(' ', ',') if m == 2 else ','}\n" for m in range(6)
+    )
+    (tmp_path / "plant.csv").write_text(table)
+    lab = {"columns": ["y"], "report": ["told day", "told hour"]}
+    reading = read(ReadPlan.model_validate({"file": "plant.csv", "time": "time", "lab": lab}), base=tmp_path)
+    assert placed(reading, "y") == {2: (2.0, 7.0)}
+    assert reading.table.names == ("T101", "y", "y (report time)")
+
+
+def test_a_laboratory_file_is_written_in_as_many_ways_as_a_table(tmp_path: Path) -> None:
+    """Titles, a row of units, a signature, codes for no value, and times as days of a spreadsheet."""
+    days = [(START - np.datetime64("1899-12-30", "ns")) / np.timedelta64(1, "D") + m / 1440 for m in (3, 9, 11)]
+    lab = (
+        "Laboratory of unit 100\n\ntaken;C_A\nd;mol/l\n# calibrated\n"
+        + "".join(
+            f"{str(day).replace('.', ',')};{value}\n" for day, value in zip(days, ("1,5", "-999", "3,5"), strict=True)
+        )
+        + "Signed: jsmith;\n"
+    )
+    form = {"preamble": 2, "header": ["name", "unit"], "comment": "#", "footer": 1, "missing": [-999], "decimal": ","}
+    settings = {
+        "file": "lab.csv",
+        "delimiter": ";",
+        "time_form": "excel_1900",
+        "sample": "taken",
+        "report_delay": "0min",
+        **form,
+    }
+    (tmp_path / "plant.csv").write_text(plant(), "utf-8")
+    (tmp_path / "lab.csv").write_text(lab, "utf-8")
+    plan = Plan.check({"data": {"file": "plant.csv", "time": "time", "lab": settings}}).data
+    reading = read(plan, base=tmp_path)
+    assert {row: value for row, (value, _) in placed(reading).items()} == {3: 1.5, 11: 3.5}
+    assert reading.table.tag("C_A").unit == "mol/l"
+
+
+def test_a_clock_that_names_a_column_too_many_is_refused(tmp_path: Path) -> None:
+    form = {"file": "lab.csv", "sample": ["day", "minute"], "report": "told"}
+    with pytest.raises(InputError, match="minute"):
+        taken(tmp_path, plant(), split(results(*LINES), report=False), form)

@@ -62,6 +62,6 @@ def page(lang: Language) -> str:
         lines += [f"![{shape}](images/shape_{shape}.svg)", "", f'`shape = "{shape}"`: {sentence}', ""]
     lines += [f"## {say('layout.page_keys', lang)}", "", f"| {say('draft.column_key', lang)} | |", "| --- | --- |"]
     lines += [f"| `{key}` | {say(f'layout.about_{key}', lang)} |" for key in KEYS]
-    for part in ("questions", "tomorrow"):
+    for part in ("beside", "questions", "tomorrow"):
         lines += ["", f"## {say(f'layout.page_{part}', lang)}", "", say(f"layout.page_{part}_text", lang)]
     return "\n".join([*lines, ""])

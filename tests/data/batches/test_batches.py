@@ -158,3 +158,21 @@ def test_every_row_is_in_its_interval(tmp_path_factory: pytest.TempPathFactory, 
     assert table.batch is not None
     found = {int(row): table.batch_names[code] for row, code in zip(table.column("T101"), table.batch, strict=True)}
     assert found == wanted
+
+
+def test_starts_and_ends_may_stand_in_several_columns(tmp_path: Path) -> None:
+    """As a clock of the table may; the list is written as a table is."""
+    plain = take(tmp_path)
+    lines = [line.split(",") for line in LIST.splitlines()]
+    rows = [["batch", "start day", "start hour", "end day", "end hour", *lines[0][3:]]]
+    rows += [
+        [cells[0], *cells[1].split(" "), *(cells[2].split(" ") if cells[2] else ["", ""]), *cells[3:]]
+        for cells in lines[1:]
+    ]
+    text = "Batches of May\n" + "\n".join(map(",".join, rows))
+    parted = take(tmp_path, text, preamble=1, start=["start day", "start hour"], end=["end day", "end hour"])
+    assert parted.table.names == plain.table.names
+    assert parted.table.batch_names == plain.table.batch_names
+    assert np.array_equal(parted.table.values, plain.table.values, equal_nan=True)
+    with pytest.raises(InputError, match="start week"):
+        take(tmp_path, text, preamble=1, start=["start week", "start hour"])

@@ -8,7 +8,7 @@ how late a result is known when no column tells it, is a question.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,18 @@ import numpy as np
 from backmix.app.drafting.asking import PlanAnswer, PlanQuestion, shell
 from backmix.app.drafting.repairs import PlanLine
 from backmix.data.laboratory.lab_cells import REPEAT, LabCells, look_at
-from backmix.data.layout.evidence import OpenQuestion
+from backmix.data.layout.clock import clocks_in_parts
+from backmix.data.layout.evidence import LayoutQuestion, OpenQuestion
+from backmix.data.layout.together import together
 from backmix.data.notation.dates import looks_like_dates, read_dates
 from backmix.data.reading.columns import RawTable, Times
-from backmix.data.sources import ReadPlan, of_file
+from backmix.data.side_file import WRITTEN, one_name, several
+from backmix.data.sources import ReadPlan
+from backmix.data.sources.files import read_file
+from backmix.data.table import missing_column
 from backmix.errors import InputError
 from backmix.text import say
+from backmix.training.plan import Plan
 
 SAMPLED = re.compile(r"sampl|taken|drawn|collect|取樣|採樣|抽樣|取样|采样", re.IGNORECASE)
 REPORTED = re.compile(
@@ -54,13 +60,17 @@ class LabFound:
 
 def look_at_lab(file: Path, given: dict[str, Any], table: ReadPlan) -> LabFound:
     """What a laboratory file holds; ``given`` are the keys of ``[data.lab]`` that the user has given."""
-    form = {key: given[key] for key in ("sheet", "encoding", "delimiter", "decimal") if key in given}
-    raw = of_file(file, str(file)).read(ReadPlan(file=str(file), limit_mb=table.limit_mb, **form), file)
+    written = Plan.check({"data": {key: given[key] for key in WRITTEN if key in given}}, where="init").data
+    form = written.model_copy(update={"file": str(file), "limit_mb": table.limit_mb})
+    raw = read_file(form, Path())
     lines: list[PlanLine] = [PlanLine("file", str(file), "draft.lab_file")]
-    questions: list[PlanQuestion] = []
     lines += [PlanLine(key, value, "draft.told") for key, value in given.items() if key != "file"]
-    clocks, more, asked = _clocks(raw, given.get("day_first"), table.day_first)
-    lines, questions = lines + more, questions + asked
+    wanted = [several(given[key]) for key in ("sample", "report") if isinstance(given.get(key), list | tuple)]
+    raw, parts, more, questions = _together(raw, form, wanted, table.day_first)
+    given = given | {key: one_name(given[key]) for key in ("sample", "report") if isinstance(given.get(key), list)}
+    settled = {line.key: line.value for line in more}
+    clocks, more_lines, asked = _clocks(raw, settled.get("day_first", given.get("day_first")), table.day_first)
+    lines, questions = [*lines, *more, *more_lines], [*questions, *asked]
     if not clocks and "sample" not in given:
         raise InputError("lab.no_sample", where=raw.where, names=", ".join(raw.names[:12]))
     sample = given.get("sample")
@@ -79,7 +89,46 @@ def look_at_lab(file: Path, given: dict[str, Any], table: ReadPlan) -> LabFound:
     if "columns" not in given and not isinstance(report, dict):
         lines.append(PlanLine("columns", results, "draft.lab_columns", {"count": len(raw.names)}))
     lines += _cells(raw, given, looked, clocks.get(sample or ""))
+    lines = [replace(line, value=parts.get(str(line.value), line.value)) for line in lines]
     return LabFound(tuple(lines), tuple(questions), results)
+
+
+def _together(
+    raw: RawTable, form: ReadPlan, wanted: list[tuple[str, ...]], of_table: bool | None
+) -> tuple[RawTable, dict[str, tuple[str, ...]], list[PlanLine], list[PlanQuestion]]:
+    """The file with each clock of several columns as one, and which columns these are; with the order of day and month.
+
+    wanted: clocks that the user names; of_table: the order that the user gives for the table
+    """
+    groups = wanted or clocks_in_parts(raw)
+    day_first = form.day_first if form.day_first is not None else of_table
+    lines: list[PlanLine] = []
+    questions: list[PlanQuestion] = []
+    for names in groups:
+        for name in names:
+            if name not in raw.names:
+                raise missing_column(name, raw.names, raw.where)
+        try:
+            raw, _ = together(raw, form.model_copy(update={"day_first": day_first}), names, form.time_form)
+        except OpenQuestion as fault:
+            if fault.question.key != "day_first":
+                raise
+            day_first = bool(fault.question.readings[0].value)
+            questions.append(_of_day_first(fault.question))
+            raw, _ = together(raw, form.model_copy(update={"day_first": day_first}), names, form.time_form)
+    for entry in raw.evidence:
+        if entry.key == "day_first" and form.day_first is None and not lines:
+            lines.append(PlanLine("day_first", entry.value, entry.reason, dict(entry.values)))
+    return raw, {one_name(names): names for names in groups}, lines, questions
+
+
+def _of_day_first(question: LayoutQuestion) -> PlanQuestion:
+    """The question for the order of day and month in the file of results."""
+    answers = tuple(
+        PlanAnswer(reading.value, f"--lab-option day_first={str(reading.value).lower()}", reading.shown)
+        for reading in question.readings
+    )
+    return PlanQuestion("data.lab.day_first", answers, question.where, question.row)
 
 
 def _clocks(
@@ -114,12 +163,8 @@ def _clocks(
             try:
                 dates = read_dates(texts, tag=column.name, day_first=shared, at=place)
             except OpenQuestion as fault:
-                question, proved = fault.question, bool(fault.question.readings[0].value)
-                answers = tuple(
-                    PlanAnswer(reading.value, f"--lab-option day_first={str(reading.value).lower()}", reading.shown)
-                    for reading in question.readings
-                )
-                questions.append(PlanQuestion("data.lab.day_first", answers, question.where, question.row))
+                proved = bool(fault.question.readings[0].value)
+                questions.append(_of_day_first(fault.question))
                 dates = read_dates(texts, tag=column.name, day_first=proved, at=place)
             clocks[column.name] = dates.times
     return clocks, lines, questions

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from backmix.data.side_file import WRITTEN, SideFile
+from backmix.data.side_file import WRITTEN, ColumnNames, SideFile
 from backmix.duration import DurationField
 from backmix.text import say
 
@@ -20,10 +20,12 @@ _OF_TAG = ("running", "min_length", "bridge")
 class BatchesPlan(SideFile):
     """``[data.batches]``: which rows make a batch, from a list of intervals or from the states of a tag.
 
-    file, sheet, encoding, delimiter, decimal, day_first, time_zone: where the intervals are and how they are written,
-        as in ``[data]``; zone and day order are those of the table when left out
-    batch, start, end: columns of the intervals; None takes the columns that are called so. A row at the very end of
-        an interval belongs to it, unless the next one begins there. An empty end lasts until the next start
+    file, sheet, encoding, delimiter, decimal, comment, preamble, header, footer, missing, units, time_form, day_first,
+        time_zone: where the intervals are and how they are written, as in ``[data]``; zone and day order are those of
+        the table when left out
+    batch, start, end: columns of the intervals; None takes the columns that are called so; a start or an end may stand
+        in several columns (``["Start date", "Start time"]``). A row at the very end of an interval belongs to it,
+        unless the next one begins there. An empty end lasts until the next start
     phase: the column that names the phase of a batch, when each phase is a row; it becomes a tag of states
     properties: further columns that become tags, constant within the batch; None takes all. List only those that are
         known when the batch starts: a yield or an end weight would show the model the future
@@ -33,8 +35,8 @@ class BatchesPlan(SideFile):
     """
 
     batch: str | None = None
-    start: str | None = None
-    end: str | None = None
+    start: ColumnNames | None = None
+    end: ColumnNames | None = None
     phase: str | None = None
     properties: tuple[str, ...] | None = None
     tag: str | None = None

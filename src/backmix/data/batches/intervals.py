@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.batches.batches_plan import BatchesPlan
+from backmix.data.layout.together import with_clocks_together
 from backmix.data.ledger import Note
 from backmix.data.reading.assembly import cells_of, lay_out
 from backmix.data.reading.columns import RawTable, Times
 from backmix.data.reading.reading import ReadPlan
 from backmix.data.shapes.clocks import is_clock, labels, utc
 from backmix.data.shapes.words import BATCH, plain, several
+from backmix.data.side_file import one_name
+from backmix.data.side_file import several as several_columns
 from backmix.data.table import missing_column
 from backmix.data.tag import Tag
 from backmix.errors import InputError
@@ -65,9 +68,13 @@ def read_intervals(raw: RawTable, plan: ReadPlan, batching: BatchesPlan) -> Inte
     batches.overlap, batches.twice, batches.two_values.
     """
     form = plan.for_side_file(batching)
+    for name in (*several_columns(batching.start), *several_columns(batching.end)):
+        if name not in raw.names:
+            raise missing_column(name, raw.names, raw.where)
+    raw = with_clocks_together(raw, form, batching.start, batching.end)
     batch = _column(raw, batching.batch, BATCH, "batch")
-    start = _column(raw, batching.start, _START, "start")
-    end = _column(raw, batching.end, _END, "end")
+    start = _column(raw, None if batching.start is None else one_name(batching.start), _START, "start")
+    end = _column(raw, None if batching.end is None else one_name(batching.end), _END, "end")
     phase = batching.phase or next((name for name in raw.names if plain(name) in _PHASE and name != batch), None)
     if phase is not None and phase not in raw.names:
         raise missing_column(phase, raw.names, raw.where)

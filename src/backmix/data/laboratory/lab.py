@@ -16,6 +16,9 @@ import numpy as np
 from backmix.data.laboratory.lab_cells import with_plain_numbers
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.laboratory.lab_rows import Labels, join
+from backmix.data.layout.clock import one_clock
+from backmix.data.layout.evidence import OpenQuestion
+from backmix.data.layout.together import with_clocks_together
 from backmix.data.ledger import Note
 from backmix.data.notation.clock import iso
 from backmix.data.reading.assembly import axes_of, cells_of, lay_out, moments
@@ -24,6 +27,7 @@ from backmix.data.reading.meaning import names_of
 from backmix.data.reading.reading import Reading, ReadPlan, TagPlan
 from backmix.data.reported import report_name, report_tag, seconds
 from backmix.data.runs import place
+from backmix.data.side_file import one_name, several
 from backmix.data.table import missing_column
 from backmix.errors import InputError
 
@@ -59,8 +63,9 @@ def with_report_times(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan
     for name in (*lab.named, *lab.reports):
         if name not in raw.names:
             raise missing_column(name, raw.names, raw.where)
+    whole = raw if isinstance(lab.report, dict) else with_clocks_together(raw, plan, lab.report)
     made = tuple(
-        RawColumn(report_name(name), numbers=seconds(_moments(raw, str(lab.report_of(name)), plan)))
+        RawColumn(report_name(name), numbers=seconds(_moments(whole, str(lab.report_of(name)), plan)))
         for name in lab.named
     )
     kept = tuple(column for column in raw.columns if column.name not in lab.reports)
@@ -74,11 +79,23 @@ def with_report_times(raw: RawTable, plan: ReadPlan) -> tuple[RawTable, ReadPlan
 def _labels(raw: RawTable, plan: ReadPlan, lab: LabPlan) -> Labels:
     """The results of a laboratory file, with the times of their samples and reports."""
     form = plan.for_side_file(lab, time=lab.sample, batch=lab.batch)
-    for wanted in (lab.sample, lab.batch, *lab.reports, *lab.named):
+    for wanted in (*several(lab.sample), lab.batch, *lab.reports, *lab.named):
         if wanted is not None and wanted not in raw.names:
             raise missing_column(wanted, raw.names, raw.where)
-    rest = replace(raw, columns=tuple(column for column in raw.columns if column.name not in lab.reports))
+    raw = with_clocks_together(raw, form, lab.sample, None if isinstance(lab.report, dict) else lab.report)
+    reports = {lab.report_of(name) for name in lab.report} if isinstance(lab.report, dict) else {lab.report_of("")}
+    rest = replace(raw, columns=tuple(column for column in raw.columns if column.name not in reports))
     rest = with_plain_numbers(rest, lab.named, lab.below)
+    if lab.sample is None:
+        results_alone = tuple(TagPlan(name=name) for name in lab.named)
+        try:
+            rest, form = one_clock(rest, form.model_copy(update={"tags": results_alone}))
+        except OpenQuestion as question:
+            if question.key != "read.which_time":
+                raise
+            raise InputError(question.key, **question.values) from None  # no question about the table
+    else:
+        form = form.model_copy(update={"time": one_name(lab.sample)})
     sample, batch = axes_of(rest, form)
     if sample is None:
         raise InputError("lab.no_sample", where=raw.where, names=", ".join(raw.names[:12]))

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from backmix.data.side_file import WRITTEN, SideFile
+from backmix.data.side_file import WRITTEN, ColumnNames, SideFile, one_name, several
 from backmix.duration import DurationField
 from backmix.text import say
 
@@ -23,9 +23,11 @@ class LabPlan(SideFile):
     file, sheet, encoding, delimiter, decimal, day_first, time_zone: where the results are and how they
         are written, as in ``[data]``; zone and day order are those of the table when left out. Without
         a file the results are columns of the table, on the rows of their samples
-    sample: the column with the time of the sample; None takes the only column of dates
+    comment, preamble, header, footer, missing, units, time_form: how the file is written, too, as in ``[data]``
+    sample: the column with the time of the sample, or the columns that make it together (``["Date", "Time"]``); None
+        takes the only clock that the file has
     batch: the column that names the batch; needed when batches overlap in time
-    report: the column with the time of the report; ``{ C_A = "C_A reported" }`` for one per result
+    report: the column with the time of the report, or its columns; ``{ C_A = "C_A reported" }`` for one per result
     report_delay: from sample to report, when no column says it; "0min" must be said in so many words
     columns: the results; None takes all columns of numbers (those that ``report`` names one by one)
     duplicates: what becomes of two results on one row: refused, one of them by sample time, or their
@@ -34,9 +36,9 @@ class LabPlan(SideFile):
         result has no number. Heeded in the results that ``columns`` or ``report`` name
     """
 
-    sample: str | None = None
+    sample: ColumnNames | None = None
     batch: str | None = None
-    report: str | dict[str, str] | None = None
+    report: ColumnNames | dict[str, str] | None = None
     report_delay: DurationField | None = None
     columns: tuple[str, ...] | None = None
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
@@ -70,7 +72,7 @@ class LabPlan(SideFile):
         """The columns of report times."""
         if isinstance(self.report, dict):
             return tuple(dict.fromkeys(self.report.values()))
-        return (self.report,) if self.report is not None else ()
+        return several(self.report)
 
     def delay_seconds(self, step: float | None) -> float:
         """The fixed delay from sample to report, on a table with ``step`` seconds between its rows."""
@@ -80,5 +82,7 @@ class LabPlan(SideFile):
         return self.report_delay.rows(step) * float(step or 0.0)
 
     def report_of(self, result: str) -> str | None:
-        """The column that says when a result was reported; None with a fixed delay."""
-        return self.report[result] if isinstance(self.report, dict) else self.report
+        """The column that says when a result was reported, as one of its own; None with a fixed delay."""
+        if isinstance(self.report, dict):
+            return self.report[result]
+        return None if self.report is None else one_name(self.report)

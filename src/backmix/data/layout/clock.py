@@ -112,6 +112,30 @@ def _look(raw: RawTable, plan: ReadPlan) -> ClockColumns | None:
     return ClockColumns(names, None, Evidence("time", names, "clock.two_columns", values))
 
 
+def clocks_in_parts(raw: RawTable) -> list[tuple[str, ...]]:
+    """The clocks that stand in several columns: each date without hours with the hours behind it, or a date in parts.
+
+    A table may have several, such as the sample and the report of a result.
+    """
+    columns = [as_numbers(column) for column in raw.columns]
+    dates = [place for place, column in enumerate(columns) if _is_dates(column)]
+    if not dates:
+        clock = _of_parts(columns)
+        return [] if clock is None else [clock.names]
+    days = [place for place in dates if _whole_days(columns[place])]
+    if len(dates) == len(days) == 1:
+        date = columns[days[0]]
+        beside = _hours_beside(date, columns, raw)
+        return [(date.name, *beside[0])] if len(beside) == 1 else []
+    pairs: list[tuple[str, ...]] = []
+    for place in days:
+        until = next((other for other in dates if other > place), len(columns))
+        hours = [column for column in columns[place + 1 : until] if column.numbers is None and column.texts is not None]
+        hours = [column for column in hours if column.texts is not None and looks_like_hours(column.texts)]
+        pairs += [(columns[place].name, hours[0].name)] if len(hours) == 1 else []
+    return pairs
+
+
 def _free(raw: RawTable, plan: ReadPlan) -> list[RawColumn]:
     """The columns that the plan has no other use for; texts that are numbers as numbers."""
     named = {tag.name for tag in plan.tags} | {plan.batch} | set(plan.status or ())

@@ -23,6 +23,7 @@ from backmix.data.notation.words_of_time import first_of_week
 from backmix.data.reading.columns import RawColumn, RawTable, Times
 from backmix.data.reading.meaning import names_of
 from backmix.data.reading.reading import ReadPlan
+from backmix.data.side_file import ColumnNames, one_name, several
 from backmix.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def together(raw: RawTable, plan: ReadPlan, names: tuple[str, ...], form: str | 
         dates = _with_hours(raw, plan, date, [column for column in parts if column is not date], form)
     else:
         dates = _side_by_side(raw, plan, parts)
-    clock = RawColumn(" ".join(names), times=dates.times, aware=dates.aware)
+    clock = RawColumn(one_name(names), times=dates.times, aware=dates.aware)
     kept = [clock if column.name == names[0] else column for column in raw.columns]
     kept = [column for column in kept if column.name not in names[1:]]
     note = Note("converted", "clock.reason_together", raw.rows, tag=clock.name)
@@ -63,6 +64,14 @@ def together(raw: RawTable, plan: ReadPlan, names: tuple[str, ...], form: str | 
         raw, columns=tuple(kept), notes=(*raw.notes, note, *dates.notes), evidence=(*raw.evidence, *dates.evidence)
     )
     return made, plan.model_copy(update={"time": clock.name, "time_form": None})
+
+
+def with_clocks_together(raw: RawTable, plan: ReadPlan, *clocks: ColumnNames | None) -> RawTable:
+    """The table with each of several clocks as one column of times, called by `one_name`."""
+    for names in clocks:
+        if len(several(names)) > 1:
+            raw, _ = together(raw, plan, several(names), plan.time_form)
+    return raw
 
 
 def _is_day(column: RawColumn) -> bool:

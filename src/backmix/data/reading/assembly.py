@@ -20,7 +20,7 @@ from backmix.data.layout.same_time import cause
 from backmix.data.ledger import Ledger, Note
 from backmix.data.notation.cells import Decimal, Survey, decimal_mark
 from backmix.data.notation.clock import check_unzoned, to_utc
-from backmix.data.notation.column_times import column_times
+from backmix.data.notation.column_times import TICKS, as_numbers, column_times
 from backmix.data.notation.dates import Dates, looks_like_dates
 from backmix.data.quality import Quality
 from backmix.data.reading.columns import RawColumn, RawTable, Times
@@ -155,7 +155,10 @@ def moments(raw: RawTable, name: str, plan: ReadPlan) -> ColumnTimes:
     Raises InputError for cells that are no times, as for the clock.
     """
     column = next(column for column in raw.columns if column.name == name)
-    dates = column_times(column, raw, day_first=plan.day_first, zone=plan.time_zone)
+    form = plan.time_form if plan.time_form in (*TICKS, "date", "year_first", "republic") else None
+    if form in TICKS and as_numbers(column).texts is not None:
+        form = None
+    dates = column_times(column, raw, day_first=plan.day_first, form=form, zone=plan.time_zone)
     if dates.aware:
         return ColumnTimes(dates.times, dates.notes)
     reason = "read.reason_no_zone" if plan.time_zone is None else "read.reason_zone"

@@ -23,7 +23,7 @@ from backmix.data.layout.evidence import Evidence
 from backmix.data.layout.layout import KEYS, Align, Layout, load_layout
 from backmix.data.ledger import Ledger
 from backmix.data.reading.file_profile import FileProfile
-from backmix.data.side_file import SideFile
+from backmix.data.side_file import ColumnNames, SideFile
 from backmix.data.table import Table
 from backmix.data.tag import Role
 from backmix.errors import PlanError
@@ -159,7 +159,7 @@ class ReadPlan(Layout):
         """The names in ``file``."""
         return () if self.file is None else (self.file,) if isinstance(self.file, str) else self.file
 
-    def for_side_file(self, side: SideFile, *, time: str | None = None, batch: str | None = None) -> ReadPlan:
+    def for_side_file(self, side: SideFile, *, time: ColumnNames | None = None, batch: str | None = None) -> ReadPlan:
         """How a file beside the table is read: as its section says, else as the table."""
         stated = {name: getattr(side, name) for name in SideFile.model_fields}
         shared = {name: getattr(self, name) for name in ("day_first", "time_zone") if stated[name] is None}
