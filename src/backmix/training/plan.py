@@ -19,7 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backmix.data.repairing.repair import RepairPlan
 from backmix.data.scaling import scalers
-from backmix.data.scaling.regimes import RegimePlan
+from backmix.data.scaling.regime_plan import RegimePlan
 from backmix.data.sources import ReadPlan
 from backmix.data.splitting.split import SplitPlan
 from backmix.data.windows.windows import WindowPlan

@@ -17,47 +17,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from backmix.data.ledger import Note
 from backmix.data.quality import Quality
 from backmix.data.scaling import MOST_FEATURES, Floats, Values
 from backmix.data.segments import blocks
 from backmix.data.table import Table
-from backmix.section import PlanSection
-from backmix.text import say
 
 Kind = Literal["state", "levels", "clusters"]
 Codes = NDArray[np.int64]
 UNKNOWN = -1
 """The code of a row whose settings are those of no regime in training."""
 MOST_REGIMES = 50
-LEAST_ROWS = 100
-
-
-class RegimePlan(PlanSection):
-    """``[scaling.regimes]``: which settings tell the regimes.
-
-    tags: a tag with states, or setpoints; each must be an input
-    kind: "state" of a tag, exact "levels", or "clusters" of settings; None: what the tags are
-    count: how many clusters; None: as many as are best told apart
-    least_rows: a regime of fewer training rows is scaled as all rows are
-    """
-
-    tags: tuple[str, ...] = Field(min_length=1, max_length=20)
-    kind: Kind | None = None
-    count: int | None = Field(default=None, ge=2, le=MOST_REGIMES)
-    least_rows: int = Field(default=LEAST_ROWS, ge=2)
-
-    @model_validator(mode="after")
-    def _count_of_clusters(self) -> Self:
-        if self.count is not None and self.kind != "clusters":
-            raise ValueError(say("regimes.count_of_clusters"))
-        return self
 
 
 class Applied(NamedTuple):

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.scaling.finding import Settings, candidates, find_regimes
-from backmix.data.scaling.regimes import LEAST_ROWS, RegimePlan, Regimes, moved_inputs
+from backmix.data.scaling.regime_plan import LEAST_ROWS, RegimePlan
+from backmix.data.scaling.regimes import Regimes, moved_inputs
 from backmix.data.segments import Mask
 from backmix.data.splitting.split import Split, SplitPart
 from backmix.data.states import StateCoding
