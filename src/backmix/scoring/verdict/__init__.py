@@ -38,7 +38,14 @@ Outcome = Literal[PairOutcome, "no_baseline"]
 
 SAME = 0.01
 """Scores that differ by less than this share of the baseline's error count as equal."""
-Detected = Literal["better", "maybe_better", "same", "maybe_worse", "worse", "too_few"]
+OF_ALARMS = {
+    "better": "anomaly.verdict_better",
+    "maybe_better": "anomaly.verdict_maybe_better",
+    "same": "anomaly.verdict_same",
+    "maybe_worse": "anomaly.verdict_maybe_worse",
+    "worse": "anomaly.verdict_worse",
+    "too_few": "anomaly.verdict_too_few",
+}
 """Outcomes with a sentence about alarms."""
 AT_THRESHOLD = ("event_recall", "detection_delay")
 """By what alarms are judged: the second where the first decides nothing."""
@@ -108,8 +115,8 @@ class Verdict:
     @property
     def key(self) -> str:
         """The catalogue key of the sentence."""
-        if self.detection is not None and self.outcome != "no_baseline" and self.outcome != "undefined":
-            return _of_alarms(self.outcome)
+        if self.detection is not None and self.outcome in OF_ALARMS:
+            return OF_ALARMS[self.outcome]
         if self.outcome == "better" and not self.chosen:
             return "anomaly.verdict_better_unchosen"
         if self.outcome in ("better", "maybe_better") and self.beaten:
@@ -329,10 +336,6 @@ def _judged_by(name: str, frame: pd.DataFrame, question: _JudgedModel, *, agains
         chosen=picked is not None,
         **common,
     )
-
-
-def _of_alarms(outcome: Detected) -> str:
-    return f"anomaly.verdict_{outcome}"
 
 
 def _hopeless(test: list[PairedSamples], task: Task, silent: set[str]) -> bool:
