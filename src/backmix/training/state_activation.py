@@ -43,9 +43,9 @@ def choose_state(
     losses = [min(member.fitted.history["val_loss"]) for member in (bounded, linear)]
     values = {"bounded": f"{losses[0]:.4g}", "linear": f"{losses[1]:.4g}"}
     if not losses[1] < CLEARLY * losses[0]:
-        return chosen, bounded, (Decision(BOUNDED, "advice.state_bounded", values, setting="model.activation"),)
+        return chosen, bounded, (Decision(BOUNDED, "ensemble.state_bounded", values, setting="model.activation"),)
     return (
         replace(chosen, architecture=replace(a, activation=OPEN)),
         linear,
-        (Decision(OPEN, "advice.state_linear", values, setting="model.activation"),),
+        (Decision(OPEN, "ensemble.state_linear", values, setting="model.activation"),),
     )
