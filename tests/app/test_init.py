@@ -6,8 +6,6 @@ import json
 import os
 import pty
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -451,25 +449,19 @@ def test_an_audit_lists_layout_evidence_and_questions_beside_the_old_keys(unclea
     assert json.loads(out)["layout"]["day_first"] is True
 
 
-def test_questions_are_asked_one_by_one_on_a_terminal(unclear: Path) -> None:
+def test_questions_are_asked_one_by_one_on_a_terminal(
+    unclear: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A real terminal: the answer 2 reads month first, the answer 1 takes the first candidate."""
     frame = pd.read_csv(unclear).rename(columns={"AI104": "XI104"})
     frame.to_csv(unclear, index=False)
-    main_end, other_end = pty.openpty()
-    arguments = ["init", str(unclear), "--interactive"]
-    code = "from backmix.app.main import main; main()"
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stdin=other_end,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.write(main_end, b"2\n1\n")
-    out, err = child.communicate(timeout=60)
-    os.close(main_end)
-    os.close(other_end)
-    assert child.returncode == 0, err
+    keyboard, other_end = pty.openpty()
+    os.write(keyboard, b"2\n1\n")
+    with os.fdopen(other_end) as terminal:
+        monkeypatch.setattr("sys.stdin", terminal)
+        code, out, err = command("init", str(unclear), "--interactive")
+    os.close(keyboard)
+    assert code == 0, err
     assert "data.day_first" in err
     assert "task.target" in err
     plan = _plan()
