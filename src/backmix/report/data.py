@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from backmix.decision import Decision
     from backmix.inspection import Insight
     from backmix.models.architecture import Architecture
-    from backmix.scoring.by_regime import RegimeScore
+    from backmix.report.by_regime import RegimeScore
     from backmix.scoring.coverage import CoverageResult
     from backmix.scoring.leakage.audit import LeakageResult
     from backmix.scoring.leakage.availability import RuleSentence

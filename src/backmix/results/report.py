@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backmix.data.table import Table
+from backmix.report.by_regime import RegimeScore, scores_by_regime
 from backmix.report.data import ReportData, TrainingRecord, summarize_parts
 from backmix.results.run_results import RunResults
-from backmix.scoring.by_regime import RegimeScore, scores_by_regime
 from backmix.scoring.leakage.availability import rule
 from backmix.tasks import Task
 from backmix.training.advice.delays import scan_prepared

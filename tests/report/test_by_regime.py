@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from backmix.data.scaling.regimes import UNKNOWN, Regimes
+from backmix.report.by_regime import RegimeScore, scores_by_regime
 from backmix.report.page import page
-from backmix.scoring.by_regime import RegimeScore, scores_by_regime
 from backmix.text import LANGUAGES, speak
 from reports import classes
 
