@@ -58,6 +58,10 @@ class LagsView(View):
         return aligned(x, mask).reshape(len(x), -1)
 
 
+class EntireView(LagsView):
+    """Every row of the lookback, the oldest first, where networks may look at the newest of them alone."""
+
+
 class ThinnedView(View):
     """Means of stretches of the window that grow into the past, `THINNED` numbers at most."""
 
@@ -223,7 +227,7 @@ def stages(x: NDArray[np.float32], mask: Mask | None, places: int) -> NDArray[np
 
 
 views.register("lags")(LagsView())
-views.register(ENTIRE)(LagsView())
+views.register(ENTIRE)(EntireView())
 views.register("thinned")(ThinnedView())
 views.register("last")(LastView())
 views.register("stages")(StagesView())
