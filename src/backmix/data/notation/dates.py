@@ -24,6 +24,7 @@ from backmix.data.notation.words_of_time import (
     HALF_DAYS,
     PERIODS,
     century,
+    days_of,
     first_days,
     half_days,
     month_number,
@@ -259,7 +260,7 @@ class _Reader:
         return {
             name: ymd
             for name, ymd in orders.items()
-            if _months(ymd[1]) and _days_of_month(ymd[2]) and not np.isnat(_days_of(*ymd)).any()
+            if _months(ymd[1]) and _days_of_month(ymd[2]) and not np.isnat(days_of(*ymd)).any()
         }
 
     def _even(self, possible: dict[str, YearMonthDay], fits: NDArray[np.bool_], parts: dict[str, Any]) -> str | None:
@@ -267,7 +268,7 @@ class _Reader:
         if len(possible) < 2 or not np.array_equal(fits, self.there):
             return None
         clock = self._clock(fits, parts)
-        even = [name for name, ymd in possible.items() if even_steps(_days_of(*ymd).astype("datetime64[ns]") + clock)]
+        even = [name for name, ymd in possible.items() if even_steps(days_of(*ymd).astype("datetime64[ns]") + clock)]
         return even[0] if len(even) == 1 else None
 
     def _settled(self, key: str, value: Any, ymd: YearMonthDay, fits: NDArray[np.bool_]) -> None:
@@ -337,9 +338,9 @@ class _Reader:
             if even not in ("day_first", "month_first"):
                 self._ask_day_first(possible, fits, int(np.argmax(first != second)))
             else:
-                self._note(f"read.reason_{even}", np.ones(len(rows), bool), fits)
                 self._settled("day_first", even == "day_first", possible[even], fits)
-                return even == "day_first"
+                day_first |= even == "day_first"
+                first = second  # nothing is left to prove
         key = "read.reason_day_first" if day_first.any() else "read.reason_month_first"
         self._note(key, np.ones(len(rows), bool), fits)
         if (first != second).any():
@@ -361,7 +362,7 @@ class _Reader:
         # datetime64[ns] reaches from 1678 to 2261
         wrong = (year < 1678) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) | (day > 31)
         if not wrong.any():
-            days = _days_of(year, month, day)
+            days = days_of(year, month, day)
             wrong = np.isnat(days)
         if wrong.any():
             self._refuse("read.bad_date", _only(len(fits), rows[np.argmax(wrong)]))
@@ -416,13 +417,6 @@ class _Reader:
     def _refuse(self, key: str, which: NDArray[np.bool_]) -> None:
         row = int(np.argmax(which))
         raise InputError(key, where=self.at(row), text=self._text(row)[:60])
-
-
-def _days_of(year: Ints, month: Ints, day: Ints) -> Times:
-    """Dates, NaT for a 30 February."""
-    months = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
-    return np.where(days.astype("datetime64[M]") == months, days, np.datetime64("NaT", "D"))
 
 
 def _date(ymd: YearMonthDay, row: int) -> str:

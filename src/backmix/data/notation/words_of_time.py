@@ -170,3 +170,10 @@ def half_days(hour: NDArray[np.int64], parts: Mapping[str, Any]) -> tuple[NDArra
 def century(year: Any) -> Any:
     """The year that two digits mean: 1970 to 2069."""
     return year + 2000 - 100 * (year >= 70)
+
+
+def days_of(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    """Dates, NaT for a 30 February."""
+    months = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    return np.where(days.astype("datetime64[M]") == months, days, np.datetime64("NaT", "D"))
