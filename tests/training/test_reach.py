@@ -15,6 +15,7 @@ from backmix.data.tag import Tag
 from backmix.data.windows.reach import reaches
 from backmix.data.windows.windows import Windows, WindowSpec, build_windows
 from backmix.errors import BundleError, InputError, PlanError
+from backmix.inspection import QUICK, Subject, look
 from backmix.models.ensemble import Ensemble
 from backmix.models.kernels import available
 from backmix.serving.archive import pack, unpack
@@ -140,6 +141,18 @@ def test_the_ensemble_is_the_weighed_sum_of_what_each_sees(slow: Prepared, ensem
     np.testing.assert_allclose(predict_network(ensemble, windows), wanted, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="rows"):
         predict_arrays(ensemble, {"x": windows.gather(np.arange(3)).x})
+
+
+def test_it_is_explained_with_all_that_its_members_see(slow: Prepared, ensemble: Ensemble) -> None:
+    """Permutation and attribution of the whole reach, memory of the newest rows that its networks see."""
+    subject = Subject.of(slow, ensemble, ensemble.architecture)
+    assert subject.sample(4).x.shape[1] == slow.test.spec.lookback
+    assert subject.alone.sample(4).x.shape[1] == ensemble.architecture.lookback < slow.test.spec.lookback
+    insight = look(subject, QUICK)
+    assert insight.attribution is not None
+    assert len(insight.attribution.age) == slow.test.spec.lookback
+    assert insight.permutation is not None
+    assert insight.memory is None or insight.memory.lookback == ensemble.architecture.lookback
 
 
 def test_out_of_its_bundle_it_says_the_same_bits(kept: Path, tmp_path: Path) -> None:

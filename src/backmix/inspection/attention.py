@@ -48,7 +48,7 @@ def attend(subject: Subject, effort: Effort) -> Attention | None:
     model = subject.inside
     if model is None or all(layer.name != LAYER for layer in model.layers):
         return None
-    sample = subject.sample(subject.affordable(effort.scored, passes=1, work=effort.work))
+    sample = subject.alone.sample(subject.affordable(effort.scored, passes=1, work=effort.work))
     keras = use_engine()
     weights_of = keras.Model(model.inputs, model.get_layer(LAYER).output)
     weights = keras.ops.convert_to_numpy(weights_of(sample.inputs(), training=False))

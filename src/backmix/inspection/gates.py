@@ -136,7 +136,7 @@ def consecutive(subject: Subject, stretch: Stretch) -> NDArray[np.float32]:
     if windows.lengths is not None:
         return windows.gather(stretch.indices).x[0, : int(windows.lengths[stretch.first])]
     first = windows.gather(stretch.indices[:1]).x[0]
-    newest = replace(windows, spec=replace(windows.spec, lookback=1)).gather(stretch.indices[1:]).x[:, 0]
+    newest = replace(windows, spec=replace(windows.spec, lookback=1, seen=None)).gather(stretch.indices[1:]).x[:, 0]
     return np.concatenate([first, newest])
 
 

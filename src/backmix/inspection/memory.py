@@ -121,7 +121,7 @@ def remember(subject: Subject, effort: Effort) -> Memory | None:
 
     network = opened(subject)
     # float64 in NumPy, forth and back: many times the work of the network itself
-    sample = subject.sample(subject.affordable(effort.windows, passes=12, work=effort.work))
+    sample = subject.alone.sample(subject.affordable(effort.windows, passes=12, work=effort.work))
     # thousands of small products: threads that wait for one another take fifteen times the time
     with threadpool_limits(1, user_api="blas"):
         trace = network.forward(sample.x, mask=sample.mask)

@@ -29,7 +29,7 @@ from backmix.models.shape.forms import beyond_light
 from backmix.models.shape.size import parameters
 from backmix.models.weights import put_weights, take_weights
 from backmix.tasks import Task
-from backmix.training.predict import BLOCK, predict_arrays
+from backmix.training.predict import BLOCK, predict_arrays, reaching
 from backmix.training.prepared import Prepared
 
 Floats = NDArray[np.float64]
@@ -181,6 +181,11 @@ class Subject:
         return self.model.networks[-1] if self.model.networks else None
 
     @property
+    def alone(self) -> Subject:
+        """The network that is looked into, without what stands beside it."""
+        return replace(self, model=self.inside)
+
+    @property
     def shares(self) -> Mapping[str, float]:
         """What an ensemble is made of, and the share of each; empty for one network alone."""
         return self.model.shares if isinstance(self.model, Ensemble) else {}
@@ -208,7 +213,7 @@ class Subject:
 
     def sample(self, count: int, *, of: Windows | None = None) -> WindowSample:
         """``count`` windows evenly over the part (all, when there are no more)."""
-        windows = self.windows if of is None else of
+        windows = reaching(self.model, self.windows if of is None else of)
         indices = np.unique(np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(np.int64))
         batch = windows.gather(indices)
         mask = batch.mask
@@ -241,7 +246,7 @@ class Subject:
         a, networks = self.architecture, len(self.model.networks)
         each = float(self.rows * parameters(a)) if networks else 0.0
         simple = sum(
-            LOOKUPS * DEPTH * len(member.arrays["roots"]) if member.kind == "forest" else member.arrays["kernel"].size
+            LOOKUPS * DEPTH * len(member.arrays["roots"]) if member.kind == "forest" else member.size
             for member in self.model.simple_members
         )
         return networks * each + simple + self.rows * a.features
@@ -309,8 +314,8 @@ def why_closed(subject: Subject) -> str | None:
     plain = 3 * len(a.units) + 2 * (len(a.dense) + 1)
     if beyond_light(a) or a.cell not in STEPS or len(network.trainable_variables) != plain:
         return "insight.closed"
-    sample = subject.sample(COMPARED)
-    outputs = replace(subject, model=network).answers(sample)
+    sample = subject.alone.sample(COMPARED)
+    outputs = subject.alone.answers(sample)
     reference = opened(subject).forward(sample.x, mask=sample.mask).outputs
     sound = np.isfinite(outputs)
     return None if np.allclose(outputs[sound], reference[sound], rtol=AGREEMENT, atol=AGREEMENT) else "insight.closed"

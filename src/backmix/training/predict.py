@@ -211,12 +211,13 @@ def _block(model: Any, windows: Windows, indices: NDArray[np.int64], shape: tupl
     return answer.reshape(len(indices), -1)
 
 
-def _filled(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """(b, t, ...) filled up with zeros to (B, T, ...)."""
-    if values.shape[:2] == shape:
+def _filled(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """(b,) or (b, t, ...) filled up with zeros to (B,) or (B, T, ...)."""
+    if values.shape[: len(shape)] == shape:
         return values
-    full = np.zeros((*shape, *values.shape[2:]), values.dtype)
-    full[: len(values), : values.shape[1]] = values[:, : shape[1]]
+    full = np.zeros((*shape, *values.shape[len(shape) :]), values.dtype)
+    there = tuple(slice(min(size, asked)) for size, asked in zip(values.shape, shape, strict=False))
+    full[there] = values[there]
     return full
 
 
@@ -241,10 +242,10 @@ def predict_arrays(model: Any, inputs: Mapping[str, NDArray[Any]], *, block: int
     fixed = arrays_of(model.non_trainable_variables)
     blocks = [np.empty((0, int(np.prod(model.output_shape[1:]))), np.float32)]
     for low in range(0, len(x), block):
-        some = {
-            name: _filled(array[low : low + block], (block, rows if name in ("x", "mask") else array.shape[1]))
-            for name, array in inputs.items()
-        }
+        some = {}
+        for name, array in inputs.items():
+            wide = (rows,) if name in ("x", "mask") else array.shape[1:2]
+            some[name] = _filled(array[low : low + block], (block, *wide))
         answer = np.asarray(model.predict_on_batch(some))
         blocks.append(answer.reshape(len(answer), -1)[: len(x) - low])
     put(model.non_trainable_variables, fixed)

@@ -67,6 +67,11 @@ class Member:
     arrays: Mapping[str, NDArray[Any]]
     activation: Activation = "linear"
 
+    @property
+    def size(self) -> int:
+        """How many numbers it is made of."""
+        return sum(array.size for array in self.arrays.values())
+
     def outputs(
         self,
         x: NDArray[np.float32],
