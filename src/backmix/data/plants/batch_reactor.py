@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.plants import plants
-from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, table_of
+from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, integrate, numbered, table_of
 from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.sets.dataset import Column
 
@@ -137,22 +137,8 @@ def derivatives(recipe: BatchRecipe) -> Callable[[float, Sequence[float]], tuple
 
 def solve(recipe: BatchRecipe, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """States (N, 7) at ``times`` in minutes after charging."""
-    from scipy.integrate import solve_ivp
-
     first = (*recipe.charge, 0.0, 0.0, recipe.start, recipe.start, 0.0)
-    found = solve_ivp(
-        derivatives(recipe),
-        (0.0, float(times[-1])),
-        first,
-        method="LSODA",
-        t_eval=times,
-        rtol=1e-6,
-        atol=1e-6,
-        max_step=10.0,
-    )
-    if not found.success:
-        raise ArithmeticError(f"the batch balances could not be solved: {found.message}")
-    return np.ascontiguousarray(found.y.T)
+    return integrate(derivatives(recipe), times, first, rtol=1e-6, atol=1e-6, max_step=10.0)
 
 
 def mass_share(moles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,21 +201,10 @@ def _run(seed: int, settings: BatchReactorSettings) -> Simulation:
         "charge": charge,
         "activity": np.array([recipe.activity for recipe in recipes]),
         "clean": np.array([recipe.clean for recipe in recipes]),
-        "inputs": shown,
-        "bad": seen.bad,
-        "frozen": seen.frozen,
-        "spike": seen.spike,
-        "drift": seen.drift,
+        **seen.truth(shown),
     }
     clock = START + (np.concatenate(clocks) * 60e9).astype("timedelta64[ns]")
-    table = table_of(
-        "batch_reactor",
-        COLUMNS,
-        values,
-        time=clock,
-        batch=batch,
-        batch_names=tuple(f"B{number:03d}" for number in range(1, len(recipes) + 1)),
-    )
+    table = table_of("batch_reactor", COLUMNS, values, time=clock, batch=batch, batch_names=numbered("B", len(recipes)))
     return Simulation(table, truth, _plans(seed, settings))
 
 

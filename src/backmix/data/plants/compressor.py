@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.plants import plants
-from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, table_of
+from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, in_a_row, last_units, numbered, table_of
 from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.plants.signals import wander
 from backmix.data.sets.dataset import Column
@@ -128,44 +128,22 @@ def _run(seed: int, settings: CompressorSettings) -> Simulation:
     seen = sense(shown, _INSTRUMENTS, rng, noise=settings.noise, dirt=Dirt(scale=settings.dirt))
     values = np.array(seen.values)
     values[:, :2] = shown[:, :2]  # set points are no measurements
-    gaps = np.cumsum([0.0, *(lengths[:-1] * STEP + 240.0)])  # one after the other, ten days apart
-    hours = np.concatenate([gap + np.arange(rows) * STEP for gap, rows in zip(gaps, lengths, strict=True)])
-    count = int(settings.units)
     truth: dict[str, NDArray[Any]] = {
         "fouling": np.concatenate(fouling),
         "duty": np.concatenate(codes),
         "remaining_life": left,
-        "inputs": shown,
-        "bad": seen.bad & (np.arange(9) >= 2),
-        "frozen": seen.frozen & (np.arange(9) >= 2),
-        "spike": seen.spike & (np.arange(9) >= 2),
-        "drift": seen.drift,
+        **seen.truth(shown),
+        **{kind: getattr(seen, kind) & (np.arange(9) >= 2) for kind in ("bad", "frozen", "spike")},
     }
-    table = table_of(
-        "compressor",
-        COLUMNS,
-        np.column_stack([values, left]),
-        time=START + (hours * 3600e9).astype("timedelta64[ns]"),
-        batch=np.repeat(np.arange(count, dtype=np.int32), lengths),
-        batch_names=_names(count),
-    )
+    axes = in_a_row(lengths.tolist(), START, STEP, numbered("K", int(settings.units)))
+    table = table_of("compressor", COLUMNS, np.column_stack([values, left]), **axes)
     return Simulation(table, truth, _plans(seed, settings))
 
 
-def _names(count: int) -> tuple[str, ...]:
-    return tuple(f"K{number:03d}" for number in range(1, count + 1))
-
-
 def _plans(seed: int, settings: CompressorSettings) -> Plans:
-    names = _names(int(settings.units))
-    fifth = max(1, len(names) // 5)
     common = {
         "data": {"plant": "compressor", "seed": seed},
-        "split": {
-            "kind": "named",
-            "test_batches": list(names[-fifth:]),
-            "validation_batches": list(names[-2 * fifth : -fifth]),
-        },
+        "split": last_units(numbered("K", int(settings.units))),
         "windows": {"lookback": "4d"},
     }
     return {

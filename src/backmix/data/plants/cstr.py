@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.plants import plants
-from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, table_of
+from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, integrate, table_of
 from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.plants.signals import at_times, delayed, moves, smooth, wander
 from backmix.data.sets.dataset import Column
@@ -141,35 +141,9 @@ class Reactor:
             i = min(int(time / KNOT), last)
             h = time - i * KNOT
             (
-                a3,
-                a2,
-                a1,
-                a0,
-                b3,
-                b2,
-                b1,
-                b0,
-                c3,
-                c2,
-                c1,
-                c0,
-                d3,
-                d2,
-                d1,
-                d0,
-                e3,
-                e2,
-                e1,
-                e0,
-                f3,
-                f2,
-                f1,
-                f0,
-                g3,
-                g2,
-                g1,
-                g0,
-            ) = segments[i]
+                a3, a2, a1, a0, b3, b2, b1, b0, c3, c2, c1, c0, d3, d2, d1, d0,
+                e3, e2, e1, e0, f3, f2, f1, f0, g3, g2, g1, g0,
+            ) = segments[i]  # fmt: skip
             exchange = (((d3 * h + d2) * h + d1) * h + d0) / volume
             error = t + ((g3 * h + g2) * h + g1) * h + g0 - (((e3 * h + e2) * h + e1) * h + e0)
             free = base + gain * error + integral
@@ -188,22 +162,9 @@ class Reactor:
 
     def solve(self, pieces: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
         """States (N, 5) at ``times`` in minutes, from rest under the first disturbances."""
-        from scipy.integrate import solve_ivp
-
-        first = [float(value) for value in pieces[0, :, 3]]
-        found = solve_ivp(
-            self.derivatives(pieces),
-            (0.0, float(times[-1])),
-            self.steady_state(first),
-            method="LSODA",
-            t_eval=times,
-            rtol=1e-6,
-            atol=(1e-6, 1e-4, 1e-4, 1e-4, 1e-4),
-            max_step=KNOT,
-        )
-        if not found.success:
-            raise ArithmeticError(f"the reactor balances could not be solved: {found.message}")
-        return np.ascontiguousarray(found.y.T)
+        first = self.steady_state([float(value) for value in pieces[0, :, 3]])
+        tolerance = (1e-6, 1e-4, 1e-4, 1e-4, 1e-4)
+        return integrate(self.derivatives(pieces), times, first, rtol=1e-6, atol=tolerance, max_step=KNOT)
 
 
 def _disturbances(rng: np.random.Generator, knots: int, faults: bool) -> tuple[Floats, NDArray[np.int64]]:
@@ -279,44 +240,34 @@ def _run(seed: int, settings: CstrSettings) -> Simulation:
         "UA": drives[:, 5],
         "bias": drives[:, 6],
         "fault": fault,
-        "inputs": true,
-        "bad": seen.bad,
-        "frozen": seen.frozen,
-        "spike": seen.spike,
-        "drift": seen.drift,
+        **seen.truth(true),
     }
     return Simulation(table_of("cstr", COLUMNS, values, time=clock), truth, _plans(seed, settings))
 
 
 def _plans(seed: int, settings: CstrSettings) -> Plans:
-    data = {"plant": "cstr", "seed": seed}
-    split = {"kind": "chronological", "train": 0.6, "validation": 0.2, "test": 0.2}
-    repair = {"outliers": "mask"}
+    common = {
+        "data": {"plant": "cstr", "seed": seed},
+        "split": {"kind": "chronological", "train": 0.6, "validation": 0.2, "test": 0.2},
+        "repair": {"outliers": "mask"},
+    }
+    past = {"delay": f"{settings.lab_delay:g}min", "count": 1}
+    fault = {"target": "fault", "normal": "normal"}
     return {
         "soft_sensor": {
-            "data": data,
-            "split": split,
-            "repair": repair,
+            **common,
             "windows": {"lookback": "90min"},
-            "task": {
-                "kind": "soft_sensor",
-                "target": "C_A",
-                "past_targets": {"delay": f"{settings.lab_delay:g}min", "count": 1},
-            },
+            "task": {"kind": "soft_sensor", "target": "C_A", "past_targets": past},
         },
         "fault_diagnosis": {
-            "data": data,
-            "split": split,
-            "repair": repair,
+            **common,
             "windows": {"lookback": "90min", "stride": 3},
-            "task": {"kind": "fault_diagnosis", "target": "fault", "normal": "normal"},
+            "task": {"kind": "fault_diagnosis", **fault},
         },
         "anomaly_detection": {
-            "data": data,
-            "split": split,
-            "repair": repair,
+            **common,
             "windows": {"lookback": "30min"},
-            "task": {"kind": "anomaly_detection", "target": "fault", "normal": "normal"},
+            "task": {"kind": "anomaly_detection", **fault},
         },
     }
 

@@ -28,7 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.plants import plants
-from backmix.data.plants.plant import Plans, Plant, Simulation, bounded, table_of
+from backmix.data.plants.plant import (
+    Plans,
+    Plant,
+    Simulation,
+    bounded,
+    in_a_row,
+    integrate,
+    last_units,
+    numbered,
+    table_of,
+)
 from backmix.data.plants.sensors import Dirt, Instrument, sense
 from backmix.data.plants.signals import at_times, delayed, moves, smooth, wander
 from backmix.data.sets.dataset import Column
@@ -133,8 +143,6 @@ def solve(
     The solution ends, n rows long, soon after the last unit has reached `LIMIT`.
     pieces: (M, 4 S, 4) smooth drives, unit by unit; strength: (S,)
     """
-    from scipy.integrate import solve_ivp
-
     units, last = len(strength), len(pieces) - 1
 
     def drives_at(time: float) -> NDArray[np.float64]:
@@ -164,22 +172,9 @@ def solve(
     clean = np.zeros(units)
     first = np.column_stack([clean, *outlets(drives_at(0.0), clean)]).ravel()
     # a state depends on the three states of its own unit only: a band of two on either side
-    found = solve_ivp(
-        rhs,
-        (0.0, float(times[-1])),
-        first,
-        method="LSODA",
-        t_eval=times,
-        rtol=1e-5,
-        atol=1e-6,
-        events=all_failed,
-        max_step=KNOT,
-        lband=2,
-        uband=2,
-    )
-    if not found.success:
-        raise ArithmeticError(f"the exchanger balances could not be solved: {found.message}")
-    return np.ascontiguousarray(found.y.T.reshape(-1, units, 3).transpose(0, 2, 1))
+    how: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6, "events": all_failed, "max_step": KNOT, "lband": 2, "uband": 2}
+    states = integrate(rhs, times, first, **how)
+    return np.ascontiguousarray(states.reshape(-1, units, 3).transpose(0, 2, 1))
 
 
 def _units(rng: np.random.Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -221,43 +216,21 @@ def _run(seed: int, settings: HeatExchangerSettings) -> Simulation:
     shown = np.concatenate(true)
     seen = sense(shown, _INSTRUMENTS, rng, noise=settings.noise, dirt=Dirt(scale=settings.dirt))
     left = np.concatenate(life)
-    gaps = np.cumsum([0.0, *(np.array(lengths[:-1]) * STEP + 240.0)])  # one after the other, ten days apart
-    hours = np.concatenate([gap + times[:rows] for gap, rows in zip(gaps, lengths, strict=True)])
     truth: dict[str, NDArray[Any]] = {
         "fouling": np.concatenate(fouling),
         "remaining_life": left,
         "strength": strength,
-        "inputs": shown,
-        "bad": seen.bad,
-        "frozen": seen.frozen,
-        "spike": seen.spike,
-        "drift": seen.drift,
+        **seen.truth(shown),
     }
-    table = table_of(
-        "heat_exchanger",
-        COLUMNS,
-        np.column_stack([seen.values, left]),
-        time=START + (hours * 3600e9).astype("timedelta64[ns]"),
-        batch=np.repeat(np.arange(count, dtype=np.int32), lengths),
-        batch_names=_names(count),
-    )
+    axes = in_a_row(lengths, START, STEP, numbered("E", count))
+    table = table_of("heat_exchanger", COLUMNS, np.column_stack([seen.values, left]), **axes)
     return Simulation(table, truth, _plans(seed, settings))
 
 
-def _names(count: int) -> tuple[str, ...]:
-    return tuple(f"E{number:03d}" for number in range(1, count + 1))
-
-
 def _plans(seed: int, settings: HeatExchangerSettings) -> Plans:
-    names = _names(int(settings.units))
-    fifth = max(1, len(names) // 5)
     common = {
         "data": {"plant": "heat_exchanger", "seed": seed},
-        "split": {
-            "kind": "named",
-            "test_batches": list(names[-fifth:]),
-            "validation_batches": list(names[-2 * fifth : -fifth]),
-        },
+        "split": last_units(numbered("E", int(settings.units))),
         "windows": {"lookback": "3d"},
     }
     # ten days tell the slope of the fouling from the noise of the instruments, three do not

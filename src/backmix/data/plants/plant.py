@@ -1,12 +1,13 @@
 """What a simulated plant is, and what a run of it returns.
 
-This module defines `Plant`, `Simulation` and the check of a plant's settings.
+This module defines `Plant`, `Simulation` and the check of a plant's settings, and holds what several plants do alike:
+solve their balances, and run numbered units to failure one after the other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
@@ -18,7 +19,9 @@ from backmix.data.table import Table
 from backmix.data.tag import Tag
 from backmix.errors import PlanError
 
+Floats = NDArray[np.float64]
 Plans = Mapping[str, Mapping[str, Any]]
+BETWEEN = 240.0  # hours from the end of one unit to the start of the next
 
 
 @dataclass(frozen=True)
@@ -86,3 +89,43 @@ def settle(plant: Plant, wanted: Mapping[str, float]) -> Any:
 def table_of(plant: str, columns: tuple[Column, ...], values: NDArray[np.float64], **axes: Any) -> Table:
     """The table of a run: columns as tags, the plant's name as source."""
     return Table(values, tags(plant, columns, kind=Plant.kind), source=plant, **axes)
+
+
+def numbered(letter: str, count: int) -> tuple[str, ...]:
+    """The names of units or batches.
+
+    >>> numbered("E", 2)
+    ('E001', 'E002')
+    """
+    return tuple(f"{letter}{number:03d}" for number in range(1, count + 1))
+
+
+def last_units(names: Sequence[str]) -> dict[str, Any]:
+    """``[split]``: the last fifth of the units is the test, the fifth before it for validation."""
+    fifth = max(1, len(names) // 5)
+    return {
+        "kind": "named",
+        "test_batches": list(names[-fifth:]),
+        "validation_batches": list(names[-2 * fifth : -fifth]),
+    }
+
+
+def in_a_row(lengths: Sequence[int], start: np.datetime64, step: float, names: Sequence[str]) -> dict[str, Any]:
+    """The axes of a table of units that run one after the other; ``lengths`` in rows, ``step`` in hours."""
+    gaps = np.cumsum([0.0, *(np.array(lengths[:-1]) * step + BETWEEN)])
+    hours = np.concatenate([gap + np.arange(rows) * step for gap, rows in zip(gaps, lengths, strict=True)])
+    return {
+        "time": start + (hours * 3600e9).astype("timedelta64[ns]"),
+        "batch": np.repeat(np.arange(len(lengths), dtype=np.int32), lengths),
+        "batch_names": tuple(names),
+    }
+
+
+def integrate(rhs: Callable[..., Any], times: Floats, first: Sequence[float] | Floats, **how: Any) -> Floats:
+    """The states (N, S) of stiff balances at ``times`` (N,), from ``first`` (S,); how: settings of the integrator."""
+    from scipy.integrate import solve_ivp
+
+    found = solve_ivp(rhs, (0.0, float(times[-1])), first, method="LSODA", t_eval=times, **how)
+    if not found.success:
+        raise ArithmeticError(f"the balances of the plant could not be solved: {found.message}")
+    return np.ascontiguousarray(found.y.T)

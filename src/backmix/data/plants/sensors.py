@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,10 @@ class Sensed:
     frozen: NDArray[np.bool_]
     spike: NDArray[np.bool_]
     drift: NDArray[np.float64]
+
+    def truth(self, true: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        """What a simulation tells of its inputs: their values without an error, and every error by its kind."""
+        return {"inputs": true, "bad": self.bad, "frozen": self.frozen, "spike": self.spike, "drift": self.drift}
 
 
 def sense(

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Segment = tuple[float, ...]
-
 
 def wander(rng: np.random.Generator, rows: int, time_constant: float) -> NDArray[np.float64]:
     """An Ornstein-Uhlenbeck process of unit variance, (N,), ``time_constant`` in rows.

@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backmix.data.sets import sets
-from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, raw, tags, with_roles
+from backmix.data.sets.dataset import Column, DataSet, Paths, one_file, raw, tags, with_roles
 from backmix.data.table import Table
 
 _PATH = "batch_dryer/Batch Dryer Case Study.xlsx"
+_COMMIT = "8457959312970e29198792d722ca8bd98af8fc6a"
+_ADDRESS = raw("salvadorgarciamunoz/pyphi", _COMMIT, "examples/Batch analysis/Batch Dryer Case Study.xlsx")
 _PHASES = ("Deagglomerate", "Heat", "Cooldown")
 _CLASSES = ("On-spec", "Off-Spec", "High-Solvent")
 _TRAJECTORY = (
@@ -98,20 +100,7 @@ sets.register("batch_dryer", beside=__file__)(
         clock="none",
         read=_read,
         tasks=("batch_quality", "batch_end_time", "fault_diagnosis"),
-        files=(
-            DataFile(
-                _PATH,
-                (
-                    raw(
-                        "salvadorgarciamunoz/pyphi",
-                        "8457959312970e29198792d722ca8bd98af8fc6a",
-                        "examples/Batch analysis/Batch Dryer Case Study.xlsx",
-                    ),
-                ),
-                "ad3bda4bbf4e9f96072059421b6c3e0b13131b94f4c051ac2fed3f42d94ecdd4",
-                4359150,
-            ),
-        ),
+        files=one_file(_PATH, _ADDRESS, "ad3bda4bbf4e9f96072059421b6c3e0b13131b94f4c051ac2fed3f42d94ecdd4", 4359150),
         licence="MIT",
         citation="Garcia-Munoz, S., Kourti, T., MacGregor, J.F., Mateos, A.G., Murphy, G. (2003). "
         "Troubleshooting of an industrial batch process using multivariate methods. Industrial & "

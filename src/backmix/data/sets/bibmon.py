@@ -11,10 +11,12 @@ import numpy as np
 
 from backmix.data.quality import Quality
 from backmix.data.sets import sets
-from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, dated, raw, tags
+from backmix.data.sets.dataset import Column, DataSet, Paths, dated, one_file, raw, tags
 from backmix.data.table import Table
 
 _PATH = "bibmon/real_process_data.csv"
+_COMMIT = "cbbc9ca8b02ddb541e19a77129555d745b12b543"
+_ADDRESS = raw("petrobras/BibMon", _COMMIT, "bibmon/real_process_data/real_process_data.csv")
 STATUSES = ("Bad", "Inp OutRange", "Scan Timeout")
 COLUMNS = tuple(Column(f"tag{i}", text="tag") for i in range(108))
 
@@ -40,20 +42,7 @@ sets.register("bibmon", beside=__file__)(
         tasks=(),
         plans={},
         read=_read,
-        files=(
-            DataFile(
-                _PATH,
-                (
-                    raw(
-                        "petrobras/BibMon",
-                        "cbbc9ca8b02ddb541e19a77129555d745b12b543",
-                        "bibmon/real_process_data/real_process_data.csv",
-                    ),
-                ),
-                "d360b9e7e0d9e1f7f824e9f0c4f7817c0205eaf3ada3089a4521bb57c30fa308",
-                2456554,
-            ),
-        ),
+        files=one_file(_PATH, _ADDRESS, "d360b9e7e0d9e1f7f824e9f0c4f7817c0205eaf3ada3089a4521bb57c30fa308", 2456554),
         licence="CC BY 4.0",
         citation="Melo, A., Lemos, T.S.M., Soares, R.M., et al. (2024). BibMon: an open source Python package "
         "for process monitoring, soft sensing, and fault diagnosis. Digital "

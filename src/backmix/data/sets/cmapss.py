@@ -25,33 +25,14 @@ UNITS = {"FD001": (100, 100), "FD002": (260, 259), "FD003": (100, 100)}  # train
 VALIDATION = 0.2  # share of the training units, the last of them
 WINDOWS = {"FD002": {"lookback": "auto", "stride": 10}}
 """Every tenth window of the 53,759 rows of FD002 teaches as much as all."""
-_SENSORS = (
-    ("T2", "degR"),
-    ("T24", "degR"),
-    ("T30", "degR"),
-    ("T50", "degR"),
-    ("P2", "psia"),
-    ("P15", "psia"),
-    ("P30", "psia"),
-    ("Nf", "rpm"),
-    ("Nc", "rpm"),
-    ("epr", ""),
-    ("Ps30", "psia"),
-    ("phi", "pps/psi"),
-    ("NRf", "rpm"),
-    ("NRc", "rpm"),
-    ("BPR", ""),
-    ("farB", ""),
-    ("htBleed", ""),
-    ("Nf_dmd", "rpm"),
-    ("PCNfR_dmd", "rpm"),
-    ("W31", "lbm/s"),
-    ("W32", "lbm/s"),
-)
+_SENSORS = """
+T2 degR, T24 degR, T30 degR, T50 degR, P2 psia, P15 psia, P30 psia, Nf rpm, Nc rpm, epr, Ps30 psia, phi pps/psi,
+NRf rpm, NRc rpm, BPR, farB, htBleed, Nf_dmd rpm, PCNfR_dmd rpm, W31 lbm/s, W32 lbm/s
+"""
 COLUMNS = (
     Column("cycle", "flight", "ignored"),  # the age says nothing of the state; published figures leave it out
     *(Column(f"setting{i}") for i in (1, 2, 3)),
-    *(Column(name, unit) for name, unit in _SENSORS),
+    *(Column(name, unit) for name, _, unit in (sensor.strip().partition(" ") for sensor in _SENSORS.split(","))),
     Column("RUL", "flight", "target"),
 )
 _FILES = {  # size, sha256 unpacked, sha256 packed

@@ -120,6 +120,11 @@ def raw(repository: str, commit: str, path: str) -> str:
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{quote(path)}"
 
 
+def one_file(path: str, address: str, sha256: str, size: int) -> tuple[DataFile, ...]:
+    """The files of a set that is one file with one address."""
+    return (DataFile(path, (address,), sha256, size),)
+
+
 def tags(family: str, columns: Sequence[Column], *, kind: str = "sets") -> tuple[Tag, ...]:
     """Columns as tags, described in the language of the moment by the sentences of a family of sets or plants."""
     return tuple(

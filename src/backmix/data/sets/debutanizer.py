@@ -16,22 +16,12 @@ from typing import Any
 import numpy as np
 
 from backmix.data.sets import sets
-from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, raw, tags
+from backmix.data.sets.dataset import Column, DataSet, Paths, one_file, raw, tags
 from backmix.data.table import Table
 
 _PATH = "debutanizer/Debutanizer_Column_Data.txt"
-_FILE = DataFile(
-    _PATH,
-    (
-        raw(
-            "tonyzyl/Semisupervised-VAE-for-Regression-Application-on-Soft-Sensor",
-            "d996cb5dea412652aa27a4536566c226cb513800",
-            "data/Debutanizer_Column_Data.txt",
-        ),
-    ),
-    "b9488f0a78fa0d6afde73990212122e6a552e3b0ebfb91f048c40afbe76015a4",
-    308951,
-)
+_REPOSITORY = "tonyzyl/Semisupervised-VAE-for-Regression-Application-on-Soft-Sensor"
+_ADDRESS = raw(_REPOSITORY, "d996cb5dea412652aa27a4536566c226cb513800", "data/Debutanizer_Column_Data.txt")
 COLUMNS = (*(Column(f"u{i}") for i in range(1, 8)), Column("y", role="target"))
 _PAST: dict[str, dict[str, int] | None] = {
     "C": None,
@@ -64,7 +54,7 @@ def _plan(protocol: str) -> dict[str, Any]:
 sets.register("debutanizer", beside=__file__)(
     DataSet(
         name="debutanizer",
-        files=(_FILE,),
+        files=one_file(_PATH, _ADDRESS, "b9488f0a78fa0d6afde73990212122e6a552e3b0ebfb91f048c40afbe76015a4", 308951),
         columns=COLUMNS,
         clock="none",
         tasks=("soft_sensor",),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from backmix.data.sets import sets
-from backmix.data.sets.dataset import Column, DataFile, DataSet, Paths, dated, raw, tags
+from backmix.data.sets.dataset import Column, DataSet, Paths, dated, one_file, raw, tags
 from backmix.data.table import Table
 
 _PATH = "ett/ETTh1.csv"
+_ADDRESS = raw("zhouhaoyi/ETDataset", "1d16c8f4f943005d613b5bc962e9eeb06058cf07", "ETT-small/ETTh1.csv")
 MONTH = 30 * 24  # rows
 COLUMNS = (*(Column(name) for name in ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL")), Column("OT", role="target"))
 
@@ -29,14 +30,7 @@ sets.register("etth1", beside=__file__)(
         clock="recorded",
         tasks=("soft_sensor",),
         read=_read,
-        files=(
-            DataFile(
-                _PATH,
-                (raw("zhouhaoyi/ETDataset", "1d16c8f4f943005d613b5bc962e9eeb06058cf07", "ETT-small/ETTh1.csv"),),
-                "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
-                2589657,
-            ),
-        ),
+        files=one_file(_PATH, _ADDRESS, "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066", 2589657),
         licence="CC BY-ND 4.0",
         citation="Zhou, H., Zhang, S., Peng, J., Zhang, S., Li, J., Xiong, H., Zhang, W. (2021). Informer: "
         "beyond efficient transformer for long sequence time-series forecasting. AAAI.",

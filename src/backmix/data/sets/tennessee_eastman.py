@@ -68,32 +68,10 @@ _TEST = (
     "e54035eda95311f13dd095f87607d97a89b7541afa2a3f68af098f33a5e2e6e5",
     "b6823aa09638cd59cb168bc24f991b6d4d557d8aea62b0b2a87ee67c21ba5a83",
 )
-_UNITS = (
-    "kscmh",
-    "kg/h",
-    "kg/h",
-    "kscmh",
-    "kscmh",
-    "kscmh",
-    "kPa",
-    "%",
-    "degC",
-    "kscmh",
-    "degC",
-    "%",
-    "kPa",
-    "m3/h",
-    "%",
-    "kPa",
-    "m3/h",
-    "degC",
-    "kg/h",
-    "kW",
-    "degC",
-    "degC",
-    *("mol%",) * 19,
-    *("%",) * 11,
-)
+_MEASURED = """
+kscmh kg/h kg/h kscmh kscmh kscmh kPa % degC kscmh degC % kPa m3/h % kPa m3/h degC kg/h kW degC degC
+"""
+_UNITS = (*_MEASURED.split(), *("mol%",) * 19, *("%",) * 11)
 _NAMES = (*(f"XMEAS{i}" for i in range(1, 42)), *(f"XMV{i}" for i in range(1, 12)))
 _FAULTS = {
     "case1": (1, 2, 6, 7, 8),
