@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from backmix.data.table import Table
 from backmix.errors import BundleError
+from backmix.explanation import explain
 from backmix.models.ensemble import Ensemble
 from backmix.models.members.member import Member
 from backmix.models.members.paths import Paths, rolled_path
@@ -30,6 +31,7 @@ from backmix.training.paths.weights import path_weights
 from backmix.training.predict import predict_outcome
 from backmix.training.prepare import prepare
 from backmix.training.prepared import Prepared
+from backmix.workflow import fit
 from small import reading, small_plan, small_table
 
 KNOWN = ["T101", "F102", "P103"]
@@ -271,3 +273,25 @@ def test_a_wild_block_does_not_decide_for_the_quiet_ones() -> None:
     second = size * rng.normal(size=truth.shape)
     weights = path_weights([first, second], truth, block, targets=1)
     assert weights[1].min() > 0.5
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "encoder_decoder"])
+def test_an_ensemble_runs_from_table_to_report_bundle_and_explanation(strategy: str, tmp_path: Path) -> None:
+    plan = small_plan(
+        task={"kind": "forecast", "target": "quality", "strategy": strategy, "known_ahead": KNOWN},
+        windows={"lookback": 6, "horizon": 3},
+        model={"recipe": "auto", "units": [4], "members": 2},
+        evaluation={"baselines": ["last_value", "arx", "mean"], "resamples": 20},
+    )
+    run = fit(small_table(), plan, folder=tmp_path / "run", quiet=True)
+    frame = run.predictions
+    mine = frame[(frame["part"] == "test") & (frame["model"] == "ensemble")]
+    assert sorted(mine["horizon"].unique()) == [1, 2, 3]
+    same = run.bundle.predict(small_table())[0].merge(mine, on=["origin", "horizon"])
+    np.testing.assert_allclose(same["prediction_x"], same["prediction_y"], rtol=1e-5, atol=1e-5)
+    assert "of 3 rows of the path" in run.summary["verdict"]["en"]
+    if strategy == "recursive":
+        assert set(frame.loc[frame["part"] == "free_run", "model"]) == {"ensemble", "arx"}
+        assert "on its own answers" in run.summary["verdict"]["en"]
+        assert "model.stable" in {decision["setting"] for decision in run.summary["choices"]}
+    assert explain(run, data=small_table()).insight.target == "quality"

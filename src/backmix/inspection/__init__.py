@@ -127,16 +127,17 @@ def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, 
     permutation = permute(subject, effort, features=attribution.order, seed=seed)
     if permutation is None:
         left_out.append("insight.few_truths")
-    closed = why_closed(subject)
+    network = subject.one_network()
+    closed = why_closed(network)
     memory = gates = None
     if closed is not None:
         left_out.append(closed)
     else:
         if subject.shares:
             left_out.append("ensemble.one_of")
-        memory = remember(subject, effort)
+        memory = remember(network, effort)
         inputs = [int(f) for f in attribution.order if f < len(subject.windows.spec.inputs)]
-        gates = watch(subject, features=inputs[:SHOWN_TAGS], place=place, rows=rows)
+        gates = watch(network, features=inputs[:SHOWN_TAGS], place=place, rows=rows)
         if memory is None:
             left_out.append("insight.exploded")
         if gates is None:
@@ -149,7 +150,7 @@ def _look(subject: Subject, effort: Effort, seed: int, place: str | int | None, 
         permutation=permutation,
         memory=memory,
         gates=gates,
-        attention=attend(subject, effort),
+        attention=attend(network, effort),
         left_out=tuple(left_out),
         classes=bool(subject.task.target.classes),
         summaries=a.summaries or len(subject.shares) > 1,  # what a simple member sees bypasses the recurrence, too

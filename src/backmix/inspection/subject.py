@@ -159,11 +159,11 @@ class Subject:
     def plain(self) -> Subject:
         """The same model with one answer per window: on the last row for a network that answers on every row,
         one row ahead for a recursive forecast."""
-        if self.task.answer.recursive:
+        if self.task.answer.recursive and not isinstance(self.model, Ensemble):
             windows, background, every = (part.one_ahead() for part in (self.windows, self.background, self.every))
             return replace(self, windows=windows, background=background, every=every)
         if self.architecture.answer != "every":
-            return self
+            return self  # a recursive ensemble rolls its networks on by itself, and answers with whole paths
         architecture, network = replace(self.architecture, answer="row"), None
         if self.inside is not None:
             network = build(architecture, seed=0)
@@ -171,6 +171,12 @@ class Subject:
         # an ensemble answers on the last row by itself
         model = self.model if isinstance(self.model, Ensemble) else network
         return replace(self, model=model, network=network, architecture=architecture)
+
+    def one_network(self) -> Subject:
+        """The subject whose gates and memory are shown: of a recursive ensemble one network, one row ahead."""
+        if self.inside is None or not self.task.answer.recursive or not isinstance(self.model, Ensemble):
+            return self
+        return replace(self, model=self.inside, network=None).plain()
 
     @property
     def inside(self) -> Any:
@@ -244,7 +250,9 @@ class Subject:
         if not isinstance(self.model, Ensemble):
             return float(self.rows * parameters(self.architecture))
         a, networks = self.architecture, len(self.model.networks)
+        paths = self.model.paths
         each = float(self.rows * parameters(a)) if networks else 0.0
+        each *= paths.horizon if paths is not None and paths.recursive else 1
         simple = sum(
             LOOKUPS * DEPTH * len(member.arrays["roots"]) if member.kind == "forest" else member.size
             for member in self.model.simple_members
