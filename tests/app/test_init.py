@@ -26,9 +26,11 @@ from backmix.data.tag import Tag
 from backmix.data.windows.form import WindowSpec
 from backmix.errors import PlanError
 from backmix.training.plan import Plan
+from backmix.training.prepare import prepare
 from backmix.training.sections.folds import lay_out_folds
 from backmix.training.sections.rounds import lay_out_rounds
 from backmix.tuning.setup import set_up_search
+from backmix.workflow import fit
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -516,3 +518,35 @@ def test_an_audit_says_which_rows_and_units_cannot_be_judged(command: Command) -
     assert lost["rows"] == {"read.reason_blank_row": 1}
     code, out, _ = command("audit", "plant.csv", "--batch", "unit")
     assert any("not judged: 1 (E3)" in line for line in out.splitlines())
+
+
+TWO_STATES = {"True": "False", "TRUE": "FALSE", "是": "否", "Y": "N", "Yes": "No", "T": "F"}
+
+
+@pytest.mark.parametrize("on", TWO_STATES)
+def test_a_target_of_two_words_is_a_class_in_the_words_of_the_file(on: str, command: Command) -> None:
+    """True and false are numbers everywhere else; as a target they are the states that the file shows."""
+    off = TWO_STATES[on]
+    frame = _frame(600)
+    faulty = np.arange(600) // 25 % 3 == 1
+    frame["FI101"] += 0.5 * faulty
+    frame.assign(Tripped=np.where(faulty, on, off)).to_csv("plant.csv", index=False)
+    code, _, err = command("init", "plant.csv", "--target", "Tripped")
+    assert code == 0, err
+    plan, text = _plan(), Path("plan.toml").read_text("utf-8")
+    assert plan.the_task.kind == "fault_diagnosis"
+    assert f'normal = "{off}"' in text
+    if on.casefold() == "true":
+        assert 'type = "state"  # true and false are the classes here, as they are written' in text
+        assert getattr(plan.the_task, "normal", None) == off
+    table = read(plan.data).table
+    assert set(table.tag("Tripped").categories) == {on, off}
+    quick = plan.merged({"windows": {"lookback": 3}, "model": {"recipe": "course", "units": [2]}})
+    run = fit(
+        None, quick.merged({"training": {"epochs": 1}, "evaluation": {"resamples": 10}}), folder="run", quiet=True
+    )
+    assert set(run.bundle.preprocessing.task.target.classes) == {on, off}
+    # a plan by hand, which does not say that the column holds states
+    by_hand = {"file": "plant.csv"}
+    plain = Plan.check({"data": by_hand, "task": {"kind": "fault_diagnosis", "target": "Tripped", "normal": off}})
+    assert set(prepare(read(plain.data), plain).task.target.classes) == {on, off}

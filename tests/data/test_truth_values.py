@@ -61,3 +61,14 @@ def test_words_beside_them_and_the_plan_make_classes() -> None:
     assert read(ReadPlan(), FRAME.assign(P101_ON=["true", "false", "maybe", "true"])).table.tags[0].categories
     told = ReadPlan(tags=(TagPlan(name="P101_ON", type="text"),))
     assert read(told, FRAME.assign(P101_ON=FRAME["P101_ON"].astype(str))).table.tags[0].categories == ("False", "True")
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet", "xlsx", "frame"])
+def test_a_plan_may_ask_for_the_states_as_they_are_written(source: str, tmp_path: Path) -> None:
+    """Every source gives the same classes, whether it holds words or truth values."""
+    of(source, tmp_path)
+    plan = ReadPlan(file=f"plant.{source}", tags=(TagPlan(name="P101_ON", type="state"),))
+    plan = ReadPlan(tags=plan.tags) if source == "frame" else plan
+    table = read(plan, FRAME if source == "frame" else None, tmp_path).table
+    assert table.tag("P101_ON").categories == ("False", "True")
+    np.testing.assert_array_equal(table.column("P101_ON"), [1, 0, 1, 1])

@@ -31,6 +31,7 @@ from backmix.data.layout.detect import Detection
 from backmix.data.layout.evidence import toml
 from backmix.data.layout.layout import KEYS
 from backmix.data.layout.units import unit_in_name
+from backmix.data.reading.reading import TagPlan
 from backmix.data.reported import is_report
 from backmix.data.sources import ReadPlan, read
 from backmix.data.table import Table
@@ -135,9 +136,27 @@ def propose(settings: ReadPlan, wishes: Wishes, *, beside: Path) -> Drafted:
     chosen = _target(table, wishes, () if lab is None else lab.results)
     if isinstance(chosen, PlanQuestion):
         return Drafted(None, (chosen,), detection)
+    if _truth(detection, chosen.name) and (stated := _as_states(plan, chosen.name)) is not plan:
+        plan, table = stated, read(stated).table
     text = _Draft(table, plan, detection, chosen, lab, wishes, beside, batches, looked.doubtful).text()
     Plan.parse(text, where="init")  # what is written can be read
     return Drafted(text, (), detection)
+
+
+def _truth(detection: Detection, name: str) -> bool:
+    """Whether a column is written as true and false."""
+    notes = () if detection.reading is None else detection.reading.ledger.notes
+    return any(note.reason == "read.reason_truth" and note.tag == name for note in notes)
+
+
+def _as_states(plan: ReadPlan, name: str) -> ReadPlan:
+    """The plan with a column as one of states; the plan itself where it says already what the column is."""
+    described = {tag.name: tag for tag in plan.tags}
+    tag = described.get(name, TagPlan(name=name))
+    if tag.type is not None:
+        return plan
+    described[name] = tag.model_copy(update={"type": "state"})
+    return plan.model_copy(update={"tags": tuple(described.values())})
 
 
 def _with(settings: ReadPlan, **more: Any) -> ReadPlan:
@@ -327,7 +346,8 @@ class _Draft:
             limits = limits_of(table, replace(tag, unit=written))
             for key in ("low", "high", "type"):
                 if key in described:
-                    entry.append(_line(key, described[key], ""))
+                    why_so = say("draft.truth_target") if key == "type" and _truth(self.detection, name) else ""
+                    entry.append(_line(key, described[key], why_so))
             if role == "input" and tag.categories and "type" not in described:
                 entry.append(_line("type", "state", reason))
             if limits is not None and role != "ignored":

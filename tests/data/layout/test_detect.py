@@ -8,7 +8,7 @@ import pytest
 
 from backmix.data.layout.detect import detect
 from backmix.data.layout.evidence import OpenQuestion, toml
-from backmix.data.layout.layout import Layout, load_layout, save_layout
+from backmix.data.layout.layout import Layout, layout_of, load_layout, save_layout
 from backmix.data.sources import ReadPlan, read
 from backmix.errors import InputError, PlanError
 
@@ -89,3 +89,25 @@ def test_an_unclear_encoding_is_asked_with_both_readings(tmp_path: Path) -> None
     assert found.questions == ()
     assert found.reading is not None
     assert found.reading.table.tags[0].name == "T101 [°C]"
+
+
+def test_how_rows_of_one_time_are_settled_is_kept_with_the_layout(tmp_path: Path) -> None:
+    """Where it was asked and answered; a layout that says nothing of it leaves it to the plan."""
+    (tmp_path / "twice.csv").write_text(
+        "time,x\n" + "".join(f"2024-05-13 08:{m:02d},{m}.{n}\n" for n, m in enumerate((1, 2, 2, 3)))
+    )
+    plain = detect(ReadPlan(file=str(tmp_path / "twice.csv")))
+    assert [question.key for question in plain.questions] == ["duplicates"] or plain.fault is not None
+    answered = detect(ReadPlan(file=str(tmp_path / "twice.csv"), duplicates="last"))
+    assert answered.layout.duplicates == "last"
+    save_layout(answered.layout, tmp_path / "historian.toml")
+    assert 'duplicates = "last"' in (tmp_path / "historian.toml").read_text()
+    kept = ReadPlan(file="twice.csv", layout="historian.toml")
+    assert read(kept, base=tmp_path).table.column("x").tolist() == [1.0, 2.2, 3.3]
+    mine = kept.model_copy(update={"duplicates": "first"})
+    assert read(mine, base=tmp_path).table.column("x").tolist() == [1.0, 2.1, 3.3]  # the plan itself counts first
+    with pytest.raises(InputError):
+        read(ReadPlan.model_validate({**kept.model_dump(exclude_unset=True), "duplicates": "refuse"}), base=tmp_path)
+    (tmp_path / "once.csv").write_text("time,x\n2024-05-13 08:01,1.5\n2024-05-13 08:02,2.5\n")
+    assert detect(ReadPlan(file=str(tmp_path / "once.csv"))).layout.duplicates is None
+    assert layout_of(ReadPlan(file="x.csv")) == Layout()

@@ -123,7 +123,7 @@ def normal_of(table: Table, name: str) -> tuple[str, bool]:
     kinds, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     names = [tag.categories[int(kind)] if tag.categories else str(int(kind)) for kind in kinds]
     for code, word in enumerate(names):
-        if word == "0" or re.fullmatch(r"(?i)normal|ok|good|no|none|false|正常|良好|無", word):
+        if word == "0" or re.fullmatch(r"(?i)normal|ok|good|no|none|false|off|healthy|正常|良好|無", word):
             return names[code], True
     return names[int(np.argmax(counts))], False
 

@@ -47,6 +47,7 @@ TimeForm = Literal[
 republic: the same with a year of the Republic of China; excel_…: days of a spreadsheet; epoch_…: since 1970-01-01 UTC;
 hour_ending, hour_beginning: a date and the number of the hour that ends (1 … 24) or begins (0 … 23);
 parts: year, month, day … in columns of their own; elapsed_…: since the start, which is put on 1970-01-01."""
+Duplicates = Literal["refuse", "first", "last", "mean", "spread"]
 Align = Literal["last", "mean", "min", "max", "sum", "time_mean", "interpolate"]
 """What a row of the grid holds of a tag with a clock of its own, see `shapes.grid`. Only "interpolate" looks ahead."""
 
@@ -75,6 +76,8 @@ class Layout(PlanSection):
     time_zone: of times without offset, such as "Asia/Taipei", "+08:00" or "UTC"
     day_first: whether 02/05/2024 is 2 May
     missing: numbers (and texts) that are codes for "no value", in every column
+    duplicates: what becomes of rows with the same time and different values; "spread" is for a clock that was cut
+        to the hour or minute: the rows are put evenly over it
     units: engineering units beside those that are known
     status: status column -> tag whose quality it is, "*" for all tags of the row; {} when there is none
     good: words or codes of the status columns that mean good, when they are unusual; all others mean bad
@@ -100,6 +103,7 @@ class Layout(PlanSection):
     time_zone: str | None = None
     day_first: bool | None = None
     missing: tuple[float | str, ...] | None = None
+    duplicates: Duplicates | None = None
     units: tuple[str, ...] | None = None
     status: Mapping[str, str] | None = None
     good: tuple[float | str, ...] | None = None
@@ -149,8 +153,8 @@ KEYS = tuple(Layout.model_fields)
 
 
 def layout_of(section: Layout) -> Layout:
-    """The layout alone, of a whole ``[data]`` section."""
-    return Layout(**{key: getattr(section, key) for key in KEYS})
+    """The layout alone, of a whole ``[data]`` section: what it says, and not what it takes when nothing is said."""
+    return Layout(**{key: getattr(section, key) for key in KEYS if key in section.model_fields_set})
 
 
 def load_layout(file: str, base: Path) -> Layout:

@@ -103,6 +103,7 @@ def _joined(
         times=whole("times", NAT),
         aware=bool(timed and timed.pop()),
         quality=whole("quality", np.uint8(Quality.GOOD)),
+        truth=all(piece is None or piece.numbers is None or piece.truth for piece in pieces),
     )
 
 

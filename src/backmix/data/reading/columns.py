@@ -37,6 +37,7 @@ class RawColumn:
     times: (N,) datetime64[ns], NaT where the cell is no time; None when no cell is
     aware: the times are UTC; else they are what a clock on the wall showed
     quality: (N,) of each cell, as the source itself says (`Quality`); None when it says nothing
+    truth: the numbers are what the source has as true and false
     """
 
     name: str
@@ -45,6 +46,7 @@ class RawColumn:
     times: Times | None = None
     aware: bool = False
     quality: NDArray[np.uint8] | None = None
+    truth: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,7 @@ def from_objects(name: str, cells: Sequence[Any], at: Callable[[int], str]) -> R
     times = np.full(len(cells), NAT)
     words: list[str | None] = [None] * len(cells)
     kinds: set[str] = set()
+    truth = True
     for row, cell in enumerate(cells):
         if cell is None or cell == "" or cell is NotImplemented:
             continue
@@ -131,6 +134,7 @@ def from_objects(name: str, cells: Sequence[Any], at: Callable[[int], str]) -> R
         elif isinstance(cell, bool | int | float | Decimal | np.number | np.bool_):
             numbers[row] = _float(cell)
             kinds.add("number")
+            truth &= isinstance(cell, bool | np.bool_)
         elif isinstance(cell, dt.datetime | dt.date | np.datetime64):
             moment, aware = _moment(cell)
             if not np.isnat(moment):
@@ -146,6 +150,7 @@ def from_objects(name: str, cells: Sequence[Any], at: Callable[[int], str]) -> R
         texts=texts(words) if "text" in kinds else None,
         times=times if kinds & {"aware", "naive"} else None,
         aware="aware" in kinds,
+        truth=truth and kinds == {"number"},
     )
 
 

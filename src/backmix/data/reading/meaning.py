@@ -245,7 +245,7 @@ def _codes(column: RawColumn, meant: Meaning, rows: int) -> tuple[NDArray[np.flo
     """Codes of the cells into the classes, and the classes: those given, else every word there is."""
     import pyarrow.compute as pc
 
-    words = names_of(column, rows)
+    words = names_of(_spoken(column), rows)
     found = set(pc.unique(words).to_pylist()) - {None}
     names = meant.classes or tuple(
         sorted(name for name in found if meant.words or not is_state(name, among_numbers=False))
@@ -256,6 +256,16 @@ def _codes(column: RawColumn, meant: Meaning, rows: int) -> tuple[NDArray[np.flo
 
     codes = pc.index_in(words, value_set=pa.array(names, words.type))
     return pc.cast(codes, pa.float64()).to_numpy(zero_copy_only=False), names
+
+
+def _spoken(column: RawColumn) -> RawColumn:
+    """A column of truth values in words, as files of text have them."""
+    import pyarrow as pa
+
+    if not column.truth or column.numbers is None:
+        return column
+    written = [None if np.isnan(number) else str(bool(number)) for number in column.numbers]
+    return RawColumn(column.name, texts=pa.chunked_array([pa.array(written, pa.large_string())]))
 
 
 def names_of(column: RawColumn, rows: int) -> pa.Array:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from backmix.data.layout.detect import Detection, differences, look_again
 from backmix.data.layout.evidence import toml
-from backmix.data.layout.layout import KEYS
+from backmix.data.layout.layout import layout_of
 from backmix.data.layout.units import plain_unit
 from backmix.data.ledger import Difference
 from backmix.data.reading.file_profile import FileProfile, differences_of
@@ -74,7 +74,7 @@ class NewFile:
     @cached_property
     def _detection(self) -> Detection | None:
         """What the file says of its own layout."""
-        if not self.plan.files or not any(getattr(self.kept, key) is not None for key in KEYS):
+        if not self.plan.files or not layout_of(self.kept).model_dump(exclude_none=True, exclude={"duplicates"}):
             return None
         stated = {"limit_mb", "batch", "sheet"} | self.settings
         section = {key: getattr(self.plan, key) for key in stated & set(ReadPlan.model_fields)}

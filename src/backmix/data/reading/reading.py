@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 from backmix.data.batches.batches_plan import BatchesPlan
 from backmix.data.laboratory.lab_plan import LabPlan
 from backmix.data.layout.evidence import Evidence
-from backmix.data.layout.layout import KEYS, Align, Layout, load_layout
+from backmix.data.layout.layout import KEYS, Align, Duplicates, Layout, load_layout
 from backmix.data.ledger import Ledger
 from backmix.data.reading.file_profile import FileProfile
 from backmix.data.side_file import ColumnNames, SideFile
@@ -78,8 +78,6 @@ class ReadPlan(Layout):
         environment; an address with a password must come from there, as plans are kept in reports
     layout: a TOML file with the keys of `Layout`; a key that stands here too counts here
     batch: the column that names batch, unit or run
-    duplicates: what becomes of rows with the same time and different values; "spread" is for a clock that was cut
-        to the hour or minute: the rows are put evenly over it
     limit_mb: megabytes (10⁶ bytes) that a source may have, unpacked; more is refused
     lab: laboratory results at their own times, see `LabPlan`
     batches: batches from a list of intervals or from the states of a tag, see `BatchesPlan`
@@ -95,7 +93,7 @@ class ReadPlan(Layout):
     layout: str | None = None
     batch: str | None = None
     tags: tuple[TagPlan, ...] = ()
-    duplicates: Literal["refuse", "first", "last", "mean", "spread"] = "refuse"
+    duplicates: Duplicates = "refuse"
     limit_mb: float = Field(default=8000, gt=0)
     lab: LabPlan | None = None
     batches: BatchesPlan | None = None
@@ -139,7 +137,7 @@ class ReadPlan(Layout):
         if self.layout is None:
             return self
         kept = load_layout(self.layout, base)
-        missing = {key: getattr(kept, key) for key in KEYS if getattr(self, key) is None}
+        missing = {key: getattr(kept, key) for key in kept.model_fields_set if not self._says(key)}
         return self.model_copy(update=missing | {"layout": None})
 
     def with_evidence(self, evidence: Iterable[Evidence]) -> ReadPlan:
@@ -153,6 +151,10 @@ class ReadPlan(Layout):
         """The plan with more keys, as if they stood in it."""
         stated = {key: getattr(self, key) for key in self.model_fields_set}
         return ReadPlan.model_validate({**stated, **values})
+
+    def _says(self, key: str) -> bool:
+        """Whether the plan itself says something of a key."""
+        return key in self.model_fields_set and getattr(self, key) is not None
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def _column(cells: Any) -> RawColumn:
             numbers = np.asarray(cells.cast(nw.Float64).to_numpy(), dtype=np.float64)
         except (TypeError, ValueError):  # pandas: nullable truth values with gaps
             numbers = np.array([np.nan if cell is None else float(cell) for cell in cells.to_list()])
-        return RawColumn(name, numbers=numbers)
+        return RawColumn(name, numbers=numbers, truth=kind == nw.Boolean)
     if kind in (nw.Object, nw.Unknown, nw.Binary, nw.Duration, nw.Time):
         return from_objects(name, cells.to_list(), lambda row: f"{_WHERE}:{row}:{name}")
     import pyarrow as pa

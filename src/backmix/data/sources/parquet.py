@@ -92,7 +92,8 @@ def arrow_column(name: str, cells: Any, where: str) -> RawColumn:
     if types.is_boolean(kind):
         cells = pc.cast(cells, pa.int8())
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
-        return RawColumn(name, numbers=pc.cast(cells, pa.float64(), safe=False).to_numpy().astype(np.float64))
+        numbers = pc.cast(cells, pa.float64(), safe=False).to_numpy().astype(np.float64)
+        return RawColumn(name, numbers=numbers, truth=types.is_boolean(kind))
     if types.is_timestamp(kind) or types.is_date(kind):
         try:
             times = pc.cast(cells, pa.timestamp("ns", getattr(kind, "tz", None)))

@@ -34,7 +34,7 @@ class ClassTarget(Target):
     def adapt(self, table: Table) -> Table:
         """Raises InputError: those of `as_classes`, tasks.one_class, tasks.no_normal."""
         (name,) = self.settings.targets
-        table = as_classes(table, name)
+        table = as_classes(_with_truths(table, name, self.normal_class), name)
         tag = table.tag(name)
         if len(tag.categories) < 2:
             raise InputError("tasks.one_class", where=table.source, target=name, found=", ".join(tag.categories))
@@ -140,6 +140,15 @@ def as_classes(table: Table, name: str) -> Table:
     codes = np.full(len(table), np.nan)
     codes[labelled] = np.searchsorted(present, values[labelled])
     return _with_codes(table, name, codes, tuple(str(int(v)) for v in present))
+
+
+def _with_truths(table: Table, name: str, normal: str | None) -> Table:
+    """The table with a column of 0 and 1 in words, when the plan names one of its classes true or false."""
+    values = table.column(name)
+    for words in (("False", "True"), ("FALSE", "TRUE"), ("false", "true")):
+        if normal in words and not table.tag(name).categories and np.isin(values[np.isfinite(values)], (0, 1)).all():
+            return _with_codes(table, name, np.array(values), words)
+    return table
 
 
 def recoded(table: Table, name: str, codes: Sequence[int], categories: tuple[str, ...]) -> Table:
