@@ -3,9 +3,9 @@
 This module tries a few lookbacks with a quick linear model on the training part and keeps the
 shortest one that is about as good on the validation part as the best. The linear model sees means
 over stretches that double in length into the past (1, 1, 2, 4, ... rows), so that a long window
-costs little more than a short one. Where the training part shows dead times (`data.delays.dead_time`), a
-longer one that covers them is taken when it is as good. All are compared on the same validation rows. The test part
-is never touched.
+costs little more than a short one. Where the training part shows dead times that are sure (`data.delays.dead_time`),
+only lookbacks that cover them are chosen from: what a tag tells of the target must be in the window. All are compared
+on the same validation rows. The test part is never touched.
 """
 
 from __future__ import annotations
@@ -58,15 +58,21 @@ def choose_lookback(
     errors = {rows: _linear_error(*parts) for rows, parts in _compared(candidates).items()}
     if not errors:
         return Decision(FALLBACK, "prepare.lookback_fallback", {"rows": FALLBACK}, setting="windows.lookback")
-    best = min(errors, key=lambda rows: errors[rows])
-    chosen = next(rows for rows in errors if errors[rows] <= CLOSE * errors[best])
+    chosen = _shortest(errors)
     listed = ", ".join(f"{rows}: {error:.3g}" for rows, error in errors.items())
-    for needed, delay in delays:
-        covers = next((rows for rows in errors if rows >= needed), 0)
-        if covers > chosen and errors[covers] <= CLOSE * errors[chosen]:
-            values = {"rows": covers, "tag": delay.tag, "delay": delay.rows, "shorter": chosen, "errors": listed}
-            return Decision(covers, "dead_time.lookback", values, setting="windows.lookback")
+    late = [(needed, delay) for needed, delay in delays if chosen < needed <= max(errors)]
+    if late:
+        least, delay = max(late, key=lambda one: one[0])
+        covers = _shortest({rows: error for rows, error in errors.items() if rows >= least})
+        values = {"rows": covers, "tag": delay.tag, "delay": delay.rows, "shorter": chosen, "errors": listed}
+        return Decision(covers, "dead_time.lookback", values, setting="windows.lookback")
     return Decision(chosen, "prepare.lookback_scanned", {"rows": chosen, "errors": listed}, setting="windows.lookback")
+
+
+def _shortest(errors: dict[int, float]) -> int:
+    """The shortest lookback whose error is close to the least of all."""
+    least = min(errors.values())
+    return next(rows for rows, error in errors.items() if error <= CLOSE * least)
 
 
 def _parts(
