@@ -216,8 +216,8 @@ def _filled(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     if values.shape[: len(shape)] == shape:
         return values
     full = np.zeros((*shape, *values.shape[len(shape) :]), values.dtype)
-    there = tuple(slice(min(size, asked)) for size, asked in zip(values.shape, shape, strict=False))
-    full[there] = values[there]
+    filled = tuple(slice(min(size, asked)) for size, asked in zip(values.shape, shape, strict=False))
+    full[filled] = values[filled]
     return full
 
 

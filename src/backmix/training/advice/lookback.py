@@ -62,7 +62,7 @@ def choose_lookback(
     listed = ", ".join(f"{rows}: {error:.3g}" for rows, error in errors.items())
     late = [(needed, delay) for needed, delay in delays if chosen < needed <= max(errors)]
     if late:
-        least, delay = max(late, key=lambda one: one[0])
+        least, delay = max(late, key=lambda bound: bound[0])
         covers = _shortest({rows: error for rows, error in errors.items() if rows >= least})
         values = {"rows": covers, "tag": delay.tag, "delay": delay.rows, "shorter": chosen, "errors": listed}
         return Decision(covers, "dead_time.lookback", values, setting="windows.lookback")
