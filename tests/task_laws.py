@@ -110,7 +110,10 @@ def check_whole_way(name: str, folder: Path) -> bool:
         last = int(windows.origins[at]) - spec.dead_time
         rows = int(windows.steps if windows.lengths is None else windows.lengths[at])
         mine = frame.iloc[at]
-        answer = runtime.predict(shown[None, last - rows + 1 : last + 1])[0]
+        window = shown[last - rows + 1 : last + 1]
+        if spec.lookback is not None:  # a short history is padded behind its real rows
+            window = np.vstack([window, np.zeros((spec.lookback - rows, window.shape[1]))])
+        answer = runtime.predict(window[None], lengths=None if windows.lengths is None else [rows])[0]
         if task.kind == "regression":
             np.testing.assert_allclose(answer, [mine["prediction"]], rtol=1e-4)
         else:

@@ -357,7 +357,7 @@ def test_a_forecast_shows_which_inputs_were_filled(strategy: str) -> None:
     run = prepare(Reading(replace(table, values=values), Ledger(420)), plan)
     names = run.test.feature_names
     assert names == ("F102", "P103", "T101", "F102 (missing)", "P103 (missing)", "T101 (missing)", "quality (reported)")
-    said = rolled(lambda x: x[:, -1, -1:] + 1, run.test)
+    said = rolled(lambda x, _: x[:, -1, -1:] + 1, run.test)
     x = run.test.gather(run.test.all_indices).x
     np.testing.assert_allclose(said, x[:, -1, -1:] + np.arange(1, 4), rtol=1e-5)
     fitted = fit_baselines(run.task, run.train, run.validation, names=["last_value"])

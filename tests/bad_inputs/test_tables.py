@@ -15,6 +15,7 @@ from backmix.data.ledger import Ledger, account
 from backmix.data.quality import Quality
 from backmix.data.repairing.repair import Repaired, RepairPlan, fit_repair
 from backmix.data.repairing.resample import check_clock, resample
+from backmix.data.repairing.rules import HARDLY
 from backmix.data.segments import segment_starts
 from backmix.data.table import Table
 from backmix.data.tag import Tag
@@ -199,7 +200,8 @@ def test_row_17_a_change_of_unit_is_named_in_the_audit() -> None:
 def test_row_18_outside_the_training_range_is_clamped_and_uncertain() -> None:
     x = np.concatenate([np.tile([10.0, 11.0, 12.0, 11.0], 50), [12.5, 9.0, 11.0]])
     done = repaired(plant(x), RepairPlan(), train=200)
-    assert done.table.values[200:, 0].tolist() == [12.0, 10.0, 11.0]
+    hardly = HARDLY * (12.0 - 10.0)  # what lies beyond by less is inside
+    assert done.table.values[200:, 0].tolist() == [12.0 + hardly, 10.0 - hardly, 11.0]
     assert [quality(done, row) for row in (200, 201, 202)] == [1, 1, 0]
     assert counts(done) == {"clamp_low": 1, "clamp_high": 1}
     free = repaired(plant(x), RepairPlan(clamp=False), train=200)

@@ -267,7 +267,7 @@ def fit_repair(table: Table, plan: RepairPlan, *, rows: Bools, states: Collectio
     >>> table = Table(np.array([[1.0], [2.0], [9.0]]), (Tag("T101"),))
     >>> repair = fit_repair(table, RepairPlan(), rows=np.array([True, True, False]))
     >>> repair.apply(table).table.values.ravel().tolist()
-    [1.0, 2.0, 2.0]
+    [1.0, 2.0, 2.001]
     """
     rows = np.asarray(rows, bool)
     step = _training_step(table, rows)
