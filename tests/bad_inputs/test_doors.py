@@ -12,7 +12,6 @@ import pytest
 
 from backmix.app.main import main
 from backmix.data.export import write_csv
-from backmix.data.layout.layout import Layout
 from backmix.data.reading.reading import ReadPlan
 from backmix.results.run import Run
 from backmix.simple import simple_models
@@ -21,8 +20,8 @@ from small import small_plan, small_table
 Said = tuple[int, str, str]
 Door = Callable[..., Said]
 
-DATA_KEYS = ", ".join(sorted(ReadPlan.model_fields, key=list(Layout.model_fields).__contains__))
-"""The keys of ``[data]``: first where the table comes from, then how it is laid out."""
+DATA_KEYS = ", ".join(sorted(ReadPlan.model_fields, key=lambda name: name not in ReadPlan.__annotations__))
+"""The keys of ``[data]``: first those of its own, then those of a layout."""
 
 
 @pytest.fixture
